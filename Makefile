@@ -1,0 +1,49 @@
+# Every target works on a fresh Debian with Python 3.11+ (venv, pip), as root or not, with no server running.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+LOCK_FLAGS ?=
+UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv with everything in it, and the `creances` command
+
+# The stamp is written last: an interrupted installation is taken up again.
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 until Ctrl-C
+	$(VENV)/bin/creances demo
+
+test: $(STAMP) ## run the whole test suite on real PostgreSQL and a real Kafka-protocol broker
+	$(VENV)/bin/pytest
+
+lint: $(STAMP) ## ruff and mypy --strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(STAMP) ## let ruff repair and format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
+	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(PYTHON) -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
+	"$$tmp/bin/"$(UV_COMPILE) --extra embarque -o requirements/runtime.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --extra embarque --extra dev -o requirements/dev.txt
+
+clean: ## remove .venv and caches; the demo's data in .creances stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

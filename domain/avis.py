@@ -1,0 +1,57 @@
+"""L'avis de somme à payer, et ce que la caisse dit ensuite de la créance."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import StringConstraints
+
+from domain.monnaie import Centimes
+from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance
+
+MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
+"""L'identifiant qu'une caisse donne à son message : le même deux fois ne change rien."""
+
+Motif = Annotated[str, StringConstraints(max_length=200)]
+"""Une raison donnée par la caisse, sans donnée personnelle."""
+
+Nature = Literal["PF/FR"]
+"""Participations forfaitaires et franchises : la seule nature de créance ouverte au paiement en ligne."""
+
+
+class Mode(StrEnum):
+    """Comment l'avis a été remis à l'assuré."""
+
+    DÉMATÉRIALISÉ = "dematerialise"
+    PAPIER = "papier"
+
+
+class Moyen(StrEnum):
+    """Un moyen de paiement hors ligne."""
+
+    CHÈQUE = "cheque"
+    VIREMENT = "virement"
+    RETENUE = "retenue"
+    """Déduction sur des prestations."""
+
+
+class Canal(StrEnum):
+    """D'où l'assuré paie."""
+
+    WEB = "web"
+    APPLICATION = "application"
+    BMS = "bms"
+    """Borne multi-services."""
+
+
+class Avis(NamedTuple):
+    """Le contenu d'un avis, tel que la caisse l'a émis ; deux avis égaux sont le même avis."""
+
+    référence: RéférenceCréance
+    assuré: Pseudonyme
+    caisse: CodeCaisse
+    nature: Nature
+    montant_initial: Centimes
+    solde_pf_fr: Centimes
+    date_émission: date
+    mode: Mode

@@ -1,0 +1,448 @@
+"""La créance : ce qu'un avis de somme à payer ouvre, et tout ce qui en fait monter ou baisser le restant dû."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar, Self
+
+from eventsourcing.domain import BaseAggregate, CanInitAggregate
+from pydantic import AwareDatetime
+
+from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
+from domain.faits import Fait
+from domain.monnaie import Centimes
+from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance, RéférenceTransaction
+from domain.refus import (
+    AvisContradictoire,
+    AvisDéjàAnnulé,
+    MessageContradictoire,
+    PaiementNonAccepté,
+    RemboursementExcessif,
+    SecondePersonneRequise,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Réservation:
+    """La part qu'un paiement en cours retient, et jusqu'à quand il peut être repris."""
+
+    part: int
+    expire_le: datetime
+
+
+@dataclass(slots=True)
+class PartAcceptée:
+    """La part qu'un paiement accepté a réglée ; contre-passée, elle reste connue comme acceptée."""
+
+    part: int
+    accepté_le: datetime
+    affichée: bool = False
+    contrepassée: bool = False
+
+
+class Créance(BaseAggregate[str]):
+    """La dette ouverte par un avis de somme à payer.
+
+    `solde = montant − Σ parts acceptées − Σ encaissements + Σ contre-passations + Σ remboursements`, signé : son côté
+    positif est le restant dû, son côté négatif le trop-perçu.
+    """
+
+    TOPIC = "creance"
+
+    class Event(Fait):
+        """Un fait de la créance."""
+
+        def apply(self, créance: "Créance") -> None:
+            """Fait évoluer la créance ; n'affecte que des attributs, ne décide de rien."""
+
+    class AvisEmis(Event, CanInitAggregate[str]):
+        """Un avis de somme à payer a été émis : la créance est ouverte."""
+
+        TOPIC: ClassVar[str] = "creance.AvisEmis"
+        référence: RéférenceCréance
+        assuré: Pseudonyme
+        caisse: CodeCaisse
+        nature: Nature
+        montant_initial: Centimes
+        solde_pf_fr: Centimes
+        date_émission: date
+        mode: Mode
+        payable_en_ligne: bool
+        """Jugé une fois, sur le solde que porte l'avis à son émission."""
+
+    class PaiementInitié(Event):
+        """Un paiement en cours réserve sa part, pour que deux paiements ne puissent pas régler deux fois."""
+
+        TOPIC: ClassVar[str] = "creance.PaiementInitie"
+        transaction: RéférenceTransaction
+        part: Centimes
+        canal: Canal
+        expire_le: AwareDatetime
+
+        def apply(self, créance: "Créance") -> None:
+            créance.en_cours[self.transaction] = Réservation(self.part, self.expire_le)
+
+    class PaiementAccepté(Event):
+        """La banque a accepté un paiement : un fait, quel que soit l'état de la créance."""
+
+        TOPIC: ClassVar[str] = "creance.PaiementAccepte"
+        transaction: RéférenceTransaction
+        part: Centimes
+        part_libérée: Centimes
+        """La réservation que l'acceptation lève ; nulle si un échec l'avait déjà levée."""
+        accepté_le: AwareDatetime
+
+        def apply(self, créance: "Créance") -> None:
+            créance.en_cours.pop(self.transaction, None)
+            créance.acceptées[self.transaction] = PartAcceptée(self.part, self.accepté_le)
+            créance.solde -= self.part
+
+    class PaiementÉchoué(Event):
+        """Un paiement n'a pas abouti : sa réservation est levée."""
+
+        TOPIC: ClassVar[str] = "creance.PaiementEchoue"
+        transaction: RéférenceTransaction
+        part_libérée: Centimes
+        cause: str
+
+        def apply(self, créance: "Créance") -> None:
+            del créance.en_cours[self.transaction]
+
+    class PaiementAffiché(Event):
+        """Le paiement accepté est visible sur le compte de l'assuré : le délai de 24 h s'arrête."""
+
+        TOPIC: ClassVar[str] = "creance.PaiementAffiche"
+        transaction: RéférenceTransaction
+        affiché_le: AwareDatetime
+
+        def apply(self, créance: "Créance") -> None:
+            créance.acceptées[self.transaction].affichée = True
+
+    class PaiementContrepassé(Event):
+        """Un paiement accepté a été repris par la banque ou annulé par la caisse : la dette revient."""
+
+        TOPIC: ClassVar[str] = "creance.PaiementContrepasse"
+        transaction: RéférenceTransaction
+        part: Centimes
+        motif: Motif
+        saisi_par: str
+        approuvé_par: str
+
+        def apply(self, créance: "Créance") -> None:
+            créance.acceptées[self.transaction].contrepassée = True
+            créance.solde += self.part
+
+    class TropPerçuConstaté(Event):
+        """Le trop-perçu a changé ; l'événement en porte le nouveau total, aussi quand il baisse."""
+
+        TOPIC: ClassVar[str] = "creance.TropPercuConstate"
+        total: Centimes
+
+        def apply(self, créance: "Créance") -> None:
+            créance.trop_perçu_constaté = self.total
+
+    class TropPerçuRemboursé(Event):
+        """Une partie du trop-perçu a été rendue à l'assuré."""
+
+        TOPIC: ClassVar[str] = "creance.TropPercuRembourse"
+        message_id: MessageId
+        montant: Centimes
+        saisi_par: str
+        approuvé_par: str
+
+        def apply(self, créance: "Créance") -> None:
+            créance.messages[self.message_id] = ("remboursement", self.montant)
+            créance.solde += self.montant
+
+    class EncaissementReçu(Event):
+        """La caisse a encaissé une somme par un autre moyen (chèque, virement, retenue)."""
+
+        TOPIC: ClassVar[str] = "creance.EncaissementRecu"
+        message_id: MessageId
+        montant: Centimes
+        moyen: Moyen
+        date: date
+
+        def apply(self, créance: "Créance") -> None:
+            créance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.date)
+            créance.solde -= self.montant
+
+    class AvisRectifié(Event):
+        """La caisse a corrigé le montant de l'avis."""
+
+        TOPIC: ClassVar[str] = "creance.AvisRectifie"
+        message_id: MessageId
+        montant_initial: Centimes
+        montant_précédent: Centimes
+        motif: Motif
+
+        def apply(self, créance: "Créance") -> None:
+            créance.messages[self.message_id] = ("rectification", self.montant_initial, self.motif)
+            créance.solde += self.montant_initial - self.montant_précédent
+            créance.montant = self.montant_initial
+
+    class AvisAnnulé(Event):
+        """La caisse a annulé l'avis : plus rien n'est dû, ce qui a été payé devient trop-perçu."""
+
+        TOPIC: ClassVar[str] = "creance.AvisAnnule"
+        message_id: MessageId
+        montant_précédent: Centimes
+        motif: Motif
+
+        def apply(self, créance: "Créance") -> None:
+            créance.messages[self.message_id] = ("annulation", self.motif)
+            créance.solde -= self.montant_précédent
+            créance.montant = 0
+            créance.annulée = True
+
+    def __init__(  # noqa: PLR0913 (les champs de l'avis)
+        self,
+        *,
+        référence: str,
+        assuré: str,
+        caisse: str,
+        nature: Nature,
+        montant_initial: int,
+        solde_pf_fr: int,
+        date_émission: date,
+        mode: Mode,
+        payable_en_ligne: bool,
+    ) -> None:
+        """Reçoit les champs d'`AvisEmis` ; passer par `ouvrir`."""
+        self.avis = Avis(référence, assuré, caisse, nature, montant_initial, solde_pf_fr, date_émission, mode)
+        self.payable_en_ligne = payable_en_ligne
+        self.montant = montant_initial
+        self.solde = montant_initial
+        self.annulée = False
+        self.trop_perçu_constaté = 0
+        self.en_cours: dict[str, Réservation] = {}
+        self.acceptées: dict[str, PartAcceptée] = {}
+        self.messages: dict[str, tuple[object, ...]] = {}
+
+    # --- Ce qu'elle est ----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def flux(référence: str) -> str:
+        """Le nom du flux d'événements d'une créance."""
+        return f"creance-{référence}"
+
+    @property
+    def restant_dû(self) -> int:
+        """Ce qui reste à payer, en centimes."""
+        return max(self.solde, 0)
+
+    @property
+    def trop_perçu(self) -> int:
+        """Ce qui a été payé de trop, en centimes."""
+        return max(-self.solde, 0)
+
+    @property
+    def réservé(self) -> int:
+        """La somme des parts des paiements en cours, en centimes."""
+        return sum(réservation.part for réservation in self.en_cours.values())
+
+    @property
+    def disponible(self) -> int:
+        """Le restant dû net des paiements en cours, en centimes : ce qu'un nouveau paiement peut encore régler."""
+        return max(self.restant_dû - self.réservé, 0)
+
+    # --- La caisse ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def ouvrir(cls, avis: Avis, politique: Politique, *, maintenant: datetime) -> Self:
+        """Ouvre la créance d'un avis ; juge une fois pour toutes si elle se paie en ligne."""
+        return cls._create(
+            cls.AvisEmis,
+            id=cls.flux(avis.référence),
+            timestamp=maintenant,
+            payable_en_ligne=politique.ouvre_au_paiement(avis.solde_pf_fr),
+            **avis._asdict(),
+        )
+
+    def confirmer_avis(self, avis: Avis) -> None:
+        """Le même avis une seconde fois ne change rien, même après une rectification.
+
+        Lève AvisContradictoire si son contenu diffère de l'avis d'origine.
+        """
+        if avis != self.avis:
+            raise AvisContradictoire
+
+    def rectifier(self, message_id: str, montant_initial: int, motif: str, *, maintenant: datetime) -> bool:
+        """Corrige le montant de l'avis ; rend Faux si ce message était déjà enregistré.
+
+        Lève MessageContradictoire ou AvisDéjàAnnulé.
+        """
+        if self._déjà_reçu(message_id, ("rectification", montant_initial, motif)):
+            return False
+        if self.annulée:
+            raise AvisDéjàAnnulé
+        self.trigger_event(
+            self.AvisRectifié,
+            message_id=message_id,
+            montant_initial=montant_initial,
+            montant_précédent=self.montant,
+            motif=motif,
+            timestamp=maintenant,
+        )
+        self._constater_trop_perçu(maintenant)
+        return True
+
+    def annuler(self, message_id: str, motif: str, *, maintenant: datetime) -> bool:
+        """Annule l'avis ; rend Faux si ce message était déjà enregistré.
+
+        Lève MessageContradictoire ou AvisDéjàAnnulé.
+        """
+        if self._déjà_reçu(message_id, ("annulation", motif)):
+            return False
+        if self.annulée:
+            raise AvisDéjàAnnulé
+        self.trigger_event(
+            self.AvisAnnulé,
+            message_id=message_id,
+            montant_précédent=self.montant,
+            motif=motif,
+            timestamp=maintenant,
+        )
+        self._constater_trop_perçu(maintenant)
+        return True
+
+    def encaisser(self, message_id: str, montant: int, moyen: Moyen, le: date, *, maintenant: datetime) -> bool:
+        """Enregistre une somme reçue par un autre moyen ; rend Faux si ce message était déjà enregistré.
+
+        L'argent reçu est un fait : il est enregistré aussi sur une créance soldée ou annulée.
+        Lève MessageContradictoire.
+        """
+        if self._déjà_reçu(message_id, ("encaissement", montant, moyen, le)):
+            return False
+        self.trigger_event(
+            self.EncaissementReçu,
+            message_id=message_id,
+            montant=montant,
+            moyen=moyen,
+            date=le,
+            timestamp=maintenant,
+        )
+        self._constater_trop_perçu(maintenant)
+        return True
+
+    # --- Le paiement en ligne ----------------------------------------------------------------------------------------
+
+    def initier_paiement(
+        self, transaction: str, part: int, canal: Canal, expire_le: datetime, *, maintenant: datetime
+    ) -> None:
+        """Réserve la part d'un paiement qui s'ouvre.
+
+        Lève ValueError si la part n'est pas disponible : `domain.ouverture` l'a refusé avant.
+        """
+        if not 0 < part <= self.disponible:
+            raise ValueError(f"part de {part} centimes pour {self.disponible} disponibles")
+        self.trigger_event(
+            self.PaiementInitié,
+            transaction=transaction,
+            part=part,
+            canal=canal,
+            expire_le=expire_le,
+            timestamp=maintenant,
+        )
+
+    def accepter_paiement(self, transaction: str, part: int, accepté_le: datetime, *, maintenant: datetime) -> None:
+        """Enregistre l'accord de la banque ; une transaction déjà acceptée ne produit rien."""
+        if transaction in self.acceptées:
+            return
+        réservation = self.en_cours.get(transaction)
+        self.trigger_event(
+            self.PaiementAccepté,
+            transaction=transaction,
+            part=part,
+            part_libérée=réservation.part if réservation else 0,
+            accepté_le=accepté_le,
+            timestamp=maintenant,
+        )
+        self._constater_trop_perçu(maintenant)
+
+    def constater_échec(self, transaction: str, cause: str, *, maintenant: datetime) -> None:
+        """Lève la réservation d'un paiement qui n'a pas abouti ; sans réservation, ne produit rien."""
+        réservation = self.en_cours.get(transaction)
+        if réservation is None:
+            return
+        self.trigger_event(
+            self.PaiementÉchoué,
+            transaction=transaction,
+            part_libérée=réservation.part,
+            cause=cause,
+            timestamp=maintenant,
+        )
+
+    def afficher_paiement(self, transaction: str, *, maintenant: datetime) -> None:
+        """Constate que le paiement accepté est visible sur le compte ; déjà affiché, ne produit rien."""
+        acceptée = self.acceptées.get(transaction)
+        if acceptée is None or acceptée.affichée:
+            return
+        self.trigger_event(self.PaiementAffiché, transaction=transaction, affiché_le=maintenant, timestamp=maintenant)
+
+    # --- Ce qui demande deux personnes -------------------------------------------------------------------------------
+
+    def contrepasser(
+        self, transaction: str, motif: str, *, saisi_par: str, approuvé_par: str, maintenant: datetime
+    ) -> None:
+        """Reprend la part d'un paiement accepté ; il reste connu comme accepté.
+
+        Lève SecondePersonneRequise ou PaiementNonAccepté.
+        """
+        _exiger_deux_personnes(saisi_par, approuvé_par)
+        acceptée = self.acceptées.get(transaction)
+        if acceptée is None or acceptée.contrepassée:
+            raise PaiementNonAccepté
+        self.trigger_event(
+            self.PaiementContrepassé,
+            transaction=transaction,
+            part=acceptée.part,
+            motif=motif,
+            saisi_par=saisi_par,
+            approuvé_par=approuvé_par,
+            timestamp=maintenant,
+        )
+        self._constater_trop_perçu(maintenant)
+
+    def rembourser(
+        self, message_id: str, montant: int, *, saisi_par: str, approuvé_par: str, maintenant: datetime
+    ) -> bool:
+        """Rend une partie du trop-perçu ; rend Faux si ce message était déjà enregistré.
+
+        Lève SecondePersonneRequise, RemboursementExcessif ou MessageContradictoire.
+        """
+        _exiger_deux_personnes(saisi_par, approuvé_par)
+        if self._déjà_reçu(message_id, ("remboursement", montant)):
+            return False
+        if not 0 < montant <= self.trop_perçu:
+            raise RemboursementExcessif
+        self.trigger_event(
+            self.TropPerçuRemboursé,
+            message_id=message_id,
+            montant=montant,
+            saisi_par=saisi_par,
+            approuvé_par=approuvé_par,
+            timestamp=maintenant,
+        )
+        self._constater_trop_perçu(maintenant)
+        return True
+
+    # --- En commun ---------------------------------------------------------------------------------------------------
+
+    def _déjà_reçu(self, message_id: str, contenu: tuple[object, ...]) -> bool:
+        """Dit si ce message est déjà enregistré ; lève MessageContradictoire si c'était avec un autre contenu."""
+        connu = self.messages.get(message_id)
+        if connu is None:
+            return False
+        if connu != contenu:
+            raise MessageContradictoire
+        return True
+
+    def _constater_trop_perçu(self, maintenant: datetime) -> None:
+        if self.trop_perçu != self.trop_perçu_constaté:
+            self.trigger_event(self.TropPerçuConstaté, total=self.trop_perçu, timestamp=maintenant)
+
+
+def _exiger_deux_personnes(saisi_par: str, approuvé_par: str) -> None:
+    if not saisi_par or not approuvé_par or saisi_par == approuvé_par:
+        raise SecondePersonneRequise

@@ -1,0 +1,56 @@
+"""La base des événements : figés, validés, nommés par un sujet stable, et dont le temps est donné de l'extérieur."""
+
+import unicodedata
+from functools import cache
+from typing import Annotated, Any, ClassVar, Final, NoReturn
+
+from eventsourcing.domain import CanMutateAggregate
+from eventsourcing.utils import register_topic
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+@cache
+def sans_accents(nom: str) -> str:
+    """Le nom en ASCII : `accepté_le` → `accepte_le`. C'est ainsi qu'il est écrit dans le journal et publié."""
+    return unicodedata.normalize("NFD", nom).encode("ascii", "ignore").decode("ascii")
+
+
+MODÈLE: Final = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    alias_generator=sans_accents,
+    validate_by_name=True,
+    validate_by_alias=True,
+    serialize_by_alias=True,
+)
+"""Ce que tout modèle stocké a en commun : figé, sans champ inconnu, écrit en ASCII."""
+
+
+class Fait(BaseModel, CanMutateAggregate[str]):
+    """Un événement : un modèle figé, que `mutate` applique à son agrégat.
+
+    Chaque classe concrète porte un `TOPIC` ASCII : ce qui est stocké ne nomme jamais un module. Un champ changé demande
+    d'augmenter `class_version` et d'écrire `upcast_vN_vN+1(état)` (voir `journal.mapper`).
+    """
+
+    model_config = MODÈLE
+
+    TOPIC: ClassVar[str]
+    class_version: ClassVar[int] = 1
+
+    originator_id: str
+    originator_version: Annotated[int, Field(ge=1)]
+    timestamp: AwareDatetime
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Inscrit le sujet de la classe, pour qu'un événement stocké la retrouve sans importer de module par son nom."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if topic := cls.__dict__.get("TOPIC"):
+            register_topic(topic, cls)
+
+    @staticmethod
+    def create_timestamp() -> NoReturn:
+        """Le domaine n'a pas d'horloge : passer `timestamp`."""
+        raise TypeError("l'instant d'un événement se passe en argument : timestamp=maintenant")
+

@@ -1,0 +1,25 @@
+"""L'argent : des centimes d'euro entiers, jamais un flottant, jamais une dette négative."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+CENTIMES_MAX: Final = 999_999_999_999
+"""Le plus grand montant admis, en centimes : les 12 chiffres du champ `amount` du kiosque."""
+
+Centimes = Annotated[int, Field(strict=True, ge=0, le=CENTIMES_MAX)]
+"""Un montant en centimes d'euro, de 0 à `CENTIMES_MAX`."""
+
+_ESPACE_INSÉCABLE: Final = "\N{NO-BREAK SPACE}"
+
+
+def euros(centimes: int) -> str:
+    """Écrit un montant comme un courrier l'écrit : `1 234,56 €` (espaces insécables).
+
+    >>> euros(8709).replace("\\xa0", " ")
+    '87,09 €'
+    """
+    signe = "-" if centimes < 0 else ""
+    unités, reste = divmod(abs(centimes), 100)
+    milliers = f"{unités:,}".replace(",", _ESPACE_INSÉCABLE)
+    return f"{signe}{milliers},{reste:02d}{_ESPACE_INSÉCABLE}€"

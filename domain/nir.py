@@ -1,0 +1,18 @@
+"""Le NIR (numéro de sécurité sociale) : reconnu pour être refusé, car aucun événement ne doit en porter."""
+
+import re
+from typing import Final
+
+_NIR: Final = re.compile(r"([12][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{6})([0-9]{2})")
+_CORSE: Final = {"2A": "19", "2B": "18"}
+
+
+def est_un_nir(texte: str) -> bool:
+    """Dit si le texte est un NIR avec sa clé juste (97 − n mod 97 ; 2A vaut 19 et 2B vaut 18), ponctué ou non."""
+    lu = _NIR.fullmatch(re.sub(r"[\s._-]", "", texte).upper())
+    if lu is None:
+        return False
+    corps, clé = lu.groups()
+    département = corps[5:7]
+    nombre = int(corps[:5] + _CORSE.get(département, département) + corps[7:])
+    return int(clé) == 97 - nombre % 97

@@ -1,0 +1,235 @@
+"""Le paiement : une tentative de l'assuré au kiosque, et ce que la banque en dit."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from eventsourcing.domain import BaseAggregate, CanInitAggregate
+from pydantic import AwareDatetime
+
+from domain.avis import Canal
+from domain.faits import Fait
+from domain.imputation import Imputation
+from domain.monnaie import Centimes
+from domain.references import CodeCaisse, Pseudonyme, RéférenceTransaction
+from domain.refus import PaiementClos
+from domain.sort import Sort
+
+
+class Fin(StrEnum):
+    """Comment un paiement a fini."""
+
+    ACCEPTÉ = "accepte"
+    ÉCHOUÉ = "echoue"
+    EXPIRÉ = "expire"
+    """Inconnu du kiosque passé le délai : nous l'avons clos nous-mêmes. Une acceptation peut encore suivre."""
+
+
+class Paiement(BaseAggregate[str]):
+    """Une tentative de paiement sur une ou plusieurs créances d'une même caisse.
+
+    N'est pas nommé Transaction : ce mot est ici celui de la base de données.
+    """
+
+    TOPIC = "paiement"
+
+    class Event(Fait):
+        """Un fait du paiement."""
+
+        def apply(self, paiement: "Paiement") -> None:
+            """Fait évoluer le paiement ; n'affecte que des attributs, ne décide de rien."""
+
+    class PaiementOuvert(Event, CanInitAggregate[str]):
+        """L'assuré part payer au kiosque : le montant et son partage entre les créances sont fixés."""
+
+        TOPIC: ClassVar[str] = "paiement.PaiementOuvert"
+        transaction: RéférenceTransaction
+        assuré: Pseudonyme
+        caisse: CodeCaisse
+        canal: Canal
+        marchand: str
+        """Le compte de la caisse chez la banque."""
+        montant: Centimes
+        imputations: tuple[Imputation, ...]
+        expire_le: AwareDatetime
+        """Fin de la remise du formulaire ; au-delà, le kiosque sera interrogé."""
+
+    class PaiementConclu(Event):
+        """Le paiement a une fin : accepté, échoué ou expiré. Une acceptation peut suivre les deux autres."""
+
+        TOPIC: ClassVar[str] = "paiement.PaiementConclu"
+        issue: Fin
+        code: str | None
+        """Le code de réponse du kiosque ; absent si nous avons expiré le paiement nous-mêmes."""
+        cause: str
+        autorisation: str | None
+        carte_masquée: str | None
+        accepté_le: AwareDatetime | None
+        """Départ du délai d'affichage ; présent pour une acceptation seulement."""
+        départ_présumé: bool
+        """Vrai si l'heure de la banque n'était pas crédible : la réception fait foi."""
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.fin = self.issue
+            paiement.code = self.code
+            paiement.cause = self.cause
+            paiement.conclu_le = self.timestamp
+            if self.issue is Fin.ACCEPTÉ:
+                paiement.autorisation = self.autorisation
+                paiement.accepté_le = self.accepté_le
+
+    class EncaissementNonImputé(Event):
+        """La banque a pris de l'argent qu'aucune créance ne peut recevoir encore ; il n'en bouge aucune."""
+
+        TOPIC: ClassVar[str] = "paiement.EncaissementNonImpute"
+        montant: Centimes
+        raison: Sort
+        """`non_rapprochee` ou `montant_incoherent`."""
+        marchand: str
+        autorisation: str | None
+        accepté_le: AwareDatetime
+        départ_présumé: bool
+
+        def mutate(self, aggregate: Any) -> Any:
+            """Applique le fait ; s'il est le premier du flux, le paiement nous était inconnu."""
+            if aggregate is not None:
+                return super().mutate(aggregate)
+            paiement = Paiement.__new__(Paiement)
+            paiement.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+            Paiement.__init__(
+                paiement,
+                transaction=self.originator_id.removeprefix(_PRÉFIXE),
+                assuré=None,
+                caisse=None,
+                canal=None,
+                marchand=self.marchand,
+                montant=0,
+                imputations=(),
+                expire_le=None,
+            )
+            self.apply(paiement)
+            return paiement
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.non_imputés.add((self.montant, self.autorisation))
+
+    def __init__(  # noqa: PLR0913 (les champs de PaiementOuvert)
+        self,
+        *,
+        transaction: str,
+        assuré: str | None,
+        caisse: str | None,
+        canal: Canal | None,
+        marchand: str,
+        montant: int,
+        imputations: tuple[Imputation, ...],
+        expire_le: datetime | None,
+    ) -> None:
+        """Reçoit les champs de `PaiementOuvert` (absents pour un paiement inconnu) ; passer par `ouvrir`."""
+        self.transaction = transaction
+        self.assuré = assuré
+        self.caisse = caisse
+        self.canal = canal
+        self.marchand = marchand
+        self.montant = montant
+        self.imputations = imputations
+        self.expire_le = expire_le
+        self.fin: Fin | None = None
+        self.code: str | None = None
+        self.cause: str | None = None
+        self.autorisation: str | None = None
+        self.accepté_le: datetime | None = None
+        self.conclu_le: datetime | None = None
+        self.non_imputés: set[tuple[int, str | None]] = set()
+
+    # --- Ce qu'il est ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def flux(transaction: str) -> str:
+        """Le nom du flux d'événements d'un paiement."""
+        return _PRÉFIXE + transaction
+
+    @property
+    def connu(self) -> bool:
+        """Faux si nous n'avons jamais ouvert ce paiement et que la banque en parle quand même."""
+        return self.assuré is not None
+
+    def exiger_ouvert(self, maintenant: datetime) -> None:
+        """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos sinon."""
+        if self.fin is not None or self.expire_le is None or maintenant >= self.expire_le:
+            raise PaiementClos
+
+    # --- Ce qui lui arrive -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def ouvrir(  # noqa: PLR0913 (les champs de PaiementOuvert)
+        cls,
+        transaction: str,
+        *,
+        assuré: str,
+        caisse: str,
+        canal: Canal,
+        marchand: str,
+        montant: int,
+        imputations: tuple[Imputation, ...],
+        expire_le: datetime,
+        maintenant: datetime,
+    ) -> Self:
+        """Ouvre un paiement ; ses règles sont dans `domain.ouverture`."""
+        return cls._create(
+            cls.PaiementOuvert,
+            id=cls.flux(transaction),
+            timestamp=maintenant,
+            transaction=transaction,
+            assuré=assuré,
+            caisse=caisse,
+            canal=canal,
+            marchand=marchand,
+            montant=montant,
+            imputations=imputations,
+            expire_le=expire_le,
+        )
+
+    def conclure(  # noqa: PLR0913 (les champs de PaiementConclu)
+        self,
+        issue: Fin,
+        cause: str,
+        *,
+        code: str | None = None,
+        autorisation: str | None = None,
+        carte_masquée: str | None = None,
+        accepté_le: datetime | None = None,
+        départ_présumé: bool = False,
+        maintenant: datetime,
+    ) -> None:
+        """Enregistre la fin du paiement. Lève ValueError si une acceptation serait défaite : elle domine toujours."""
+        if self.fin is Fin.ACCEPTÉ:
+            raise ValueError("une acceptation ne se défait pas")
+        self.trigger_event(
+            self.PaiementConclu,
+            issue=issue,
+            code=code,
+            cause=cause,
+            autorisation=autorisation,
+            carte_masquée=carte_masquée,
+            accepté_le=accepté_le,
+            départ_présumé=départ_présumé,
+            timestamp=maintenant,
+        )
+
+    @classmethod
+    def encaisser_inconnu(cls, transaction: str, **champs: Any) -> Self:
+        """Enregistre l'argent d'un paiement que nous n'avons jamais ouvert ; mêmes champs que l'événement."""
+        fait = cls.EncaissementNonImputé(
+            originator_id=cls.flux(transaction), originator_version=cls.INITIAL_VERSION, **champs
+        )
+        paiement: Self = fait.mutate(None)
+        paiement.pending_events.append(fait)
+        return paiement
+
+    def encaisser_sans_imputer(self, **champs: Any) -> None:
+        """Enregistre de l'argent qu'aucune créance ne peut recevoir encore ; mêmes champs que l'événement."""
+        self.trigger_event(self.EncaissementNonImputé, **champs)
+
+
+_PRÉFIXE = "paiement-"

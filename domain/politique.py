@@ -1,0 +1,38 @@
+"""La politique de paiement : toutes les bornes et tous les délais du service, en un seul objet."""
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.monnaie import Centimes
+
+
+class Politique(BaseModel):
+    """Les règles chiffrées ; les valeurs par défaut sont celles du pas-à-pas et de la banque."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minimum_par_paiement: Centimes = 16_00
+    """Montant minimum d'un paiement en ligne, en centimes (pas-à-pas, étape 2/3)."""
+    maximum_par_paiement: Centimes = 50_00
+    """Montant maximum d'un paiement en ligne, en centimes (pas-à-pas, étape 2/3)."""
+    solde_minimum: Centimes = 40_00
+    """Solde de PF/FR en dessous duquel l'avis n'ouvre pas au paiement en ligne, en centimes (borne comprise)."""
+    solde_maximum: Centimes = 200_00
+    """Solde de PF/FR au-dessus duquel l'avis n'ouvre pas au paiement en ligne, en centimes (borne comprise)."""
+    références_max: int = 50
+    """Références cochées dans un même paiement, au plus."""
+    ouverture: timedelta = timedelta(minutes=15)
+    """Durée pendant laquelle le formulaire du kiosque est remis : la session du kiosque lui-même."""
+    interroger_après: timedelta = timedelta(minutes=20)
+    """Âge d'un paiement sans réponse à partir duquel on interroge le kiosque."""
+    expirer_après: timedelta = timedelta(minutes=35)
+    """Âge à partir duquel un paiement inconnu du kiosque expire et libère sa réservation."""
+    délai_affichage: timedelta = timedelta(hours=24)
+    """Délai d'affichage d'un paiement accepté sur le compte (pas-à-pas, dernière page)."""
+    ancienneté_max: timedelta = timedelta(hours=48)
+    """Écart au-delà duquel l'heure donnée par la banque n'est plus crue pour démarrer le délai."""
+
+    def ouvre_au_paiement(self, solde_pf_fr: int) -> bool:
+        """Dit si un avis de ce solde (en centimes) ouvre au paiement en ligne ; jugé une fois, à l'émission."""
+        return self.solde_minimum <= solde_pf_fr <= self.solde_maximum

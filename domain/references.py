@@ -1,0 +1,69 @@
+"""Les références : celle de l'avis, qui nomme la créance, et celle de la transaction au kiosque."""
+
+import re
+from datetime import date
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, StringConstraints
+
+from domain.nir import est_un_nir
+
+RÉFÉRENCE: Final = re.compile(r"[0-9]{16}[A-Z]")
+TRANSACTION: Final = re.compile(r"[A-Za-z0-9]{1,35}")
+
+RéférenceCréance = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$")]
+"""« 16 chiffres et 1 lettre » : caisse (3), puis date (5), séquence (8) et lettre, que rien ne permet de vérifier."""
+
+RéférenceTransaction = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$")]
+"""Le nom d'un paiement au kiosque : alphanumérique, 35 signes au plus, unique à jamais."""
+
+NUMÉRO_DU_JOUR_MAX: Final = 999_999
+"""Paiements qu'une base peut nommer par jour : 6 chiffres, le septième désigne la base (le « fragment »)."""
+
+PRÉFIXE_TRANSACTION: Final = "PCLCB"
+
+_LONGUEUR_SAISIE_MAX: Final = 64
+_BLANCS: Final = re.compile(r"\s+")
+
+
+def _sans_nir(pseudonyme: str) -> str:
+    if est_un_nir(pseudonyme):
+        raise ValueError("un numéro de sécurité sociale ne peut pas servir de pseudonyme")
+    return pseudonyme
+
+
+Pseudonyme = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_sans_nir)
+]
+"""L'assuré, tel que les événements le connaissent : opaque, et jamais un NIR (refusé)."""
+
+CodeCaisse = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]
+"""Les trois premiers chiffres d'une référence ; un code inconnu est gardé tel quel."""
+
+
+def lire_référence(saisie: str) -> str | None:
+    """Rend la référence normalisée d'une saisie (espaces et minuscules tolérés), ou None si ce n'en est pas une."""
+    if len(saisie) > _LONGUEUR_SAISIE_MAX:
+        return None
+    référence = _BLANCS.sub("", saisie).upper()
+    return référence if référence.isascii() and RÉFÉRENCE.fullmatch(référence) else None
+
+
+def caisse_de(référence: str) -> str:
+    """Le code de la caisse gestionnaire, lu en tête de la référence."""
+    return référence[:3]
+
+
+def composer_transaction(jour: date, numéro: int, fragment: int = 0) -> str:
+    """Compose la référence de transaction d'un jour de Paris.
+
+    `PCLCB` + année (2) + quantième (3) + 7 chiffres, dont le premier est le fragment (0 à 9) : deux bases de données
+    ne peuvent pas donner le même nom. Source : écran du kiosque, étape 3/3 du pas-à-pas (`PCLCB172540000004`).
+
+    Lève ValueError si le numéro ou le fragment sort de ses bornes.
+    """
+    if not 0 <= numéro <= NUMÉRO_DU_JOUR_MAX:
+        raise ValueError(f"numéro du jour hors bornes : {numéro}")
+    if not 0 <= fragment <= 9:  # noqa: PLR2004 (un chiffre)
+        raise ValueError(f"fragment hors bornes : {fragment}")
+    return f"{PRÉFIXE_TRANSACTION}{jour:%y%j}{fragment}{numéro:06d}"

@@ -1,0 +1,33 @@
+"""Ce que la banque dit d'un paiement, une fois le protocole du kiosque oublié."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Issue(StrEnum):
+    """Le sens d'une réponse du kiosque."""
+
+    ACCEPTÉE = "acceptee"
+    REFUSÉE = "refusee"
+    EN_ATTENTE = "en_attente"
+    """Le kiosque ne conclut rien encore : la réservation est gardée et il sera interrogé."""
+
+
+@dataclass(frozen=True, slots=True)
+class RéponseBancaire:
+    """Une réponse scellée du kiosque, son sceau vérifié."""
+
+    transaction: str
+    marchand: str
+    montant: int
+    """En centimes."""
+    issue: Issue
+    code: str
+    """Le code de réponse du kiosque, gardé même s'il est inconnu."""
+    autorisation: str | None
+    carte_masquée: str | None
+    marque: str | None
+    transaction_le: datetime | None
+    """L'instant de la banque, en UTC."""
+    code_acquéreur: str | None

@@ -1,0 +1,35 @@
+"""Les conflits d'enregistrement : qui a été plus rapide, et ce qu'il faut refaire."""
+
+from typing import Final
+
+from psycopg.errors import UniqueViolation
+
+
+class Conflit(Exception):  # noqa: N818
+    """Quelqu'un d'autre a enregistré avant nous ; rien de ce lot n'est écrit."""
+
+
+class ConflitDeVersion(Conflit):
+    """Un flux a avancé depuis sa lecture : recharger, décider de nouveau."""
+
+
+class ConflitDePosition(Conflit):
+    """La partition est déjà lue plus loin : laisser tomber le lot et se replacer."""
+
+
+class ConflitDeClé(Conflit):
+    """La même requête vient d'être traitée : rendre sa réponse."""
+
+
+_PAR_CONTRAINTE: Final[dict[str, type[Conflit]]] = {
+    "evenements_flux_version": ConflitDeVersion,
+    "positions_depuis": ConflitDePosition,
+    "sorts_message": ConflitDePosition,
+    "cles_idempotence_cle": ConflitDeClé,
+}
+
+
+def traduire(erreur: UniqueViolation) -> Exception:
+    """Rend le conflit que désigne la contrainte violée ; l'erreur elle-même si aucune des nôtres ne l'est."""
+    conflit = _PAR_CONTRAINTE.get(erreur.diag.constraint_name or "")
+    return conflit(erreur.diag.message_detail or "") if conflit else erreur

@@ -1,0 +1,314 @@
+"""Le recorder : écrire un lot d'un bloc, dans l'ordre où les transactions se valident, et lire des flux.
+
+**L'ordre.** Un suiveur lit le journal par positions croissantes. Il ne manque rien si les positions apparaissent dans
+l'ordre où les transactions se valident ; c'est ce que garantit un verrou consultatif, pris juste avant d'écrire les
+événements et rendu par la validation. Le `LOCK TABLE` de la bibliothèque attendrait derrière VACUUM et demanderait plus
+que le droit d'INSERT.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
+
+from eventsourcing.domain import BaseAggregate
+from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
+from psycopg import Connection
+from psycopg.errors import UniqueViolation
+from psycopg.types.json import Jsonb
+
+from domain.faits import Fait
+from journal.conflits import traduire
+from journal.lot import Avancée, CléIdempotence, Inscription, Lot, Partition, SortRendu
+from journal.mapper import MapperDesFaits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from journal.bases import Base
+
+VERROU_D_ORDRE: Final = 0x6F72647265
+"""Clé du verrou consultatif qui ordonne les écritures (« ordre » en ASCII)."""
+
+CANAL: Final = "journal"
+"""Canal NOTIFY : réveille les suiveurs."""
+
+# Prend l'ordre d'écriture jusqu'à la fin de la transaction ; à part, pour que l'instruction suivante voie tout.
+_ORDONNER: Final = "SELECT pg_advisory_xact_lock(%b::int8)"
+
+# Écrit les événements d'un lot ; leur heure est celle de PostgreSQL, jamais avant celle de leur prédécesseur.
+_ÉCRIRE_ÉVÉNEMENTS: Final = """
+WITH horloge AS MATERIALIZED (
+    SELECT greatest(clock_timestamp(),
+                    (SELECT enregistre_le FROM journal.evenements ORDER BY position DESC LIMIT 1)) AS maintenant
+)
+INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)
+SELECT e.flux, e.version, e.topic, e.etat, e.cause, horloge.maintenant
+FROM horloge,
+     unnest(%b::text[], %b::int8[], %b::text[], %b::bytea[], %b::text[])
+     WITH ORDINALITY AS e (flux, version, topic, etat, cause, rang)
+ORDER BY e.rang
+RETURNING position
+"""
+
+# Réveille les suiveurs à la validation.
+_RÉVEILLER: Final = f"NOTIFY {CANAL}"
+
+# Avance les positions Kafka lues, une ligne par partition du lot.
+_ÉCRIRE_POSITIONS: Final = """
+INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)
+SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::int8[])
+"""
+
+# Enregistre le sort de chaque message du lot.
+_ÉCRIRE_SORTS: Final = """
+INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs)
+SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::text[], %b::text[], %b::text[], %b::bytea[],
+                     %b::jsonb[])
+"""
+
+# Enregistre la réponse donnée à une requête.
+_ÉCRIRE_CLÉ: Final = """
+INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) VALUES (%b, %b, %b, %b)
+"""
+
+# Retrouve la réponse donnée à une requête.
+_LIRE_CLÉ: Final = "SELECT empreinte, reponse FROM journal.cles_idempotence WHERE auteur = %b AND cle = %b"
+
+# Charge des flux entiers, du plus ancien fait au plus récent.
+_LIRE_FLUX: Final = """
+SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = ANY (%b::text[]) ORDER BY flux, version
+"""
+
+# Raconte un flux : chaque fait avec sa cause et son heure d'enregistrement.
+_RACONTER: Final = """
+SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
+WHERE flux = %b
+  AND (%b::int8 IS NULL OR version <= %b::int8)
+  AND (%b::timestamptz IS NULL OR enregistre_le <= %b::timestamptz)
+ORDER BY version
+"""
+
+# La position suivante à lire de chaque partition d'un topic.
+_LIRE_POSITIONS: Final = """
+SELECT partition, max(jusqu_a) FROM journal.positions WHERE topic_id = %b GROUP BY partition
+"""
+
+# Un numéro de transaction encore libre aujourd'hui.
+_NUMÉRO_SUIVANT: Final = "SELECT nextval('journal.numeros_de_transaction')"
+
+
+class FaitLu(NamedTuple):
+    """Un fait du journal et les circonstances de son enregistrement."""
+
+    position: int
+    fait: Fait
+    cause: str
+    enregistré_le: datetime
+
+
+class Enregistreur(ApplicationRecorder):
+    """Le recorder du service ; il est aussi celui que la bibliothèque attend (`ApplicationRecorder`).
+
+    Toutes ses méthodes à `conn` s'inscrivent dans la transaction de l'appelant.
+    """
+
+    def __init__(self, base: "Base", mapper: MapperDesFaits | None = None) -> None:
+        """Écrit et lit dans cette base, avec ce mapper."""
+        self.base = base
+        self.mapper = mapper or MapperDesFaits()
+
+    # --- Écrire ------------------------------------------------------------------------------------------------------
+
+    def inscrire(self, conn: Connection[Any], lot: Lot) -> list[int]:
+        """Écrit le lot, une instruction par table ; rend les positions des événements.
+
+        Lève ConflitDePosition, ConflitDeClé ou ConflitDeVersion ; la transaction est alors perdue.
+        """
+        try:
+            self._écrire_positions(conn, lot.avancées)
+            self._écrire_sorts(conn, lot.sorts)
+            self._écrire_clé(conn, lot.clé)
+            return self._écrire_événements(
+                conn,
+                [self.mapper.to_stored_event(inscription.fait) for inscription in lot.inscriptions],
+                [inscription.cause for inscription in lot.inscriptions],
+            )
+        except UniqueViolation as violation:
+            raise traduire(violation) from violation
+
+    def ordonner(self, conn: Connection[Any]) -> None:
+        """Prend l'ordre d'écriture dès maintenant : jusqu'à la validation, aucun flux ne peut avancer sous nos pieds."""
+        conn.execute(_ORDONNER, (VERROU_D_ORDRE,))
+
+    def numéro_suivant(self, conn: Connection[Any]) -> int:
+        """Un numéro de transaction, de 1 à 999 999, en cycle."""
+        (numéro,) = conn.execute(_NUMÉRO_SUIVANT).fetchone() or (0,)
+        return int(numéro)
+
+    def _écrire_événements(
+        self, conn: Connection[Any], événements: Sequence[StoredEvent], causes: Sequence[str]
+    ) -> list[int]:
+        if not événements:
+            return []
+        self.ordonner(conn)
+        lignes = conn.execute(
+            _ÉCRIRE_ÉVÉNEMENTS,
+            (
+                [événement.originator_id for événement in événements],
+                [événement.originator_version for événement in événements],
+                [événement.topic for événement in événements],
+                [événement.state for événement in événements],
+                causes,
+            ),
+        ).fetchall()
+        conn.execute(_RÉVEILLER)
+        return [position for (position,) in lignes]
+
+    def _écrire_positions(self, conn: Connection[Any], avancées: Sequence[Avancée]) -> None:
+        if avancées:
+            conn.execute(
+                _ÉCRIRE_POSITIONS,
+                (
+                    [avancée.partition.topic_id for avancée in avancées],
+                    [avancée.partition.topic for avancée in avancées],
+                    [avancée.partition.partition for avancée in avancées],
+                    [avancée.depuis for avancée in avancées],
+                    [avancée.jusqu_à for avancée in avancées],
+                ),
+            )
+
+    def _écrire_sorts(self, conn: Connection[Any], sorts: Sequence[SortRendu]) -> None:
+        if sorts:
+            conn.execute(
+                _ÉCRIRE_SORTS,
+                (
+                    [rendu.partition.topic_id for rendu in sorts],
+                    [rendu.partition.topic for rendu in sorts],
+                    [rendu.partition.partition for rendu in sorts],
+                    [rendu.décalage for rendu in sorts],
+                    [rendu.sort.value for rendu in sorts],
+                    [rendu.cause for rendu in sorts],
+                    [rendu.objet for rendu in sorts],
+                    [rendu.empreinte for rendu in sorts],
+                    [Jsonb(rendu.champs) for rendu in sorts],
+                ),
+            )
+
+    def _écrire_clé(self, conn: Connection[Any], clé: CléIdempotence | None) -> None:
+        if clé is not None:
+            conn.execute(_ÉCRIRE_CLÉ, (clé.auteur, clé.clé, clé.empreinte, Jsonb(clé.réponse)))
+
+    # --- Lire --------------------------------------------------------------------------------------------------------
+
+    def charger(self, conn: Connection[Any], flux: Iterable[str]) -> dict[str, Any]:
+        """Reconstitue les agrégats de ces flux, en une requête ; un flux sans événement est absent du résultat."""
+        noms = list(dict.fromkeys(flux))
+        if not noms:
+            return {}
+        agrégats: dict[str, Any] = {}
+        en_fait = self.mapper.to_domain_event
+        for nom, version, topic, état in conn.execute(_LIRE_FLUX, (noms,)):
+            agrégats[nom] = en_fait(StoredEvent(nom, version, topic, état)).mutate(agrégats.get(nom))
+        return agrégats
+
+    def raconter(
+        self, conn: Connection[Any], flux: str, *, à_la_version: int | None = None, au: datetime | None = None
+    ) -> list[FaitLu]:
+        """L'histoire d'un flux, au besoin arrêtée à une version, ou au préfixe du journal enregistré à un instant."""
+        lignes = conn.execute(_RACONTER, (flux, à_la_version, à_la_version, au, au))
+        return [
+            FaitLu(position, self.mapper.to_domain_event(StoredEvent(nom, version, topic, état)), cause, enregistré_le)
+            for position, nom, version, topic, état, cause, enregistré_le in lignes
+        ]
+
+    def clé(self, conn: Connection[Any], auteur: str, clé: str) -> CléIdempotence | None:
+        """La réponse déjà donnée à cette clé par cet auteur, s'il y en a une."""
+        ligne = conn.execute(_LIRE_CLÉ, (auteur, clé)).fetchone()
+        return CléIdempotence(auteur, clé, bytes(ligne[0]), ligne[1]) if ligne else None
+
+    def positions(self, conn: Connection[Any], topic_id: UUID) -> dict[int, int]:
+        """La position suivante à lire de chaque partition déjà lue de ce topic."""
+        return dict(conn.execute(_LIRE_POSITIONS, (topic_id,)).fetchall())
+
+    # --- L'interface de la bibliothèque ------------------------------------------------------------------------------
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+        """Écrit ces événements seuls, dans une transaction à eux ; `cause` dit pourquoi. Lève ConflitDeVersion."""
+        with self._transaction() as conn:
+            try:
+                return self._écrire_événements(
+                    conn, stored_events, [kwargs.get("cause", "application")] * len(stored_events)
+                )
+            except UniqueViolation as violation:
+                raise traduire(violation) from violation
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Lit une tranche d'un flux."""
+        sens = "DESC" if desc else "ASC"
+        with self._transaction() as conn:
+            lignes = conn.execute(
+                "SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = %s"
+                " AND version > %s AND (%s::int8 IS NULL OR version <= %s)"
+                f" ORDER BY version {sens} LIMIT %s",
+                (str(originator_id), gt or 0, lte, lte, limit),
+            )
+            return [StoredEvent(*ligne) for ligne in lignes]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Lit une tranche du journal."""
+        premier = (start or 0) + (0 if inclusive_of_start else 1)
+        with self._transaction() as conn:
+            lignes = conn.execute(
+                "SELECT flux, version, topic, etat, position FROM journal.evenements WHERE position >= %s"
+                " AND (%s::int8 IS NULL OR position <= %s) AND (%s OR topic = ANY (%s))"
+                " ORDER BY position LIMIT %s",
+                (premier, stop, stop, not topics, list(topics), limit),
+            )
+            return [Notification(*ligne) for ligne in lignes]
+
+    def max_notification_id(self) -> int | None:
+        """La dernière position du journal ; None s'il est vide."""
+        with self._transaction() as conn:
+            (dernière,) = conn.execute("SELECT max(position) FROM journal.evenements").fetchone() or (None,)
+            return dernière
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """Non offert : les suiveurs de `journal.suiveur` lisent par lots et se réveillent au plus tard chaque seconde."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _transaction(self) -> "Iterator[Connection[Any]]":
+        with self.base.transaction() as conn:
+            yield conn
+
+
+def recueillir(agrégats: Iterable[BaseAggregate[str]], cause: str) -> list[Inscription]:
+    """Recueille les faits que ces agrégats viennent de déclencher, avec leur cause commune."""
+    inscriptions = []
+    for agrégat in agrégats:
+        inscriptions += [Inscription(fait, cause) for fait in agrégat.pending_events]  # type: ignore[arg-type]
+        agrégat.pending_events.clear()
+    return inscriptions
+
+
+__all__ = ["CANAL", "VERROU_D_ORDRE", "Enregistreur", "FaitLu", "Partition", "recueillir"]

@@ -1,0 +1,64 @@
+"""Ce qu'une transaction enregistre d'un bloc : des faits, et ce qui les a causés."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from domain.faits import Fait
+from domain.sort import Sort
+
+
+class Partition(NamedTuple):
+    """Une partition d'un topic Kafka, nommée par l'identifiant du topic : recréé, il en a un autre."""
+
+    topic_id: UUID
+    topic: str
+    partition: int
+
+
+class Avancée(NamedTuple):
+    """Le chemin qu'un lot fait sur une partition : de la position chargée à la suivante à lire."""
+
+    partition: Partition
+    depuis: int
+    jusqu_à: int
+
+
+class SortRendu(NamedTuple):
+    """Le sort d'un message, son empreinte (SHA-256) et ses champs nommés, sans donnée de carte ni d'identité."""
+
+    partition: Partition
+    décalage: int
+    sort: Sort
+    cause: str
+    objet: str | None
+    """La référence de la créance ou de la transaction dont parle le message, si on a pu la lire."""
+    empreinte: bytes
+    champs: Mapping[str, Any]
+
+
+class CléIdempotence(NamedTuple):
+    """La clé d'une requête, l'empreinte (SHA-256) de son corps, et la réponse donnée."""
+
+    auteur: str
+    clé: str
+    empreinte: bytes
+    réponse: Mapping[str, Any]
+
+
+class Inscription(NamedTuple):
+    """Un fait et ce qui l'a causé, tel que le support le lira (`kafka:topic/partition@décalage`, `requete:…`)."""
+
+    fait: Fait
+    cause: str
+
+
+@dataclass(slots=True)
+class Lot:
+    """Tout ou rien : une seule transaction écrit ces quatre listes."""
+
+    inscriptions: list[Inscription] = field(default_factory=list)
+    avancées: list[Avancée] = field(default_factory=list)
+    sorts: list[SortRendu] = field(default_factory=list)
+    clé: CléIdempotence | None = None

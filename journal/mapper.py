@@ -1,0 +1,57 @@
+"""Entre un fait du domaine et ce qui est stocké : un sujet stable, un état en JSON ASCII, et la montée de version."""
+
+from typing import Any, Final, cast
+
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent, Transcoder
+from eventsourcing.utils import TopicError, resolve_topic
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+# Importés pour que leurs faits inscrivent leurs sujets avant toute lecture.
+from domain.creance import Créance
+from domain.faits import Fait
+from domain.paiement import Paiement
+
+AGRÉGATS: Final = (Créance, Paiement)
+
+_HORS_ÉTAT: Final = {"originator_id", "originator_version"}
+"""Portés par les colonnes `flux` et `version`, donc pas répétés dans l'état."""
+
+
+class MapperDesFaits(Mapper[str]):
+    """Le mapper de la bibliothèque, en pydantic : l'état est le JSON du fait, validé à la lecture.
+
+    Un état d'une version antérieure est monté par `upcast_vN_vN+1(état)` de sa classe, avant la validation.
+    """
+
+    def __init__(self) -> None:
+        """Sans transcodeur, compression ni chiffrement : la chaîne de preuve scelle les octets stockés."""
+        super().__init__(cast("Transcoder", None))
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+        """Rend le fait sous sa forme stockée."""
+        fait = cast("Fait", domain_event)
+        état = fait.__pydantic_serializer__.to_json(fait, by_alias=True, exclude=_HORS_ÉTAT)
+        if fait.class_version > 1:
+            état = b'{"class_version":%d,%s' % (fait.class_version, état[1:])
+        return StoredEvent(fait.originator_id, fait.originator_version, fait.TOPIC, état)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Fait:
+        """Rend le fait stocké. Lève MapperDeserialisationError s'il n'est pas lisible."""
+        try:
+            classe: type[Fait] = resolve_topic(stored_event.topic)
+            état: dict[str, Any] = from_json(stored_event.state)
+            version = état.pop("class_version", 1)
+            while version < classe.class_version:
+                getattr(classe, f"upcast_v{version}_v{version + 1}")(état)
+                version += 1
+            état["originator_id"] = stored_event.originator_id
+            état["originator_version"] = stored_event.originator_version
+            return classe.__pydantic_validator__.validate_python(état, by_alias=True)
+        except (TopicError, ValidationError, ValueError, TypeError, AttributeError) as erreur:
+            message = (
+                f"événement illisible : {stored_event.originator_id} v{stored_event.originator_version} "
+                f"({stored_event.topic}) : {erreur}"
+            )
+            raise MapperDeserialisationError(message) from erreur

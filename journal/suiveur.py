@@ -1,0 +1,314 @@
+"""La base des suiveurs : lire le journal dans l'ordre, l'appliquer par lots, avancer sa position d'un même bloc.
+
+Un suiveur sert une vue (plus tard aussi la publication et les scellés). Un seul processus le mène à la fois, par un
+verrou tenu sur la connexion même qui écrit : connexion perdue, verrou rendu. Il se réveille sur NOTIFY, au plus tard
+après une seconde. Un événement qu'il ne sait pas appliquer est écarté avec les suivants du même flux seulement ; le
+reste avance. Ce qu'un opérateur libère, c'est le meneur qui l'applique.
+"""
+
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any, Final, NamedTuple, Protocol
+
+import psycopg
+import structlog
+from eventsourcing.persistence import StoredEvent
+from psycopg import Connection
+
+from journal.bases import connecter
+from journal.enregistreur import CANAL, FaitLu
+from journal.mapper import MapperDesFaits
+
+LOT_MAX: Final = 2_000
+"""Événements lus et appliqués dans une même transaction, au plus."""
+
+RÉVEIL_MAX_S: Final = 1.0
+"""Attente la plus longue d'un NOTIFY, qui peut se perdre (secondes)."""
+
+BATTEMENT_S: Final = 5.0
+"""Intervalle entre deux signes de vie d'un suiveur au repos (secondes)."""
+
+RECUL_MIN_S: Final = 0.2
+RECUL_MAX_S: Final = 5.0
+"""Bornes de l'attente entre deux reprises après une panne ; elle double à chaque fois (secondes)."""
+
+# Inscrit le suiveur s'il ne l'est pas.
+_INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
+
+# Prend la conduite du suiveur, si personne ne l'a.
+_MENER: Final = "SELECT pg_try_advisory_lock(%b::int8)"
+
+# Dit qui mène, et que tout va.
+_BATTRE: Final = """
+UPDATE vues.suiveurs SET etat = %b, meneur = %b, battement_le = clock_timestamp() WHERE nom = %b
+"""
+
+# Garde pourquoi le suiveur s'est arrêté.
+_PERSISTER_ERREUR: Final = """
+UPDATE vues.suiveurs SET etat = 'arrete', derniere_erreur = %b, erreur_le = clock_timestamp() WHERE nom = %b
+"""
+
+# La position du suiveur.
+_POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
+
+# Jusqu'où lire : la tête du journal. Lue avant les événements, jamais après, pour ne pas en sauter.
+_TÊTE: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
+
+# Les événements suivants qui concernent la vue.
+_SUIVANTS: Final = """
+SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
+WHERE position > %b AND position <= %b AND topic = ANY (%b::text[]) ORDER BY position LIMIT %b
+"""
+
+# Avance par comparaison : si quelqu'un d'autre a avancé, rien n'est écrit.
+_AVANCER: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b"
+
+# Les flux dont la suite est écartée.
+_FLUX_ÉCARTÉS: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %b AND flux = ANY (%b::text[])"
+
+# Écarte un événement.
+_ÉCARTER: Final = """
+INSERT INTO vues.ecartes (suiveur, position, flux, cause) VALUES (%b, %b, %b, %b)
+ON CONFLICT (suiveur, position) DO UPDATE SET cause = excluded.cause, libere_le = NULL
+"""
+
+# Les événements écartés des flux libérés, dans l'ordre.
+_LIBÉRÉS: Final = """
+SELECT e.position, e.flux, e.version, e.topic, e.etat, e.cause, e.enregistre_le
+FROM vues.ecartes x JOIN journal.evenements e USING (position)
+WHERE x.suiveur = %b
+  AND x.flux IN (SELECT flux FROM vues.ecartes WHERE suiveur = %b AND libere_le IS NOT NULL)
+ORDER BY e.position
+"""
+
+# Oublie les événements écartés d'un flux, une fois appliqués.
+_RÉINTÉGRER: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %b"
+
+# Rend un flux à l'attente : sa reprise a échoué encore.
+_RETENIR: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suiveur = %b AND flux = %b"
+
+
+class ConduitePerdue(Exception):  # noqa: N818
+    """Un autre meneur a avancé ce suiveur : s'arrêter et reprendre depuis sa position."""
+
+
+class Vue(Protocol):
+    """Ce qu'un suiveur tient à jour."""
+
+    @property
+    def nom(self) -> str:
+        """Le nom du suiveur, ASCII."""
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """Les sujets d'événements qui la concernent."""
+
+    def appliquer(self, conn: Connection[Any], faits: Sequence[FaitLu]) -> None:
+        """Applique ces faits, dans l'ordre, en un nombre d'instructions qui ne dépend pas de leur nombre."""
+
+
+class _Ligne(NamedTuple):
+    position: int
+    flux: str
+    version: int
+    topic: str
+    état: bytes
+    cause: str
+    enregistré_le: Any
+
+
+class Suiveur:
+    """Mène une vue le long du journal."""
+
+    def __init__(  # noqa: PLR0913 (des réglages nommés)
+        self,
+        url: str,
+        vue: Vue,
+        *,
+        derrière: str | None = None,
+        lot_max: int = LOT_MAX,
+        réveil_max_s: float = RÉVEIL_MAX_S,
+        mapper: MapperDesFaits | None = None,
+        étape: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`derrière` : ne jamais dépasser la position validée de cet autre suiveur.
+
+        `étape` est appelée entre deux étapes d'un lot, avec leur nom : pour tracer, ou pour éprouver une coupure.
+        """
+        self.url = url
+        self.vue = vue
+        self.derrière = derrière
+        self.lot_max = lot_max
+        self.réveil_max_s = réveil_max_s
+        self.mapper = mapper or MapperDesFaits()
+        self.étape = étape
+        self._journal = structlog.get_logger().bind(suiveur=vue.nom)
+        self._topics = sorted(vue.topics)
+        self._dernier_battement = 0.0
+
+    # --- La boucle ---------------------------------------------------------------------------------------------------
+
+    def tourner(self, arrêt: threading.Event) -> None:
+        """Suit le journal jusqu'à l'arrêt demandé ; se reconnecte seul, et dit pourquoi il s'est interrompu."""
+        recul_s = RECUL_MIN_S
+        while not arrêt.is_set():
+            try:
+                with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
+                    if not self._mener(conn):
+                        arrêt.wait(self.réveil_max_s)
+                        continue
+                    recul_s = RECUL_MIN_S
+                    self._suivre(conn, arrêt)
+            except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
+                self._journal.exception("suiveur_interrompu", reprise_dans_s=recul_s)
+                self._persister(erreur)
+                arrêt.wait(recul_s)
+                recul_s = min(recul_s * 2, RECUL_MAX_S)
+
+    def rattraper(self) -> int:
+        """Applique tout ce qui est en attente, sans boucle ni réveil ; rend le nombre d'événements lus.
+
+        Lève ConduitePerdue si un autre processus mène cette vue.
+        """
+        with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
+            if not self._mener(conn):
+                raise ConduitePerdue(self.vue.nom)
+            total = 0
+            while lus := self.avancer(conn):
+                total += lus
+            return total
+
+    def _mener(self, conn: Connection[Any]) -> bool:
+        conn.execute(_INSCRIRE, (self.vue.nom,))
+        (mené,) = conn.execute(_MENER, (_clé_de_verrou(self.vue.nom),)).fetchone() or (False,)
+        if mené:
+            self._battre(conn)
+        return bool(mené)
+
+    def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
+        conn.execute(f"LISTEN {CANAL}")
+        while not arrêt.is_set():
+            if self.avancer(conn) < self.lot_max:
+                if time.monotonic() - self._dernier_battement > BATTEMENT_S:
+                    self._battre(conn)
+                for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
+                    pass
+        conn.execute(_BATTRE, ("inactif", None, self.vue.nom))
+
+    def _battre(self, conn: Connection[Any]) -> None:
+        conn.execute(_BATTRE, ("actif", f"{socket.gethostname()}:{os.getpid()}", self.vue.nom))
+        self._dernier_battement = time.monotonic()
+
+    def _persister(self, erreur: Exception) -> None:
+        try:
+            with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
+                conn.execute(_PERSISTER_ERREUR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom))
+        except psycopg.Error:
+            self._journal.warning("erreur_non_gardee", erreur=str(erreur))
+
+    # --- Un lot ------------------------------------------------------------------------------------------------------
+
+    def avancer(self, conn: Connection[Any]) -> int:
+        """Lit et applique un lot ; rend le nombre d'événements lus (0 : rien en attente)."""
+        self._reprendre_libérés(conn)
+        depuis = self._position(conn)
+        tête = self._tête(conn)
+        if tête <= depuis:
+            return 0
+        self.étape("lire")
+        lignes = [_Ligne(*ligne) for ligne in conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max))]
+        jusqu_à = lignes[-1].position if len(lignes) == self.lot_max else tête
+        try:
+            with conn.transaction():
+                self._appliquer(conn, lignes)
+                self._avancer_à(conn, depuis, jusqu_à)
+                self.étape("valider")
+        except (psycopg.OperationalError, psycopg.InterfaceError, ConduitePerdue):
+            raise
+        except Exception:  # noqa: BLE001 (un événement fautif : on le cherche un à un)
+            self._journal.exception("lot_fautif", depuis=depuis, jusqu_a=jusqu_à)
+            with conn.transaction():
+                self._appliquer_un_à_un(conn, lignes)
+                self._avancer_à(conn, depuis, jusqu_à)
+        self.étape("suite")
+        return len(lignes)
+
+    def _position(self, conn: Connection[Any]) -> int:
+        (position,) = conn.execute(_POSITION, (self.vue.nom,)).fetchone() or (0,)
+        return int(position)
+
+    def _tête(self, conn: Connection[Any]) -> int:
+        if self.derrière is not None:
+            (position,) = conn.execute(_POSITION, (self.derrière,)).fetchone() or (0,)
+            return int(position)
+        (tête,) = conn.execute(_TÊTE).fetchone() or (0,)
+        return int(tête)
+
+    def _avancer_à(self, conn: Connection[Any], depuis: int, jusqu_à: int) -> None:
+        if conn.execute(_AVANCER, (jusqu_à, self.vue.nom, depuis)).rowcount != 1:
+            raise ConduitePerdue(self.vue.nom)
+
+    def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> None:
+        if not lignes:
+            return
+        écartés = self._flux_écartés(conn, lignes)
+        saines = [ligne for ligne in lignes if ligne.flux not in écartés]
+        self.étape("appliquer")
+        if saines:
+            self.vue.appliquer(conn, [self._lire(ligne) for ligne in saines])
+        for ligne in lignes:
+            if ligne.flux in écartés:
+                self._écarter(conn, ligne, "suit un événement écarté du même flux")
+
+    def _flux_écartés(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> set[str]:
+        flux = list({ligne.flux for ligne in lignes})
+        return {nom for (nom,) in conn.execute(_FLUX_ÉCARTÉS, (self.vue.nom, flux))}
+
+    def _lire(self, ligne: _Ligne) -> FaitLu:
+        fait = self.mapper.to_domain_event(StoredEvent(ligne.flux, ligne.version, ligne.topic, ligne.état))
+        return FaitLu(ligne.position, fait, ligne.cause, ligne.enregistré_le)
+
+    # --- Les événements fautifs --------------------------------------------------------------------------------------
+
+    def _appliquer_un_à_un(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> None:
+        écartés = self._flux_écartés(conn, lignes)
+        for ligne in lignes:
+            if ligne.flux in écartés:
+                self._écarter(conn, ligne, "suit un événement écarté du même flux")
+                continue
+            try:
+                with conn.transaction():
+                    self.vue.appliquer(conn, [self._lire(ligne)])
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                raise
+            except Exception as erreur:  # noqa: BLE001 (quelle qu'en soit la faute, les autres flux avancent)
+                écartés.add(ligne.flux)
+                self._écarter(conn, ligne, f"{type(erreur).__name__}: {erreur}"[:2000])
+
+    def _écarter(self, conn: Connection[Any], ligne: _Ligne, cause: str) -> None:
+        self._journal.error("evenement_ecarte", position=ligne.position, flux=ligne.flux, cause=cause)
+        conn.execute(_ÉCARTER, (self.vue.nom, ligne.position, ligne.flux, cause))
+
+    def _reprendre_libérés(self, conn: Connection[Any]) -> None:
+        """Applique les flux qu'un opérateur a libérés ; un flux encore fautif retourne à l'attente."""
+        lignes = [_Ligne(*ligne) for ligne in conn.execute(_LIBÉRÉS, (self.vue.nom, self.vue.nom))]
+        for flux in dict.fromkeys(ligne.flux for ligne in lignes):
+            try:
+                with conn.transaction():
+                    self.vue.appliquer(conn, [self._lire(ligne) for ligne in lignes if ligne.flux == flux])
+                    conn.execute(_RÉINTÉGRER, (self.vue.nom, flux))
+                self._journal.info("flux_reintegre", flux=flux)
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                raise
+            except Exception as erreur:  # noqa: BLE001 (le flux reste écarté, avec sa nouvelle cause)
+                conn.execute(_RETENIR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom, flux))
+
+
+def _clé_de_verrou(nom: str) -> int:
+    """La clé du verrou de conduite d'un suiveur, tirée de son nom."""
+    return int.from_bytes(hashlib.sha256(f"suiveur:{nom}".encode()).digest()[:8], "big", signed=True)

@@ -1,0 +1,57 @@
+"""Les codes de réponse de Sips (`responseCode`), leur sens, et ce qu'ils concluent.
+
+Source : dictionnaire de données Worldline Sips 2.0, champ responseCode.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from domain.reponse import Issue
+
+ACCEPTÉ: Final = "00"
+ANNULÉ: Final = "17"
+TRANSACTION_INCONNUE: Final = "25"
+EN_COURS: Final = "60"
+DOUBLON: Final = "94"
+SESSION_EXPIRÉE: Final = "97"
+
+SENS: Mapping[str, str] = MappingProxyType(
+    {
+        ACCEPTÉ: "paiement accepté",
+        "05": "paiement refusé par la banque",
+        "12": "demande invalide",
+        "14": "coordonnées de carte invalides",
+        ANNULÉ: "paiement annulé par la personne",
+        "24": "opération impossible",
+        TRANSACTION_INCONNUE: "transaction inconnue du kiosque",
+        "30": "format de la demande invalide",
+        "34": "suspicion de fraude",
+        "40": "opération non permise au marchand",
+        "51": "montant trop élevé",
+        "54": "carte expirée",
+        EN_COURS: "transaction en cours",
+        "62": "transaction en attente de confirmation",
+        "63": "règles de sécurité non respectées",
+        "75": "nombre d'essais dépassé",
+        "90": "kiosque momentanément indisponible",
+        DOUBLON: "référence de transaction déjà utilisée",
+        SESSION_EXPIRÉE: "session expirée au bout de 15 minutes",
+        "99": "kiosque en difficulté",
+    }
+)
+
+NE_CONCLUENT_RIEN: frozenset[str] = frozenset({EN_COURS, "62", "90", DOUBLON, "99"})
+"""Après eux la réservation est gardée, et le kiosque est interrogé : l'argent a pu être pris ou pourra l'être."""
+
+
+def issue_de(code: str) -> Issue:
+    """Ce que le code conclut ; un code inconnu est un refus, jamais un accord."""
+    if code == ACCEPTÉ:
+        return Issue.ACCEPTÉE
+    return Issue.EN_ATTENTE if code in NE_CONCLUENT_RIEN else Issue.REFUSÉE
+
+
+def sens_de(code: str) -> str:
+    """Le sens du code en français ; un code inconnu est nommé tel quel."""
+    return SENS.get(code, f"code {code} inconnu")

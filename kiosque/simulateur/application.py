@@ -1,0 +1,128 @@
+"""L'application du simulateur : ses adresses, et rien que leur enchaînement."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kiosque.interface import FormulaireIrrecevable
+from kiosque.simulateur.banque import Banque
+from kiosque.simulateur.etat import Horloge
+from kiosque.simulateur.facteur import Dormir
+from kiosque.simulateur.formulaires import lire_corps, lire_formulaire
+from kiosque.simulateur.pages import STATIQUE, page
+from kiosque.simulateur.parcours import Parcours
+from kiosque.simulateur.reglages import DemandeDeConsigne, RéglagesSimulateur
+
+SESSIONS_MONTRÉES = 50
+ENVOIS_MONTRÉS = 100
+
+Réponse = Callable[[Request], Awaitable[Response]]
+
+
+def heure_utc() -> datetime:
+    """L'instant présent : l'horloge par défaut."""
+    return datetime.now(UTC)
+
+
+def créer_simulateur(
+    réglages: RéglagesSimulateur | None = None,
+    *,
+    horloge: Horloge = heure_utc,
+    dormir: Dormir = asyncio.sleep,
+) -> Starlette:
+    """L'application ASGI du simulateur.
+
+    `horloge` donne l'instant, avec fuseau, et date les sessions ; `dormir` attend les retards et les nouveaux essais.
+    """
+    banque = Banque(réglages or RéglagesSimulateur(), horloge, dormir)
+    parcours = Parcours(banque)
+
+    @asynccontextmanager
+    async def durée_de_vie(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await banque.facteur.fermer()
+
+    return Starlette(
+        routes=[
+            Route("/paypage", _page(parcours.présenter), methods=["POST"]),
+            Route("/paypage/valider", _page(parcours.valider), methods=["POST"]),
+            Route("/paypage/annuler", _page(parcours.annuler), methods=["POST"]),
+            Route("/paypage/recu", _page(parcours.reçu), methods=["POST"]),
+            Route("/interrogation", partial(_interroger, banque), methods=["POST"]),
+            Route("/simulateur", partial(_montrer, banque), methods=["GET"]),
+            Route("/simulateur/reglages", partial(_régler, banque), methods=["GET", "POST"]),
+            Route("/livez", _vivant, methods=["GET"]),
+            Mount("/statique", StaticFiles(directory=STATIQUE), name="statique"),
+        ],
+        exception_handlers={HTTPException: _erreur_http},
+        lifespan=durée_de_vie,
+    )
+
+
+def _page(étape: Callable[[dict[str, str]], Response]) -> Réponse:
+    """Une étape du parcours : un formulaire posté, une page rendue, et un 400 qui dit pourquoi sinon."""
+
+    async def répondre(requête: Request) -> Response:
+        try:
+            return étape(await lire_formulaire(requête))
+        except FormulaireIrrecevable as refus:
+            return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
+
+    return répondre
+
+
+async def _interroger(banque: Banque, requête: Request) -> Response:
+    try:
+        connue, champs = banque.état(await lire_formulaire(requête))
+    except FormulaireIrrecevable as refus:
+        return JSONResponse({"code": refus.code, "detail": str(refus)}, status_code=HTTPStatus.BAD_REQUEST)
+    return JSONResponse(champs, status_code=HTTPStatus.OK if connue else HTTPStatus.NOT_FOUND)
+
+
+async def _montrer(banque: Banque, _: Request) -> Response:
+    sessions = banque.registre.récentes(SESSIONS_MONTRÉES)
+    valeurs = {
+        "réglages": banque.réglages,
+        "prochaines": banque.consignes.prochaines,
+        "sessions": [(s, s.conclusion, banque.consignes.de(s.demande.transaction)) for s in sessions],
+        "envois": list(banque.facteur.envois)[-ENVOIS_MONTRÉS:][::-1],
+    }
+    return page("simulateur.html", valeurs=valeurs)
+
+
+async def _régler(banque: Banque, requête: Request) -> Response:
+    """Note une consigne (POST, JSON), et rend celles qui attendent."""
+    if requête.method == "POST":
+        # Exiger JSON met l'adresse hors de portée d'un formulaire venu d'un autre site.
+        genre = requête.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if genre != "application/json":
+            return JSONResponse({"detail": "du JSON est attendu"}, status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        try:
+            banque.consignes.noter(DemandeDeConsigne.model_validate_json(await lire_corps(requête)))
+        except FormulaireIrrecevable as refus:
+            return JSONResponse({"detail": str(refus)}, status_code=HTTPStatus.BAD_REQUEST)
+        except ValidationError as refus:
+            fautes = refus.errors(include_url=False, include_input=False, include_context=False)
+            return JSONResponse({"detail": fautes}, status_code=HTTPStatus.UNPROCESSABLE_ENTITY)
+    return JSONResponse({"prochaines": [consigne.model_dump() for consigne in banque.consignes.prochaines]})
+
+
+async def _vivant(_: Request) -> Response:
+    return PlainTextResponse("vivant")
+
+
+async def _erreur_http(_: Request, erreur: Exception) -> Response:
+    statut = HTTPStatus(erreur.status_code) if isinstance(erreur, HTTPException) else HTTPStatus.BAD_REQUEST
+    entêtes = erreur.headers if isinstance(erreur, HTTPException) else None
+    return PlainTextResponse(f"{statut.value} {statut.phrase}", status_code=statut, headers=entêtes)

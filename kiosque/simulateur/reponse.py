@@ -1,0 +1,79 @@
+"""Lire une demande scellée et sceller une réponse, du côté de la banque."""
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from domain.references import TRANSACTION
+from kiosque.codes import ACCEPTÉ, TRANSACTION_INCONNUE
+from kiosque.donnees import valeur_de
+from kiosque.enveloppe import fermer
+from kiosque.interface import DeviseInattendue, FormulaireIllisible, url_permise
+from kiosque.reponses import EURO, MONTANT
+from kiosque.simulateur.etat import Conclusion, Demande
+from kiosque.simulateur.reglages import RéglagesSimulateur
+
+PARIS = ZoneInfo("Europe/Paris")
+VERSION_INTERFACE = "HP_2.40"
+RAPPELS = ("orderId", "customerId", "captureMode", "orderChannel", "returnContext")
+
+
+def lire_demande(valeurs: Mapping[str, str]) -> Demande:
+    """La demande que portent des valeurs au sceau vérifié ; lève `FormulaireIllisible` ou `DeviseInattendue`."""
+    transaction = transaction_de(valeurs)
+    montant = valeur_de(valeurs, "amount")
+    if montant is None or not MONTANT.fullmatch(montant) or int(montant) == 0:
+        raise FormulaireIllisible("amount manque ou n'est pas un nombre de centimes")
+    if valeur_de(valeurs, "currencyCode") != EURO:
+        raise DeviseInattendue
+    retour = valeur_de(valeurs, "normalReturnUrl")
+    if retour is None or not url_permise(retour) or "?" in retour:
+        raise FormulaireIllisible("normalReturnUrl manque, ou porte une chaîne de requête")
+    notification = valeur_de(valeurs, "automaticResponseUrl")
+    if notification is not None and not url_permise(notification):
+        raise FormulaireIllisible("automaticResponseUrl n'est pas une URL http ou https")
+    rappels = {nom: valeur for nom in RAPPELS if (valeur := valeur_de(valeurs, nom)) is not None}
+    return Demande(transaction, int(montant), retour, notification, rappels)
+
+
+def transaction_de(valeurs: Mapping[str, str]) -> str:
+    """La référence de transaction ; lève `FormulaireIllisible`."""
+    transaction = valeur_de(valeurs, "transactionReference")
+    if transaction is None or not TRANSACTION.fullmatch(transaction):
+        raise FormulaireIllisible("transactionReference manque ou est mal formée")
+    return transaction
+
+
+def sceller_réponse(réglages: RéglagesSimulateur, demande: Demande, conclusion: Conclusion) -> dict[str, str]:
+    """Le formulaire scellé d'une réponse : le même pour l'automatique, la manuelle et l'interrogation."""
+    valeurs = {
+        **demande.rappels,
+        "amount": str(demande.montant),
+        "currencyCode": EURO,
+        "transactionReference": demande.transaction,
+        "captureDay": "0",
+        "transactionOrigin": "INTERNET",
+        "paymentPattern": "ONE_SHOT",
+        "responseCode": conclusion.code,
+        "acquirerResponseCode": ACCEPTÉ if conclusion.code == ACCEPTÉ else "null",
+        "authorisationId": conclusion.autorisation or "null",
+        "maskedPan": conclusion.carte_masquée or "null",
+        "paymentMeanBrand": conclusion.marque or "null",
+        "paymentMeanType": "CARD" if conclusion.marque else "null",
+        "transactionDateTime": conclusion.le.astimezone(PARIS).isoformat(timespec="seconds"),
+    }
+    return _fermer(réglages, valeurs)
+
+
+def sceller_inconnue(réglages: RéglagesSimulateur, transaction: str) -> dict[str, str]:
+    """La réponse scellée à une interrogation sur une transaction que le kiosque ne connaît pas : code 25."""
+    return _fermer(réglages, {"transactionReference": transaction, "responseCode": TRANSACTION_INCONNUE})
+
+
+def _fermer(réglages: RéglagesSimulateur, valeurs: Mapping[str, str]) -> dict[str, str]:
+    return fermer(
+        valeurs,
+        réglages.contrat,
+        réglages.algorithme,
+        version_interface=VERSION_INTERFACE,
+        encodage=réglages.encodage,
+    )

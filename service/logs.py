@@ -1,0 +1,141 @@
+"""Structured logs on stderr: named events with key=values, one JSON object a line, or readable on a terminal.
+
+`logger.info("batch.applied", topic=…, messages=…)`: the event has a stable name, everything else is a value. Records
+of libraries that use the standard logging pass through the same processors. No personal data and no secret is ever
+written: `mask_forbidden` is the last guard, not a licence to pass them.
+
+Importing `eventsourcing.postgres` silences psycopg's loggers; that module is not imported here. Uvicorn must be run
+with `log_config=None`, otherwise it puts its own handlers beside ours.
+"""
+
+import logging
+import re
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MASK = "***"
+FORBIDDEN_KEYS = frozenset(
+    {
+        "adresse",
+        "authorization",
+        "body",
+        "champs",
+        "cookie",
+        "data",
+        "email",
+        "iban",
+        "maskedpan",
+        "nir",
+        "nom",
+        "pan",
+        "panexpirydate",
+        "password",
+        "prenom",
+        "customeripaddress",
+        "seal",
+        "set-cookie",
+        "telephone",
+        "token",
+        "tokenpan",
+    }
+)
+FORBIDDEN_PARTS = ("secret", "password", "api_key", "private_key")
+NIR = re.compile(r"(?<![0-9A-Za-z])[12]\d{4}(?:\d{2}|2[AB])\d{8}(?![0-9A-Za-z])")
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
+SEALED = re.compile(r"\b(Data|Seal)=[^\s&]+")
+DEPTH_MAX = 8
+
+
+def configure_logs(level: str, log_format: Literal["auto", "json", "console"], stream: TextIO = sys.stderr) -> None:
+    """Send every log of this process to `stream`; `auto` is readable on a terminal and JSON elsewhere."""
+    readable = log_format == "console" or (log_format == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    # A local variable may hold what must not be logged: tracebacks never show them.
+    rendered: list[Processor] = (
+        [
+            structlog.processors.format_exc_info,
+            mask_forbidden,
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
+            ),
+        ]
+        if readable
+        else [
+            structlog.processors.format_exc_info,
+            mask_forbidden,
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+        ]
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    logging.getLogger("httpx").setLevel(max(logging.WARNING, root.level))  # One line a request, with its URL.
+    logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))  # Each reconnection attempt, at INFO.
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def bind_role(role: str, **context: object) -> None:
+    """Add the role (`api`, `consume`…) and other values to every later log of this context (thread or task)."""
+    structlog.contextvars.bind_contextvars(role=role, **context)
+
+
+def mask_forbidden(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace by *** what must never be logged: by its key at any depth, or by its shape inside any text."""
+    return {key: _masked(key, value, DEPTH_MAX) for key, value in event.items()}
+
+
+def _masked(key: str, value: object, depth: int) -> object:  # noqa: PLR0911  one return a kind of value
+    if _forbidden(key) or depth == 0:
+        return MASK
+    match value:
+        case str():
+            return _masked_text(value)
+        case bytes():
+            return f"<{len(value)} octets>"
+        case dict():
+            return {str(inner): _masked(str(inner), kept, depth - 1) for inner, kept in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked("", kept, depth - 1) for kept in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return _masked_text(str(value))
+
+
+def _forbidden(key: str) -> bool:
+    lowered = key.lower()
+    return lowered in FORBIDDEN_KEYS or any(part in lowered for part in FORBIDDEN_PARTS)
+
+
+def _masked_text(text: str) -> str:
+    text = URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    text = SEALED.sub(rf"\1={MASK}", text)
+    return NIR.sub(MASK, EMAIL.sub(MASK, text))
