@@ -1,0 +1,80 @@
+"""Ce dont chaque cas d'usage a besoin, et comment une décision est reprise quand un autre a été plus rapide."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from domain.creance import Créance
+from domain.paiement import Paiement
+from domain.politique import Politique
+from journal.bases import Base
+from journal.conflits import ConflitDeClé, ConflitDeVersion
+from journal.enregistreur import Enregistreur
+from kiosque.interface import Kiosque
+
+ESSAIS_OPTIMISTES: Final = 3
+"""Décisions reprises après un conflit avant de prendre l'ordre d'écriture d'abord : alors plus rien ne peut bouger."""
+
+ESSAIS_APRÈS_PANNE: Final = 2
+"""Reprises après une connexion perdue ; une requête déjà enregistrée est retrouvée par sa clé, pas décidée deux fois."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Adresses:
+    """Où le kiosque renvoie le navigateur, et où il notifie le service."""
+
+    retour: str
+    notification: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guichet:
+    """Les moyens d'un cas d'usage."""
+
+    base: Base
+    enregistreur: Enregistreur
+    kiosque: Kiosque
+    politique: Politique
+    adresses: Adresses
+    fragment: int = 0
+    """Le chiffre de cette base dans les références de transaction (0 à 9)."""
+
+    def décider(self, décision: Callable[[Connection[Any]], _T]) -> _T:
+        """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.
+
+        La décision charge, décide et inscrit ; elle est rejouée entière. Après `ESSAIS_OPTIMISTES` conflits, l'ordre
+        d'écriture est pris avant de charger : la décision suivante ne peut plus perdre. Si la réponse à la validation
+        s'est perdue, la décision rejouée retrouve ce qui est enregistré : sa clé, ou l'état qu'elle a produit.
+        """
+        conflits = pannes = 0
+        while True:
+            try:
+                with self.base.transaction() as conn:
+                    if conflits >= ESSAIS_OPTIMISTES:
+                        self.enregistreur.ordonner(conn)
+                    return décision(conn)
+            except (ConflitDeVersion, ConflitDeClé) as conflit:
+                conflits += 1
+                structlog.get_logger().info("decision_reprise", conflit=type(conflit).__name__, essai=conflits)
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                pannes += 1
+                if pannes >= ESSAIS_APRÈS_PANNE:
+                    raise
+                structlog.get_logger().warning("decision_apres_panne", essai=pannes)
+
+    def charger_créances(self, conn: Connection[Any], références: list[str]) -> dict[str, Créance]:
+        """Les créances qui existent, par référence, en une requête."""
+        flux = self.enregistreur.charger(conn, map(Créance.flux, références))
+        return {référence: flux[nom] for référence in références if (nom := Créance.flux(référence)) in flux}
+
+    def charger_paiement(self, conn: Connection[Any], transaction: str) -> Paiement | None:
+        """Le paiement de cette transaction, s'il a un événement."""
+        nom = Paiement.flux(transaction)
+        paiement: Paiement | None = self.enregistreur.charger(conn, [nom]).get(nom)
+        return paiement

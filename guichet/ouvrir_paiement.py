@@ -1,0 +1,100 @@
+"""Ouvrir un paiement : l'assuré part au kiosque avec un formulaire scellé ; sa part est réservée."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from domain.avis import Canal
+from domain.delai import jour_de_paris
+from domain.ouverture import décider_imputations, ouvrir_paiement as ouvrir
+from domain.paiement import Paiement
+from domain.references import caisse_de, composer_transaction
+from domain.refus import Refus
+from guichet.guichet import Guichet
+from journal.enregistreur import recueillir
+from journal.lot import CléIdempotence, Lot
+from kiosque.interface import DemandeDePaiement
+
+
+class CléRéutilisée(Refus):
+    """Cette clé d'idempotence a déjà servi pour une autre demande."""
+
+    code = "cle_reutilisee"
+
+
+class Demande(NamedTuple):
+    """Ce que l'assuré demande ; `empreinte` est le SHA-256 du corps, pour reconnaître la même demande."""
+
+    assuré: str
+    références: tuple[str, ...]
+    montant: int
+    canal: Canal
+    clé: str
+    empreinte: bytes
+
+
+def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) -> dict[str, Any]:
+    """Ouvre le paiement et rend la réponse du contrat ; la même clé et le même corps rendent la même réponse.
+
+    Lève un Refus du domaine, ou CléRéutilisée.
+    """
+
+    def décision(conn: Connection[Any]) -> dict[str, Any]:
+        connue = guichet.enregistreur.clé(conn, demande.assuré, demande.clé)
+        if connue is not None:
+            if connue.empreinte != demande.empreinte:
+                raise CléRéutilisée
+            return dict(connue.réponse)
+        créances = guichet.charger_créances(conn, list(demande.références))
+        imputations = décider_imputations(
+            demande.assuré, demande.références, demande.montant, créances, guichet.politique
+        )
+        numéro = guichet.enregistreur.numéro_suivant(conn)
+        transaction = composer_transaction(jour_de_paris(maintenant), numéro, guichet.fragment)
+        paiement = ouvrir(
+            transaction,
+            assuré=demande.assuré,
+            canal=demande.canal,
+            marchand=guichet.kiosque.marchand_de(caisse_de(demande.références[0])),
+            imputations=imputations,
+            créances=créances,
+            politique=guichet.politique,
+            maintenant=maintenant,
+        )
+        réponse = décrire(guichet, paiement)
+        guichet.enregistreur.inscrire(
+            conn,
+            Lot(
+                inscriptions=recueillir([paiement, *créances.values()], f"requete:{demande.clé}"),
+                clé=CléIdempotence(demande.assuré, demande.clé, demande.empreinte, réponse),
+            ),
+        )
+        return réponse
+
+    return guichet.décider(décision)
+
+
+def décrire(guichet: Guichet, paiement: Paiement) -> dict[str, Any]:
+    """La réponse du contrat pour un paiement ouvert, avec son formulaire scellé : toujours le même."""
+    formulaire = guichet.kiosque.formulaire(
+        DemandeDePaiement(
+            transaction=paiement.transaction,
+            caisse=paiement.caisse or "",
+            montant=paiement.montant,
+            client=paiement.assuré or "",
+            canal=(paiement.canal or Canal.WEB).value,
+            url_retour=guichet.adresses.retour,
+            url_notification=guichet.adresses.notification,
+        )
+    )
+    return {
+        "transaction": paiement.transaction,
+        "montant_centimes": paiement.montant,
+        "imputations": [
+            {"reference": imputation.référence, "montant_centimes": imputation.part}
+            for imputation in paiement.imputations
+        ],
+        "expire_le": paiement.expire_le.isoformat() if paiement.expire_le else None,
+        "kiosque": {"url": formulaire.url, "champs": dict(formulaire.champs)},
+    }

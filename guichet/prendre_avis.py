@@ -1,0 +1,203 @@
+"""Prendre un lot de messages de la caisse : avis, rectifications, annulations, encaissements.
+
+Un message illisible ou contradictoire a son sort et ne retient jamais les autres.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, assert_never
+
+from psycopg import Connection
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from domain.avis import Avis, MessageId, Mode, Motif, Moyen, Nature
+from domain.creance import Créance
+from domain.monnaie import Centimes
+from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance
+from domain.refus import AvisDéjàAnnulé, AvisInconnu, Refus
+from domain.sort import Sort, Verdict
+from guichet.guichet import Guichet
+from guichet.messages import Message, MessageIllisible, Traitement, exiger_taille, rendre_sort
+from journal.enregistreur import recueillir
+from journal.lot import Lot
+
+CentimesPositifs = Annotated[Centimes, Field(gt=0)]
+
+
+class _Entrant(BaseModel):
+    """Un message de la caisse ; ses noms sont ceux du contrat."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    reference: RéférenceCréance
+
+
+class AvisÉmis(_Entrant):
+    """`avis_emis`."""
+
+    type: Literal["avis_emis"]
+    assure: Pseudonyme
+    caisse: CodeCaisse
+    nature: Nature
+    montant_initial_centimes: CentimesPositifs
+    solde_pf_fr_centimes: Centimes
+    date_emission: date
+    mode: Mode
+
+
+class AvisRectifié(_Entrant):
+    """`avis_rectifie`."""
+
+    type: Literal["avis_rectifie"]
+    message_id: MessageId
+    montant_initial_centimes: Centimes
+    motif: Motif
+
+
+class AvisAnnulé(_Entrant):
+    """`avis_annule`."""
+
+    type: Literal["avis_annule"]
+    message_id: MessageId
+    motif: Motif
+
+
+class EncaissementReçu(_Entrant):
+    """`encaissement_recu`."""
+
+    type: Literal["encaissement_recu"]
+    message_id: MessageId
+    montant_centimes: CentimesPositifs
+    moyen: Moyen
+    date: date
+
+
+def _type_par_défaut(valeur: object) -> object:
+    return {"type": "avis_emis", **valeur} if isinstance(valeur, dict) else valeur
+
+
+MessageDeCaisse = AvisÉmis | AvisRectifié | AvisAnnulé | EncaissementReçu
+_LECTEUR: TypeAdapter[MessageDeCaisse] = TypeAdapter(
+    Annotated[
+        Annotated[MessageDeCaisse, Field(discriminator="type")],
+        BeforeValidator(_type_par_défaut),
+    ]
+)
+
+
+def lire(valeur: bytes) -> MessageDeCaisse:
+    """Lit un message de caisse ; lève MessageIllisible avec une cause qu'une personne comprend."""
+    try:
+        valeur.decode("utf-8")
+        return _LECTEUR.validate_json(valeur)
+    except UnicodeDecodeError as erreur:
+        raise MessageIllisible(f"octets qui ne sont pas de l'UTF-8, à la place {erreur.start}") from erreur
+    except ValidationError as erreur:
+        raise MessageIllisible(_phrase(erreur)) from erreur
+
+
+def prendre_avis(
+    guichet: Guichet, conn: Connection[Any], messages: Sequence[Message], maintenant: datetime
+) -> Traitement:
+    """Décide d'un lot de messages de caisse, dans l'ordre ; une seule requête charge ce qu'ils touchent."""
+    traitement = Traitement(Lot(), [])
+    lus: list[tuple[Message, MessageDeCaisse | MessageIllisible]] = []
+    for message in messages:
+        try:
+            exiger_taille(message)
+            lus.append((message, lire(message.valeur)))
+        except MessageIllisible as illisible:
+            lus.append((message, illisible))
+    créances = guichet.charger_créances(
+        conn, list({lu.reference for _, lu in lus if not isinstance(lu, MessageIllisible)})
+    )
+    for message, lu in lus:
+        if isinstance(lu, MessageIllisible):
+            rendre_sort(traitement, message, Verdict(Sort.REJETÉE, str(lu)), None, {})
+            continue
+        verdict = _appliquer(guichet, créances, lu, maintenant)
+        créance = créances.get(lu.reference)
+        if créance is not None:
+            traitement.lot.inscriptions += recueillir([créance], message.origine)
+        rendre_sort(traitement, message, verdict, lu.reference, {"type": lu.type})
+    return traitement
+
+
+def _appliquer(
+    guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime
+) -> Verdict:
+    try:
+        nouveau = _décider(guichet, créances, lu, maintenant)
+    except AvisInconnu as refus:
+        return Verdict(Sort.NON_RAPPROCHÉE, str(refus))
+    except AvisDéjàAnnulé as refus:
+        return Verdict(Sort.CONTRADICTOIRE, str(refus))
+    except Refus as refus:
+        return Verdict(Sort.CONTRADICTOIRE, str(refus))
+    if nouveau:
+        return Verdict(Sort.APPLIQUÉE, "enregistré")
+    return Verdict(Sort.DOUBLON, "déjà enregistré à l'identique")
+
+
+def _décider(guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> bool:
+    créance = créances.get(lu.reference)
+    if isinstance(lu, AvisÉmis):
+        avis = Avis(
+            lu.reference,
+            lu.assure,
+            lu.caisse,
+            lu.nature,
+            lu.montant_initial_centimes,
+            lu.solde_pf_fr_centimes,
+            lu.date_emission,
+            lu.mode,
+        )
+        if créance is not None:
+            créance.confirmer_avis(avis)
+            return False
+        créances[lu.reference] = Créance.ouvrir(avis, guichet.politique, maintenant=maintenant)
+        return True
+    if créance is None:
+        raise AvisInconnu
+    match lu:
+        case AvisRectifié():
+            return créance.rectifier(lu.message_id, lu.montant_initial_centimes, lu.motif, maintenant=maintenant)
+        case AvisAnnulé():
+            return créance.annuler(lu.message_id, lu.motif, maintenant=maintenant)
+        case EncaissementReçu():
+            return créance.encaisser(lu.message_id, lu.montant_centimes, lu.moyen, lu.date, maintenant=maintenant)
+        case _:
+            assert_never(lu)
+
+
+def _phrase(erreur: ValidationError) -> str:
+    """La première faute, en français : où, et quoi."""
+    fautes = erreur.errors(include_url=False, include_input=False, include_context=False)
+    première = fautes[0]
+    champ = ".".join(str(partie) for partie in première["loc"][1:]) or "message"
+    quoi = _FAUTES.get(première["type"], première["msg"])
+    suite = f" (et {len(fautes) - 1} autres fautes)" if len(fautes) > 1 else ""
+    return f"{champ} : {quoi}{suite}"
+
+
+_FAUTES = {
+    "json_invalid": "ce n'est pas du JSON",
+    "missing": "champ absent",
+    "extra_forbidden": "champ inconnu",
+    "int_type": "un nombre entier de centimes est attendu",
+    "greater_than": "le montant doit être positif",
+    "greater_than_equal": "le montant ne peut pas être négatif",
+    "less_than_equal": "le montant dépasse le maximum admis",
+    "string_pattern_mismatch": "la forme n'est pas celle attendue",
+    "string_too_long": "le texte est trop long",
+    "union_tag_invalid": "type de message inconnu",
+    "union_tag_not_found": "type de message absent",
+    "model_attributes_type": "un objet JSON est attendu",
+    "model_type": "un objet JSON est attendu",
+    "literal_error": "valeur inconnue",
+    "enum": "valeur inconnue",
+    "date_from_datetime_parsing": "date illisible (AAAA-MM-JJ)",
+    "date_parsing": "date illisible (AAAA-MM-JJ)",
+    "date_type": "date illisible (AAAA-MM-JJ)",
+    "string_type": "un texte est attendu",
+}
+
