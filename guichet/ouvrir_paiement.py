@@ -7,7 +7,8 @@ from psycopg import Connection
 
 from domain.avis import Canal
 from domain.delai import jour_de_paris
-from domain.ouverture import décider_imputations, ouvrir_paiement as ouvrir
+from domain.ouverture import décider_imputations
+from domain.ouverture import ouvrir_paiement as ouvrir
 from domain.paiement import Paiement
 from domain.references import caisse_de, composer_transaction
 from domain.refus import Refus

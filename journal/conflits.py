@@ -5,7 +5,7 @@ from typing import Final
 from psycopg.errors import UniqueViolation
 
 
-class Conflit(Exception):  # noqa: N818
+class Conflit(Exception):
     """Quelqu'un d'autre a enregistré avant nous ; rien de ce lot n'est écrit."""
 
 

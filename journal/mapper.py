@@ -48,7 +48,7 @@ class MapperDesFaits(Mapper[str]):
                 version += 1
             état["originator_id"] = stored_event.originator_id
             état["originator_version"] = stored_event.originator_version
-            return classe.__pydantic_validator__.validate_python(état, by_alias=True)
+            return cast("Fait", classe.__pydantic_validator__.validate_python(état, by_alias=True))
         except (TopicError, ValidationError, ValueError, TypeError, AttributeError) as erreur:
             message = (
                 f"événement illisible : {stored_event.originator_id} v{stored_event.originator_version} "

@@ -7,8 +7,6 @@ reste avance. Ce qu'un opérateur libère, c'est le meneur qui l'applique.
 """
 
 import hashlib
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
+from journal.etats import dire_état, garder_erreur
 from journal.mapper import MapperDesFaits
 
 LOT_MAX: Final = 2_000
@@ -42,16 +41,6 @@ _INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO N
 
 # Prend la conduite du suiveur, si personne ne l'a.
 _MENER: Final = "SELECT pg_try_advisory_lock(%b::int8)"
-
-# Dit qui mène, et que tout va.
-_BATTRE: Final = """
-UPDATE vues.suiveurs SET etat = %b, meneur = %b, battement_le = clock_timestamp() WHERE nom = %b
-"""
-
-# Garde pourquoi le suiveur s'est arrêté.
-_PERSISTER_ERREUR: Final = """
-UPDATE vues.suiveurs SET etat = 'arrete', derniere_erreur = %b, erreur_le = clock_timestamp() WHERE nom = %b
-"""
 
 # La position du suiveur.
 _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
@@ -93,7 +82,7 @@ _RÉINTÉGRER: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %
 _RETENIR: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suiveur = %b AND flux = %b"
 
 
-class ConduitePerdue(Exception):  # noqa: N818
+class ConduitePerdue(Exception):
     """Un autre meneur a avancé ce suiveur : s'arrêter et reprendre depuis sa position."""
 
 
@@ -125,7 +114,7 @@ class _Ligne(NamedTuple):
 class Suiveur:
     """Mène une vue le long du journal."""
 
-    def __init__(  # noqa: PLR0913 (des réglages nommés)
+    def __init__(
         self,
         url: str,
         vue: Vue,
@@ -166,7 +155,7 @@ class Suiveur:
                     self._suivre(conn, arrêt)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
                 self._journal.exception("suiveur_interrompu", reprise_dans_s=recul_s)
-                self._persister(erreur)
+                garder_erreur(self.url, self.vue.nom, erreur)
                 arrêt.wait(recul_s)
                 recul_s = min(recul_s * 2, RECUL_MAX_S)
 
@@ -198,18 +187,11 @@ class Suiveur:
                     self._battre(conn)
                 for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
                     pass
-        conn.execute(_BATTRE, ("inactif", None, self.vue.nom))
+        dire_état(conn, self.vue.nom, "inactif")
 
     def _battre(self, conn: Connection[Any]) -> None:
-        conn.execute(_BATTRE, ("actif", f"{socket.gethostname()}:{os.getpid()}", self.vue.nom))
+        dire_état(conn, self.vue.nom, "actif")
         self._dernier_battement = time.monotonic()
-
-    def _persister(self, erreur: Exception) -> None:
-        try:
-            with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
-                conn.execute(_PERSISTER_ERREUR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom))
-        except psycopg.Error:
-            self._journal.warning("erreur_non_gardee", erreur=str(erreur))
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
 

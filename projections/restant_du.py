@@ -81,7 +81,7 @@ class LigneCréance(NamedTuple):
         return max(self.restant_dû - self.en_cours, 0)
 
 
-class VersionInattendue(Exception):  # noqa: N818
+class VersionInattendue(Exception):
     """Un événement manque ou compte deux fois : la vue n'est pas à la version qu'il attend."""
 
 

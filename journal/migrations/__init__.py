@@ -17,7 +17,7 @@ RÔLE_DU_SERVICE: Final = "creances_service"
 _NOM: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
-class MigrationModifiée(Exception):  # noqa: N818
+class MigrationModifiée(Exception):
     """A migration that this database has already applied was changed since: write a new one instead."""
 
 
@@ -31,7 +31,7 @@ def migrer(url_propriétaire: str, utilisateur_service: str) -> list[str]:
     with psycopg.connect(url_propriétaire, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", (VERROU_DES_MIGRATIONS,))
         appliquées = _appliquées(conn)
-        nouvelles = []
+        nouvelles: list[str] = []
         for nom, texte in _fichiers():
             empreinte = hashlib.sha256(texte.encode()).hexdigest()
             if nom in appliquées:

@@ -1,0 +1,1 @@
+"""Les consommateurs : une seule boucle, et un module mince par topic."""
