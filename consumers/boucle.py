@@ -46,6 +46,10 @@ class TopicInconnu(Exception):
     """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
 
 
+class FauteImprévue(Exception):
+    """Un défaut du code, en décidant d'un lot."""
+
+
 class PositionAuDelàDeLaFin(Exception):
     """La position enregistrée dépasse la fin de la partition : des messages ont disparu du topic."""
 
@@ -190,16 +194,14 @@ class Boucle:
         """
         try:
             self._enregistrer(messages, self.prendre)
-        except (psycopg.Error, PoolTimeout, Conflit, KafkaError):
-            raise
-        except Exception as faute:
+        except FauteImprévue as faute:
             self._journal.exception("lot_fautif", messages=len(messages), origine=messages[0].origine)
             if len(messages) > 1:
                 milieu = len(messages) // 2
                 self.enregistrer(messages[:milieu])
                 self.enregistrer(messages[milieu:])
             else:
-                self._enregistrer(messages, _rejeter(f"faute imprévue : {type(faute).__name__}: {faute}"))
+                self._enregistrer(messages, _rejeter(f"faute imprévue : {faute}"))
 
     def _enregistrer(self, messages: Sequence[Message], prendre: Prendre) -> None:
         maintenant = self.horloge()
@@ -208,7 +210,12 @@ class Boucle:
 
         def décision(conn: Connection[Any]) -> None:
             self.étape("decider")
-            traitement = prendre(self.guichet, conn, messages, maintenant)
+            try:
+                traitement = prendre(self.guichet, conn, messages, maintenant)
+            except psycopg.Error:
+                raise
+            except Exception as faute:
+                raise FauteImprévue(f"{type(faute).__name__}: {faute}") from faute
             traitement.lot.avancées = avancées
             self.étape("rebuter")
             nouveaux = [
@@ -296,7 +303,7 @@ class Boucle:
             self._dernier_battement = time.monotonic()
 
 
-class _Écoute(ConsumerRebalanceListener):  # type: ignore[misc] (kafka-python n'est pas typé)
+class _Écoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
     """Se place sur les partitions reçues ; lâche tout de celles qui partent."""
 
     def __init__(self, boucle: Boucle, consommateur: KafkaConsumer) -> None:

@@ -37,7 +37,6 @@ class Rebuts:
                 acks="all",
                 allow_auto_create_topics=False,
                 max_request_size=OCTETS_MAX,
-                buffer_memory=2 * OCTETS_MAX,
             )
         for rebut, futur in [(rebut, self._envoyer(rebut, rebut.message.valeur)) for rebut in rebuts]:
             try:

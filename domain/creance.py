@@ -195,7 +195,7 @@ class Créance(BaseAggregate[str]):
             créance.montant = 0
             créance.annulée = True
 
-    def __init__(  # noqa: PLR0913 (les champs de l'avis)
+    def __init__(
         self,
         *,
         référence: str,

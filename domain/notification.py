@@ -16,7 +16,7 @@ from domain.reponse import Issue, RéponseBancaire
 from domain.sort import Sort, Verdict
 
 
-def appliquer_réponse(  # noqa: PLR0913 (ce que la décision demande)
+def appliquer_réponse(
     paiement: Paiement | None,
     créances: Mapping[str, Créance],
     réponse: RéponseBancaire,
@@ -79,7 +79,7 @@ def _recevoir_refus(
             assert_never(paiement.fin)
 
 
-def _recevoir_acceptation(  # noqa: PLR0913 (ce que la décision demande)
+def _recevoir_acceptation(
     paiement: Paiement,
     créances: Mapping[str, Créance],
     réponse: RéponseBancaire,

@@ -70,7 +70,7 @@ def décider_imputations(
     )
 
 
-def ouvrir_paiement(  # noqa: PLR0913 (ce que la décision demande)
+def ouvrir_paiement(
     transaction: str,
     *,
     assuré: str,

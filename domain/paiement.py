@@ -113,7 +113,7 @@ class Paiement(BaseAggregate[str]):
         def apply(self, paiement: "Paiement") -> None:
             paiement.non_imputés.add((self.montant, self.autorisation))
 
-    def __init__(  # noqa: PLR0913 (les champs de PaiementOuvert)
+    def __init__(
         self,
         *,
         transaction: str,
@@ -162,7 +162,7 @@ class Paiement(BaseAggregate[str]):
     # --- Ce qui lui arrive -------------------------------------------------------------------------------------------
 
     @classmethod
-    def ouvrir(  # noqa: PLR0913 (les champs de PaiementOuvert)
+    def ouvrir(
         cls,
         transaction: str,
         *,
@@ -190,7 +190,7 @@ class Paiement(BaseAggregate[str]):
             expire_le=expire_le,
         )
 
-    def conclure(  # noqa: PLR0913 (les champs de PaiementConclu)
+    def conclure(
         self,
         issue: Fin,
         cause: str,

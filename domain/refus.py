@@ -7,7 +7,7 @@ from domain.delai import PARIS
 from domain.monnaie import euros
 
 
-class Refus(Exception):  # noqa: N818 (le mot du domaine)
+class Refus(Exception):
     """Cette opération n'est pas possible."""
 
     code: ClassVar[str] = "refus"

@@ -180,7 +180,7 @@ class Suiveur:
         return bool(mené)
 
     def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
-        conn.execute(f"LISTEN {CANAL}")
+        conn.execute(f"LISTEN {CANAL if self.derrière is None else _canal(self.derrière)}")
         while not arrêt.is_set():
             if self.avancer(conn) < self.lot_max:
                 if time.monotonic() - self._dernier_battement > BATTEMENT_S:
@@ -234,6 +234,7 @@ class Suiveur:
     def _avancer_à(self, conn: Connection[Any], depuis: int, jusqu_à: int) -> None:
         if conn.execute(_AVANCER, (jusqu_à, self.vue.nom, depuis)).rowcount != 1:
             raise ConduitePerdue(self.vue.nom)
+        conn.execute(f"NOTIFY {_canal(self.vue.nom)}")
 
     def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> None:
         if not lignes:
@@ -289,6 +290,11 @@ class Suiveur:
                 raise
             except Exception as erreur:  # noqa: BLE001 (le flux reste écarté, avec sa nouvelle cause)
                 conn.execute(_RETENIR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom, flux))
+
+
+def _canal(nom: str) -> str:
+    """Le canal NOTIFY qui dit qu'un suiveur a avancé : il réveille celui qui lit derrière lui."""
+    return f"suiveur_{nom}"
 
 
 def _clé_de_verrou(nom: str) -> int:

@@ -80,6 +80,17 @@ class LigneCréance(NamedTuple):
         """Le restant dû net des paiements en cours."""
         return max(self.restant_dû - self.en_cours, 0)
 
+    @property
+    def statut(self) -> str:
+        """`annulee`, `trop_percu`, `soldee`, `paiement_en_cours` ou `due`."""
+        if self.annulée:
+            return "annulee"
+        if self.solde < 0:
+            return "trop_percu"
+        if self.solde == 0:
+            return "soldee"
+        return "paiement_en_cours" if self.en_cours else "due"
+
 
 class VersionInattendue(Exception):
     """Un événement manque ou compte deux fois : la vue n'est pas à la version qu'il attend."""

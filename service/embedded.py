@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -260,23 +260,22 @@ def embedded_broker(data_dir: Path) -> Iterator[EmbeddedBroker]:
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     binary, log = _broker_binary(), data_dir.resolve() / "broker.log"
-    for attempt in range(1, BROKER_PORT_ATTEMPTS + 1):
-        bootstrap = f"127.0.0.1:{_free_port()}"
-        url = f"tcp://{bootstrap}"
-        arguments = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
-        server = Child.start("Tansu", [binary, "broker", *arguments], log, death_signal=signal.SIGKILL)
-        try:
-            server.await_ready(lambda bootstrap=bootstrap: _speaks_kafka(bootstrap))  # type: ignore[misc]
-        except EmbeddedError:
-            server.stop((signal.SIGTERM, 5.0))
-            if attempt == BROKER_PORT_ATTEMPTS or "AddrInUse" not in server.output():
-                raise
-            continue  # Another process took the port between our choice and the start.
-        try:
-            yield EmbeddedBroker(bootstrap, server)
-        finally:
-            server.stop((signal.SIGTERM, 5.0))
-        return
+    with ExitStack() as stack:
+        for attempt in range(1, BROKER_PORT_ATTEMPTS + 1):
+            bootstrap = f"127.0.0.1:{_free_port()}"
+            url = f"tcp://{bootstrap}"
+            arguments = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
+            server = Child.start("Tansu", [binary, "broker", *arguments], log, death_signal=signal.SIGKILL)
+            stack.callback(server.stop, (signal.SIGTERM, 5.0))
+            try:
+                server.await_ready(partial(_speaks_kafka, bootstrap))
+            except EmbeddedError:
+                # Only another process that took the port between our choice and the start is worth another attempt.
+                if attempt == BROKER_PORT_ATTEMPTS or "AddrInUse" not in server.output():
+                    raise
+            else:
+                yield EmbeddedBroker(bootstrap, server)
+                return
 
 
 @contextmanager
@@ -290,7 +289,7 @@ def _exclusive(folder: Path) -> Iterator[int]:
         deadline = time.monotonic() + STOP_SECONDS_MAX
         while not _locked(lock):
             owner = os.pread(lock, 20, 0).decode().strip()
-            if (owner and _alive(int(owner))) or time.monotonic() > deadline:
+            if (owner and _living(int(owner))) or time.monotonic() > deadline:
                 raise FolderInUseError(
                     f"Le dossier {folder} est déjà utilisé par le processus {owner} : "
                     "arrêtez-le, ou choisissez un autre dossier (--data-dir)."
@@ -311,14 +310,14 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _alive(pid: int) -> bool:
+def _living(pid: int) -> str | None:
+    """Return the name of a running process, None for one that is gone or only waits for its parent to take note."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    return None if rest.split()[0] in "ZX" else name
 
 
 def _postgres_binaries() -> Path:
@@ -422,9 +421,7 @@ def _forget_dead_server(pgdata: Path, sockets: Path) -> None:
     pid_file = pgdata / "postmaster.pid"
     if not pid_file.exists():
         return
-    pid = int(pid_file.read_text().split()[0])
-    name = Path(f"/proc/{pid}/comm")
-    if name.exists() and name.read_text().strip() == "postgres":
+    if _living(int(pid_file.read_text().split()[0])) == "postgres":
         return  # Perhaps started by hand on this folder: PostgreSQL itself decides.
     pid_file.unlink()
     (sockets / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)

@@ -71,11 +71,13 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(
         None,
+        repr=False,
         description="PostgreSQL du service (rôle sans privilège) ; absent : embarqué.",
         json_schema_extra=SECRET,
     )
     owner_database_url: str | None = Field(
         None,
+        repr=False,
         description="PostgreSQL des migrations (propriétaire) ; absent : DATABASE_URL.",
         json_schema_extra=SECRET,
     )

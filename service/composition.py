@@ -1,0 +1,135 @@
+"""The composition root: from the settings to the objects that do the work."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from consumers.avis import consommateur_des_avis
+from consumers.boucle import Boucle
+from consumers.kiosque import consommateur_du_kiosque
+from consumers.rebuts import Rebuts
+from guichet.guichet import Adresses, Guichet
+from journal.bases import Base
+from journal.enregistreur import Enregistreur
+from journal.suiveur import Suiveur, Vue
+from kiosque.reglages import PAR_DÉFAUT, RéglagesSips
+from kiosque.sceau import Algorithme, Marchand
+from kiosque.sips import Sips
+from projections import DélaiAffichage, Paiements, RestantDû
+from service.settings import Merchant, Settings
+
+VIEWS = (RestantDû.nom, Paiements.nom, DélaiAffichage.nom)
+"""The names of the views, in the order they are led."""
+
+PAYPAGE = "/paypage"
+QUERY = "/interrogation"
+
+
+def required(value: str | None, name: str) -> str:
+    """Return a setting that has no default; raise ValueError naming it if it is missing."""
+    if value is None:
+        raise ValueError(f"CREANCES_{name} manque.")
+    return value
+
+
+def sips(settings: Settings) -> Sips:
+    """The bank's kiosk as configured: one merchant for all, or one for some caisses."""
+    common = settings.merchant("")
+    keys = {common.key_version: common.secret_key}
+    if settings.kiosque_previous_secret_key and settings.kiosque_previous_key_version:
+        keys[settings.kiosque_previous_key_version] = settings.kiosque_previous_secret_key
+    merchants = {
+        PAR_DÉFAUT: Marchand(id=common.merchant_id, clés=keys, version_courante=common.key_version),
+        **{caisse: _merchant(merchant) for caisse, merchant in settings.kiosque_merchants.items()},
+    }
+    page = _with_default_path(settings.kiosque_url, PAYPAGE)
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.kiosque_url))
+    return Sips(
+        RéglagesSips(
+            url=page,
+            url_interrogation=settings.kiosque_interrogation_url or origin + QUERY,
+            algorithme=Algorithme(settings.kiosque_seal_algorithm),
+            marchands=merchants,
+            délai_s=settings.kiosque_timeout.total_seconds(),
+        )
+    )
+
+
+def _merchant(merchant: Merchant) -> Marchand:
+    return Marchand(
+        id=merchant.merchant_id,
+        clés={merchant.key_version: merchant.secret_key},
+        version_courante=merchant.key_version,
+    )
+
+
+def _with_default_path(url: str, path: str) -> str:
+    return url if urlsplit(url).path else url + path
+
+
+def guichet(settings: Settings, *, application: str) -> Guichet:
+    """The use cases, on the configured database; its `base` is to be closed by the caller."""
+    base = Base(
+        required(settings.database_url, "DATABASE_URL"),
+        application=application,
+        connexions_max=settings.database_pool_max,
+    )
+    return Guichet(
+        base=base,
+        enregistreur=Enregistreur(base),
+        kiosque=sips(settings),
+        politique=settings.politique,
+        adresses=Adresses(
+            retour=f"{settings.public_url}/kiosque/retour",
+            notification=f"{settings.public_url}/kiosque/notification",
+        ),
+        fragment=settings.shard_digit,
+    )
+
+
+def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Boucle:
+    """The loop of a topic: `avis` or `kiosque`."""
+    kafka = settings.kafka_connection()
+    options: dict[str, Any] = {
+        "guichet": counter,
+        "rebuts": Rebuts(kafka),
+        "kafka": kafka
+        | {
+            "session_timeout_ms": round(settings.kafka_session_timeout.total_seconds() * 1000),
+            "max_poll_interval_ms": round(settings.kafka_max_poll_interval.total_seconds() * 1000),
+            "heartbeat_interval_ms": round(settings.kafka_session_timeout.total_seconds() * 1000 / 3),
+        },
+        "lot_max": settings.batch_size,
+        "attente_s": settings.poll_timeout.total_seconds(),
+        "étape": step,
+    }
+    if name == "avis":
+        return consommateur_des_avis(settings.topic_avis, **options)
+    return consommateur_du_kiosque(settings.topic_notifications, **options)
+
+
+def view(name: str, recorder: Enregistreur) -> Vue:
+    """A view by its name. Raises ValueError for an unknown one."""
+    match name:
+        case RestantDû.nom:
+            return RestantDû()
+        case Paiements.nom:
+            return Paiements()
+        case DélaiAffichage.nom:
+            return DélaiAffichage(recorder)
+        case _:
+            raise ValueError(f"vue inconnue : {name} (connues : {', '.join(VIEWS)})")
+
+
+def follower(
+    settings: Settings, recorder: Enregistreur, name: str, step: Callable[[str], None] = lambda _: None
+) -> Suiveur:
+    """The follower of a view; the display clock stays behind what `restant_du` has committed."""
+    return Suiveur(
+        required(settings.database_url, "DATABASE_URL"),
+        view(name, recorder),
+        derrière=RestantDû.nom if name == DélaiAffichage.nom else None,
+        lot_max=settings.follower_batch_size,
+        réveil_max_s=settings.follower_wait_max.total_seconds(),
+        étape=step,
+    )

@@ -1,0 +1,131 @@
+"""The roles, and how they run together: each in a thread, stopped together, a dead one stops all."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import psycopg
+import structlog
+import uvicorn
+from api.kafka import KafkaIndisponible
+from psycopg_pool import PoolTimeout
+
+from guichet.guichet import Guichet
+from guichet.relancer_paiements import Relance, relancer_paiements
+from kiosque.sceau import Algorithme
+from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from projections.paiements import sans_réponse
+from service.kafka import Publisher
+from service.logs import bind_role
+from service.settings import Settings
+
+
+class Role(NamedTuple):
+    """A name, and what runs until the event is set."""
+
+    name: str
+    run: Callable[[threading.Event], None]
+
+
+def run(roles: Sequence[Role], stop: threading.Event, patience: timedelta) -> int:
+    """Run all roles until `stop` is set or one of them ends; return 1 if one ended by itself or did not stop in time."""
+    failed: list[str] = []
+
+    def guarded(role: Role) -> None:
+        bind_role(role.name)
+        try:
+            role.run(stop)
+        except BaseException:
+            structlog.get_logger().exception("role_tombe")
+        if not stop.is_set():
+            failed.append(role.name)
+            stop.set()
+
+    threads = [threading.Thread(target=guarded, args=(role,), name=role.name, daemon=True) for role in roles]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+    deadline = datetime.now(UTC) + patience
+    for thread in threads:
+        thread.join(max(0.0, (deadline - datetime.now(UTC)).total_seconds()))
+    late = [thread.name for thread in threads if thread.is_alive()]
+    if late:
+        structlog.get_logger().error("roles_en_retard", roles=late)
+    return 1 if failed or late else 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; the former handlers come back at the end."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def http(application: object, host: str, port: int) -> Callable[[threading.Event], None]:
+    """A role that serves an ASGI application."""
+
+    def serve(stop: threading.Event) -> None:
+        config = uvicorn.Config(
+            application,  # type: ignore[arg-type]
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
+        server = uvicorn.Server(config)
+
+        def watch() -> None:
+            stop.wait()
+            server.should_exit = True
+
+        threading.Thread(target=watch, daemon=True).start()
+        server.run()
+
+    return serve
+
+
+def simulator(settings: Settings, public_url: str | None = None) -> Role:
+    """The bank's kiosk, simulated."""
+    merchant = settings.merchant("")
+    url = public_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
+    application = créer_simulateur(
+        RéglagesSimulateur(
+            marchand=merchant.merchant_id,
+            secret=merchant.secret_key,
+            version=merchant.key_version,
+            algorithme=Algorithme(settings.kiosque_seal_algorithm),
+            url_publique=url,
+        )
+    )
+    return Role("kiosque", http(application, settings.simulator_host, settings.simulator_port))
+
+
+def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
+    """Asks the kiosk about payments without an answer, and expires those that it does not know."""
+    log = structlog.get_logger()
+
+    def tour(now: datetime) -> dict[str, Relance]:
+        with counter.base.transaction() as conn:
+            waiting = sans_réponse(conn, now - settings.politique.interroger_après, settings.janitor_batch_size)
+        return relancer_paiements(counter, [transaction for transaction, _ in waiting], publisher.forward, now)
+
+    def rounds(stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                for transaction, outcome in tour(datetime.now(UTC)).items():
+                    level = log.warning if outcome is Relance.INJOIGNABLE else log.info
+                    level("paiement_relance", transaction=transaction, issue=outcome.value)
+            except (psycopg.Error, PoolTimeout, KafkaIndisponible):
+                log.exception("tournee_interrompue")
+            stop.wait(settings.janitor_interval.total_seconds())
+
+    return Role("relance", rounds)

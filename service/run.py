@@ -1,0 +1,55 @@
+"""From role names to running roles."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from api.application import Dépendances, créer_api
+from api.identite import VérificateurDeDéveloppement, VérificateurOIDC
+from guichet.guichet import Guichet
+from service import composition, roles
+from service.composition import VIEWS
+from service.kafka import Publisher
+from service.retard import lag
+from service.settings import Settings, development_jwt_secret
+
+ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "relance")
+"""What `creances up` runs."""
+
+
+def run_roles(settings: Settings, names: Sequence[str]) -> int:
+    """Run these roles until a signal; return the exit code."""
+    with roles.stop_on_signals() as stop:
+        return run_until(settings, names, stop)
+
+
+def run_until(
+    settings: Settings, names: Sequence[str], stop: threading.Event, *, demo: bool = False, more: Sequence[roles.Role] = ()
+) -> int:
+    """Run these roles until the event is set; return the exit code."""
+    with ExitStack() as stack:
+        counter = None
+        if set(names) - {"kiosque"}:
+            counter = composition.guichet(settings, application="creances")
+            stack.callback(counter.base.fermer)
+        publisher = Publisher(settings)
+        stack.callback(publisher.close)
+        running = [_role(settings, name, counter, publisher, demo=demo) for name in names]
+        return roles.run([*running, *more], stop, settings.shutdown_timeout)
+
+
+def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Publisher, *, demo: bool) -> roles.Role:
+    if name == "kiosque":
+        return roles.simulator(settings)
+    assert counter is not None  # noqa: S101  every other role has one
+    if name == "api":
+        return roles.Role("api", roles.http(api(settings, counter, publisher, demo=demo), settings.api_host, settings.api_port))
+    if name == "relance":
+        return roles.janitor(settings, counter, publisher)
+    kind, _, what = name.partition(":")
+    if kind == "consume":
+        return roles.Role(name, composition.consumer(settings, counter, what).tourner)
+    return roles.Role(name, composition.follower(settings, counter.enregistreur, what).tourner)

@@ -1,0 +1,128 @@
+"""Les serveurs et les bases des tests ; rien ne démarre pour un test qui ne le demande pas.
+
+PostgreSQL et Kafka viennent de CREANCES_DATABASE_URL, CREANCES_OWNER_DATABASE_URL (un rôle qui peut créer des bases ;
+absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués, jetés à la fin de la session.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from service.embedded import EmbeddedPostgres, embedded_broker, embedded_postgres, throwaway_folder
+
+# Les tests donnent leurs réglages : ceux de la machine n'y entrent pas.
+VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startswith("CREANCES_")}
+
+
+@dataclass(frozen=True)
+class Base:
+    """Une base PostgreSQL propre au test."""
+
+    url: str
+    """Pour le rôle du service."""
+    url_propriétaire: str
+    """Pour le propriétaire du schéma."""
+    nom: str
+
+
+class Serveurs:
+    """PostgreSQL et Kafka, chacun démarré à la première demande."""
+
+    def __init__(self, pile: ExitStack, dossier: Path) -> None:
+        self._pile = pile
+        self._dossier = dossier
+
+    @cached_property
+    def _embarqué(self) -> EmbeddedPostgres:
+        return self._pile.enter_context(embedded_postgres(self._dossier, throwaway=True))
+
+    @cached_property
+    def database_url(self) -> str:
+        """L'URL du rôle du service."""
+        return VARIABLES.get("CREANCES_DATABASE_URL") or self._embarqué.database_url
+
+    @cached_property
+    def owner_database_url(self) -> str:
+        """L'URL d'un rôle qui peut créer des bases."""
+        if donnée := VARIABLES.get("CREANCES_OWNER_DATABASE_URL") or VARIABLES.get("CREANCES_DATABASE_URL"):
+            return donnée
+        return self._embarqué.owner_database_url
+
+    @cached_property
+    def kafka_bootstrap(self) -> str:
+        """Les courtiers, hôte:port."""
+        if donné := VARIABLES.get("CREANCES_KAFKA_BOOTSTRAP"):
+            return donné
+        return self._pile.enter_context(embedded_broker(self._dossier)).kafka_bootstrap
+
+    @cached_property
+    def modèle(self) -> str:
+        """Le nom d'une base migrée une fois par session, que chaque test copie."""
+        from journal.migrations import migrer
+
+        nom = f"creances_modele_{secrets.token_hex(4)}"
+        self._pile.callback(self.supprimer_base, nom)
+        self.exécuter(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
+        migrer(vers_base(self.owner_database_url, nom), utilisateur(self.database_url))
+        return nom
+
+    def exécuter(self, instruction: sql.Composed) -> None:
+        """Exécute une instruction hors transaction, comme propriétaire."""
+        with psycopg.connect(self.owner_database_url, autocommit=True) as connexion:
+            connexion.execute(instruction)
+
+    def supprimer_base(self, nom: str) -> None:
+        """Supprime une base, même si une connexion y reste ouverte."""
+        self.exécuter(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(nom)))
+
+
+def vers_base(url: str, nom: str) -> str:
+    """Rend la même URL pour une autre base."""
+    return urlsplit(url)._replace(path=f"/{nom}").geturl()
+
+
+def utilisateur(url: str) -> str:
+    """Rend le nom du rôle d'une URL."""
+    nom = psycopg.conninfo.conninfo_to_dict(url).get("user")
+    if not nom:
+        raise pytest.UsageError("CREANCES_DATABASE_URL doit nommer son utilisateur.")
+    return str(nom)
+
+
+@pytest.fixture(scope="session")
+def serveurs() -> Iterator[Serveurs]:
+    """PostgreSQL et Kafka réels."""
+    with throwaway_folder() as dossier, ExitStack() as pile:
+        yield Serveurs(pile, dossier)
+
+
+@pytest.fixture
+def base(serveurs: Serveurs) -> Iterator[Base]:
+    """Une base neuve et migrée, supprimée après le test."""
+    nom = f"creances_test_{secrets.token_hex(6)}"
+    serveurs.exécuter(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(nom), sql.Identifier(serveurs.modèle))
+    )
+    yield Base(vers_base(serveurs.database_url, nom), vers_base(serveurs.owner_database_url, nom), nom)
+    serveurs.supprimer_base(nom)
+
+
+@pytest.fixture
+def préfixe() -> str:
+    """Un préfixe de topics que personne d'autre n'utilise."""
+    return f"t-{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+def kafka(serveurs: Serveurs) -> str:
+    """Les courtiers Kafka, hôte:port."""
+    return serveurs.kafka_bootstrap

@@ -1,0 +1,179 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from service.embedded import (
+    SOCKET_NAME,
+    SOCKET_PATH_BYTES_MAX,
+    EmbeddedError,
+    FolderInUseError,
+    embedded_broker,
+    embedded_postgres,
+    embedded_stack,
+    throwaway_folder,
+)
+from tests.outils import attendre
+
+DÉPART = """
+import sys, time
+from pathlib import Path
+from service.embedded import embedded_stack
+from service.logs import configure_logs
+configure_logs("INFO", "json")  # stderr
+with embedded_stack(Path(sys.argv[1])) as pile:
+    print(*(s.process.pid for s in pile.servers), pile.owner_database_url, pile.kafka_bootstrap, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def dossier() -> Iterator[Path]:
+    """Un dossier au nom court."""
+    with throwaway_folder() as dossier:
+        yield dossier
+
+
+@contextmanager
+def père_tué(dossier: Path) -> Iterator[tuple[int, int, int, str]]:
+    """Lance les serveurs depuis un autre processus, tué par SIGKILL à la fin du bloc ; donne les numéros et l'URL."""
+    with subprocess.Popen([sys.executable, "-c", DÉPART, str(dossier)], stdout=subprocess.PIPE, text=True) as père:
+        try:
+            assert père.stdout is not None
+            postgres, courtier, url, _ = père.stdout.readline().split()
+            yield père.pid, int(postgres), int(courtier), url
+        finally:
+            père.kill()
+
+
+def vivant(pid: int) -> bool:
+    """Un processus existe, et n'est pas qu'un reste que son père n'a pas encore relevé."""
+    try:
+        état = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return état != "Z"
+
+
+def test_la_base_et_le_rôle_du_service_sont_prêts_sans_privilège(dossier: Path) -> None:
+    with embedded_stack(dossier) as pile:
+        pile.ensure_running()
+        with psycopg.connect(pile.database_url) as connexion:
+            assert connexion.execute(
+                "SELECT rolname, rolsuper, rolcreatedb, rolcreaterole, current_database()"
+                " FROM pg_roles WHERE rolname = current_user"
+            ).fetchone() == ("creances", False, False, False, "creances")
+        with psycopg.connect(pile.owner_database_url) as connexion:
+            superutilisateur = connexion.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+            assert superutilisateur.fetchone() == (True,)
+        hôte, port = pile.kafka_bootstrap.split(":")
+        assert hôte == "127.0.0.1"
+        assert int(port) > 0
+
+
+def test_seul_son_utilisateur_peut_ouvrir_la_socket_de_postgresql(dossier: Path) -> None:
+    with embedded_postgres(dossier) as postgres:
+        assert (dossier / "postgres").stat().st_mode & 0o777 == 0o700
+        assert (dossier / "postgres" / SOCKET_NAME).stat().st_mode & 0o777 == 0o700
+        with psycopg.connect(postgres.owner_database_url) as connexion:
+            assert connexion.execute("SHOW listen_addresses").fetchone() == ("",)
+
+
+def test_les_données_restent_d_une_fois_à_l_autre_et_les_serveurs_s_arrêtent(dossier: Path) -> None:
+    with embedded_stack(dossier) as pile:
+        pids = [serveur.process.pid for serveur in pile.servers]
+        with psycopg.connect(pile.owner_database_url) as connexion:
+            connexion.execute("CREATE TABLE gardée AS SELECT 42 AS valeur")
+    assert [pid for pid in pids if vivant(pid)] == []
+    with embedded_postgres(dossier) as postgres, psycopg.connect(postgres.owner_database_url) as connexion:
+        assert connexion.execute("SELECT valeur FROM gardée").fetchone() == (42,)
+
+
+def test_les_serveurs_s_arrêtent_quand_leur_père_est_tué_et_rien_de_validé_n_est_perdu(dossier: Path) -> None:
+    with père_tué(dossier) as (_, postgres, courtier, url), psycopg.connect(url) as connexion:
+        connexion.execute("CREATE TABLE gardée AS SELECT 42 AS valeur")
+    # Repartir aussitôt : le départ attend lui-même la fin des serveurs laissés.
+    with embedded_postgres(dossier) as suivant, psycopg.connect(suivant.owner_database_url) as connexion:
+        assert not vivant(postgres)
+        assert connexion.execute("SELECT valeur FROM gardée").fetchone() == (42,)
+    attendre(lambda: not vivant(courtier), quoi="la fin du courtier")
+
+
+def test_tout_tué_d_un_coup_postgresql_reprend_même_si_personne_n_a_relevé_les_morts(dossier: Path) -> None:
+    with père_tué(dossier) as (père, postgres, _, url):
+        with psycopg.connect(url) as connexion:
+            connexion.execute("CREATE TABLE gardée AS SELECT 42 AS valeur")
+        os.kill(postgres, signal.SIGKILL)
+        os.kill(père, signal.SIGKILL)
+        with embedded_postgres(dossier) as suivant, psycopg.connect(suivant.owner_database_url) as connexion:
+            assert connexion.execute("SELECT valeur FROM gardée").fetchone() == (42,)
+
+
+def test_un_reste_de_postmaster_dont_le_numéro_a_été_repris_n_empêche_pas_de_repartir(dossier: Path) -> None:
+    with embedded_postgres(dossier):
+        contenu = (dossier / "postgres" / "postmaster.pid").read_text()
+    reste = contenu.splitlines()
+    reste[0] = str(os.getpid())
+    (dossier / "postgres" / "postmaster.pid").write_text("\n".join(reste) + "\n")
+    with embedded_postgres(dossier) as postgres, psycopg.connect(postgres.database_url):
+        pass
+
+
+def test_un_second_utilisateur_du_dossier_est_refusé_clairement(dossier: Path) -> None:
+    with embedded_postgres(dossier) as premier:
+        with (
+            pytest.raises(FolderInUseError, match=f"déjà utilisé par le processus {os.getpid()}"),
+            embedded_stack(dossier),
+        ):
+            pytest.fail("deux serveurs sur un même dossier")
+        ailleurs = subprocess.run(
+            [sys.executable, "-c", DÉPART, str(dossier)], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert ailleurs.returncode == 1
+        assert "FolderInUseError" in ailleurs.stderr
+        psycopg.connect(premier.database_url).close()
+
+
+def test_un_dossier_profond_a_sa_socket_dans_un_dossier_court(dossier: Path) -> None:
+    profond = dossier / ("p" * 60) / ("q" * 60)
+    with embedded_postgres(profond, throwaway=True) as postgres:
+        hôte = str(psycopg.conninfo.conninfo_to_dict(postgres.database_url)["host"])
+        assert len(os.fsencode(f"{hôte}/{SOCKET_NAME}")) <= SOCKET_PATH_BYTES_MAX
+        psycopg.connect(postgres.database_url).close()
+    assert not Path(hôte).exists()
+
+
+def test_un_dossier_au_nom_difficile_convient(dossier: Path) -> None:
+    with embedded_postgres(dossier / 'été, "à" 100 % #1', throwaway=True) as postgres:
+        psycopg.connect(postgres.database_url).close()
+
+
+def test_un_courtier_qui_meurt_au_départ_dit_pourquoi(
+    dossier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cassé = tmp_path / "tansu"
+    cassé.write_text("#!/bin/sh\necho 'plus de mémoire' >&2\nexit 3\n")
+    cassé.chmod(0o755)
+    monkeypatch.setattr("service.embedded._broker_binary", lambda: str(cassé))
+    with pytest.raises(EmbeddedError, match=r"(?s)code 3.*plus de mémoire"), embedded_broker(dossier):
+        pytest.fail("un courtier mort passe pour vivant")
+
+
+def test_un_serveur_mort_en_route_se_voit(dossier: Path) -> None:
+    with embedded_broker(dossier) as courtier:
+        courtier.server.process.kill()
+        courtier.server.process.wait()
+        with pytest.raises(EmbeddedError, match="Tansu s'est arrêté"):
+            courtier.server.ensure_running()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="n'a de sens que pour root")
+def test_lancé_par_root_postgresql_ne_tourne_pas_en_root(dossier: Path) -> None:
+    with embedded_postgres(dossier) as postgres:
+        assert Path(f"/proc/{postgres.server.process.pid}").stat().st_uid != 0

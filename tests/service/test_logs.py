@@ -1,0 +1,64 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from service.logs import bind_role, configure_logs
+
+
+@pytest.fixture
+def sortie() -> Iterator[io.StringIO]:
+    """Les journaux d'un test, en JSON ; la configuration d'avant revient après."""
+    racine = logging.getLogger()
+    poignées, niveau = racine.handlers, racine.level
+    flux = io.StringIO()
+    configure_logs("INFO", "json", flux)
+    yield flux
+    racine.handlers, racine.level = poignées, niveau
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+
+
+def test_un_événement_est_une_ligne_json_avec_son_rôle(sortie: io.StringIO) -> None:
+    bind_role("consume", shard=0)
+    structlog.get_logger("essai").info("batch.applied", messages=500)
+    ligne = json.loads(sortie.getvalue())
+    assert (ligne["event"], ligne["messages"], ligne["role"], ligne["level"]) == (
+        "batch.applied",
+        500,
+        "consume",
+        "info",
+    )
+    assert ligne["timestamp"].endswith("Z")
+
+
+def test_ni_sceau_ni_donnée_personnelle_ni_secret_n_est_écrit(sortie: io.StringIO) -> None:
+    interdits = {
+        "Data": "amount=2000",
+        "Seal": "56bddfce",
+        "kiosque_secret_key": "002001000000001_KEY1",
+        "nir": "255081416802538",
+        "notification": {"maskedPan": "4500#############01", "autres": ["x@exemple.fr"]},
+        "cause": "reçu pour 284052A32102552, Data=amount=2000|x Seal=56bddfce",
+        "où": "postgresql://creances:m0t@db/creances",
+    }
+    structlog.get_logger("essai").warning("notification.refused", transaction="PCLCB172540000004", **interdits)
+    logging.getLogger("tiers").error("échec vers %s", "postgresql://creances:m0t@db/creances", extra={"pan": "4500"})
+    try:
+        int("nir 255081416802538")
+    except ValueError:
+        structlog.get_logger("essai").exception("boom")
+    texte = sortie.getvalue()
+    for secret in ("2000", "56bddfce", "KEY1", "255081416802538", "284052A", "4500", "exemple.fr", "m0t"):
+        assert secret not in texte
+    assert "PCLCB172540000004" in texte
+    assert "@db/creances" in texte
+
+
+def test_une_référence_de_créance_n_est_pas_prise_pour_un_nir(sortie: io.StringIO) -> None:
+    structlog.get_logger("essai").info("avis.taken", reference="2011701200010075F", merchant="002001000000001")
+    assert json.loads(sortie.getvalue())["reference"] == "2011701200010075F"
+    assert json.loads(sortie.getvalue())["merchant"] == "002001000000001"

@@ -1,0 +1,200 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from domain.politique import Politique
+from service.settings import (
+    HIDDEN,
+    SettingRow,
+    Settings,
+    development_jwt_secret,
+    settings_table,
+    unknown_variables,
+)
+
+SECRET_LONG = "un secret de plus de trente-deux octets"
+
+
+@pytest.fixture(autouse=True)
+def _dossier_vide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Aucun `.env` d'ailleurs."""
+    monkeypatch.chdir(tmp_path)
+
+
+def lignes(settings: Settings) -> dict[str, SettingRow]:
+    return {ligne.variable: ligne for ligne in settings_table(settings)}
+
+
+def test_sans_rien_les_serveurs_sont_embarqués_et_l_écoute_est_locale() -> None:
+    settings = Settings()
+    assert settings.database_url is None
+    assert settings.kafka_bootstrap is None
+    assert settings.api_host == "127.0.0.1"
+    assert settings.body_limit_bytes == 65536
+    assert settings.topic_notifications == "creances.kiosque.notifications"
+
+
+def test_la_politique_par_défaut_est_celle_du_domaine() -> None:
+    assert Settings().politique == Politique()
+
+
+def test_chaque_règle_de_la_politique_est_un_réglage(monkeypatch: pytest.MonkeyPatch) -> None:
+    données = {
+        "MINIMUM_PAR_PAIEMENT": "1000",
+        "MAXIMUM_PAR_PAIEMENT": "6000",
+        "SOLDE_MINIMUM": "3000",
+        "SOLDE_MAXIMUM": "30000",
+        "REFERENCES_MAX": "7",
+        "OUVERTURE": "10 min",
+        "INTERROGER_APRES": "PT21M",
+        "EXPIRER_APRES": "2400",
+        "DELAI_AFFICHAGE": "12 h",
+        "ANCIENNETE_MAX": "3 j",
+    }
+    for nom, valeur in données.items():
+        monkeypatch.setenv(f"CREANCES_POLITIQUE_{nom}", valeur)
+    assert Settings().politique == Politique(
+        minimum_par_paiement=10_00,
+        maximum_par_paiement=60_00,
+        solde_minimum=30_00,
+        solde_maximum=300_00,
+        références_max=7,
+        ouverture=timedelta(minutes=10),
+        interroger_après=timedelta(minutes=21),
+        expirer_après=timedelta(minutes=40),
+        délai_affichage=timedelta(hours=12),
+        ancienneté_max=timedelta(days=3),
+    )
+    assert len(données) == len(Politique.model_fields)
+
+
+def test_chaque_réglage_est_décrit() -> None:
+    assert [ligne.variable for ligne in settings_table(Settings()) if not ligne.description] == []
+
+
+def test_un_secret_vient_d_un_fichier_sans_sa_fin_de_ligne(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clé").write_text("s3cret \n")
+    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "clé"))
+    assert Settings().kiosque_secret_key.get_secret_value() == "s3cret "
+
+
+def test_les_commerçants_des_caisses_viennent_d_un_fichier_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.json").write_text('{"381": {"merchant_id": "211000021310001", "secret_key": "k", "key_version": 3}}')
+    monkeypatch.setenv("CREANCES_KIOSQUE_MERCHANTS_FILE", str(tmp_path / "m.json"))
+    settings = Settings()
+    assert (settings.merchant("381").merchant_id, settings.merchant("381").key_version) == ("211000021310001", 3)
+    assert settings.merchant("011").merchant_id == "002001000000001"
+
+
+def test_le_fichier_env_peut_nommer_un_fichier_et_l_environnement_l_emporte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "url").write_text("postgresql://creances:du-fichier@db/creances\n")
+    (tmp_path / ".env").write_text(f"CREANCES_DATABASE_URL_FILE={tmp_path / 'url'}\nCREANCES_BATCH_SIZE=7\n")
+    assert Settings().database_url == "postgresql://creances:du-fichier@db/creances"
+    assert Settings().batch_size == 7
+    monkeypatch.setenv("CREANCES_DATABASE_URL", "postgresql://creances@ailleurs/creances")
+    assert Settings().database_url == "postgresql://creances@ailleurs/creances"
+
+
+def test_un_secret_donné_deux_fois_est_refusé(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clé").write_text("a")
+    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY", "b")
+    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "clé"))
+    with pytest.raises((ValueError, SettingsError), match="n'en gardez qu'un"):
+        Settings()
+
+
+def test_un_fichier_absent_nomme_la_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREANCES_JWT_SECRET_FILE", "/n/existe/pas")
+    with pytest.raises((ValueError, SettingsError), match="CREANCES_JWT_SECRET_FILE"):
+        Settings()
+
+
+def test_une_variable_vide_compte_pour_absente(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREANCES_BATCH_SIZE", "")
+    assert Settings().batch_size == 500
+
+
+@pytest.mark.parametrize(
+    ("variable", "valeur"),
+    [
+        ("BATCH_SIZE", "0"),
+        ("DATABASE_URL", "mysql://db/creances"),
+        ("JWT_SECRET", "trop court"),
+        ("KAFKA_BOOTSTRAP", "kafka"),
+        ("KAFKA_METADATA_MAX_AGE", "1 min"),
+        ("KIOSQUE_MERCHANT_ID", "12"),
+        ("KIOSQUE_PREVIOUS_SECRET_KEY", "sans version"),
+        ("KIOSQUE_SEAL_ALGORITHM", "MD5"),
+        ("KIOSQUE_URL", "ftp://kiosque"),
+        ("POLITIQUE_EXPIRER_APRES", "1 min"),
+        ("POLITIQUE_MINIMUM_PAR_PAIEMENT", "6000"),
+        ("POLL_TIMEOUT", "0 s"),
+        ("SHARD_DIGIT", "10"),
+    ],
+)
+def test_une_valeur_hors_des_bornes_est_refusée_sans_être_montrée(
+    variable: str, valeur: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CREANCES_{variable}", valeur)
+    with pytest.raises(ValidationError) as refus:
+        Settings()
+    assert f"input_value={valeur!r}" not in str(refus.value)
+
+
+def test_la_table_cache_les_secrets_et_les_mots_de_passe_des_adresses() -> None:
+    settings = Settings(
+        database_url="postgresql://creances:m0t-de-p@sse@db:5432/creances?sslmode=require",
+        owner_database_url="postgresql://db/creances?user=postgres&password=m0t-de-p",
+        jwt_secret=SECRET_LONG,  # type: ignore[arg-type]
+        kiosque_secret_key="m0t-de-passe",  # type: ignore[arg-type]
+    )
+    table = lignes(settings)
+    assert table["CREANCES_DATABASE_URL"].value == "postgresql://creances:***@db:5432/creances?sslmode=require"
+    assert table["CREANCES_OWNER_DATABASE_URL"].value == "postgresql://db/creances?user=postgres&password=***"
+    assert table["CREANCES_JWT_SECRET"].value == HIDDEN
+    assert table["CREANCES_KIOSQUE_SECRET_KEY"].value == HIDDEN
+    assert not table["CREANCES_JWT_SECRET"].is_default
+    assert table["CREANCES_BATCH_SIZE"] == SettingRow(
+        "CREANCES_BATCH_SIZE", "500", is_default=True, description="Messages traités ensemble, au plus."
+    )
+    assert "m0t-de-p" not in str(table)
+    assert SECRET_LONG not in repr(settings)
+    assert "m0t-de-p" not in repr(settings)
+
+
+def test_le_secret_de_développement_est_créé_une_fois_et_n_est_lisible_que_de_son_propriétaire(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "données")
+    secret = development_jwt_secret(settings)
+    assert len(secret.encode()) >= 32
+    assert development_jwt_secret(settings) == secret
+    assert [f.name for f in (tmp_path / "données").iterdir()] == ["jwt.secret"]
+    assert (tmp_path / "données" / "jwt.secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_pas_de_jeton_de_développement_quand_un_émetteur_oidc_est_configuré() -> None:
+    with pytest.raises(ValueError, match="OIDC"):
+        development_jwt_secret(Settings(oidc_issuer="https://connexion.exemple.fr/", jwt_secret=SECRET_LONG))  # type: ignore[arg-type]
+
+
+def test_une_variable_mal_orthographiée_est_signalée() -> None:
+    donné = {"CREANCES_DATABSE_URL": "", "CREANCES_API_PORT": "", "CREANCES_JWT_SECRET_FILE": "", "PATH": ""}
+    assert unknown_variables(donné) == ["CREANCES_DATABSE_URL"]
+
+
+def test_les_clients_kafka_reçoivent_leurs_accès() -> None:
+    settings = Settings(kafka_bootstrap="a:9092,b:9092", kafka_security_protocol="SASL_SSL", kafka_sasl_username="u")
+    assert settings.kafka_connection() == {
+        "bootstrap_servers": ["a:9092", "b:9092"],
+        "security_protocol": "SASL_SSL",
+        "metadata_max_age_ms": 5000,
+        "sasl_plain_username": "u",
+    }
+    with pytest.raises(ValueError, match="KAFKA_BOOTSTRAP"):
+        Settings().kafka_connection()

@@ -1,0 +1,217 @@
+"""Le sens des imports entre les pièces, et la pureté du domaine : docs et code ne peuvent pas diverger en silence."""
+
+import ast
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RACINE = Path(__file__).resolve().parent.parent
+
+# Ce que chaque pièce peut importer des autres.
+PIÈCES: dict[str, set[str]] = {
+    "domain": set(),
+    "journal": {"domain"},
+    "kiosque": {"domain"},
+    "guichet": {"domain", "journal", "kiosque"},
+    "consumers": {"domain", "journal", "kiosque", "guichet"},
+    "projections": {"domain", "journal"},
+    "publication": {"domain", "journal"},
+    "preuve": {"domain", "journal"},
+    "api": {"domain", "journal", "kiosque", "guichet", "projections", "preuve"},
+    "service": {
+        "domain",
+        "journal",
+        "kiosque",
+        "guichet",
+        "consumers",
+        "projections",
+        "publication",
+        "preuve",
+        "api",
+    },
+}
+# Du domaine vers l'extérieur : rien d'autre que la bibliothèque standard et ces deux-là.
+TIERS_DU_DOMAINE = {"eventsourcing", "pydantic"}
+# Le vérificateur autonome n'importe aucune pièce.
+SANS_PIÈCE = {"preuve/verificateur.py"}
+HORLOGES = {
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+    ("datetime", "today"),
+    ("date", "today"),
+    ("time", "time"),
+    ("time", "time_ns"),
+    ("time", "monotonic"),
+    ("uuid", "uuid1"),
+    ("uuid", "uuid4"),
+}
+IMPORTS_IMPURS = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
+HORS_PIÈCES = {"bench", "deploy", "docs", "examples", "tests", "requirements", "build", "dist"}
+
+
+def modules(pièce: str) -> list[Path]:
+    return sorted((RACINE / pièce).rglob("*.py"))
+
+
+def importés(arbre: ast.AST) -> Iterator[tuple[int, str]]:
+    """Chaque module importé, en toutes lettres ; un import relatif reste dans sa pièce."""
+    for nœud in ast.walk(arbre):
+        match nœud:
+            case ast.Import(names=noms):
+                yield from ((nœud.lineno, nom.name) for nom in noms)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield nœud.lineno, module
+            case ast.Call(
+                func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(module)), *_],
+            ):
+                yield nœud.lineno, module
+            case _:
+                pass
+
+
+def fautes(pièce: str, source: str, fichier: str) -> list[str]:
+    """Dit tout ce qu'un module d'une pièce ne devrait pas faire."""
+    arbre = ast.parse(source)
+    return [
+        f"{fichier}:{ligne}: {faute}"
+        for ligne, faute in sorted(
+            {*fautes_d_import(pièce, arbre, fichier), *fautes_de_nom(arbre), *fautes_de_pureté(pièce, arbre)}
+        )
+    ]
+
+
+def fautes_d_import(pièce: str, arbre: ast.AST, fichier: str) -> Iterator[tuple[int, str]]:
+    permises = set() if fichier in SANS_PIÈCE else PIÈCES[pièce] | {pièce}
+    for ligne, module in importés(arbre):
+        tête = module.partition(".")[0]
+        if tête in PIÈCES.keys() | HORS_PIÈCES and tête not in permises:
+            yield ligne, f"{pièce} ne doit pas importer {module}"
+        elif pièce == "domain" and tête != pièce and tête not in sys.stdlib_module_names | TIERS_DU_DOMAINE:
+            yield ligne, f"le domaine n'importe que la bibliothèque standard, {sorted(TIERS_DU_DOMAINE)} : {module}"
+
+
+def fautes_de_pureté(pièce: str, arbre: ast.AST) -> Iterator[tuple[int, str]]:
+    if pièce != "domain":
+        return
+    for ligne, module in importés(arbre):
+        if module.partition(".")[0] in IMPORTS_IMPURS:
+            yield ligne, f"le domaine est pur : {module}"
+    for nœud in ast.walk(arbre):
+        match nœud:
+            case ast.Attribute(attr=méthode, value=ast.Name(id=porteur) | ast.Attribute(attr=porteur)) if (
+                porteur,
+                méthode,
+            ) in HORLOGES:
+                yield nœud.lineno, f"le temps et les identifiants viennent en argument : {porteur}.{méthode}"
+            case ast.Call(func=ast.Name(id="open" | "print" | "input" as appel)):
+                yield nœud.lineno, f"le domaine est pur : {appel}()"
+            case _:
+                pass
+
+
+def fautes_de_nom(arbre: ast.AST) -> Iterator[tuple[int, str]]:
+    """Python ramène les identifiants à NFKC, mais la chaîne "Créance" en NFD n'égalerait pas le nom de la classe."""
+    for nœud in ast.walk(arbre):
+        match nœud:
+            case ast.ClassDef(name=nom) | ast.FunctionDef(name=nom) | ast.AsyncFunctionDef(name=nom):
+                if not unicodedata.is_normalized("NFC", nom):
+                    yield nœud.lineno, f"nom en NFD : {nom}"
+            case ast.Constant(value=str(texte)) if not unicodedata.is_normalized("NFC", texte):
+                yield nœud.lineno, f"texte en NFD : {texte!r}"
+            case _:
+                pass
+
+
+def pièces_inconnues(racine: Path) -> list[str]:
+    """Les dossiers de Python à la racine qui ne sont ni une pièce ni un dossier connu."""
+    return sorted(
+        dossier.name
+        for dossier in racine.iterdir()
+        if dossier.is_dir()
+        and not dossier.name.startswith((".", "__"))
+        and dossier.name not in PIÈCES.keys() | HORS_PIÈCES
+        and any(dossier.rglob("*.py"))
+    )
+
+
+@pytest.mark.parametrize("pièce", PIÈCES)
+def test_chaque_pièce_n_importe_que_ce_qu_elle_peut(pièce: str) -> None:
+    if not (RACINE / pièce).exists():
+        pytest.skip(f"{pièce}/ n'existe pas encore")
+    trouvées = [
+        faute
+        for fichier in modules(pièce)
+        for faute in fautes(pièce, fichier.read_text("utf-8"), str(fichier.relative_to(RACINE)))
+    ]
+    assert trouvées == []
+
+
+def test_aucune_pièce_inconnue_à_la_racine() -> None:
+    assert pièces_inconnues(RACINE) == []
+
+
+def test_une_pièce_inconnue_est_vue(tmp_path: Path) -> None:
+    (tmp_path / "divers" / "fond").mkdir(parents=True)
+    (tmp_path / "divers" / "fond" / "utils.py").touch()
+    (tmp_path / "domain").mkdir()
+    (tmp_path / "domain" / "x.py").touch()
+    assert pièces_inconnues(tmp_path) == ["divers"]
+
+
+def test_les_noms_de_fichiers_sont_en_ascii() -> None:
+    assert [str(f) for pièce in [*PIÈCES, "tests"] for f in (RACINE / pièce).rglob("*") if not f.name.isascii()] == []
+
+
+@pytest.mark.parametrize(
+    ("pièce", "source"),
+    [
+        ("domain", "import journal"),
+        ("domain", "from service.settings import Settings"),
+        ("domain", "import psycopg"),
+        ("domain", "import structlog.stdlib"),
+        ("domain", "import random"),
+        ("domain", "from time import time"),
+        ("domain", "from datetime import datetime\nx = datetime.now()"),
+        ("domain", "import datetime as d\nimport datetime\nx = datetime.datetime.utcnow()"),
+        ("domain", "x = lambda: __import__('journal')"),
+        ("domain", "print('bonjour')"),
+        ("journal", "def f():\n    from guichet import avis"),
+        ("kiosque", "import journal.chargement"),
+        ("guichet", "from api import app"),
+        ("consumers", "import projections"),
+        ("projections", "from guichet.avis import prendre"),
+        ("publication", "from projections import restant_du"),
+        ("preuve", "import importlib\nimportlib.import_module('api')"),
+        ("api", "import consumers"),
+        ("api", "import service"),
+        ("service", "from tests.outils import attendre"),
+        ("guichet", unicodedata.normalize("NFD", 'x = "PaiementAccepté"')),
+    ],
+)
+def test_une_violation_plantée_est_vue(pièce: str, source: str) -> None:
+    assert fautes(pièce, source, f"{pièce}/planté.py") != []
+
+
+def test_le_vérificateur_autonome_n_importe_aucune_pièce() -> None:
+    assert fautes("preuve", "from preuve import chaine", "preuve/verificateur.py") != []
+    assert fautes("preuve", "from preuve import chaine", "preuve/sceaux.py") == []
+
+
+@pytest.mark.parametrize(
+    ("pièce", "source"),
+    [
+        (
+            "domain",
+            "from datetime import datetime\nfrom pydantic import BaseModel\nfrom domain import monnaie",
+        ),
+        ("domain", "from . import monnaie"),
+        ("service", "import api\nimport time\nx = time.time()"),
+        ("consumers", "from guichet import notification\nfrom kafka import KafkaConsumer"),
+    ],
+)
+def test_ce_qui_est_permis_passe(pièce: str, source: str) -> None:
+    assert fautes(pièce, source, f"{pièce}/permis.py") == []
