@@ -40,6 +40,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES_MAX = 107
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
+OWNER_GRACE_SECONDS = 1.0  # A process that was just killed is still seen for a moment.
 PROBE_INTERVAL_SECONDS = 0.02
 LOG_BYTES_MAX = 10 * 1024 * 1024
 LOG_TAIL_BYTES = 4000
@@ -286,10 +287,11 @@ def _exclusive(folder: Path) -> Iterator[int]:
     except PermissionError as cause:
         raise EmbeddedError(f"Le dossier {folder} appartient à un autre utilisateur.") from cause
     try:
-        deadline = time.monotonic() + STOP_SECONDS_MAX
+        asked = time.monotonic()
         while not _locked(lock):
             owner = os.pread(lock, 20, 0).decode().strip()
-            if (owner and _living(int(owner))) or time.monotonic() > deadline:
+            patience = OWNER_GRACE_SECONDS if owner and _living(int(owner)) else STOP_SECONDS_MAX
+            if time.monotonic() - asked > patience:
                 raise FolderInUseError(
                     f"Le dossier {folder} est déjà utilisé par le processus {owner} : "
                     "arrêtez-le, ou choisissez un autre dossier (--data-dir)."

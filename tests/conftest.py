@@ -7,7 +7,7 @@ absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués,
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,8 +70,8 @@ class Serveurs:
         from journal.migrations import migrer
 
         nom = f"creances_modele_{secrets.token_hex(4)}"
-        self._pile.callback(self.supprimer_base, nom)
         self.exécuter(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
+        self._pile.callback(self.supprimer_base, nom)  # Après le démarrage : défait avant l'arrêt.
         migrer(vers_base(self.owner_database_url, nom), utilisateur(self.database_url))
         return nom
 
@@ -108,6 +108,20 @@ def serveurs() -> Iterator[Serveurs]:
 @pytest.fixture
 def base(serveurs: Serveurs) -> Iterator[Base]:
     """Une base neuve et migrée, supprimée après le test."""
+    with nouvelle_base(serveurs) as neuve:
+        yield neuve
+
+
+@pytest.fixture
+def seconde_base(serveurs: Serveurs) -> Iterator[Base]:
+    """Une autre base neuve et migrée, pour comparer."""
+    with nouvelle_base(serveurs) as neuve:
+        yield neuve
+
+
+@contextmanager
+def nouvelle_base(serveurs: Serveurs) -> Iterator[Base]:
+    """Copie la base modèle ; la supprime à la fin."""
     nom = f"creances_test_{secrets.token_hex(6)}"
     serveurs.exécuter(
         sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(nom), sql.Identifier(serveurs.modèle))

@@ -1,0 +1,179 @@
+"""Un banc d'essai : une base, des topics à soi, des avis, des paiements ouverts, et ce que la banque en dit."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from domain.avis import Canal
+from guichet.guichet import Guichet
+from guichet.ouvrir_paiement import Demande, ouvrir_paiement
+from kiosque.sceau import Algorithme, sceller
+from projections import DélaiAffichage
+from service import composition, kafka
+from service.settings import Settings
+from tests.outils import attendre
+
+SECRET = b"002001000000001_KEY1"
+MARCHAND = "002001000000001"
+MAINTENANT = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
+"""L'heure du banc : fixe, pour que deux exécutions écrivent les mêmes octets."""
+
+
+def avis(numéro: int, *, assuré: str = "a-1", montant: int = 87_09, **champs: Any) -> dict[str, Any]:
+    """Un avis de somme à payer, payable en ligne."""
+    return {
+        "type": "avis_emis",
+        "reference": f"38117012{numéro:08d}F",
+        "assure": assuré,
+        "caisse": "381",
+        "nature": "PF/FR",
+        "montant_initial_centimes": montant,
+        "solde_pf_fr_centimes": 87_09,
+        "date_emission": "2026-05-12",
+        "mode": "papier",
+    } | champs
+
+
+def notification(transaction: str, montant: int, code: str = "00", **champs: str) -> dict[str, str]:
+    """Une réponse automatique de la banque, scellée, telle que l'API la met sur Kafka."""
+    données = {
+        "amount": str(montant),
+        "currencyCode": "978",
+        "merchantId": MARCHAND,
+        "transactionReference": transaction,
+        "responseCode": code,
+        "authorisationId": "761208" if code == "00" else "null",
+        "transactionDateTime": "2026-06-01T11:59:00+02:00",
+        "keyVersion": "1",
+    } | champs
+    data = "|".join(f"{nom}={valeur}" for nom, valeur in données.items())
+    return {
+        "Data": data,
+        "Seal": sceller(data.encode(), SECRET, Algorithme.SHA_256),
+        "InterfaceVersion": "HP_2.40",
+        "recue_le": "2026-06-01T09:59:30Z",
+    }
+
+
+@dataclass(frozen=True)
+class Banc:
+    """Ce qu'un test tient en main."""
+
+    settings: Settings
+    guichet: Guichet
+    conn: psycopg.Connection[Any]
+
+    def émettre(self, topic: str, messages: Sequence[tuple[str, bytes | dict[str, Any]]]) -> None:
+        """Met des messages sur un topic, et attend que Kafka les ait."""
+        émetteur = kafka.producer(self.settings)
+        for clé, valeur in messages:
+            octets = valeur if isinstance(valeur, bytes) else json.dumps(valeur).encode()
+            émetteur.send(topic, key=clé.encode(), value=octets)
+        émetteur.flush()
+        émetteur.close()
+
+    def émettre_avis(self, *messages: dict[str, Any]) -> None:
+        """Met des messages de caisse sur leur topic."""
+        self.émettre(self.settings.topic_avis, [(message["reference"], message) for message in messages])
+
+    def ouvrir(self, référence: str, montant: int, *, assuré: str = "a-1") -> str:
+        """Ouvre un paiement à l'heure du banc ; rend sa transaction."""
+        clé = f"{référence}-{montant}"
+        demande = Demande(assuré, (référence,), montant, Canal.WEB, clé, clé.encode().ljust(32))
+        return str(ouvrir_paiement(self.guichet, demande, MAINTENANT)["transaction"])
+
+    def consommer(self, nom: str, messages: int) -> None:
+        """Fait tourner un consommateur jusqu'à ce que tant de messages de son topic aient un sort."""
+        boucle = composition.consumer(self.settings, self.guichet, nom)
+        boucle.groupe += f"-{self.conn.info.dbname}"
+        boucle.horloge = lambda: MAINTENANT
+        arrêt = threading.Event()
+        fil = threading.Thread(target=boucle.tourner, args=(arrêt,))
+        fil.start()
+        try:
+            attendre(lambda: self.sorts(boucle.topic) >= messages, secondes=60, quoi=f"{messages} sorts sur {nom}")
+        finally:
+            arrêt.set()
+            fil.join()
+            boucle.rebuts.fermer()
+
+    def projeter(self) -> None:
+        """Rattrape toutes les vues, affichage constaté compris."""
+        for _ in range(2):  # L'affichage écrit au journal : le second tour le projette.
+            for nom in composition.VIEWS:
+                suiveur = composition.follower(self.settings, self.guichet.enregistreur, nom)
+                if isinstance(suiveur.vue, DélaiAffichage):
+                    suiveur.vue.horloge = lambda: MAINTENANT
+                suiveur.rattraper()
+
+    def sorts(self, topic: str) -> int:
+        """Combien de messages d'un topic ont un sort."""
+        (compte,) = self.conn.execute("SELECT count(*) FROM journal.sorts WHERE topic = %s", (topic,)).fetchone() or (0,)
+        return int(compte)
+
+    def par_sort(self, topic: str) -> dict[str, int]:
+        """Le compte de chaque sort d'un topic."""
+        requête = "SELECT sort, count(*) FROM journal.sorts WHERE topic = %s GROUP BY sort"
+        return dict(self.conn.execute(requête, (topic,)).fetchall())
+
+    def journal(self) -> list[tuple[Any, ...]]:
+        """Tout le journal, flux par flux : ce qui doit être le même d'une exécution à l'autre."""
+        return self.conn.execute(
+            "SELECT flux, version, topic, etat, cause FROM journal.evenements ORDER BY flux, version"
+        ).fetchall()
+
+    def vue(self, nom: str, clé: str) -> list[tuple[Any, ...]]:
+        """Une vue entière, sans les positions, qui dépendent de l'entrelacement."""
+        colonnes = [
+            colonne
+            for (colonne,) in self.conn.execute(
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = 'vues' AND table_name = %s"
+                " AND column_name <> 'position' ORDER BY 1",
+                (nom,),
+            )
+        ]
+        return self.conn.execute(f"SELECT {', '.join(colonnes)} FROM vues.{nom} ORDER BY {clé}").fetchall()  # type: ignore[arg-type]  # noqa: S608
+
+    def rebuts(self, topic: str, combien: int) -> list[Any]:
+        """Les premiers rebuts d'un topic."""
+        lecteur = kafka.reader(self.settings)
+        lecteur.subscribe([f"{topic}.rebuts"])
+        lus: list[Any] = []
+        try:
+            attendre(
+                lambda: lus.extend(sum(lecteur.poll(timeout_ms=200).values(), [])) or len(lus) >= combien,
+                secondes=20,
+                quoi=f"{combien} rebuts",
+            )
+        finally:
+            lecteur.close()
+        return lus
+
+
+@contextmanager
+def banc(url: str, kafka_bootstrap: str, préfixe: str, **réglages: Any) -> Iterator[Banc]:
+    """Un banc sur cette base et ces topics, créés s'ils manquent."""
+    settings = Settings(
+        _env_file=None,
+        database_url=url,
+        kafka_bootstrap=kafka_bootstrap,
+        topic_prefix=préfixe,
+        partitions_avis=2,
+        partitions_notifications=2,
+        kafka_max_poll_interval=timedelta(seconds=2),
+        kafka_session_timeout=timedelta(seconds=1.5),
+        **réglages,
+    )
+    kafka.create_topics(settings)
+    guichet = composition.guichet(settings, application="banc")
+    with psycopg.connect(url, autocommit=True) as conn:
+        try:
+            yield Banc(settings, guichet, conn)
+        finally:
+            guichet.base.fermer()

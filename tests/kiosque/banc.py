@@ -1,0 +1,161 @@
+"""Un simulateur et un marchand servis pour de bon, sur des ports libres de la boucle locale."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import httpx
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from domain.reponse import RéponseBancaire
+from kiosque.interface import DemandeDePaiement
+from kiosque.reglages import RéglagesSips
+from kiosque.sceau import Marchand
+from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from kiosque.simulateur.formulaires import lire_formulaire
+from kiosque.sips import Sips
+from tests.outils import attendre
+
+CHAMP_CACHÉ = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+
+
+@contextmanager
+def servi(application: ASGIApp) -> Iterator[str]:
+    """L'URL d'une application servie par uvicorn le temps du bloc."""
+    with socket.create_server(("127.0.0.1", 0)) as prise:
+        serveur = uvicorn.Server(uvicorn.Config(application, log_level="warning", ws="none", timeout_keep_alive=1))
+        fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
+        fil.start()
+        attendre(lambda: serveur.started, quoi="uvicorn démarré")
+        try:
+            yield f"http://127.0.0.1:{prise.getsockname()[1]}"
+        finally:
+            serveur.should_exit = True
+            fil.join(timeout=10)
+            assert not fil.is_alive()
+
+
+@dataclass
+class Montre:
+    """L'heure du simulateur, que le test avance."""
+
+    heure: datetime = field(default_factory=lambda: datetime(2026, 6, 1, 10, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.heure
+
+    def avancer(self, minutes: float) -> None:
+        self.heure += timedelta(minutes=minutes)
+
+
+@dataclass
+class Receveur:
+    """Le marchand : garde ce qu'il reçoit, et répond les statuts prévus, puis 200."""
+
+    reçus: list[dict[str, str]] = field(default_factory=list)
+    statuts: list[int] = field(default_factory=list)
+
+    async def notifier(self, requête: Request) -> Response:
+        champs = await lire_formulaire(requête)
+        statut = self.statuts.pop(0) if self.statuts else 200
+        self.reçus.append(champs)
+        return PlainTextResponse("", status_code=statut)
+
+    def application(self) -> Starlette:
+        return Starlette(routes=[Route("/kiosque/notification", self.notifier, methods=["POST"])])
+
+
+class Vanne:
+    """Remplace l'attente des retards : on dort jusqu'à ce que le test ouvre."""
+
+    def __init__(self) -> None:
+        self.ouverte = threading.Event()
+        self.demandées: list[float] = []
+
+    async def dormir(self, secondes: float) -> None:
+        import asyncio
+
+        self.demandées.append(secondes)
+        while not self.ouverte.is_set():  # noqa: ASYNC110 (l'événement vient d'un autre fil)
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class Banc:
+    """Tout ce qu'un test de bout en bout manie."""
+
+    url: str
+    marchand_url: str
+    kiosque: Sips
+    receveur: Receveur
+    montre: Montre
+    vanne: Vanne
+    navigateur: httpx.Client
+
+    def demander(self, transaction: str, montant: int = 20_00) -> DemandeDePaiement:
+        return DemandeDePaiement(
+            transaction=transaction,
+            caisse="381",
+            montant=montant,
+            client="a-7c1e55d0",
+            canal="web",
+            url_retour=f"{self.marchand_url}/kiosque/retour",
+            url_notification=f"{self.marchand_url}/kiosque/notification",
+        )
+
+    def ouvrir(self, transaction: str, montant: int = 20_00) -> httpx.Response:
+        formulaire = self.kiosque.formulaire(self.demander(transaction, montant))
+        return self.navigateur.post(formulaire.url, data=dict(formulaire.champs))
+
+    def payer(self, transaction: str, carte: str = "5017000000000000") -> httpx.Response:
+        return self.valider(self.ouvrir(transaction), carte)
+
+    def valider(self, page: httpx.Response, carte: str = "5017000000000000") -> httpx.Response:
+        saisie = {"numero": carte, "mois": "12", "annee": "30", "cryptogramme": "123"}
+        return self.navigateur.post("/paypage/valider", data=cachés(page) | saisie)
+
+    def régler(self, **consigne: object) -> None:
+        assert self.navigateur.post("/simulateur/reglages", json=consigne).status_code == 200
+
+    def état(self, transaction: str) -> RéponseBancaire | None:
+        champs = self.kiosque.interroger(transaction, "002001000000001")
+        return None if champs is None else self.kiosque.lire(champs)
+
+    def reçues(self, nombre: int) -> list[RéponseBancaire]:
+        """Les réponses automatiques, une fois qu'il y en a au moins tant."""
+        attendre(lambda: len(self.receveur.reçus) >= nombre, quoi=f"{nombre} réponses automatiques")
+        return [self.kiosque.lire(champs) for champs in self.receveur.reçus]
+
+
+def cachés(page: httpx.Response) -> dict[str, str]:
+    """Les champs cachés d'une page ; celui du reçu est ôté des champs scellés par son nom."""
+    return {nom: unescape(valeur) for nom, valeur in CHAMP_CACHÉ.findall(page.text)}
+
+
+@contextmanager
+def banc(**réglages: object) -> Iterator[Banc]:
+    """Le simulateur, le marchand et le client Sips, reliés."""
+    montre, vanne, receveur = Montre(), Vanne(), Receveur()
+    choix = RéglagesSimulateur.model_validate({"attente_initiale_s": 0.0} | réglages)
+    simulateur = créer_simulateur(choix, horloge=montre, dormir=vanne.dormir)
+    contrat = Marchand(id=choix.marchand, clés={1: SecretStr("002001000000001_KEY1")}, version_courante=1)
+    with servi(simulateur) as url, servi(receveur.application()) as marchand_url:
+        sips = RéglagesSips(
+            url=f"{url}/paypage",
+            url_interrogation=f"{url}/interrogation",
+            algorithme=choix.algorithme,
+            marchands={"": contrat},
+        )
+        with Sips(sips) as kiosque, httpx.Client(base_url=url, trust_env=False) as navigateur:
+            yield Banc(url, marchand_url, kiosque, receveur, montre, vanne, navigateur)

@@ -1,0 +1,52 @@
+"""Le marchand de simulation de Sips, ses clés publiques, et de quoi sceller comme la banque."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from kiosque.donnees import encoder
+from kiosque.reglages import RéglagesSips
+from kiosque.sceau import Algorithme, Marchand, sceller
+from kiosque.sips import Sips
+
+MARCHAND = "002001000000001"
+SECRET = "002001000000001_KEY1"
+SECRET_2 = "002001000000001_KEY2"
+
+Sceller = Callable[..., dict[str, str]]
+
+
+def sips(algorithme: Algorithme = Algorithme.SHA_256, **autres: object) -> Sips:
+    marchand = Marchand(id=MARCHAND, clés={1: SecretStr(SECRET), 2: SecretStr(SECRET_2)}, version_courante=1)
+    valeurs = {
+        "url": "http://kiosque.test/paypage",
+        "url_interrogation": "http://kiosque.test/interrogation",
+        "algorithme": algorithme,
+        "marchands": {"": marchand},
+    }
+    return Sips(RéglagesSips.model_validate(valeurs | autres))
+
+
+@pytest.fixture
+def kiosque() -> Iterator[Sips]:
+    with sips() as kiosque:
+        yield kiosque
+
+
+@pytest.fixture
+def sceau_de_la_banque() -> Sceller:
+    """Scelle un `Data` comme la banque : n'importe quel texte, sous n'importe quelle clé."""
+
+    def faire(
+        texte: str, *, secret: str = SECRET, algorithme: Algorithme = Algorithme.SHA_256, encodage: str = ""
+    ) -> dict[str, str]:
+        data = encoder(texte, encodage)  # type: ignore[arg-type]
+        return {"Data": data, "Seal": sceller(data.encode(), secret.encode(), algorithme), "Encode": encodage}
+
+    return faire
+
+
+@pytest.fixture
+def autre_kiosque() -> Callable[..., Sips]:
+    return sips

@@ -1,0 +1,100 @@
+"""La demande de paiement : ce que le navigateur poste au kiosque."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from kiosque.donnees import lire
+from kiosque.interface import DemandeDePaiement, DemandeInvalide
+from kiosque.reglages import RéglagesSips
+from kiosque.sceau import Algorithme, Marchand, sceller
+from kiosque.sips import Sips
+
+SECRET = "002001000000001_KEY1"
+DEMANDE = DemandeDePaiement(
+    transaction="PCLCB172540000004",
+    caisse="381",
+    montant=20_00,
+    client="a-7c1e55d0",
+    canal="web",
+    url_retour="http://127.0.0.1:8000/kiosque/retour",
+    url_notification="http://127.0.0.1:8000/kiosque/notification",
+)
+
+
+def test_le_formulaire_porte_les_champs_de_sips_sous_un_bon_sceau(kiosque: Sips) -> None:
+    formulaire = kiosque.formulaire(DEMANDE)
+    valeurs = lire(formulaire.champs["Data"])
+    assert formulaire.url == "http://kiosque.test/paypage"
+    assert {nom: valeurs[nom] for nom in ("amount", "currencyCode", "merchantId", "keyVersion")} == {
+        "amount": "2000",
+        "currencyCode": "978",
+        "merchantId": "002001000000001",
+        "keyVersion": "1",
+    }
+    assert valeurs["transactionReference"] == valeurs["orderId"] == "PCLCB172540000004"
+    assert valeurs["normalReturnUrl"] == DEMANDE.url_retour
+    assert valeurs["automaticResponseUrl"] == DEMANDE.url_notification
+    assert formulaire.champs["InterfaceVersion"] == "HP_2.40"
+    assert formulaire.champs["Seal"] == sceller(formulaire.champs["Data"].encode(), SECRET.encode(), Algorithme.SHA_256)
+
+
+def test_la_même_demande_donne_le_même_formulaire(kiosque: Sips) -> None:
+    assert kiosque.formulaire(DEMANDE) == kiosque.formulaire(replace(DEMANDE))
+
+
+def test_le_pseudonyme_de_l_assuré_ne_sort_pas(kiosque: Sips) -> None:
+    data = kiosque.formulaire(DEMANDE).champs["Data"]
+    assert DEMANDE.client not in data
+    assert len(lire(data)["customerId"]) == 19
+
+
+@pytest.mark.parametrize(
+    "faute",
+    [
+        {"transaction": "PCL-1"},
+        {"transaction": "x" * 36},
+        {"transaction": "PCL1\n"},
+        {"caisse": "38"},
+        {"montant": 0},
+        {"montant": -1},
+        {"montant": 10**12},
+        {"client": ""},
+        {"canal": "minitel"},
+        {"url_retour": "http://a.test/retour?x=1"},
+        {"url_retour": "/retour"},
+        {"url_retour": "http://a.test/|amount=1"},
+        {"url_retour": "http://a.test;script-src/"},
+        {"url_notification": "ftp://a.test/"},
+        {"url_notification": "http://"},
+    ],
+)
+def test_une_demande_incohérente_ne_naît_pas(faute: dict[str, object]) -> None:
+    with pytest.raises(DemandeInvalide):
+        replace(DEMANDE, **faute)  # type: ignore[arg-type]
+
+
+def test_chaque_caisse_a_son_marchand_et_une_caisse_sans_marchand_est_refusée() -> None:
+    marchands = {
+        caisse: Marchand.model_validate({"id": identifiant, "clés": {1: "x"}, "version_courante": 1})
+        for caisse, identifiant in {"381": "201000005940002", "011": "201000005940003"}.items()
+    }
+    réglages = RéglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands=marchands)
+    with Sips(réglages) as kiosque:
+        assert lire(kiosque.formulaire(DEMANDE).champs["Data"])["merchantId"] == "201000005940002"
+        assert kiosque.marchand_de("011") == "201000005940003"
+        with pytest.raises(DemandeInvalide):
+            kiosque.marchand_de("971")
+        with pytest.raises(DemandeInvalide):
+            kiosque.interroger("T1", "999999999999999")
+
+
+@pytest.mark.parametrize(
+    "faute", [{"url": "kiosque"}, {"marchands": {}}, {"marchands": {"3": None}}, {"algorithme": "MD5"}, {"délai_s": 0}]
+)
+def test_des_réglages_impossibles_sont_refusés_au_démarrage(faute: dict[str, object]) -> None:
+    marchand = Marchand.model_validate({"id": "002001000000001", "clés": {1: "x"}, "version_courante": 1})
+    bons = {"url": "http://k.test/p", "url_interrogation": "http://k.test/i", "marchands": {"": marchand}}
+    with pytest.raises(ValidationError):
+        RéglagesSips.model_validate(bons | faute)
