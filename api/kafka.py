@@ -1,5 +1,20 @@
-"""Ce que l'API demande à Kafka."""
+"""Ce que l'API attend de Kafka : prendre un message et l'accuser, ou dire qu'il ne peut pas."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+Genre = Literal["notifications", "rebuts"]
+"""Le topic visé : les notifications du kiosque, ou leurs rebuts."""
+
+EnTêtes = Sequence[tuple[str, bytes]]
 
 
 class KafkaIndisponible(Exception):
-    """Kafka n'a pas accusé réception : rien n'est pris, la banque renverra sa notification."""
+    """Kafka n'a pas accusé réception du message."""
+
+
+class Publier(Protocol):
+    """Met un message sur un topic et n'en revient qu'une fois l'accusé de Kafka reçu."""
+
+    async def __call__(self, genre: Genre, clé: bytes | None, valeur: bytes, en_têtes: EnTêtes, /) -> None:
+        """Lève KafkaIndisponible si l'accusé ne vient pas."""

@@ -1,0 +1,78 @@
+"""Ce que l'API reçoit de la composition, et comment une route le retrouve."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Depends
+from prometheus_client import CollectorRegistry
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from starlette.requests import Request
+
+from api.identite import Vérificateur
+from api.kafka import Publier
+from api.seau import Seau
+from guichet.guichet import Guichet
+
+CORPS_OCTETS_MAX: Final = 64 * 1024
+"""Taille d'un corps de requête (octets) : aucun message du contrat ne l'approche."""
+
+REBUTS_PAR_SECONDE: Final = 20.0
+REBUTS_EN_RAFALE: Final = 500
+"""Formulaires refusés gardés aux rebuts : au-delà, ils sont encore refusés et comptés, mais plus gardés."""
+
+SECRET_DE_SESSION_OCTETS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Limites:
+    """Les bornes de l'API."""
+
+    corps_octets_max: int = CORPS_OCTETS_MAX
+    rebuts_par_seconde: float = REBUTS_PAR_SECONDE
+    rebuts_en_rafale: int = REBUTS_EN_RAFALE
+
+
+@dataclass(frozen=True)
+class Dépendances:
+    """Tout ce dont l'API a besoin ; le kiosque et la politique sont ceux du guichet."""
+
+    guichet: Guichet
+    url_base: str
+    """PostgreSQL, pour le pool asynchrone qui lit les vues."""
+    publier: Publier
+    jetons: Vérificateur
+    retard: Callable[[], list[dict[str, Any]]]
+    """Appelé dans un fil à part."""
+    prêt: Callable[[], bool]
+    """Dit si le service peut servir (jamais sur le seul retard) ; appelé dans un fil à part."""
+    horloge: Callable[[], datetime]
+    """L'instant présent, en UTC."""
+    métriques: CollectorRegistry = field(default_factory=CollectorRegistry)
+    limites: Limites = Limites()
+    démo: bool = False
+    """Vrai : la page d'accueil laisse choisir qui l'on est."""
+    secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
+    """Signe le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
+    connexions_max: int = 10
+
+
+@dataclass(frozen=True)
+class Moyens:
+    """Les dépendances, et ce que l'application en a construit."""
+
+    dépendances: Dépendances
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    seau: Seau
+
+
+def moyens(requête: Request) -> Moyens:
+    """Les moyens de l'application qui sert cette requête."""
+    trouvés: Moyens = requête.app.state.moyens
+    return trouvés
+
+
+DeLApplication = Annotated[Moyens, Depends(moyens)]
