@@ -44,7 +44,7 @@ class Fait(BaseModel, CanMutateAggregate[str]):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Inscrit le sujet de la classe, pour qu'un événement stocké la retrouve sans importer de module par son nom."""
+        """Inscrit le sujet de la classe : un événement stocké la retrouve sans importer de module par son nom."""
         super().__pydantic_init_subclass__(**kwargs)
         if topic := cls.__dict__.get("TOPIC"):
             register_topic(topic, cls)
@@ -53,4 +53,3 @@ class Fait(BaseModel, CanMutateAggregate[str]):
     def create_timestamp() -> NoReturn:
         """Le domaine n'a pas d'horloge : passer `timestamp`."""
         raise TypeError("l'instant d'un événement se passe en argument : timestamp=maintenant")
-

@@ -16,8 +16,7 @@ _ESPACE_INSÉCABLE: Final = "\N{NO-BREAK SPACE}"
 def euros(centimes: int) -> str:
     """Écrit un montant comme un courrier l'écrit : `1 234,56 €` (espaces insécables).
 
-    >>> euros(8709).replace("\\xa0", " ")
-    '87,09 €'
+    Exemple : 8709 donne `87,09 €`.
     """
     signe = "-" if centimes < 0 else ""
     unités, reste = divmod(abs(centimes), 100)

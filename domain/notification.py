@@ -79,7 +79,7 @@ def _recevoir_refus(
             assert_never(paiement.fin)
 
 
-def _recevoir_acceptation(
+def _recevoir_acceptation(  # noqa: PLR0917 (ce que la décision demande)
     paiement: Paiement,
     créances: Mapping[str, Créance],
     réponse: RéponseBancaire,

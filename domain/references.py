@@ -32,9 +32,7 @@ def _sans_nir(pseudonyme: str) -> str:
     return pseudonyme
 
 
-Pseudonyme = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_sans_nir)
-]
+Pseudonyme = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_sans_nir)]
 """L'assuré, tel que les événements le connaissent : opaque, et jamais un NIR (refusé)."""
 
 CodeCaisse = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]

@@ -98,7 +98,7 @@ class MontantSupérieurAuSolde(Refus):
 
 
 class CaissesDifférentes(Refus):
-    """Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément, caisse par caisse."""
+    """Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément."""
 
     code = "caisses_differentes"
 

@@ -17,10 +17,10 @@ from journal.enregistreur import Enregistreur
 from kiosque.interface import Kiosque
 
 ESSAIS_OPTIMISTES: Final = 3
-"""Décisions reprises après un conflit avant de prendre l'ordre d'écriture d'abord : alors plus rien ne peut bouger."""
+"""Décisions reprises après un conflit avant de prendre d'abord l'ordre d'écriture."""
 
 ESSAIS_APRÈS_PANNE: Final = 2
-"""Reprises après une connexion perdue ; une requête déjà enregistrée est retrouvée par sa clé, pas décidée deux fois."""
+"""Essais en tout quand la connexion se perd ; une requête enregistrée est retrouvée par sa clé, pas redécidée."""
 
 _T = TypeVar("_T")
 

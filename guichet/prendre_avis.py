@@ -122,9 +122,7 @@ def prendre_avis(
     return traitement
 
 
-def _appliquer(
-    guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime
-) -> Verdict:
+def _appliquer(guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> Verdict:
     try:
         nouveau = _décider(guichet, créances, lu, maintenant)
     except AvisInconnu as refus:
@@ -200,4 +198,3 @@ _FAUTES = {
     "date_type": "date illisible (AAAA-MM-JJ)",
     "string_type": "un texte est attendu",
 }
-

@@ -80,9 +80,7 @@ def _charger(
 ) -> tuple[dict[str, Paiement], dict[str, Créance]]:
     flux = guichet.enregistreur.charger(conn, map(Paiement.flux, transactions))
     paiements: dict[str, Paiement] = {paiement.transaction: paiement for paiement in flux.values()}
-    références = {
-        imputation.référence: None for paiement in paiements.values() for imputation in paiement.imputations
-    }
+    références = {imputation.référence: None for paiement in paiements.values() for imputation in paiement.imputations}
     return paiements, guichet.charger_créances(conn, list(références))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 from psycopg import Connection
@@ -63,7 +63,7 @@ class Base:
         """Ferme toutes les connexions."""
         self._pool.close()
 
-    def __enter__(self) -> "Base":
+    def __enter__(self) -> Self:
         """Pour `with Base(…) as base`."""
         return self
 

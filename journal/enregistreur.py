@@ -81,6 +81,13 @@ _LIRE_FLUX: Final = """
 SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = ANY (%b::text[]) ORDER BY flux, version
 """
 
+# Lit une tranche d'un flux, pour la bibliothèque.
+_LIRE_TRANCHE: Final = """
+SELECT flux, version, topic, etat FROM journal.evenements
+WHERE flux = %s AND version > %s AND (%s::int8 IS NULL OR version <= %s::int8) ORDER BY version LIMIT %s
+"""
+_LIRE_TRANCHE_À_REBOURS: Final = _LIRE_TRANCHE.replace("ORDER BY version", "ORDER BY version DESC")
+
 # Raconte un flux : chaque fait avec sa cause et son heure d'enregistrement.
 _RACONTER: Final = """
 SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
@@ -139,7 +146,7 @@ class Enregistreur(ApplicationRecorder):
             raise traduire(violation) from violation
 
     def ordonner(self, conn: Connection[Any]) -> None:
-        """Prend l'ordre d'écriture dès maintenant : jusqu'à la validation, aucun flux ne peut avancer sous nos pieds."""
+        """Prend l'ordre d'écriture dès maintenant : jusqu'à la validation, aucun flux ne peut plus avancer."""
         conn.execute(_ORDONNER, (VERROU_D_ORDRE,))
 
     def numéro_suivant(self, conn: Connection[Any]) -> int:
@@ -254,14 +261,9 @@ class Enregistreur(ApplicationRecorder):
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
         """Lit une tranche d'un flux."""
-        sens = "DESC" if desc else "ASC"
+        requête = _LIRE_TRANCHE_À_REBOURS if desc else _LIRE_TRANCHE
         with self._transaction() as conn:
-            lignes = conn.execute(
-                "SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = %s"
-                " AND version > %s AND (%s::int8 IS NULL OR version <= %s)"
-                f" ORDER BY version {sens} LIMIT %s",
-                (str(originator_id), gt or 0, lte, lte, limit),
-            )
+            lignes = conn.execute(requête, (str(originator_id), gt or 0, lte, lte, limit))
             return [StoredEvent(*ligne) for ligne in lignes]
 
     def select_notifications(
@@ -290,10 +292,8 @@ class Enregistreur(ApplicationRecorder):
             (dernière,) = conn.execute("SELECT max(position) FROM journal.evenements").fetchone() or (None,)
             return dernière
 
-    def subscribe(
-        self, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> Subscription[ApplicationRecorder]:
-        """Non offert : les suiveurs de `journal.suiveur` lisent par lots et se réveillent au plus tard chaque seconde."""
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+        """Non offert : les suiveurs de `journal.suiveur` lisent par lots."""
         raise NotImplementedError
 
     @contextmanager

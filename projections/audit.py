@@ -94,7 +94,8 @@ def auditer(conn: Connection[Any], référence: str | None = None) -> Rapport:
             _comparer_restant_dû(conn, rapport, référence)
             if référence is None:
                 parts = _parts_acceptées(conn, rapport.tête)
-                _comparer_paiements(conn, rapport, dict(parts))
+                _comparer_encaissements(conn, rapport, dict(parts))
+                _comparer_paiements(conn, rapport)
                 _comparer_affichage(conn, rapport)
             _rapporter_écartés(conn, rapport, référence)
     finally:
@@ -128,7 +129,9 @@ def solde_par_la_formule(faits: list[Fait]) -> int:
     return montant + autres
 
 
-def _flux(conn: Connection[Any], préfixe: str, jusqu_à: int, nom: str | None = None) -> Iterator[tuple[str, list[Fait]]]:
+def _flux(
+    conn: Connection[Any], préfixe: str, jusqu_à: int, nom: str | None = None
+) -> Iterator[tuple[str, list[Fait]]]:
     """Les flux d'un préfixe, un à un, chacun avec ses faits."""
     bornes = (nom, nom + "\x01") if nom else (préfixe, préfixe + "\x7f")
     mapper = MapperDesFaits()
@@ -197,10 +200,8 @@ def _parts_acceptées(conn: Connection[Any], tête: int) -> Iterator[tuple[tuple
                 yield (fait.transaction, flux.removeprefix("creance-")), fait.part
 
 
-def _comparer_paiements(conn: Connection[Any], rapport: Rapport, parts: dict[tuple[str, str], int]) -> None:
-    """Chaque centime accepté par la banque est sur une créance, une fois, et la vue dit le même statut."""
-    position = rapport.positions.get("paiements", 0)
-    vue = {transaction: (montant, statut) for transaction, montant, statut in conn.execute(_VUE_PAIEMENTS)}
+def _comparer_encaissements(conn: Connection[Any], rapport: Rapport, parts: dict[tuple[str, str], int]) -> None:
+    """Chaque centime accepté par la banque est sur une créance, une fois et une seule."""
     for _, faits in _flux(conn, "paiement-", rapport.tête):
         paiement: Paiement = _rejouer(faits)
         if not paiement.connu:
@@ -217,8 +218,14 @@ def _comparer_paiements(conn: Connection[Any], rapport: Rapport, parts: dict[tup
                     )
     for (transaction, référence), part in parts.items():
         rapport.écart(f"{référence} : {part} centimes de {transaction}, que le paiement ne dit pas acceptés")
+
+
+def _comparer_paiements(conn: Connection[Any], rapport: Rapport) -> None:
+    """La vue `paiements` dit le montant et le statut que dit le journal."""
+    position = rapport.positions.get("paiements", 0)
+    vue = {transaction: (montant, statut) for transaction, montant, statut in conn.execute(_VUE_PAIEMENTS)}
     for _, faits in _flux(conn, "paiement-", position):
-        paiement = _rejouer(faits)
+        paiement: Paiement = _rejouer(faits)
         if not paiement.connu:
             continue
         attendu = (paiement.montant, paiement.fin.value if paiement.fin else "en_cours")

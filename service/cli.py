@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
@@ -403,7 +403,7 @@ def _reference(text: str) -> str:
     return reference
 
 
-def _fail(sentence: str, code: int = PROBLEM) -> Any:
+def _fail(sentence: str, code: int = PROBLEM) -> NoReturn:
     errors.print(sentence, markup=False)
     raise typer.Exit(code)
 

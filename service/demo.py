@@ -35,6 +35,10 @@ WAIT_SECONDS: Final = 40.0
 
 POLL_SECONDS: Final = 0.05
 
+FIRST_PAYMENT: Final = 20_00
+SECOND_PAYMENT: Final = 30_00
+"""What the scenario pays, in centimes: the first is accepted, the second refused."""
+
 CARD: Final = {"mois": "12", "annee": "30", "cryptogramme": "123"}
 CARD_ACCEPTED: Final = "5017 0000 0000 0000"
 CARD_REFUSED: Final = "5017 0000 0000 0005"
@@ -130,21 +134,24 @@ class Scenario:
         self._until(lambda: self._balance(first) and self._balance(second), "les avis ne sont pas dans la vue")
         self._balances(first, second)
 
-        self._say(f"L'assuré {insured} coche ses deux créances et paie {euros(20_00)} : la part est réservée.")
-        payment = self._open([first, second], 20_00, insured)
-        self._until(lambda: self._balance(first)["en_cours"] == 20_00, "la réservation n'est pas visible")
+        self._say(f"L'assuré {insured} coche ses deux créances et paie {euros(FIRST_PAYMENT)} : la part est réservée.")
+        payment = self._open([first, second], FIRST_PAYMENT, insured)
+        self._until(lambda: self._balance(first)["en_cours"] == FIRST_PAYMENT, "la réservation n'est pas visible")
         self._balances(first, second)
 
         self._say("Au kiosque, la banque accepte ; elle notifie deux fois, comme cela arrive.")
         self.http.post(f"{self.settings.kiosque_url}/simulateur/reglages", json={"doublons": 1}).raise_for_status()
         self._pay(payment, CARD_ACCEPTED)
-        self._until(lambda: self._balance(first)["restant"] == 67_09, "le restant dû n'a pas baissé")
+        self._until(
+            lambda: self._balance(first)["restant"] == debts[0]["montant_initial_centimes"] - FIRST_PAYMENT,
+            "le restant dû n'a pas baissé",
+        )
         self._until(lambda: self._fates().get("doublon", 0) >= 1, "la seconde notification n'a pas de sort")
         self._balances(first, second)
         self.console.print("   La seconde notification est un doublon : elle n'a rien encaissé de plus.")
 
-        self._say(f"Il veut payer encore {euros(30_00)} ; cette fois la banque refuse la carte.")
-        refused = self._open([second], 30_00, insured)
+        self._say(f"Il veut payer encore {euros(SECOND_PAYMENT)} ; cette fois la banque refuse la carte.")
+        refused = self._open([second], SECOND_PAYMENT, insured)
         self._pay(refused, CARD_REFUSED)
         self._until(lambda: self._status(refused, insured) == "echoue", "le refus n'est pas visible")
         self._until(lambda: self._balance(second)["en_cours"] == 0, "la réservation n'est pas levée")
@@ -152,7 +159,8 @@ class Scenario:
 
         self._say("Le paiement accepté est affiché sur le compte : le délai de 24 h s'arrête.")
         self._until(
-            lambda: any(step.type == "PaiementAffiché" for step in self._history(first)), "l'affichage n'est pas constaté"
+            lambda: any(step.type == "PaiementAffiché" for step in self._history(first)),
+            "l'affichage n'est pas constaté",
         )
         self._print_history(first)
         self._prove()
@@ -236,7 +244,9 @@ class Scenario:
         fates = ", ".join(f"{name} {count}" for name, count in sorted(self._fates().items()))
         self._say(f"Chaque notification a un sort : {fates}.")
         with Base(str(self.settings.database_url), application="creances-demo", connexions_max=1) as base:
-            self._until(lambda: all(row["evenements"] == 0 for row in lag(self.settings, base)), "un rôle est en retard")
+            self._until(
+                lambda: all(row["evenements"] == 0 for row in lag(self.settings, base)), "un rôle est en retard"
+            )
             rows = lag(self.settings, base)
         told = ", ".join(f"{row['nom']} {row['evenements']}" for row in rows)
         self._say(f"Retard, en événements : {told}.")

@@ -73,7 +73,7 @@ class Child:
     log_start: int
 
     @classmethod
-    def start(  # noqa: D102  the class's docstring tells
+    def start(
         cls,
         name: str,
         command: Sequence[str],

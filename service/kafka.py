@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from api.kafka import KafkaIndisponible
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from api.kafka import KafkaIndisponible
 from consumers import rebuts
 from service.settings import Settings
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import psycopg
 import structlog
 import uvicorn
-from api.kafka import KafkaIndisponible
 from psycopg_pool import PoolTimeout
 
+from api.kafka import KafkaIndisponible
 from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
 from kiosque.sceau import Algorithme
@@ -31,14 +31,14 @@ class Role(NamedTuple):
 
 
 def run(roles: Sequence[Role], stop: threading.Event, patience: timedelta) -> int:
-    """Run all roles until `stop` is set or one of them ends; return 1 if one ended by itself or did not stop in time."""
+    """Run all roles until `stop` is set or one ends; return 1 if one ended by itself or did not stop in time."""
     failed: list[str] = []
 
     def guarded(role: Role) -> None:
         bind_role(role.name)
         try:
             role.run(stop)
-        except BaseException:
+        except BaseException:  # noqa: BLE001  whatever ends a role ends the service, visibly
             structlog.get_logger().exception("role_tombe")
         if not stop.is_set():
             failed.append(role.name)

@@ -1,14 +1,16 @@
 """From role names to running roles."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
-from api.application import Dépendances, créer_api
-from api.identite import VérificateurDeDéveloppement, VérificateurOIDC
+from fastapi import FastAPI
+
+from api.application import créer_api
+from api.dependances import Dépendances, Limites
+from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
 from guichet.guichet import Guichet
 from service import composition, roles
 from service.composition import VIEWS
@@ -27,7 +29,12 @@ def run_roles(settings: Settings, names: Sequence[str]) -> int:
 
 
 def run_until(
-    settings: Settings, names: Sequence[str], stop: threading.Event, *, demo: bool = False, more: Sequence[roles.Role] = ()
+    settings: Settings,
+    names: Sequence[str],
+    stop: threading.Event,
+    *,
+    demo: bool = False,
+    more: Sequence[roles.Role] = (),
 ) -> int:
     """Run these roles until the event is set; return the exit code."""
     with ExitStack() as stack:
@@ -41,12 +48,42 @@ def run_until(
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 
 
+def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool) -> FastAPI:
+    """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
+    if settings.oidc_issuer is not None:
+        tokens: Vérificateur = VérificateurOIDC(settings.oidc_issuer, settings.oidc_audience)
+    else:
+        tokens = VérificateurDeDéveloppement(development_jwt_secret(settings), settings.oidc_audience)
+
+    def ready() -> bool:
+        """Ready when PostgreSQL answers and the schema is there; never on lag."""
+        with counter.base.transaction() as conn:
+            return conn.execute("SELECT to_regclass('vues.delai_affichage') IS NOT NULL").fetchone() == (True,)
+
+    return créer_api(
+        Dépendances(
+            guichet=counter,
+            url_base=composition.required(settings.database_url, "DATABASE_URL"),
+            publier=publisher.publish,
+            jetons=tokens,
+            retard=lambda: lag(settings, counter.base),
+            prêt=ready,
+            horloge=lambda: datetime.now(UTC),
+            limites=Limites(corps_octets_max=settings.body_limit_bytes),
+            démo=demo,
+            connexions_max=settings.database_pool_max,
+        )
+    )
+
+
 def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Publisher, *, demo: bool) -> roles.Role:
     if name == "kiosque":
         return roles.simulator(settings)
     assert counter is not None  # noqa: S101  every other role has one
     if name == "api":
-        return roles.Role("api", roles.http(api(settings, counter, publisher, demo=demo), settings.api_host, settings.api_port))
+        return roles.Role(
+            "api", roles.http(api(settings, counter, publisher, demo=demo), settings.api_host, settings.api_port)
+        )
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
     kind, _, what = name.partition(":")

@@ -28,7 +28,9 @@ def avis(count: int, seed: int, today: date) -> Iterator[dict[str, Any]]:
             home = caisse if chance.random() > SECOND_CAISSE_SHARE else chance.choice(CAISSES)
             issued = today - timedelta(days=chance.randint(10, 400))
             amount = chance.randint(16_00, 90_00)
-            balance = chance.choice((12_00, 250_00)) if chance.random() < EXCLUDED_SHARE else chance.randint(40_00, 200_00)
+            balance = (
+                chance.choice((12_00, 250_00)) if chance.random() < EXCLUDED_SHARE else chance.randint(40_00, 200_00)
+            )
             yield {
                 "type": "avis_emis",
                 "reference": f"{home}{issued:%y%j}{seed % 100:02d}{made:06d}F",

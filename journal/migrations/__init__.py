@@ -3,7 +3,7 @@
 import hashlib
 import re
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -54,12 +54,12 @@ def migrer(url_propriétaire: str, utilisateur_service: str) -> list[str]:
     return nouvelles
 
 
-def _appliquées(conn: psycopg.Connection[tuple[str, ...]]) -> dict[str, str]:
+def _appliquées(conn: psycopg.Connection[Any]) -> dict[str, str]:
     conn.execute(
         "CREATE TABLE IF NOT EXISTS public.creances_migrations ("
         "nom text PRIMARY KEY, empreinte text NOT NULL, appliquee_le timestamptz NOT NULL DEFAULT clock_timestamp())"
     )
-    return {nom: empreinte for nom, empreinte in conn.execute("SELECT nom, empreinte FROM public.creances_migrations")}
+    return dict(conn.execute("SELECT nom, empreinte FROM public.creances_migrations").fetchall())
 
 
 def _fichiers() -> list[tuple[str, str]]:

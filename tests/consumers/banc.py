@@ -114,7 +114,9 @@ class Banc:
 
     def sorts(self, topic: str) -> int:
         """Combien de messages d'un topic ont un sort."""
-        (compte,) = self.conn.execute("SELECT count(*) FROM journal.sorts WHERE topic = %s", (topic,)).fetchone() or (0,)
+        (compte,) = self.conn.execute("SELECT count(*) FROM journal.sorts WHERE topic = %s", (topic,)).fetchone() or (
+            0,
+        )
         return int(compte)
 
     def par_sort(self, topic: str) -> dict[str, int]:
@@ -138,16 +140,22 @@ class Banc:
                 (nom,),
             )
         ]
-        return self.conn.execute(f"SELECT {', '.join(colonnes)} FROM vues.{nom} ORDER BY {clé}").fetchall()  # type: ignore[arg-type]  # noqa: S608
+        return self.conn.execute(f"SELECT {', '.join(colonnes)} FROM vues.{nom} ORDER BY {clé}").fetchall()  # noqa: S608
 
     def rebuts(self, topic: str, combien: int) -> list[Any]:
         """Les premiers rebuts d'un topic."""
         lecteur = kafka.reader(self.settings)
         lecteur.subscribe([f"{topic}.rebuts"])
         lus: list[Any] = []
+
+        def tous() -> bool:
+            for enregistrements in lecteur.poll(timeout_ms=200).values():
+                lus.extend(enregistrements)
+            return len(lus) >= combien
+
         try:
             attendre(
-                lambda: lus.extend(sum(lecteur.poll(timeout_ms=200).values(), [])) or len(lus) >= combien,
+                tous,
                 secondes=20,
                 quoi=f"{combien} rebuts",
             )

@@ -95,7 +95,9 @@ def test_chaque_message_de_caisse_mauvais_a_un_sort_et_une_cause_et_les_bons_pas
     assert solde(b, bon["reference"]) == (50_00, 0)
     rebuts = b.rebuts(topic, len(mauvais))
     assert {rebut.value for rebut in rebuts} >= {b"{", b"\xff\xfe", b"[]"}
-    assert {"cause", "origine-position", "origine-partition", "origine-topic-id"} <= {nom for nom, _ in rebuts[0].headers}
+    assert {"cause", "origine-position", "origine-partition", "origine-topic-id"} <= {
+        nom for nom, _ in rebuts[0].headers
+    }
 
 
 def test_chaque_notification_finit_dans_exactement_un_sort(b: Banc) -> None:

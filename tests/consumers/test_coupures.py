@@ -58,7 +58,10 @@ def préparer(b: Banc, *, seulement_la_base: bool = False) -> list[tuple[str, An
             case 3:
                 dits += [(transaction, notification(transaction, 20_00) | {"Seal": "0" * 64})]
             case _:
-                dits += [(transaction, b"\xff\x00 ni JSON, ni UTF-8"), (transaction, notification(transaction, 1, "60"))]
+                dits += [
+                    (transaction, b"\xff\x00 ni JSON, ni UTF-8"),
+                    (transaction, notification(transaction, 1, "60")),
+                ]
     return dits
 
 

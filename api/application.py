@@ -1,0 +1,84 @@
+"""L'application : ses pièces, assemblées."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from starlette.staticfiles import StaticFiles
+
+from api import gestionnaires, kiosque
+from api.assure import creances, pages, paiements
+from api.dependances import Dépendances, Limites, Moyens
+from api.enveloppe import Enveloppe
+from api.exploitation import sante, suivi
+from api.mesures import Mesures
+from api.schema import poser_schéma
+from api.seau import Seau
+from api.taille import TailleBornée
+from journal.bases import DÉLAI_D_OBTENTION_S, DÉLAI_DE_CONNEXION_S, OPTIONS
+
+STATIQUE: Final = Path(__file__).parent / "assure" / "statique"
+DESCRIPTION: Final = "Paiement en ligne des créances de l'Assurance Maladie. Erreurs : RFC 9457. Montants : centimes d'euro."
+
+
+def créer_api(dépendances: Dépendances) -> FastAPI:
+    """L'application ASGI. Le pool de lecture s'ouvre et se ferme avec elle ; le guichet reste à l'appelant.
+
+    Lève ValueError si le registre des métriques porte déjà celles d'une API.
+    """
+    mesures = Mesures(dépendances.métriques)
+    limites = dépendances.limites
+    moyens = Moyens(dépendances, _pool(dépendances), Seau(limites.rebuts_par_seconde, limites.rebuts_en_rafale))
+
+    @asynccontextmanager
+    async def durée_de_vie(_: FastAPI) -> AsyncIterator[None]:
+        # Sans attendre : une base encore absente se dit par /readyz, pas par un démarrage manqué.
+        await moyens.pool.open(wait=False)
+        try:
+            yield
+        finally:
+            await moyens.pool.close()
+
+    application = FastAPI(
+        title="Créances",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=durée_de_vie,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    application.state.moyens = moyens
+    application.state.mesures = mesures
+    gestionnaires.installer(application)
+    for pièce in (creances, paiements, kiosque, suivi, sante, pages):
+        application.include_router(pièce.routes)
+    application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
+    poser_schéma(application)
+    application.add_middleware(TailleBornée, octets_max=limites.corps_octets_max)
+    application.add_middleware(Enveloppe, mesures=mesures)  # La dernière ajoutée est la plus extérieure.
+    return application
+
+
+def _pool(dépendances: Dépendances) -> AsyncConnectionPool[AsyncConnection[Any]]:
+    return AsyncConnectionPool(
+        dépendances.url_base,
+        min_size=1,
+        max_size=dépendances.connexions_max,
+        timeout=DÉLAI_D_OBTENTION_S,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={
+            "autocommit": True,
+            "application_name": "creances-api",
+            "connect_timeout": DÉLAI_DE_CONNEXION_S,
+            "options": OPTIONS,
+        },
+        open=False,
+        name="api",
+    )
+
+
+__all__ = ["Dépendances", "Limites", "créer_api"]

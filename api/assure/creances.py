@@ -1,0 +1,70 @@
+"""`GET /api/v1/creances/{reference}` : la créance cherchée, et les autres de l'assuré."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.acces import Assuré
+from api.assure.lecture import consulter, en_cours, refus_de_cocher, repris_possible
+from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
+from api.dependances import DeLApplication
+from api.problemes import problème_de
+from api.schema import problèmes
+from domain.caisses import nom_de_caisse
+from domain.politique import Politique
+from domain.refus import PaiementEnCours, RéférenceNonOuverte
+from projections.paiements import LignePaiement
+from projections.restant_du import LigneCréance
+
+routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"])
+
+
+@routes.get("/{reference}", summary="Chercher une créance", responses=problèmes(401, 403, 404))
+async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> CréanceLue:
+    """La créance, si elle peut être payée et sinon pourquoi, et les autres créances de l'assuré qui restent dues.
+
+    Une référence inconnue, exclue du service ou d'une autre personne a une seule et même réponse.
+    """
+    try:
+        consultation = await consulter(moyens, assuré, reference)
+    except RéférenceNonOuverte as refus:
+        raise problème_de(refus, statut=404) from None
+    politique = moyens.dépendances.guichet.politique
+    ouverts = en_cours(consultation.paiements)
+    maintenant = moyens.dépendances.horloge()
+    return CréanceLue(
+        **_champs(consultation.cherchée, politique, ouverts),
+        minimum_par_paiement_centimes=politique.minimum_par_paiement,
+        maximum_par_paiement_centimes=politique.maximum_par_paiement,
+        autres=[LigneDeCréance(**_champs(ligne, politique, ouverts)) for ligne in consultation.autres],
+        paiements_en_cours=[
+            PaiementÀReprendre(
+                transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
+            )
+            for paiement in ouverts
+            if repris_possible(paiement, maintenant)
+        ],
+    )
+
+
+def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:
+    refus = refus_de_cocher(ligne, politique, ouverts)
+    raison = None
+    if refus is not None:
+        jusqu_à = refus.jusqu_à if isinstance(refus, PaiementEnCours) else None
+        raison = RaisonDeNePasPayer(code=refus.code, detail=refus.phrase, jusqu_a=jusqu_à)
+    return {
+        "reference": ligne.référence,
+        "caisse": ligne.caisse,
+        "nom_caisse": nom_de_caisse(ligne.caisse),
+        "nature": ligne.nature,
+        "date_emission": ligne.date_émission,
+        "montant_initial_centimes": ligne.montant_initial,
+        "restant_du_centimes": ligne.restant_dû,
+        "en_cours_centimes": ligne.en_cours,
+        "disponible_centimes": ligne.disponible,
+        "trop_percu_centimes": ligne.trop_perçu,
+        "statut": ligne.statut,
+        "payable": raison is None,
+        "refus": raison,
+    }

@@ -1,0 +1,121 @@
+"""`/kiosque` : la banque notifie de serveur à serveur, et le navigateur en revient.
+
+Une notification est acceptée (200) une fois que Kafka l'a prise ; le reste se passe derrière Kafka. Celle dont le sceau
+est faux est refusée, et gardée aux rebuts : une clé mal réglée ne perd ainsi aucune acceptation.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.corps import FORMULAIRE, décoder_formulaire, type_de
+from api.dependances import DeLApplication, Moyens
+from api.kafka import EnTêtes
+from api.problemes import Problème
+from api.schema import problèmes
+from guichet.messages import OCTETS_MAX
+from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
+
+ORIGINE: Final = b"http:/kiosque/notification"
+
+_FORMULAIRE_DÉCRIT: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORMULAIRE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["Data", "Seal"],
+                    "properties": {
+                        nom: {"type": "string"} for nom in ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
+                    },
+                }
+            }
+        },
+    }
+}
+
+routes = APIRouter(prefix="/kiosque", tags=["Banque"])
+
+
+@routes.post(
+    "/notification",
+    summary="Recevoir la réponse automatique de la banque",
+    responses=problèmes(400, 413),
+    openapi_extra=_FORMULAIRE_DÉCRIT,
+)
+async def notifier(requête: Request, moyens: DeLApplication) -> dict[str, str]:
+    """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
+    corps = await requête.body()
+    reçue_le = moyens.dépendances.horloge()
+    valeur = corps
+    try:
+        champs = _champs(requête, corps)
+        valeur = message(champs, reçue_le)
+        réponse = moyens.dépendances.guichet.kiosque.lire(champs)
+    except FormulaireIrrecevable as refus:
+        await _mettre_aux_rebuts(requête, moyens, valeur, refus)
+        raise Problème(400, refus.code, refus.phrase) from None
+    if len(valeur) > OCTETS_MAX:
+        raise Problème(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
+    await moyens.dépendances.publier("notifications", réponse.transaction.encode(), valeur, [])
+    return {"statut": "prise_en_charge"}
+
+
+@routes.post(
+    "/retour",
+    status_code=303,
+    summary="Revenir du kiosque",
+    response_class=Response,
+    responses={303: {"description": "Vers l'état du paiement"}},
+    openapi_extra=_FORMULAIRE_DÉCRIT,
+)
+async def revenir(requête: Request, moyens: DeLApplication) -> Response:
+    """Mène à l'état du paiement. Ce que le navigateur rapporte ne décide de rien : seule la banque le fait."""
+    try:
+        champs = _champs(requête, await requête.body())
+        transaction = moyens.dépendances.guichet.kiosque.lire(champs).transaction
+    except FormulaireIrrecevable as refus:
+        structlog.get_logger().info("retour_irrecevable", code=refus.code)
+        return RedirectResponse("/", status_code=303)
+    return RedirectResponse(f"/paiements/{transaction}", status_code=303)
+
+
+def message(champs: dict[str, str], reçue_le: datetime) -> bytes:
+    """La valeur du contrat : le formulaire tel que reçu, et l'heure de sa réception."""
+    instant = reçue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps(champs | {"recue_le": instant}, ensure_ascii=False).encode()
+
+
+def _champs(requête: Request, corps: bytes) -> dict[str, str]:
+    """Les champs du formulaire ; lève FormulaireIllisible."""
+    if type_de(requête) != FORMULAIRE:
+        raise FormulaireIllisible("le corps n'est pas annoncé comme un formulaire")
+    try:
+        paires = décoder_formulaire(corps)
+    except ValueError:
+        raise FormulaireIllisible("le formulaire est mal encodé") from None
+    champs = dict(paires)
+    if len(champs) != len(paires):
+        raise FormulaireIllisible("un champ est répété")
+    return champs
+
+
+async def _mettre_aux_rebuts(requête: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
+    """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible : alors rien n'est perdu, c'est un 503."""
+    gardé = moyens.seau.prendre()
+    if gardé:
+        en_têtes: EnTêtes = [
+            ("cause", str(refus).encode()),
+            ("origine", ORIGINE),
+            ("sha256", hashlib.sha256(valeur).hexdigest().encode()),
+        ]
+        await moyens.dépendances.publier("rebuts", None, valeur, en_têtes)
+    requête.app.state.mesures.formulaires_refusés.labels(refus.code, "oui" if gardé else "non").inc()
+    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.détail, gardee=gardé)

@@ -1,0 +1,74 @@
+"""Ce qu'OpenAPI dit des erreurs : le même problème partout, sous son propre type de contenu."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.problemes import TITRES, TYPE_DE_CONTENU
+
+_RÉFÉRENCE: Final = {"$ref": "#/components/schemas/Probleme"}
+
+
+class FauteDeChamp(BaseModel):
+    """Un champ en faute."""
+
+    champ: str
+    probleme: str
+
+
+class ProblèmeDécrit(BaseModel):
+    """Une erreur (RFC 9457) ; les membres facultatifs dépendent du code."""
+
+    model_config = ConfigDict(title="Probleme", extra="allow")
+
+    type: str = Field(description="Stable : urn:creances:probleme:<code>.")
+    title: str
+    status: int
+    detail: str = Field(description="La phrase qu'une personne peut lire.")
+    code: str = Field(description="Stable, pour les programmes.")
+    champs: list[FauteDeChamp] | None = Field(None, description="Les champs en faute (422).")
+    jusqu_a: str | None = Field(None, description="Fin du paiement en cours (409 paiement_en_cours).")
+    transactions: list[str] | None = Field(None, description="Les paiements en cours (409 paiement_en_cours).")
+
+
+def problèmes(*statuts: int) -> dict[int | str, dict[str, Any]]:
+    """Les réponses d'erreur d'une route, pour OpenAPI ; toute route peut aussi répondre 500 et 503."""
+    return {
+        statut: {"description": TITRES[statut], "content": {TYPE_DE_CONTENU: {"schema": _RÉFÉRENCE}}}
+        for statut in (*statuts, 500, 503)
+    }
+
+
+def poser_schéma(application: FastAPI) -> None:
+    """Complète le schéma OpenAPI du problème, et en ôte le 422 que FastAPI suppose."""
+
+    def schéma() -> dict[str, Any]:
+        if application.openapi_schema is None:
+            application.openapi_schema = _compléter(
+                get_openapi(
+                    title=application.title,
+                    version=application.version,
+                    description=application.description,
+                    routes=application.routes,
+                    tags=application.openapi_tags,
+                )
+            )
+        return application.openapi_schema
+
+    application.openapi = schéma  # type: ignore[method-assign]
+
+
+def _compléter(schéma: dict[str, Any]) -> dict[str, Any]:
+    décrit = ProblèmeDécrit.model_json_schema(ref_template="#/components/schemas/{model}")
+    composants = schéma.setdefault("components", {}).setdefault("schemas", {})
+    composants |= décrit.pop("$defs") | {"Probleme": décrit}
+    for opérations in schéma["paths"].values():
+        for opération in opérations.values():
+            supposée = opération["responses"].get("422", {}).get("content", {})
+            if "application/json" in supposée:
+                del opération["responses"]["422"]
+    for inutile in ("HTTPValidationError", "ValidationError"):
+        composants.pop(inutile, None)
+    return schéma
