@@ -22,7 +22,9 @@ from api.taille import TailleBornée
 from journal.bases import DÉLAI_D_OBTENTION_S, DÉLAI_DE_CONNEXION_S, OPTIONS
 
 STATIQUE: Final = Path(__file__).parent / "assure" / "statique"
-DESCRIPTION: Final = "Paiement en ligne des créances de l'Assurance Maladie. Erreurs : RFC 9457. Montants : centimes d'euro."
+DESCRIPTION: Final = (
+    "Paiement en ligne des créances de l'Assurance Maladie. Erreurs : RFC 9457. Montants : centimes d'euro."
+)
 
 
 def créer_api(dépendances: Dépendances) -> FastAPI:

@@ -33,7 +33,8 @@ _FORMULAIRE_DÉCRIT: Final = {
                     "type": "object",
                     "required": ["Data", "Seal"],
                     "properties": {
-                        nom: {"type": "string"} for nom in ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
+                        nom: {"type": "string"}
+                        for nom in ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
                     },
                 }
             }

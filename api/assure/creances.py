@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.acces import Assuré
-from api.assure.lecture import consulter, en_cours, refus_de_cocher, repris_possible
+from api.assure.lecture import consulter, en_cours, raison_de_ne_pas_cocher, repris_possible
 from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
 from api.dependances import DeLApplication
 from api.problemes import problème_de
 from api.schema import problèmes
 from domain.caisses import nom_de_caisse
 from domain.politique import Politique
-from domain.refus import PaiementEnCours, RéférenceNonOuverte
+from domain.refus import RéférenceNonOuverte
 from projections.paiements import LignePaiement
 from projections.restant_du import LigneCréance
 
@@ -48,11 +48,7 @@ async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> 
 
 
 def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:
-    refus = refus_de_cocher(ligne, politique, ouverts)
-    raison = None
-    if refus is not None:
-        jusqu_à = refus.jusqu_à if isinstance(refus, PaiementEnCours) else None
-        raison = RaisonDeNePasPayer(code=refus.code, detail=refus.phrase, jusqu_a=jusqu_à)
+    raison = raison_de_ne_pas_cocher(ligne, politique, ouverts)
     return {
         "reference": ligne.référence,
         "caisse": ligne.caisse,
@@ -66,5 +62,5 @@ def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiem
         "trop_percu_centimes": ligne.trop_perçu,
         "statut": ligne.statut,
         "payable": raison is None,
-        "refus": raison,
+        "refus": raison and RaisonDeNePasPayer(code=raison.code, detail=raison.phrase, jusqu_a=raison.jusqu_à),
     }

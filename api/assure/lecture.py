@@ -9,7 +9,7 @@ from api.dependances import Moyens
 from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, lire_référence
-from domain.refus import PaiementEnCours, PaiementInconnu, Refus, RestantDûInsuffisant, RéférenceNonOuverte
+from domain.refus import PaiementEnCours, PaiementInconnu, RestantDûInsuffisant, RéférenceNonOuverte
 from guichet.guichet import Guichet
 from projections.paiements import LignePaiement, derniers_paiements
 from projections.paiements import paiement as lire_paiement
@@ -30,6 +30,14 @@ class Consultation(NamedTuple):
     """Celles de l'assuré qui restent dues en ligne, la plus ancienne d'abord."""
     paiements: list[LignePaiement]
     """Les derniers, le plus récent d'abord."""
+
+
+class Raison(NamedTuple):
+    """Pourquoi une créance ne peut pas être cochée maintenant."""
+
+    code: str
+    phrase: str
+    jusqu_à: datetime | None = None
 
 
 async def consulter(moyens: Moyens, assuré: str, saisie: str) -> Consultation:
@@ -54,19 +62,19 @@ def est_consultable(ligne: LigneCréance) -> bool:
     return ligne.payable_en_ligne and not ligne.annulée
 
 
-def refus_de_cocher(ligne: LigneCréance, politique: Politique, en_cours: list[LignePaiement]) -> Refus | None:
-    """La raison pour laquelle cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
+def raison_de_ne_pas_cocher(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> Raison | None:
+    """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
 
-    La vue précède la décision, qui reste au domaine. `en_cours` : les paiements ouverts de l'assuré.
+    La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré.
     """
     if ligne.restant_dû < politique.minimum_par_paiement:
-        return RestantDûInsuffisant(ligne.référence)
+        refus = RestantDûInsuffisant(ligne.référence)
+        return Raison(refus.code, refus.phrase)
     if ligne.disponible < politique.minimum_par_paiement and ligne.en_cours:
-        ouverts = [paiement for paiement in en_cours if paiement.caisse == ligne.caisse]
-        if ouverts:
-            fin = max(paiement.expire_le for paiement in ouverts)
-            return PaiementEnCours(fin, tuple(paiement.transaction for paiement in ouverts))
-        return RestantDûInsuffisant(ligne.référence)
+        fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
+        if not fins:  # La vue des paiements a un instant de retard sur celle des créances.
+            return Raison(PaiementEnCours.code, PaiementEnCours.__doc__ or "")
+        return Raison(PaiementEnCours.code, PaiementEnCours(max(fins), ()).phrase, max(fins))
     return None
 
 
@@ -121,4 +129,3 @@ def _ligne(paiement: Paiement) -> LignePaiement:
         paiement.accepté_le,
         None,
     )
-

@@ -88,7 +88,9 @@ class ÉtatPaiement(BaseModel):
     ouvert_le: datetime
     expire_le: datetime
     conclu_le: datetime | None
-    affiche_le: datetime | None = Field(description="Quand il a été affiché sur le compte ; null tant qu'il ne l'est pas.")
+    affiche_le: datetime | None = Field(
+        description="Quand il a été affiché sur le compte ; null tant qu'il ne l'est pas."
+    )
 
 
 class RaisonDeNePasPayer(BaseModel):

@@ -60,9 +60,7 @@ async def ouvrir(
     return PaiementOuvert.model_validate(ouvert)
 
 
-@routes.post(
-    "/{transaction}/reprise", summary="Reprendre un paiement ouvert", responses=problèmes(401, 403, 404, 409)
-)
+@routes.post("/{transaction}/reprise", summary="Reprendre un paiement ouvert", responses=problèmes(401, 403, 404, 409))
 async def reprendre(transaction: str, assuré: Assuré, moyens: DeLApplication) -> PaiementOuvert:
     """Rend de nouveau le même formulaire scellé, tant que le paiement est ouvert."""
     if not TRANSACTION.fullmatch(transaction):

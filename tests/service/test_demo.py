@@ -1,0 +1,148 @@
+"""La démonstration, comme un nouveau venu la lance, et la ligne de commande à côté d'elle."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.outils import attendre
+
+RACINE = Path(__file__).resolve().parents[2]
+CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+
+
+def creances(dossier: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Lance une commande à côté de la démonstration."""
+    return subprocess.run(
+        [*CREANCES, *arguments, "--data-dir", str(dossier)],
+        capture_output=True,
+        text=True,
+        cwd=RACINE,
+        timeout=60,
+        check=False,
+    )
+
+
+def en_json(dossier: Path, *arguments: str) -> Any:
+    fini = creances(dossier, *arguments, "--json")
+    assert fini.returncode == 0, fini.stderr
+    return json.loads(fini.stdout)
+
+
+@pytest.fixture(scope="module")
+def démo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Une démonstration servie : son dossier, et ce qu'elle a écrit jusque-là."""
+    dossier = tmp_path_factory.mktemp("demo")
+    sortie = dossier / "sortie.txt"
+    with sortie.open("w") as flux:
+        lancée = subprocess.Popen(
+            [*CREANCES, "demo", "--port", "0", "--avis", "30", "--data-dir", str(dossier)],
+            stdout=flux,
+            stderr=subprocess.STDOUT,
+            cwd=RACINE,
+        )
+    try:
+        attendre(
+            lambda: "est servie sur" in sortie.read_text() or lancée.poll() is not None,
+            secondes=60,
+            quoi="la démonstration servie",
+        )
+        assert lancée.poll() is None, sortie.read_text()
+        yield dossier, sortie.read_text()
+    finally:
+        lancée.send_signal(signal.SIGINT)
+        assert lancée.wait(timeout=30) == 0, sortie.read_text()
+    assert not (dossier / "stack.json").exists()
+
+
+def créance_du_scénario(dit: str) -> str:
+    trouvée = re.search(r"Histoire de (\d{16}[A-Z])", dit)
+    assert trouvée is not None
+    return trouvée[1]
+
+
+def test_la_démonstration_raconte_ses_étapes(démo: tuple[Path, str]) -> None:
+    _, dit = démo
+    for mot in ("Les caisses émettent 30 avis", "la banque accepte", "doublon", "refuse la carte", "Retard", "0 écart"):
+        assert mot in " ".join(dit.split()), mot
+
+
+def test_stack_json_dit_où_tout_se_trouve(démo: tuple[Path, str]) -> None:
+    dit = json.loads((démo[0] / "stack.json").read_text())
+    assert set(dit) == {
+        "api_url", "kiosque_url", "database_url", "owner_database_url", "kafka_bootstrap",
+        "merchant_id", "secret_key", "key_version",
+    }  # fmt: skip
+
+
+def test_history_montre_chaque_événement_avec_le_solde_après_lui(démo: tuple[Path, str]) -> None:
+    dossier, dit = démo
+    référence = créance_du_scénario(dit)
+    étapes = en_json(dossier, "history", référence)
+    assert [(étape["type"], étape["restant_du_centimes"], étape["en_cours_centimes"]) for étape in étapes] == [
+        ("AvisEmis", 87_09, 0),
+        ("PaiementInitié", 87_09, 20_00),
+        ("PaiementAccepté", 67_09, 0),
+        ("PaiementAffiché", 67_09, 0),
+    ]
+    assert len(en_json(dossier, "history", référence, "--at-version", "2")) == 2
+    au = étapes[2]["enregistre_le"]
+    assert [étape["version"] for étape in en_json(dossier, "history", référence, "--as-of", au)] == [1, 2, 3]
+    assert creances(dossier, "history", référence, "--as-of", "2020-01-01T00:00:00Z").returncode == 1
+
+
+def test_balance_notifications_lag_et_audit_s_accordent(démo: tuple[Path, str]) -> None:
+    dossier, dit = démo
+    référence = créance_du_scénario(dit)
+    assert en_json(dossier, "balance", référence) == {
+        "reference": référence,
+        "montant_initial_centimes": 87_09,
+        "restant_du_centimes": 67_09,
+        "en_cours_centimes": 0,
+        "trop_percu_centimes": 0,
+        "statut": "due",
+        "version": 4,
+    }
+    sorts = en_json(dossier, "notifications")
+    assert sorts["total"] == 3 == sum(sorts["fates"].values())
+    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (2, 1)
+    assert {rôle["nom"]: rôle["evenements"] for rôle in en_json(dossier, "lag")} == {
+        "consommateur_avis": 0,
+        "consommateur_kiosque": 0,
+        "restant_du": 0,
+        "paiements": 0,
+        "delai_affichage": 0,
+    }
+    assert en_json(dossier, "audit")["ecarts_total"] == 0
+    assert en_json(dossier, "audit", référence)["creances"] == 1
+
+
+def test_l_audit_trouve_un_solde_altéré_et_le_dit(démo: tuple[Path, str]) -> None:
+    dossier, dit = démo
+    référence = créance_du_scénario(dit)
+    url = json.loads((dossier / "stack.json").read_text())["database_url"]
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE vues.restant_du SET solde = solde - 1 WHERE reference = %s", (référence,))
+        fini = creances(dossier, "audit")
+        conn.execute("UPDATE vues.restant_du SET solde = solde + 1 WHERE reference = %s", (référence,))
+    assert fini.returncode == 1
+    assert f"{référence} solde vaut 6708, le journal dit 6709" in " ".join(fini.stdout.split())
+
+
+def test_une_référence_mal_formée_est_un_mauvais_usage(démo: tuple[Path, str]) -> None:
+    assert creances(démo[0], "balance", "123").returncode == 2
+    assert creances(démo[0], "balance", "0000000000000000Z").returncode == 1
+
+
+def test_un_jeton_de_développement_ouvre_l_api(démo: tuple[Path, str]) -> None:
+    fini = creances(démo[0], "token", "--role", "exploitation")
+    assert fini.returncode == 0, fini.stderr
+    assert fini.stdout.count(".") == 2
+    assert creances(démo[0], "token", "--role", "assure").returncode == 2
