@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,11 +13,12 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 
 from domain.delai import PARIS
 from domain.monnaie import euros
 from domain.references import lire_référence
+from projections.historique import Étape
 from service.logs import configure_logs
 from service.settings import Settings, development_jwt_secret, settings_table, unknown_variables
 
@@ -35,6 +36,8 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Dossier d'une 
 
 PROBLEM = 1
 USAGE = 2
+SAME_TIME = timedelta(seconds=1)
+"""An event recorded within this time of its happening is told with one time."""
 
 console = Console()
 errors = Console(stderr=True)
@@ -172,7 +175,7 @@ def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = 
     if as_json:
         _print_json(answer)
         return
-    table = Table("Référence", "Initial", "Restant dû", "En cours", "Trop-perçu", "Statut", "Version")
+    table = Table(_whole("Référence"), "Initial", "Restant dû", "En cours", "Trop-perçu", _whole("Statut"), "Version")
     amounts = (row.montant_initial, row.restant_dû, row.en_cours, row.trop_perçu)
     table.add_row(row.référence, *map(euros, amounts), row.statut, str(row.version))
     console.print(table)
@@ -201,12 +204,7 @@ def history(
     if as_json:
         _print_json([step.en_json() for step in steps])
         return
-    table = Table("v", "Événement", "Survenu le", "Enregistré le", "Restant dû", "En cours", "Trop-perçu", "Cause")
-    for step in steps:
-        times = (f"{moment.astimezone(PARIS):%d/%m/%Y %H:%M:%S}" for moment in (step.survenu_le, step.enregistré_le))
-        amounts = map(euros, (step.restant_dû, step.en_cours, step.trop_perçu))
-        table.add_row(str(step.version), step.type, *times, *amounts, step.cause)
-    console.print(table)
+    console.print(_history_table(steps))
 
 
 @app.command()
@@ -412,12 +410,41 @@ def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def _history_table(steps: Sequence[Étape]) -> Table:
+    """One row an event; a column that would say nothing is left out, so that it fits a terminal."""
+    overpaid = any(step.trop_perçu for step in steps)
+    late = any(abs(step.enregistré_le - step.survenu_le) >= SAME_TIME for step in steps)
+    table = Table(_whole("v"), _whole("Événement"), "Enregistré le", *(["Survenu le"] if late else []))
+    for name in ("Restant dû", "En cours", *(["Trop-perçu"] if overpaid else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Cause", overflow="fold")
+    for step in steps:
+        times = (step.enregistré_le, step.survenu_le) if late else (step.enregistré_le,)
+        amounts = (step.restant_dû, step.en_cours, *((step.trop_perçu,) if overpaid else ()))
+        table.add_row(
+            str(step.version),
+            step.type,
+            *(f"{moment.astimezone(PARIS):%d/%m/%Y %H:%M:%S}" for moment in times),
+            *map(euros, amounts),
+            step.cause,
+        )
+    return table
+
+
+def _whole(name: str) -> Column:
+    """A column that is never cut."""
+    return Column(name, no_wrap=True)
+
+
 def _lag_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table("Rôle", "Événements", "Secondes", "État", "Meneur", "Dernière erreur")
+    failed = any(row["derniere_erreur"] for row in rows)
+    table = Table(_whole("Rôle"), "Événements", "Secondes", _whole("État"), "Meneur")
+    if failed:
+        table.add_column("Dernière erreur", overflow="fold")
     for row in rows:
-        error = (row["derniere_erreur"] or "")[:80]
-        cells = (row["nom"], str(row["evenements"]), f"{row['secondes']:.1f}", row["etat"], row["meneur"] or "", error)
-        table.add_row(*cells)
+        error = [(row["derniere_erreur"] or "")[:200]] if failed else []
+        cells = (row["nom"], str(row["evenements"]), f"{row['secondes']:.1f}", row["etat"], row["meneur"] or "")
+        table.add_row(*cells, *error)
     return table
 
 

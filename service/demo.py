@@ -273,7 +273,8 @@ class Scenario:
         self.console.print(table)
 
     def _print_history(self, reference: str) -> None:
-        table = Table("v", "Événement", "Restant dû", "En cours", "Cause", title=f"Histoire de {reference}")
+        table = Table("v", "Événement", "Restant dû", "En cours", title=f"Histoire de {reference}")
+        table.add_column("Cause", overflow="fold")
         for step in self._history(reference):
             table.add_row(str(step.version), step.type, euros(step.restant_dû), euros(step.en_cours), step.cause)
         self.console.print(table)
