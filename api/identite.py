@@ -132,7 +132,7 @@ def _lire(  # noqa: PLR0917 (une règle de vérification, donnée en entier par 
             leeway=TOLÉRANCE_D_HORLOGE,
             options={"require": ["exp", "aud", "iss"]},
         )
-        rôle = Rôle(contenu.get(nom_rôle))
+        rôle = Rôle(str(contenu.get(nom_rôle)))
         if rôle is not Rôle.ASSURÉ:
             return Identité(rôle)
         return Identité(rôle, _PSEUDONYME.validate_python(contenu.get(nom_assuré)))

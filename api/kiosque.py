@@ -109,7 +109,7 @@ def _champs(requête: Request, corps: bytes) -> dict[str, str]:
 
 
 async def _mettre_aux_rebuts(requête: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
-    """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible : alors rien n'est perdu, c'est un 503."""
+    """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible, et la banque recommence."""
     gardé = moyens.seau.prendre()
     if gardé:
         en_têtes: EnTêtes = [

@@ -1,7 +1,7 @@
 """Les erreurs, en `application/problem+json` (RFC 9457) : un `type` et un `code` stables, un `detail` en français."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from starlette.responses import JSONResponse
 
@@ -100,7 +100,7 @@ class Problème(Exception):
 class RéponseProblème(JSONResponse):
     """Du JSON, sous le type de contenu de la RFC 9457."""
 
-    media_type: ClassVar[str] = TYPE_DE_CONTENU
+    media_type = TYPE_DE_CONTENU
 
 
 def indisponible(code: str, détail: str) -> Problème:
@@ -109,7 +109,7 @@ def indisponible(code: str, détail: str) -> Problème:
 
 
 def problème_de(refus: Refus, statut: int | None = None) -> Problème:
-    """Le problème d'un refus ; `statut` remplace celui de la table. Un paiement en cours dit lequel, et jusqu'à quand."""
+    """Le problème d'un refus, avec ce qu'il sait de plus ; `statut` remplace celui de la table."""
     plus: dict[str, Any] = {}
     match refus:
         case PaiementEnCours():

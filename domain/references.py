@@ -43,8 +43,9 @@ def lire_référence(saisie: str) -> str | None:
     """Rend la référence normalisée d'une saisie (espaces et minuscules tolérés), ou None si ce n'en est pas une."""
     if len(saisie) > _LONGUEUR_SAISIE_MAX:
         return None
-    référence = _BLANCS.sub("", saisie).upper()
-    return référence if référence.isascii() and RÉFÉRENCE.fullmatch(référence) else None
+    serrée = _BLANCS.sub("", saisie)
+    # En ASCII avant la majuscule : `ſ` (s long) deviendrait un S.
+    return serrée.upper() if serrée.isascii() and RÉFÉRENCE.fullmatch(serrée.upper()) else None
 
 
 def caisse_de(référence: str) -> str:

@@ -32,7 +32,7 @@ class DemandePaiement(BaseModel):
     @classmethod
     def lisibles(cls, références: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Normalise les références ; le contexte donne `références_max`."""
-        maximum = info.context["références_max"]
+        maximum = (info.context or {})["références_max"]
         if len(références) > maximum:
             raise ValueError(f"{maximum} références au plus par paiement")
         normalisées = tuple(map(lire_référence, références))

@@ -46,7 +46,7 @@ async def choisir(requête: Request, moyens: DeLApplication) -> Response:
     if session is None:
         return _connexion_requise()
     réponse = RedirectResponse("/", status_code=303)
-    sessions.poser(réponse, sessions.nouvelle_session(dict(champs).get("assure") or None), moyens.dépendances)
+    sessions.poser(réponse, sessions.nommée(dict(champs).get("assure", "")), moyens.dépendances)
     return réponse
 
 

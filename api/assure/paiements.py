@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from api.acces import Assuré
 from api.assure.lecture import état_du_paiement
-from api.assure.modeles import DemandePaiement, PaiementOuvert, schéma_de, ÉtatPaiement
+from api.assure.modeles import DemandePaiement, PaiementOuvert, ÉtatPaiement, schéma_de
 from api.corps import lire_json
 from api.dependances import DeLApplication
 from api.problemes import Problème

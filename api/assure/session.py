@@ -10,14 +10,17 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 import jwt
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dependances import Dépendances
+from domain.references import Pseudonyme
 
 COOKIE: Final = "creances_session"
 DURÉE: Final = timedelta(hours=2)
 _OCTETS: Final = 16
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
 
 class Session(NamedTuple):
@@ -40,6 +43,14 @@ def session_de(requête: Request, dépendances: Dépendances) -> Session:
     except jwt.PyJWTError:
         return nouvelle_session()
     return Session(contenu["jti"], contenu.get("assure"))
+
+
+def nommée(assuré: str) -> Session:
+    """Une session neuve pour cet assuré ; pour personne si ce n'est pas un pseudonyme."""
+    try:
+        return nouvelle_session(_PSEUDONYME.validate_python(assuré))
+    except ValidationError:
+        return nouvelle_session()
 
 
 def nouvelle_session(assuré: str | None = None) -> Session:

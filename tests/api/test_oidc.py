@@ -1,0 +1,91 @@
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import anyio
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from api.identite import Identité, JetonInvalide, Rôle, VérificateurOIDC, ÉmetteurInjoignable
+
+CLÉ = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLÉ.public_key())) | {
+    "kid": "k1",
+    "use": "sig",
+    "alg": "RS256",
+}
+
+
+class Émetteur(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        corps = json.dumps({"keys": [PUBLIQUE]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(corps)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def émetteur() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Émetteur) as serveur:
+        Thread(target=serveur.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serveur.server_port}"
+        serveur.shutdown()
+
+
+def signer(émetteur: str, clé: Any = CLÉ, algorithme: str = "RS256", kid: str = "k1", **plus: Any) -> str:
+    contenu = {
+        "iss": émetteur,
+        "aud": "creances",
+        "exp": datetime.now(UTC) + timedelta(minutes=5),
+        "role": "assure",
+        "assure": "a-1",
+    } | plus
+    présents = {nom: valeur for nom, valeur in contenu.items() if valeur is not None}
+    return jwt.encode(présents, clé, algorithm=algorithme, headers={"kid": kid})
+
+
+def vérifier(émetteur: str, jeton: str) -> Identité:
+    return anyio.run(VérificateurOIDC(émetteur, "creances").vérifier, jeton)
+
+
+def test_un_jeton_de_l_émetteur_est_reconnu(émetteur: str) -> None:
+    assert vérifier(émetteur, signer(émetteur)) == Identité(Rôle.ASSURÉ, "a-1")
+
+
+@pytest.mark.parametrize(
+    "plus",
+    [
+        {"iss": "http://ailleurs.test"},
+        {"aud": "autre"},
+        {"exp": None},
+        {"iss": None},
+        {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"role": "roi"},
+        {"assure": None},
+        {"kid": "k2"},
+        {"clé": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
+        {"clé": "un secret de trente-deux octets ou plus", "algorithme": "HS256"},
+    ],
+)
+def test_tout_autre_jeton_est_refusé(émetteur: str, plus: dict[str, Any]) -> None:
+    with pytest.raises(JetonInvalide):
+        vérifier(émetteur, signer(émetteur, **plus))
+
+
+@pytest.mark.parametrize("jeton", ["", "x", "a.b.c", "é.è.ê", "." * 10])
+def test_ce_qui_n_est_pas_un_jeton_est_refusé(émetteur: str, jeton: str) -> None:
+    with pytest.raises(JetonInvalide):
+        vérifier(émetteur, jeton)
+
+
+def test_un_émetteur_injoignable_n_est_pas_un_jeton_invalide() -> None:
+    with pytest.raises(ÉmetteurInjoignable):
+        vérifier("http://127.0.0.1:9", signer("http://127.0.0.1:9"))

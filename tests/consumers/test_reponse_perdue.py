@@ -1,0 +1,142 @@
+"""COMMIT arrive à PostgreSQL, sa réponse se perd : rien n'est écrit deux fois, et la personne a sa réponse."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from domain.avis import Canal
+from guichet.messages import Message
+from guichet.ouvrir_paiement import Demande, ouvrir_paiement
+from journal.conflits import ConflitDePosition
+from journal.lot import Partition
+from service import composition
+from tests.consumers.banc import MAINTENANT, avis, banc, notification
+
+
+class Coupeur:
+    """Un relais devant PostgreSQL, qui garde pour lui la réponse au prochain COMMIT, et raccroche."""
+
+    def __init__(self, dossier: Path, vers: tuple[int, Any]) -> None:
+        self.couper = threading.Event()
+        self.coupés = 0
+        self._vers = vers
+        self._écoute = socket.socket(socket.AF_UNIX)
+        self._écoute.bind(str(dossier / ".s.PGSQL.5432"))
+        self._écoute.listen()
+        threading.Thread(target=self._accueillir, daemon=True).start()
+
+    def _accueillir(self) -> None:
+        while True:
+            try:
+                client, _ = self._écoute.accept()
+            except OSError:
+                return
+            famille, adresse = self._vers
+            serveur = socket.socket(famille)
+            serveur.connect(adresse)
+            raccroché = threading.Event()
+            threading.Thread(target=self._aller, args=(client, serveur, raccroché), daemon=True).start()
+            threading.Thread(target=self._retour, args=(serveur, client, raccroché), daemon=True).start()
+
+    def _aller(self, client: socket.socket, serveur: socket.socket, raccroché: threading.Event) -> None:
+        while octets := _lire(client):
+            if self.couper.is_set() and b"COMMIT" in octets:
+                self.couper.clear()
+                self.coupés += 1
+                raccroché.set()
+            serveur.sendall(octets)
+        _raccrocher(serveur)
+
+    def _retour(self, serveur: socket.socket, client: socket.socket, raccroché: threading.Event) -> None:
+        while octets := _lire(serveur):
+            if raccroché.is_set():
+                break  # La réponse à COMMIT est arrivée jusqu'ici, et n'ira pas plus loin.
+            client.sendall(octets)
+        _raccrocher(client)
+
+    def fermer(self) -> None:
+        self._écoute.close()
+
+
+def _raccrocher(prise: socket.socket) -> None:
+    with suppress(OSError):  # L'autre bout a pu raccrocher avant.
+        prise.shutdown(socket.SHUT_RDWR)
+    prise.close()
+
+
+def _lire(prise: socket.socket) -> bytes:
+    try:
+        return prise.recv(65536)
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def coupeur(base: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coupeur, str]]:
+    """Le relais, et l'URL qui passe par lui."""
+    parties = urlsplit(base.url)
+    hôte = parse_qs(parties.query).get("host", [parties.hostname or "127.0.0.1"])[0]
+    port = parties.port or 5432
+    vers: tuple[int, Any] = (
+        (socket.AF_UNIX, f"{hôte}/.s.PGSQL.{port}") if hôte.startswith("/") else (socket.AF_INET, (hôte, port))
+    )
+    dossier = tmp_path_factory.mktemp("r")
+    relais = Coupeur(dossier, vers)
+    identité = f"{parties.username}:{parties.password}" if parties.password else parties.username
+    yield (
+        relais,
+        f"postgresql://{identité}@/{parties.path.lstrip('/')}?host={dossier}&sslmode=disable&gssencmode=disable",
+    )
+    relais.fermer()
+
+
+def test_ouvrir_un_paiement_dont_la_réponse_se_perd_n_en_ouvre_qu_un(
+    base: Any, coupeur: tuple[Coupeur, str], kafka: str, préfixe: str
+) -> None:
+    relais, url = coupeur
+    with banc(base.url, kafka, préfixe) as droit:
+        droit.émettre_avis(avis(1))
+        droit.consommer("avis", 1)
+        with banc(url, kafka, préfixe) as relayé:
+            relais.couper.set()
+            demande = Demande("a-1", (avis(1)["reference"],), 20_00, Canal.WEB, "clé", b"x" * 32)
+            réponse = ouvrir_paiement(relayé.guichet, demande, MAINTENANT)
+        assert relais.coupés == 1
+        ouverts = droit.conn.execute(
+            "SELECT flux FROM journal.evenements WHERE topic = 'paiement.PaiementOuvert'"
+        ).fetchall()
+        assert ouverts == [(f"paiement-{réponse['transaction']}",)]
+
+
+def test_un_lot_dont_la_réponse_se_perd_n_est_pas_enregistré_deux_fois(
+    base: Any, coupeur: tuple[Coupeur, str], kafka: str, préfixe: str
+) -> None:
+    relais, url = coupeur
+    with banc(base.url, kafka, préfixe) as droit, banc(url, kafka, préfixe) as relayé:
+        droit.émettre_avis(avis(1))
+        droit.consommer("avis", 1)
+        t = droit.ouvrir(avis(1)["reference"], 20_00)
+        boucle = composition.consumer(relayé.settings, relayé.guichet, "kiosque")
+        boucle._attendues = {0: 0}
+        où = Partition(_identifiant(droit.conn), droit.settings.topic_notifications, 0)
+        message = Message(où, 0, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
+        relais.couper.set()
+        with pytest.raises(ConflitDePosition):  # La boucle se replace alors sur ce que PostgreSQL connaît.
+            boucle.enregistrer([message])
+        assert relais.coupés == 1
+        assert droit.par_sort(droit.settings.topic_notifications) == {"appliquee": 1}
+        compte = "SELECT count(*) FROM journal.evenements WHERE topic = 'creance.PaiementAccepte'"
+        assert droit.conn.execute(compte).fetchone() == (1,)
+
+
+def _identifiant(conn: psycopg.Connection[Any]) -> Any:
+    (topic_id,) = conn.execute("SELECT topic_id FROM journal.sorts LIMIT 1").fetchone() or (None,)
+    return topic_id

@@ -1,0 +1,196 @@
+"""L'ordre du journal, son ajout seul, et ce qui arrive quand une réponse se perd."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from domain.avis import Avis, Canal, Mode
+from domain.creance import Créance
+from domain.politique import Politique
+from journal.bases import Base
+from journal.conflits import ConflitDeVersion
+from journal.enregistreur import Enregistreur, recueillir
+from journal.lot import Lot
+from journal.suiveur import Suiveur
+from projections import RestantDû
+from tests.outils import attendre
+
+T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
+
+
+def créance(numéro: int) -> Créance:
+    avis = Avis(f"38117012{numéro:08d}F", "a-1", "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+    return Créance.ouvrir(avis, Politique(), maintenant=T0)
+
+
+def inscrire(enregistreur: Enregistreur, conn: Any, numéro: int) -> None:
+    enregistreur.inscrire(conn, Lot(inscriptions=recueillir([créance(numéro)], "test")))
+
+
+@pytest.fixture
+def enregistreur(base: Any) -> Iterator[Enregistreur]:
+    with Base(base.url, application="test-journal", connexions_max=12) as ouverte:
+        yield Enregistreur(ouverte)
+
+
+@pytest.mark.parametrize("avec_le_verrou", [True, False])
+def test_un_suiveur_ne_manque_rien_grâce_au_verrou_et_manque_sans_lui(
+    base: Any,
+    enregistreur: Enregistreur,
+    avec_le_verrou: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Le premier écrit et ne valide pas ; le second écrit et valide ; le suiveur passe ; le premier valide."""
+    if not avec_le_verrou:
+        monkeypatch.setattr(Enregistreur, "ordonner", lambda *_: None)
+    suiveur = Suiveur(base.url, RestantDû())
+    validé = threading.Event()
+
+    def second() -> None:
+        with enregistreur.base.transaction() as conn:
+            inscrire(enregistreur, conn, 2)
+        validé.set()
+
+    fil = threading.Thread(target=second)
+    with psycopg.connect(base.url, autocommit=True) as guetteur:
+        with enregistreur.base.transaction() as conn:
+            inscrire(enregistreur, conn, 1)
+            fil.start()
+            if avec_le_verrou:
+                attendre(lambda: _attend_un_verrou(guetteur), quoi="le second attend son tour")
+                assert not validé.is_set()
+            else:
+                assert validé.wait(10)
+            suiveur.rattraper()
+        fil.join()
+        suiveur.rattraper()
+        (vues,) = guetteur.execute("SELECT count(*) FROM vues.restant_du").fetchone() or (0,)
+    assert vues == (2 if avec_le_verrou else 1)
+
+
+def test_huit_écrivains_et_un_suiveur_qui_les_talonne_ne_perdent_aucun_événement(
+    base: Any, enregistreur: Enregistreur
+) -> None:
+    écrivains, chacun = 8, 40
+    arrêt = threading.Event()
+    suiveur = threading.Thread(target=Suiveur(base.url, RestantDû(), lot_max=50).tourner, args=(arrêt,))
+    suiveur.start()
+
+    def écrire(rang: int) -> None:
+        for n in range(chacun):
+            with enregistreur.base.transaction() as conn:
+                inscrire(enregistreur, conn, rang * 1000 + n)
+
+    fils = [threading.Thread(target=écrire, args=(rang,)) for rang in range(écrivains)]
+    for fil in fils:
+        fil.start()
+    for fil in fils:
+        fil.join()
+    try:
+        with psycopg.connect(base.url, autocommit=True) as conn:
+            requête = "SELECT count(*) FROM vues.restant_du"
+            attendre(lambda: conn.execute(requête).fetchone() == (écrivains * chacun,), secondes=20)
+            heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
+    finally:
+        arrêt.set()
+        suiveur.join()
+    assert heures == sorted(heures)
+
+
+def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, enregistreur: Enregistreur) -> None:
+    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+            " VALUES ('horloge', 1, 'x', '', 'horloge en avance', clock_timestamp() + interval '1 hour')"
+        )
+        with enregistreur.base.transaction() as écriture:
+            inscrire(enregistreur, écriture, 1)
+        heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
+    assert heures[1] == heures[0]
+
+
+@pytest.mark.parametrize("table", ["evenements", "positions", "sorts", "cles_idempotence"])
+@pytest.mark.parametrize("ordre", ["UPDATE {} SET enregistre_le = now()", "DELETE FROM {}", "TRUNCATE {}"])
+def test_personne_ne_change_ce_qui_est_écrit(base: Any, table: str, ordre: str) -> None:
+    for url in (base.url, base.url_propriétaire):
+        with psycopg.connect(url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(ordre.format(f"journal.{table}").encode())
+
+
+def test_personne_ne_choisit_une_position(base: Any) -> None:
+    with psycopg.connect(base.url) as conn, pytest.raises(psycopg.errors.GeneratedAlways):
+        conn.execute(
+            "INSERT INTO journal.evenements (position, flux, version, topic, etat, cause, enregistre_le)"
+            " VALUES (1, 'f', 1, 't', '', 'c', now())"
+        )
+
+
+def test_deux_écritures_de_la_même_version_se_heurtent(enregistreur: Enregistreur) -> None:
+    with enregistreur.base.transaction() as conn:
+        inscrire(enregistreur, conn, 1)
+    with pytest.raises(ConflitDeVersion), enregistreur.base.transaction() as conn:
+        inscrire(enregistreur, conn, 1)
+
+
+def test_un_événement_illisible_est_écarté_avec_les_suivants_de_son_flux_et_les_autres_avancent(
+    base: Any, enregistreur: Enregistreur
+) -> None:
+    fautive = créance(1)
+    with enregistreur.base.transaction() as conn:
+        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([fautive], "test")))
+    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+            " VALUES (%s, 2, 'creance.PaiementInitie', 'pas du JSON', 'planté', now())",
+            (fautive.id,),
+        )
+        fautive.version = 2
+        fautive.initier_paiement("T1", 20_00, Canal.WEB, T0, maintenant=T0)
+        with enregistreur.base.transaction() as écriture:
+            enregistreur.inscrire(écriture, Lot(inscriptions=recueillir([fautive], "test")))
+            inscrire(enregistreur, écriture, 2)
+        Suiveur(base.url, RestantDû()).rattraper()
+        assert conn.execute("SELECT reference, en_cours FROM vues.restant_du ORDER BY 1").fetchall() == [
+            (créance(1).avis.référence, 0),
+            (créance(2).avis.référence, 0),
+        ]
+        écartés = conn.execute("SELECT position FROM vues.ecartes WHERE suiveur = 'restant_du'").fetchall()
+        assert len(écartés) == 2
+
+        conn.execute("UPDATE vues.ecartes SET libere_le = now()")
+        Suiveur(base.url, RestantDû()).rattraper()
+        assert conn.execute("SELECT count(*) FROM vues.ecartes WHERE libere_le IS NULL").fetchone() == (2,)
+
+
+def test_un_suiveur_dont_la_connexion_est_coupée_reprend_seul(base: Any, enregistreur: Enregistreur) -> None:
+    arrêt = threading.Event()
+    fil = threading.Thread(target=Suiveur(base.url, RestantDû()).tourner, args=(arrêt,))
+    fil.start()
+    try:
+        with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+            tuer = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'creances-restant_du'"
+            )
+            attendre(
+                lambda: conn.execute(tuer + " AND datname = current_database()").fetchall(), quoi="un suiveur à couper"
+            )
+            with enregistreur.base.transaction() as écriture:
+                inscrire(enregistreur, écriture, 1)
+            attendre(lambda: conn.execute("SELECT 1 FROM vues.restant_du").fetchall(), secondes=20)
+            (erreur,) = conn.execute("SELECT derniere_erreur FROM vues.suiveurs").fetchone() or (None,)
+            assert erreur
+    finally:
+        arrêt.set()
+        fil.join()
+
+
+def _attend_un_verrou(conn: Any) -> bool:
+    requête = (
+        "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"
+    )
+    return bool(conn.execute(requête).fetchall())
