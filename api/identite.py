@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import anyio.to_thread
+import httpx
 import jwt
 from jwt import PyJWKClient
 from pydantic import TypeAdapter, ValidationError
@@ -82,11 +83,11 @@ class VérificateurOIDC:
         revendication_rôle: str = "role",
         revendication_assuré: str = "assure",
     ) -> None:
-        """`url_jwks` absente : `<émetteur>/.well-known/jwks.json`. Les clés sont gardées et relues à l'occasion."""
+        """`url_jwks` absente : celle que l'émetteur annonce (OpenID Discovery), lue au premier jeton."""
         self.émetteur = émetteur
         self.audience = audience
         self.revendications = (revendication_rôle, revendication_assuré)
-        self._clés = PyJWKClient(url_jwks or f"{émetteur.rstrip('/')}/.well-known/jwks.json", timeout=DÉLAI_JWKS_S)
+        self._clés = PyJWKClient(url_jwks, timeout=DÉLAI_JWKS_S) if url_jwks else None
 
     async def vérifier(self, jeton: str) -> Identité:
         """L'appelant de ce jeton ; lève JetonInvalide ou ÉmetteurInjoignable."""
@@ -96,12 +97,24 @@ class VérificateurOIDC:
         try:
             if jwt.get_unverified_header(jeton).get("alg") not in ALGORITHMES_OIDC:
                 raise JetonInvalide
+            self._clés = self._clés or self._découvrir()
             clé = self._clés.get_signing_key_from_jwt(jeton).key
-        except jwt.PyJWKClientConnectionError as panne:
+        except (jwt.PyJWKClientConnectionError, httpx.HTTPError) as panne:
             raise ÉmetteurInjoignable from panne
         except (jwt.PyJWTError, ValueError) as erreur:
             raise JetonInvalide from erreur
         return _lire(jeton, clé, list(ALGORITHMES_OIDC), self.audience, self.émetteur, *self.revendications)
+
+    def _découvrir(self) -> PyJWKClient:
+        url = f"{self.émetteur.rstrip('/')}/.well-known/openid-configuration"
+        réponse = httpx.get(url, timeout=DÉLAI_JWKS_S, follow_redirects=False).raise_for_status()
+        try:
+            annonce = réponse.json()
+            if annonce["issuer"] != self.émetteur:
+                raise ÉmetteurInjoignable("l'annonce est celle d'un autre émetteur")
+            return PyJWKClient(annonce["jwks_uri"], timeout=DÉLAI_JWKS_S)
+        except (ValueError, KeyError, TypeError) as erreur:
+            raise ÉmetteurInjoignable("annonce illisible") from erreur
 
 
 def émettre_jeton(secret: str, rôle: Rôle, assuré: str | None, *, audience: str, maintenant: datetime) -> str:

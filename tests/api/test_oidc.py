@@ -22,7 +22,9 @@ PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLÉ.public_key())) | {
 
 class Émetteur(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        corps = json.dumps({"keys": [PUBLIQUE]}).encode()
+        ici = f"http://{self.headers['Host']}"
+        annonce = {"issuer": ici, "jwks_uri": f"{ici}/cles"}
+        corps = json.dumps({"keys": [PUBLIQUE]} if self.path == "/cles" else annonce).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
