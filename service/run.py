@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from api.application import créer_api
 from api.dependances import Dépendances, Limites
@@ -15,6 +16,7 @@ from guichet.guichet import Guichet
 from service import composition, roles
 from service.composition import VIEWS
 from service.kafka import Publisher
+from service.metrics import RolesCollector
 from service.retard import lag
 from service.settings import Settings, development_jwt_secret
 
@@ -60,8 +62,11 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
         with counter.base.transaction() as conn:
             return conn.execute("SELECT to_regclass('vues.delai_affichage') IS NOT NULL").fetchone() == (True,)
 
+    metrics = CollectorRegistry()
+    metrics.register(RolesCollector(settings, counter.base))
     return créer_api(
         Dépendances(
+            métriques=metrics,
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,

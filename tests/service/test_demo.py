@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -139,6 +140,16 @@ def test_l_audit_trouve_un_solde_altéré_et_le_dit(démo: tuple[Path, str]) -> 
 def test_une_référence_mal_formée_est_un_mauvais_usage(démo: tuple[Path, str]) -> None:
     assert creances(démo[0], "balance", "123").returncode == 2
     assert creances(démo[0], "balance", "0000000000000000Z").returncode == 1
+
+
+def test_les_mesures_de_l_api_couvrent_tous_les_rôles(démo: tuple[Path, str]) -> None:
+    url = json.loads((démo[0] / "stack.json").read_text())["api_url"]
+    mesures = httpx.get(f"{url}/metrics", trust_env=False).text
+    assert "creances_roles_lisibles 1.0" in mesures
+    for rôle in ("consommateur_avis", "consommateur_kiosque", "restant_du", "paiements", "delai_affichage"):
+        assert f'creances_retard_evenements{{role="{rôle}"}} 0.0' in mesures
+        assert f'creances_role_actif{{role="{rôle}"}} 1.0' in mesures
+    assert 'creances_sorts{sort="doublon",topic="creances.kiosque.notifications"} 1.0' in mesures
 
 
 def test_un_jeton_de_développement_ouvre_l_api(démo: tuple[Path, str]) -> None:
