@@ -13,6 +13,7 @@ from api.application import créer_api
 from api.dependances import Dépendances, Limites
 from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
 from guichet.guichet import Guichet
+from kiosque.sips import Sips
 from service import composition, roles
 from service.composition import VIEWS
 from service.kafka import Publisher
@@ -44,6 +45,8 @@ def run_until(
         if set(names) - {"kiosque"}:
             counter = composition.guichet(settings, application="creances")
             stack.callback(counter.base.fermer)
+            if isinstance(counter.kiosque, Sips):
+                stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
         running = [_role(settings, name, counter, publisher, demo=demo) for name in names]

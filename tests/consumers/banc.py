@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 
@@ -14,6 +14,7 @@ from domain.avis import Canal
 from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from kiosque.sceau import Algorithme, sceller
+from kiosque.sips import Sips
 from projections import DélaiAffichage
 from service import composition, kafka
 from service.settings import Settings
@@ -184,4 +185,5 @@ def banc(url: str, kafka_bootstrap: str, préfixe: str, **réglages: Any) -> Ite
         try:
             yield Banc(settings, guichet, conn)
         finally:
+            cast("Sips", guichet.kiosque).close()
             guichet.base.fermer()

@@ -261,3 +261,18 @@ def _où(b: Banc) -> tuple[Partition, int]:
     ).fetchone()
     assert ligne is not None
     return Partition(*ligne[:3]), ligne[3]
+
+
+def test_un_message_de_dix_mégaoctets_est_rejeté_et_gardé_entier_aux_rebuts(b: Banc) -> None:
+    boucle = composition.consumer(b.settings, b.guichet, "kiosque")
+    boucle._attendues = {0: 0}
+    énorme = b"x" * 10_000_000
+    topic = b.settings.topic_notifications
+    boucle.enregistrer([Message(Partition(_topic_id(b), topic, 0), 0, b"k", énorme, MAINTENANT)])
+    boucle.rebuts.fermer()
+
+    assert b.par_sort(topic) == {"rejetee": 1}
+    (cause,) = b.conn.execute("SELECT cause FROM journal.sorts").fetchone() or ("",)
+    assert cause == "message de 10000000 octets, 65536 au plus"
+    (rebut,) = b.rebuts(topic, 1)
+    assert rebut.value == énorme
