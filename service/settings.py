@@ -82,10 +82,6 @@ class Settings(BaseSettings):
         json_schema_extra=SECRET,
     )
     database_pool_max: int = Field(10, ge=1, description="Connexions PostgreSQL d'un rôle, au plus.")
-    database_statement_timeout: Duration = Field(
-        timedelta(seconds=30), description="Durée maximale d'une instruction SQL."
-    )
-
     kafka_bootstrap: str | None = Field(None, description="Courtiers Kafka, hôte:port séparés par des virgules.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="Protocole vers Kafka."
