@@ -1,0 +1,20 @@
+"""The command line: `creances`; a module a kind of command, which registers its commands when imported."""
+
+import sys
+
+# In the order that `--help` lists them.
+from service.cli import running  # noqa: F401
+
+# isort: split
+from service.cli import looking  # noqa: F401
+
+# isort: split
+from service.cli.application import app
+
+
+def main() -> None:
+    """Entry point of the `creances` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,113 @@
+"""What the commands share: the application, its options, the settings, and how a failure is told.
+
+Exit codes: 0 well, 1 a problem was found, 2 wrong usage.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import psycopg
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from domain.references import lire_référence
+from service.logs import configure_logs
+from service.settings import Settings
+
+app = typer.Typer(
+    name="creances",
+    help="Paiement en ligne des créances : de la notification de la banque au solde prouvable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Écrire du JSON.")]
+Reference = Annotated[str, typer.Argument(help="Référence de l'avis : 16 chiffres et 1 lettre.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Dossier d'une démonstration en cours, à consulter.")]
+
+PROBLEM: Final = 1
+USAGE: Final = 2
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def read_settings(data_dir: Path | None = None) -> Settings:
+    """The settings; of a running demo if there is one in `data_dir`, and nothing else is configured."""
+    try:
+        settings = Settings()
+        if settings.database_url is None:
+            settings = _of_running_demo(settings, data_dir or settings.data_dir)
+    except ValidationError as cause:
+        for fault in cause.errors(include_url=False, include_input=False):
+            errors.print(f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()} : {fault['msg']}", markup=False)
+        raise typer.Exit(USAGE) from cause
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
+    stack = data_dir / "stack.json"
+    if not stack.exists():
+        return settings
+    found = json.loads(stack.read_text("utf-8"))
+    known = {"database_url", "owner_database_url", "kafka_bootstrap"}
+    return settings.model_copy(
+        update={key: found[key] for key in known} | {"data_dir": data_dir, "public_url": found["api_url"]}
+    )
+
+
+def database_of(settings: Settings) -> str:
+    """The database's URL; without one, the command ends and says what to do."""
+    if settings.database_url is None:
+        fail("Aucune base : donnez CREANCES_DATABASE_URL, ou lancez `creances demo`.", USAGE)
+    return settings.database_url
+
+
+@contextmanager
+def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
+    """The settings and an autocommit connection to the database, closed at the end."""
+    settings = read_settings(data_dir)
+    with readable_failures(), closing(psycopg.connect(database_of(settings), autocommit=True)) as conn:
+        yield settings, conn
+
+
+@contextmanager
+def readable_failures() -> Iterator[None]:
+    """A server that does not answer is a sentence, not a traceback."""
+    from kafka.errors import KafkaError
+    from psycopg_pool import PoolTimeout
+
+    try:
+        yield
+    except (psycopg.OperationalError, PoolTimeout) as cause:
+        fail(f"PostgreSQL ne répond pas : {cause}")
+    except psycopg.errors.UndefinedTable:
+        fail("Le schéma manque : lancez `creances migrate`.")
+    except KafkaError as cause:
+        fail(f"Kafka ne répond pas : {cause}")
+
+
+def read_reference(text: str) -> str:
+    """The reference as it is stored; a text that is none is a wrong usage."""
+    reference = lire_référence(text)
+    if reference is None:
+        raise typer.BadParameter("une référence compte 16 chiffres et 1 lettre")
+    return reference
+
+
+def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
+    """Tell what went wrong and end the command with this exit code."""
+    errors.print(sentence, markup=False)
+    raise typer.Exit(code)
+
+
+def print_json(value: object) -> None:
+    """Write JSON on standard output, accents as they are."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

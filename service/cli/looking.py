@@ -1,0 +1,204 @@
+"""The commands that look, and change nothing."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from domain.delai import PARIS
+from domain.monnaie import euros
+from service.cli.application import (
+    PROBLEM,
+    DataDir,
+    Json,
+    Reference,
+    app,
+    connection,
+    console,
+    database_of,
+    errors,
+    fail,
+    print_json,
+    read_reference,
+    read_settings,
+    readable_failures,
+)
+from service.cli.tables import history_table, lag_table, redraw, whole
+from service.settings import development_jwt_secret, settings_table, unknown_variables
+
+
+@app.command()
+def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Le solde d'une créance, tel que la vue le montre."""
+    from projections.restant_du import lire_créance
+
+    with connection(data_dir) as (_, conn):
+        row = lire_créance(conn, read_reference(reference))
+    if row is None:
+        fail("Cette référence est inconnue.")
+    answer = {
+        "reference": row.référence,
+        "montant_initial_centimes": row.montant_initial,
+        "restant_du_centimes": row.restant_dû,
+        "en_cours_centimes": row.en_cours,
+        "trop_percu_centimes": row.trop_perçu,
+        "statut": row.statut,
+        "version": row.version,
+    }
+    if as_json:
+        print_json(answer)
+        return
+    table = Table(whole("Référence"), "Initial", "Restant dû", "En cours", "Trop-perçu", whole("Statut"), "Version")
+    amounts = (row.montant_initial, row.restant_dû, row.en_cours, row.trop_perçu)
+    table.add_row(row.référence, *map(euros, amounts), row.statut, str(row.version))
+    console.print(table)
+
+
+@app.command()
+def history(
+    reference: Reference,
+    *,
+    as_of: Annotated[datetime | None, typer.Option(help="Telle que connue à cet instant (ISO 8601).")] = None,
+    at_version: Annotated[int | None, typer.Option(min=1, help="Jusqu'à cette version.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Chaque événement d'une créance, son heure, sa cause, et le solde après lui."""
+    from journal.bases import Base
+    from journal.enregistreur import Enregistreur
+    from projections.historique import historique
+
+    when = as_of.replace(tzinfo=PARIS) if as_of is not None and as_of.tzinfo is None else as_of
+    with connection(data_dir) as (settings, conn):
+        recorder = Enregistreur(Base(str(settings.database_url)))
+        steps = historique(conn, recorder, read_reference(reference), au=when, à_la_version=at_version)
+    if not steps:
+        fail("Aucun événement pour cette référence.")
+    if as_json:
+        print_json([step.en_json() for step in steps])
+        return
+    console.print(history_table(steps))
+
+
+@app.command()
+def lag(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Rafraîchir chaque seconde jusqu'à Ctrl-C.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Le retard de chaque consommateur et suiveur, en événements et en secondes."""
+    from journal.bases import Base
+    from service.retard import lag as read_lag
+
+    with readable_failures():
+        settings = read_settings(data_dir)
+        with Base(database_of(settings), application="creances-lag", connexions_max=1) as base:
+            rows = read_lag(settings, base)
+            if as_json:
+                print_json(rows)
+            elif watch:
+                redraw(lambda: lag_table(read_lag(settings, base)))
+            else:
+                console.print(lag_table(rows))
+
+
+@app.command()
+def audit(
+    reference: Annotated[str | None, typer.Argument(help="Une seule créance ; toutes sans argument.")] = None,
+    *,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Recalcule chaque solde depuis le journal et compare chaque vue ; sort avec 1 s'il y a un écart."""
+    from projections.audit import auditer
+
+    with connection(data_dir) as (_, conn):
+        report = auditer(conn, read_reference(reference) if reference else None)
+    if as_json:
+        print_json(report.en_json())
+    else:
+        console.print(
+            f"{report.créances} créances, {report.paiements} paiements, {report.événements} événements"
+            f" (tête du journal : {report.tête})."
+        )
+        console.print(f"Restant dû : {euros(report.restant_dû_total)} ; accepté : {euros(report.accepté_total)}.")
+        for gap in report.écarts:
+            console.print(f"[red]écart[/red] {gap}")
+        verdict = "[green]aucun écart[/green]" if not report.écarts else f"[red]{report.écarts_comptés} écarts[/red]"
+        console.print(f"Audit : {verdict}.")
+    if report.écarts_comptés:
+        raise typer.Exit(PROBLEM)
+
+
+@app.command()
+def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Le sort de chaque notification lue ; leur somme est ce que le topic a porté."""
+    from domain.sort import Sort
+
+    with connection(data_dir) as (settings, conn):
+        counts = dict(
+            conn.execute(
+                "SELECT sort, count(*) FROM journal.sorts WHERE topic = %s GROUP BY sort",
+                (settings.topic_notifications,),
+            ).fetchall()
+        )
+    fates = {sort.value: counts.get(sort.value, 0) for sort in Sort}
+    answer = {"total": sum(fates.values()), "fates": fates}
+    if as_json:
+        print_json(answer)
+        return
+    table = Table("Sort", "Notifications")
+    for name, count in fates.items():
+        table.add_row(name, str(count))
+    table.add_section()
+    table.add_row("total", str(answer["total"]))
+    console.print(table)
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Option(help="assure, support, exploitation ou partenaire.")],
+    assure: Annotated[str | None, typer.Option(help="Pseudonyme de l'assuré, pour ce rôle.")] = None,
+    *,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Un jeton de développement ; refusé si un émetteur OIDC est configuré."""
+    from api.identite import Rôle, émettre_jeton
+
+    try:
+        chosen = Rôle(role)
+    except ValueError as cause:
+        raise typer.BadParameter(f"rôle inconnu : {role}") from cause
+    if (chosen is Rôle.ASSURÉ) != (assure is not None):
+        raise typer.BadParameter("--assure va avec le rôle assure, et seulement lui")
+    settings = read_settings(data_dir)
+    try:
+        secret = development_jwt_secret(settings)
+    except ValueError as cause:
+        fail(str(cause))
+    text = émettre_jeton(secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+    if as_json:
+        print_json({"token": text})
+    else:
+        sys.stdout.write(text + "\n")
+
+
+@app.command("settings")
+def show_settings(*, as_json: Json = False) -> None:
+    """Les réglages en vigueur, secrets masqués."""
+    import os
+
+    rows = settings_table(read_settings())
+    for name in unknown_variables(os.environ):
+        errors.print(f"[yellow]attention[/yellow] {name} ne nomme aucun réglage")
+    if as_json:
+        print_json([row._asdict() for row in rows])
+        return
+    table = Table("Variable", "Valeur", "Description")
+    for row in rows:
+        table.add_row(row.variable, row.value if row.is_default else f"[bold]{row.value}[/bold]", row.description)
+    console.print(table)

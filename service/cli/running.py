@@ -1,0 +1,114 @@
+"""The commands that run the service, or prepare its servers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from service.cli.application import app, console, read_settings, readable_failures
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port de l'API.")] = 8000,
+    data_dir: Annotated[Path, typer.Option(help="Dossier des données, gardé d'une fois à l'autre.")] = Path(
+        ".creances"
+    ),
+    avis: Annotated[int, typer.Option(min=3, help="Avis de démonstration.")] = 200,
+    seed: Annotated[int, typer.Option(help="Graine des avis de démonstration.")] = 1,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Jouer le scénario, puis s'arrêter.")] = False,
+) -> None:
+    """Démarre tout, embarqué, joue un court scénario, puis sert jusqu'à Ctrl-C."""
+    from service.demo import run_demo
+
+    raise typer.Exit(run_demo(console, port=port, data_dir=data_dir, avis=avis, seed=seed, once=once))
+
+
+@app.command()
+def up() -> None:
+    """Lance tous les rôles sur le PostgreSQL et le Kafka configurés (le kiosque simulé à part : `creances kiosque`)."""
+    from service import run
+
+    settings = read_settings()
+    raise typer.Exit(run.run_roles(settings, run.ALL))
+
+
+@app.command()
+def api() -> None:
+    """Sert l'API et les pages."""
+    from service import run
+
+    raise typer.Exit(run.run_roles(read_settings(), ["api"]))
+
+
+@app.command()
+def consume(
+    topic: Annotated[str | None, typer.Argument(help="avis ou kiosque ; les deux sans argument.")] = None,
+) -> None:
+    """Consomme les avis des caisses et les notifications de la banque."""
+    from service import run
+
+    if topic not in {None, "avis", "kiosque"}:
+        raise typer.BadParameter("avis ou kiosque")
+    roles = [f"consume:{topic}"] if topic else ["consume:avis", "consume:kiosque"]
+    raise typer.Exit(run.run_roles(read_settings(), roles))
+
+
+@app.command()
+def project(
+    names: Annotated[list[str] | None, typer.Argument(help="Vues à mener ; toutes sans argument.")] = None,
+) -> None:
+    """Mène les vues le long du journal."""
+    from service import run
+    from service.composition import VIEWS
+
+    unknown = set(names or ()) - set(VIEWS)
+    if unknown:
+        raise typer.BadParameter(f"vue inconnue : {', '.join(sorted(unknown))} (connues : {', '.join(VIEWS)})")
+    raise typer.Exit(run.run_roles(read_settings(), [f"project:{name}" for name in names or VIEWS]))
+
+
+@app.command()
+def relance() -> None:
+    """Interroge le kiosque sur les paiements sans réponse, et expire ceux qu'il ne connaît pas."""
+    from service import run
+
+    raise typer.Exit(run.run_roles(read_settings(), ["relance"]))
+
+
+@app.command()
+def kiosque() -> None:
+    """Sert le kiosque bancaire simulé."""
+    from service import run
+
+    raise typer.Exit(run.run_roles(read_settings(), ["kiosque"]))
+
+
+@app.command()
+def migrate() -> None:
+    """Crée ou met à niveau le schéma ; sans danger deux fois, à la fois, de deux endroits."""
+    from journal.migrations import migrer
+
+    settings = read_settings()
+    owner = settings.migration_database_url
+    if owner is None:
+        raise typer.BadParameter("CREANCES_DATABASE_URL manque.")
+    user = psycopg.conninfo.conninfo_to_dict(settings.database_url or owner).get("user")
+    with readable_failures():
+        if user is None:
+            with psycopg.connect(settings.database_url or owner) as conn:
+                (user,) = conn.execute("SELECT current_user").fetchone() or ("",)
+        applied = migrer(owner, str(user))
+    console.print("\n".join(f"appliquée : {name}" for name in applied) or "schéma à jour")
+
+
+@app.command()
+def topics() -> None:
+    """Crée les topics manquants ; sans danger deux fois, à la fois, de deux endroits."""
+    from service.kafka import create_topics
+
+    with readable_failures():
+        created = create_topics(read_settings())
+    console.print("\n".join(f"créé : {name}" for name in created) or "topics déjà là")
