@@ -8,7 +8,7 @@ from psycopg import Connection
 from journal.bases import Base
 from journal.enregistreur import Enregistreur
 from service import kafka
-from service.composition import VIEWS, view
+from service.composition import FOLLOWERS, concerns
 from service.settings import Settings
 
 # The events after a follower's position that concern it; a difference of positions would count gaps too.
@@ -27,7 +27,7 @@ def lag(settings: Settings, base: Base) -> list[dict[str, Any]]:
     now = datetime.now(UTC)
     with base.transaction() as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
-        rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in VIEWS]
+        rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in FOLLOWERS]
     return _consumers(settings, base, states, now) + rows
 
 
@@ -35,7 +35,7 @@ def _follower(
     conn: Connection[Any], name: str, state: tuple[Any, ...] | None, now: datetime, recorder: Enregistreur
 ) -> dict[str, Any]:
     position = state[0] if state else 0
-    count, oldest = conn.execute(_PENDING, (position, sorted(view(name, recorder).topics))).fetchone() or (0, None)
+    count, oldest = conn.execute(_PENDING, (position, sorted(concerns(name, recorder)))).fetchone() or (0, None)
     (parked,) = conn.execute(_PARKED, (name,)).fetchone() or (0,)
     return _row("suiveur", name, count, _seconds(now, oldest), state) | {"position": position, "ecartes": parked}
 
