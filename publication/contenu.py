@@ -63,12 +63,11 @@ def champs(classe: type[BaseModel]) -> tuple[Champ, ...]:
 @cache
 def modèle(classe: type[BaseModel]) -> type[BaseModel]:
     """Le modèle pydantic des données publiées d'une classe : la source de son schéma."""
-    définitions: dict[str, Any] = {
-        champ.clé: (champ.type, classe.model_fields[champ.attribut].default)
-        if not classe.model_fields[champ.attribut].is_required()
-        else (champ.type, Field())
-        for champ in champs(classe)
-    }
+    définitions: dict[str, Any] = {}
+    for champ in champs(classe):
+        déclaré = classe.model_fields[champ.attribut]
+        défaut = ... if déclaré.is_required() else déclaré.default
+        définitions[champ.clé] = (champ.type, Field(défaut, description=déclaré.description))
     return create_model(sans_accents(classe.__name__), __config__=_MODÈLE, __doc__=classe.__doc__, **définitions)
 
 

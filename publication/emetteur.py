@@ -35,6 +35,9 @@ ACCUSÉ_S: Final = 30.0
 CONNEXION_S: Final = 5.0
 """Attente d'un premier courtier, ou de ce qu'il sait du topic (secondes)."""
 
+FRAÎCHEUR_S: Final = 0.5
+"""Âge de ce que l'on sait du topic, au-delà duquel on le redemande (secondes)."""
+
 _AMASSER_MS: Final = 20_000
 """Plus long que d'amasser une vague : un lot ne part qu'à la fin de celle-ci, quand on le demande."""
 
@@ -64,30 +67,38 @@ class Émetteur:
         self.topic = topic
         self._producteur: KafkaProducer | None = None
         self._topic_id: UUID | None = None
+        self._vu = 0.0
         self._journal = structlog.get_logger().bind(topic=topic)
 
     def topic_id(self) -> UUID:
-        """L'identifiant du topic tel que Kafka le dit maintenant : recréé, il en a un autre.
+        """L'identifiant du topic, tel que Kafka le disait il y a peu : recréé, il en a un autre.
+
+        Demande à Kafka de le redire sans l'attendre, sauf s'il se tait depuis `CONNEXION_S`.
 
         Lève KafkaAbsent ou TopicAbsent.
         """
         producteur = self._ouvert()
-        reçue = threading.Event()
-        demande = producteur._metadata.request_update()  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
-        demande.add_both(lambda *_: reçue.set())
-        producteur._sender.wakeup()  # noqa: SLF001
-        if not reçue.wait(CONNEXION_S) or demande.failed():
-            self.abandonner()
-            raise KafkaAbsent(str(demande.exception or "pas de réponse"))
+        âge = time.monotonic() - self._vu
+        if âge > FRAÎCHEUR_S:
+            self._redemander(producteur, attendre=âge > CONNEXION_S)
         actuel: UUID | None = producteur._metadata.topic_id(self.topic)  # noqa: SLF001
         if actuel is None or actuel != self._topic_id:
-            # Ses numéros de séquence sont ceux de l'ancien topic.
+            # Les numéros de séquence du producteur sont ceux de l'ancien topic.
             self.abandonner()
             if actuel is None:
                 raise TopicAbsent(self.topic)
             self._ouvert()
         assert self._topic_id is not None  # noqa: S101 (posé à l'ouverture)
         return self._topic_id
+
+    def _redemander(self, producteur: KafkaProducer, *, attendre: bool) -> None:
+        reçue = threading.Event()
+        demande = producteur._metadata.request_update()  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
+        demande.add_both(lambda *_: reçue.set())
+        producteur._sender.wakeup()  # noqa: SLF001
+        if attendre and (not reçue.wait(CONNEXION_S) or demande.failed()):
+            self.abandonner()
+            raise KafkaAbsent(str(demande.exception or "pas de réponse"))
 
     def émettre(self, messages: Sequence[Message], topic_id: UUID) -> None:
         """Envoie ces messages dans l'ordre à ce topic, et ne rend la main que tous accusés.
@@ -147,11 +158,13 @@ class Émetteur:
         if self._topic_id is None:
             self.abandonner()
             raise TopicAbsent(f"{self.topic} : le courtier n'en dit pas l'identifiant (Kafka 2.8 au moins)")
+        self._vu = time.monotonic()
         producteur._metadata.add_listener(self._surveiller)  # noqa: SLF001
         return producteur
 
     def _surveiller(self, métadonnées: Any) -> None:
         """Dans le fil du producteur : un lot qu'il retente ne doit pas tomber dans le topic recréé entre-temps."""
+        self._vu = time.monotonic()
         actuel = métadonnées.topic_id(self.topic)
         producteur = self._producteur
         if producteur is None or actuel is None or actuel == self._topic_id:

@@ -1,5 +1,6 @@
 """Ce que les tests de la publication tiennent en main : un journal que l'on remplit, et le topic que l'on relit."""
 
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,22 +96,26 @@ def publieur(settings: Settings) -> Iterator[None]:
 
 def relire(settings: Settings) -> list[Reçu]:
     """Tout ce que porte le topic maintenant, chaque partition dans l'ordre."""
+    marque = secrets.token_bytes(8)
+    émetteur = kafka.producer(settings)
+    partitions = émetteur.partitions_for(settings.topic_evenements)
+    for partition in partitions:  # Une marque : la fin que dit Tansu est le début du dernier lot.
+        émetteur.send(settings.topic_evenements, b"", marque, [("fin", marque)], partition=partition)
+    émetteur.close()
     lecteur = kafka.reader(settings)
+    lecteur.subscribe([settings.topic_evenements])
+    lus: list[Reçu] = []
+
+    def tout() -> bool:
+        for tp, enregistrements in lecteur.poll(timeout_ms=100).items():
+            lus.extend(Reçu(tp.partition, lu.key, lu.value, dict(lu.headers)) for lu in enregistrements)
+        return sum(lu.clé == marque for lu in lus) == len(partitions)
+
     try:
-        fin = kafka.topic_end(lecteur, settings.topic_evenements)
-        assert fin is not None
-        lecteur.subscribe([settings.topic_evenements])
-        lus: list[Reçu] = []
-
-        def tout() -> bool:
-            for tp, enregistrements in lecteur.poll(timeout_ms=100).items():
-                lus.extend(Reçu(tp.partition, lu.key, lu.value, dict(lu.headers)) for lu in enregistrements)
-            return len(lus) >= sum(fin.ends[p] - fin.starts[p] for p in fin.ends)
-
-        attendre(tout, secondes=30, quoi="tout le topic relu")
-        return lus
+        attendre(tout, secondes=60, quoi="tout le topic relu")
     finally:
         lecteur.close()
+    return [lu for lu in lus if "fin" not in lu.en_têtes]
 
 
 def versions(reçus: list[Reçu]) -> dict[str, list[int]]:
