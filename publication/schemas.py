@@ -79,7 +79,7 @@ def _comparer(  # noqa: C901 (un cas par mot-clé : la table des ruptures)
 ) -> Iterator[str]:
     """Les ruptures entre deux (sous-)schémas ; `où` : le chemin du champ."""
     ancien, nouveau = _suivre(ancien, racine), _suivre(nouveau, nouvelle_racine)
-    ici = où or "le schéma"
+    ici = où.removesuffix(".") or "le schéma"
     for clé in sorted((ancien.keys() | nouveau.keys()) - _DITS):
         avant, après = ancien.get(clé), nouveau.get(clé)
         if clé == "properties":
