@@ -110,6 +110,9 @@ class Boucle:
     def _consommer(self, arrêt: threading.Event) -> None:
         consommateur = self._ouvrir()
         try:
+            # Connu avant d'entrer dans le groupe : un chef qui ne sait encore rien du topic n'en donnerait rien à personne.
+            if not consommateur.partitions_for_topic(self.topic):
+                raise TopicInconnu(self.topic)
             consommateur.subscribe([self.topic], listener=_Écoute(self, consommateur))
             while not arrêt.is_set():
                 self._battre()
