@@ -110,7 +110,7 @@ class Boucle:
     def _consommer(self, arrêt: threading.Event) -> None:
         consommateur = self._ouvrir()
         try:
-            # Connu avant d'entrer dans le groupe : un chef qui ne sait encore rien du topic n'en donnerait rien à personne.
+            # Connu avant d'entrer dans le groupe : un chef qui ne sait rien du topic n'en donnerait rien à personne.
             if not consommateur.partitions_for_topic(self.topic):
                 raise TopicInconnu(self.topic)
             consommateur.subscribe([self.topic], listener=_Écoute(self, consommateur))
@@ -148,6 +148,12 @@ class Boucle:
             return
         messages = self._messages(lots)
         if not messages:
+            return
+        # On lit par le nom, et ce que l'on sait du topic peut dater d'avant sa recréation : ces messages seraient alors
+        # enregistrés sous l'ancien identifiant, puis relus sous le nouveau.
+        consommateur._net.run(consommateur._cluster.refresh_metadata)  # noqa: SLF001 (voir `placer`)
+        if self._topic_recréé(consommateur):
+            self._à_replacer = True
             return
         try:
             self.enregistrer(messages)
