@@ -97,6 +97,9 @@ class Boucle:
         consommateur = courtier.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
         self._ouvert_à, self._dernier_battement = time.monotonic(), 0.0
         try:
+            # Connu avant d'entrer dans le groupe : un chef qui ne sait encore rien du topic n'en donnerait rien à personne.
+            if not consommateur.partitions_for_topic(self.topic):
+                raise TopicInconnu(self.topic)
             consommateur.subscribe([self.topic], listener=_Écoute(self, consommateur))
             while not arrêt.is_set():
                 self._battre(consommateur)
