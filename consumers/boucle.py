@@ -77,6 +77,7 @@ class Boucle:
         self._topic_id: UUID | None = None
         self._partitions: dict[int, Partition] = {}
         self._attendues: dict[int, int] = {}
+        self._arrêtées: list[int] = []
         self._à_replacer = False
         self._à_vérifier = False
         self._ouvert_à = self._dernier_battement = 0.0
@@ -97,9 +98,9 @@ class Boucle:
         consommateur = courtier.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
         self._ouvert_à, self._dernier_battement = time.monotonic(), 0.0
         try:
-            # Connu avant d'entrer dans le groupe : un chef qui ne sait encore rien du topic n'en donnerait rien à personne.
+            # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
             if not consommateur.partitions_for_topic(self.topic):
-                raise TopicInconnu(self.topic)
+                raise courtier.TopicInconnu(self.topic)
             consommateur.subscribe([self.topic], listener=_Écoute(self, consommateur))
             while not arrêt.is_set():
                 self._battre(consommateur)
@@ -122,7 +123,13 @@ class Boucle:
             self._à_vérifier = True
             return
         except LogTruncationError as raccourci:
-            self._arrêter({tp.partition: où.offset if où else 0 for tp, où in raccourci.divergent_offsets.items()})
+            self._arrêter(
+                {
+                    tp.partition: où.offset if où else 0
+                    for tp, où in raccourci.divergent_offsets.items()
+                    if tp.partition in self._attendues
+                }
+            )
             self._à_replacer = True
             return
         messages = self._messages(lots)
@@ -237,13 +244,14 @@ class Boucle:
             trouvées = places.places(conn, self.topic, topic_id, partitions)
         if ancien is not None:
             self._journal.error("topic_recree", ancien=str(ancien), nouveau=str(topic_id))
-        arrêtées = sorted(numéro for numéro, place in trouvées.items() if place.arrêtée)
-        if arrêtées:
-            self._journal.error("partitions_arretees", partitions=arrêtées)
+        self._arrêtées = sorted(numéro for numéro, place in trouvées.items() if place.arrêtée)
+        if self._arrêtées:
+            self._journal.error("partitions_arretees", partitions=self._arrêtées)
         self._topic_id = topic_id
         self._partitions = {numéro: place.partition for numéro, place in trouvées.items()}
         self._attendues = {numéro: place.position for numéro, place in trouvées.items() if not place.arrêtée}
-        consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in arrêtées))
+        consommateur.resume(*(TopicPartition(self.topic, numéro) for numéro in self._attendues))
+        consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in self._arrêtées))
         for numéro, place in trouvées.items():
             consommateur.seek(TopicPartition(self.topic, numéro), place.position)
         self._journal.info("place", topic_id=str(topic_id), positions=self._attendues)
@@ -254,7 +262,7 @@ class Boucle:
 
     def oublier(self) -> None:
         """Les partitions ne sont plus à nous : rien de ce qui en reste ne doit être traité."""
-        self._attendues = {}
+        self._attendues, self._arrêtées = {}, []
 
     def _topic_recréé(self, consommateur: KafkaConsumer) -> bool:
         actuel = courtier.identifiant(consommateur, self.topic)
@@ -296,6 +304,7 @@ class Boucle:
                 places.arrêter(conn, self._partitions[numéro], self._attendues[numéro], fin)
         for numéro, fin in fins.items():
             position = self._attendues.pop(numéro)
+            self._arrêtées.append(numéro)
             self._journal.error("position_au_dela_de_la_fin", partition=numéro, position=position, fin=fin)
 
     def _montrer_le_retard(self, consommateur: KafkaConsumer) -> None:
@@ -309,13 +318,21 @@ class Boucle:
 
     def _battre(self, consommateur: KafkaConsumer) -> None:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
-        courtier.exiger_des_nouvelles(consommateur)
+        courtier.exiger_des_nouvelles(consommateur._cluster)  # noqa: SLF001 (voir `courtier`)
         if time.monotonic() - self._dernier_battement > BATTEMENT_S:
             with self.guichet.base.transaction() as conn:
                 self._état.dire(conn, "actif")
+                self._à_replacer |= self._reprise_décidée(conn)
             self._dernier_battement = time.monotonic()
             if self._dernier_battement - self._ouvert_à > RECUL_MAX_S:
                 self._reprise.progresser()  # Rien à lire, mais tout répond.
+
+    def _reprise_décidée(self, conn: Connection[Any]) -> bool:
+        """Dit si une personne a repris l'une des partitions à l'arrêt."""
+        if self._topic_id is None or not self._arrêtées:
+            return False
+        trouvées = places.places(conn, self.topic, self._topic_id, self._arrêtées)
+        return not all(place.arrêtée for place in trouvées.values())
 
 
 class _Écoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé

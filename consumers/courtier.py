@@ -30,6 +30,15 @@ RECONNEXION_MAX_MS: Final = 2_000
 REQUÊTE_MS: Final = 10_000
 """Attente d'une réponse (ms)."""
 
+PRODUCTEUR: Final[Mapping[str, int]] = {
+    "bootstrap_timeout_ms": OUVERTURE_MS,
+    "reconnect_backoff_max_ms": RECONNEXION_MAX_MS,
+    "request_timeout_ms": 5_000,
+    "delivery_timeout_ms": REQUÊTE_MS,
+    "max_block_ms": OUVERTURE_MS,
+}
+"""Les délais d'un producteur (ms) : un message est accusé dans les dix secondes, ou ne le sera pas."""
+
 SILENCES_ADMIS: Final = 3
 """Nouvelles du courtier manquées de suite, à raison d'une par âge maximal des métadonnées, avant de le dire absent."""
 
@@ -69,9 +78,11 @@ def fermer(consommateur: KafkaConsumer) -> None:
         consommateur.close(autocommit=False, timeout_ms=FERMETURE_MS)
 
 
-def exiger_des_nouvelles(consommateur: KafkaConsumer) -> None:
-    """Lève KafkaNeRépondPas si le courtier se tait depuis trop longtemps."""
-    cluster = consommateur._cluster  # noqa: SLF001 (voir l'en-tête)
+def exiger_des_nouvelles(cluster: Any) -> None:
+    """Lève KafkaNeRépondPas si aucun courtier n'a donné de nouvelles depuis trop longtemps.
+
+    `cluster` : les métadonnées d'un client (`_cluster` d'un consommateur, `_metadata` d'un producteur).
+    """
     silence_s = time.monotonic() - cluster._last_successful_refresh_ms / 1000  # noqa: SLF001
     if silence_s > SILENCES_ADMIS * cluster.config["metadata_max_age_ms"] / 1000:
         raise KafkaNeRépondPas(f"aucun courtier ne répond depuis {silence_s:.0f} s")

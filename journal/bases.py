@@ -13,7 +13,7 @@ from journal.pannes import est_une_panne, se_retente
 DÉLAI_DE_CONNEXION_S: Final = 5
 """Au-delà, une connexion qui ne s'ouvre pas est une panne (secondes)."""
 
-DÉLAI_D_OBTENTION_S: Final = 10.0
+DÉLAI_D_OBTENTION_S: Final = 5.0
 """Attente d'une connexion libre du pool, au-delà de laquelle la demande échoue (secondes)."""
 
 OPTIONS: Final = "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"

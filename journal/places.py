@@ -1,6 +1,7 @@
 """Où reprendre chaque partition d'un topic, et ce que Kafka lui a fait : recréée, effacée par le début, raccourcie."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -53,9 +54,23 @@ _REPRENDRE: Final = """
 INSERT INTO journal.reprises (topic_id, topic, partition, identifiant, depuis, motif) VALUES (%b, %b, %b, %b, %b, %b)
 """
 
+# Les partitions à l'arrêt : ni reprises depuis, ni d'un topic recréé depuis.
+_À_L_ARRÊT: Final = """
+SELECT n.origine, n.topic, n.partition, n.position, n.fin, n.enregistre_le
+FROM (
+    SELECT a.*, coalesce(r.topic_id, a.topic_id) AS origine, coalesce(r.rang, 0) AS rang
+    FROM journal.arrets a LEFT JOIN journal.reprises r ON r.identifiant = a.topic_id AND r.partition = a.partition
+) AS n
+WHERE n.origine = (SELECT topic_id FROM journal.topics t WHERE t.topic = n.topic ORDER BY t.rang DESC LIMIT 1)
+  AND NOT EXISTS (
+    SELECT 1 FROM journal.reprises s WHERE s.topic_id = n.origine AND s.partition = n.partition AND s.rang > n.rang
+)
+ORDER BY n.topic, n.partition
+"""
+
 # Ce qui est arrivé à chaque topic : combien de fois recréé, quand ; messages perdus.
 _ACCIDENTS: Final = """
-SELECT t.topic, count(*) - 1, CASE WHEN count(*) > 1 THEN max(t.rencontre_le) END,
+SELECT t.topic, count(*) - 1, CASE WHEN count(*) > 1 THEN max(t.enregistre_le) END,
        (SELECT coalesce(sum(p.jusqu_a - p.depuis), 0)::int8 FROM journal.pertes p WHERE p.topic = t.topic)
 FROM journal.topics t GROUP BY t.topic
 """
@@ -69,12 +84,25 @@ class Place(NamedTuple):
     arrêtée: bool
 
 
+class Arrêt(NamedTuple):
+    """Une partition à l'arrêt ; `topic_id` est celui du topic lui-même."""
+
+    topic_id: UUID
+    topic: str
+    partition: int
+    position: int
+    """Où nous en étions."""
+    fin: int
+    """La fin de la partition, quand on l'a vue en deçà."""
+    le: datetime
+
+
 class Accidents(NamedTuple):
     """Ce que Kafka a fait d'un topic."""
 
     recréé: int
     """Combien de fois."""
-    recréé_le: Any
+    recréé_le: datetime | None
     perdus: int
     """Messages effacés avant d'être lus."""
 
@@ -119,6 +147,11 @@ def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif
     numéro = partition.partition
     conn.execute(_REPRENDRE, (partition.topic_id, partition.topic, numéro, identifiant, depuis, motif))
     return identifiant
+
+
+def à_l_arrêt(conn: Connection[Any]) -> list[Arrêt]:
+    """Les partitions arrêtées, qu'une personne doit reprendre."""
+    return [Arrêt(*ligne) for ligne in conn.execute(_À_L_ARRÊT)]
 
 
 def accidents(conn: Connection[Any]) -> dict[str, Accidents]:

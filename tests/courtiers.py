@@ -1,6 +1,6 @@
 """Des courtiers Kafka comme processus : démarrer, arrêter, tuer, redémarrer, toujours sur le même port.
 
-Tansu (embarqué) oublie tout en s'arrêtant. Apache Kafka garde son journal sur disque ; ses jars viennent de `make kafka`.
+Tansu (embarqué) oublie tout en s'arrêtant. Apache Kafka garde son journal sur disque ; ses jars : `make kafka`.
 Tous deux s'arrêtent avec qui les a démarrés, même tué.
 """
 
@@ -127,7 +127,14 @@ class Tansu(Courtier):
 
     def _lancer(self) -> Child:
         adresse = f"tcp://{self.bootstrap}"
-        options = ["--listener-url", adresse, "--advertised-listener-url", adresse, "--storage-engine", "memory://tansu/"]
+        options = [
+            "--listener-url",
+            adresse,
+            "--advertised-listener-url",
+            adresse,
+            "--storage-engine",
+            "memory://tansu/",
+        ]
         commande = [_broker_binary(), "broker", *options]
         return Child.start("Tansu", commande, self.dossier / "tansu.log", death_signal=signal.SIGKILL)
 

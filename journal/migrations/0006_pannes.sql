@@ -5,10 +5,10 @@ CREATE TABLE journal.topics (
     rang          bigint GENERATED ALWAYS AS IDENTITY,
     topic         text        NOT NULL,
     topic_id      uuid        NOT NULL,
-    rencontre_le  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    enregistre_le timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT topics_topic UNIQUE (topic, topic_id)
 );
-INSERT INTO journal.topics (topic, topic_id, rencontre_le)
+INSERT INTO journal.topics (topic, topic_id, enregistre_le )
 SELECT topic, topic_id, min(enregistre_le) FROM journal.positions GROUP BY topic, topic_id ORDER BY min(enregistre_le);
 
 -- Les messages que la rétention a effacés avant que nous les lisions ; écrit avec la position qui les saute.
@@ -18,7 +18,7 @@ CREATE TABLE journal.pertes (
     partition     integer     NOT NULL,
     depuis        bigint      NOT NULL,
     jusqu_a       bigint      NOT NULL CHECK (jusqu_a > depuis),
-    constatee_le  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    enregistre_le timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT pertes_depuis UNIQUE (topic_id, partition, depuis)
 );
 
@@ -29,7 +29,7 @@ CREATE TABLE journal.arrets (
     partition     integer     NOT NULL,
     position      bigint      NOT NULL,
     fin           bigint      NOT NULL,
-    constate_le   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    enregistre_le timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT arrets_partition UNIQUE (topic_id, partition)
 );
 
@@ -42,7 +42,7 @@ CREATE TABLE journal.reprises (
     identifiant   uuid        NOT NULL,
     depuis        bigint      NOT NULL CHECK (depuis >= 0),
     motif         text        NOT NULL,
-    decidee_le    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    enregistre_le timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT reprises_identifiant UNIQUE (identifiant, partition)
 );
 CREATE INDEX reprises_partition ON journal.reprises (topic_id, partition, rang);
