@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple, Protocol
 
-import psycopg
 import structlog
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
-from journal.etats import dire_état, garder_erreur
+from journal.etats import ÉtatDuRôle
 from journal.mapper import MapperDesFaits
+from journal.pannes import est_une_panne
+from journal.reprise import Reprise
 
 LOT_MAX: Final = 2_000
 """Événements lus et appliqués dans une même transaction, au plus."""
@@ -32,9 +33,8 @@ RÉVEIL_MAX_S: Final = 1.0
 BATTEMENT_S: Final = 5.0
 """Intervalle entre deux signes de vie d'un suiveur au repos (secondes)."""
 
-RECUL_MIN_S: Final = 0.2
 RECUL_MAX_S: Final = 5.0
-"""Bornes de l'attente entre deux reprises après une panne ; elle double à chaque fois (secondes)."""
+"""L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""
 
 # Inscrit le suiveur s'il ne l'est pas.
 _INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
@@ -137,6 +137,8 @@ class Suiveur:
         self.mapper = mapper or MapperDesFaits()
         self.étape = étape
         self._journal = structlog.get_logger().bind(suiveur=vue.nom)
+        self._état = ÉtatDuRôle(url, vue.nom)
+        self._reprise = Reprise(self._journal, "suiveur_interrompu", maximum_s=RECUL_MAX_S)
         self._topics = sorted(vue.topics)
         self._dernier_battement = 0.0
 
@@ -144,20 +146,17 @@ class Suiveur:
 
     def tourner(self, arrêt: threading.Event) -> None:
         """Suit le journal jusqu'à l'arrêt demandé ; se reconnecte seul, et dit pourquoi il s'est interrompu."""
-        recul_s = RECUL_MIN_S
         while not arrêt.is_set():
             try:
                 with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
                     if not self._mener(conn):
                         arrêt.wait(self.réveil_max_s)
                         continue
-                    recul_s = RECUL_MIN_S
                     self._suivre(conn, arrêt)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                self._journal.exception("suiveur_interrompu", reprise_dans_s=recul_s)
-                garder_erreur(self.url, self.vue.nom, erreur)
-                arrêt.wait(recul_s)
-                recul_s = min(recul_s * 2, RECUL_MAX_S)
+                attente_s = self._reprise.échouer(erreur)
+                self._état.interrompre(erreur)
+                arrêt.wait(attente_s)
 
     def rattraper(self) -> int:
         """Applique tout ce qui est en attente, sans boucle ni réveil ; rend le nombre d'événements lus.
@@ -182,15 +181,17 @@ class Suiveur:
     def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
         conn.execute(f"LISTEN {CANAL if self.derrière is None else _canal(self.derrière)}")
         while not arrêt.is_set():
-            if self.avancer(conn) < self.lot_max:
+            lus = self.avancer(conn)
+            self._reprise.progresser()
+            if lus < self.lot_max:
                 if time.monotonic() - self._dernier_battement > BATTEMENT_S:
                     self._battre(conn)
                 for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
                     pass
-        dire_état(conn, self.vue.nom, "inactif")
+        self._état.dire(conn, "inactif")
 
     def _battre(self, conn: Connection[Any]) -> None:
-        dire_état(conn, self.vue.nom, "actif")
+        self._état.dire(conn, "actif")
         self._dernier_battement = time.monotonic()
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
@@ -210,9 +211,12 @@ class Suiveur:
                 self._appliquer(conn, lignes)
                 self._avancer_à(conn, depuis, jusqu_à)
                 self.étape("valider")
-        except (psycopg.OperationalError, psycopg.InterfaceError, ConduitePerdue):
+        except ConduitePerdue:
             raise
-        except Exception:  # noqa: BLE001 (un événement fautif : on le cherche un à un)
+        except Exception as erreur:
+            if est_une_panne(erreur):
+                raise
+            # Un événement fautif : on le cherche un à un.
             self._journal.exception("lot_fautif", depuis=depuis, jusqu_a=jusqu_à)
             with conn.transaction():
                 self._appliquer_un_à_un(conn, lignes)
@@ -267,9 +271,10 @@ class Suiveur:
             try:
                 with conn.transaction():
                     self.vue.appliquer(conn, [self._lire(ligne)])
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                raise
-            except Exception as erreur:  # noqa: BLE001 (quelle qu'en soit la faute, les autres flux avancent)
+            except Exception as erreur:
+                if est_une_panne(erreur):
+                    raise
+                # Quelle qu'en soit la faute, les autres flux avancent.
                 écartés.add(ligne.flux)
                 self._écarter(conn, ligne, f"{type(erreur).__name__}: {erreur}"[:2000])
 
@@ -286,9 +291,10 @@ class Suiveur:
                     self.vue.appliquer(conn, [self._lire(ligne) for ligne in lignes if ligne.flux == flux])
                     conn.execute(_RÉINTÉGRER, (self.vue.nom, flux))
                 self._journal.info("flux_reintegre", flux=flux)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                raise
-            except Exception as erreur:  # noqa: BLE001 (le flux reste écarté, avec sa nouvelle cause)
+            except Exception as erreur:
+                if est_une_panne(erreur):
+                    raise
+                # Le flux reste écarté, avec sa nouvelle cause.
                 conn.execute(_RETENIR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom, flux))
 
 

@@ -1,7 +1,7 @@
 """Des courtiers Kafka comme processus : démarrer, arrêter, tuer, redémarrer, toujours sur le même port.
 
-Tansu (embarqué) oublie tout en s'arrêtant. Apache Kafka garde son journal sur disque ; ses jars viennent
-de `make kafka`. Tous deux s'arrêtent avec qui les a démarrés, même tué.
+Tansu (embarqué) oublie tout en s'arrêtant. Apache Kafka garde son journal sur disque ; ses jars : `make kafka`.
+Tous deux s'arrêtent avec qui les a démarrés, même tué.
 """
 
 import base64
