@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
-import psycopg
 import structlog
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
-from journal.etats import dire_état, garder_erreur
+from journal.etats import ÉtatDuRôle
 from journal.mapper import MapperDesFaits
+from journal.pannes import est_une_panne
+from journal.reprise import Reprise
 
 LOT_MAX: Final = 2_000
 """Événements lus et appliqués dans une même transaction, au plus."""
@@ -32,9 +33,8 @@ RÉVEIL_MAX_S: Final = 1.0
 BATTEMENT_S: Final = 5.0
 """Intervalle entre deux signes de vie d'un suiveur au repos (secondes)."""
 
-RECUL_MIN_S: Final = 0.2
 RECUL_MAX_S: Final = 5.0
-"""Bornes de l'attente entre deux reprises après une panne ; elle double à chaque fois (secondes)."""
+"""L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""
 
 # Inscrit le suiveur s'il ne l'est pas.
 _INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
@@ -86,14 +86,6 @@ class ConduitePerdue(Exception):
     """Un autre meneur a avancé ce suiveur : s'arrêter et reprendre depuis sa position."""
 
 
-class Panne(Exception):
-    """Un serveur dont la vue a besoin ne répond pas : aucun événement n'est fautif, le même lot sera repris."""
-
-
-PANNES: Final = (psycopg.OperationalError, psycopg.InterfaceError, ConduitePerdue, Panne)
-"""Ce qui interrompt un suiveur sans rien dire contre un événement."""
-
-
 class Vue(Protocol):
     """Ce qu'un suiveur tient à jour."""
 
@@ -113,7 +105,7 @@ class Vue(Protocol):
 class VueHorsBase(Vue, Protocol):
     """Une vue qui agit aussi hors de la base : lentement, hors de toute transaction, et au besoin deux fois.
 
-    Elle lève Panne si un serveur lui manque ; toute autre exception accuse un événement du lot.
+    Elle lève `journal.pannes.Panne` si un serveur lui manque ; toute autre exception accuse un événement du lot.
     """
 
     def s_accorder(self, conn: Connection[Any]) -> None:
@@ -159,6 +151,8 @@ class Suiveur:
         self.mapper = mapper or MapperDesFaits()
         self.étape = étape
         self._journal = structlog.get_logger().bind(suiveur=vue.nom)
+        self._état = ÉtatDuRôle(url, vue.nom)
+        self._reprise = Reprise(self._journal, "suiveur_interrompu", maximum_s=RECUL_MAX_S)
         self._topics = sorted(vue.topics)
         self._dernier_battement = 0.0
 
@@ -166,9 +160,7 @@ class Suiveur:
 
     def tourner(self, arrêt: threading.Event) -> None:
         """Suit le journal jusqu'à l'arrêt demandé ; se reconnecte seul, et dit pourquoi il s'est interrompu."""
-        recul_s = RECUL_MIN_S
         while not arrêt.is_set():
-            début = time.monotonic()
             try:
                 with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
                     if not self._mener(conn):
@@ -176,12 +168,9 @@ class Suiveur:
                         continue
                     self._suivre(conn, arrêt)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                if time.monotonic() - début > RECUL_MAX_S:
-                    recul_s = RECUL_MIN_S
-                self._journal.exception("suiveur_interrompu", reprise_dans_s=recul_s)
-                garder_erreur(self.url, self.vue.nom, erreur)
-                arrêt.wait(recul_s)
-                recul_s = min(recul_s * 2, RECUL_MAX_S)
+                attente_s = self._reprise.échouer(erreur)
+                self._état.interrompre(erreur)
+                arrêt.wait(attente_s)
 
     def rattraper(self) -> int:
         """Applique tout ce qui est en attente, sans boucle ni réveil ; rend le nombre d'événements lus.
@@ -206,15 +195,17 @@ class Suiveur:
     def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
         conn.execute(f"LISTEN {CANAL if self.derrière is None else _canal(self.derrière)}")
         while not arrêt.is_set():
-            if self.avancer(conn) < self.lot_max:
+            lus = self.avancer(conn)
+            self._reprise.progresser()
+            if lus < self.lot_max:
                 if time.monotonic() - self._dernier_battement > BATTEMENT_S:
                     self._battre(conn)
                 for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
                     pass
-        dire_état(conn, self.vue.nom, "inactif")
+        self._état.dire(conn, "inactif")
 
     def _battre(self, conn: Connection[Any]) -> None:
-        dire_état(conn, self.vue.nom, "actif")
+        self._état.dire(conn, "actif")
         self._dernier_battement = time.monotonic()
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
@@ -238,9 +229,11 @@ class Suiveur:
         """Applique ces événements et avance d'un bloc ; un lot fautif est coupé en deux jusqu'à isoler le fautif."""
         try:
             self._appliquer(conn, lignes, depuis, jusqu_à)
-        except PANNES:
+        except ConduitePerdue:
             raise
         except Exception as erreur:
+            if est_une_panne(erreur):
+                raise
             self._journal.exception("lot_fautif", depuis=depuis, jusqu_a=jusqu_à, evenements=len(lignes))
             if len(lignes) > 1:
                 milieu = len(lignes) // 2
@@ -313,9 +306,10 @@ class Suiveur:
                     self.vue.appliquer(conn, faits)
                     conn.execute(_RÉINTÉGRER, (self.vue.nom, flux))
                 self._journal.info("flux_reintegre", flux=flux)
-            except PANNES:
-                raise
-            except Exception as erreur:  # noqa: BLE001 (le flux reste écarté, avec sa nouvelle cause)
+            except Exception as erreur:
+                if est_une_panne(erreur):
+                    raise
+                # Le flux reste écarté, avec sa nouvelle cause.
                 conn.execute(_RETENIR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom, flux))
 
 

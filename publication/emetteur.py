@@ -21,7 +21,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, UnknownError
 from kafka.partitioner.default import murmur2
 
-from journal.suiveur import Panne
+from journal.pannes import Panne
 from publication.message import Message
 
 OCTETS_MAX: Final = 1024 * 1024

@@ -18,7 +18,7 @@ from service import composition, roles
 from service.composition import VIEWS
 from service.kafka import Publisher
 from service.metrics import RolesCollector
-from service.retard import lag
+from service.retard import WAIT_SECONDS, lag
 from service.settings import Settings, development_jwt_secret
 
 ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
@@ -62,7 +62,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
-        with counter.base.transaction() as conn:
+        with counter.base.transaction(délai_s=WAIT_SECONDS) as conn:
             return conn.execute("SELECT to_regclass('vues.delai_affichage') IS NOT NULL").fetchone() == (True,)
 
     metrics = CollectorRegistry()

@@ -12,6 +12,9 @@ from service.cli import publishing  # noqa: F401
 from service.cli import looking  # noqa: F401
 
 # isort: split
+from service.cli import partitions  # noqa: F401
+
+# isort: split
 from service.cli.application import app
 
 

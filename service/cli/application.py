@@ -73,8 +73,10 @@ def database_of(settings: Settings) -> str:
 @contextmanager
 def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings and an autocommit connection to the database, closed at the end."""
+    from journal.bases import connecter
+
     settings = read_settings(data_dir)
-    with readable_failures(), closing(psycopg.connect(database_of(settings), autocommit=True)) as conn:
+    with readable_failures(), closing(connecter(database_of(settings), application="creances-cli")) as conn:
         yield settings, conn
 
 
@@ -82,14 +84,17 @@ def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connec
 def readable_failures() -> Iterator[None]:
     """A server that does not answer is a sentence, not a traceback."""
     from kafka.errors import KafkaError
-    from psycopg_pool import PoolTimeout
+
+    from journal.pannes import est_une_panne
 
     try:
         yield
-    except (psycopg.OperationalError, PoolTimeout) as cause:
-        fail(f"PostgreSQL ne répond pas : {cause}")
     except psycopg.errors.UndefinedTable:
         fail("Le schéma manque : lancez `creances migrate`.")
+    except psycopg.Error as cause:
+        if not est_une_panne(cause):
+            raise
+        fail(f"PostgreSQL ne répond pas : {cause}")
     except KafkaError as cause:
         fail(f"Kafka ne répond pas : {cause}")
 

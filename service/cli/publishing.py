@@ -44,7 +44,7 @@ def publish(
 
 def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path | None) -> None:
     from journal.mapper import MapperDesFaits
-    from journal.suiveur import Panne
+    from journal.pannes import Panne
     from publication.renvoi import flux_de, renvoyer, à_renvoyer
     from service.composition import emitter
 
