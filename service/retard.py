@@ -15,7 +15,7 @@ from journal.enregistreur import Enregistreur
 from journal.pannes import raconter
 from journal.places import accidents, places
 from service import kafka
-from service.composition import VIEWS, view
+from service.composition import FOLLOWERS, concerns
 from service.settings import Settings
 
 WAIT_SECONDS: Final = 3.0
@@ -40,7 +40,7 @@ def lag(settings: Settings, base: Base) -> list[dict[str, Any]]:
     with base.transaction(délai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
         mishaps = accidents(conn)
-        rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in VIEWS]
+        rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in FOLLOWERS]
     consumed = []
     for name, topic in (
         ("consommateur_avis", settings.topic_avis),
@@ -69,7 +69,7 @@ def _follower(
     conn: Connection[Any], name: str, state: tuple[Any, ...] | None, now: datetime, recorder: Enregistreur
 ) -> dict[str, Any]:
     position = state[0] if state else 0
-    count, oldest = conn.execute(_PENDING, (position, sorted(view(name, recorder).topics))).fetchone() or (0, None)
+    count, oldest = conn.execute(_PENDING, (position, sorted(concerns(name, recorder)))).fetchone() or (0, None)
     (parked,) = conn.execute(_PARKED, (name,)).fetchone() or (0,)
     return _row("suiveur", name, count, _seconds(now, oldest), state) | {"position": position, "ecartes": parked}
 

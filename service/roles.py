@@ -18,6 +18,7 @@ from guichet.relancer_paiements import Relance, relancer_paiements
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from projections.paiements import sans_réponse
+from service import composition
 from service.kafka import Publisher
 from service.logs import bind_role
 from service.settings import Settings
@@ -107,6 +108,19 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
         )
     )
     return Role("kiosque", http(application, settings.simulator_host, settings.simulator_port))
+
+
+def publisher(settings: Settings) -> Role:
+    """Publishes the log to Kafka."""
+    follower, emitter = composition.publication(settings)
+
+    def publish(stop: threading.Event) -> None:
+        try:
+            follower.tourner(stop)
+        finally:
+            emitter.abandonner()
+
+    return Role("publish", publish)
 
 
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:

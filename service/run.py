@@ -21,7 +21,7 @@ from service.metrics import RolesCollector
 from service.retard import WAIT_SECONDS, lag
 from service.settings import Settings, development_jwt_secret
 
-ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "relance")
+ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
 """What `creances up` runs."""
 
 
@@ -94,6 +94,8 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         )
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
+    if name == "publish":
+        return roles.publisher(settings)
     kind, _, what = name.partition(":")
     if kind == "consume":
         return roles.Role(name, composition.consumer(settings, counter, what).tourner)
