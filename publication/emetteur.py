@@ -30,7 +30,7 @@ OCTETS_MAX: Final = 1024 * 1024
 LOT_OCTETS: Final = 512 * 1024
 """Un lot Kafka : ce qu'une vague porte, au plus, dans une partition (octets). Mesuré : au-delà, rien à gagner."""
 
-ACCUSÉ_S: Final = 30.0
+ACCUSÉ_S: Final = 15.0
 """Attente des accusés d'une vague, au-delà de laquelle Kafka est en panne (secondes)."""
 
 CONNEXION_S: Final = 5.0
