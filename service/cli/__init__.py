@@ -6,6 +6,9 @@ import sys
 from service.cli import running  # noqa: F401
 
 # isort: split
+from service.cli import importing  # noqa: F401
+
+# isort: split
 from service.cli import looking  # noqa: F401
 
 # isort: split
