@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 LOCK_FLAGS ?=
+BENCH_FLAGS ?=
 UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test bench lint format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 
 test: $(STAMP) ## run the whole test suite on real PostgreSQL and a real Kafka-protocol broker
 	$(VENV)/bin/pytest
+
+bench: $(STAMP) ## measure, side by side with the library's idiom and a ceiling (BENCH_FLAGS=--quick: 3 min)
+	$(VENV)/bin/python -m bench $(BENCH_FLAGS)
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
