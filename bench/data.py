@@ -53,6 +53,13 @@ class Scale(NamedTuple):
         """The créance that a payment settles."""
         return payment * (self.créances // self.payments)
 
+    @property
+    def order(self) -> list[int]:
+        """The payments in the order that the bank answers: it jumps over the whole base."""
+        payments = list(range(self.payments))
+        random.Random(SEED).shuffle(payments)  # noqa: S311  no secret, only an order
+        return payments
+
 
 def reference(number: int) -> str:
     """The reference of a créance."""
@@ -151,10 +158,8 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
 
 
 def notifications(scale: Scale, count: int) -> Iterator[tuple[bytes, bytes]]:
-    """The bank's sealed acceptances of the first payments, in an order that jumps over the whole base; key, value."""
-    payments = list(range(scale.payments))
-    random.Random(SEED).shuffle(payments)  # noqa: S311  no secret, only an order
-    for payment in payments[:count]:
+    """The bank's sealed acceptances of the first payments in the bank's order; key, value."""
+    for payment in scale.order[:count]:
         form = notification(transaction(payment)) | {"recue_le": "2026-06-01T08:09:30Z"}
         yield transaction(payment).encode(), json.dumps(form).encode()
 

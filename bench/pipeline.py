@@ -122,6 +122,11 @@ def measure(servers: Servers, stage: Stage, way: Way) -> float:
     return (messages - first) / seconds
 
 
+def count_of_taken(conn: Connection[Any]) -> int:
+    """How many messages the service has taken."""
+    return _count(conn, _TAKEN)
+
+
 def _count(conn: Connection[Any], query: str) -> int:
     (count,) = conn.execute(query).fetchone() or (0,)
     return int(count)
