@@ -203,7 +203,8 @@ class Suiveur:
         if tête <= depuis:
             return 0
         self.étape("lire")
-        lignes = [_Ligne(*ligne) for ligne in conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max))]
+        suivants = conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max), binary=True)
+        lignes = [_Ligne(*ligne) for ligne in suivants]
         jusqu_à = lignes[-1].position if len(lignes) == self.lot_max else tête
         try:
             with conn.transaction():
