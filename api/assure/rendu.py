@@ -20,7 +20,8 @@ _GABARITS: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_SANS_PERSONNE: Final = {"assuré": None, "jeton": "", "canal": "web", "inactivité_s": None, "démo": False}
+_CADRE: Final = {"assuré": None, "jeton": "", "canal": "web", "inactivité_s": None, "démo": False, "rubrique": ""}
+"""Ce que le gabarit de base attend, pour une page qui n'en dit rien."""
 _INSÉCABLE: Final = "\N{NO-BREAK SPACE}"
 
 
@@ -52,7 +53,7 @@ _GABARITS.filters.update(
 
 def page(gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> HTMLResponse:
     """La page rendue ; `vers` : l'URL étrangère où un formulaire de la page peut partir."""
-    texte = _GABARITS.get_template(gabarit).render(_SANS_PERSONNE | valeurs)
+    texte = _GABARITS.get_template(gabarit).render(_CADRE | valeurs)
     return HTMLResponse(texte, status_code=statut, headers=_en_têtes(vers))
 
 

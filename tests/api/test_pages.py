@@ -221,7 +221,8 @@ class TestLesRefus:
             relue = vérifier(service, page, partage=inventé)
             assert relue.status_code == 409
             assert "Le partage de votre paiement entre vos références a changé" in relue.text
-        assert vérifier(service, page, partage=champ(relue, "partage")).status_code == 303
+            assert champ(relue, "partage") == f"{RÉF}:2000"
+        assert vérifier(service, page, partage=f"{RÉF}:2000").status_code == 303
 
 
 class TestJamaisDeuxPaiements:
