@@ -46,8 +46,20 @@ def euros_ronds(centimes: int) -> str:
     return euros(centimes).replace(",00", "")
 
 
+def signé(centimes: int) -> str:
+    """Un mouvement : le montant, précédé d'un vrai signe moins s'il fait baisser la dette."""
+    return euros(centimes).replace("-", "\N{MINUS SIGN}")
+
+
 _GABARITS.filters.update(
-    euros=euros, euros_ronds=euros_ronds, jour=jour, heure=heure, caisse=nom_de_caisse, compte=compté, sens=sens_de
+    euros=euros,
+    signe=signé,
+    euros_ronds=euros_ronds,
+    jour=jour,
+    heure=heure,
+    caisse=nom_de_caisse,
+    compte=compté,
+    sens=sens_de,
 )
 
 

@@ -124,9 +124,9 @@ class TestLeParcours:
         service.rattraper()
         page = lisible(service.client.get("/creances"))
         assert "Montant initial dû 87,09 € Payé 25,00 € En cours de paiement 16,00 € Montant restant dû 62,09 €" in page
-        assert f"Paiement en ligne {refusée} Échoué -20,00 €" in page
+        assert f"Paiement en ligne {refusée} Échoué −20,00 €" in page
         assert f"Paiement en ligne {acceptée} Accepté, affiché le" in page
-        assert f"Paiement en ligne {en_cours} En attente de la banque -16,00 €" in page
+        assert f"Paiement en ligne {en_cours} En attente de la banque −16,00 €" in page
         assert "Montant restant dû 30,00 € Cette référence de courrier n'est pas ouverte au paiement en ligne." in page
 
 

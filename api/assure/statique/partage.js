@@ -28,7 +28,7 @@ function calculer() {
   document.querySelector("#nombre").textContent = `${cochées.length}${INSÉCABLE}${accord}`;
   document.querySelector("#solde").textContent = euros(restant);
   const mêlées = new Set(cochées.map((une) => une.dataset.caisse)).size > 1;
-  document.querySelector("#caisses").hidden = !mêlées;
+  document.querySelector("#caisses").hidden = !mêlées || document.querySelector("#faute-selection") !== null;
   const voulu = centimes(montant.value);
   const permis = voulu !== null && voulu >= minimum && voulu <= maximum && voulu <= somme(cochées, "disponible");
   montrer(permis && !mêlées ? répartir(voulu, cochées) : []);
