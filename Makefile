@@ -4,11 +4,12 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
+BENCH_FLAGS ?=
 UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka kafka lint format lock clean
+.PHONY: help setup demo test test-kafka kafka bench lint format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ $(JARS): tests/kafka/pom.xml
 	rm -rf $(@D)
 	mvn --quiet --batch-mode --strict-checksums --file $< dependency:copy-dependencies
 	@touch $@
+
+bench: $(STAMP) ## measure, side by side with the library's idiom and a ceiling (BENCH_FLAGS=--quick: 3 min)
+	$(VENV)/bin/python -m bench $(BENCH_FLAGS)
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .

@@ -79,6 +79,9 @@ class Rebuts:
             self._producteur = KafkaProducer(
                 **self.kafka,
                 acks="all",
+                # Idempotent, un producteur à qui Kafka refuse un message trop grand ne produit plus jamais rien ; et un
+                # rebut peut se répéter, puisqu'il porte sa position d'origine.
+                enable_idempotence=False,
                 allow_auto_create_topics=False,
                 max_request_size=OCTETS_MAX,
                 **courtier.PRODUCTEUR,

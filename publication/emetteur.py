@@ -208,13 +208,15 @@ class Émetteur:
 def vagues(messages: Sequence[Message], partitions: int) -> Iterator[list[tuple[int, Message]]]:
     """Coupe des messages en vagues, dont aucune ne dépasse un lot Kafka par partition ; rend aussi leur partition.
 
-    La partition est celle que tout client de Kafka tirerait de la clé.
+    La partition est celle que tout client de Kafka tirerait de la clé. Lève MessageTropGrand.
     """
     vague: list[tuple[int, Message]] = []
     octets = [0] * partitions
     for message in messages:
         rang = (murmur2(message.clé) & 0x7FFFFFFF) % partitions
         place = message.octets
+        if place > OCTETS_MAX:
+            raise MessageTropGrand(f"{place} octets, {OCTETS_MAX} au plus")
         if octets[rang] and octets[rang] + place > LOT_OCTETS - _OCTETS_D_EN_TÊTE:
             yield vague
             vague, octets = [], [0] * partitions

@@ -142,11 +142,14 @@ class Publisher:
 
     @contextmanager
     def _told(self, opened: KafkaProducer) -> Iterator[None]:
-        """A fault of Kafka becomes KafkaIndisponible; one that would last costs this producer its place."""
+        """A fault of Kafka becomes KafkaIndisponible; one that would last costs this producer its place.
+
+        One message refused as too large is such a fault: an idempotent producer sends nothing more after it.
+        """
         try:
             yield
         except KafkaError as cause:
-            if not isinstance(cause, (KafkaTimeoutError, *rebuts.TROP_GRAND)):
+            if not isinstance(cause, KafkaTimeoutError):
                 self._drop(opened)
             raise KafkaIndisponible(raconter(cause)) from cause
 

@@ -173,6 +173,13 @@ def kafka(serveurs: Serveurs) -> str:
 
 
 @pytest.fixture
+def apache(pytestconfig: pytest.Config) -> None:
+    """Ne laisse passer le test que sur Apache Kafka : il éprouve ce que le courtier embarqué ne fait pas."""
+    if pytestconfig.getoption("--courtier") != "apache":
+        pytest.skip("demande Apache Kafka : make test-kafka")
+
+
+@pytest.fixture
 def courtier_à_soi(pytestconfig: pytest.Config) -> Iterator[Courtier]:
     """Un courtier démarré pour ce test seul, qui peut l'arrêter, le tuer, le redémarrer (voir `--courtier`)."""
     with throwaway_folder() as dossier, COURTIERS[pytestconfig.getoption("--courtier")](dossier) as courtier:

@@ -171,7 +171,7 @@ class Apache(Courtier):
         self._données.mkdir(mode=0o700)
         self._réglages.write_text("".join(f"{nom}={valeur}\n" for nom, valeur in self._propriétés.items()))
         grappe = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        commande = [*_java(), "kafka.tools.StorageTool", "format", "-t", grappe, "-c", str(self._réglages)]
+        commande = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={grappe}", "-c", str(self._réglages)]
         fini = subprocess.run(commande, check=False, capture_output=True, text=True, timeout=60)
         if fini.returncode != 0:
             raise EmbeddedError(f"Le dossier de Kafka n'a pu être formaté :\n{fini.stdout}{fini.stderr}")

@@ -42,7 +42,7 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     """The settings; of a running demo if there is one in `data_dir`, and nothing else is configured."""
     try:
         settings = Settings()
-        if settings.database_url is None:
+        if settings.database_url is None and settings.kafka_bootstrap is None:
             settings = _of_running_demo(settings, data_dir or settings.data_dir)
     except ValidationError as cause:
         for fault in cause.errors(include_url=False, include_input=False):

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from consumers.boucle import Boucle
 from service import composition, kafka
@@ -41,6 +42,15 @@ def administrateur(b: Banc) -> Iterator[Any]:
         yield admin
     finally:
         admin.close()
+
+
+def régler_topic(b: Banc, topic: str, **réglages: str) -> None:
+    """Change les réglages d'un topic, et attend que le courtier les applique."""
+    ressource = ConfigResource(
+        ConfigResourceType.TOPIC, topic, {nom.replace("_", "."): v for nom, v in réglages.items()}
+    )
+    with administrateur(b) as admin:
+        admin.alter_configs([ressource])
 
 
 def fins(b: Banc, topic: str) -> kafka.TopicEnd:
