@@ -99,7 +99,7 @@ class Rebuts:
         """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""
         if self._producteur is not None:
             with suppress(KafkaError):
-                self._producteur.close(timeout=courtier.FERMETURE_MS / 1000)
+                self._producteur.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
 
 
 def _accusé(futur: Any) -> bool:

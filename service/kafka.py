@@ -184,7 +184,7 @@ class Publisher:
         """Flush and close."""
         if self._producer is not None:
             with suppress(KafkaError):
-                self._producer.close(timeout=courtier.FERMETURE_MS / 1000)
+                self._producer.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
 
 
 class TopicEnd(NamedTuple):
