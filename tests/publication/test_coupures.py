@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from kafka import KafkaAdminClient
 
 from journal.enregistreur import Enregistreur
 from service import kafka
-from service.embedded import embedded_broker
 from service.retard import lag
 from service.settings import Settings
+from tests.courtiers import Apache, Tansu
 from tests.outils import attendre
 from tests.publication import banc
 
@@ -70,51 +69,51 @@ def test_le_publieur_tué_à_chaque_étape_ne_manque_rien_et_garde_l_ordre(
     assert publiées != attendues, "rien n'est sorti deux fois : la coupure n'éprouve rien"
 
 
-class Courtier:
-    """Un courtier à soi, que l'on éteint et rallume sur le même port ; Tansu a alors tout oublié."""
-
-    def __init__(self, dossier: Path) -> None:
-        self.dossier = dossier
-        self.pile = ExitStack()
-        self.adresse = self.pile.enter_context(embedded_broker(dossier)).kafka_bootstrap
-
-    def éteindre(self) -> None:
-        self.pile.close()
-
-    def rallumer(self) -> None:
-        port = int(self.adresse.rpartition(":")[2])
-        assert self.pile.enter_context(embedded_broker(self.dossier, port=port)).kafka_bootstrap == self.adresse
-
-
-@pytest.fixture
-def courtier(tmp_path: Path) -> Iterator[Courtier]:
-    lancé = Courtier(tmp_path)
-    yield lancé
-    lancé.éteindre()
-
-
 def test_kafka_absent_n_écarte_rien_se_dit_et_à_son_retour_tout_sort_de_nouveau(
-    base: Any, courtier: Courtier, préfixe: str, enregistreur: Enregistreur
+    base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
 ) -> None:
-    settings = banc.réglages(base.url, courtier.adresse, préfixe)
-    _créer(settings)
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10)))
-    with banc.publieur(settings):
-        attendre(lambda: banc.état(base.url)["position"] == 50, secondes=20)
-        avant = {reçu.en_têtes["ce_source"] for reçu in banc.relire(settings)}
-        courtier.éteindre()
-        banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10, 20)))
-        attendre(lambda: "KafkaAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
-        assert banc.état(base.url)["position"] == 50
-        courtier.rallumer()
-        attendre(lambda: "TopicAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+    """Tansu oublie tout en s'arrêtant : à son retour le topic manque, puis est un autre."""
+    with Tansu(tmp_path) as courtier:
+        settings = banc.réglages(base.url, courtier.bootstrap, préfixe)
         _créer(settings)
-        attendre(lambda: banc.état(base.url)["position"] == 100, secondes=60, quoi="tout publié")
-    assert _écartés(base) == 0
-    assert "topic recréé" in banc.état(base.url)["derniere_erreur"]
-    reçus = banc.relire(settings)
+        banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10)))
+        with banc.publieur(settings):
+            attendre(lambda: banc.état(base.url)["position"] == 50, secondes=20)
+            avant = {reçu.en_têtes["ce_source"] for reçu in banc.relire(settings)}
+            courtier.tuer()
+            banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10, 20)))
+            attendre(lambda: "KafkaAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+            assert banc.état(base.url)["position"] == 50
+            courtier.démarrer()
+            attendre(lambda: "TopicAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+            _créer(settings)
+            attendre(lambda: banc.état(base.url)["position"] == 100, secondes=60, quoi="tout publié")
+        assert _écartés(base) == 0
+        assert "topic recréé" in banc.état(base.url)["derniere_erreur"]
+        reçus = banc.relire(settings)
     assert banc.versions(reçus) == banc.journal(base.url)
     assert {reçu.en_têtes["ce_source"] for reçu in reçus} == avant
+
+
+@pytest.mark.usefixtures("apache")
+def test_apache_kafka_tué_puis_revenu_reçoit_la_suite_sans_rien_de_répété_ni_de_perdu(
+    base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
+) -> None:
+    """Son journal est sur disque : à son retour le topic est le même, le publieur reprend là où il en était."""
+    with Apache(tmp_path) as courtier:
+        settings = banc.réglages(base.url, courtier.bootstrap, préfixe)
+        _créer(settings)
+        banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10)))
+        with banc.publieur(settings):
+            attendre(lambda: banc.état(base.url)["position"] == 50, secondes=20)
+            courtier.tuer()
+            banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 3) for numéro in range(10, 20)))
+            attendre(lambda: "KafkaAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+            courtier.démarrer()
+            attendre(lambda: banc.état(base.url)["position"] == 120, secondes=60, quoi="tout publié")
+        assert _écartés(base) == 0
+        publiées = banc.versions(banc.relire(settings))
+    assert {flux: banc.retenues(reçues) for flux, reçues in publiées.items()} == banc.journal(base.url)
 
 
 def test_un_topic_recréé_sans_que_kafka_s_arrête_est_vu_et_tout_sort_de_nouveau(
