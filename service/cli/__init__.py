@@ -9,6 +9,9 @@ from service.cli import running  # noqa: F401
 from service.cli import importing  # noqa: F401
 
 # isort: split
+from service.cli import health  # noqa: F401
+
+# isort: split
 from service.cli import looking  # noqa: F401
 
 # isort: split
