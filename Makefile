@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
 BENCH_FLAGS ?=
-UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
@@ -58,8 +58,10 @@ lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	$(PYTHON) -m venv "$$tmp"; \
 	"$$tmp/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
-	"$$tmp/bin/"$(UV_COMPILE) --extra embarque -o requirements/runtime.txt; \
-	"$$tmp/bin/"$(UV_COMPILE) --extra embarque --extra dev -o requirements/dev.txt
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque -o requirements/runtime.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque --extra dev -o requirements/dev.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml -c requirements/runtime.txt -o requirements/production.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt
 
 clean: ## remove .venv and caches; the demo's data in .creances stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from api.kafka import KafkaIndisponible
 from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
+from journal.etats import dire_état
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from projections.paiements import sans_réponse
@@ -97,7 +98,7 @@ def http(application: object, host: str, port: int) -> Callable[[threading.Event
 def simulator(settings: Settings, public_url: str | None = None) -> Role:
     """The bank's kiosk, simulated."""
     merchant = settings.merchant("")
-    url = public_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
+    url = public_url or settings.simulator_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
     application = créer_simulateur(
         RéglagesSimulateur(
             marchand=merchant.merchant_id,
@@ -135,6 +136,8 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     def rounds(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
+                with counter.base.transaction() as conn:
+                    dire_état(conn, "relance", "actif")
                 for transaction, outcome in tour(datetime.now(UTC)).items():
                     level = log.warning if outcome is Relance.INJOIGNABLE else log.info
                     level("paiement_relance", transaction=transaction, issue=outcome.value)

@@ -15,6 +15,7 @@ from api.identite import Vérificateur, VérificateurDeDéveloppement, Vérifica
 from guichet.guichet import Guichet
 from kiosque.sips import Sips
 from service import composition, roles
+from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.kafka import Publisher
 from service.metrics import RolesCollector
@@ -67,6 +68,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
 
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))
+    metrics.register(ClockCollector(counter.base.url, settings.politique.délai_affichage))
     return créer_api(
         Dépendances(
             métriques=metrics,
