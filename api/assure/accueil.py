@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from api.assure.lecture import Consultation, Raison, consulter, en_cours, raison_de_ne_pas_cocher, repris_possible
+from api.assure.lecture import Consultation, Raison, consulter, raison_de_ne_pas_cocher, à_reprendre
 from api.assure.rendu import page
 from api.assure.saisie import Saisie
 from api.assure.session import Session, jeton_de_formulaire, poser
@@ -14,6 +14,7 @@ from api.dependances import Moyens
 from domain.refus import PaiementEnCours, Refus
 from projections.paiements import derniers_paiements
 from projections.restant_du import LigneCréance, exemples
+from projections.situation import situation_de
 
 EXEMPLES_LUS: Final = 60
 ASSURÉS_MONTRÉS: Final = 8
@@ -50,14 +51,11 @@ async def page_de_recherche(
             consultation = await consulter(moyens, assuré, cherchée)
         except Refus as trouvé:
             refus = refus or trouvé
-    if consultation is None:
-        async with moyens.pool.connection() as conn:
-            paiements = await derniers_paiements(conn, assuré, PAIEMENTS_MONTRÉS)
-    else:
-        paiements = consultation.paiements
+    async with moyens.pool.connection() as conn:
+        sans_fin = consultation.sans_fin if consultation else (await situation_de(conn, assuré)).sans_fin
+        paiements = await derniers_paiements(conn, assuré, PAIEMENTS_MONTRÉS)
     lignes = [consultation.cherchée, *consultation.autres] if consultation else []
-    ouverts = en_cours(paiements)
-    raisons = {ligne.référence: raison_de_ne_pas_cocher(ligne, politique, ouverts) for ligne in lignes}
+    raisons = {ligne.référence: raison_de_ne_pas_cocher(ligne, politique, sans_fin) for ligne in lignes}
     return _servir(
         "creance.html",
         {
@@ -69,8 +67,8 @@ async def page_de_recherche(
             "montant": saisie.montant if saisie else "",
             "refus": refus,
             "reprendre": refus.transactions if isinstance(refus, PaiementEnCours) else (),
-            "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant)],
-            "paiements": paiements[:PAIEMENTS_MONTRÉS],
+            "à_reprendre": à_reprendre(sans_fin, maintenant),
+            "paiements": paiements,
             "politique": politique,
             # Le même formulaire envoyé deux fois n'ouvre qu'un paiement.
             "clé": uuid4().hex,

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.acces import Assuré
-from api.assure.lecture import consulter, en_cours, raison_de_ne_pas_cocher, repris_possible
+from api.assure.lecture import consulter, raison_de_ne_pas_cocher, à_reprendre
 from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
 from api.dependances import DeLApplication
 from api.problemes import problème_de
@@ -13,8 +13,8 @@ from api.schema import problèmes
 from domain.caisses import nom_de_caisse
 from domain.politique import Politique
 from domain.refus import RéférenceNonOuverte
-from projections.paiements import LignePaiement
 from projections.restant_du import LigneCréance
+from projections.situation import PaiementSansFin
 
 routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"])
 
@@ -30,25 +30,24 @@ async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> 
     except RéférenceNonOuverte as refus:
         raise problème_de(refus, statut=404) from None
     politique = moyens.dépendances.guichet.politique
-    ouverts = en_cours(consultation.paiements)
+    sans_fin = consultation.sans_fin
     maintenant = moyens.dépendances.horloge()
     return CréanceLue(
-        **_champs(consultation.cherchée, politique, ouverts),
+        **_champs(consultation.cherchée, politique, sans_fin),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
         maximum_par_paiement_centimes=politique.maximum_par_paiement,
-        autres=[LigneDeCréance(**_champs(ligne, politique, ouverts)) for ligne in consultation.autres],
+        autres=[LigneDeCréance(**_champs(ligne, politique, sans_fin)) for ligne in consultation.autres],
         paiements_en_cours=[
             PaiementÀReprendre(
                 transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
             )
-            for paiement in ouverts
-            if repris_possible(paiement, maintenant)
+            for paiement in à_reprendre(sans_fin, maintenant)
         ],
     )
 
 
-def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:
-    raison = raison_de_ne_pas_cocher(ligne, politique, ouverts)
+def _champs(ligne: LigneCréance, politique: Politique, sans_fin: list[PaiementSansFin]) -> dict[str, Any]:
+    raison = raison_de_ne_pas_cocher(ligne, politique, sans_fin)
     return {
         "reference": ligne.référence,
         "caisse": ligne.caisse,

@@ -1,7 +1,7 @@
 """Ce que l'assuré voit : sa créance et les autres, ses paiements. Des vues, et du journal si elles tardent."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import anyio.to_thread
 
@@ -11,15 +11,10 @@ from domain.politique import Politique
 from domain.references import TRANSACTION, lire_référence
 from domain.refus import PaiementEnCours, PaiementInconnu, RestantDûInsuffisant, RéférenceNonOuverte
 from guichet.guichet import Guichet
-from projections.paiements import LignePaiement, derniers_paiements
+from projections.paiements import LignePaiement
 from projections.paiements import paiement as lire_paiement
-from projections.restant_du import LigneCréance, créance, créances_de
-
-PAIEMENTS_RÉCENTS: Final = 20
-"""Derniers paiements d'un assuré que l'on regarde pour trouver ceux qui sont en cours."""
-
-AUCUNE: Final = ""
-"""Cherchée à la place d'une saisie qui n'est pas une référence : le même travail, et rien n'y répond."""
+from projections.restant_du import LigneCréance
+from projections.situation import PaiementSansFin, situation_de
 
 
 class Consultation(NamedTuple):
@@ -28,8 +23,8 @@ class Consultation(NamedTuple):
     cherchée: LigneCréance
     autres: list[LigneCréance]
     """Celles de l'assuré qui restent dues en ligne, la plus ancienne d'abord."""
-    paiements: list[LignePaiement]
-    """Les derniers, le plus récent d'abord."""
+    sans_fin: list[PaiementSansFin]
+    """Ses paiements encore en cours, le plus récent d'abord."""
 
 
 class Raison(NamedTuple):
@@ -43,18 +38,18 @@ class Raison(NamedTuple):
 async def consulter(moyens: Moyens, assuré: str, saisie: str) -> Consultation:
     """Cherche une créance de cet assuré.
 
-    Lève RéférenceNonOuverte, après le même travail que la référence soit illisible, inconnue, exclue, annulée ou d'une
-    autre personne : ni la réponse ni sa durée ne disent laquelle.
+    Seules les siennes sont lues. Lève RéférenceNonOuverte, après le même travail que la référence soit illisible,
+    inconnue, exclue, annulée ou d'une autre personne : ni la réponse ni sa durée ne disent laquelle.
     """
-    référence = lire_référence(saisie) or AUCUNE
+    référence = lire_référence(saisie)
     async with moyens.pool.connection() as conn:
-        cherchée = await créance(conn, référence)
-        toutes = await créances_de(conn, assuré)
-        paiements = await derniers_paiements(conn, assuré, PAIEMENTS_RÉCENTS)
-    autres = [ligne for ligne in toutes if ligne.référence != référence and est_consultable(ligne) and ligne.restant_dû]
-    if cherchée is None or cherchée.assuré != assuré or not est_consultable(cherchée):
+        situation = await situation_de(conn, assuré)
+    visibles = [ligne for ligne in situation.créances if est_consultable(ligne)]
+    cherchée = next((ligne for ligne in visibles if ligne.référence == référence), None)
+    if cherchée is None:
         raise RéférenceNonOuverte
-    return Consultation(cherchée, autres, paiements)
+    autres = [ligne for ligne in visibles if ligne is not cherchée and ligne.restant_dû]
+    return Consultation(cherchée, autres, situation.sans_fin)
 
 
 def est_consultable(ligne: LigneCréance) -> bool:
@@ -62,7 +57,7 @@ def est_consultable(ligne: LigneCréance) -> bool:
     return ligne.payable_en_ligne and not ligne.annulée
 
 
-def raison_de_ne_pas_cocher(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> Raison | None:
+def raison_de_ne_pas_cocher(ligne: LigneCréance, politique: Politique, ouverts: list[PaiementSansFin]) -> Raison | None:
     """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
 
     La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré.
@@ -78,9 +73,9 @@ def raison_de_ne_pas_cocher(ligne: LigneCréance, politique: Politique, ouverts:
     return None
 
 
-def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
-    """Ceux qui n'ont pas encore de fin."""
-    return [paiement for paiement in paiements if paiement.statut == "en_cours"]
+def à_reprendre(sans_fin: list[PaiementSansFin], maintenant: datetime) -> list[PaiementSansFin]:
+    """Ceux dont le formulaire du kiosque peut encore être remis."""
+    return [paiement for paiement in sans_fin if maintenant < paiement.expire_le]
 
 
 def repris_possible(paiement: LignePaiement, maintenant: datetime) -> bool:

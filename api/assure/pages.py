@@ -20,7 +20,7 @@ from domain.references import TRANSACTION
 from domain.refus import PaiementClos, PaiementInconnu, Refus
 from guichet.ouvrir_paiement import ouvrir_paiement
 from guichet.reprendre_paiement import reprendre_paiement
-from projections.restant_du import créances_de
+from projections.situation import situation_de
 
 RAFRAÎCHIR_S: Final = 3
 """Intervalle entre deux regards sur un paiement en cours (secondes)."""
@@ -99,7 +99,7 @@ async def état(transaction: str, requête: Request, moyens: DeLApplication) -> 
     except PaiementInconnu:
         return _paiement_inconnu()
     async with moyens.pool.connection() as conn:
-        lignes = await créances_de(conn, assuré)
+        lignes = (await situation_de(conn, assuré)).créances
     attendu = paiement.statut == "en_cours" or (paiement.statut == "accepte" and paiement.affiché_le is None)
     valeurs = {
         "paiement": paiement,
