@@ -15,7 +15,8 @@ from psycopg_pool import PoolTimeout
 from api.kafka import KafkaIndisponible
 from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
-from journal.etats import dire_état
+from journal.etats import ÉtatDuRôle
+from journal.pannes import raconter
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from projections.paiements import sans_réponse
@@ -127,6 +128,7 @@ def publisher(settings: Settings) -> Role:
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, and expires those that it does not know."""
     log = structlog.get_logger()
+    state = ÉtatDuRôle(counter.base.url, "relance")
 
     def tour(now: datetime) -> dict[str, Relance]:
         with counter.base.transaction() as conn:
@@ -137,12 +139,13 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
         while not stop.is_set():
             try:
                 with counter.base.transaction() as conn:
-                    dire_état(conn, "relance", "actif")
+                    state.dire(conn, "actif")
                 for transaction, outcome in tour(datetime.now(UTC)).items():
                     level = log.warning if outcome is Relance.INJOIGNABLE else log.info
                     level("paiement_relance", transaction=transaction, issue=outcome.value)
-            except (psycopg.Error, PoolTimeout, KafkaIndisponible):
-                log.exception("tournee_interrompue")
+            except (psycopg.Error, PoolTimeout, KafkaIndisponible) as cause:
+                state.interrompre(cause)
+                log.warning("tournee_interrompue", cause=raconter(cause))
             stop.wait(settings.janitor_interval.total_seconds())
 
     return Role("relance", rounds)

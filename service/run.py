@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from api.application import créer_api
 from api.dependances import Dépendances, Limites
 from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
+from api.jetons import JetonsGardés
 from guichet.guichet import Guichet
 from kiosque.sips import Sips
 from service import composition, roles
@@ -75,7 +76,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
-            jetons=tokens,
+            jetons=JetonsGardés(tokens),
             retard=lambda: lag(settings, counter.base),
             prêt=ready,
             horloge=lambda: datetime.now(UTC),
