@@ -44,9 +44,10 @@ class Rebuts:
         if not rebuts:
             return
         try:
-            envoyés = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
-            for rebut, futur in envoyés:
-                if not _accusé(futur):
+            ensemble = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
+            # Un à un, une fois que tous ont leur réponse : groupés, de petits messages font un lot trop grand.
+            for rebut in [rebut for rebut, futur in ensemble if not _accusé(futur)]:
+                if not _accusé(self._envoyer(rebut)):
                     # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
                     self._envoyer(rebut, tronqué=True).get(timeout=DÉLAI_S)
         except KafkaError as erreur:
