@@ -7,10 +7,10 @@ UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-ve
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test screenshots lint format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with everything in it, and the `creances` command
 
@@ -27,6 +27,9 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 
 test: $(STAMP) ## run the whole test suite on real PostgreSQL and a real Kafka-protocol broker
 	$(VENV)/bin/pytest
+
+screenshots: $(STAMP) ## take the pictures of docs/ecrans again, with Chromium and the real service
+	$(VENV)/bin/pytest -q tests/navigateur/ecrans.py
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
