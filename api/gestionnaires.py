@@ -6,7 +6,6 @@ import psycopg
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from api.identite import ÉmetteurInjoignable
 from api.kafka import KafkaIndisponible
 from api.problemes import Problème, indisponible, problème_de
 from domain.refus import Refus
+from journal.pannes import est_une_panne, raconter
 
 _HTTP: Final = {
     404: ("introuvable", "Cette adresse n'existe pas."),
@@ -34,8 +34,7 @@ def installer(application: FastAPI) -> None:
     application.exception_handler(RequestValidationError)(_validation)
     application.exception_handler(KafkaIndisponible)(_kafka)
     application.exception_handler(ÉmetteurInjoignable)(_émetteur)
-    for panne in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
-        application.exception_handler(panne)(_base)
+    application.exception_handler(psycopg.Error)(_base)
 
 
 async def _ailleurs(_: Request, ailleurs: Ailleurs) -> Response:
@@ -66,7 +65,9 @@ async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
 
 
 async def _base(requête: Request, erreur: Exception) -> Response:
-    structlog.get_logger().warning("base_indisponible", cause=type(erreur).__name__, exc_info=erreur)
+    if not est_une_panne(erreur):
+        raise erreur
+    structlog.get_logger().warning("base_indisponible", cause=raconter(erreur))
     détail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
     return répondre(requête.scope, indisponible("base_indisponible", détail))
 
