@@ -71,8 +71,8 @@ class Moyens:
     seau: Seau
 
 
-def moyens(requête: Request) -> Moyens:
-    """Les moyens de l'application qui sert cette requête."""
+async def moyens(requête: Request) -> Moyens:
+    """Les moyens de l'application qui sert cette requête ; une fonction synchrone serait appelée dans un fil à part."""
     trouvés: Moyens = requête.app.state.moyens
     return trouvés
 

@@ -12,7 +12,13 @@ from service.cli import importing  # noqa: F401
 from service.cli import publishing  # noqa: F401
 
 # isort: split
+from service.cli import health  # noqa: F401
+
+# isort: split
 from service.cli import looking  # noqa: F401
+
+# isort: split
+from service.cli import partitions  # noqa: F401
 
 # isort: split
 from service.cli.application import app

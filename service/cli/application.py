@@ -4,6 +4,7 @@ Exit codes: 0 well, 1 a problem was found, 2 wrong usage.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from domain.references import lire_référence
-from service.logs import configure_logs
+from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 
 app = typer.Typer(
@@ -52,6 +53,12 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     return settings
 
 
+def quiet() -> None:
+    """For a command that looks: what a library says of a server that is away, the command says in a sentence."""
+    for library in REPEATERS:
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
 def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
     stack = data_dir / "stack.json"
     if not stack.exists():
@@ -82,7 +89,7 @@ def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connec
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """A server that does not answer is a sentence, not a traceback."""
+    """A server that does not answer is a sentence, neither a traceback nor the libraries' own complaints."""
     from kafka.errors import KafkaError
 
     from journal.pannes import est_une_panne
@@ -109,7 +116,7 @@ def read_reference(text: str) -> str:
 
 def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
     """Tell what went wrong and end the command with this exit code."""
-    errors.print(sentence, markup=False)
+    errors.print(sentence, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
