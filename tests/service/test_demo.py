@@ -120,6 +120,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(démo: tuple[Path, str])
         "restant_du": 0,
         "paiements": 0,
         "delai_affichage": 0,
+        "publication": 0,
     }
     assert en_json(dossier, "audit")["ecarts_total"] == 0
     assert en_json(dossier, "audit", référence)["creances"] == 1
