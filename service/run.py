@@ -82,6 +82,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             horloge=lambda: datetime.now(UTC),
             limites=Limites(corps_octets_max=settings.body_limit_bytes),
             démo=demo,
+            inactivité_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
         )
     )
