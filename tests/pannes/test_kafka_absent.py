@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,8 +11,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from api.identite import Rôle, émettre_jeton
+from consumers import courtier
 from consumers.rebuts import RebutsInjoignables
 from guichet.messages import Message
 from journal.lot import Partition
@@ -188,6 +192,28 @@ def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistré
     assert b.par_sort(topic) == {"rejetee": 1}
     assert len(b.rebuts(topic, 1)) == 1
     boucle.rebuts.fermer()
+
+
+def test_des_essais_répétés_ne_laissent_rien_derrière_eux(
+    b: Banc, kafka_relayé: Relais, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sinon, quelques heures de panne épuiseraient le processus."""
+    monkeypatch.setattr(courtier, "OUVERTURE_MS", 200)
+    connexion = b.settings.kafka_connection()
+
+    def essayer() -> int:
+        kafka_relayé.rétablir()
+        ouvert = courtier.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
+        kafka_relayé.couper()
+        courtier.fermer(ouvert)
+        with pytest.raises(courtier.KafkaNeRépondPas):
+            courtier.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
+        with pytest.raises(KafkaError):
+            courtier.ouvrir_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
+        return sum(fil.name.startswith("kafka-io") for fil in threading.enumerate())
+
+    avant = essayer()
+    assert [essayer() for _ in range(3)] == [avant] * 3
 
 
 def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relayé: Relais) -> None:
