@@ -1,11 +1,9 @@
 """Kafka s'en va : au démarrage, en plein travail ; tout revient seul, rien n'est perdu, et cela se dit partout."""
 
-import contextlib
 import json
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,19 +12,16 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from api.identite import Rôle, émettre_jeton
 from consumers import courtier
 from consumers.rebuts import RebutsInjoignables
 from guichet.messages import Message
 from journal.lot import Partition
-from service import composition, run
-from service.kafka import ACK_SECONDS, Publisher
+from service import composition
+from service.kafka import ACK_SECONDS
 from service.retard import lag
-from service.settings import Settings, development_jwt_secret
-from tests.api.conftest import servir
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
-from tests.pannes.conftest import mêmes_journaux_et_vues, rôles, état
+from tests.pannes.conftest import api, mesure, mêmes_journaux_et_vues, rôles, état
 from tests.relais import Relais
 
 RÉGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
@@ -50,30 +45,6 @@ def tranquille(seconde_base: Any, kafka_relayé: Relais, préfixe: str) -> Itera
 
 def lignes(b: Banc) -> dict[str, dict[str, Any]]:
     return {ligne["nom"]: ligne for ligne in lag(b.settings, b.guichet.base)}
-
-
-@contextlib.contextmanager
-def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
-    """L'API telle que le service la compose."""
-    settings = b.settings.model_copy(update={"data_dir": dossier})
-    éditeur = Publisher(settings)
-    try:
-        for url in servir(run.api(settings, b.guichet, éditeur, demo=False)):
-            with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-                client.headers["Authorization"] = f"Bearer {jeton(settings)}"
-                yield client
-    finally:
-        éditeur.close()
-
-
-def jeton(settings: Settings) -> str:
-    secret = development_jwt_secret(settings)
-    return émettre_jeton(secret, Rôle.ASSURÉ, "a-1", audience=settings.oidc_audience, maintenant=datetime.now(UTC))
-
-
-def mesure(client: httpx.Client, nom: str) -> float:
-    [valeur] = [ligne.split()[-1] for ligne in client.get("/metrics").text.splitlines() if ligne.startswith(nom)]
-    return float(valeur)
 
 
 def poster(client: httpx.Client, transaction: str) -> httpx.Response:
