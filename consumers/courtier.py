@@ -119,9 +119,12 @@ def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
     return connu
 
 
-def identifiant_relu(consommateur: KafkaConsumer, topic: str) -> UUID | None:
-    """Le même, demandé maintenant : la réponse est postérieure à tout ce qui a été lu. Lève KafkaError."""
-    cluster = consommateur._cluster  # noqa: SLF001 (voir l'en-tête)
+def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
+    """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
+
+    Elle est postérieure à tout ce qui a été lu avant cet appel.
+    """
+    cluster, réseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (voir l'en-tête)
 
     async def relire() -> None:
         if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
@@ -129,8 +132,16 @@ def identifiant_relu(consommateur: KafkaConsumer, topic: str) -> UUID | None:
                 await cluster._refresh_future  # noqa: SLF001
         await cluster.refresh_metadata()
 
-    consommateur._net.run(relire)  # noqa: SLF001
-    return identifiant(consommateur, topic)
+    demandé = réseau.call_soon_with_future(relire)
+
+    async def attendre() -> None:
+        await demandé
+
+    def réponse() -> UUID | None:
+        réseau.run(attendre)
+        return identifiant(consommateur, topic)
+
+    return réponse
 
 
 def bornes(consommateur: KafkaConsumer, topic: str, partitions: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
