@@ -4,14 +4,15 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
-UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+BENCH_FLAGS ?=
+UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka kafka lint format lock clean
+.PHONY: help setup demo test test-kafka kafka bench screenshots lint format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with everything in it, and the `creances` command
 
@@ -42,6 +43,12 @@ $(JARS): tests/kafka/pom.xml
 	mvn --quiet --batch-mode --strict-checksums --file $< dependency:copy-dependencies
 	@touch $@
 
+bench: $(STAMP) ## measure, side by side with the library's idiom and a ceiling (BENCH_FLAGS=--quick: 3 min)
+	$(VENV)/bin/python -m bench $(BENCH_FLAGS)
+
+screenshots: $(STAMP) ## take the pictures of docs/ecrans again, with Chromium and the real service
+	$(VENV)/bin/pytest -q tests/navigateur/ecrans.py
+
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -55,8 +62,10 @@ lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	$(PYTHON) -m venv "$$tmp"; \
 	"$$tmp/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
-	"$$tmp/bin/"$(UV_COMPILE) --extra embarque -o requirements/runtime.txt; \
-	"$$tmp/bin/"$(UV_COMPILE) --extra embarque --extra dev -o requirements/dev.txt
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque -o requirements/runtime.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque --extra dev -o requirements/dev.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml -c requirements/runtime.txt -o requirements/production.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt
 
 clean: ## remove .venv and caches; the demo's data in .creances stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

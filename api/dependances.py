@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import Depends
@@ -57,6 +57,8 @@ class Dépendances:
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
     """Signe le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
+    inactivité_borne: timedelta = timedelta(minutes=2)
+    """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
 
 
@@ -69,8 +71,8 @@ class Moyens:
     seau: Seau
 
 
-def moyens(requête: Request) -> Moyens:
-    """Les moyens de l'application qui sert cette requête."""
+async def moyens(requête: Request) -> Moyens:
+    """Les moyens de l'application qui sert cette requête ; une fonction synchrone serait appelée dans un fil à part."""
     trouvés: Moyens = requête.app.state.moyens
     return trouvés
 

@@ -24,7 +24,7 @@ from domain.refus import (
     SecondePersonneRequise,
     SélectionInvalide,
 )
-from guichet.ouvrir_paiement import CléRéutilisée
+from guichet.ouvrir_paiement import CléRéutilisée, PartageChangé
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PRÉFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -42,6 +42,7 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     PaiementClos: 409,
     PaiementInconnu: 404,
     CléRéutilisée: 422,
+    PartageChangé: 409,
     AvisInconnu: 409,
     AvisContradictoire: 409,
     MessageContradictoire: 409,

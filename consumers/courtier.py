@@ -24,6 +24,9 @@ OUVERTURE_MS: Final = 5_000
 FERMETURE_MS: Final = 2_000
 """Attente de l'adieu au groupe (ms) : sans courtier pour l'entendre, il expire de lui-même."""
 
+ADIEU_D_UN_PRODUCTEUR_S: Final = 5.0
+"""Attente de la fermeture d'un producteur (secondes) ; tout ce qui compte est déjà accusé."""
+
 RECONNEXION_MAX_MS: Final = 2_000
 """Attente la plus longue entre deux connexions (ms) : le retour d'un courtier se voit dans ce délai."""
 

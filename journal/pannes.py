@@ -70,4 +70,5 @@ def raconter(erreur: BaseException) -> str:
 
 
 def _en_une_ligne(erreur: BaseException) -> str:
-    return f"{type(erreur).__name__}: {' '.join(str(erreur).split())}".removesuffix(": ")
+    nom, dit = type(erreur).__name__, " ".join(str(erreur).split())
+    return f"{nom}: {dit.removeprefix(f'{nom}: ')}".removesuffix(": ")  # kafka-python nomme déjà le type.

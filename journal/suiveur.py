@@ -220,7 +220,8 @@ class Suiveur:
         if tête <= depuis:
             return 0
         self.étape("lire")
-        lignes = [_Ligne(*ligne) for ligne in conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max))]
+        suivants = conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max), binary=True)
+        lignes = [_Ligne(*ligne) for ligne in suivants]
         self._faire_avancer(conn, lignes, depuis, lignes[-1].position if len(lignes) == self.lot_max else tête)
         self.étape("suite")
         return len(lignes)

@@ -8,6 +8,7 @@ attend l'accusé de toute la précédente : un lot est pris entier ou pas du tou
 Un producteur qui a failli est abandonné, avec ce qu'il retenait : l'appelant recommencera depuis sa position.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ OCTETS_MAX: Final = 1024 * 1024
 LOT_OCTETS: Final = 512 * 1024
 """Un lot Kafka : ce qu'une vague porte, au plus, dans une partition (octets). Mesuré : au-delà, rien à gagner."""
 
-ACCUSÉ_S: Final = 30.0
+ACCUSÉ_S: Final = 15.0
 """Attente des accusés d'une vague, au-delà de laquelle Kafka est en panne (secondes)."""
 
 CONNEXION_S: Final = 5.0
@@ -124,6 +125,7 @@ class Émetteur:
         if self._producteur is None:
             return
         self._producteur._sender.force_close()  # noqa: SLF001 (`close(timeout=0)` lève et laisse le fil vivant)
+        self._producteur._sender.join(CONNEXION_S)  # noqa: SLF001
         with suppress(KafkaError):
             self._producteur.close(timeout=0)
         self._producteur, self._topic_id = None, None
@@ -131,6 +133,7 @@ class Émetteur:
     def _ouvert(self) -> KafkaProducer:
         if self._producteur is not None:
             return self._producteur
+        self._joindre()
         try:
             producteur = KafkaProducer(
                 **self.kafka,
@@ -149,6 +152,8 @@ class Émetteur:
         except KafkaError as erreur:
             raise KafkaAbsent(f"{type(erreur).__name__}: {erreur}") from erreur
         self._producteur = producteur
+        # kafka-python 3.0 oublie ce réglage en chemin : sans cela, chercher le topic le créerait, mal.
+        producteur._metadata.config["allow_auto_create_topics"] = False  # noqa: SLF001
         try:
             producteur.partitions_for(self.topic)
         except KafkaError as erreur:
@@ -161,6 +166,19 @@ class Émetteur:
         self._vu = time.monotonic()
         producteur._metadata.add_listener(self._surveiller)  # noqa: SLF001
         return producteur
+
+    def _joindre(self) -> None:
+        """Vérifie qu'un courtier accepte une connexion ; un producteur qui naît sans courtier perd ses sockets."""
+        erreur: OSError | None = None
+        for courtier in self.kafka["bootstrap_servers"]:
+            hôte, _, port = courtier.rpartition(":")
+            try:
+                socket.create_connection((hôte.strip("[]"), int(port)), timeout=CONNEXION_S).close()
+            except OSError as refus:
+                erreur = refus
+            else:
+                return
+        raise KafkaAbsent(str(erreur)) from erreur
 
     def _surveiller(self, métadonnées: Any) -> None:
         """Dans le fil du producteur : un lot qu'il retente ne doit pas tomber dans le topic recréé entre-temps."""
@@ -190,13 +208,15 @@ class Émetteur:
 def vagues(messages: Sequence[Message], partitions: int) -> Iterator[list[tuple[int, Message]]]:
     """Coupe des messages en vagues, dont aucune ne dépasse un lot Kafka par partition ; rend aussi leur partition.
 
-    La partition est celle que tout client de Kafka tirerait de la clé.
+    La partition est celle que tout client de Kafka tirerait de la clé. Lève MessageTropGrand.
     """
     vague: list[tuple[int, Message]] = []
     octets = [0] * partitions
     for message in messages:
         rang = (murmur2(message.clé) & 0x7FFFFFFF) % partitions
         place = message.octets
+        if place > OCTETS_MAX:
+            raise MessageTropGrand(f"{place} octets, {OCTETS_MAX} au plus")
         if octets[rang] and octets[rang] + place > LOT_OCTETS - _OCTETS_D_EN_TÊTE:
             yield vague
             vague, octets = [], [0] * partitions

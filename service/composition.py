@@ -86,7 +86,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
         politique=settings.politique,
         adresses=Adresses(
             retour=f"{settings.public_url}/kiosque/retour",
-            notification=f"{settings.public_url}/kiosque/notification",
+            notification=f"{settings.notification_url or settings.public_url}/kiosque/notification",
         ),
         fragment=settings.shard_digit,
     )

@@ -166,7 +166,7 @@ class Publisher:
             return self._producer
 
     def _drop(self, opened: KafkaProducer) -> None:
-        """Forget a producer that a broker refused: one that came back without its memory refuses it for good."""
+        """Forget a producer that was refused once: kafka-python then has it refuse everything, for good."""
         with self._opening:
             current = self._producer is opened
             if current:
@@ -184,7 +184,7 @@ class Publisher:
         """Flush and close."""
         if self._producer is not None:
             with suppress(KafkaError):
-                self._producer.close(timeout=courtier.FERMETURE_MS / 1000)
+                self._producer.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
 
 
 class TopicEnd(NamedTuple):

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import psycopg
 import structlog
 import uvicorn
-from psycopg_pool import PoolTimeout
 
-from api.kafka import KafkaIndisponible
 from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
+from journal.etats import ÉtatDuRôle
+from journal.pannes import est_une_panne
+from journal.reprise import Reprise
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from projections.paiements import sans_réponse
@@ -97,7 +97,7 @@ def http(application: object, host: str, port: int) -> Callable[[threading.Event
 def simulator(settings: Settings, public_url: str | None = None) -> Role:
     """The bank's kiosk, simulated."""
     merchant = settings.merchant("")
-    url = public_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
+    url = public_url or settings.simulator_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
     application = créer_simulateur(
         RéglagesSimulateur(
             marchand=merchant.merchant_id,
@@ -126,6 +126,8 @@ def publisher(settings: Settings) -> Role:
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, and expires those that it does not know."""
     log = structlog.get_logger()
+    state = ÉtatDuRôle(counter.base.url, "relance")
+    retry = Reprise(log, "tournee_interrompue")
 
     def tour(now: datetime) -> dict[str, Relance]:
         with counter.base.transaction() as conn:
@@ -135,11 +137,19 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     def rounds(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
+                with counter.base.transaction() as conn:
+                    state.dire(conn, "actif")
                 for transaction, outcome in tour(datetime.now(UTC)).items():
                     level = log.warning if outcome is Relance.INJOIGNABLE else log.info
                     level("paiement_relance", transaction=transaction, issue=outcome.value)
-            except (psycopg.Error, PoolTimeout, KafkaIndisponible):
-                log.exception("tournee_interrompue")
+                retry.progresser()
+            except Exception as fault:
+                if not est_une_panne(fault):
+                    raise
+                wait_seconds = retry.échouer(fault)
+                state.interrompre(fault)
+                stop.wait(wait_seconds)
+                continue
             stop.wait(settings.janitor_interval.total_seconds())
 
     return Role("relance", rounds)

@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry
 from api.application import créer_api
 from api.dependances import Dépendances, Limites
 from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
+from api.jetons import JetonsGardés
 from guichet.guichet import Guichet
 from kiosque.sips import Sips
 from service import composition, roles
+from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.kafka import Publisher
 from service.metrics import RolesCollector
@@ -67,18 +69,20 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
 
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))
+    metrics.register(ClockCollector(counter.base.url, settings.politique.délai_affichage))
     return créer_api(
         Dépendances(
             métriques=metrics,
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
-            jetons=tokens,
+            jetons=JetonsGardés(tokens),
             retard=lambda: lag(settings, counter.base),
             prêt=ready,
             horloge=lambda: datetime.now(UTC),
             limites=Limites(corps_octets_max=settings.body_limit_bytes),
             démo=demo,
+            inactivité_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
         )
     )

@@ -21,6 +21,7 @@ from service.cli.application import (
     errors,
     fail,
     print_json,
+    quiet,
     read_reference,
     read_settings,
     readable_failures,
@@ -96,6 +97,7 @@ def lag(
 
     with readable_failures():
         settings = read_settings(data_dir)
+        quiet()
         with Base(database_of(settings), application="creances-lag", connexions_max=1) as base:
             rows = read_lag(settings, base)
             if as_json:

@@ -15,6 +15,9 @@ from tests.consumers.banc import MAINTENANT, Banc
 from tests.courtiers import COURTIERS, Apache, Courtier, Tansu
 from tests.relais import Relais, par_le_relais, serveur_postgresql
 
+VUES = {"restant_du": "reference", "paiements": "transaction", "delai_affichage": "transaction, reference"}
+"""Chaque vue, et ce qui l'ordonne."""
+
 
 class TansuRelayé(Tansu):
     """Le courtier embarqué, que ses clients ne joignent que par le relais."""
@@ -109,7 +112,11 @@ def mêmes_journaux_et_vues(*bancs: Banc) -> None:
     premier, *autres = bancs
     for autre in autres:
         assert autre.journal() == premier.journal()
-        for vue, clé in (("restant_du", "reference"), ("paiements", "transaction"), ("delai_affichage", "1, 2")):
+        for vue, clé in (
+            ("restant_du", "reference"),
+            ("paiements", "transaction"),
+            ("delai_affichage", "transaction, reference"),
+        ):
             assert autre.vue(vue, clé) == premier.vue(vue, clé), vue
     for b in bancs:
         assert auditer(b.conn).écarts == []

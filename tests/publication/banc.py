@@ -147,7 +147,7 @@ def journal(url: str) -> dict[str, list[int]]:
 def état(url: str) -> dict[str, Any]:
     """La ligne du suiveur."""
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as conn:
-        return conn.execute("SELECT * FROM vues.suiveurs WHERE nom = 'publication'").fetchone() or {}
+        return conn.execute("SELECT * FROM vues.suiveurs WHERE nom = 'publication'").fetchone() or {"position": None}
 
 
 @contextmanager
