@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
 import structlog
-from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from journal.bases import connecter
@@ -254,7 +253,7 @@ class Suiveur:
         return {nom for (nom,) in conn.execute(_FLUX_ÉCARTÉS, (self.vue.nom, flux))}
 
     def _lire(self, ligne: _Ligne) -> FaitLu:
-        fait = self.mapper.to_domain_event(StoredEvent(ligne.flux, ligne.version, ligne.topic, ligne.état))
+        fait = self.mapper.lire(ligne.flux, ligne.version, ligne.topic, ligne.état)
         return FaitLu(ligne.position, fait, ligne.cause, ligne.enregistré_le)
 
     # --- Les événements fautifs --------------------------------------------------------------------------------------
