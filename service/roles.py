@@ -17,6 +17,7 @@ from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from projections.messagerie import purger
 from projections.paiements import sans_réponse
 from service.kafka import Publisher
 from service.logs import bind_role
@@ -110,7 +111,7 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
 
 
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
-    """Asks the kiosk about payments without an answer, and expires those that it does not know."""
+    """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
     log = structlog.get_logger()
 
     def tour(now: datetime) -> dict[str, Relance]:
@@ -124,6 +125,9 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
                 for transaction, outcome in tour(datetime.now(UTC)).items():
                     level = log.warning if outcome is Relance.INJOIGNABLE else log.info
                     level("paiement_relance", transaction=transaction, issue=outcome.value)
+                with counter.base.transaction() as conn:
+                    if purged := purger(conn, datetime.now(UTC)):
+                        log.info("messages_purges", nombre=purged)
             except (psycopg.Error, PoolTimeout, KafkaIndisponible):
                 log.exception("tournee_interrompue")
             stop.wait(settings.janitor_interval.total_seconds())

@@ -63,7 +63,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
         with counter.base.transaction() as conn:
-            return conn.execute("SELECT to_regclass('vues.delai_affichage') IS NOT NULL").fetchone() == (True,)
+            return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))

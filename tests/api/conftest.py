@@ -29,7 +29,7 @@ from kiosque.enveloppe import fermer
 from kiosque.reglages import RéglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
-from projections import DélaiAffichage, Paiements, RestantDû
+from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
 
 SECRET = "secret-des-tests-de-trente-deux-octets"
 AUDIENCE = "creances"
@@ -115,6 +115,7 @@ class Service:
             (DélaiAffichage(enregistreur), "restant_du"),
             (RestantDû(), None),
             (DélaiAffichage(enregistreur), "restant_du"),
+            (MessagerieDesAssurés(self.heure), None),
         ):
             Suiveur(self.url_base, vue, derrière=derrière).rattraper()
 
