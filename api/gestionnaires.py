@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.assure.connexion import AccèsRefusé
 from api.fautes import fautes_de
 from api.identite import ÉmetteurInjoignable
 from api.kafka import KafkaIndisponible
@@ -26,6 +27,7 @@ _HTTP: Final = {
 def installer(application: FastAPI) -> None:
     """Pose les gestionnaires d'erreurs."""
     application.exception_handler(Problème)(_problème)
+    application.exception_handler(AccèsRefusé)(_accès_refusé)
     application.exception_handler(Refus)(_refus)
     application.exception_handler(HTTPException)(_http)
     application.exception_handler(RequestValidationError)(_validation)
@@ -37,6 +39,10 @@ def installer(application: FastAPI) -> None:
 
 async def _problème(_: Request, erreur: Problème) -> Response:
     return erreur.réponse()
+
+
+async def _accès_refusé(_: Request, refus: AccèsRefusé) -> Response:
+    return refus.réponse
 
 
 async def _refus(_: Request, refus: Refus) -> Response:

@@ -10,12 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from api.assure import session as sessions
 from api.assure.accueil import page_de_choix, page_de_recherche
+from api.assure.connexion import formulaire, session_d_assuré
 from api.assure.lecture import est_consultable, repris_possible, état_du_paiement
 from api.assure.rendu import message, page
-from api.assure.saisie import FormulairePérimé, demande_de, lire_saisie
-from api.corps import lire_formulaire
+from api.assure.saisie import demande_de, lire_saisie
 from api.dependances import DeLApplication, Moyens
-from api.problemes import Problème
 from domain.references import TRANSACTION
 from domain.refus import PaiementClos, PaiementInconnu, Refus
 from guichet.ouvrir_paiement import ouvrir_paiement
@@ -31,19 +30,18 @@ routes = APIRouter(include_in_schema=False)
 @routes.get("/")
 async def accueil(requête: Request, moyens: DeLApplication, reference: str | None = None) -> Response:
     """L'accueil : qui l'on est (démonstration), puis la recherche d'une référence."""
-    if not moyens.dépendances.démo:
-        return _connexion_requise()
     session = sessions.session_de(requête, moyens.dépendances)
-    if session.assuré is None:
+    if moyens.dépendances.démo and session.assuré is None:
         return await page_de_choix(moyens, session)
-    return await page_de_recherche(moyens, session, session.assuré, reference)
+    session = await session_d_assuré(requête, moyens)
+    return await page_de_recherche(moyens, session, str(session.assuré), reference)
 
 
 @routes.post("/demonstration/assure")
 async def choisir(requête: Request, moyens: DeLApplication) -> Response:
     """La personne dit qui elle est, ou se retire (`assure` vide) ; la session change."""
     session, champs = await _formulaire(requête, moyens)
-    if session is None:
+    if session is None or not moyens.dépendances.démo:
         return _connexion_requise()
     réponse = RedirectResponse("/", status_code=303)
     sessions.poser(réponse, sessions.nommée(dict(champs).get("assure", "")), moyens.dépendances)
@@ -112,21 +110,14 @@ async def état(transaction: str, requête: Request, moyens: DeLApplication) -> 
 
 
 async def _formulaire(requête: Request, moyens: Moyens) -> tuple[sessions.Session | None, list[tuple[str, str]]]:
-    """Les champs d'un formulaire venu de nos pages ; pas de session hors de la démonstration. Lève Problème."""
-    if not moyens.dépendances.démo:
+    """Les champs d'un formulaire venu de nos pages ; pas de session si l'on ne peut pas se connecter. Lève Problème."""
+    if not (moyens.dépendances.démo or moyens.dépendances.connexion):
         return None, []
-    try:
-        champs = await lire_formulaire(requête)
-    except ValueError:
-        raise Problème(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
-    session = sessions.session_de(requête, moyens.dépendances)
-    if not sessions.jeton_valable(session, dict(champs).get("jeton", ""), moyens.dépendances):
-        raise Problème(403, FormulairePérimé.code, FormulairePérimé().phrase)
-    return session, champs
+    return await formulaire(requête, moyens)
 
 
 def _assuré(requête: Request, moyens: Moyens) -> str | None:
-    return sessions.session_de(requête, moyens.dépendances).assuré if moyens.dépendances.démo else None
+    return sessions.session_de(requête, moyens.dépendances).assuré
 
 
 def _cadre(requête: Request, moyens: Moyens) -> dict[str, str | None]:
