@@ -7,7 +7,7 @@ from calendar import monthrange
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
-from domain.delai import jour_de_paris
+from domain.delai import PARIS, jour_de_paris
 from domain.paiement import Fin, Paiement
 from domain.refus import MessageInconnu
 
@@ -29,6 +29,11 @@ class Accusé(NamedTuple):
     transaction: str
     accepté_le: datetime
     """L'acceptation par la banque : la date du message et celle du paiement."""
+
+    @property
+    def horodatage(self) -> str:
+        """La date et l'heure de Paris du message, comme l'écran les montre."""
+        return f"{self.accepté_le.astimezone(PARIS):%d/%m/%Y %H:%M}"
 
     @property
     def échéance(self) -> date:

@@ -113,7 +113,7 @@ def sign_in(settings: Settings, issuer: Émetteur | None) -> ClientOIDC | None:
         settings.oidc_client_id,
         secret.get_secret_value() if secret else None,
         url_retour=f"{settings.public_url}/connexion/retour",
-        url_fin=f"{settings.public_url}/deconnexion",
+        url_fin=f"{settings.public_url}/deconnecte",
     )
 
 

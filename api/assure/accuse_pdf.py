@@ -10,7 +10,6 @@ from typing import Final
 import typst
 
 from domain.accuse import EXPÉDITEUR, OBJET, Accusé
-from domain.delai import PARIS
 
 _GABARIT: Final = Path(__file__).parent / "gabarits" / "accuse.typ"
 _NORME: Final = "ua-1"
@@ -21,11 +20,10 @@ _UN_À_LA_FOIS: Final = Lock()
 
 def accusé_en_pdf(accusé: Accusé) -> bytes:
     """Le PDF de ce message : toujours les mêmes octets. Bloquant, quelques millisecondes."""
-    reçu_le = accusé.accepté_le.astimezone(PARIS)
     valeurs = {
         "objet": OBJET,
         "expediteur": EXPÉDITEUR,
-        "date": f"{reçu_le:%d/%m/%Y} {reçu_le:%H:%M}",
+        "date": accusé.horodatage,
         "echeance": f"{accusé.échéance:%d/%m/%Y}",
         "transaction": accusé.transaction,
         "paragraphes": accusé.paragraphes,

@@ -62,7 +62,7 @@ async def se_connecter(
     dépendances = moyens.dépendances
     suite = suite_locale(suite)
     if dépendances.connexion is None:
-        return RedirectResponse(suite, status_code=303) if dépendances.démo else _par_le_compte()
+        return RedirectResponse(suite, status_code=303) if dépendances.démo else par_le_compte()
     if sessions.session_de(requête, dépendances).rôle is not None:
         return RedirectResponse(suite, status_code=303)
     aller = Aller(
@@ -95,7 +95,7 @@ async def revenir_de_l_émetteur(
     """Ouvre la session si la réponse de l'émetteur répond bien à notre demande."""
     dépendances = moyens.dépendances
     if dépendances.connexion is None:
-        return _par_le_compte()
+        return par_le_compte()
     aller = _aller_de(requête, dépendances)
     if aller is None or not hmac.compare_digest(aller.état.encode(), state.encode()):
         structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None)
@@ -127,7 +127,7 @@ async def se_déconnecter(requête: Request, moyens: DeLApplication) -> Response
     return réponse
 
 
-@routes.get("/deconnexion")
+@routes.get("/deconnecte")
 async def déconnecté() -> Response:
     """Où l'émetteur ramène une fois la session finie chez lui aussi."""
     return page("connexion-fin.html", {"fin": None, "assuré": None, "jeton": ""})
@@ -143,7 +143,7 @@ class AccèsRefusé(Exception):
 
 
 async def session_d_assuré(requête: Request, moyens: DeLApplication) -> sessions.Session:
-    """La session, si c'est celle d'un assuré ; lève AccèsRefusé : vers la connexion, ou 403 à un autre rôle."""
+    """La session, si c'est celle d'un assuré ; lève AccèsRefusé : vers la connexion, 401, ou 403 à un autre rôle."""
     dépendances = moyens.dépendances
     session = sessions.session_de(requête, dépendances)
     if session.rôle is Rôle.ASSURÉ and session.assuré is not None:
@@ -151,10 +151,10 @@ async def session_d_assuré(requête: Request, moyens: DeLApplication) -> sessio
     if session.rôle is not None:
         jeton = sessions.jeton_de_formulaire(session, dépendances)
         raise AccèsRefusé(page("connexion-refus.html", {"assuré": None, "jeton": jeton}, statut=403))
-    if requête.method != "GET" or not (dépendances.connexion or dépendances.démo):
-        raise AccèsRefusé(_par_le_compte())
-    if dépendances.connexion is None:
-        raise AccèsRefusé(RedirectResponse("/", status_code=303))
+    # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
+    ouverte = requête.method == "GET" and requête.headers.get("sec-fetch-dest", "document") == "document"
+    if not ouverte or dépendances.connexion is None:
+        raise AccèsRefusé(par_le_compte())
     suite = requête.url.path + (f"?{requête.url.query}" if requête.url.query else "")
     raise AccèsRefusé(RedirectResponse(f"/connexion?next={quote(suite, safe='')}", status_code=303))
 
@@ -234,7 +234,8 @@ def _interrompue(phrase: str, statut: int) -> Response:
     return message("Connexion interrompue", f"{phrase} Merci de recommencer depuis l'accueil.", statut)
 
 
-def _par_le_compte() -> Response:
+def par_le_compte() -> Response:
+    """À qui ne peut pas se connecter ici : le chemin par son compte (401)."""
     phrase = (
         "Connectez-vous à votre compte ameli pour payer une créance : rubrique « Frais de santé », puis « Créance »."
     )

@@ -52,17 +52,21 @@ async def choisir(requête: Request, moyens: DeLApplication) -> Response:
 async def payer(requête: Request, moyens: DeLApplication) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre la page, avec sa phrase et la saisie."""
     session, champs = await _formulaire(requête, moyens)
-    if session is None or session.assuré is None:
+    if session is None:
         return _connexion_requise()
+    session = await session_d_assuré(requête, moyens)
+    assuré = str(session.assuré)
     saisie = lire_saisie(champs)
     try:
-        demande = demande_de(saisie, session.assuré)
+        demande = demande_de(saisie, assuré)
         maintenant = moyens.dépendances.horloge()
         ouvert = await anyio.to_thread.run_sync(
             partial(ouvrir_paiement, moyens.dépendances.guichet, demande, maintenant)
         )
     except Refus as refus:
-        return await page_de_recherche(moyens, session, session.assuré, saisie.cherchée, refus=refus, saisie=saisie)
+        return await page_de_recherche(
+            moyens, session, str(session.assuré), saisie.cherchée, refus=refus, saisie=saisie
+        )
     return RedirectResponse(f"/paiements/{ouvert['transaction']}/kiosque", status_code=303)
 
 

@@ -31,7 +31,7 @@ def émetteur() -> Iterator[ÉmetteurDEssai]:
 
 @pytest.fixture
 def réglages_api(émetteur: ÉmetteurDEssai) -> dict[str, Any]:
-    client = ClientOIDC(Émetteur(émetteur.url), CLIENT, SECRET, RETOUR, "http://service.test/deconnexion")
+    client = ClientOIDC(Émetteur(émetteur.url), CLIENT, SECRET, RETOUR, "http://service.test/deconnecte")
     return {"connexion": client, "secret_de_session": SECRET_LONG}
 
 
@@ -66,6 +66,7 @@ def test_on_se_connecte_et_l_on_arrive_où_l_on_allait(service: Service) -> None
     service.avis(RÉF)
     refusée = service.client.get("/messagerie?x=1")
     assert (refusée.status_code, refusée.headers["Location"]) == (303, "/connexion?next=%2Fmessagerie%3Fx%3D1")
+    assert service.client.get("/messagerie", headers={"Sec-Fetch-Dest": "empty"}).status_code == 401, "un script"
     départ = service.client.get(refusée.headers["Location"])
     arrivée = service.client.get(accepter(adresse := départ.headers["Location"]))
     assert (arrivée.status_code, arrivée.headers["Location"]) == (303, "/messagerie?x=1")
@@ -286,7 +287,7 @@ def test_un_agent_ne_voit_aucune_page_d_assuré(service: Service, émetteur: Ém
         assert "réservée aux assurés" in page.text
     jeton = jeton_de(service.client.get("/messagerie"))
     assert service.client.post("/messagerie/T1/suppression", data={"jeton": jeton}).status_code == 403
-    assert service.client.post("/payer", data={"jeton": jeton}).status_code == 401
+    assert service.client.post("/payer", data={"jeton": jeton}).status_code == 403
     assert service.client.post("/deconnexion", data={"jeton": jeton}).status_code == 200
 
 
@@ -342,11 +343,11 @@ def test_se_déconnecter_finit_la_session_ici_et_chez_l_émetteur(service: Servi
         headers={"Sec-Fetch-Site": "same-origin"},
     )
     assert page.status_code == 200
-    attendue = f"{émetteur.url}/fin?client_id={CLIENT}&post_logout_redirect_uri=http%3A%2F%2Fservice.test%2Fdeconnexion"
+    attendue = f"{émetteur.url}/fin?client_id={CLIENT}&post_logout_redirect_uri=http%3A%2F%2Fservice.test%2Fdeconnecte"
     assert attendue in unescape(page.text)
     assert "creances_session" not in service.client.cookies
     assert not connecté(service)
-    assert service.client.get("/deconnexion").status_code == 200
+    assert service.client.get("/deconnecte").status_code == 200
 
 
 @pytest.mark.parametrize("sans", ["fin_de_session", "émetteur"])
@@ -369,7 +370,8 @@ def test_se_déconnecter_marche_aussi_quand_l_émetteur_n_y_aide_pas(
 
 def test_se_déconnecter_ne_se_fait_pas_par_un_lien(service: Service) -> None:
     se_connecter(service)
-    service.client.get("/deconnexion")
+    assert service.client.get("/deconnexion").status_code == 405
+    service.client.get("/deconnecte")
     assert connecté(service)
 
 

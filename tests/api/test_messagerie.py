@@ -191,11 +191,12 @@ def test_supprimer_demande_le_jeton_de_la_page_et_jamais_un_lien(service: Servic
     assert supprimer(service, transaction).status_code == 303
 
 
-def test_sans_session_on_est_mené_à_la_porte(service: Service) -> None:
+def test_sans_session_rien_ne_se_lit(service: Service) -> None:
     transaction = accepté(service)
     for adresse in ("", f"/{transaction}", f"/{transaction}/accuse.pdf", f"/{transaction}/suppression"):
         réponse = service.client.get(f"/messagerie{adresse}")
-        assert (réponse.status_code, réponse.headers["Location"]) == (303, "/")
+        assert réponse.status_code == 401
+        assert "Connexion requise" in réponse.text
     assert service.client.post(f"/messagerie/{transaction}/suppression", data={"jeton": "x"}).status_code == 401
 
 
