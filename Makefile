@@ -2,15 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
-UV_COMPILE = uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+BENCH_FLAGS ?=
+UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test test-kafka kafka bench lint format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with everything in it, and the `creances` command
 
@@ -28,6 +30,21 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 test: $(STAMP) ## run the whole test suite on real PostgreSQL and a real Kafka-protocol broker
 	$(VENV)/bin/pytest
 
+test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
+	$(VENV)/bin/pytest --courtier=apache -m kafka
+
+kafka: $(JARS) ## fetch the jars of that Apache Kafka
+
+# Emptied first: a class path with two versions of a jar is neither. -C: a jar whose checksum is wrong is no jar.
+$(JARS): tests/kafka/pom.xml
+	@command -v java mvn >/dev/null || { echo "Java 17 or newer and Maven are needed; on Debian: apt-get install openjdk-17-jre-headless maven" >&2; exit 1; }
+	rm -rf $(@D)
+	mvn --quiet --batch-mode --strict-checksums --file $< dependency:copy-dependencies
+	@touch $@
+
+bench: $(STAMP) ## measure, side by side with the library's idiom and a ceiling (BENCH_FLAGS=--quick: 3 min)
+	$(VENV)/bin/python -m bench $(BENCH_FLAGS)
+
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -41,8 +58,10 @@ lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	$(PYTHON) -m venv "$$tmp"; \
 	"$$tmp/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
-	"$$tmp/bin/"$(UV_COMPILE) --extra embarque -o requirements/runtime.txt; \
-	"$$tmp/bin/"$(UV_COMPILE) --extra embarque --extra dev -o requirements/dev.txt
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque -o requirements/runtime.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque --extra dev -o requirements/dev.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml -c requirements/runtime.txt -o requirements/production.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt
 
 clean: ## remove .venv and caches; the demo's data in .creances stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -64,6 +64,8 @@ class Dépendances:
     """Sans page vue pendant ce temps, la session est finie."""
     connexion: ClientOIDC | None = None
     """Comment on se connecte aux pages ; absent : seulement dans la démonstration."""
+    inactivité_borne: timedelta = timedelta(minutes=2)
+    """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
 
 
@@ -76,8 +78,8 @@ class Moyens:
     seau: Seau
 
 
-def moyens(requête: Request) -> Moyens:
-    """Les moyens de l'application qui sert cette requête."""
+async def moyens(requête: Request) -> Moyens:
+    """Les moyens de l'application qui sert cette requête ; une fonction synchrone serait appelée dans un fil à part."""
     trouvés: Moyens = requête.app.state.moyens
     return trouvés
 

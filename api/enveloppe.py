@@ -6,6 +6,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.erreurs import répondre
 from api.mesures import Mesures
 from api.problemes import Problème
 
@@ -45,7 +46,7 @@ class Enveloppe:
                     raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
                 détail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {corrélation}."
                 problème = Problème(500, "erreur_interne", détail, correlation=corrélation)
-                await problème.réponse()(scope, receive, envoyer)
+                await répondre(scope, problème)(scope, receive, envoyer)
             finally:
                 self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - début)
 

@@ -6,17 +6,19 @@ import psycopg
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.connexion import AccèsRefusé
+from api.assure.visite import Ailleurs
+from api.erreurs import répondre
 from api.fautes import fautes_de
 from api.identite import ÉmetteurInjoignable
 from api.kafka import KafkaIndisponible
 from api.problemes import Problème, indisponible, problème_de
 from domain.refus import Refus
+from journal.pannes import est_une_panne, raconter
 
 _HTTP: Final = {
     404: ("introuvable", "Cette adresse n'existe pas."),
@@ -26,6 +28,7 @@ _HTTP: Final = {
 
 def installer(application: FastAPI) -> None:
     """Pose les gestionnaires d'erreurs."""
+    application.exception_handler(Ailleurs)(_ailleurs)
     application.exception_handler(Problème)(_problème)
     application.exception_handler(AccèsRefusé)(_accès_refusé)
     application.exception_handler(Refus)(_refus)
@@ -33,29 +36,32 @@ def installer(application: FastAPI) -> None:
     application.exception_handler(RequestValidationError)(_validation)
     application.exception_handler(KafkaIndisponible)(_kafka)
     application.exception_handler(ÉmetteurInjoignable)(_émetteur)
-    for panne in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
-        application.exception_handler(panne)(_base)
+    application.exception_handler(psycopg.Error)(_base)
 
 
-async def _problème(_: Request, erreur: Problème) -> Response:
-    return erreur.réponse()
+async def _ailleurs(_: Request, ailleurs: Ailleurs) -> Response:
+    return Response(status_code=303, headers={"Location": ailleurs.adresse, "Cache-Control": "no-store"})
 
 
 async def _accès_refusé(_: Request, refus: AccèsRefusé) -> Response:
     return refus.réponse
 
 
-async def _refus(_: Request, refus: Refus) -> Response:
-    return problème_de(refus).réponse()
+async def _problème(requête: Request, erreur: Problème) -> Response:
+    return répondre(requête.scope, erreur)
 
 
-async def _http(_: Request, erreur: HTTPException) -> Response:
+async def _refus(requête: Request, refus: Refus) -> Response:
+    return répondre(requête.scope, problème_de(refus))
+
+
+async def _http(requête: Request, erreur: HTTPException) -> Response:
     code, détail = _HTTP.get(erreur.status_code, ("requete_invalide", "Cette requête ne peut pas être traitée."))
-    return Problème(erreur.status_code, code, détail, en_têtes=erreur.headers).réponse()
+    return répondre(requête.scope, Problème(erreur.status_code, code, détail, en_têtes=erreur.headers))
 
 
-async def _validation(_: Request, erreur: RequestValidationError) -> Response:
-    return fautes_de(erreur.errors()).réponse()
+async def _validation(requête: Request, erreur: RequestValidationError) -> Response:
+    return répondre(requête.scope, fautes_de(erreur.errors()))
 
 
 async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
@@ -64,10 +70,12 @@ async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
     return indisponible("kafka_indisponible", détail).réponse()
 
 
-async def _base(_: Request, erreur: Exception) -> Response:
-    structlog.get_logger().warning("base_indisponible", cause=type(erreur).__name__, exc_info=erreur)
+async def _base(requête: Request, erreur: Exception) -> Response:
+    if not est_une_panne(erreur):
+        raise erreur
+    structlog.get_logger().warning("base_indisponible", cause=raconter(erreur))
     détail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
-    return indisponible("base_indisponible", détail).réponse()
+    return répondre(requête.scope, indisponible("base_indisponible", détail))
 
 
 async def _émetteur(_: Request, erreur: ÉmetteurInjoignable) -> Response:

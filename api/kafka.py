@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from journal.pannes import Panne
+
 Genre = Literal["notifications", "rebuts"]
 """Le topic visé : les notifications du kiosque, ou leurs rebuts."""
 
 EnTêtes = Sequence[tuple[str, bytes]]
 
 
-class KafkaIndisponible(Exception):
+class KafkaIndisponible(Panne):
     """Kafka n'a pas accusé réception du message."""
 
 

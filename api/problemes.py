@@ -25,7 +25,7 @@ from domain.refus import (
     SecondePersonneRequise,
     SélectionInvalide,
 )
-from guichet.ouvrir_paiement import CléRéutilisée
+from guichet.ouvrir_paiement import CléRéutilisée, PartageChangé
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PRÉFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -44,6 +44,7 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     PaiementInconnu: 404,
     MessageInconnu: 404,
     CléRéutilisée: 422,
+    PartageChangé: 409,
     AvisInconnu: 409,
     AvisContradictoire: 409,
     MessageContradictoire: 409,

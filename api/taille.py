@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.erreurs import répondre
 from api.problemes import Problème
 
 
@@ -19,7 +20,7 @@ class TailleBornée:
             await self.application(scope, receive, send)
             return
         if self._annonce_trop(scope):
-            await self._problème().réponse()(scope, receive, send)
+            await répondre(scope, self._problème())(scope, receive, send)
             return
         lus = 0
 

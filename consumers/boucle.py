@@ -12,46 +12,33 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 from psycopg import Connection
-from psycopg_pool import PoolTimeout
 
+from consumers import courtier
 from consumers.rebuts import Rebuts
 from domain.sort import Sort, Verdict
 from guichet.guichet import Guichet
 from guichet.messages import Message, Traitement, rendre_sort
+from journal import places
 from journal.conflits import Conflit, ConflitDePosition
-from journal.etats import dire_état, garder_erreur
+from journal.etats import ÉtatDuRôle
 from journal.lot import Avancée, Lot, Partition
-
-RECUL_MIN_S: Final = 0.2
-RECUL_MAX_S: Final = 10.0
-"""Bornes de l'attente entre deux reprises après une panne ; elle double à chaque fois (secondes)."""
+from journal.pannes import est_une_panne, raconter
+from journal.reprise import RECUL_MAX_S, Reprise
 
 BATTEMENT_S: Final = 5.0
 """Intervalle entre deux signes de vie (secondes)."""
 
-OCTETS_LUS_MAX: Final = 64 * 1024 * 1024
-"""Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
-
 Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Traitement]
 
 
-class TopicInconnu(Exception):
-    """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
-
-
 class FauteImprévue(Exception):
-    """Un défaut du code, en décidant d'un lot."""
-
-
-class PositionAuDelàDeLaFin(Exception):
-    """La position enregistrée dépasse la fin de la partition : des messages ont disparu du topic."""
+    """Une faute en décidant d'un lot ou en l'enregistrant : un défaut du code, ou une donnée que la base refuse."""
 
 
 class Boucle:
@@ -85,67 +72,71 @@ class Boucle:
         self.horloge = horloge
         self.étape = étape
         self._journal = structlog.get_logger().bind(consommateur=nom)
+        self._état = ÉtatDuRôle(guichet.base.url, nom)
+        self._reprise = Reprise(self._journal, "consommateur_interrompu")
         self._topic_id: UUID | None = None
+        self._partitions: dict[int, Partition] = {}
         self._attendues: dict[int, int] = {}
+        self._arrêtées: list[int] = []
         self._à_replacer = False
-        self._dernier_battement = 0.0
+        self._à_vérifier = False
+        self._ouvert_à = self._dernier_battement = 0.0
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
 
     def tourner(self, arrêt: threading.Event) -> None:
         """Consomme jusqu'à l'arrêt demandé ; revient seule d'une panne de Kafka ou de PostgreSQL, et la dit."""
-        recul_s = RECUL_MIN_S
         while not arrêt.is_set():
-            début = time.monotonic()
             try:
                 self._consommer(arrêt)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                if time.monotonic() - début > RECUL_MAX_S:
-                    recul_s = RECUL_MIN_S
-                self._journal.exception("consommateur_interrompu", reprise_dans_s=recul_s)
-                garder_erreur(self.guichet.base.url, self.nom, erreur)
-                arrêt.wait(recul_s)
-                recul_s = min(recul_s * 2, RECUL_MAX_S)
+                attente_s = self._reprise.échouer(erreur)
+                self._état.interrompre(erreur)
+                arrêt.wait(attente_s)
 
     def _consommer(self, arrêt: threading.Event) -> None:
-        consommateur = self._ouvrir()
+        consommateur = courtier.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
+        self._ouvert_à, self._dernier_battement = time.monotonic(), 0.0
         try:
+            # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
+            if not consommateur.partitions_for_topic(self.topic):
+                raise courtier.TopicInconnu(self.topic)
             consommateur.subscribe([self.topic], listener=_Écoute(self, consommateur))
             while not arrêt.is_set():
-                self._battre()
+                self._battre(consommateur)
                 self._tour(consommateur)
         finally:
-            with suppress(KafkaError):
-                consommateur.close(autocommit=False)
+            courtier.fermer(consommateur)
         with self.guichet.base.transaction() as conn:
-            dire_état(conn, self.nom, "inactif")
-
-    def _ouvrir(self) -> KafkaConsumer:
-        return KafkaConsumer(
-            **self.kafka,
-            group_id=self.groupe,
-            client_id=self.nom,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            allow_auto_create_topics=False,
-            max_poll_records=self.lot_max,
-            fetch_max_bytes=OCTETS_LUS_MAX,
-            fetch_max_wait_ms=200,
-        )
+            self._état.dire(conn, "inactif")
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
         """Lit un lot et l'enregistre."""
         if self._à_replacer or self._topic_recréé(consommateur):
-            self._replacer(consommateur, [tp.partition for tp in consommateur.assignment()])
+            self._replacer(consommateur)
+        if self._à_vérifier:
+            self._vérifier_les_bornes(consommateur)
         self.étape("lire")
         try:
             lots = consommateur.poll(timeout_ms=round(self.attente_s * 1000))
         except OffsetOutOfRangeError:
-            self._hors_bornes(consommateur)
+            self._à_vérifier = True
+            return
+        except LogTruncationError as raccourci:
+            self._arrêter(
+                {
+                    tp.partition: où.offset if où else 0
+                    for tp, où in raccourci.divergent_offsets.items()
+                    if tp.partition in self._attendues
+                }
+            )
+            self._à_replacer = True
             return
         messages = self._messages(lots)
         if not messages:
             return
+        if courtier.identifiant_relu(consommateur, self.topic) not in {None, self._topic_id}:
+            return  # Lus du topic recréé, à des positions de l'ancien : le prochain tour se replace.
         try:
             self.enregistrer(messages)
         except ConflitDePosition:
@@ -153,22 +144,18 @@ class Boucle:
             self._journal.warning("lot_abandonne", messages=len(messages))
             self._à_replacer = True
             return
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Conflit, KafkaError):
-            self._à_replacer = True
-            raise
+        self._reprise.progresser()
         self._montrer_le_retard(consommateur)
         self.étape("suite")
 
     def _messages(self, lots: Mapping[TopicPartition, Sequence[Any]]) -> list[Message]:
         """Les messages lus, sans ceux d'une lecture antérieure au dernier placement."""
-        if self._topic_id is None:
-            return []
         messages = []
         for tp, enregistrements in lots.items():
             attendue = self._attendues.get(tp.partition)
             if attendue is None:
                 continue
-            partition = Partition(self._topic_id, tp.topic, tp.partition)
+            partition = self._partitions[tp.partition]
             messages += [
                 Message(
                     partition,
@@ -187,8 +174,9 @@ class Boucle:
     def enregistrer(self, messages: Sequence[Message]) -> None:
         """Décide d'un lot et l'enregistre d'un bloc avec ses positions.
 
-        Une faute imprévue (un défaut du code) ne retient pas les autres messages : le lot est coupé en deux jusqu'à
-        isoler le fautif, qui est rejeté avec sa cause et mis aux rebuts.
+        Une faute imprévue (un défaut du code, une donnée que PostgreSQL refuse) ne retient pas les autres messages : le
+        lot est coupé en deux jusqu'à isoler le fautif, qui est rejeté avec sa cause et mis aux rebuts. Une panne, elle,
+        n'est la faute d'aucun : elle remonte telle quelle, et rien n'est enregistré.
 
         Lève ConflitDePosition si un autre a déjà lu ces messages.
         """
@@ -210,12 +198,7 @@ class Boucle:
 
         def décision(conn: Connection[Any]) -> None:
             self.étape("decider")
-            try:
-                traitement = prendre(self.guichet, conn, messages, maintenant)
-            except psycopg.Error:
-                raise
-            except Exception as faute:
-                raise FauteImprévue(f"{type(faute).__name__}: {faute}") from faute
+            traitement = prendre(self.guichet, conn, messages, maintenant)
             traitement.lot.avancées = avancées
             self.étape("rebuter")
             nouveaux = [
@@ -229,7 +212,14 @@ class Boucle:
             self.guichet.enregistreur.inscrire(conn, traitement.lot)
             self.étape("valider")
 
-        self.guichet.décider(décision)
+        try:
+            self.guichet.décider(décision)
+        except Conflit:
+            raise
+        except Exception as erreur:
+            if est_une_panne(erreur):
+                raise
+            raise FauteImprévue(raconter(erreur)) from erreur
         self.étape("valide")
         for avancée in avancées:
             self._attendues[avancée.partition.partition] = avancée.jusqu_à
@@ -246,46 +236,76 @@ class Boucle:
 
     def placer(self, consommateur: KafkaConsumer, partitions: Sequence[int]) -> None:
         """Se place, sur chaque partition, à la position que PostgreSQL connaît (0 si elle n'a jamais été lue)."""
-        # kafka-python ne l'offre pas autrement : l'identifiant du topic, qui change quand il est recréé.
-        self._topic_id = consommateur._cluster.topic_id(self.topic)  # noqa: SLF001
-        if self._topic_id is None:
-            raise TopicInconnu(self.topic)
+        topic_id = courtier.identifiant(consommateur, self.topic)
+        if topic_id is None:
+            raise courtier.TopicInconnu(self.topic)
         with self.guichet.base.transaction() as conn:
-            connues = self.guichet.enregistreur.positions(conn, self._topic_id)
-        self._attendues = {partition: connues.get(partition, 0) for partition in partitions}
-        for partition, position in self._attendues.items():
-            consommateur.seek(TopicPartition(self.topic, partition), position)
-        self._journal.info("place", topic_id=str(self._topic_id), positions=self._attendues)
+            ancien = places.rencontrer(conn, self.topic, topic_id)
+            trouvées = places.places(conn, self.topic, topic_id, partitions)
+        if ancien is not None:
+            self._journal.error("topic_recree", ancien=str(ancien), nouveau=str(topic_id))
+        self._arrêtées = sorted(numéro for numéro, place in trouvées.items() if place.arrêtée)
+        if self._arrêtées:
+            self._journal.error("partitions_arretees", partitions=self._arrêtées)
+        self._topic_id = topic_id
+        self._partitions = {numéro: place.partition for numéro, place in trouvées.items()}
+        self._attendues = {numéro: place.position for numéro, place in trouvées.items() if not place.arrêtée}
+        consommateur.resume(*(TopicPartition(self.topic, numéro) for numéro in self._attendues))
+        consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in self._arrêtées))
+        for numéro, place in trouvées.items():
+            consommateur.seek(TopicPartition(self.topic, numéro), place.position)
+        self._journal.info("place", topic_id=str(topic_id), positions=self._attendues)
 
-    def _replacer(self, consommateur: KafkaConsumer, partitions: Sequence[int]) -> None:
-        self.placer(consommateur, partitions)
+    def _replacer(self, consommateur: KafkaConsumer) -> None:
+        self.placer(consommateur, [tp.partition for tp in consommateur.assignment()])
         self._à_replacer = False
 
     def oublier(self) -> None:
         """Les partitions ne sont plus à nous : rien de ce qui en reste ne doit être traité."""
-        self._attendues = {}
+        self._attendues, self._arrêtées = {}, []
 
     def _topic_recréé(self, consommateur: KafkaConsumer) -> bool:
-        actuel = consommateur._cluster.topic_id(self.topic)  # noqa: SLF001 (voir `placer`)
-        if actuel is None or self._topic_id is None or actuel == self._topic_id:
-            return False
-        self._journal.error("topic_recree", ancien=str(self._topic_id), nouveau=str(actuel))
-        return True
+        actuel = courtier.identifiant(consommateur, self.topic)
+        return actuel is not None and self._topic_id is not None and actuel != self._topic_id
 
-    def _hors_bornes(self, consommateur: KafkaConsumer) -> None:
-        """La position sort de la partition : dépassée par la rétention (dit, et repris au début), ou au-delà de la fin.
+    def _vérifier_les_bornes(self, consommateur: KafkaConsumer) -> None:
+        """Compare nos positions à ce que Kafka garde : il vient de refuser l'une d'elles.
 
-        Lève PositionAuDelàDeLaFin.
+        En deçà du début, la rétention a effacé des messages jamais lus : la perte est comptée, et l'on saute au début.
+        Au-delà de la fin, le même topic a raccourci : ce qui s'écrira en deçà de notre position serait sauté sans
+        bruit, et personne ne sait depuis quand. La partition s'arrête donc, pour de bon, et les autres continuent.
         """
-        partitions = [TopicPartition(self.topic, partition) for partition in self._attendues]
-        débuts, fins = consommateur.beginning_offsets(partitions), consommateur.end_offsets(partitions)
-        for tp in partitions:
-            position = self._attendues[tp.partition]
-            if position > fins[tp]:
-                raise PositionAuDelàDeLaFin(f"{self.topic}/{tp.partition} : {position}, fin à {fins[tp]}")
-            if position < débuts[tp]:
-                self._journal.error("messages_perdus", partition=tp.partition, de=position, a=débuts[tp])
-                consommateur.seek(tp, débuts[tp])
+        if courtier.identifiant_relu(consommateur, self.topic) != self._topic_id:
+            self._à_replacer = True  # Ces bornes seraient celles d'un autre topic.
+            return
+        attendues = dict(self._attendues)
+        débuts, fins = courtier.bornes(consommateur, self.topic, list(attendues))
+        self._à_vérifier = False
+        for numéro, position in attendues.items():
+            if position < débuts[numéro]:
+                self._perdre(numéro, débuts[numéro])
+                consommateur.seek(TopicPartition(self.topic, numéro), débuts[numéro])
+        raccourcies = {numéro: fins[numéro] for numéro, position in attendues.items() if position > fins[numéro]}
+        if raccourcies:
+            self._arrêter(raccourcies)
+            consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in raccourcies))
+
+    def _perdre(self, numéro: int, début: int) -> None:
+        depuis = self._attendues[numéro]
+        with self.guichet.base.transaction() as conn:
+            places.perdre(conn, self._partitions[numéro], depuis, début)
+        self._attendues[numéro] = début
+        self._journal.error("messages_perdus", partition=numéro, depuis=depuis, jusqu_a=début, messages=début - depuis)
+
+    def _arrêter(self, fins: Mapping[int, int]) -> None:
+        """Arrête des partitions, de façon qu'un autre processus, ou celui-ci relancé, ne les reprenne pas."""
+        with self.guichet.base.transaction() as conn:
+            for numéro, fin in fins.items():
+                places.arrêter(conn, self._partitions[numéro], self._attendues[numéro], fin)
+        for numéro, fin in fins.items():
+            position = self._attendues.pop(numéro)
+            self._arrêtées.append(numéro)
+            self._journal.error("position_au_dela_de_la_fin", partition=numéro, position=position, fin=fin)
 
     def _montrer_le_retard(self, consommateur: KafkaConsumer) -> None:
         """Dit à Kafka où nous en sommes ; s'il l'oublie, rien n'est perdu."""
@@ -296,11 +316,23 @@ class Boucle:
         with suppress(KafkaError):
             consommateur.commit_async(positions)
 
-    def _battre(self) -> None:
+    def _battre(self, consommateur: KafkaConsumer) -> None:
+        """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
+        courtier.exiger_des_nouvelles(consommateur._cluster)  # noqa: SLF001 (voir `courtier`)
         if time.monotonic() - self._dernier_battement > BATTEMENT_S:
             with self.guichet.base.transaction() as conn:
-                dire_état(conn, self.nom, "actif")
+                self._état.dire(conn, "actif")
+                self._à_replacer |= self._reprise_décidée(conn)
             self._dernier_battement = time.monotonic()
+            if self._dernier_battement - self._ouvert_à > RECUL_MAX_S:
+                self._reprise.progresser()  # Rien à lire, mais tout répond.
+
+    def _reprise_décidée(self, conn: Connection[Any]) -> bool:
+        """Dit si une personne a repris l'une des partitions à l'arrêt."""
+        if self._topic_id is None or not self._arrêtées:
+            return False
+        trouvées = places.places(conn, self.topic, self._topic_id, self._arrêtées)
+        return not all(place.arrêtée for place in trouvées.values())
 
 
 class _Écoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé

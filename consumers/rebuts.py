@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from kafka import KafkaProducer
-from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
+from consumers import courtier
 from guichet.messages import Rebut
+from journal.pannes import Panne
 
 SUFFIXE: Final = ".rebuts"
 """Le topic des rebuts d'un topic porte son nom, puis ce suffixe."""
@@ -17,6 +20,15 @@ OCTETS_MAX: Final = 48 * 1024 * 1024
 
 DÉLAI_S: Final = 30.0
 """Attente de l'accusé de Kafka, au-delà de laquelle le lot n'est pas enregistré (secondes)."""
+
+CAUSE_TRONQUÉE_OCTETS: Final = 200
+"""Ce qui reste de la cause d'un rebut tronqué (octets) : lui doit passer partout."""
+
+TROP_GRAND: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class RebutsInjoignables(Panne):
+    """Kafka n'a pas accusé réception d'un rebut ; le lot n'est pas enregistré."""
 
 
 class Rebuts:
@@ -28,27 +40,24 @@ class Rebuts:
         self._producteur: KafkaProducer | None = None
 
     def produire(self, rebuts: Sequence[Rebut]) -> None:
-        """Produit ces rebuts et attend leur accusé ; lève KafkaError si l'un n'est pas pris."""
+        """Produit ces rebuts et attend leur accusé ; lève RebutsInjoignables si l'un n'est pas pris."""
         if not rebuts:
             return
-        if self._producteur is None:
-            self._producteur = KafkaProducer(
-                **self.kafka,
-                acks="all",
-                allow_auto_create_topics=False,
-                max_request_size=OCTETS_MAX,
-            )
-        for rebut, futur in [(rebut, self._envoyer(rebut, rebut.message.valeur)) for rebut in rebuts]:
-            try:
-                futur.get(timeout=DÉLAI_S)
-            except (MessageSizeTooLargeError, RecordListTooLargeError):
-                # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
-                self._envoyer(rebut, b"", tronqué=True).get(timeout=DÉLAI_S)
+        try:
+            envoyés = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
+            for rebut, futur in envoyés:
+                if not _accusé(futur):
+                    # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
+                    self._envoyer(rebut, tronqué=True).get(timeout=DÉLAI_S)
+        except KafkaError as erreur:
+            self._abandonner()
+            raise RebutsInjoignables("un rebut n'est pas accusé") from erreur
 
-    def _envoyer(self, rebut: Rebut, valeur: bytes, *, tronqué: bool = False) -> Any:
+    def _envoyer(self, rebut: Rebut, *, tronqué: bool = False) -> Any:
+        """Met un rebut en route ; None si le producteur le trouve trop grand."""
         message = rebut.message
         en_têtes = [
-            ("cause", rebut.cause.encode()),
+            ("cause", rebut.cause.encode()[: CAUSE_TRONQUÉE_OCTETS if tronqué else None]),
             ("origine-topic", message.partition.topic.encode()),
             ("origine-topic-id", str(message.partition.topic_id).encode()),
             ("origine-partition", str(message.partition.partition).encode()),
@@ -57,10 +66,47 @@ class Rebuts:
         ]
         if tronqué:
             en_têtes.append(("tronque", b"trop grand pour ce topic"))
-        assert self._producteur is not None  # noqa: S101 (ouvert par `produire`)
-        return self._producteur.send(message.partition.topic + SUFFIXE, value=valeur, key=message.clé, headers=en_têtes)
+        clé, valeur = (None, b"") if tronqué else (message.clé, message.valeur)
+        try:
+            return self._ouvert().send(message.partition.topic + SUFFIXE, value=valeur, key=clé, headers=en_têtes)
+        except TROP_GRAND:
+            if tronqué:
+                raise
+            return None
+
+    def _ouvert(self) -> KafkaProducer:
+        if self._producteur is None:
+            self._producteur = KafkaProducer(
+                **self.kafka,
+                acks="all",
+                # Idempotent, un producteur à qui Kafka refuse un message trop grand ne produit plus jamais rien ; et un
+                # rebut peut se répéter, puisqu'il porte sa position d'origine.
+                enable_idempotence=False,
+                allow_auto_create_topics=False,
+                max_request_size=OCTETS_MAX,
+                **courtier.PRODUCTEUR,
+            )
+        return self._producteur
+
+    def _abandonner(self) -> None:
+        """Laisse là ce producteur : un courtier revenu autre (recréé, sans mémoire) peut ne plus vouloir de lui."""
+        producteur, self._producteur = self._producteur, None
+        if producteur is not None:
+            with suppress(KafkaError):
+                producteur.close(timeout=0)
 
     def fermer(self) -> None:
-        """Ferme le producteur, s'il a été ouvert."""
+        """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""
         if self._producteur is not None:
-            self._producteur.close(timeout=DÉLAI_S)
+            with suppress(KafkaError):
+                self._producteur.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
+
+
+def _accusé(futur: Any) -> bool:
+    """Attend l'accusé ; Faux si le rebut est trop grand pour son topic. Lève KafkaError."""
+    try:
+        if futur is not None:
+            futur.get(timeout=DÉLAI_S)
+    except TROP_GRAND:
+        return False
+    return futur is not None

@@ -6,14 +6,15 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import StringConstraints
 
+from domain.diffusion import Diffusion
 from domain.monnaie import Centimes
 from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance
 
-MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
+MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"), Diffusion.PUBLIQUE]
 """L'identifiant qu'une caisse donne à son message : le même deux fois ne change rien."""
 
-Motif = Annotated[str, StringConstraints(max_length=200)]
-"""Une raison donnée par la caisse, sans donnée personnelle."""
+Motif = Annotated[str, StringConstraints(max_length=200), Diffusion.INTERNE]
+"""Une raison donnée par la caisse, sans donnée personnelle ; écrite par une personne, elle n'est pas publiée."""
 
 Nature = Literal["PF/FR"]
 """Participations forfaitaires et franchises : la seule nature de créance ouverte au paiement en ligne."""

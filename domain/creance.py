@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from eventsourcing.domain import BaseAggregate, CanInitAggregate
 from pydantic import AwareDatetime
 
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
+from domain.diffusion import Agent, Diffusion
 from domain.faits import Fait
 from domain.monnaie import Centimes
 from domain.politique import Politique
@@ -103,7 +104,7 @@ class Créance(BaseAggregate[str]):
         TOPIC: ClassVar[str] = "creance.PaiementEchoue"
         transaction: RéférenceTransaction
         part_libérée: Centimes
-        cause: str
+        cause: Annotated[str, Diffusion.PUBLIQUE]
 
         def apply(self, créance: "Créance") -> None:
             del créance.en_cours[self.transaction]
@@ -125,8 +126,8 @@ class Créance(BaseAggregate[str]):
         transaction: RéférenceTransaction
         part: Centimes
         motif: Motif
-        saisi_par: str
-        approuvé_par: str
+        saisi_par: Agent
+        approuvé_par: Agent
 
         def apply(self, créance: "Créance") -> None:
             créance.acceptées[self.transaction].contrepassée = True
@@ -147,8 +148,8 @@ class Créance(BaseAggregate[str]):
         TOPIC: ClassVar[str] = "creance.TropPercuRembourse"
         message_id: MessageId
         montant: Centimes
-        saisi_par: str
-        approuvé_par: str
+        saisi_par: Agent
+        approuvé_par: Agent
 
         def apply(self, créance: "Créance") -> None:
             créance.messages[self.message_id] = ("remboursement", self.montant)

@@ -22,8 +22,9 @@ MODÈLE: Final = ConfigDict(
     validate_by_name=True,
     validate_by_alias=True,
     serialize_by_alias=True,
+    use_attribute_docstrings=True,
 )
-"""Ce que tout modèle stocké a en commun : figé, sans champ inconnu, écrit en ASCII."""
+"""Ce que tout modèle stocké a en commun : figé, sans champ inconnu, écrit en ASCII, décrit par ses docstrings."""
 
 
 class Fait(BaseModel, CanMutateAggregate[str]):

@@ -4,11 +4,16 @@ import re
 from typing import Final
 
 _NIR: Final = re.compile(r"([12][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{6})([0-9]{2})")
+NIR_SIGNES: Final = 15
+"""Le NIR et sa clé, sans ponctuation : rien de plus court ne peut en être un."""
+
 _CORSE: Final = {"2A": "19", "2B": "18"}
 
 
 def est_un_nir(texte: str) -> bool:
     """Dit si le texte est un NIR avec sa clé juste (97 − n mod 97 ; 2A vaut 19 et 2B vaut 18), ponctué ou non."""
+    if len(texte) < NIR_SIGNES:
+        return False
     lu = _NIR.fullmatch(re.sub(r"[\s._-]", "", texte).upper())
     if lu is None:
         return False

@@ -45,10 +45,13 @@ def décider_imputations(
     montant: int,
     créances: Mapping[str, Créance],
     politique: Politique,
+    *,
+    exclusif: bool = False,
 ) -> tuple[Imputation, ...]:
     """Décide si l'assuré peut payer ce montant (en centimes) sur ces références, et comment il se partage.
 
-    `créances` : celles qui existent, par référence. Lève le Refus qui convient, du plus général au plus précis.
+    `créances` : celles qui existent, par référence. `exclusif` : un paiement en cours sur l'une d'elles suffit à
+    refuser, même s'il laisse assez à payer. Lève le Refus qui convient, du plus général au plus précis.
     """
     if not 0 < len(références) <= politique.références_max or len(set(références)) != len(références):
         raise SélectionInvalide
@@ -58,6 +61,8 @@ def décider_imputations(
     for créance in cochées:
         if créance.restant_dû < politique.minimum_par_paiement:
             raise RestantDûInsuffisant(créance.avis.référence)
+    if exclusif and any(créance.en_cours for créance in cochées):
+        raise _paiement_en_cours(cochées)
     if not politique.minimum_par_paiement <= montant <= politique.maximum_par_paiement:
         raise MontantHorsBornes(politique.minimum_par_paiement, politique.maximum_par_paiement)
     if montant > (solde := sum(créance.restant_dû for créance in cochées)):

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from eventsourcing.domain import BaseAggregate, CanInitAggregate
 from pydantic import AwareDatetime
 
 from domain.avis import Canal
+from domain.diffusion import Diffusion
 from domain.faits import Fait
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
@@ -47,7 +48,7 @@ class Paiement(BaseAggregate[str]):
         assuré: Pseudonyme
         caisse: CodeCaisse
         canal: Canal
-        marchand: str
+        marchand: Annotated[str, Diffusion.PUBLIQUE]
         """Le compte de la caisse chez la banque."""
         montant: Centimes
         imputations: tuple[Imputation, ...]
@@ -59,11 +60,11 @@ class Paiement(BaseAggregate[str]):
 
         TOPIC: ClassVar[str] = "paiement.PaiementConclu"
         issue: Fin
-        code: str | None
+        code: Annotated[str, Diffusion.PUBLIQUE] | None
         """Le code de réponse du kiosque ; absent si nous avons expiré le paiement nous-mêmes."""
-        cause: str
-        autorisation: str | None
-        carte_masquée: str | None
+        cause: Annotated[str, Diffusion.PUBLIQUE]
+        autorisation: Annotated[str, Diffusion.INTERNE] | None
+        carte_masquée: Annotated[str, Diffusion.INTERNE] | None
         accepté_le: AwareDatetime | None
         """Départ du délai d'affichage ; présent pour une acceptation seulement."""
         départ_présumé: bool
@@ -85,8 +86,8 @@ class Paiement(BaseAggregate[str]):
         montant: Centimes
         raison: Sort
         """`non_rapprochee` ou `montant_incoherent`."""
-        marchand: str
-        autorisation: str | None
+        marchand: Annotated[str, Diffusion.PUBLIQUE]
+        autorisation: Annotated[str, Diffusion.INTERNE] | None
         accepté_le: AwareDatetime
         départ_présumé: bool
 

@@ -36,3 +36,7 @@ class Politique(BaseModel):
     def ouvre_au_paiement(self, solde_pf_fr: int) -> bool:
         """Dit si un avis de ce solde (en centimes) ouvre au paiement en ligne ; jugé une fois, à l'émission."""
         return self.solde_minimum <= solde_pf_fr <= self.solde_maximum
+
+    def ferme_au_paiement(self, restant_dû: int) -> bool:
+        """Dit si ce qui resterait dû (en centimes) ne pourrait plus se payer en ligne."""
+        return 0 < restant_dû < self.minimum_par_paiement

@@ -6,15 +6,16 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, StringConstraints
 
+from domain.diffusion import Diffusion
 from domain.nir import est_un_nir
 
 RÉFÉRENCE: Final = re.compile(r"[0-9]{16}[A-Z]")
 TRANSACTION: Final = re.compile(r"[A-Za-z0-9]{1,35}")
 
-RéférenceCréance = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$")]
+RéférenceCréance = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$"), Diffusion.PUBLIQUE]
 """« 16 chiffres et 1 lettre » : caisse (3), puis date (5), séquence (8) et lettre, que rien ne permet de vérifier."""
 
-RéférenceTransaction = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$")]
+RéférenceTransaction = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$"), Diffusion.PUBLIQUE]
 """Le nom d'un paiement au kiosque : alphanumérique, 35 signes au plus, unique à jamais."""
 
 NUMÉRO_DU_JOUR_MAX: Final = 999_999
@@ -32,10 +33,12 @@ def _sans_nir(pseudonyme: str) -> str:
     return pseudonyme
 
 
-Pseudonyme = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_sans_nir)]
+Pseudonyme = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_sans_nir), Diffusion.INTERNE
+]
 """L'assuré, tel que les événements le connaissent : opaque, et jamais un NIR (refusé)."""
 
-CodeCaisse = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]
+CodeCaisse = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), Diffusion.PUBLIQUE]
 """Les trois premiers chiffres d'une référence ; un code inconnu est gardé tel quel."""
 
 

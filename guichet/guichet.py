@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import psycopg
 import structlog
 from psycopg import Connection
 
@@ -14,6 +13,7 @@ from domain.politique import Politique
 from journal.bases import Base
 from journal.conflits import ConflitDeClé, ConflitDeVersion
 from journal.enregistreur import Enregistreur
+from journal.pannes import se_retente
 from kiosque.interface import Kiosque
 
 ESSAIS_OPTIMISTES: Final = 3
@@ -62,9 +62,9 @@ class Guichet:
             except (ConflitDeVersion, ConflitDeClé) as conflit:
                 conflits += 1
                 structlog.get_logger().info("decision_reprise", conflit=type(conflit).__name__, essai=conflits)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
+            except Exception as erreur:
                 pannes += 1
-                if pannes >= ESSAIS_APRÈS_PANNE:
+                if pannes >= ESSAIS_APRÈS_PANNE or not se_retente(erreur):
                     raise
                 structlog.get_logger().warning("decision_apres_panne", essai=pannes)
 

@@ -57,8 +57,13 @@ class MessageIllisible(ValueError):
 
 def exiger_taille(message: Message) -> None:
     """Lève MessageIllisible si le message dépasse `OCTETS_MAX`."""
-    if len(message.valeur) > OCTETS_MAX:
-        raise MessageIllisible(f"message de {len(message.valeur)} octets, {OCTETS_MAX} au plus")
+    exiger_octets(len(message.valeur))
+
+
+def exiger_octets(octets: int) -> None:
+    """Lève MessageIllisible pour un message de plus de `OCTETS_MAX` octets."""
+    if octets > OCTETS_MAX:
+        raise MessageIllisible(f"message de {octets} octets, {OCTETS_MAX} au plus")
 
 
 def rendre_sort(

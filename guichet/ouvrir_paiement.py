@@ -24,6 +24,16 @@ class CléRéutilisée(Refus):
     code = "cle_reutilisee"
 
 
+class PartageChangé(Refus):
+    """Le partage de votre paiement entre vos références a changé depuis que vous l'avez lu : merci de le relire."""
+
+    code = "partage_change"
+
+
+Partage = tuple[tuple[str, int], ...]
+"""Les références et leurs parts (en centimes), dans l'ordre de l'imputation."""
+
+
 class Demande(NamedTuple):
     """Ce que l'assuré demande ; `empreinte` est le SHA-256 du corps, pour reconnaître la même demande."""
 
@@ -33,12 +43,16 @@ class Demande(NamedTuple):
     canal: Canal
     clé: str
     empreinte: bytes
+    exclusif: bool = False
+    """Vrai : refusé si un autre paiement est en cours sur l'une des références."""
+    partage_lu: Partage | None = None
+    """Le partage que la personne a lu ; s'il est donné, aucun autre n'est enregistré."""
 
 
 def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) -> dict[str, Any]:
     """Ouvre le paiement et rend la réponse du contrat ; la même clé et le même corps rendent la même réponse.
 
-    Lève un Refus du domaine, ou CléRéutilisée.
+    Lève un Refus du domaine, CléRéutilisée ou PartageChangé.
     """
 
     def décision(conn: Connection[Any]) -> dict[str, Any]:
@@ -49,8 +63,15 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
             return dict(connue.réponse)
         créances = guichet.charger_créances(conn, list(demande.références))
         imputations = décider_imputations(
-            demande.assuré, demande.références, demande.montant, créances, guichet.politique
+            demande.assuré,
+            demande.références,
+            demande.montant,
+            créances,
+            guichet.politique,
+            exclusif=demande.exclusif,
         )
+        if demande.partage_lu not in {None, tuple((part.référence, part.part) for part in imputations)}:
+            raise PartageChangé
         numéro = guichet.enregistreur.numéro_suivant(conn)
         transaction = composer_transaction(jour_de_paris(maintenant), numéro, guichet.fragment)
         paiement = ouvrir(

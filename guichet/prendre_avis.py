@@ -3,12 +3,14 @@
 Un message illisible ou contradictoire a son sort et ne retient jamais les autres.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, assert_never
 
 from psycopg import Connection
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from domain.avis import Avis, MessageId, Mode, Motif, Moyen, Nature
 from domain.creance import Créance
@@ -22,6 +24,18 @@ from journal.enregistreur import recueillir
 from journal.lot import Lot
 
 CentimesPositifs = Annotated[Centimes, Field(gt=0)]
+
+
+def _en_toutes_lettres(valeur: object) -> object:
+    """Un nombre, même entre guillemets, passerait sinon pour des secondes depuis 1970."""
+    if not isinstance(valeur, str) or not _JOUR.fullmatch(valeur):
+        raise PydanticCustomError("date_parsing", "date illisible")
+    return valeur
+
+
+_JOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+Jour = Annotated[date, BeforeValidator(_en_toutes_lettres)]
+"""Un jour, `AAAA-MM-JJ` et rien d'autre."""
 
 
 class _Entrant(BaseModel):
@@ -40,7 +54,7 @@ class AvisÉmis(_Entrant):
     nature: Nature
     montant_initial_centimes: CentimesPositifs
     solde_pf_fr_centimes: Centimes
-    date_emission: date
+    date_emission: Jour
     mode: Mode
 
 
@@ -68,7 +82,7 @@ class EncaissementReçu(_Entrant):
     message_id: MessageId
     montant_centimes: CentimesPositifs
     moyen: Moyen
-    date: date
+    date: Jour
 
 
 def _type_par_défaut(valeur: object) -> object:
@@ -172,7 +186,7 @@ def _phrase(erreur: ValidationError) -> str:
     fautes = erreur.errors(include_url=False, include_input=False, include_context=False)
     première = fautes[0]
     champ = ".".join(str(partie) for partie in première["loc"][1:]) or "message"
-    quoi = _FAUTES.get(première["type"], première["msg"])
+    quoi = _FAUTES.get(première["type"], première["msg"].removeprefix("Value error, "))
     suite = f" (et {len(fautes) - 1} autres fautes)" if len(fautes) > 1 else ""
     return f"{champ} : {quoi}{suite}"
 
@@ -185,6 +199,7 @@ _FAUTES = {
     "greater_than": "le montant doit être positif",
     "greater_than_equal": "le montant ne peut pas être négatif",
     "less_than_equal": "le montant dépasse le maximum admis",
+    "int_parsing_size": "le montant dépasse le maximum admis",
     "string_pattern_mismatch": "la forme n'est pas celle attendue",
     "string_too_long": "le texte est trop long",
     "union_tag_invalid": "type de message inconnu",

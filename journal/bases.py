@@ -8,10 +8,12 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from journal.pannes import est_une_panne, se_retente
+
 DÉLAI_DE_CONNEXION_S: Final = 5
 """Au-delà, une connexion qui ne s'ouvre pas est une panne (secondes)."""
 
-DÉLAI_D_OBTENTION_S: Final = 10.0
+DÉLAI_D_OBTENTION_S: Final = 5.0
 """Attente d'une connexion libre du pool, au-delà de laquelle la demande échoue (secondes)."""
 
 OPTIONS: Final = "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
@@ -53,11 +55,21 @@ class Base:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection[Any]]:
-        """Prête une connexion dans une transaction : validée à la sortie, défaite par une exception."""
+    def transaction(self, *, délai_s: float | None = None) -> Iterator[Connection[Any]]:
+        """Prête une connexion dans une transaction : validée à la sortie, défaite par une exception.
+
+        `délai_s` : l'attente d'une connexion libre, si `DÉLAI_D_OBTENTION_S` est trop. Une connexion qui a connu une
+        panne n'est pas rendue : un serveur passé en lecture seule, lui, répondrait encore au contrôle du pool.
+        """
         self._pool.open()
-        with self._pool.connection() as conn, conn.transaction():
-            yield conn
+        with self._pool.connection(timeout=délai_s) as conn:
+            try:
+                with conn.transaction():
+                    yield conn
+            except psycopg.Error as erreur:
+                if est_une_panne(erreur) and not se_retente(erreur):
+                    conn.close()
+                raise
 
     def fermer(self) -> None:
         """Ferme toutes les connexions."""

@@ -131,17 +131,21 @@ class Enregistreur(ApplicationRecorder):
     def inscrire(self, conn: Connection[Any], lot: Lot) -> list[int]:
         """Écrit le lot, une instruction par table ; rend les positions des événements.
 
+        Les instructions partent sans attendre la réponse de la précédente : PostgreSQL écrit les sorts pendant que les
+        faits sont encore mis en octets.
+
         Lève ConflitDePosition, ConflitDeClé ou ConflitDeVersion ; la transaction est alors perdue.
         """
         try:
-            self._écrire_positions(conn, lot.avancées)
-            self._écrire_sorts(conn, lot.sorts)
-            self._écrire_clé(conn, lot.clé)
-            return self._écrire_événements(
-                conn,
-                [self.mapper.to_stored_event(inscription.fait) for inscription in lot.inscriptions],
-                [inscription.cause for inscription in lot.inscriptions],
-            )
+            with conn.pipeline():
+                self._écrire_positions(conn, lot.avancées)
+                self._écrire_sorts(conn, lot.sorts)
+                self._écrire_clé(conn, lot.clé)
+                return self._écrire_événements(
+                    conn,
+                    [self.mapper.to_stored_event(inscription.fait) for inscription in lot.inscriptions],
+                    [inscription.cause for inscription in lot.inscriptions],
+                )
         except UniqueViolation as violation:
             raise traduire(violation) from violation
 
@@ -216,7 +220,7 @@ class Enregistreur(ApplicationRecorder):
             return {}
         agrégats: dict[str, Any] = {}
         en_fait = self.mapper.to_domain_event
-        for nom, version, topic, état in conn.execute(_LIRE_FLUX, (noms,)):
+        for nom, version, topic, état in conn.execute(_LIRE_FLUX, (noms,), binary=True):
             agrégats[nom] = en_fait(StoredEvent(nom, version, topic, état)).mutate(agrégats.get(nom))
         return agrégats
 

@@ -1,8 +1,9 @@
-"""L'état de chaque rôle qui tourne en fond : qui le mène, son dernier signe de vie, sa dernière erreur."""
+"""L'état de chaque rôle qui tourne en fond : qui le mène, son dernier signe de vie, sa dernière erreur, ses arrêts."""
 
 import os
 import socket
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
@@ -10,34 +11,62 @@ import structlog
 from psycopg import Connection
 
 from journal.bases import connecter
+from journal.pannes import raconter
 
 ERREUR_MAX: Final = 2_000
 """Longueur d'une erreur gardée, en signes."""
 
-# Dit dans quel état est un rôle, et qui le mène.
+# Dit dans quel état est un rôle, et qui le mène ; ajoute les interruptions qui n'avaient pu être dites.
 _DIRE: Final = """
-INSERT INTO vues.suiveurs AS s (nom, etat, meneur, battement_le) VALUES (%b, %b, %b, clock_timestamp())
-ON CONFLICT (nom) DO UPDATE SET etat = excluded.etat, meneur = excluded.meneur, battement_le = excluded.battement_le
+INSERT INTO vues.suiveurs AS s (nom, etat, meneur, battement_le, interruptions, derniere_erreur, erreur_le)
+VALUES (%b, %b, %b, clock_timestamp(), %b::int8, %b, %b::timestamptz)
+ON CONFLICT (nom) DO UPDATE
+SET etat = excluded.etat, meneur = excluded.meneur, battement_le = excluded.battement_le,
+    interruptions = s.interruptions + excluded.interruptions,
+    derniere_erreur = coalesce(excluded.derniere_erreur, s.derniere_erreur),
+    erreur_le = coalesce(excluded.erreur_le, s.erreur_le)
 """
 
 # Garde pourquoi un rôle s'est arrêté.
-_GARDER_ERREUR: Final = """
-INSERT INTO vues.suiveurs AS s (nom, etat, derniere_erreur, erreur_le) VALUES (%b, 'arrete', %b, clock_timestamp())
+_INTERROMPRE: Final = """
+INSERT INTO vues.suiveurs AS s (nom, etat, interruptions, derniere_erreur, erreur_le)
+VALUES (%b, 'arrete', %b::int8, %b, %b::timestamptz)
 ON CONFLICT (nom) DO UPDATE
-SET etat = excluded.etat, derniere_erreur = excluded.derniere_erreur, erreur_le = excluded.erreur_le
+SET etat = excluded.etat, interruptions = s.interruptions + excluded.interruptions,
+    derniere_erreur = excluded.derniere_erreur, erreur_le = excluded.erreur_le
 """
 
 
-def dire_état(conn: Connection[Any], nom: str, état: str) -> None:
-    """Enregistre l'état d'un rôle (`actif` ou `inactif`) et le processus qui le mène."""
-    meneur = f"{socket.gethostname()}:{os.getpid()}" if état == "actif" else None
-    conn.execute(_DIRE, (nom, état, meneur))
+class ÉtatDuRôle:
+    """Ce qu'un rôle dit de lui-même dans la base, où `lag` et `/metrics` le lisent de n'importe quel processus.
 
+    Quand c'est la base qui manque, ses interruptions attendent ici d'y être dites.
+    """
 
-def garder_erreur(url: str, nom: str, erreur: Exception) -> None:
-    """Garde la dernière erreur d'un rôle, par une connexion neuve ; si la base ne répond pas, le journal le dit."""
-    try:
-        with closing(connecter(url, application=f"creances-{nom}")) as conn:
-            conn.execute(_GARDER_ERREUR, (nom, f"{type(erreur).__name__}: {erreur}"[:ERREUR_MAX]))
-    except psycopg.Error:
-        structlog.get_logger().warning("erreur_non_gardee", role=nom, erreur=str(erreur)[:ERREUR_MAX])
+    def __init__(self, url: str, nom: str) -> None:
+        """`url` : la base, jointe par une connexion neuve pour dire une erreur."""
+        self.url = url
+        self.nom = nom
+        self._à_dire = 0
+        self._erreur: str | None = None
+        self._erreur_le: datetime | None = None
+
+    def dire(self, conn: Connection[Any], état: str) -> None:
+        """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
+        meneur = f"{socket.gethostname()}:{os.getpid()}" if état == "actif" else None
+        conn.execute(_DIRE, (self.nom, état, meneur, self._à_dire, self._erreur, self._erreur_le))
+        self._oublier()
+
+    def interrompre(self, erreur: BaseException) -> None:
+        """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
+        self._à_dire += 1
+        self._erreur, self._erreur_le = raconter(erreur)[:ERREUR_MAX], datetime.now(UTC)
+        try:
+            with closing(connecter(self.url, application=f"creances-{self.nom}")) as conn:
+                conn.execute(_INTERROMPRE, (self.nom, self._à_dire, self._erreur, self._erreur_le))
+            self._oublier()
+        except psycopg.Error as refus:
+            structlog.get_logger().warning("interruption_non_gardee", role=self.nom, cause=raconter(refus))
+
+    def _oublier(self) -> None:
+        self._à_dire, self._erreur, self._erreur_le = 0, None, None

@@ -6,7 +6,7 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent, Transcoder
 from eventsourcing.utils import TopicError, resolve_topic
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 # Importés pour que leurs faits inscrivent leurs sujets avant toute lecture.
 from domain.creance import Créance
@@ -18,6 +18,9 @@ AGRÉGATS: Final = (Créance, Paiement, Messagerie)
 
 _HORS_ÉTAT: Final = {"originator_id", "originator_version"}
 """Portés par les colonnes `flux` et `version`, donc pas répétés dans l'état."""
+
+_VERSION: Final = b'{"class_version"'
+"""Début d'un état qui dit sa version ; un état sans elle est de la version 1."""
 
 
 class MapperDesFaits(Mapper[str]):
@@ -42,17 +45,36 @@ class MapperDesFaits(Mapper[str]):
         """Rend le fait stocké. Lève MapperDeserialisationError s'il n'est pas lisible."""
         try:
             classe: type[Fait] = resolve_topic(stored_event.topic)
-            état: dict[str, Any] = from_json(stored_event.state)
-            version = état.pop("class_version", 1)
-            while version < classe.class_version:
-                getattr(classe, f"upcast_v{version}_v{version + 1}")(état)
-                version += 1
-            état["originator_id"] = stored_event.originator_id
-            état["originator_version"] = stored_event.originator_version
-            return cast("Fait", classe.__pydantic_validator__.validate_python(état, by_alias=True))
+            if classe.class_version == 1 and not stored_event.state.startswith(_VERSION):
+                octets = _avec_colonnes(stored_event)
+                return cast("Fait", classe.__pydantic_validator__.validate_json(octets, by_alias=True))
+            return _monter(classe, stored_event)
         except (TopicError, ValidationError, ValueError, TypeError, AttributeError) as erreur:
             message = (
                 f"événement illisible : {stored_event.originator_id} v{stored_event.originator_version} "
                 f"({stored_event.topic}) : {erreur}"
             )
             raise MapperDeserialisationError(message) from erreur
+
+
+def _avec_colonnes(stored_event: StoredEvent) -> bytes:
+    """L'état, complété de ce que portent les colonnes : une seule lecture du JSON suffit alors, validation comprise.
+
+    Les colonnes viennent en dernier : elles l'emportent sur un état qui les dirait lui-même.
+    """
+    état, flux = stored_event.state, to_json(stored_event.originator_id)
+    if not état.endswith(b"}"):
+        raise ValueError("l'état n'est pas un objet JSON")
+    return b'%b,"originator_id":%b,"originator_version":%d}' % (état[:-1], flux, stored_event.originator_version)
+
+
+def _monter(classe: type[Fait], stored_event: StoredEvent) -> Fait:
+    """Monte l'état à la version d'aujourd'hui, puis le valide."""
+    état: dict[str, Any] = from_json(stored_event.state)
+    version = état.pop("class_version", 1)
+    while version < classe.class_version:
+        getattr(classe, f"upcast_v{version}_v{version + 1}")(état)
+        version += 1
+    état["originator_id"] = stored_event.originator_id
+    état["originator_version"] = stored_event.originator_version
+    return cast("Fait", classe.__pydantic_validator__.validate_python(état, by_alias=True))

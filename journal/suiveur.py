@@ -1,9 +1,9 @@
 """La base des suiveurs : lire le journal dans l'ordre, l'appliquer par lots, avancer sa position d'un même bloc.
 
-Un suiveur sert une vue (plus tard aussi la publication et les scellés). Un seul processus le mène à la fois, par un
-verrou tenu sur la connexion même qui écrit : connexion perdue, verrou rendu. Il se réveille sur NOTIFY, au plus tard
-après une seconde. Un événement qu'il ne sait pas appliquer est écarté avec les suivants du même flux seulement ; le
-reste avance. Ce qu'un opérateur libère, c'est le meneur qui l'applique.
+Un suiveur sert une vue, ou la publication. Un seul processus le mène à la fois, par un verrou tenu sur la connexion
+même qui écrit : connexion perdue, verrou rendu. Il se réveille sur NOTIFY, au plus tard après une seconde. Un événement
+qu'il ne sait pas appliquer est écarté avec les suivants du même flux seulement ; le reste avance. Une panne n'écarte
+rien : le suiveur attend et reprend. Ce qu'un opérateur libère, c'est le meneur qui l'applique.
 """
 
 import hashlib
@@ -11,17 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
-import psycopg
 import structlog
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
-from journal.etats import dire_état, garder_erreur
+from journal.etats import ÉtatDuRôle
 from journal.mapper import MapperDesFaits
+from journal.pannes import est_une_panne
+from journal.reprise import Reprise
 
 LOT_MAX: Final = 2_000
 """Événements lus et appliqués dans une même transaction, au plus."""
@@ -32,9 +33,8 @@ RÉVEIL_MAX_S: Final = 1.0
 BATTEMENT_S: Final = 5.0
 """Intervalle entre deux signes de vie d'un suiveur au repos (secondes)."""
 
-RECUL_MIN_S: Final = 0.2
 RECUL_MAX_S: Final = 5.0
-"""Bornes de l'attente entre deux reprises après une panne ; elle double à chaque fois (secondes)."""
+"""L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""
 
 # Inscrit le suiveur s'il ne l'est pas.
 _INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
@@ -101,6 +101,20 @@ class Vue(Protocol):
         """Applique ces faits, dans l'ordre, en un nombre d'instructions qui ne dépend pas de leur nombre."""
 
 
+@runtime_checkable
+class VueHorsBase(Vue, Protocol):
+    """Une vue qui agit aussi hors de la base : lentement, hors de toute transaction, et au besoin deux fois.
+
+    Elle lève `journal.pannes.Panne` si un serveur lui manque ; toute autre exception accuse un événement du lot.
+    """
+
+    def s_accorder(self, conn: Connection[Any]) -> None:
+        """Appelée par le meneur avant chaque lot : elle peut y déplacer sa propre position, dans une transaction."""
+
+    def préparer(self, faits: Sequence[FaitLu]) -> None:
+        """Agit hors de la base pour ces faits ; `appliquer` suit, dans la transaction où la position avance."""
+
+
 class _Ligne(NamedTuple):
     position: int
     flux: str
@@ -137,6 +151,8 @@ class Suiveur:
         self.mapper = mapper or MapperDesFaits()
         self.étape = étape
         self._journal = structlog.get_logger().bind(suiveur=vue.nom)
+        self._état = ÉtatDuRôle(url, vue.nom)
+        self._reprise = Reprise(self._journal, "suiveur_interrompu", maximum_s=RECUL_MAX_S)
         self._topics = sorted(vue.topics)
         self._dernier_battement = 0.0
 
@@ -144,20 +160,17 @@ class Suiveur:
 
     def tourner(self, arrêt: threading.Event) -> None:
         """Suit le journal jusqu'à l'arrêt demandé ; se reconnecte seul, et dit pourquoi il s'est interrompu."""
-        recul_s = RECUL_MIN_S
         while not arrêt.is_set():
             try:
                 with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
                     if not self._mener(conn):
                         arrêt.wait(self.réveil_max_s)
                         continue
-                    recul_s = RECUL_MIN_S
                     self._suivre(conn, arrêt)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                self._journal.exception("suiveur_interrompu", reprise_dans_s=recul_s)
-                garder_erreur(self.url, self.vue.nom, erreur)
-                arrêt.wait(recul_s)
-                recul_s = min(recul_s * 2, RECUL_MAX_S)
+                attente_s = self._reprise.échouer(erreur)
+                self._état.interrompre(erreur)
+                arrêt.wait(attente_s)
 
     def rattraper(self) -> int:
         """Applique tout ce qui est en attente, sans boucle ni réveil ; rend le nombre d'événements lus.
@@ -182,43 +195,58 @@ class Suiveur:
     def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
         conn.execute(f"LISTEN {CANAL if self.derrière is None else _canal(self.derrière)}")
         while not arrêt.is_set():
-            if self.avancer(conn) < self.lot_max:
+            lus = self.avancer(conn)
+            self._reprise.progresser()
+            if lus < self.lot_max:
                 if time.monotonic() - self._dernier_battement > BATTEMENT_S:
                     self._battre(conn)
                 for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
                     pass
-        dire_état(conn, self.vue.nom, "inactif")
+        self._état.dire(conn, "inactif")
 
     def _battre(self, conn: Connection[Any]) -> None:
-        dire_état(conn, self.vue.nom, "actif")
+        self._état.dire(conn, "actif")
         self._dernier_battement = time.monotonic()
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
 
     def avancer(self, conn: Connection[Any]) -> int:
         """Lit et applique un lot ; rend le nombre d'événements lus (0 : rien en attente)."""
+        if isinstance(self.vue, VueHorsBase):
+            self.vue.s_accorder(conn)
         self._reprendre_libérés(conn)
         depuis = self._position(conn)
         tête = self._tête(conn)
         if tête <= depuis:
             return 0
         self.étape("lire")
-        lignes = [_Ligne(*ligne) for ligne in conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max))]
-        jusqu_à = lignes[-1].position if len(lignes) == self.lot_max else tête
-        try:
-            with conn.transaction():
-                self._appliquer(conn, lignes)
-                self._avancer_à(conn, depuis, jusqu_à)
-                self.étape("valider")
-        except (psycopg.OperationalError, psycopg.InterfaceError, ConduitePerdue):
-            raise
-        except Exception:  # noqa: BLE001 (un événement fautif : on le cherche un à un)
-            self._journal.exception("lot_fautif", depuis=depuis, jusqu_a=jusqu_à)
-            with conn.transaction():
-                self._appliquer_un_à_un(conn, lignes)
-                self._avancer_à(conn, depuis, jusqu_à)
+        suivants = conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max), binary=True)
+        lignes = [_Ligne(*ligne) for ligne in suivants]
+        self._faire_avancer(conn, lignes, depuis, lignes[-1].position if len(lignes) == self.lot_max else tête)
         self.étape("suite")
         return len(lignes)
+
+    def _faire_avancer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_à: int) -> None:
+        """Applique ces événements et avance d'un bloc ; un lot fautif est coupé en deux jusqu'à isoler le fautif."""
+        try:
+            self._appliquer(conn, lignes, depuis, jusqu_à)
+        except ConduitePerdue:
+            raise
+        except Exception as erreur:
+            if est_une_panne(erreur):
+                raise
+            self._journal.exception("lot_fautif", depuis=depuis, jusqu_a=jusqu_à, evenements=len(lignes))
+            if len(lignes) > 1:
+                milieu = len(lignes) // 2
+                césure = lignes[milieu - 1].position
+                self._faire_avancer(conn, lignes[:milieu], depuis, césure)
+                self._faire_avancer(conn, lignes[milieu:], césure, jusqu_à)
+            elif lignes:
+                with conn.transaction():
+                    self._écarter(conn, lignes[0], f"{type(erreur).__name__}: {erreur}"[:2000])
+                    self._avancer_à(conn, depuis, jusqu_à)
+            else:
+                raise
 
     def _position(self, conn: Connection[Any]) -> int:
         (position,) = conn.execute(_POSITION, (self.vue.nom,)).fetchone() or (0,)
@@ -236,17 +264,23 @@ class Suiveur:
             raise ConduitePerdue(self.vue.nom)
         conn.execute(f"NOTIFY {_canal(self.vue.nom)}")
 
-    def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> None:
-        if not lignes:
-            return
+    def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_à: int) -> None:
         écartés = self._flux_écartés(conn, lignes)
-        saines = [ligne for ligne in lignes if ligne.flux not in écartés]
-        self.étape("appliquer")
-        if saines:
-            self.vue.appliquer(conn, [self._lire(ligne) for ligne in saines])
-        for ligne in lignes:
-            if ligne.flux in écartés:
-                self._écarter(conn, ligne, "suit un événement écarté du même flux")
+        faits = [self._lire(ligne) for ligne in lignes if ligne.flux not in écartés]
+        self._préparer(faits)
+        with conn.transaction():
+            self.étape("appliquer")
+            if faits:
+                self.vue.appliquer(conn, faits)
+            for ligne in lignes:
+                if ligne.flux in écartés:
+                    self._écarter(conn, ligne, "suit un événement écarté du même flux")
+            self._avancer_à(conn, depuis, jusqu_à)
+            self.étape("valider")
+
+    def _préparer(self, faits: Sequence[FaitLu]) -> None:
+        if faits and isinstance(self.vue, VueHorsBase):
+            self.vue.préparer(faits)
 
     def _flux_écartés(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> set[str]:
         flux = list({ligne.flux for ligne in lignes})
@@ -258,21 +292,6 @@ class Suiveur:
 
     # --- Les événements fautifs --------------------------------------------------------------------------------------
 
-    def _appliquer_un_à_un(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> None:
-        écartés = self._flux_écartés(conn, lignes)
-        for ligne in lignes:
-            if ligne.flux in écartés:
-                self._écarter(conn, ligne, "suit un événement écarté du même flux")
-                continue
-            try:
-                with conn.transaction():
-                    self.vue.appliquer(conn, [self._lire(ligne)])
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                raise
-            except Exception as erreur:  # noqa: BLE001 (quelle qu'en soit la faute, les autres flux avancent)
-                écartés.add(ligne.flux)
-                self._écarter(conn, ligne, f"{type(erreur).__name__}: {erreur}"[:2000])
-
     def _écarter(self, conn: Connection[Any], ligne: _Ligne, cause: str) -> None:
         self._journal.error("evenement_ecarte", position=ligne.position, flux=ligne.flux, cause=cause)
         conn.execute(_ÉCARTER, (self.vue.nom, ligne.position, ligne.flux, cause))
@@ -282,13 +301,16 @@ class Suiveur:
         lignes = [_Ligne(*ligne) for ligne in conn.execute(_LIBÉRÉS, (self.vue.nom, self.vue.nom))]
         for flux in dict.fromkeys(ligne.flux for ligne in lignes):
             try:
+                faits = [self._lire(ligne) for ligne in lignes if ligne.flux == flux]
+                self._préparer(faits)
                 with conn.transaction():
-                    self.vue.appliquer(conn, [self._lire(ligne) for ligne in lignes if ligne.flux == flux])
+                    self.vue.appliquer(conn, faits)
                     conn.execute(_RÉINTÉGRER, (self.vue.nom, flux))
                 self._journal.info("flux_reintegre", flux=flux)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                raise
-            except Exception as erreur:  # noqa: BLE001 (le flux reste écarté, avec sa nouvelle cause)
+            except Exception as erreur:
+                if est_une_panne(erreur):
+                    raise
+                # Le flux reste écarté, avec sa nouvelle cause.
                 conn.execute(_RETENIR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom, flux))
 
 

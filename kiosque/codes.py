@@ -13,6 +13,7 @@ ACCEPTÉ: Final = "00"
 ANNULÉ: Final = "17"
 TRANSACTION_INCONNUE: Final = "25"
 EN_COURS: Final = "60"
+TROP_D_ESSAIS: Final = "75"
 DOUBLON: Final = "94"
 SESSION_EXPIRÉE: Final = "97"
 
@@ -33,7 +34,7 @@ SENS: Mapping[str, str] = MappingProxyType(
         EN_COURS: "transaction en cours",
         "62": "transaction en attente de confirmation",
         "63": "règles de sécurité non respectées",
-        "75": "nombre d'essais dépassé",
+        TROP_D_ESSAIS: "nombre d'essais dépassé",
         "90": "kiosque momentanément indisponible",
         DOUBLON: "référence de transaction déjà utilisée",
         SESSION_EXPIRÉE: "session expirée au bout de 15 minutes",

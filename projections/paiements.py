@@ -33,7 +33,7 @@ p.accepte_le, d.affiche_le
 """
 
 # Un paiement est affiché quand la dernière de ses parts l'est.
-_AFFICHAGE: Final = """
+AFFICHAGE: Final = """
 LEFT JOIN LATERAL (
     SELECT CASE WHEN count(*) = count(affiche_le) THEN max(affiche_le) END AS affiche_le
     FROM vues.delai_affichage WHERE transaction = p.transaction
@@ -41,11 +41,11 @@ LEFT JOIN LATERAL (
 """
 
 # Un paiement par sa transaction.
-_LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {_AFFICHAGE} WHERE p.transaction = %s"  # noqa: S608
+_LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.transaction = %s"  # noqa: S608
 
 # Les derniers paiements d'un assuré.
 _DERNIERS: Final = (
-    f"SELECT {_COLONNES} FROM vues.paiements p {_AFFICHAGE} WHERE p.assure = %s"  # noqa: S608 (constantes)
+    f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %s"  # noqa: S608 (constantes)
     " ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %s"
 )
 

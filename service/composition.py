@@ -16,10 +16,15 @@ from kiosque.reglages import PAR_DÉFAUT, RéglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
 from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
+from publication.emetteur import Émetteur
+from publication.publication import Publication
 from service.settings import Merchant, Settings
 
 VIEWS = (RestantDû.nom, Paiements.nom, DélaiAffichage.nom, MessagerieDesAssurés.nom)
 """The names of the views, in the order they are led."""
+
+FOLLOWERS = (*VIEWS, Publication.nom)
+"""All that follows the log: the views, and the publication of events."""
 
 PAYPAGE = "/paypage"
 QUERY = "/interrogation"
@@ -81,7 +86,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
         politique=settings.politique,
         adresses=Adresses(
             retour=f"{settings.public_url}/kiosque/retour",
-            notification=f"{settings.public_url}/kiosque/notification",
+            notification=f"{settings.notification_url or settings.public_url}/kiosque/notification",
         ),
         fragment=settings.shard_digit,
     )
@@ -135,3 +140,26 @@ def follower(
         réveil_max_s=settings.follower_wait_max.total_seconds(),
         étape=step,
     )
+
+
+def concerns(name: str, recorder: Enregistreur) -> frozenset[str]:
+    """The topics of the stored events that a follower reads. Raises ValueError for an unknown one."""
+    return Publication.topics if name == Publication.nom else view(name, recorder).topics
+
+
+def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Suiveur, Émetteur]:
+    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller."""
+    sender = emitter(settings)
+    follower = Suiveur(
+        required(settings.database_url, "DATABASE_URL"),
+        Publication(sender, settings.shard_digit, étape=step),
+        lot_max=settings.publication_batch_size,
+        réveil_max_s=settings.follower_wait_max.total_seconds(),
+        étape=step,
+    )
+    return follower, sender
+
+
+def emitter(settings: Settings) -> Émetteur:
+    """What sends to the topic of published events."""
+    return Émetteur(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)

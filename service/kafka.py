@@ -2,20 +2,30 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from api.kafka import KafkaIndisponible
-from consumers import rebuts
+from consumers import courtier, rebuts
+from journal.pannes import raconter
 from service.settings import Settings
 
 ACK_SECONDS: Final = 10.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
+
+REOPEN_SECONDS: Final = 1.0
+"""After a failed opening, how long callers are refused without a new attempt."""
+
+READ_MS: Final = 3_000
+"""How long `lag` and `/metrics` wait for a broker."""
 
 PENDING_READ_SECONDS: Final = 3.0
 """How long `lag` looks for the time of the oldest unread message."""
@@ -39,7 +49,7 @@ def topics(settings: Settings) -> dict[str, int]:
 
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
-    admin = KafkaAdminClient(**settings.kafka_connection())
+    admin = KafkaAdminClient(**settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS)
     try:
         existing = set(admin.list_topics())
         created = []
@@ -65,24 +75,27 @@ def create_topics(settings: Settings) -> list[str]:
 
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
-    return KafkaProducer(**settings.kafka_connection(), acks="all", allow_auto_create_topics=False, linger_ms=2)
+    connection = settings.kafka_connection()
+    return KafkaProducer(**connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR)
 
 
 class Publisher:
-    """What the API and the janitor put on Kafka; opened at the first message."""
+    """What the API and the janitor put on Kafka; opened at the first message, and again after a fault of its own.
+
+    While no broker answers, callers are told at once: their requests never pile up behind one another.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._opening = threading.Lock()
         self._producer: KafkaProducer | None = None
+        self._reopen_at = 0.0
 
     def send(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Send and wait for the acknowledgement; raise KafkaIndisponible if none comes."""
-        try:
-            if self._producer is None:
-                self._producer = producer(self.settings)
-            self._producer.send(topic, value=value, key=key, headers=list(headers)).get(timeout=ACK_SECONDS)
-        except KafkaError as cause:
-            raise KafkaIndisponible(str(cause)) from cause
+        opened = self._ready()
+        with self._told(opened):
+            opened.send(topic, value=value, key=key, headers=list(headers)).get(timeout=ACK_SECONDS)
 
     async def publish(
         self,
@@ -91,11 +104,76 @@ class Publisher:
         value: bytes,
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
-        """Send from the API without holding its loop."""
+        """Send from the API: only the start holds a thread, and briefly; the wait for Kafka holds none."""
         topic = self.settings.topic_notifications
         if kind == "rebuts":
             topic += rebuts.SUFFIXE
-        await asyncio.to_thread(self.send, topic, key, value, headers)
+
+        def start() -> tuple[KafkaProducer, Any]:
+            opened = self._ready()
+            with self._told(opened):
+                return opened, opened.send(topic, value=value, key=key, headers=list(headers))
+
+        loop = asyncio.get_running_loop()
+        settled = asyncio.Event()
+
+        def wake(_: object) -> None:
+            with suppress(RuntimeError):  # The loop may be gone: nobody waits any more.
+                loop.call_soon_threadsafe(settled.set)
+
+        try:
+            async with asyncio.timeout(ACK_SECONDS):
+                opened, sent = await asyncio.to_thread(start)
+                sent.add_both(wake)
+                await settled.wait()
+        except TimeoutError as cause:
+            raise KafkaIndisponible(f"aucun accusé en {ACK_SECONDS:.0f} s") from cause
+        with self._told(opened):
+            sent.get(timeout=0)
+
+    def _ready(self) -> KafkaProducer:
+        """The producer, opened if need be; raise KafkaIndisponible at once while no broker answers."""
+        opened = self._open()
+        try:
+            courtier.exiger_des_nouvelles(opened._metadata)  # noqa: SLF001  kafka-python offers it nowhere else
+        except courtier.KafkaNeRépondPas as cause:
+            raise KafkaIndisponible(str(cause)) from cause
+        return opened
+
+    @contextmanager
+    def _told(self, opened: KafkaProducer) -> Iterator[None]:
+        """A fault of Kafka becomes KafkaIndisponible; one that would last costs this producer its place.
+
+        One message refused as too large is such a fault: an idempotent producer sends nothing more after it.
+        """
+        try:
+            yield
+        except KafkaError as cause:
+            if not isinstance(cause, KafkaTimeoutError):
+                self._drop(opened)
+            raise KafkaIndisponible(raconter(cause)) from cause
+
+    def _open(self) -> KafkaProducer:
+        with self._opening:
+            if self._producer is None:
+                if time.monotonic() < self._reopen_at:
+                    raise KafkaIndisponible("aucun courtier ne répondait il y a un instant")
+                try:
+                    self._producer = producer(self.settings)
+                except KafkaError as cause:
+                    self._reopen_at = time.monotonic() + REOPEN_SECONDS
+                    raise KafkaIndisponible(raconter(cause)) from cause
+            return self._producer
+
+    def _drop(self, opened: KafkaProducer) -> None:
+        """Forget a producer that a broker refused: one that came back without its memory refuses it for good."""
+        with self._opening:
+            current = self._producer is opened
+            if current:
+                self._producer = None
+        if current:
+            with suppress(KafkaError):
+                opened.close(timeout=0)
 
     def forward(self, transaction: str, form: Mapping[str, str]) -> None:
         """Put a sealed form on the notifications' topic, as if the bank had sent it."""
@@ -105,7 +183,8 @@ class Publisher:
     def close(self) -> None:
         """Flush and close."""
         if self._producer is not None:
-            self._producer.close(timeout=ACK_SECONDS)
+            with suppress(KafkaError):
+                self._producer.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
 
 
 class TopicEnd(NamedTuple):
@@ -146,4 +225,5 @@ def oldest_pending(consumer: KafkaConsumer, topic: str, positions: Mapping[int, 
 def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
-    return KafkaConsumer(**settings.kafka_connection(), allow_auto_create_topics=False, **options)
+    bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
+    return KafkaConsumer(**settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds)

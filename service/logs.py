@@ -11,6 +11,8 @@ with `log_config=None`, otherwise it puts its own handlers beside ours.
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
 from typing import Literal, TextIO
 
 import structlog
@@ -48,6 +50,31 @@ EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
 SEALED = re.compile(r"\b(Data|Seal)=[^\s&]+")
 DEPTH_MAX = 8
+REPEATERS = ("kafka", "psycopg.pool")
+"""Libraries that say the same again at each attempt to reconnect; our own line tells the outage."""
+REPEAT_SECONDS = 60.0
+REPEATS_KEPT = 1_000
+
+
+class Repeats(logging.Filter):
+    """Let a library say the same thing once a minute: ten minutes without Kafka must not bury everything else."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.clock = clock
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether this record passes."""
+        if not record.name.startswith(REPEATERS):
+            return True
+        said, now = (record.name, str(record.msg)), self.clock()
+        if now - self._said.get(said, float("-inf")) < REPEAT_SECONDS:
+            return False
+        if len(self._said) >= REPEATS_KEPT:  # A library that puts its values into the message itself.
+            self._said.clear()
+        self._said[said] = now
+        return True
 
 
 def configure_logs(level: str, log_format: Literal["auto", "json", "console"], stream: TextIO = sys.stderr) -> None:
@@ -84,6 +111,7 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"], s
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -1,37 +1,61 @@
-"""What Prometheus reads of all roles: the lag, the states, the fates; told by the database and Kafka, so by any API."""
+"""What Prometheus reads of all roles: the lag, the states, the fates, the mishaps; told by the database and Kafka.
+
+Any API can tell it, whatever process leads each role. Servers that do not answer are told by `creances_roles_lisibles`
+with a 0, never by an error, and never by more than a few seconds' wait: the rest of `/metrics` does not depend on them.
+"""
 
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import structlog
 from kafka.errors import KafkaError
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
-from psycopg_pool import PoolTimeout
 
 from journal.bases import Base
-from service.retard import lag
+from journal.pannes import raconter
+from service.retard import WAIT_SECONDS, lag, unreadable
 from service.settings import Settings
 
 KEPT_SECONDS: Final = 5.0
 """Two scrapes within this time read the servers once."""
 
+SCRAPE_SECONDS: Final = 4.0
+"""How long a scrape waits for the servers; what comes later serves the next one."""
+
+STALE_SECONDS: Final = 60.0
+"""What was read longer ago than this is told no more: better nothing than an old figure."""
+
 _FATES: Final = "SELECT topic, sort, count(*) FROM journal.sorts GROUP BY topic, sort"
 
 
+class Reading(NamedTuple):
+    """What was read of the servers, and what could be."""
+
+    at: float
+    rows: list[dict[str, Any]]
+    fates: list[tuple[str, str, int]]
+    postgresql: bool
+    kafka: bool
+
+
+NOTHING: Final = Reading(float("-inf"), [], [], postgresql=False, kafka=False)
+
+
 class RolesCollector(Collector):
-    """Reads at scrape time; servers that do not answer are told by `creances_roles_lisibles 0`, never by an error."""
+    """Reads the servers at scrape time, in a thread of its own: one that hangs holds up no other scrape."""
 
     def __init__(self, settings: Settings, base: Base) -> None:
         self.settings = settings
         self.base = base
-        self._read_at = 0.0
-        self._rows: list[dict[str, Any]] = []
-        self._fates: list[tuple[str, str, int]] = []
-        self._readable = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
+        self._pending: Future[Reading] | None = None
+        self._last = NOTHING
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not read the servers."""
@@ -39,34 +63,85 @@ class RolesCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The gauges, as of now or a few seconds ago."""
-        if time.monotonic() - self._read_at > KEPT_SECONDS:
-            self._read()
-        yield GaugeMetricFamily(
-            "creances_roles_lisibles", "1 si PostgreSQL et Kafka ont dit le retard des rôles", value=int(self._readable)
+        told = self._reading()
+        readable = GaugeMetricFamily(
+            "creances_roles_lisibles", "1 si ce serveur a dit ce qu'il sait des rôles", labels=["serveur"]
         )
-        events = GaugeMetricFamily("creances_retard_evenements", "Événements en attente", labels=["role"])
-        seconds = GaugeMetricFamily("creances_retard_secondes", "Âge du plus ancien en attente", labels=["role"])
-        active = GaugeMetricFamily("creances_role_actif", "1 si le rôle est mené", labels=["role"])
-        parked = GaugeMetricFamily(
-            "creances_evenements_ecartes", "Événements qu'une vue n'a pu appliquer", labels=["role"]
-        )
-        for row in self._rows:
-            events.add_metric([row["nom"]], row["evenements"])
-            seconds.add_metric([row["nom"]], row["secondes"])
-            active.add_metric([row["nom"]], int(row["etat"] == "actif"))
-            parked.add_metric([row["nom"]], row.get("ecartes", 0))
+        readable.add_metric(["postgresql"], int(told.postgresql))
+        readable.add_metric(["kafka"], int(told.kafka))
+        yield readable
+        yield from _roles(told.rows)
+        yield from _topics(told.rows)
         fates = GaugeMetricFamily("creances_sorts", "Messages lus, par sort", labels=["topic", "sort"])
-        for topic, sort, count in self._fates:
+        for topic, sort, count in told.fates:
             fates.add_metric([topic, sort], count)
-        yield from (events, seconds, active, parked, fates)
+        yield fates
 
-    def _read(self) -> None:
+    def _reading(self) -> Reading:
+        """The last reading if it is fresh, else a new one; one that takes too long counts as unreadable meanwhile."""
+        if time.monotonic() - self._last.at <= KEPT_SECONDS:
+            return self._last
+        if self._pending is None:
+            self._pending = self._thread.submit(self._read)
         try:
-            self._rows = lag(self.settings, self.base)
-            with self.base.transaction() as conn:
-                self._fates = conn.execute(_FATES).fetchall()
-            self._readable = True
-        except (psycopg.Error, PoolTimeout, KafkaError):
-            structlog.get_logger().exception("roles_illisibles")
-            self._readable = False
-        self._read_at = time.monotonic()
+            self._last = self._pending.result(SCRAPE_SECONDS)
+        except TimeoutError:
+            old = time.monotonic() - self._last.at > STALE_SECONDS
+            return NOTHING if old else self._last._replace(postgresql=False, kafka=False)
+        self._pending = None
+        return self._last
+
+    def _read(self) -> Reading:
+        try:
+            rows = lag(self.settings, self.base)
+            with self.base.transaction(délai_s=WAIT_SECONDS) as conn:
+                fates = conn.execute(_FATES).fetchall()
+        except (psycopg.Error, KafkaError) as cause:
+            structlog.get_logger().warning("roles_illisibles", cause=raconter(cause))
+            return NOTHING._replace(at=time.monotonic())
+        silent = unreadable(rows)
+        if silent:
+            structlog.get_logger().warning("consommateurs_illisibles", cause=silent)
+        return Reading(time.monotonic(), rows, fates, postgresql=True, kafka=silent is None)
+
+
+def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    """One figure a role; the lag of one that could not be read is left out, never told as zero."""
+    events = GaugeMetricFamily("creances_retard_evenements", "Événements en attente", labels=["role"])
+    seconds = GaugeMetricFamily("creances_retard_secondes", "Âge du plus ancien en attente", labels=["role"])
+    active = GaugeMetricFamily("creances_role_actif", "1 si le rôle est mené", labels=["role"])
+    stopped = GaugeMetricFamily("creances_role_en_panne", "1 si le rôle est arrêté par une panne", labels=["role"])
+    beat = GaugeMetricFamily("creances_role_battement_secondes", "Âge du dernier signe de vie", labels=["role"])
+    stops = CounterMetricFamily("creances_role_interruptions", "Pannes qui ont interrompu le rôle", labels=["role"])
+    parked = GaugeMetricFamily("creances_evenements_ecartes", "Événements qu'une vue n'a pu appliquer", labels=["role"])
+    for row in rows:
+        role = [row["nom"]]
+        if row["evenements"] is not None:
+            events.add_metric(role, row["evenements"])
+            seconds.add_metric(role, row["secondes"])
+        active.add_metric(role, int(row["etat"] == "actif"))
+        stopped.add_metric(role, int(row["etat"] == "arrete"))
+        if row["battement_le"] is not None:
+            age = datetime.now(UTC) - datetime.fromisoformat(row["battement_le"])
+            beat.add_metric(role, max(0.0, age.total_seconds()))
+        stops.add_metric(role, row["interruptions"])
+        parked.add_metric(role, row.get("ecartes", 0))
+    yield from (events, seconds, active, stopped, beat, stops, parked)
+
+
+def _topics(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    """What Kafka did to each topic that is consumed."""
+    lost = CounterMetricFamily(
+        "creances_messages_perdus", "Messages effacés par la rétention avant d'être lus", labels=["topic"]
+    )
+    again = CounterMetricFamily("creances_topic_recree", "Fois où le topic a été recréé", labels=["topic"])
+    stopped = GaugeMetricFamily(
+        "creances_partitions_arretees", "Partitions arrêtées : leur fin est en deçà de notre position", labels=["topic"]
+    )
+    for row in rows:
+        if topic := row.get("topic"):
+            lost.add_metric([topic], row["messages_perdus"])
+            again.add_metric([topic], row["topic_recree"])
+            if row["evenements"] is not None:
+                stopped.add_metric([topic], row["partitions_arretees"])
+    yield from (lost, again, stopped)

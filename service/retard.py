@@ -1,85 +1,129 @@
-"""The lag of each follower and consumer, in events and in seconds, with its state and last error."""
+"""The lag of each follower and consumer, in events and in seconds, with its state and last error.
+
+Read in PostgreSQL and in Kafka. Without PostgreSQL there is nothing to say; without Kafka the followers and the states
+are told all the same, and the consumers' rows say why theirs are unknown (`illisible`).
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from kafka.errors import KafkaError
 from psycopg import Connection
 
 from journal.bases import Base
 from journal.enregistreur import Enregistreur
+from journal.pannes import raconter
+from journal.places import accidents, places
 from service import kafka
-from service.composition import VIEWS, view
+from service.composition import FOLLOWERS, concerns
 from service.settings import Settings
+
+WAIT_SECONDS: Final = 3.0
+"""How long to wait for a connection to PostgreSQL."""
 
 # The events after a follower's position that concern it; a difference of positions would count gaps too.
 _PENDING: Final = """
 SELECT count(*), min(enregistre_le) FROM journal.evenements WHERE position > %s AND topic = ANY (%s)
 """
 
-_STATES: Final = "SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le FROM vues.suiveurs"
+_STATES: Final = """
+SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le, interruptions FROM vues.suiveurs
+"""
 
 # What a view could not apply.
 _PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"
 
 
 def lag(settings: Settings, base: Base) -> list[dict[str, Any]]:
-    """One row a consumer and follower, JSON-ready."""
+    """One row a consumer and follower, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer."""
     now = datetime.now(UTC)
-    with base.transaction() as conn:
+    with base.transaction(délai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
-        rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in VIEWS]
-    return _consumers(settings, base, states, now) + rows
+        mishaps = accidents(conn)
+        rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in FOLLOWERS]
+    consumed = []
+    for name, topic in (
+        ("consommateur_avis", settings.topic_avis),
+        ("consommateur_kiosque", settings.topic_notifications),
+    ):
+        row = _row("consommateur", name, None, None, states.get(name))
+        found = mishaps.get(topic)
+        row |= {
+            "topic": topic,
+            "topic_recree": found.recréé if found else 0,
+            "topic_recree_le": found.recréé_le.isoformat() if found and found.recréé_le else None,
+            "messages_perdus": found.perdus if found else 0,
+            "partitions_arretees": 0,
+        }
+        consumed.append(row)
+    _read_kafka(settings, base, consumed, now)
+    return consumed + rows
+
+
+def unreadable(rows: list[dict[str, Any]]) -> str | None:
+    """Why Kafka could not be read, if it could not."""
+    return next((row["illisible"] for row in rows if row.get("illisible")), None)
 
 
 def _follower(
     conn: Connection[Any], name: str, state: tuple[Any, ...] | None, now: datetime, recorder: Enregistreur
 ) -> dict[str, Any]:
     position = state[0] if state else 0
-    count, oldest = conn.execute(_PENDING, (position, sorted(view(name, recorder).topics))).fetchone() or (0, None)
+    count, oldest = conn.execute(_PENDING, (position, sorted(concerns(name, recorder)))).fetchone() or (0, None)
     (parked,) = conn.execute(_PARKED, (name,)).fetchone() or (0,)
     return _row("suiveur", name, count, _seconds(now, oldest), state) | {"position": position, "ecartes": parked}
 
 
-def _consumers(
-    settings: Settings, base: Base, states: dict[str, tuple[Any, ...]], now: datetime
-) -> list[dict[str, Any]]:
-    reader = kafka.reader(settings)
-    rows = []
+def _read_kafka(settings: Settings, base: Base, rows: list[dict[str, Any]], now: datetime) -> None:
+    """Complete the consumers' rows with what Kafka holds; a broker that does not answer is told in them."""
     try:
-        for name, topic in (
-            ("consommateur_avis", settings.topic_avis),
-            ("consommateur_kiosque", settings.topic_notifications),
-        ):
-            end = kafka.topic_end(reader, topic)
-            if end is None:
-                rows.append(_row("consommateur", name, 0, 0.0, states.get(name)) | {"etat": "topic_absent"})
-                continue
-            with base.transaction() as conn:
-                known = Enregistreur(base).positions(conn, end.topic_id)
-            positions = {p: max(known.get(p, 0), start) for p, start in end.starts.items()}
-            pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p]}
-            oldest = kafka.oldest_pending(reader, topic, pending) if pending else None
-            count = sum(end.ends[p] - positions[p] for p in pending)
-            rows.append(_row("consommateur", name, count, _seconds(now, oldest), states.get(name)))
-    finally:
-        reader.close()
-    return rows
+        reader = kafka.reader(settings)
+        try:
+            for row in rows:
+                _read_topic(reader, base, row, now)
+        finally:
+            reader.close(timeout_ms=kafka.READ_MS)
+    except KafkaError as cause:
+        for row in rows:
+            if row["evenements"] is None:
+                row["illisible"] = f"Kafka ne répond pas : {raconter(cause)}"
 
 
-def _row(kind: str, name: str, count: int, seconds: float, state: tuple[Any, ...] | None) -> dict[str, Any]:
-    _, status, leader, error, error_at, beat = state or (0, "jamais_demarre", None, None, None, None)
+def _read_topic(reader: Any, base: Base, row: dict[str, Any], now: datetime) -> None:
+    end = kafka.topic_end(reader, row["topic"])
+    if end is None:
+        row |= {"etat": "topic_absent", "evenements": 0, "secondes": 0.0}
+        return
+    with base.transaction(délai_s=WAIT_SECONDS) as conn:
+        found = places(conn, row["topic"], end.topic_id, list(end.ends))
+    stopped = sorted(p for p, place in found.items() if place.arrêtée)
+    positions = {p: max(found[p].position, start) for p, start in end.starts.items()}
+    pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p] and p not in stopped}
+    oldest = kafka.oldest_pending(reader, row["topic"], pending) if pending else None
+    row |= {
+        "evenements": sum(end.ends[p] - positions[p] for p in pending),
+        "secondes": _seconds(now, oldest),
+        "partitions_arretees": len(stopped),
+    }
+
+
+def _row(
+    kind: str, name: str, count: int | None, seconds: float | None, state: tuple[Any, ...] | None
+) -> dict[str, Any]:
+    _, status, leader, error, error_at, beat, stops = state or (0, "jamais_demarre", None, None, None, None, 0)
     return {
         "genre": kind,
         "nom": name,
         "evenements": count,
-        "secondes": round(seconds, 3),
+        "secondes": seconds,
         "etat": status,
         "meneur": leader,
         "battement_le": beat.isoformat() if beat else None,
         "derniere_erreur": error,
         "erreur_le": error_at.isoformat() if error_at else None,
+        "interruptions": stops,
     }
 
 
 def _seconds(now: datetime, oldest: datetime | None) -> float:
-    return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+    return round(max(0.0, (now - oldest).total_seconds()), 3) if oldest else 0.0

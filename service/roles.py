@@ -15,10 +15,13 @@ from psycopg_pool import PoolTimeout
 from api.kafka import KafkaIndisponible
 from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
+from journal.etats import ÉtatDuRôle
+from journal.pannes import raconter
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from projections.messagerie import purger
 from projections.paiements import sans_réponse
+from service import composition
 from service.kafka import Publisher
 from service.logs import bind_role
 from service.settings import Settings
@@ -97,7 +100,7 @@ def http(application: object, host: str, port: int) -> Callable[[threading.Event
 def simulator(settings: Settings, public_url: str | None = None) -> Role:
     """The bank's kiosk, simulated."""
     merchant = settings.merchant("")
-    url = public_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
+    url = public_url or settings.simulator_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
     application = créer_simulateur(
         RéglagesSimulateur(
             marchand=merchant.merchant_id,
@@ -110,9 +113,23 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
     return Role("kiosque", http(application, settings.simulator_host, settings.simulator_port))
 
 
+def publisher(settings: Settings) -> Role:
+    """Publishes the log to Kafka."""
+    follower, emitter = composition.publication(settings)
+
+    def publish(stop: threading.Event) -> None:
+        try:
+            follower.tourner(stop)
+        finally:
+            emitter.abandonner()
+
+    return Role("publish", publish)
+
+
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
     log = structlog.get_logger()
+    state = ÉtatDuRôle(counter.base.url, "relance")
 
     def tour(now: datetime) -> dict[str, Relance]:
         with counter.base.transaction() as conn:
@@ -122,14 +139,17 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     def rounds(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
+                with counter.base.transaction() as conn:
+                    state.dire(conn, "actif")
                 for transaction, outcome in tour(datetime.now(UTC)).items():
                     level = log.warning if outcome is Relance.INJOIGNABLE else log.info
                     level("paiement_relance", transaction=transaction, issue=outcome.value)
                 with counter.base.transaction() as conn:
                     if purged := purger(conn, datetime.now(UTC)):
                         log.info("messages_purges", nombre=purged)
-            except (psycopg.Error, PoolTimeout, KafkaIndisponible):
-                log.exception("tournee_interrompue")
+            except (psycopg.Error, PoolTimeout, KafkaIndisponible) as cause:
+                state.interrompre(cause)
+                log.warning("tournee_interrompue", cause=raconter(cause))
             stop.wait(settings.janitor_interval.total_seconds())
 
     return Role("relance", rounds)

@@ -16,16 +16,18 @@ from api.client_oidc import ClientOIDC
 from api.dependances import SECRET_DE_SESSION_OCTETS, Dépendances, Limites
 from api.emetteur import Émetteur
 from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
+from api.jetons import JetonsGardés
 from guichet.guichet import Guichet
 from kiosque.sips import Sips
 from service import composition, roles
+from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.kafka import Publisher
 from service.metrics import RolesCollector
-from service.retard import lag
+from service.retard import WAIT_SECONDS, lag
 from service.settings import Settings, development_jwt_secret
 
-ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "relance")
+ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
 """What `creances up` runs."""
 
 
@@ -67,18 +69,19 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
-        with counter.base.transaction() as conn:
+        with counter.base.transaction(délai_s=WAIT_SECONDS) as conn:
             return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))
+    metrics.register(ClockCollector(counter.base.url, settings.politique.délai_affichage))
     return créer_api(
         Dépendances(
             métriques=metrics,
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
-            jetons=tokens,
+            jetons=JetonsGardés(tokens),
             retard=lambda: lag(settings, counter.base),
             prêt=ready,
             horloge=lambda: datetime.now(UTC),
@@ -127,6 +130,8 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         )
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
+    if name == "publish":
+        return roles.publisher(settings)
     kind, _, what = name.partition(":")
     if kind == "consume":
         return roles.Role(name, composition.consumer(settings, counter, what).tourner)

@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages traités ensemble, au plus.")
     poll_timeout: Duration = Field(timedelta(milliseconds=500), description="Attente maximale d'un lot de messages.")
     follower_batch_size: int = Field(1000, ge=1, le=100_000, description="Événements projetés ensemble, au plus.")
+    publication_batch_size: int = Field(4000, ge=1, le=100_000, description="Événements publiés ensemble, au plus.")
     follower_wait_max: Duration = Field(
         timedelta(seconds=1), le=timedelta(seconds=10), description="Attente maximale d'un suiveur sans réveil."
     )
@@ -141,6 +142,9 @@ class Settings(BaseSettings):
     )
     simulator_host: str = Field("127.0.0.1", description="Adresse d'écoute du simulateur de kiosque.")
     simulator_port: Port = Field(8001, description="Port du simulateur de kiosque.")
+    simulator_url: str | None = Field(
+        None, description="Adresse du simulateur pour le navigateur ; absente : son adresse d'écoute."
+    )
 
     politique_minimum_par_paiement: Centimes = Field(
         _POLITIQUE.minimum_par_paiement, description="Montant minimum d'un paiement, en centimes."
@@ -179,6 +183,10 @@ class Settings(BaseSettings):
     janitor_batch_size: int = Field(100, ge=1, description="Paiements interrogés dans une tournée, au plus.")
 
     public_url: str = Field("http://127.0.0.1:8000", description="Adresse du service pour le navigateur et la banque.")
+    notification_url: str | None = Field(
+        None,
+        description="Adresse du service pour la banque, si elle n'est pas celle du navigateur ; absente : PUBLIC_URL.",
+    )
     api_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'API.")
     api_port: Port = Field(8000, description="Port de l'API.")
     body_limit_bytes: int = Field(64 * 1024, ge=1024, description="Taille maximale d'une requête, en octets.")
@@ -245,7 +253,9 @@ class Settings(BaseSettings):
             raise ValueError("doit être hôte:port, séparés par des virgules")
         return value
 
-    @field_validator("kiosque_url", "kiosque_interrogation_url", "public_url", "oidc_issuer")
+    @field_validator(
+        "kiosque_url", "kiosque_interrogation_url", "simulator_url", "public_url", "notification_url", "oidc_issuer"
+    )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc):

@@ -2,6 +2,7 @@
 
 PostgreSQL et Kafka viennent de CREANCES_DATABASE_URL, CREANCES_OWNER_DATABASE_URL (un rôle qui peut créer des bases ;
 absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués, jetés à la fin de la session.
+`--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier.
 """
 
 import os
@@ -17,10 +18,38 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from service.embedded import EmbeddedPostgres, embedded_broker, embedded_postgres, throwaway_folder
+from service.embedded import EmbeddedPostgres, embedded_postgres, throwaway_folder
+from tests.courtiers import COURTIERS, Courtier, ce_qui_manque_pour_apache
 
 # Les tests donnent leurs réglages : ceux de la machine n'y entrent pas.
 VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startswith("CREANCES_")}
+
+# Les fixtures par lesquelles un test obtient un courtier.
+FIXTURES_KAFKA = {"kafka", "courtier_à_soi", "courtier_durable"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Le choix du courtier."""
+    parser.addoption(
+        "--courtier",
+        choices=sorted(COURTIERS),
+        default="tansu",
+        help="Le courtier Kafka des tests, quand CREANCES_KAFKA_BOOTSTRAP n'en donne pas (défaut : tansu, embarqué).",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Dit d'emblée ce qui manque au courtier choisi."""
+    if config.getoption("--courtier") == "apache" and (manque := ce_qui_manque_pour_apache()):
+        raise pytest.UsageError(f"--courtier=apache : {manque}")
+
+
+@pytest.hookimpl(tryfirst=True)  # Avant que `-m` ne choisisse.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marque `kafka` les tests qui ont un courtier."""
+    for test in items:
+        if not FIXTURES_KAFKA.isdisjoint(getattr(test, "fixturenames", ())):
+            test.add_marker(pytest.mark.kafka)
 
 
 @dataclass(frozen=True)
@@ -37,9 +66,10 @@ class Base:
 class Serveurs:
     """PostgreSQL et Kafka, chacun démarré à la première demande."""
 
-    def __init__(self, pile: ExitStack, dossier: Path) -> None:
+    def __init__(self, pile: ExitStack, dossier: Path, courtier: str) -> None:
         self._pile = pile
         self._dossier = dossier
+        self._courtier = courtier
 
     @cached_property
     def _embarqué(self) -> EmbeddedPostgres:
@@ -62,7 +92,7 @@ class Serveurs:
         """Les courtiers, hôte:port."""
         if donné := VARIABLES.get("CREANCES_KAFKA_BOOTSTRAP"):
             return donné
-        return self._pile.enter_context(embedded_broker(self._dossier)).kafka_bootstrap
+        return self._pile.enter_context(COURTIERS[self._courtier](self._dossier)).bootstrap
 
     @cached_property
     def modèle(self) -> str:
@@ -99,10 +129,10 @@ def utilisateur(url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def serveurs() -> Iterator[Serveurs]:
+def serveurs(pytestconfig: pytest.Config) -> Iterator[Serveurs]:
     """PostgreSQL et Kafka réels."""
     with throwaway_folder() as dossier, ExitStack() as pile:
-        yield Serveurs(pile, dossier)
+        yield Serveurs(pile, dossier, pytestconfig.getoption("--courtier"))
 
 
 @pytest.fixture
@@ -140,3 +170,26 @@ def préfixe() -> str:
 def kafka(serveurs: Serveurs) -> str:
     """Les courtiers Kafka, hôte:port."""
     return serveurs.kafka_bootstrap
+
+
+@pytest.fixture
+def apache(pytestconfig: pytest.Config) -> None:
+    """Ne laisse passer le test que sur Apache Kafka : il éprouve ce que le courtier embarqué ne fait pas."""
+    if pytestconfig.getoption("--courtier") != "apache":
+        pytest.skip("demande Apache Kafka : make test-kafka")
+
+
+@pytest.fixture
+def courtier_à_soi(pytestconfig: pytest.Config) -> Iterator[Courtier]:
+    """Un courtier démarré pour ce test seul, qui peut l'arrêter, le tuer, le redémarrer (voir `--courtier`)."""
+    with throwaway_folder() as dossier, COURTIERS[pytestconfig.getoption("--courtier")](dossier) as courtier:
+        yield courtier
+
+
+@pytest.fixture
+def courtier_durable(request: pytest.FixtureRequest) -> Courtier:
+    """Un courtier à soi qui garde son journal d'un démarrage à l'autre : Apache Kafka."""
+    if not COURTIERS[request.config.getoption("--courtier")].garde_son_journal:
+        pytest.skip("demande un courtier qui garde son journal : make test-kafka")
+    courtier: Courtier = request.getfixturevalue("courtier_à_soi")
+    return courtier

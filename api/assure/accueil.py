@@ -1,94 +1,66 @@
-"""L'accueil des pages : choisir qui l'on est (démonstration), chercher une référence, cocher et payer."""
+"""L'accueil du compte : l'issue du dernier paiement, les derniers paiements, le chemin vers « Créance »."""
 
-from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
 
+from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.lecture import Consultation, Raison, consulter, en_cours, raison_de_ne_pas_cocher, repris_possible
-from api.assure.rendu import page
-from api.assure.saisie import Saisie
-from api.assure.session import Session, jeton_de_formulaire, poser
-from api.dependances import Moyens
-from domain.refus import PaiementEnCours, Refus
-from projections.paiements import derniers_paiements
-from projections.restant_du import LigneCréance, exemples
+from api.assure.canal import lire_canal, poser_canal
+from api.assure.connexion_demo import page_de_choix
+from api.assure.lecture import en_cours, est_consultable, lire_compte, repris_possible, à_suivre
+from api.assure.messagerie import courrier_de
+from api.assure.session import session_de
+from api.assure.visite import DUnAssuré, Visite, visite_de
+from api.dependances import DeLApplication
+from projections.paiements import LignePaiement
 
-EXEMPLES_LUS: Final = 60
-ASSURÉS_MONTRÉS: Final = 8
 PAIEMENTS_MONTRÉS: Final = 5
+ISSUE_MONTRÉE: Final = timedelta(hours=24)
+"""L'issue d'un paiement reste en tête de l'accueil le temps du délai d'affichage."""
+
+routes = APIRouter(include_in_schema=False)
 
 
-async def page_de_choix(moyens: Moyens, session: Session) -> Response:
-    """Quelques assurés de la démonstration, avec leurs références."""
-    dépendances = moyens.dépendances
-    async with moyens.pool.connection() as conn:
-        lignes = await exemples(conn, dépendances.guichet.politique.minimum_par_paiement, EXEMPLES_LUS)
-    par_assuré: dict[str, list[LigneCréance]] = {}
-    for ligne in lignes:
-        par_assuré.setdefault(ligne.assuré, []).append(ligne)
-    # Ceux qui ont plusieurs créances d'abord : ce sont eux qui montrent les cases à cocher.
-    choix = sorted(par_assuré.items(), key=lambda paire: -len(paire[1]))[:ASSURÉS_MONTRÉS]
-    return _servir("choix.html", {"choix": choix}, session, moyens)
+@routes.get("/")
+async def accueil(requête: Request, moyens: DeLApplication, canal: str | None = None) -> Response:
+    """L'accueil ; `canal` : d'où l'on vient, retenu puis ôté de l'adresse. Sans session, la porte d'entrée."""
+    if canal is not None and (lu := lire_canal(canal)):
+        réponse = Response(status_code=303, headers={"Location": "/"})
+        poser_canal(réponse, lu, moyens.dépendances)
+        return réponse
+    if moyens.dépendances.démo and session_de(requête, moyens.dépendances).assuré is None:
+        return await page_de_choix(requête, moyens)
+    visite = await visite_de(requête, moyens)
+    return visite.rendre("accueil.html", await _valeurs(visite))
 
 
-async def page_de_recherche(
-    moyens: Moyens,
-    session: Session,
-    assuré: str,
-    cherchée: str | None,
-    *,
-    refus: Refus | None = None,
-    saisie: Saisie | None = None,
-) -> Response:
-    """La recherche, et la créance trouvée avec les autres ; `refus` s'affiche en tête, la saisie est gardée."""
-    politique, maintenant = moyens.dépendances.guichet.politique, moyens.dépendances.horloge()
-    consultation: Consultation | None = None
-    if cherchée is not None:
-        try:
-            consultation = await consulter(moyens, assuré, cherchée)
-        except Refus as trouvé:
-            refus = refus or trouvé
-    if consultation is None:
-        async with moyens.pool.connection() as conn:
-            paiements = await derniers_paiements(conn, assuré, PAIEMENTS_MONTRÉS)
-    else:
-        paiements = consultation.paiements
-    lignes = [consultation.cherchée, *consultation.autres] if consultation else []
-    ouverts = en_cours(paiements)
-    raisons = {ligne.référence: raison_de_ne_pas_cocher(ligne, politique, ouverts) for ligne in lignes}
-    return _servir(
-        "creance.html",
-        {
-            "cherchée": cherchée or "",
-            "créance": consultation.cherchée if consultation else None,
-            "lignes": lignes,
-            "raisons": raisons,
-            "cochées": saisie.cochées if saisie else _cochée_d_office(consultation, raisons),
-            "montant": saisie.montant if saisie else "",
-            "refus": refus,
-            "reprendre": refus.transactions if isinstance(refus, PaiementEnCours) else (),
-            "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant)],
-            "paiements": paiements[:PAIEMENTS_MONTRÉS],
-            "politique": politique,
-            # Le même formulaire envoyé deux fois n'ouvre qu'un paiement.
-            "clé": uuid4().hex,
-        },
-        session,
-        moyens,
-        statut=409 if refus else 200,
-    )
+@routes.get("/accueil/suivi")
+async def suivre(visite: DUnAssuré) -> Response:
+    """La part de l'accueil que les paiements font changer."""
+    return visite.rendre_fragment("_compte.html", await _valeurs(visite))
 
 
-def _cochée_d_office(consultation: Consultation | None, raisons: Mapping[str, Raison | None]) -> tuple[str, ...]:
-    if consultation is None or raisons[consultation.cherchée.référence] is not None:
-        return ()
-    return (consultation.cherchée.référence,)
+async def _valeurs(visite: Visite) -> dict[str, Any]:
+    créances, paiements = await lire_compte(visite.moyens, visite.assuré)
+    maintenant = visite.moyens.dépendances.horloge()
+    ouvertes = [ligne for ligne in créances if est_consultable(ligne) and ligne.restant_dû]
+    return {
+        "courrier": await courrier_de(visite.moyens, visite.assuré),
+        "issue": dernière_issue(paiements, maintenant),
+        "à_reprendre": [p for p in en_cours(paiements) if repris_possible(p, maintenant)],
+        "sans_réponse": [p for p in en_cours(paiements) if not repris_possible(p, maintenant)],
+        "paiements": paiements[:PAIEMENTS_MONTRÉS],
+        "dues": len(ouvertes),
+        "restant_total": sum(ligne.restant_dû for ligne in ouvertes),
+        "suivre": any(à_suivre(paiement) for paiement in paiements),
+    }
 
 
-def _servir(gabarit: str, valeurs: dict[str, Any], session: Session, moyens: Moyens, *, statut: int = 200) -> Response:
-    cadre = {"assuré": session.assuré, "jeton": jeton_de_formulaire(session, moyens.dépendances)}
-    réponse = page(gabarit, valeurs | cadre, statut=statut)
-    poser(réponse, session, moyens.dépendances)
-    return réponse
+def dernière_issue(paiements: list[LignePaiement], maintenant: datetime) -> LignePaiement | None:
+    """Le dernier paiement conclu, s'il l'est depuis peu et si rien n'est en cours depuis."""
+    dernier = next(iter(paiements), None)
+    if dernier is None or dernier.conclu_le is None or maintenant - dernier.conclu_le > ISSUE_MONTRÉE:
+        return None
+    return dernier

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.assure import session as sessions
+from api.assure.canal import passage_de, poser_canal
 from api.assure.rendu import message, page
 from api.assure.saisie import FormulairePérimé
 from api.client_oidc import ClientOIDC, ConnexionRefusée
@@ -105,6 +106,8 @@ async def revenir_de_l_émetteur(
         réponse = _interrompue("La connexion n'a pas abouti.", 401)
     else:
         réponse = await _identifier(dépendances.connexion, aller, code, iss, dépendances)
+        # À la borne, le temps passé chez l'émetteur n'est pas de l'inactivité.
+        poser_canal(réponse, passage_de(requête, dépendances).canal, dépendances)
     _ôter_aller(réponse, dépendances)
     return réponse
 

@@ -6,14 +6,16 @@ from typing import Final, NamedTuple
 import anyio.to_thread
 
 from api.dependances import Moyens
+from domain.imputation import Imputation
 from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, lire_référence
 from domain.refus import PaiementEnCours, PaiementInconnu, RestantDûInsuffisant, RéférenceNonOuverte
 from guichet.guichet import Guichet
-from projections.paiements import LignePaiement, derniers_paiements
+from projections.compte import Compte, compte
+from projections.paiements import LignePaiement
 from projections.paiements import paiement as lire_paiement
-from projections.restant_du import LigneCréance, créance, créances_de
+from projections.restant_du import LigneCréance
 
 PAIEMENTS_RÉCENTS: Final = 20
 """Derniers paiements d'un assuré que l'on regarde pour trouver ceux qui sont en cours."""
@@ -44,17 +46,22 @@ async def consulter(moyens: Moyens, assuré: str, saisie: str) -> Consultation:
     """Cherche une créance de cet assuré.
 
     Lève RéférenceNonOuverte, après le même travail que la référence soit illisible, inconnue, exclue, annulée ou d'une
-    autre personne : ni la réponse ni sa durée ne disent laquelle.
+    autre personne : la requête ne lit que le compte de l'assuré, et ni la réponse ni sa durée ne disent laquelle.
     """
     référence = lire_référence(saisie) or AUCUNE
-    async with moyens.pool.connection() as conn:
-        cherchée = await créance(conn, référence)
-        toutes = await créances_de(conn, assuré)
-        paiements = await derniers_paiements(conn, assuré, PAIEMENTS_RÉCENTS)
-    autres = [ligne for ligne in toutes if ligne.référence != référence and est_consultable(ligne) and ligne.restant_dû]
-    if cherchée is None or cherchée.assuré != assuré or not est_consultable(cherchée):
+    créances, paiements = await lire_compte(moyens, assuré)
+    consultables = [ligne for ligne in créances if est_consultable(ligne)]
+    cherchée = next((ligne for ligne in consultables if ligne.référence == référence), None)
+    if cherchée is None:
         raise RéférenceNonOuverte
+    autres = [ligne for ligne in consultables if ligne is not cherchée and ligne.restant_dû]
     return Consultation(cherchée, autres, paiements)
+
+
+async def lire_compte(moyens: Moyens, assuré: str) -> Compte:
+    """Les créances de l'assuré et ses derniers paiements, en une requête."""
+    async with moyens.pool.connection() as conn:
+        return await compte(conn, assuré, PAIEMENTS_RÉCENTS)
 
 
 def est_consultable(ligne: LigneCréance) -> bool:
@@ -62,15 +69,18 @@ def est_consultable(ligne: LigneCréance) -> bool:
     return ligne.payable_en_ligne and not ligne.annulée
 
 
-def raison_de_ne_pas_cocher(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> Raison | None:
+def raison_de_ne_pas_cocher(
+    ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement], *, exclusif: bool = False
+) -> Raison | None:
     """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
 
-    La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré.
+    La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré ; `exclusif` :
+    un paiement en cours sur la ligne suffit.
     """
     if ligne.restant_dû < politique.minimum_par_paiement:
         refus = RestantDûInsuffisant(ligne.référence)
         return Raison(refus.code, refus.phrase)
-    if ligne.disponible < politique.minimum_par_paiement and ligne.en_cours:
+    if ligne.en_cours and (exclusif or ligne.disponible < politique.minimum_par_paiement):
         fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
         if not fins:  # La vue des paiements a un instant de retard sur celle des créances.
             return Raison(PaiementEnCours.code, PaiementEnCours.__doc__ or "")
@@ -86,6 +96,18 @@ def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
 def repris_possible(paiement: LignePaiement, maintenant: datetime) -> bool:
     """Dit si le formulaire du kiosque peut encore être remis."""
     return paiement.statut == "en_cours" and maintenant < paiement.expire_le
+
+
+def à_suivre(paiement: LignePaiement) -> bool:
+    """Dit si la page doit encore changer d'elle-même : la réponse, ou sa prise en compte, est attendue."""
+    return paiement.statut == "en_cours" or (paiement.statut == "accepte" and paiement.affiché_le is None)
+
+
+def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]:
+    """Le partage d'un paiement, lu au journal ; vide s'il est inconnu."""
+    with guichet.base.transaction() as conn:
+        paiement = guichet.charger_paiement(conn, transaction)
+    return paiement.imputations if paiement else ()
 
 
 async def état_du_paiement(moyens: Moyens, assuré: str, transaction: str) -> LignePaiement:

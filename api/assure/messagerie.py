@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from api.assure import session as sessions
 from api.assure.accuse_pdf import accusé_en_pdf
-from api.assure.connexion import AccèsRefusé, DAssuré, formulaire
+from api.assure.connexion import AccèsRefusé
 from api.assure.rendu import message as page_d_une_phrase
-from api.assure.rendu import page
-from api.dependances import DeLApplication, Moyens
+from api.assure.visite import DUnAssuré, Visite, champs_de
+from api.dependances import Moyens
 from domain.accuse import EXPÉDITEUR, OBJET, Accusé
 from domain.refus import MessageInconnu
 from guichet.guichet import Guichet
@@ -22,6 +21,8 @@ from guichet.messagerie import consulter_message, messagerie_de, ouvrir_message,
 from projections.messagerie import messages_de
 
 PDF: Final = "application/pdf"
+
+_EN_TÊTE: Final = {"objet": OBJET, "expéditeur": EXPÉDITEUR}
 
 routes = APIRouter(prefix="/messagerie", include_in_schema=False)
 
@@ -59,40 +60,38 @@ async def courrier_de(moyens: Moyens, assuré: str) -> Courrier:
 
 
 @routes.get("")
-async def liste(session: DAssuré, moyens: DeLApplication) -> Response:
+async def liste(visite: DUnAssuré) -> Response:
     """Les messages de l'assuré."""
-    courrier = await courrier_de(moyens, str(session.assuré))
-    return _servir("messagerie.html", {"courrier": courrier}, session, moyens)
+    courrier = await courrier_de(visite.moyens, visite.assuré)
+    return visite.rendre("messagerie.html", _EN_TÊTE | {"courrier": courrier})
 
 
 @routes.get("/{transaction}")
-async def lire(transaction: str, session: DAssuré, moyens: DeLApplication) -> Response:
+async def lire(transaction: str, visite: DUnAssuré) -> Response:
     """Un message ; l'ouvrir le marque lu."""
-    accusé = await _au_guichet(ouvrir_message, moyens, session, transaction)
-    return _servir("messagerie-message.html", {"accusé": accusé}, session, moyens)
+    accusé = await _au_guichet(ouvrir_message, visite, transaction)
+    return visite.rendre("messagerie-message.html", _EN_TÊTE | {"accusé": accusé})
 
 
 @routes.get("/{transaction}/suppression")
-async def confirmer(transaction: str, session: DAssuré, moyens: DeLApplication) -> Response:
+async def confirmer(transaction: str, visite: DUnAssuré) -> Response:
     """Demande si c'est bien ce message qu'il faut supprimer."""
-    accusé = await _au_guichet(consulter_message, moyens, session, transaction)
-    return _servir("messagerie-suppression.html", {"accusé": accusé}, session, moyens)
+    accusé = await _au_guichet(consulter_message, visite, transaction)
+    return visite.rendre("messagerie-suppression.html", _EN_TÊTE | {"accusé": accusé})
 
 
 @routes.post("/{transaction}/suppression")
-async def supprimer(transaction: str, requête: Request, session: DAssuré, moyens: DeLApplication) -> Response:
+async def supprimer(transaction: str, requête: Request, visite: DUnAssuré) -> Response:
     """Supprime le message, et revient à la liste ; la seconde fois, il n'y a plus rien à faire."""
-    await formulaire(requête, moyens)
-    await _au_guichet(supprimer_message, moyens, session, transaction)
-    réponse = RedirectResponse("/messagerie", status_code=303)
-    sessions.poser(réponse, session, moyens.dépendances)
-    return réponse
+    await champs_de(requête, visite)
+    await _au_guichet(supprimer_message, visite, transaction)
+    return visite.mener("/messagerie")
 
 
 @routes.get("/{transaction}/accuse.pdf")
-async def en_pdf(transaction: str, session: DAssuré, moyens: DeLApplication, *, telecharger: bool = False) -> Response:
+async def en_pdf(transaction: str, visite: DUnAssuré, *, telecharger: bool = False) -> Response:
     """Le message en PDF accessible, montré par le navigateur (pour l'imprimer) ou téléchargé."""
-    accusé = await _au_guichet(consulter_message, moyens, session, transaction)
+    accusé = await _au_guichet(consulter_message, visite, transaction)
     disposition = "attachment" if telecharger else "inline"
     en_têtes = {
         "Content-Disposition": f'{disposition}; filename="accuse-de-reception-{accusé.transaction}.pdf"',
@@ -100,32 +99,18 @@ async def en_pdf(transaction: str, session: DAssuré, moyens: DeLApplication, *,
         "X-Content-Type-Options": "nosniff",
     }
     octets = await anyio.to_thread.run_sync(accusé_en_pdf, accusé)
-    return Response(octets, media_type=PDF, headers=en_têtes)
+    return visite.prolonger(Response(octets, media_type=PDF, headers=en_têtes))
 
 
 _T = TypeVar("_T")
 
 
-async def _au_guichet(
-    action: Callable[[Guichet, str, str, datetime], _T], moyens: Moyens, session: sessions.Session, transaction: str
-) -> _T:
+async def _au_guichet(action: Callable[[Guichet, str, str, datetime], _T], visite: Visite, transaction: str) -> _T:
     """Ce que rend l'action ; lève AccèsRefusé (404) pour un message inconnu."""
-    dépendances = moyens.dépendances
+    dépendances = visite.moyens.dépendances
     try:
         return await anyio.to_thread.run_sync(
-            action, dépendances.guichet, str(session.assuré), transaction, dépendances.horloge()
+            action, dépendances.guichet, visite.assuré, transaction, dépendances.horloge()
         )
     except MessageInconnu as inconnu:
         raise AccèsRefusé(page_d_une_phrase("Message introuvable", inconnu.phrase, 404)) from None
-
-
-def _servir(gabarit: str, valeurs: dict[str, Any], session: sessions.Session, moyens: Moyens) -> Response:
-    cadre = {
-        "assuré": session.assuré,
-        "jeton": sessions.jeton_de_formulaire(session, moyens.dépendances),
-        "objet": OBJET,
-        "expéditeur": EXPÉDITEUR,
-    }
-    réponse = page(gabarit, valeurs | cadre)
-    sessions.poser(réponse, session, moyens.dépendances)
-    return réponse

@@ -1,4 +1,4 @@
-"""Le rendu des pages : gabarits échappés d'office, et une politique de contenu sans script."""
+"""Le rendu des pages : gabarits échappés d'office, et une politique de contenu stricte."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 from domain.caisses import nom_de_caisse
 from domain.delai import PARIS
 from domain.monnaie import euros
+from kiosque.codes import sens_de
 
 _GABARITS: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "gabarits"),
@@ -19,6 +20,9 @@ _GABARITS: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_CADRE: Final = {"assuré": None, "jeton": "", "canal": "web", "inactivité_s": None, "démo": False, "rubrique": ""}
+"""Ce que le gabarit de base attend, pour une page qui n'en dit rien."""
+_INSÉCABLE: Final = "\N{NO-BREAK SPACE}"
 
 
 def jour(instant: date) -> str:
@@ -28,32 +32,63 @@ def jour(instant: date) -> str:
 
 
 def heure(instant: datetime) -> str:
-    """L'heure de Paris, à la minute."""
-    return f"{instant.astimezone(PARIS):%H:%M}"
+    """L'heure de Paris, à la minute : `15 h 54`."""
+    return f"{instant.astimezone(PARIS):%H{_INSÉCABLE}h{_INSÉCABLE}%M}"
 
 
-_GABARITS.filters.update(euros=euros, jour=jour, heure=heure, caisse=nom_de_caisse)
+def compté(nombre: int, un: str, plusieurs: str) -> str:
+    """Un nombre et son nom, accordé : `0 référence`, `2 références`."""
+    return f"{nombre}{_INSÉCABLE}{un if abs(nombre) <= 1 else plusieurs}"
+
+
+def euros_ronds(centimes: int) -> str:
+    """Un montant comme `euros`, sans centimes s'il n'en a pas : `16 €`."""
+    return euros(centimes).replace(",00", "")
+
+
+def signé(centimes: int) -> str:
+    """Un mouvement : le montant, précédé d'un vrai signe moins s'il fait baisser la dette."""
+    return euros(centimes).replace("-", "\N{MINUS SIGN}")
+
+
+_GABARITS.filters.update(
+    euros=euros,
+    signe=signé,
+    euros_ronds=euros_ronds,
+    jour=jour,
+    heure=heure,
+    caisse=nom_de_caisse,
+    compte=compté,
+    sens=sens_de,
+)
 
 
 def page(gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> HTMLResponse:
     """La page rendue ; `vers` : l'URL étrangère où un formulaire de la page peut partir."""
-    texte = _GABARITS.get_template(gabarit).render(valeurs)
+    texte = _GABARITS.get_template(gabarit).render(_CADRE | valeurs)
     return HTMLResponse(texte, status_code=statut, headers=_en_têtes(vers))
 
 
+def fragment(gabarit: str, valeurs: dict[str, Any]) -> HTMLResponse:
+    """Un morceau de page, pour le script qui suit un paiement."""
+    return page(gabarit, valeurs)
+
+
 def message(titre: str, phrase: str, statut: int) -> HTMLResponse:
-    """Une page qui ne dit qu'une chose."""
-    return page("message.html", {"titre": titre, "phrase": phrase, "assuré": None, "jeton": ""}, statut=statut)
+    """Une page qui ne dit qu'une chose, et ramène à l'accueil."""
+    return page("message.html", {"titre": titre, "phrase": phrase}, statut=statut)
 
 
 def _en_têtes(vers: str | None) -> dict[str, str]:
     origine = " {0.scheme}://{0.netloc}".format(urlsplit(vers)) if vers else ""
     return {
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{origine}; base-uri 'none';"
-            " frame-ancestors 'none'"
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
+            f" form-action 'self'{origine}; base-uri 'none'; frame-ancestors 'none'"
         ),
         "Cache-Control": "no-store",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }

@@ -57,6 +57,8 @@ def créer_simulateur(
         routes=[
             Route("/paypage", _page(parcours.présenter), methods=["POST"]),
             Route("/paypage/valider", _page(parcours.valider), methods=["POST"]),
+            Route("/paypage/authentifier", _page(parcours.authentifier), methods=["POST"]),
+            Route("/paypage/session/{jeton}", _session(parcours.revenir), methods=["GET"]),
             Route("/paypage/annuler", _page(parcours.annuler), methods=["POST"]),
             Route("/paypage/recu", _page(parcours.reçu), methods=["POST"]),
             Route("/interrogation", partial(_interroger, banque), methods=["POST"]),
@@ -76,6 +78,18 @@ def _page(étape: Callable[[dict[str, str]], Response]) -> Réponse:
     async def répondre(requête: Request) -> Response:
         try:
             return étape(await lire_formulaire(requête))
+        except FormulaireIrrecevable as refus:
+            return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
+
+    return répondre
+
+
+def _session(étape: Callable[[dict[str, str]], Response]) -> Réponse:
+    """Une page retrouvée par le jeton que son adresse porte."""
+
+    async def répondre(requête: Request) -> Response:
+        try:
+            return étape({"jeton": requête.path_params["jeton"]})
         except FormulaireIrrecevable as refus:
             return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
 

@@ -28,10 +28,10 @@ class Banque:
         """La demande de paiement, sceau vérifié ; lève `FormulaireIrrecevable`."""
         return lire_demande(ouvrir(champs, self._trousseau))
 
-    def conclure(self, session: Session, code: str, *, carte: str | None = None) -> Conclusion:
+    def conclure(self, session: Session, code: str) -> Conclusion:
         """Conclut la session, une fois, et expédie la réponse automatique. `code_force` l'emporte sur `code`."""
         consigne = self.consignes.prendre(session.demande.transaction)
-        conclusion = self.registre.conclure(session, consigne.code_force or code, carte=carte)
+        conclusion = self.registre.conclure(session, consigne.code_force or code)
         self._expédier(session.demande, conclusion)
         return conclusion
 

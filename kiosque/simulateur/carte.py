@@ -7,6 +7,9 @@ CHIFFRES_MIN = 13
 CHIFFRES_MAX = 19
 CRYPTOGRAMME_CHIFFRES = (3, 4)
 MOIS_MAX = 12
+AUTHENTIFIÉE = "33"
+CODE_ENVOYÉ = "123456"
+"""Le code que la banque simulée dit avoir envoyé au téléphone de la personne."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,11 @@ class Carte:
     """Une carte de test. Son numéro n'apparaît pas dans sa représentation, donc dans aucun journal."""
 
     numéro: str = field(repr=False)
+
+    @property
+    def authentifiée(self) -> bool:
+        """Dit si la banque de cette carte de test demande une authentification (3-D Secure) : `33` avant le code."""
+        return self.numéro[-4:-2] == AUTHENTIFIÉE
 
     @property
     def code(self) -> str:

@@ -47,6 +47,17 @@ class Session:
     ouverte_le: datetime
     jeton: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     conclusion: Conclusion | None = None
+    authentification: "Authentification | None" = None
+
+
+@dataclass(slots=True)
+class Authentification:
+    """La carte saisie qui attend l'accord de sa banque ; de son numéro, rien que le masqué."""
+
+    code: str
+    carte_masquée: str
+    marque: str
+    essais: int = 0
 
 
 class Registre:
@@ -86,14 +97,24 @@ class Registre:
         """Dit si la session est restée ouverte trop longtemps sans conclusion."""
         return session.conclusion is None and self._horloge() - session.ouverte_le >= self._durée
 
-    def conclure(self, session: Session, code: str, *, carte: str | None = None) -> Conclusion:
-        """Conclut la session ; `carte`, le numéro entier, n'en ressort que masqué."""
+    def reste_s(self, session: Session) -> int:
+        """Les secondes qui restent à la session, une au moins."""
+        reste = session.ouverte_le + self._durée - self._horloge()
+        return max(int(reste.total_seconds()) + 1, 1)
+
+    def présenter(self, session: Session, carte: str, code: str) -> None:
+        """Retient la carte saisie, masquée : `code` est ce que sa banque répondra une fois la personne reconnue."""
+        session.authentification = Authentification(code, masquer(carte), marque_de(carte))
+
+    def conclure(self, session: Session, code: str) -> Conclusion:
+        """Conclut la session, avec la carte présentée s'il y en a une."""
+        carte = session.authentification
         session.conclusion = Conclusion(
             code=code,
             le=self._horloge(),
             autorisation=_autorisation() if code == ACCEPTÉ else None,
-            carte_masquée=masquer(carte) if carte else None,
-            marque=marque_de(carte) if carte else None,
+            carte_masquée=carte.carte_masquée if carte else None,
+            marque=carte.marque if carte else None,
         )
         return session.conclusion
 

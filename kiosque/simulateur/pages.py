@@ -60,8 +60,8 @@ def origine_de(url: str | None) -> str:
 def _entêtes(origine: str) -> dict[str, str]:
     return {
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'self'; form-action 'self'{origine}; base-uri 'none'; "
-            "frame-ancestors 'none'"
+            f"default-src 'none'; style-src 'self'; form-action 'self'{origine}; script-src 'self'; "
+            "base-uri 'none'; frame-ancestors 'none'"
         ),
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",

@@ -5,12 +5,15 @@ from http import HTTPStatus
 
 from starlette.responses import HTMLResponse
 
-from kiosque.codes import ACCEPTÉ, ANNULÉ, SESSION_EXPIRÉE
+from kiosque.codes import ACCEPTÉ, ANNULÉ, SESSION_EXPIRÉE, TROP_D_ESSAIS
 from kiosque.interface import FormulaireIllisible
 from kiosque.simulateur.banque import Banque
-from kiosque.simulateur.carte import Carte, lire_carte
+from kiosque.simulateur.carte import CODE_ENVOYÉ, Carte, lire_carte
 from kiosque.simulateur.etat import Conclusion, Demande, Session
 from kiosque.simulateur.pages import page
+
+ESSAIS_MAX = 3
+"""Codes d'authentification faux, au plus."""
 
 
 class Parcours:
@@ -42,7 +45,34 @@ class Parcours:
         carte = lire_carte(champs)
         if not isinstance(carte, Carte):
             return self._saisie(session, fautes=carte)
-        return self._conclure(session, carte.code, carte=carte.numéro)
+        self._banque.registre.présenter(session, carte.numéro, carte.code)
+        return self._authentifier(session) if carte.authentifiée else self._conclure(session, carte.code)
+
+    def authentifier(self, champs: Mapping[str, str]) -> HTMLResponse:
+        """Le détour 3-D Secure : le code que la banque a envoyé ; trop d'erreurs concluent par 75."""
+        session = self._session(champs)
+        if session.conclusion is not None:
+            return self._fin(session.demande, session.conclusion, jeton=session.jeton)
+        if self._banque.registre.expirée(session):
+            return self._expirer(session)
+        attendue = session.authentification
+        if attendue is None:
+            return self._saisie(session)
+        if champs.get("code", "").strip() == CODE_ENVOYÉ:
+            return self._conclure(session, attendue.code)
+        attendue.essais += 1
+        if attendue.essais >= ESSAIS_MAX:
+            return self._conclure(session, TROP_D_ESSAIS)
+        return self._authentifier(session, faute=f"Ce code n'est pas celui qui a été envoyé : {CODE_ENVOYÉ}.")
+
+    def revenir(self, champs: Mapping[str, str]) -> HTMLResponse:
+        """La page d'une session, après son délai : elle dit qu'elle est finie, et la banque en est prévenue."""
+        session = self._session(champs)
+        if session.conclusion is None and self._banque.registre.expirée(session):
+            return self._expirer(session)
+        if session.conclusion is not None:
+            return self._fin(session.demande, session.conclusion, jeton=session.jeton)
+        return self._authentifier(session) if session.authentification else self._saisie(session)
 
     def annuler(self, champs: Mapping[str, str]) -> HTMLResponse:
         """Conclut par 17, à la demande de la personne."""
@@ -69,14 +99,27 @@ class Parcours:
     def _expirer(self, session: Session) -> HTMLResponse:
         return self._conclure(session, SESSION_EXPIRÉE)
 
-    def _conclure(self, session: Session, code: str, *, carte: str | None = None) -> HTMLResponse:
-        conclusion = self._banque.conclure(session, code, carte=carte)
+    def _conclure(self, session: Session, code: str) -> HTMLResponse:
+        conclusion = self._banque.conclure(session, code)
         return self._fin(session.demande, conclusion, jeton=session.jeton)
 
     def _saisie(self, session: Session, fautes: Mapping[str, str] | None = None) -> HTMLResponse:
         valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "fautes": fautes or {}}
         statut = HTTPStatus.UNPROCESSABLE_ENTITY if fautes else HTTPStatus.OK
-        return page("carte.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
+        réponse = page("carte.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
+        return self._surveiller(réponse, session)
+
+    def _authentifier(self, session: Session, faute: str | None = None) -> HTMLResponse:
+        valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "faute": faute, "envoyé": CODE_ENVOYÉ}
+        statut = HTTPStatus.UNPROCESSABLE_ENTITY if faute else HTTPStatus.OK
+        réponse = page("authentification.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
+        return self._surveiller(réponse, session)
+
+    def _surveiller(self, réponse: HTMLResponse, session: Session) -> HTMLResponse:
+        """Une page abandonnée se remplace d'elle-même à la fin de la session."""
+        secondes = self._banque.registre.reste_s(session)
+        réponse.headers["Refresh"] = f"{secondes}; url=/paypage/session/{session.jeton}"
+        return réponse
 
     def _fin(self, demande: Demande, conclusion: Conclusion, *, jeton: str | None) -> HTMLResponse:
         """L'issue et « Continuer » : le retour au marchand, avec la même réponse scellée que l'automatique."""

@@ -6,6 +6,15 @@ import sys
 from service.cli import running  # noqa: F401
 
 # isort: split
+from service.cli import importing  # noqa: F401
+
+# isort: split
+from service.cli import publishing  # noqa: F401
+
+# isort: split
+from service.cli import health  # noqa: F401
+
+# isort: split
 from service.cli import looking  # noqa: F401
 
 # isort: split

@@ -4,6 +4,7 @@ Exit codes: 0 well, 1 a problem was found, 2 wrong usage.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from domain.references import lire_référence
-from service.logs import configure_logs
+from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 
 app = typer.Typer(
@@ -42,7 +43,7 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     """The settings; of a running demo if there is one in `data_dir`, and nothing else is configured."""
     try:
         settings = Settings()
-        if settings.database_url is None:
+        if settings.database_url is None and settings.kafka_bootstrap is None:
             settings = _of_running_demo(settings, data_dir or settings.data_dir)
     except ValidationError as cause:
         for fault in cause.errors(include_url=False, include_input=False):
@@ -50,6 +51,12 @@ def read_settings(data_dir: Path | None = None) -> Settings:
         raise typer.Exit(USAGE) from cause
     configure_logs(settings.log_level, settings.log_format)
     return settings
+
+
+def quiet() -> None:
+    """For a command that looks: what a library says of a server that is away, the command says in a sentence."""
+    for library in REPEATERS:
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
@@ -73,23 +80,28 @@ def database_of(settings: Settings) -> str:
 @contextmanager
 def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings and an autocommit connection to the database, closed at the end."""
+    from journal.bases import connecter
+
     settings = read_settings(data_dir)
-    with readable_failures(), closing(psycopg.connect(database_of(settings), autocommit=True)) as conn:
+    with readable_failures(), closing(connecter(database_of(settings), application="creances-cli")) as conn:
         yield settings, conn
 
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """A server that does not answer is a sentence, not a traceback."""
+    """A server that does not answer is a sentence, neither a traceback nor the libraries' own complaints."""
     from kafka.errors import KafkaError
-    from psycopg_pool import PoolTimeout
+
+    from journal.pannes import est_une_panne
 
     try:
         yield
-    except (psycopg.OperationalError, PoolTimeout) as cause:
-        fail(f"PostgreSQL ne répond pas : {cause}")
     except psycopg.errors.UndefinedTable:
         fail("Le schéma manque : lancez `creances migrate`.")
+    except psycopg.Error as cause:
+        if not est_une_panne(cause):
+            raise
+        fail(f"PostgreSQL ne répond pas : {cause}")
     except KafkaError as cause:
         fail(f"Kafka ne répond pas : {cause}")
 
@@ -104,7 +116,7 @@ def read_reference(text: str) -> str:
 
 def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
     """Tell what went wrong and end the command with this exit code."""
-    errors.print(sentence, markup=False)
+    errors.print(sentence, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

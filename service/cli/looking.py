@@ -21,11 +21,12 @@ from service.cli.application import (
     errors,
     fail,
     print_json,
+    quiet,
     read_reference,
     read_settings,
     readable_failures,
 )
-from service.cli.tables import history_table, lag_table, redraw, whole
+from service.cli.tables import history_table, lag_alerts, lag_table, redraw, whole
 from service.settings import development_jwt_secret, settings_table, unknown_variables
 
 
@@ -89,12 +90,14 @@ def lag(
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Le retard de chaque consommateur et suiveur, en événements et en secondes."""
+    """Le retard de chaque consommateur et suiveur, en événements et en secondes ; sort avec 1 si Kafka se tait."""
     from journal.bases import Base
     from service.retard import lag as read_lag
+    from service.retard import unreadable
 
     with readable_failures():
         settings = read_settings(data_dir)
+        quiet()
         with Base(database_of(settings), application="creances-lag", connexions_max=1) as base:
             rows = read_lag(settings, base)
             if as_json:
@@ -103,6 +106,10 @@ def lag(
                 redraw(lambda: lag_table(read_lag(settings, base)))
             else:
                 console.print(lag_table(rows))
+                for alert in lag_alerts(rows):
+                    console.print(alert, markup=False, soft_wrap=True)
+            if silent := unreadable(rows):
+                fail(silent)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What the commands print for a person, fitted to a terminal."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rich.live import Live
@@ -43,16 +43,41 @@ def whole(name: str) -> Column:
 
 
 def lag_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """One row a role; the errors only if there are any."""
+    """One row a role; the errors only if there are any, each with its time: one that is over must not look current."""
     failed = any(row["derniere_erreur"] for row in rows)
     table = Table(whole("Rôle"), "Événements", "Secondes", whole("État"), "Meneur")
     if failed:
         table.add_column("Dernière erreur", overflow="fold")
     for row in rows:
-        error = [(row["derniere_erreur"] or "")[:200]] if failed else []
-        cells = (row["nom"], str(row["evenements"]), f"{row['secondes']:.1f}", row["etat"], row["meneur"] or "")
-        table.add_row(*cells, *error)
+        known = row["evenements"] is not None
+        figures = (str(row["evenements"]), f"{row['secondes']:.1f}") if known else ("?", "?")
+        error = [_error(row)] if failed else []
+        table.add_row(row["nom"], *figures, row["etat"], row["meneur"] or "", *error)
     return table
+
+
+def _error(row: dict[str, Any]) -> str:
+    if not row["derniere_erreur"]:
+        return ""
+    when = datetime.fromisoformat(row["erreur_le"]).astimezone(PARIS)
+    return f"{when:%d/%m/%Y %H:%M:%S} {row['derniere_erreur'][:200]}"
+
+
+def lag_alerts(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What happened to the topics that a person has to know of, a sentence each."""
+    told = []
+    for row in rows:
+        if row.get("partitions_arretees"):
+            told.append(
+                f"{row['topic']} : {row['partitions_arretees']} partition(s) arrêtée(s), leur fin est revenue en deçà"
+                " de notre position ; voir `creances partitions`."
+            )
+        if row.get("messages_perdus"):
+            told.append(f"{row['topic']} : {row['messages_perdus']} messages effacés par la rétention avant lecture.")
+        if row.get("topic_recree"):
+            when = datetime.fromisoformat(row["topic_recree_le"]).astimezone(PARIS)
+            told.append(f"{row['topic']} : recréé {row['topic_recree']} fois, la dernière le {when:%d/%m/%Y %H:%M:%S}.")
+    return told
 
 
 def redraw(draw: Any) -> None:

@@ -1,14 +1,27 @@
+"""Le parcours de l'assuré, page à page, sans script : un vrai serveur, une vraie base."""
+
 import re
-from html import unescape
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.api.conftest import KIOSQUE, Service, notification
-
-RÉF = "3811701200010075F"
-AUTRE = "3811702400012980F"
+from tests.api.navigation import (
+    AUTRE,
+    EUR,
+    NAVIGATEUR,
+    RÉF,
+    champ,
+    chercher,
+    devenir,
+    fautes,
+    lisible,
+    payer,
+    transaction_de,
+    vérifier,
+)
 
 
 @pytest.fixture
@@ -16,146 +29,476 @@ def réglages_api() -> dict[str, Any]:
     return {"démo": True}
 
 
-def champ(page: httpx.Response, nom: str) -> str:
-    trouvé = re.search(rf'name="{nom}" value="([^"]*)"', page.text)
-    assert trouvé is not None, f"{nom} absent de la page"
-    return unescape(trouvé[1])
+class TestLeParcours:
+    def test_du_choix_de_l_assuré_au_nouveau_restant_dû(self, service: Service) -> None:
+        service.avis(RÉF)
+        service.avis(AUTRE, 50_00)
+        assert RÉF in service.client.get("/").text
+        devenir(service)
+        assert "Où trouver la référence de votre avis ?" in service.client.get("/payer").text
+        page = chercher(service, "3811 7012 0001 0075f")
+        assert page.status_code == 200
+        for texte in ("CPAM DE L'ISÈRE", "87,09 €", AUTRE, "1 référence trouvée", "1 référence sélectionnée"):
+            assert texte in lisible(page)
+        assert "Vous pouvez payer en ligne entre 16 € et 50 € par paiement." in lisible(page)
+
+        relue = vérifier(service, page)
+        assert relue.status_code == 200
+        assert f"{RÉF} 20,00 € 67,09 €" in lisible(relue)
+        départ = vérifier(service, page, partage=champ(relue, "partage"))
+        assert départ.status_code == 303
+        kiosque = service.client.get(départ.headers["Location"])
+        assert f'action="{KIOSQUE}"' in kiosque.text
+        assert "form-action 'self' http://kiosque.test;" in kiosque.headers["Content-Security-Policy"]
+        transaction = transaction_de(départ)
+        assert f"transactionReference={transaction}" in champ(kiosque, "Data")
+        assert champ(kiosque, "Seal")
+
+        retour = service.client.post("/kiosque/retour", data=notification(transaction, 20_00))
+        attente = service.client.get(retour.headers["Location"])
+        assert "nous attendons la réponse de la banque" in lisible(attente)
+        assert "Nous vous remercions" not in attente.text  # Le retour du navigateur ne prouve rien.
+        assert '<noscript><meta http-equiv="refresh"' in attente.text
+        service.répondre(transaction, 20_00)
+        merci = "Nous vous remercions pour votre paiement, nous le traitons dans les plus brefs délais."
+        fin = service.client.get(retour.headers["Location"])
+        assert merci in fin.text
+        assert f"67,09{EUR}" in fin.text
+        assert 'http-equiv="refresh"' not in fin.text
+        assert merci in service.client.get("/").text
+        assert (
+            service.client.get(f"/paiements/{transaction}/kiosque").headers["Location"] == f"/paiements/{transaction}"
+        )
+
+    def test_un_paiement_sur_deux_lignes_dit_son_partage_et_ce_qui_ne_se_paierait_plus(self, service: Service) -> None:
+        service.avis(RÉF, 40_00, émis=date(2026, 5, 12))
+        service.avis(AUTRE, 25_00, solde=60_00, émis=date(2026, 6, 1))
+        devenir(service)
+        page = chercher(service)
+        montré = vérifier(service, page, "50", references=[RÉF, AUTRE], action="partage")
+        assert "2 références sélectionnées" in lisible(montré)
+        assert f"{RÉF} 40,00 € 0,00 €" in lisible(montré)
+        assert f"{AUTRE} 10,00 € 15,00 €" in lisible(montré)
+        assert f"Il resterait 15,00 € sur la référence {AUTRE}" in lisible(montré)
+        assert champ(montré, "montant") == "50"
+        départ = payer(service, page, "50", references=[RÉF, AUTRE])
+        assert f"{AUTRE} 10,00 €" in lisible(service.client.get(départ.headers["Location"]))
+
+    def test_un_paiement_refusé_par_la_banque_se_dit_et_se_recommence(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.répondre(transaction, 20_00, "05")
+        page = service.client.get(f"/paiements/{transaction}")
+        assert "Votre transaction de paiement a échoué." in page.text
+        assert "paiement refusé par la banque" in page.text
+        assert f"87,09{EUR}" in page.text
+        assert f'href="/payer?reference={RÉF}"' in page.text
+        assert "Votre transaction de paiement a échoué." in service.client.get("/").text
+
+    def test_sans_paiement_l_accueil_le_dit(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        accueil = lisible(service.client.get("/"))
+        assert "Aucun nouveau paiement" in accueil
+        assert "Vous avez 1 créance à payer en ligne. Montant restant dû 87,09 €" in accueil
+
+    def test_modifier_revient_à_l_étape_2_avec_la_saisie(self, service: Service) -> None:
+        service.avis(RÉF)
+        service.avis(AUTRE)
+        devenir(service)
+        page = vérifier(service, chercher(service), "33,50", references=[AUTRE], action="modifier")
+        assert champ(page, "montant") == "33,50"
+        cochées = re.findall(r'value="(\w+)" id="r-\w+"[^>]*checked', page.text)
+        assert cochées == [AUTRE]
+
+    def test_la_page_des_créances_les_montre_toutes_avec_leur_histoire(self, service: Service) -> None:
+        service.avis(RÉF)
+        service.avis(AUTRE, 30_00, solde=250_00)
+        devenir(service)
+        refusée = transaction_de(payer(service, chercher(service)))
+        service.répondre(refusée, 20_00, "05")
+        acceptée = transaction_de(payer(service, chercher(service), "25"))
+        service.répondre(acceptée, 25_00)
+        en_cours = transaction_de(payer(service, chercher(service), "16"))
+        service.rattraper()
+        page = lisible(service.client.get("/creances"))
+        assert "Montant initial dû 87,09 € Payé 25,00 € En cours de paiement 16,00 € Montant restant dû 62,09 €" in page
+        assert f"Paiement en ligne {refusée} Échoué −20,00 €" in page
+        assert f"Paiement en ligne {acceptée} Accepté, affiché le" in page
+        assert f"Paiement en ligne {en_cours} En attente de la banque −16,00 €" in page
+        assert "Montant restant dû 30,00 € Cette référence de courrier n'est pas ouverte au paiement en ligne." in page
 
 
-def devenir(service: Service, assuré: str = "a-1") -> None:
-    accueil = service.client.get("/")
-    réponse = service.client.post("/demonstration/assure", data={"jeton": champ(accueil, "jeton"), "assure": assuré})
-    assert (réponse.status_code, réponse.headers["Location"]) == (303, "/")
+class TestLesRefus:
+    @pytest.mark.parametrize("référence", [RÉF, "381", "3811701200010075", "' OR 1=1 --", "9" * 64])
+    def test_une_référence_non_ouverte_se_dit_avec_la_phrase_du_pas_à_pas(
+        self, service: Service, référence: str
+    ) -> None:
+        service.avis(RÉF, assuré="a-2")
+        devenir(service)
+        page = chercher(service, référence)
+        phrase = "Cette référence de courrier n'est pas ouverte au paiement en ligne."
+        assert (page.status_code, fautes(page)) == (404, [("reference", phrase)])
+        assert champ(page, "reference") == référence
+        assert 'aria-invalid="true"' in page.text
 
+    def test_une_référence_vide_se_demande(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service, " ")
+        assert page.status_code == 422
+        assert fautes(page) == [("reference", "Saisissez la référence de l'avis : 16 chiffres et 1 lettre.")]
 
-def chercher(service: Service, référence: str = RÉF) -> httpx.Response:
-    return service.client.get("/", params={"reference": référence})
+    def test_un_restant_dû_sous_le_minimum_se_dit_en_tête_et_ne_se_coche_pas(self, service: Service) -> None:
+        service.avis(RÉF, 7_00, solde=60_00)
+        devenir(service)
+        page = chercher(service)
+        assert page.status_code == 200
+        phrase = (
+            "Le montant restant dû pour cette référence de courrier est inférieur au montant minimum de paiement en"
+            " ligne : merci d'utiliser un autre moyen de paiement."
+        )
+        assert lisible(page).count(phrase) == 1
+        assert re.search(rf'id="r-{RÉF}"[^>]*disabled', page.text)
+        assert "0 référence sélectionnée" in lisible(page)
+        forcée = vérifier(service, page)
+        assert forcée.status_code == 409
+        assert fautes(forcée) == [(f"ligne-{RÉF}", phrase)]
 
-
-def payer(service: Service, page: httpx.Response, montant: str = "20,00", **plus: Any) -> httpx.Response:
-    données = {nom: champ(page, nom) for nom in ("jeton", "cle")}
-    return service.client.post(
-        "/payer", data=données | {"reference": RÉF, "references": [RÉF], "montant": montant} | plus
+    @pytest.mark.parametrize(
+        ("montant", "statut", "phrase"),
+        [
+            ("10", 409, f"Vous pouvez payer entre 16,00{EUR} et 50,00{EUR} par paiement."),
+            ("50,01", 409, f"Vous pouvez payer entre 16,00{EUR} et 50,00{EUR} par paiement."),
+            ("48", 409, "Le montant saisi est supérieur au solde total à payer des références sélectionnées"),
+            ("", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("vingt", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("9" * 40, 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("-20", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+        ],
     )
+    def test_un_montant_refusé_se_dit_à_son_champ_et_en_tête_et_garde_la_saisie(
+        self, service: Service, montant: str, statut: int, phrase: str
+    ) -> None:
+        service.avis(RÉF, 45_00)
+        devenir(service)
+        page = vérifier(service, chercher(service), montant)
+        assert page.status_code == statut
+        [(cible, dite)] = fautes(page)
+        assert cible == "montant"
+        assert dite.startswith(phrase)
+        assert 'id="faute-montant"' in page.text
+        assert champ(page, "montant") == montant
+        assert re.search(rf'id="r-{RÉF}"[^>]*checked', page.text)
+        assert "Erreur : " in page.text.partition("<title>")[2].partition("</title>")[0]
+
+    def test_deux_fautes_se_disent_ensemble(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = vérifier(service, chercher(service), "abc", references=[])
+        assert [cible for cible, _ in fautes(page)] == ["selection", "montant"]
+
+    def test_deux_caisses_cochées_ensemble_se_refusent(self, service: Service) -> None:
+        service.avis(RÉF)
+        autre_caisse = service.avis("0111702400012980F")
+        devenir(service)
+        page = chercher(service)
+        assert "Les références de caisses différentes se paient séparément" in lisible(page)
+        refusé = vérifier(service, page, references=[RÉF, autre_caisse])
+        assert fautes(refusé) == [
+            (
+                "selection",
+                "Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément.",
+            )
+        ]
+
+    def test_un_partage_qui_n_est_plus_celui_que_la_personne_a_lu_se_relit(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service)
+        for inventé in (f"{RÉF}:1999", "n'importe quoi", f"{AUTRE}:2000"):
+            relue = vérifier(service, page, partage=inventé)
+            assert relue.status_code == 409
+            assert "Le partage de votre paiement entre vos références a changé" in relue.text
+            assert champ(relue, "partage") == f"{RÉF}:2000"
+        assert vérifier(service, page, partage=f"{RÉF}:2000").status_code == 303
 
 
-def test_le_parcours_entier_du_choix_de_l_assuré_au_nouveau_restant_dû(service: Service) -> None:
-    service.avis(RÉF)
-    service.avis(AUTRE, 50_00)
-    assert RÉF in service.client.get("/").text
+class TestJamaisDeuxPaiements:
+    def test_le_même_formulaire_envoyé_deux_fois_n_ouvre_qu_un_paiement(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service)
+        assert (
+            payer(service, page).headers["Location"]
+            == vérifier(service, page, partage=f"{RÉF}:2000").headers["Location"]
+        )
+        assert paiements_ouverts(service) == 1
+
+    def test_deux_onglets_n_ouvrent_qu_un_paiement_et_l_offrent_à_la_reprise(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        premier, second = chercher(service), chercher(service)
+        adresse = payer(service, premier).headers["Location"]
+        service.rattraper()
+        refusé = payer(service, second)
+        assert refusé.status_code == 409
+        assert [cible for cible, _ in fautes(refusé)] == ["reprendre"]
+        assert f'href="{adresse}"' in refusé.text
+        assert paiements_ouverts(service) == 1
+        assert f'href="{adresse}"' in service.client.get("/").text
+
+    def test_reprendre_rend_le_même_formulaire_scellé(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        adresse = payer(service, chercher(service)).headers["Location"]
+        assert champ(service.client.get(adresse), "Data") == champ(service.client.get(adresse), "Data")
+
+    def test_un_formulaire_déjà_servi_pour_autre_chose_le_dit(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service)
+        payer(service, page)
+        autre = vérifier(service, page, "25", partage=f"{RÉF}:2500")
+        assert autre.status_code == 422
+        assert paiements_ouverts(service) == 1
+
+    def test_revenir_en_arrière_après_un_refus_de_la_banque_mène_à_son_état(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service)
+        transaction = transaction_de(payer(service, page))
+        service.répondre(transaction, 20_00, "05")
+        encore = vérifier(service, page, partage=f"{RÉF}:2000")
+        assert transaction_de(encore) == transaction
+        kiosque = service.client.get(encore.headers["Location"])
+        assert kiosque.headers["Location"] == f"/paiements/{transaction}"
+
+    def test_passé_le_délai_le_paiement_ne_se_reprend_plus_et_dit_d_attendre(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
+        page = service.client.get(f"/paiements/{transaction}")
+        assert "Ne payez pas une seconde fois" in page.text
+        assert "/kiosque" not in page.text
+
+
+class TestMauvaisesEntrées:
+    @pytest.mark.parametrize("nom", ["reference", "references", "montant", "cle", "partage", "action", "jeton"])
+    def test_un_script_dans_un_champ_ressort_inerte_et_ne_change_rien(self, service: Service, nom: str) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = vérifier(service, chercher(service), **{nom: "<script>alert(1)</script>\"'>"})
+        assert page.status_code in {200, 403, 404, 409, 422}
+        assert "<script>alert" not in page.text
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert paiements_ouverts(service) == 0
+
+    def test_la_référence_d_un_autre_glissée_dans_le_formulaire_ne_dit_rien_de_lui(self, service: Service) -> None:
+        service.avis(RÉF)
+        service.avis(AUTRE, 33_33, assuré="a-2")
+        devenir(service)
+        page = chercher(service)
+        cochée = vérifier(service, page, references=[RÉF, AUTRE])
+        inconnue = vérifier(service, page, references=[RÉF, "3819999999999999Z"])
+        assert cochée.status_code == inconnue.status_code == 409
+        assert fautes(cochée) == fautes(inconnue)
+        assert "33,33" not in cochée.text
+        cherchée = vérifier(service, page, reference=AUTRE, references=[AUTRE])
+        assert cherchée.status_code == 404
+        assert "33,33" not in cherchée.text
+        assert paiements_ouverts(service) == 0
+
+    @pytest.mark.parametrize("jeton", ["0" * 64, "", "é"])
+    def test_un_formulaire_venu_d_ailleurs_est_refusé_par_une_page(self, service: Service, jeton: str) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = vérifier(service, chercher(service), jeton=jeton)
+        assert page.status_code == 403
+        assert "<h1" in page.text
+        assert "Ce formulaire a expiré" in page.text
+        assert paiements_ouverts(service) == 0
+
+    def test_le_jeton_d_une_autre_session_est_refusé(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service)
+        devenir(service)
+        assert vérifier(service, page).status_code == 403
+
+    def test_une_session_finie_demande_de_se_connecter(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        page = chercher(service)
+        service.client.cookies.clear()
+        for réponse in (vérifier(service, page), chercher(service), service.client.get("/creances")):
+            assert réponse.status_code == 401
+            assert "Connectez-vous à votre compte ameli" in réponse.text
+
+    def test_le_paiement_d_un_autre_reste_inconnu(self, service: Service) -> None:
+        service.avis(RÉF)
+        transaction = service.payer(RÉF).json()["transaction"]
+        devenir(service, "a-2")
+        for adresse in (f"/paiements/{transaction}", f"/paiements/{transaction}/kiosque", "/paiements/%00"):
+            réponse = service.client.get(adresse)
+            assert réponse.status_code == 404
+            assert "Paiement introuvable" in réponse.text
+
+    @pytest.mark.parametrize(
+        ("corps", "en_têtes", "statut"),
+        [
+            (b"a=%ff", {"Content-Type": "application/x-www-form-urlencoded"}, 400),
+            (b"{}", {"Content-Type": "application/json"}, 415),
+            (b"a" * 70_000, {"Content-Type": "application/x-www-form-urlencoded"}, 413),
+            (
+                b"&".join(b"references=1" for _ in range(300)),
+                {"Content-Type": "application/x-www-form-urlencoded"},
+                400,
+            ),
+        ],
+    )
+    def test_un_corps_impossible_a_une_page_claire(
+        self, service: Service, corps: bytes, en_têtes: dict[str, str], statut: int
+    ) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        réponse = service.client.post("/payer", content=corps, headers=en_têtes)
+        assert réponse.status_code == statut
+        assert 'lang="fr"' in réponse.text
+        assert "Traceback" not in réponse.text
+
+    def test_une_adresse_inconnue_a_une_page_et_l_api_garde_ses_problèmes(self, service: Service) -> None:
+        page = service.client.get("/nulle-part", headers=NAVIGATEUR)
+        assert (page.status_code, "Page introuvable" in page.text) == (404, True)
+        assert service.client.get("/api/v1/nulle-part", headers=NAVIGATEUR).json()["code"] == "introuvable"
+
+    def test_un_pseudonyme_impossible_ne_nomme_personne(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service, "\x00")
+        assert "Qui êtes-vous" in service.client.get("/").text
+
+
+class TestLaSûretéDesPages:
+    def test_les_pages_n_admettent_que_nos_scripts_et_le_cookie_n_est_pas_lisible(self, service: Service) -> None:
+        service.avis(RÉF)
+        page = service.client.get("/", headers=NAVIGATEUR)
+        politique = page.headers["Content-Security-Policy"]
+        assert "script-src 'self';" in politique
+        assert "unsafe" not in politique
+        assert "frame-ancestors 'none'" in politique
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+        assert page.headers["Cache-Control"] == "no-store"
+        assert "HttpOnly" in page.headers["Set-Cookie"]
+        assert "SameSite=lax" in page.headers["Set-Cookie"]
+
+    def test_aucune_page_ne_porte_de_script_ni_de_style_en_ligne(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        étape_2 = chercher(service)
+        adresse = payer(service, étape_2).headers["Location"]
+        for page in (étape_2, *(service.client.get(a) for a in ("/", "/payer", "/creances", adresse))):
+            assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|<style|\son\w+=", page.text)
+            for lien in re.findall(r'(?:src|href)="(/statique/[^"]+)"', page.text):
+                assert service.client.get(lien).status_code == 200
+
+
+def test_l_étape_2_d_un_assuré_de_50_créances_lit_la_base_en_une_requête(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from psycopg import AsyncCursor
+
+    for rang in range(50):
+        service.avis(f"3812612000{rang:06d}F")
     devenir(service)
-    page = chercher(service, "3811 7012 0001 0075f")
-    assert page.status_code == 200
-    assert "87,09\N{NO-BREAK SPACE}€" in page.text
-    assert AUTRE in page.text
+    requêtes: list[str] = []
+    exécuter = AsyncCursor.execute
 
-    départ = payer(service, page)
-    assert départ.status_code == 303
-    kiosque = service.client.get(départ.headers["Location"])
-    assert f'action="{KIOSQUE}"' in kiosque.text
-    assert "form-action 'self' http://kiosque.test;" in kiosque.headers["Content-Security-Policy"]
-    assert champ(kiosque, "Seal")
-    transaction = départ.headers["Location"].split("/")[2]
-    assert f"transactionReference={transaction}" in champ(kiosque, "Data")
+    async def compter(curseur: Any, requête: Any, *arguments: Any, **options: Any) -> Any:
+        requêtes.append(str(requête).strip())
+        return await exécuter(curseur, requête, *arguments, **options)
 
-    retour = service.client.post("/kiosque/retour", data=notification(transaction, 20_00))
-    attente = service.client.get(retour.headers["Location"])
-    assert "en cours" in attente.text
-    assert 'http-equiv="refresh"' in attente.text
-    service.répondre(transaction, 20_00)
-    fin = service.client.get(retour.headers["Location"])
-    assert "Nous vous remercions pour votre paiement, nous le traitons dans les plus brefs délais." in fin.text
-    assert "67,09\N{NO-BREAK SPACE}€" in fin.text
-    assert 'http-equiv="refresh"' not in fin.text
-    assert service.client.get(f"/paiements/{transaction}/kiosque").headers["Location"] == f"/paiements/{transaction}"
+    monkeypatch.setattr(AsyncCursor, "execute", compter)
+    page = chercher(service, "3812612000000007F")
+    assert "49 références trouvées" in lisible(page)
+    assert len([requête for requête in requêtes if requête]) == 1  # La vérification du pool est une requête vide.
 
 
-def test_un_paiement_refusé_par_la_banque_se_dit(service: Service) -> None:
+class TestLesCanaux:
+    @pytest.mark.parametrize("canal", ["web", "application", "bms"])
+    def test_le_canal_est_retenu_dans_le_paiement(self, service: Service, canal: str) -> None:
+        service.avis(RÉF)
+        devenir(service, canal=canal)
+        transaction = transaction_de(payer(service, chercher(service)))
+        with service.guichet.base.transaction() as conn:
+            paiement = service.guichet.charger_paiement(conn, transaction)
+        assert paiement is not None
+        assert paiement.canal is not None
+        assert paiement.canal.value == canal
+        assert f'class="canal-{canal}"' in service.client.get("/").text
+
+    def test_un_canal_inventé_ou_un_cookie_forgé_est_le_site(self, service: Service) -> None:
+        service.avis(RÉF)
+        service.client.cookies.set("creances_canal", "forgé".encode().hex())
+        assert 'class="canal-web"' in service.client.get("/", params={"canal": "minitel"}).text
+
+    def test_une_borne_laissée_deux_minutes_est_fermée_et_n_a_rien_gardé(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service, canal="bms")
+        étape_2 = chercher(service)
+        service.maintenant = datetime.now(UTC) + timedelta(seconds=119)
+        assert chercher(service).status_code == 200
+        service.maintenant += timedelta(seconds=121)
+        for réponse in (chercher(service), vérifier(service, étape_2), service.client.get("/accueil/suivi")):
+            assert (réponse.status_code, réponse.headers["Location"]) == (303, "/inactivite")
+        fin = service.client.get("/inactivite")
+        assert "Votre session est terminée" in fin.text
+        assert '"cookies"' in fin.headers["Clear-Site-Data"]
+        assert fin.headers["Cache-Control"] == "no-store"
+        assert not service.client.cookies
+        assert RÉF not in fin.text
+        assert chercher(service).status_code == 401
+
+    def test_suivre_un_paiement_ne_prolonge_pas_la_session_d_une_borne(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service, canal="bms")
+        assert "Set-Cookie" not in service.client.get("/accueil/suivi").headers
+
+    def test_une_présence_prolonge_la_session_d_une_borne(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service, canal="bms")
+        jeton = champ(service.client.get("/"), "jeton")
+        for _ in range(3):
+            service.maintenant = (service.maintenant or datetime.now(UTC)) + timedelta(seconds=100)
+            assert service.client.post("/presence", data={"jeton": jeton}).status_code == 204
+        assert chercher(service).status_code == 200
+        assert service.client.post("/presence", data={"jeton": "faux"}).status_code == 403
+
+    def test_le_site_ne_ferme_pas_au_bout_de_deux_minutes(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        service.maintenant = datetime.now(UTC) + timedelta(minutes=10)
+        assert chercher(service).status_code == 200
+        assert service.client.get("/inactivite").headers["Location"] == "/"
+
+
+def test_se_déconnecter_ferme_la_session(service: Service) -> None:
     service.avis(RÉF)
     devenir(service)
-    transaction = payer(service, chercher(service)).headers["Location"].split("/")[2]
-    service.répondre(transaction, 20_00, "05")
-    page = service.client.get(f"/paiements/{transaction}").text
-    assert "Votre transaction de paiement a échoué." in page
-    assert "87,09\N{NO-BREAK SPACE}€" in page
+    jeton = champ(service.client.get("/"), "jeton")
+    assert service.client.get("/deconnexion").status_code == 405
+    assert service.client.post("/deconnexion", data={"jeton": "faux"}).status_code == 403
+    assert service.client.post("/deconnexion", data={"jeton": jeton}).headers["Location"] == "/"
+    assert chercher(service).status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("montant", "phrase"),
-    [
-        ("10", "Vous pouvez payer entre 16,00\N{NO-BREAK SPACE}€ et 50,00\N{NO-BREAK SPACE}€ par paiement."),
-        ("vingt <b>", "Saisissez le montant de votre paiement en euros"),
-    ],
-)
-def test_un_refus_s_affiche_en_tête_et_garde_la_saisie(service: Service, montant: str, phrase: str) -> None:
-    service.avis(RÉF)
-    devenir(service)
-    page = payer(service, chercher(service), montant)
-    assert page.status_code == 409
-    assert phrase in page.text.partition('role="alert"')[2].partition("</div>")[0]
-    assert champ(page, "montant") == montant
-    assert "<b>" not in page.text
-    assert "checked" in page.text
-
-
-def test_une_référence_non_ouverte_se_dit_avec_la_phrase_du_pas_à_pas(service: Service) -> None:
-    service.avis(RÉF, assuré="a-2")
-    devenir(service)
-    page = chercher(service)
-    assert "Cette référence de courrier n&#39;est pas ouverte au paiement en ligne." in page.text
-    assert champ(page, "reference") == RÉF
-
-
-def test_rien_de_coché_se_dit(service: Service) -> None:
-    service.avis(RÉF)
-    devenir(service)
-    assert "Sélectionnez au moins une référence" in payer(service, chercher(service), references=[]).text
-
-
-def test_le_même_formulaire_envoyé_deux_fois_n_ouvre_qu_un_paiement(service: Service) -> None:
-    service.avis(RÉF)
-    devenir(service)
-    page = chercher(service)
-    assert payer(service, page).headers["Location"] == payer(service, page).headers["Location"]
-
-
-def test_un_paiement_en_cours_s_offre_à_la_reprise(service: Service) -> None:
-    service.avis(RÉF, 60_00)
-    devenir(service)
-    adresse = payer(service, chercher(service), "50").headers["Location"]
-    refusé = payer(service, chercher(service), "20")
-    assert f'href="{adresse}"' in refusé.text
-
-
-def test_un_formulaire_venu_d_ailleurs_est_refusé(service: Service) -> None:
-    service.avis(RÉF)
-    devenir(service)
-    réponse = payer(service, chercher(service), jeton="0" * 64)
-    assert (réponse.status_code, réponse.json()["code"]) == (403, "formulaire_perime")
-
-
-def test_les_pages_interdisent_tout_script_et_le_cookie_n_est_pas_lisible(service: Service) -> None:
-    page = service.client.get("/")
-    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
-    assert "<script" not in page.text
-    assert "HttpOnly" in page.headers["Set-Cookie"]
-    assert "SameSite=lax" in page.headers["Set-Cookie"]
-    assert 'lang="fr"' in page.text
-    assert service.client.get("/statique/pages.css").status_code == 200
-
-
-def test_le_paiement_d_un_autre_reste_inconnu(service: Service) -> None:
-    service.avis(RÉF)
-    transaction = service.payer(RÉF).json()["transaction"]
-    devenir(service, "a-2")
-    for adresse in (f"/paiements/{transaction}", f"/paiements/{transaction}/kiosque", "/paiements/%00"):
-        assert service.client.get(adresse).status_code == 404
-
-
-def test_un_pseudonyme_impossible_ne_nomme_personne(service: Service) -> None:
-    service.avis(RÉF)
-    devenir(service, "\x00")
-    assert "Qui êtes-vous" in service.client.get("/").text
+def paiements_ouverts(service: Service) -> int:
+    with service.guichet.base.transaction() as conn:
+        [(nombre,)] = conn.execute(
+            "SELECT count(*) FROM journal.evenements WHERE topic = 'paiement.PaiementOuvert'"
+        ).fetchall()
+    return int(nombre)
 
 
 class TestHorsDémonstration:
@@ -164,11 +507,13 @@ class TestHorsDémonstration:
         return {}
 
     def test_la_page_demande_de_passer_par_le_compte(self, service: Service) -> None:
+        service.client.headers.update(NAVIGATEUR)
+        formulaire = {"assure": "a-1"}
         for réponse in (
             service.client.get("/"),
             service.client.get("/paiements/T1"),
-            service.client.post("/payer", data={}),
-            service.client.post("/demonstration/assure", data={"assure": "a-1"}),
+            service.client.post("/payer", data=formulaire),
+            service.client.post("/demonstration/assure", data=formulaire),
         ):
-            assert réponse.status_code == 401
+            assert réponse.status_code == httpx.codes.UNAUTHORIZED
             assert "Connectez-vous à votre compte ameli" in réponse.text

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
+from domain.creance import Créance
 from domain.faits import Fait
 from journal.mapper import AGRÉGATS, MapperDesFaits
 
@@ -79,3 +80,17 @@ def test_un_état_d_une_ancienne_version_est_monté_avant_d_être_lu() -> None:
 def test_un_état_illisible_le_dit(topic: str, état: bytes) -> None:
     with pytest.raises(MapperDeserialisationError, match="événement illisible"):
         MapperDesFaits().to_domain_event(StoredEvent("f", 1, topic, état))
+
+
+def test_les_colonnes_l_emportent_sur_ce_que_l_état_dirait_d_elles() -> None:
+    état = b'{"timestamp":"2026-06-01T10:00:00Z","message_id":"m","montant_initial":1,"montant_precedent":2,"motif":"x"'
+    altéré = état + b',"originator_id":"autre","originator_version":9}'
+    fait = MapperDesFaits().to_domain_event(StoredEvent("f", 3, Créance.AvisRectifié.TOPIC, altéré))
+    assert (fait.originator_id, fait.originator_version) == ("f", 3)
+
+
+def test_un_nom_de_flux_est_rendu_tel_quel_quels_que_soient_ses_signes() -> None:
+    nom = 'é"\\\n'
+    état = b'{"timestamp":"2026-06-01T10:00:00Z","total":1}'
+    fait = MapperDesFaits().to_domain_event(StoredEvent(nom, 1, Créance.TropPerçuConstaté.TOPIC, état))
+    assert fait.originator_id == nom

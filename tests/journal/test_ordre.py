@@ -113,7 +113,9 @@ def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, enregistreur: Enre
     assert heures[1] == heures[0]
 
 
-@pytest.mark.parametrize("table", ["evenements", "positions", "sorts", "cles_idempotence"])
+@pytest.mark.parametrize(
+    "table", ["evenements", "positions", "sorts", "cles_idempotence", "topics", "pertes", "arrets", "reprises"]
+)
 @pytest.mark.parametrize("ordre", ["UPDATE {} SET enregistre_le = now()", "DELETE FROM {}", "TRUNCATE {}"])
 def test_personne_ne_change_ce_qui_est_écrit(base: Any, table: str, ordre: str) -> None:
     for url in (base.url, base.url_propriétaire):

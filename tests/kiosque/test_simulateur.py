@@ -325,3 +325,53 @@ def test_une_réponse_inexploitable_ne_vaut_jamais_transaction_inconnue(
     réglages = RéglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands={"": marchand})
     with httpx.Client(transport=httpx.MockTransport(répondre)) as client, pytest.raises(KiosqueInjoignable):
         Sips(réglages, client).interroger("T1", MARCHAND)
+
+
+CARTE_AUTHENTIFIÉE = "5017000000003300"
+
+
+def authentifier(b: Banc, page: httpx.Response, code: str) -> httpx.Response:
+    return b.navigateur.post("/paypage/authentifier", data=cachés(page) | {"code": code})
+
+
+def test_le_détour_3d_secure_ne_conclut_qu_une_fois_le_code_donné(b: Banc) -> None:
+    détour = b.payer("T1", CARTE_AUTHENTIFIÉE)
+    assert "Authentification de votre banque" in détour.text
+    assert CARTE_AUTHENTIFIÉE not in détour.text
+    assert b.receveur.reçus == []
+    faux = authentifier(b, détour, "000000")
+    assert faux.status_code == 422
+    assert 'aria-invalid="true"' in faux.text
+    fin = authentifier(b, faux, "123456")
+    assert "Votre paiement a été accepté." in fin.text
+    assert "5017##########00" in fin.text
+    assert [réponse.code for réponse in b.reçues(1)] == ["00"]
+    assert cachés(authentifier(b, détour, "123456")) == cachés(fin)  # Rafraîchir ne conclut pas deux fois.
+
+
+def test_trois_codes_d_authentification_faux_concluent_par_75(b: Banc) -> None:
+    détour = b.payer("T1", CARTE_AUTHENTIFIÉE)
+    faux = [authentifier(b, détour, "1") for _ in range(3)]
+    assert [page.status_code for page in faux] == [422, 422, 200]
+    assert "essais dépassé" in faux[-1].text
+    assert [réponse.code for réponse in b.reçues(1)] == ["75"]
+
+
+def test_le_détour_3d_secure_s_annule(b: Banc) -> None:
+    détour = b.payer("T1", CARTE_AUTHENTIFIÉE)
+    assert "annulé" in b.navigateur.post("/paypage/annuler", data=cachés(détour)).text
+    assert [réponse.code for réponse in b.reçues(1)] == ["17"]
+
+
+def test_une_page_abandonnée_se_remplace_au_bout_de_quinze_minutes_et_la_banque_le_dit(b: Banc) -> None:
+    saisie = b.ouvrir("T1")
+    b.montre.avancer(minutes=5)
+    reprise = b.ouvrir("T1")
+    secondes, _, adresse = reprise.headers["Refresh"].partition("; url=")
+    assert saisie.headers["Refresh"].startswith("901;")
+    assert int(secondes) == 601
+    assert "Informations de la carte" in b.navigateur.get(adresse).text
+    b.montre.avancer(minutes=10)
+    assert "session expirée" in b.navigateur.get(adresse).text
+    assert [réponse.code for réponse in b.reçues(1)] == ["97"]
+    assert b.navigateur.get("/paypage/session/inconnue").status_code == 400

@@ -147,7 +147,8 @@ def test_une_référence_mal_formée_est_un_mauvais_usage(démo: tuple[Path, str
 def test_les_mesures_de_l_api_couvrent_tous_les_rôles(démo: tuple[Path, str]) -> None:
     url = json.loads((démo[0] / "stack.json").read_text())["api_url"]
     mesures = httpx.get(f"{url}/metrics", trust_env=False).text
-    assert "creances_roles_lisibles 1.0" in mesures
+    for serveur in ("postgresql", "kafka"):
+        assert f'creances_roles_lisibles{{serveur="{serveur}"}} 1.0' in mesures
     for rôle in ("consommateur_avis", "consommateur_kiosque", *VIEWS):
         assert f'creances_retard_evenements{{role="{rôle}"}} 0.0' in mesures
         assert f'creances_role_actif{{role="{rôle}"}} 1.0' in mesures

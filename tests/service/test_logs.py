@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from service.logs import bind_role, configure_logs
+from service.logs import Repeats, bind_role, configure_logs
 
 
 @pytest.fixture
@@ -62,3 +62,18 @@ def test_une_référence_de_créance_n_est_pas_prise_pour_un_nir(sortie: io.Stri
     structlog.get_logger("essai").info("avis.taken", reference="2011701200010075F", merchant="002001000000001")
     assert json.loads(sortie.getvalue())["reference"] == "2011701200010075F"
     assert json.loads(sortie.getvalue())["merchant"] == "002001000000001"
+
+
+def test_une_bibliothèque_ne_répète_la_même_chose_qu_une_fois_par_minute() -> None:
+    heure = 0.0
+    filtre = Repeats(lambda: heure)
+
+    def dire(nom: str, message: str) -> bool:
+        return filtre.filter(logging.LogRecord(nom, logging.ERROR, "", 0, message, (), None))
+
+    assert [dire("kafka.net", "connexion %s refusée") for _ in range(3)] == [True, False, False]
+    assert dire("kafka.net", "autre chose")
+    assert dire("psycopg.pool", "connexion %s refusée")
+    assert [dire("consumers.boucle", "consommateur_interrompu") for _ in range(2)] == [True, True]
+    heure = 61.0
+    assert dire("kafka.net", "connexion %s refusée")

@@ -1,0 +1,31 @@
+"""La borne : une session vit tant que la personne est là, et ne laisse rien quand elle part."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.assure.canal import COOKIE, passage_de, tout_oublier
+from api.assure.rendu import page
+from api.assure.session import COOKIE as COOKIE_DE_SESSION
+from api.assure.visite import DUnAssuré, champs_de
+from api.dependances import DeLApplication
+from domain.avis import Canal
+
+routes = APIRouter(include_in_schema=False)
+
+
+@routes.get("/inactivite")
+async def clore(requête: Request, moyens: DeLApplication) -> Response:
+    """Clôt la session laissée à la borne ; ailleurs, où une session ne se clôt pas ainsi, mène à l'accueil."""
+    if passage_de(requête, moyens.dépendances).canal is not Canal.BMS:
+        return Response(status_code=303, headers={"Location": "/"})
+    réponse = page("inactivite.html", {"canal": Canal.BMS.value})
+    tout_oublier(réponse, COOKIE, COOKIE_DE_SESSION)
+    return réponse
+
+
+@routes.post("/presence")
+async def rester(requête: Request, visite: DUnAssuré) -> Response:
+    """La personne est toujours là : la session est prolongée."""
+    await champs_de(requête, visite)
+    return visite.prolonger(Response(status_code=204))

@@ -1,0 +1,69 @@
+"""D'où l'assuré vient : le site, l'application, ou une borne, où une session laissée là ne doit rien laisser.
+
+Le canal tient dans un cookie signé, à part de la session : il dit où l'on est, pas qui l'on est.
+"""
+
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import jwt
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.dependances import Dépendances
+from domain.avis import Canal
+
+COOKIE: Final = "creances_canal"
+
+
+class Passage(NamedTuple):
+    """Un canal, et la dernière fois qu'on l'a vu actif."""
+
+    canal: Canal
+    vu_le: datetime
+
+    def inactif(self, dépendances: Dépendances) -> bool:
+        """Dit si la borne a été laissée : rien depuis le délai d'inactivité."""
+        return self.canal is Canal.BMS and dépendances.horloge() - self.vu_le >= dépendances.inactivité_borne
+
+
+def passage_de(requête: Request, dépendances: Dépendances) -> Passage:
+    """Le passage que dit le cookie ; le site si le cookie manque ou ne vient pas de nous."""
+    try:
+        contenu = jwt.decode(
+            requête.cookies.get(COOKIE, ""),
+            dépendances.secret_de_session,
+            algorithms=["HS256"],
+            audience=COOKIE,
+            options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
+        )
+        return Passage(Canal(contenu["canal"]), datetime.fromtimestamp(contenu["iat"], UTC))
+    except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
+        return Passage(Canal.WEB, dépendances.horloge())
+
+
+def lire_canal(texte: str) -> Canal | None:
+    """Le canal de ce nom, ou None."""
+    try:
+        return Canal(texte)
+    except ValueError:
+        return None
+
+
+def poser_canal(réponse: Response, canal: Canal, dépendances: Dépendances) -> None:
+    """Pose le cookie du canal, vu actif à l'instant ; il meurt avec le navigateur."""
+    contenu = {"aud": COOKIE, "canal": canal.value, "iat": dépendances.horloge().timestamp()}
+    réponse.set_cookie(
+        COOKIE,
+        jwt.encode(contenu, dépendances.secret_de_session, algorithm="HS256"),
+        httponly=True,
+        samesite="lax",
+        secure=dépendances.guichet.adresses.retour.startswith("https://"),
+    )
+
+
+def tout_oublier(réponse: Response, *cookies: str) -> None:
+    """Efface ces cookies, et demande au navigateur d'oublier ce qu'il a gardé de nos pages."""
+    for nom in cookies:
+        réponse.delete_cookie(nom)
+    réponse.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'

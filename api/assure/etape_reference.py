@@ -1,0 +1,33 @@
+"""Étape 1 sur 3 : la référence de l'avis. L'adresse mène aussi à l'étape 2, une fois la référence trouvée."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.assure.etape_montant import page_du_montant
+from api.assure.lecture import consulter
+from api.assure.saisie import RéférenceAbsente
+from api.assure.visite import DUnAssuré, Visite
+from domain.refus import Refus, RéférenceNonOuverte
+
+routes = APIRouter(include_in_schema=False)
+
+
+@routes.get("/payer")
+async def chercher(visite: DUnAssuré, reference: str | None = None) -> Response:
+    """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant."""
+    if reference is None:
+        return page_de_la_référence(visite)
+    if not reference.strip():
+        return page_de_la_référence(visite, reference, RéférenceAbsente(), statut=422)
+    try:
+        consultation = await consulter(visite.moyens, visite.assuré, reference)
+    except RéférenceNonOuverte as refus:
+        return page_de_la_référence(visite, reference, refus, statut=404)
+    return page_du_montant(visite, consultation)
+
+
+def page_de_la_référence(
+    visite: Visite, cherchée: str = "", refus: Refus | None = None, *, statut: int = 200
+) -> Response:
+    """La recherche ; `refus` s'affiche au champ et en tête, la saisie est gardée."""
+    return visite.rendre("reference.html", {"cherchée": cherchée, "refus": refus}, statut=statut)

@@ -1,0 +1,49 @@
+// À la borne : demande si la personne est encore là, prolonge sa session si elle l'est, efface tout sinon.
+"use strict";
+
+const veille = document.querySelector("#veille");
+const inactivitéMs = Number(veille.dataset.inactiviteS) * 1000;
+const préavisMs = Math.min(30_000, inactivitéMs / 2);
+let active = Date.now();
+let prolongée = Date.now();
+
+async function prolonger() {
+  prolongée = Date.now();
+  const corps = new URLSearchParams({ jeton: veille.dataset.jeton });
+  const réponse = await fetch("/presence", { method: "POST", body: corps, credentials: "same-origin" });
+  if (réponse.redirected) partir();
+}
+
+function signaler() {
+  if (!veille.hidden) return; // Le préavis se répond par son bouton.
+  active = Date.now();
+  if (active - prolongée > inactivitéMs / 4) prolonger().catch(() => {});
+}
+
+function partir() {
+  location.replace("/inactivite");
+}
+
+function regarder() {
+  const depuis = Date.now() - active;
+  if (depuis >= inactivitéMs) {
+    partir();
+  } else if (veille.hidden && depuis >= inactivitéMs - préavisMs) {
+    veille.hidden = false;
+    document.querySelector("#veille-rester").focus();
+  }
+}
+
+document.querySelector("#veille-rester").addEventListener("click", () => {
+  veille.hidden = true;
+  active = Date.now();
+  prolonger().catch(partir);
+});
+for (const geste of ["pointerdown", "keydown", "scroll"]) {
+  document.addEventListener(geste, signaler, { passive: true });
+}
+// Une page rendue telle que quittée ne doit rien montrer d'une session finie.
+window.addEventListener("pageshow", (retour) => {
+  if (retour.persisted) location.reload();
+});
+setInterval(regarder, 250);

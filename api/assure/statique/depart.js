@@ -1,0 +1,5 @@
+// Étape 3 : part au kiosque sans attendre. Revenir en arrière ou recharger ne repart pas : la personne décide.
+"use strict";
+
+const [arrivée] = performance.getEntriesByType("navigation");
+if (arrivée?.type === "navigate") document.querySelector("[data-depart]").requestSubmit();

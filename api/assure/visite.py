@@ -1,0 +1,94 @@
+"""La visite : qui parle, d'où, et la page qu'on lui rend ; ce que toutes les pages ont en commun."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.assure import session as sessions
+from api.assure.canal import Passage, passage_de, poser_canal
+from api.assure.connexion import formulaire, session_d_assuré
+from api.assure.rendu import fragment, page
+from api.dependances import DeLApplication, Moyens
+from domain.avis import Canal
+
+INACTIVITÉ = "/inactivite"
+"""Où mène une session que la borne a close."""
+
+Champs = list[tuple[str, str]]
+
+
+class Ailleurs(Exception):
+    """La réponse est ailleurs : le navigateur y est mené (303)."""
+
+    def __init__(self, adresse: str) -> None:
+        """`adresse` : un chemin de nos pages."""
+        super().__init__(adresse)
+        self.adresse = adresse
+
+
+@dataclass(frozen=True)
+class Visite:
+    """Une requête d'un assuré reconnu."""
+
+    moyens: Moyens
+    session: sessions.Session
+    passage: Passage
+    assuré: str
+
+    @property
+    def canal(self) -> Canal:
+        """D'où l'assuré paie."""
+        return self.passage.canal
+
+    def rendre(self, gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> Response:
+        """La page, dans son cadre ; la session et le canal en sont prolongés."""
+        réponse = page(gabarit, valeurs | cadre(self.moyens, self.session, self.passage), statut=statut, vers=vers)
+        return self.prolonger(réponse)
+
+    def rendre_fragment(self, gabarit: str, valeurs: dict[str, Any]) -> Response:
+        """Un morceau de page, relu par le script : n'est pas un signe d'activité, ne prolonge rien."""
+        return fragment(gabarit, valeurs | cadre(self.moyens, self.session, self.passage))
+
+    def mener(self, adresse: str) -> Response:
+        """Mène le navigateur à une autre de nos pages."""
+        réponse = Response(status_code=303, headers={"Location": adresse, "Cache-Control": "no-store"})
+        return self.prolonger(réponse)
+
+    def prolonger(self, réponse: Response) -> Response:
+        """La même réponse, qui prolonge la session et le passage."""
+        sessions.poser(réponse, self.session, self.moyens.dépendances)
+        poser_canal(réponse, self.canal, self.moyens.dépendances)
+        return réponse
+
+
+def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[str, Any]:
+    """Ce que le gabarit de base attend."""
+    dépendances = moyens.dépendances
+    return {
+        "assuré": session.assuré,
+        "jeton": sessions.jeton_de_formulaire(session, dépendances),
+        "canal": passage.canal.value,
+        "inactivité_s": dépendances.inactivité_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "démo": dépendances.démo,
+    }
+
+
+async def visite_de(requête: Request, moyens: DeLApplication) -> Visite:
+    """La visite de cette requête ; lève Ailleurs (borne laissée) ou AccèsRefusé."""
+    passage = passage_de(requête, moyens.dépendances)
+    if passage.inactif(moyens.dépendances):
+        raise Ailleurs(INACTIVITÉ)
+    session = await session_d_assuré(requête, moyens)
+    return Visite(moyens, session, passage, str(session.assuré))
+
+
+DUnAssuré = Annotated[Visite, Depends(visite_de)]
+
+
+async def champs_de(requête: Request, visite: Visite) -> Champs:
+    """Les champs d'un formulaire venu d'une page de cette session ; lève Problème."""
+    _, champs = await formulaire(requête, visite.moyens)
+    return champs

@@ -1,0 +1,117 @@
+"""`make bench`: every measurement on the same servers, in one run.
+
+It states figures and never fails for one. `--quick` takes small sizes and one round, to see that everything runs.
+"""
+
+import argparse
+import os
+import platform
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from bench import latency, memory, pipeline, reading, rebuild
+from bench.figures import Figures
+from bench.plan import FULL, QUICK, Plan
+from bench.servers import Servers, servers
+from bench.stage import Stage, prepare, strike
+
+RAW: Final = Path(__file__).resolve().parent.parent / ".bench" / "figures.json"
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round, no page written")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="only these measurements")
+    parser.add_argument("--scale", nargs="+", choices=SCALES, default=SCALES, help="only these scales")
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
+    figures = Figures()
+    with servers() as running:
+        _tell_machine(running, figures)
+        for name, scale in zip(SCALES, (plan.small, plan.large), strict=True):
+            if name not in options.scale:
+                continue
+            stage = prepare(running, figures, name, scale, plan.messages)
+            for part in PARTS:
+                if part.__name__.strip("_") in options.only and (stage.name == "large" or part in AT_BOTH_SCALES):
+                    part(running, figures, plan, stage)
+                    figures.write(RAW)
+            strike(running, stage)
+
+
+def _tell_machine(running: Servers, figures: Figures) -> None:
+    with psycopg.connect(running.owner_url) as conn:
+        (version,) = conn.execute("SHOW server_version").fetchone() or ("?",)
+        (fsync,) = conn.execute("SHOW fsync").fetchone() or ("?",)
+    figures.fact("cores", os.cpu_count())
+    figures.fact("load_before", round(os.getloadavg()[0], 2))
+    figures.fact("python", platform.python_version())
+    figures.fact("postgresql", f"{version} (fsync {fsync}{', embedded' if running.embedded else ''})")
+
+
+def _pipeline(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """Notifications per second, three ways and once more with every follower, interleaved."""
+    ways = (
+        pipeline.ours("restant_du"),
+        pipeline.library(),
+        pipeline.ceiling(stage.scale, processes=1),
+        pipeline.ours("restant_du", "paiements", "delai_affichage"),
+    )
+    for _ in range(plan.rounds):
+        for way in ways:
+            rate = pipeline.measure(running, stage, way)
+            figures.add(f"pipeline.{stage.name}.{way.name}", rate, "notifications/s")
+
+
+def _rebuild(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """Events a second into an empty view, three ways, interleaved."""
+    for _ in range(plan.rounds):
+        with running.copy(stage.template) as database:
+            figures.add(f"rebuild.{stage.name}.ours", rebuild.ours(running, stage, database), "events/s")
+            figures.add(f"rebuild.{stage.name}.ceiling", rebuild.by_hand(running, stage, database), "events/s")
+        rate, part = rebuild.by_library(running, stage, plan.library_rebuild_seconds)
+        figures.add(f"rebuild.{stage.name}.library", rate, "events/s")
+        figures.add(f"rebuild.{stage.name}.library, part measured", part, "of the log")
+
+
+def _latency(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """From the POST to the visible balance."""
+    for _ in range(plan.rounds):
+        found = latency.measure(running, stage, plan.latency_seconds)
+        figures.add("latency.p50", found.p50, "ms")
+        figures.add("latency.p99", found.p99, "ms")
+        figures.add("latency.worst", found.worst, "ms")
+
+
+def _http(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """The balance read, beside the bare endpoint, interleaved after one warming turn each."""
+    with reading.endpoints(running, stage) as (ours, bare):
+        for endpoint in (ours, bare):
+            endpoint.load(plan.http_seconds / 4)
+        for _ in range(plan.rounds):
+            for name, endpoint in (("ours", ours), ("bare", bare)):
+                load = endpoint.load(plan.http_seconds)
+                figures.add(f"http.{name}", load.requests_per_second, "requests/s")
+                figures.add(f"http.{name}, client", load.cpu_share, "of a core")
+
+
+def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """Each role's memory over a long stream."""
+    for role, found in memory.measure(running, stage, plan.memory_messages).items():
+        figures.add(f"memory.{role}", found.samples[-1] / MEGABYTE, "MB")
+        figures.add(f"memory.{role}, peak", found.peak / MEGABYTE, "MB")
+        figures.add(f"memory.{role}, growth", found.growth / MEGABYTE, "MB")
+        figures.facts[f"memory.{role}, samples"] = [round(sample / MEGABYTE, 1) for sample in found.samples]
+
+
+MEGABYTE: Final = 1_000_000
+PARTS: Final = (_pipeline, _rebuild, _http, _latency, _memory)
+AT_BOTH_SCALES: Final = (_pipeline, _rebuild)
+NAMES: Final = tuple(part.__name__.strip("_") for part in PARTS)
+SCALES: Final = ("small", "large")
+
+if __name__ == "__main__":
+    main()

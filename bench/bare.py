@@ -1,0 +1,55 @@
+"""A bare FastAPI endpoint that reads one row: what the balance read over HTTP is compared with.
+
+The same pool (kind, size, check of each connection lent) and the same uvicorn settings as the service's API. No token,
+no middleware, no model, one statement. Run as `python -m bench.bare`, on CREANCES_API_PORT.
+"""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from journal.bases import DÉLAI_D_OBTENTION_S, DÉLAI_DE_CONNEXION_S, OPTIONS
+from service.roles import http
+from service.settings import Settings
+
+_READ: Final = "SELECT reference, solde, en_cours FROM vues.restant_du WHERE reference = %s"
+
+
+def application(settings: Settings) -> FastAPI:
+    """The application: `GET /creances/{reference}`."""
+    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        str(settings.database_url),
+        min_size=1,
+        max_size=settings.database_pool_max,
+        timeout=DÉLAI_D_OBTENTION_S,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"autocommit": True, "connect_timeout": DÉLAI_DE_CONNEXION_S, "options": OPTIONS},
+        open=False,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
+    bare = FastAPI(lifespan=lifespan)
+
+    @bare.get("/creances/{reference}")
+    async def read(reference: str) -> dict[str, Any]:
+        async with pool.connection() as conn:
+            row = await (await conn.execute(_READ, (reference,), prepare=True)).fetchone()
+        if row is None:
+            raise LookupError(reference)
+        return {"reference": row[0], "solde": row[1], "en_cours": row[2]}
+
+    return bare
+
+
+if __name__ == "__main__":
+    _settings = Settings(_env_file=None)
+    http(application(_settings), _settings.api_host, _settings.api_port)(threading.Event())

@@ -1,0 +1,253 @@
+"""The créances, the open payments and the bank's notifications that every way is given, byte for byte the same.
+
+The journal's bytes are the mapper's: it writes one event of each kind with marks in the places that vary, and the rest
+is filling in, so that a million créances load in seconds.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple, cast
+
+import psycopg
+from psycopg import Connection
+
+from bench.servers import Database
+from domain.avis import Avis, Canal, Mode
+from domain.creance import Créance
+from domain.faits import Fait
+from domain.imputation import Imputation
+from domain.paiement import Paiement
+from domain.politique import Politique
+from journal.mapper import MapperDesFaits
+from kiosque.sceau import Algorithme, sceller
+from projections import DélaiAffichage, Paiements, RestantDû
+
+EPOCH: Final = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
+EXPIRY: Final = EPOCH + timedelta(minutes=15)
+ISSUED: Final = date(2026, 5, 12)
+SECRET: Final = b"002001000000001_KEY1"
+MERCHANT: Final = "002001000000001"
+DEBT: Final = 87_09
+SHARE: Final = 20_00
+"""Each payment settles this part of one créance, in centimes."""
+
+CRÉANCES_PER_ASSURÉ: Final = 2
+SEED: Final = 1
+_MARK: Final = 99_999_999
+
+
+class Scale(NamedTuple):
+    """How many créances there are, and how many payments wait for the bank's answer, spread evenly over them."""
+
+    créances: int
+    payments: int
+
+    @property
+    def events(self) -> int:
+        """Events in the journal before the bank answers."""
+        return self.créances + 2 * self.payments
+
+    def créance_of(self, payment: int) -> int:
+        """The créance that a payment settles."""
+        return payment * (self.créances // self.payments)
+
+    @property
+    def order(self) -> list[int]:
+        """The payments in the order that the bank answers: it jumps over the whole base."""
+        payments = list(range(self.payments))
+        random.Random(SEED).shuffle(payments)  # noqa: S311  no secret, only an order
+        return payments
+
+
+def reference(number: int) -> str:
+    """The reference of a créance."""
+    return f"38117012{number:08d}F"
+
+
+def assuré(créance: int) -> str:
+    """The pseudonym of whom a créance belongs to."""
+    return f"a-{créance // CRÉANCES_PER_ASSURÉ:08d}"
+
+
+def transaction(payment: int) -> str:
+    """The name of a payment; its last eight digits are its number."""
+    return f"PCLCB26{payment:08d}"
+
+
+class StoredRow(NamedTuple):
+    """An event as the journal stores it."""
+
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+
+def events(scale: Scale) -> Iterator[StoredRow]:
+    """The whole journal in its order: the avis, then each payment's opening and its reservation."""
+    opened = _template(_opened(_MARK, _MARK))
+    reserved = _template(_reserved(_MARK, _MARK))
+    issued = _template(_issued(_MARK)[1])
+    for number in range(scale.créances):
+        yield StoredRow(Créance.flux(reference(number)), 1, Créance.AvisEmis.TOPIC, issued(number, 0))
+    for payment in range(scale.payments):
+        number = scale.créance_of(payment)
+        stream = Paiement.flux(transaction(payment))
+        yield StoredRow(stream, 1, Paiement.PaiementOuvert.TOPIC, opened(number, payment))
+        yield StoredRow(Créance.flux(reference(number)), 2, Créance.PaiementInitié.TOPIC, reserved(number, payment))
+
+
+def load(database: Database, scale: Scale) -> None:
+    """Fill a migrated, empty database: the journal, and the views as their followers would have left them."""
+    with psycopg.connect(database.owner_url) as conn:
+        with (
+            conn.cursor() as cursor,
+            cursor.copy(
+                "COPY journal.evenements (flux, version, topic, etat, cause, enregistre_le) FROM STDIN (FORMAT BINARY)"
+            ) as copy,
+        ):
+            copy.set_types(["text", "int8", "text", "bytea", "text", "timestamptz"])
+            for row in events(scale):
+                copy.write_row((*row, "bench", EPOCH))
+        _load_views(conn, scale)
+    settle(database)
+
+
+def settle(database: Database) -> None:
+    """Leave the tables as a quiet night would: vacuumed, with statistics."""
+    with psycopg.connect(database.owner_url, autocommit=True) as conn:
+        conn.execute("VACUUM (FREEZE, ANALYZE)")
+
+
+def _load_views(conn: Connection[Any], scale: Scale) -> None:
+    with (
+        conn.cursor() as cursor,
+        cursor.copy(
+            "COPY vues.restant_du (reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee,"
+            " montant_initial, solde, en_cours, version, position) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["text", "text", "text", "text", "date", "bool", "bool", "int8", "int8", "int8", "int8", "int8"])
+        step = scale.créances // scale.payments
+        for number in range(scale.créances):
+            payment, rest = divmod(number, step)
+            reserved = rest == 0 and payment < scale.payments
+            position = scale.créances + 2 * (payment + 1) if reserved else number + 1
+            copy.write_row(
+                (
+                    *(reference(number), assuré(number), "381", "PF/FR", ISSUED, True, False),
+                    *(DEBT, DEBT, SHARE if reserved else 0, 2 if reserved else 1, position),
+                )
+            )
+    with (
+        conn.cursor() as cursor,
+        cursor.copy(
+            "COPY vues.paiements (transaction, assure, caisse, canal, montant, statut, ouvert_le, expire_le, version)"
+            " FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["text", "text", "text", "text", "int8", "text", "timestamptz", "timestamptz", "int8"])
+        for payment in range(scale.payments):
+            owner = assuré(scale.créance_of(payment))
+            times = (EPOCH, EXPIRY)
+            copy.write_row((transaction(payment), owner, "381", "web", SHARE, "en_cours", *times, 1))
+    for view in (RestantDû, Paiements, DélaiAffichage):
+        conn.execute("INSERT INTO vues.suiveurs (nom, position) VALUES (%s, %s)", (view.nom, scale.events))
+
+
+def notifications(scale: Scale, count: int) -> Iterator[tuple[bytes, bytes]]:
+    """The bank's sealed acceptances of the first payments in the bank's order; key, value."""
+    for payment in scale.order[:count]:
+        form = notification(transaction(payment)) | {"recue_le": "2026-06-01T08:09:30Z"}
+        yield transaction(payment).encode(), json.dumps(form).encode()
+
+
+def notification(name: str) -> dict[str, str]:
+    """An acceptance as the bank posts it: the fields of a real answer, sealed."""
+    fields = {
+        "captureDay": "0",
+        "captureMode": "AUTHOR_CAPTURE",
+        "currencyCode": "978",
+        "merchantId": MERCHANT,
+        "orderChannel": "INTERNET",
+        "responseCode": "00",
+        "transactionDateTime": "2026-06-01T10:09:00+02:00",
+        "transactionReference": name,
+        "keyVersion": "1",
+        "acquirerResponseCode": "00",
+        "amount": str(SHARE),
+        "authorisationId": "761208",
+        "guaranteeIndicator": "Y",
+        "cardCSCResultCode": "4D",
+        "panExpiryDate": "202901",
+        "paymentMeanBrand": "VISA",
+        "paymentMeanType": "CARD",
+        "customerIpAddress": "192.0.2.1",
+        "maskedPan": "4500#############00",
+        "holderAuthentRelegation": "N",
+        "holderAuthentStatus": "3D_SUCCESS",
+        "transactionOrigin": "INTERNET",
+        "paymentPattern": "ONE_SHOT",
+    }
+    data = "|".join(f"{key}={value}" for key, value in fields.items())
+    seal = sceller(data.encode(), SECRET, Algorithme.SHA_256)
+    return {"Data": data, "Seal": seal, "InterfaceVersion": "HP_2.40", "SealAlgorithm": "SHA-256", "Encode": ""}
+
+
+def _issued(number: int) -> tuple[Créance, Fait]:
+    avis = Avis(
+        référence=reference(number),
+        assuré=assuré(number),
+        caisse="381",
+        nature="PF/FR",
+        montant_initial=DEBT,
+        solde_pf_fr=DEBT,
+        date_émission=ISSUED,
+        mode=Mode.PAPIER,
+    )
+    créance = Créance.ouvrir(avis, Politique(), maintenant=EPOCH)
+    (fact,) = créance.collect_events()
+    return créance, cast("Fait", fact)
+
+
+def _opened(number: int, payment: int) -> Fait:
+    paiement = Paiement.ouvrir(
+        transaction(payment),
+        assuré=assuré(number),
+        caisse="381",
+        canal=Canal.WEB,
+        marchand=MERCHANT,
+        montant=SHARE,
+        imputations=(Imputation(référence=reference(number), part=SHARE),),
+        expire_le=EXPIRY,
+        maintenant=EPOCH,
+    )
+    (fact,) = paiement.collect_events()
+    return cast("Fait", fact)
+
+
+def _reserved(number: int, payment: int) -> Fait:
+    créance, _ = _issued(number)
+    créance.initier_paiement(transaction(payment), SHARE, Canal.WEB, EXPIRY, maintenant=EPOCH)
+    (fact,) = créance.collect_events()
+    return cast("Fait", fact)
+
+
+def _template(fact: Fait) -> Callable[[int, int], bytes]:
+    """What writes the stored state of such an event for a créance and a payment."""
+    marks: dict[bytes, Callable[[int, int], str]] = {
+        reference(_MARK).encode(): lambda number, _: reference(number),
+        assuré(_MARK).encode(): lambda number, _: assuré(number),
+        transaction(_MARK).encode(): lambda _, payment: transaction(payment),
+    }
+    state = MapperDesFaits().to_stored_event(fact).state
+    found = sorted((state.find(mark), mark) for mark in marks if mark in state)
+    pattern = state.replace(b"%", b"%%")
+    for _, mark in found:
+        if pattern.count(mark) != 1:
+            raise ValueError(f"{mark!r} must occur once in {state!r}")
+        pattern = pattern.replace(mark, b"%b")
+    fillers = [marks[mark] for _, mark in found]
+    return lambda number, payment: pattern % tuple(filler(number, payment).encode() for filler in fillers)

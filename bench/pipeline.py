@@ -1,0 +1,143 @@
+"""From a notification on Kafka to the balance in the view, three ways, on copies of one database and one topic."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import Connection
+
+from bench.data import DEBT, SHARE, Scale
+from bench.processes import Process, bench_script, service_roles, wait_for
+from bench.servers import Servers
+from bench.stage import Stage
+from service.settings import Settings
+
+START_SECONDS: Final = 60.0
+RUN_SECONDS: Final = 900.0
+
+# How many messages have been taken, by the positions written with them.
+_TAKEN: Final = "SELECT coalesce(sum(jusqu_a - depuis), 0)::int8 FROM journal.positions"
+_TAKEN_BY_LIBRARY: Final = (
+    "SELECT coalesce(sum(notification_id), 0)::int8 FROM banque_tracking WHERE application_name LIKE '%%/%%'"
+)
+
+# Whether the view has every acceptance of the log.
+_VISIBLE: Final = """
+SELECT (SELECT position FROM vues.suiveurs WHERE nom = 'restant_du') >=
+       (SELECT position FROM journal.evenements WHERE topic = 'creance.PaiementAccepte' ORDER BY position DESC LIMIT 1)
+"""
+_VISIBLE_BY_LIBRARY: Final = """
+SELECT (SELECT notification_id FROM suivi_tracking WHERE application_name = 'banque') >=
+       (SELECT max(notification_id) FROM banque_events WHERE topic <> 'paiement.PaiementConclu')
+"""
+
+_FOLLOWERS_READY: Final = "SELECT count(*) FROM vues.suiveurs WHERE nom = ANY (%s) AND etat = 'actif'"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of doing it: what runs, and how to see that it is done."""
+
+    name: str
+    run: Callable[[Settings, Connection[Any]], Any]
+    taken: str
+    visible: str | None
+    balances: str
+
+    @property
+    def by_library(self) -> bool:
+        """Whether it runs on the library's tables."""
+        return self.name == "library"
+
+
+def ours(*views: str) -> Way:
+    """The service's own roles, each a process: the consumer, and the followers of these views."""
+
+    @contextmanager
+    def run(settings: Settings, conn: Connection[Any]) -> Iterator[list[Process]]:
+        with ExitStack() as stack:
+            followers = stack.enter_context(service_roles(settings, *(("project", view) for view in views)))
+            wait_for(
+                lambda: conn.execute(_FOLLOWERS_READY, (list(views),)).fetchone() == (len(views),),
+                followers,
+                START_SECONDS,
+                "followers",
+            )
+            yield followers + stack.enter_context(service_roles(settings, ("consume", "kiosque")))
+
+    return Way("ours" if len(views) == 1 else "ours, all followers", run, _TAKEN, _VISIBLE, "vues.restant_du")
+
+
+def library() -> Way:
+    """The library's idiom: two processes, one that takes and one that projects."""
+
+    @contextmanager
+    def run(settings: Settings, _conn: Connection[Any]) -> Iterator[list[Process]]:
+        with bench_script(settings, "library", "project") as runner:
+            time.sleep(2)  # Its runner tells nobody that it listens.
+            with bench_script(settings, "library", "consume") as consumer:
+                yield [runner, consumer]
+
+    return Way("library", run, _TAKEN_BY_LIBRARY, _VISIBLE_BY_LIBRARY, "soldes")
+
+
+def ceiling(scale: Scale, processes: int) -> Way:
+    """By hand, without domain."""
+
+    @contextmanager
+    def run(settings: Settings, _conn: Connection[Any]) -> Iterator[list[Process]]:
+        step = str(scale.créances // scale.payments)
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(bench_script(settings, "ceiling", step, str(share), str(processes)))
+                for share in range(processes)
+            ]
+
+    return Way("ceiling", run, _TAKEN, None, "vues.restant_du")
+
+
+def measure(servers: Servers, stage: Stage, way: Way) -> float:
+    """Notifications per second. The clock starts when the first batch is in, and counts the messages after it.
+
+    The messages are on the topic and the other roles run before; it stops when the view has everything. The balances
+    are then added up: a fast wrong answer is none.
+    """
+    scale, messages = stage.scale, stage.messages
+    template = stage.library if way.by_library else stage.template
+    with servers.copy(template) as database, psycopg.connect(database.owner_url, autocommit=True) as conn:
+        servers.checkpoint()
+        settings = servers.settings(database, stage.topics)
+        with way.run(settings, conn) as processes:
+            first = wait_for(lambda: _count(conn, way.taken), processes, START_SECONDS, f"{way.name}: first batch")
+            start = time.perf_counter()
+            wait_for(lambda: _count(conn, way.taken) >= messages, processes, RUN_SECONDS, f"{way.name}: all taken")
+            if way.visible is not None:
+                query = way.visible
+                wait_for(lambda: _is(conn, query), processes, RUN_SECONDS, f"{way.name}: all visible")
+            seconds = time.perf_counter() - start
+        _check(conn, way, scale, messages)
+    return (messages - first) / seconds
+
+
+def count_of_taken(conn: Connection[Any]) -> int:
+    """How many messages the service has taken."""
+    return _count(conn, _TAKEN)
+
+
+def _count(conn: Connection[Any], query: str) -> int:
+    (count,) = conn.execute(query).fetchone() or (0,)
+    return int(count)
+
+
+def _is(conn: Connection[Any], query: str) -> bool:
+    return conn.execute(query).fetchone() == (True,)
+
+
+def _check(conn: Connection[Any], way: Way, scale: Scale, messages: int) -> None:
+    found = conn.execute(f"SELECT sum(solde)::int8, sum(en_cours)::int8 FROM {way.balances}").fetchone()  # noqa: S608
+    expected = (scale.créances * DEBT - messages * SHARE, (scale.payments - messages) * SHARE)
+    if found != expected:
+        raise RuntimeError(f"{way.name}: balances {found}, expected {expected}")

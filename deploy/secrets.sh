@@ -1,0 +1,28 @@
+#!/bin/sh
+# Draws the secrets of docker-compose.yml into deploy/secrets/, once; what is there already is kept.
+# The folder is closed to others; the files in it are readable, because the containers' users are not you.
+set -eu
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+cd secrets
+
+# A missing file NAME is written from standard input.
+keep() {
+    if [ ! -s "$1" ]; then
+        cat > "$1.new"
+        chmod 0444 "$1.new"
+        mv "$1.new" "$1"
+        echo "deploy/secrets/$1" >&2
+    fi
+}
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+random | keep owner_password
+random | keep service_password
+random | keep jwt_secret
+random | keep grafana_password
+# The bank's simulator knows this one; replace it by the merchant's own.
+printf %s 002001000000001_KEY1 | keep kiosque_secret_key
+printf 'postgresql://proprietaire:%s@postgres:5432/creances' "$(cat owner_password)" | keep owner_database_url
+printf 'postgresql://creances:%s@postgres:5432/creances' "$(cat service_password)" | keep database_url

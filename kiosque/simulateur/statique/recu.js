@@ -1,0 +1,3 @@
+// Le reçu s'ouvre pour être imprimé.
+"use strict";
+window.print();

@@ -1,0 +1,53 @@
+"""Le compte d'un assuré : ses créances et ses derniers paiements, lus des vues en une seule requête."""
+
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+from psycopg import AsyncConnection
+
+from projections.paiements import AFFICHAGE, LignePaiement
+from projections.restant_du import LigneCréance
+
+# Les créances d'un assuré, la plus ancienne d'abord, et ses derniers paiements, le plus récent d'abord : deux listes.
+_LIRE: Final = f"""
+SELECT
+    (SELECT coalesce(json_agg(json_build_array(
+                reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee, montant_initial, solde,
+                en_cours, version, position) ORDER BY date_emission, reference), '[]')
+     FROM vues.restant_du WHERE assure = %(assure)s),
+    (SELECT coalesce(json_agg(json_build_array(
+                transaction, assure, caisse, canal, montant, statut, code, cause, ouvert_le, expire_le, conclu_le,
+                accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
+     FROM (SELECT p.*, d.affiche_le FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s
+           ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers)
+"""  # noqa: S608 (constantes)
+
+
+class Compte(NamedTuple):
+    """Ce qu'un assuré doit, et ce qu'il a payé en ligne."""
+
+    créances: list[LigneCréance]
+    """La plus ancienne d'abord."""
+    paiements: list[LignePaiement]
+    """Les derniers, le plus récent d'abord."""
+
+
+async def compte(conn: AsyncConnection[Any], assuré: str, paiements_max: int) -> Compte:
+    """Le compte de cet assuré, en une requête ; vide s'il est inconnu."""
+    curseur = await conn.execute(_LIRE, {"assure": assuré, "limite": paiements_max}, prepare=True)
+    créances, paiements = await curseur.fetchone() or ([], [])
+    return Compte([_créance(*champs) for champs in créances], [_paiement(*champs) for champs in paiements])
+
+
+def _créance(*champs: Any) -> LigneCréance:
+    ligne = LigneCréance(*champs)
+    return ligne._replace(date_émission=date.fromisoformat(str(ligne.date_émission)))
+
+
+def _paiement(*champs: Any) -> LignePaiement:
+    ligne = LignePaiement(*champs)
+    instants = ("ouvert_le", "expire_le", "conclu_le", "accepté_le", "affiché_le")
+    lus: dict[str, Any] = {
+        nom: datetime.fromisoformat(texte) for nom in instants if (texte := getattr(ligne, nom)) is not None
+    }
+    return ligne._replace(**lus)

@@ -1,0 +1,92 @@
+"""Ce qui a fait bouger chaque créance, tel que l'assuré le lit : ses paiements, et ce que la caisse a enregistré."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+
+from eventsourcing.persistence import StoredEvent
+from psycopg import Connection
+
+from domain.avis import Moyen
+from domain.creance import Créance
+from journal.enregistreur import Enregistreur
+
+# Les événements de plusieurs créances, chacune dans son ordre.
+_LIRE: Final = """
+SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = ANY (%s) ORDER BY flux, version
+"""
+
+État = Literal["en_cours", "accepte", "echoue", "contrepasse", "enregistre"]
+_MOYENS: Final = {
+    Moyen.CHÈQUE: "Paiement par chèque",
+    Moyen.VIREMENT: "Paiement par virement",
+    Moyen.RETENUE: "Retenue sur vos remboursements",
+}
+
+
+@dataclass(slots=True)
+class Mouvement:
+    """Une ligne de l'histoire d'une créance ; le montant est en centimes, signé comme il change le restant dû."""
+
+    libellé: str
+    le: datetime | date
+    montant: int
+    état: État = "enregistre"
+    transaction: str | None = None
+    affiché_le: datetime | None = None
+
+
+def mouvements(
+    conn: Connection[Any], enregistreur: Enregistreur, références: Sequence[str]
+) -> dict[str, list[Mouvement]]:
+    """L'histoire de ces créances, en une requête, le plus récent d'abord ; vide pour une créance inconnue."""
+    histoires: dict[str, list[Mouvement]] = {référence: [] for référence in références}
+    flux = [Créance.flux(référence) for référence in références]
+    for nom, version, topic, état in conn.execute(_LIRE, (flux,)):
+        fait = enregistreur.mapper.to_domain_event(StoredEvent(nom, version, topic, état))
+        _raconter(histoires[nom.removeprefix("creance-")], fait)
+    return {référence: histoire[::-1] for référence, histoire in histoires.items()}
+
+
+def _raconter(histoire: list[Mouvement], fait: Any) -> None:  # noqa: C901, PLR0912 (un cas par fait)
+    match fait:
+        case Créance.AvisEmis():
+            histoire.append(Mouvement("Avis de somme à payer", fait.date_émission, fait.montant_initial))
+        case Créance.PaiementInitié():
+            histoire.append(_en_ligne(fait, "en_cours", -fait.part))
+        case Créance.PaiementAccepté():
+            # Une acceptation peut suivre un échec, ou venir sans réservation : c'est toujours la même ligne.
+            ligne = _de(histoire, fait.transaction) or _en_ligne(fait, "accepte", -fait.part)
+            if ligne not in histoire:
+                histoire.append(ligne)
+            ligne.état, ligne.montant = "accepte", -fait.part
+        case Créance.PaiementÉchoué():
+            if ligne_échouée := _de(histoire, fait.transaction):
+                ligne_échouée.état = "echoue"
+        case Créance.PaiementAffiché():
+            if ligne_affichée := _de(histoire, fait.transaction):
+                ligne_affichée.affiché_le = fait.affiché_le
+        case Créance.PaiementContrepassé():
+            histoire.append(Mouvement("Paiement en ligne repris", fait.timestamp, fait.part, "contrepasse"))
+        case Créance.EncaissementReçu():
+            histoire.append(Mouvement(_MOYENS[fait.moyen], fait.date, -fait.montant))
+        case Créance.AvisRectifié():
+            écart = fait.montant_initial - fait.montant_précédent
+            histoire.append(Mouvement("Montant rectifié par la caisse", fait.timestamp, écart))
+        case Créance.AvisAnnulé():
+            histoire.append(Mouvement("Avis annulé par la caisse", fait.timestamp, -fait.montant_précédent))
+        case Créance.TropPerçuRemboursé():
+            histoire.append(Mouvement("Trop-perçu remboursé", fait.timestamp, fait.montant))
+        case Créance.TropPerçuConstaté():
+            pass  # Ne bouge aucun montant.
+        case _:
+            raise TypeError(f"fait inconnu de l'histoire : {type(fait).__name__}")
+
+
+def _en_ligne(fait: Any, état: État, montant: int) -> Mouvement:
+    return Mouvement("Paiement en ligne", fait.timestamp, montant, état, fait.transaction)
+
+
+def _de(histoire: list[Mouvement], transaction: str) -> Mouvement | None:
+    return next((ligne for ligne in histoire if ligne.transaction == transaction), None)

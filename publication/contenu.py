@@ -1,0 +1,145 @@
+"""Ce qu'un fait publie, tiré de sa classe : des clés ASCII, des centimes nommés tels, rien qui désigne une personne.
+
+Un champ est publié si son type est un vocabulaire fermé (énumération, date, booléen, montant) ou un texte marqué
+`Diffusion.PUBLIQUE`. Un texte sans marque n'est ni publié ni omis en silence : la classe est refusée au démarrage.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
+
+from domain.creance import Créance
+from domain.diffusion import Diffusion
+from domain.faits import Fait, sans_accents
+from domain.monnaie import Centimes
+from domain.paiement import Paiement
+
+AGRÉGATS: Final = (Créance, Paiement)
+"""Les flux publiés. Un flux nommé d'après une personne ne peut pas l'être : son nom fait partie de `ce_id`."""
+
+_HORS_DONNÉES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
+"""Portés par `ce_id`, `ce_subject` et `ce_time`, ou propres à la bibliothèque."""
+
+_MODÈLE: Final = ConfigDict(extra="allow")
+"""Un consommateur accepte les champs qu'il ne connaît pas : en ajouter un n'est pas une rupture."""
+
+Conversion = Callable[[Any], Any]
+
+
+class ChampSansDiffusion(TypeError):
+    """Un champ ne dit pas s'il quitte le service : marquer son type de `Diffusion.PUBLIQUE` ou `Diffusion.INTERNE`."""
+
+
+class Champ(NamedTuple):
+    """Un champ publié : l'attribut du fait, la clé publiée, son type, et ce qui le convertit (None : tel quel)."""
+
+    attribut: str
+    clé: str
+    type: Any
+    conversion: Conversion | None
+
+
+def faits_publiés() -> list[type[Fait]]:
+    """Les classes de faits publiées, dans l'ordre des agrégats."""
+    return [
+        classe
+        for agrégat in AGRÉGATS
+        for classe in vars(agrégat).values()
+        if isinstance(classe, type) and issubclass(classe, Fait) and "TOPIC" in vars(classe)
+    ]
+
+
+@cache
+def champs(classe: type[BaseModel]) -> tuple[Champ, ...]:
+    """Les champs que publie une classe. Lève ChampSansDiffusion."""
+    return tuple(_champs(classe))
+
+
+@cache
+def modèle(classe: type[BaseModel]) -> type[BaseModel]:
+    """Le modèle pydantic des données publiées d'une classe : la source de son schéma."""
+    définitions: dict[str, Any] = {}
+    for champ in champs(classe):
+        déclaré = classe.model_fields[champ.attribut]
+        défaut = ... if déclaré.is_required() else déclaré.default
+        définitions[champ.clé] = (champ.type, Field(défaut, description=déclaré.description))
+    return create_model(sans_accents(classe.__name__), __config__=_MODÈLE, __doc__=classe.__doc__, **définitions)
+
+
+def données(fait: BaseModel) -> dict[str, Any]:
+    """Les données publiées d'un fait."""
+    return {
+        champ.clé: getattr(fait, champ.attribut)
+        if champ.conversion is None
+        else champ.conversion(getattr(fait, champ.attribut))
+        for champ in champs(type(fait))
+    }
+
+
+def en_utc(instant: datetime) -> datetime:
+    """Le même instant, en UTC : écrit avec un Z."""
+    return instant.astimezone(UTC)
+
+
+def _champs(classe: type[BaseModel]) -> Iterator[Champ]:
+    for attribut, type_ in get_type_hints(classe, include_extras=True).items():
+        if attribut not in classe.model_fields or attribut in _HORS_DONNÉES:
+            continue
+        try:
+            publié = _publier(type_)
+        except ChampSansDiffusion as refus:
+            raise ChampSansDiffusion(f"{classe.__qualname__}.{attribut} : {refus}") from None
+        if publié is not None:
+            suffixe = "_centimes" if type_ == Centimes else ""
+            yield Champ(attribut, sans_accents(attribut) + suffixe, *publié)
+
+
+def _publier(type_: Any) -> tuple[Any, Conversion | None] | None:  # noqa: PLR0911 (un cas par sorte de type)
+    """Le type publié et sa conversion ; None si le champ reste interne. Lève ChampSansDiffusion."""
+    origine, arguments = get_origin(type_), get_args(type_)
+    if type_ == Centimes or origine is Literal or type_ in {bool, date}:
+        return type_, None
+    if type_ in {AwareDatetime, datetime}:
+        return AwareDatetime, en_utc
+    if isinstance(type_, type) and issubclass(type_, Enum):
+        return type_, None
+    if isinstance(type_, type) and issubclass(type_, BaseModel):
+        return modèle(type_), données
+    if origine is Annotated and Diffusion.PUBLIQUE in type_.__metadata__:
+        return type_, None
+    if origine is Annotated and Diffusion.INTERNE in type_.__metadata__:
+        return None
+    if origine is tuple and arguments[1:] == (...,):
+        return _publier_suite(arguments[0])
+    if origine in {Union, UnionType} and len(arguments) == 2 and type(None) in arguments:  # noqa: PLR2004 (X | None)
+        return _publier_facultatif(next(argument for argument in arguments if argument is not type(None)))
+    raise ChampSansDiffusion(f"{type_} ne dit pas s'il est publié")
+
+
+def _publier_suite(élément: Any) -> tuple[Any, Conversion | None] | None:
+    publié = _publier(élément)
+    if publié is None:
+        return None
+    type_, conversion = publié
+
+    def convertir(valeurs: Sequence[Any]) -> list[Any]:
+        return list(valeurs) if conversion is None else [conversion(valeur) for valeur in valeurs]
+
+    return list[type_], convertir  # type: ignore[valid-type]
+
+
+def _publier_facultatif(présent: Any) -> tuple[Any, Conversion | None] | None:
+    publié = _publier(présent)
+    if publié is None:
+        return None
+    type_, conversion = publié
+
+    def convertir(valeur: Any) -> Any:
+        return None if valeur is None else conversion(valeur) if conversion else valeur
+
+    return type_ | None, convertir

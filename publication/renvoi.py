@@ -1,0 +1,146 @@
+"""Le renvoi : publier de nouveau, à la demande d'un consommateur, sans toucher à la position du publieur.
+
+Il ne va jamais plus loin que le publieur, et finit à sa hauteur : ce que le publieur envoie ensuite vient après. Un
+consommateur qui n'applique que la version suivante de chaque flux et ignore les autres retrouve donc tout, en ordre,
+quel que soit l'entrelacement. Un flux écarté de la publication ne dépasse pas l'événement qui l'arrête.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import structlog
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
+from psycopg import Connection
+
+from domain.creance import Créance
+from domain.paiement import Paiement
+from journal.enregistreur import FaitLu
+from journal.mapper import MapperDesFaits
+from publication.emetteur import MessageTropGrand, Émetteur
+from publication.epoques import époque_courante
+from publication.message import composer, source_publiée
+from publication.publication import Publication
+
+LOT_MAX: Final = 4_000
+"""Événements renvoyés ensemble, au plus."""
+
+# La position du publieur : ce qui est au-delà n'est pas encore publié.
+_HAUTEUR: Final = "SELECT coalesce((SELECT position FROM vues.suiveurs WHERE nom = %b), 0)"
+
+# Les événements publiés suivants, sans ceux que le publieur a écartés ; au besoin de quelques flux seulement.
+_SUIVANTS: Final = """
+SELECT e.position, e.flux, e.version, e.topic, e.etat, e.cause, e.enregistre_le FROM journal.evenements e
+WHERE e.position > %b AND e.position <= %b AND e.topic = ANY (%b::text[])
+  AND (%b::text[] IS NULL OR e.flux = ANY (%b::text[]))
+  AND NOT EXISTS (SELECT FROM vues.ecartes x WHERE x.suiveur = %b AND x.position = e.position)
+ORDER BY e.position LIMIT %b
+"""
+
+# Combien il y en a, pour la barre de progression.
+_COMBIEN: Final = f"SELECT count(*) FROM ({_SUIVANTS}) AS suivants"  # noqa: S608 (constantes)
+
+
+class Renvoi(NamedTuple):
+    """Ce qu'un renvoi a fait."""
+
+    renvoyés: int
+    depuis: int
+    """Première position demandée."""
+    jusqu_à: int
+    """La hauteur du publieur à la fin."""
+    arrêtés: dict[str, str]
+    """Les flux arrêtés par un événement illisible ou trop grand, et pourquoi."""
+
+
+def flux_de(conn: Connection[Any], mapper: MapperDesFaits, référence: str) -> list[str]:
+    """Les flux qui concernent une créance : le sien, et ceux des paiements dont elle a reçu une part."""
+    créance = Créance.flux(référence)
+    lignes = conn.execute(
+        "SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = %b ORDER BY version", (créance,)
+    )
+    transactions: dict[str, None] = {}
+    for ligne in lignes:
+        try:
+            transaction = getattr(mapper.to_domain_event(StoredEvent(*ligne)), "transaction", None)
+        except MapperDeserialisationError:
+            continue
+        if transaction is not None:
+            transactions[Paiement.flux(transaction)] = None
+    return [créance, *transactions]
+
+
+def à_renvoyer(conn: Connection[Any], depuis: int, flux: Sequence[str] | None) -> int:
+    """Combien d'événements un renvoi portera, au moins."""
+    (combien,) = conn.execute(_COMBIEN, _paramètres(depuis - 1, _hauteur(conn), flux, 2**62)).fetchone() or (0,)
+    return int(combien)
+
+
+def renvoyer(
+    conn: Connection[Any],
+    émetteur: Émetteur,
+    fragment: int,
+    *,
+    depuis: int,
+    flux: Sequence[str] | None = None,
+    avancée: Callable[[int], None] = lambda _: None,
+) -> Renvoi:
+    """Publie de nouveau ce qui l'a été depuis cette position, comprise ; `avancée` reçoit le nombre de chaque lot.
+
+    `conn` est en autocommit : rien n'est tenu pendant les envois. Lève KafkaAbsent, TopicAbsent ou TopicRecréé.
+    """
+    mapper = MapperDesFaits()
+    topic_id = émetteur.topic_id()
+    source = source_publiée(fragment, époque_courante(conn)).encode()
+    arrêtés: dict[str, str] = {}
+    renvoyés, position = 0, depuis - 1
+    while True:
+        hauteur = _hauteur(conn)
+        lignes = conn.execute(_SUIVANTS, _paramètres(position, hauteur, flux, LOT_MAX)).fetchall()
+        if not lignes:
+            return Renvoi(renvoyés, depuis, hauteur, arrêtés)
+        faits = _lire(lignes, mapper, arrêtés)
+        renvoyés += _émettre(émetteur, faits, source, topic_id, arrêtés)
+        position = lignes[-1][0]
+        avancée(len(lignes))
+
+
+def _émettre(émetteur: Émetteur, faits: Sequence[FaitLu], source: bytes, topic_id: Any, arrêtés: dict[str, str]) -> int:
+    """Émet un lot ; un message trop grand arrête son flux, et le lot est coupé en deux jusqu'à l'isoler."""
+    faits = [lu for lu in faits if lu.fait.originator_id not in arrêtés]
+    if not faits:
+        return 0
+    try:
+        émetteur.émettre([composer(lu, source) for lu in faits], topic_id)
+    except MessageTropGrand as refus:
+        if len(faits) == 1:
+            arrêtés[faits[0].fait.originator_id] = str(refus)
+            structlog.get_logger().error("renvoi_refuse", flux=faits[0].fait.originator_id, cause=str(refus))
+            return 0
+        milieu = len(faits) // 2
+        première = _émettre(émetteur, faits[:milieu], source, topic_id, arrêtés)
+        return première + _émettre(émetteur, faits[milieu:], source, topic_id, arrêtés)
+    return len(faits)
+
+
+def _lire(lignes: Sequence[Any], mapper: MapperDesFaits, arrêtés: dict[str, str]) -> list[FaitLu]:
+    faits = []
+    for position, nom, version, topic, état, cause, enregistré_le in lignes:
+        if nom in arrêtés:
+            continue
+        try:
+            fait = mapper.to_domain_event(StoredEvent(nom, version, topic, état))
+        except MapperDeserialisationError as illisible:
+            arrêtés[nom] = str(illisible)
+        else:
+            faits.append(FaitLu(position, fait, cause, enregistré_le))
+    return faits
+
+
+def _hauteur(conn: Connection[Any]) -> int:
+    (position,) = conn.execute(_HAUTEUR, (Publication.nom,)).fetchone() or (0,)
+    return int(position)
+
+
+def _paramètres(après: int, hauteur: int, flux: Sequence[str] | None, combien: int) -> tuple[Any, ...]:
+    noms = None if flux is None else list(flux)
+    return (après, hauteur, sorted(Publication.topics), noms, noms, Publication.nom, combien)

@@ -1,0 +1,136 @@
+"""The commands about published events: the role, the resend, the epochs of the log, the schemas."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from service.cli.application import (
+    PROBLEM,
+    DataDir,
+    Json,
+    app,
+    connection,
+    console,
+    errors,
+    fail,
+    print_json,
+    read_reference,
+    read_settings,
+)
+
+
+@app.command()
+def publish(
+    start: Annotated[
+        int | None, typer.Option("--from", min=1, help="Renvoyer ce qui a été publié depuis cette position.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Renvoyer ce qui concerne une créance, ses paiements compris.")
+    ] = None,
+    *,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Publie le journal sur Kafka ; avec --from ou --reference, renvoie à un consommateur ce qui l'a déjà été."""
+    from service import run
+
+    if start is None and reference is None:
+        raise typer.Exit(run.run_roles(read_settings(data_dir), ["publish"]))
+    _resend(start or 1, reference, as_json=as_json, data_dir=data_dir)
+
+
+def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path | None) -> None:
+    from journal.mapper import MapperDesFaits
+    from journal.pannes import Panne
+    from publication.renvoi import flux_de, renvoyer, à_renvoyer
+    from service.composition import emitter
+
+    with connection(data_dir) as (settings, conn):
+        streams = flux_de(conn, MapperDesFaits(), read_reference(reference)) if reference else None
+        sender = emitter(settings)
+        columns = (TextColumn("renvoi"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=errors, transient=True) as progress:
+            task = progress.add_task("renvoi", total=à_renvoyer(conn, start, streams))
+            try:
+                done = renvoyer(
+                    conn,
+                    sender,
+                    settings.shard_digit,
+                    depuis=start,
+                    flux=streams,
+                    avancée=lambda count: progress.advance(task, count),
+                )
+            except Panne as cause:
+                fail(f"Le renvoi s'est interrompu ; le reprendre est sans danger. {type(cause).__name__} : {cause}")
+            finally:
+                sender.abandonner()
+    if as_json:
+        print_json({"renvoyes": done.renvoyés, "depuis": done.depuis, "jusqu_a": done.jusqu_à, "arretes": done.arrêtés})
+    else:
+        console.print(f"{done.renvoyés} événements renvoyés (positions {done.depuis} à {done.jusqu_à}).")
+        for stream, why in done.arrêtés.items():
+            errors.print(f"{stream} s'arrête avant sa fin : {why}", markup=False)
+    if done.arrêtés:
+        raise typer.Exit(PROBLEM)
+
+
+@app.command()
+def epoch(
+    reason: Annotated[
+        str | None, typer.Option("--open", help="Ouvrir une époque, avec cette raison : tout sera republié sous elle.")
+    ] = None,
+    *,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Les époques du journal ; en ouvrir une après avoir restauré une sauvegarde plus ancienne."""
+    from publication.epoques import ouvrir_époque, époques
+
+    with connection(data_dir) as (_, conn):
+        if reason is not None:
+            if not reason.strip():
+                raise typer.BadParameter("une raison est demandée")
+            ouvrir_époque(conn, reason.strip())
+        rows = époques(conn)
+    if as_json:
+        print_json(
+            [
+                {
+                    "nom": row.nom,
+                    "raison": row.raison,
+                    "ouverte_par": row.ouverte_par,
+                    "enregistree_le": row.enregistrée_le.isoformat(),
+                }
+                for row in rows
+            ]
+        )
+        return
+    table = Table("Époque", "Raison", "Ouverte par")
+    for row in rows:
+        table.add_row(row.nom, row.raison, row.ouverte_par)
+    console.print(table)
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Option("--dossier", help="Dossier des schémas publiés.")] = Path("docs/schemas"),
+    *,
+    as_json: Json = False,
+) -> None:
+    """Écrit les schémas JSON des événements publiés ; refuse un changement qui romprait un consommateur."""
+    from publication.schemas import SchémaIncompatible, écrire
+
+    try:
+        changed = écrire(folder)
+    except SchémaIncompatible as refusal:
+        for name, reasons in refusal.ruptures.items():
+            for reason in reasons:
+                errors.print(f"{name} : {reason}", markup=False)
+        fail(str(SchémaIncompatible.__doc__))
+    if as_json:
+        print_json(changed)
+    else:
+        console.print("\n".join(changed) or "schémas à jour")

@@ -1,0 +1,28 @@
+"""Whether the roles that have no HTTP do their work: each signs, in the database, that it lives."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from psycopg import Connection
+
+from service.composition import VIEWS
+
+ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *VIEWS, "relance")
+"""The names under which roles sign, as `creances lag` prints them."""
+
+# The state of these roles, and the age of their last sign of life by the database's own clock.
+_SIGNS: Final = """
+SELECT nom, etat, extract(epoch FROM clock_timestamp() - battement_le)::float8 FROM vues.suiveurs WHERE nom = ANY (%s)
+"""
+
+
+def health(conn: Connection[Any], names: Sequence[str], age_max: timedelta) -> list[dict[str, Any]]:
+    """One row a role, JSON-ready: healthy if somebody leads it and has signed lately enough."""
+    found = {name: (state, age) for name, state, age in conn.execute(_SIGNS, (list(names),))}
+    rows = []
+    for name in names:
+        state, age = found.get(name, ("jamais_demarre", None))
+        healthy = state == "actif" and age is not None and age <= age_max.total_seconds()
+        rows.append({"nom": name, "etat": state, "battement_secondes": age, "sain": healthy})
+    return rows

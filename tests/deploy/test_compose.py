@@ -1,0 +1,325 @@
+"""`docker-compose.yml` et le code disent la même chose ; aucun moteur Docker n'est demandé, tout se lit."""
+
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import typer
+import yaml
+
+from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from service import cli, kafka, run
+from service.composition import VIEWS
+from service.health import ROLES
+from service.settings import Settings, unknown_variables
+
+RACINE = Path(__file__).resolve().parents[2]
+COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+NÔTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}
+TÂCHES = {"migrate", "topics"}
+
+
+def résoudre(valeur: object) -> str:
+    """Ce que vaut une variable que personne ne donne : son défaut, `${NOM:-défaut}`."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(valeur))
+
+
+def environnement(service: dict[str, Any]) -> dict[str, str]:
+    return {nom: résoudre(valeur) for nom, valeur in service.get("environment", {}).items()}
+
+
+def analyser(arguments: list[str]) -> str:
+    """Analyse une commande comme `creances` le ferait, sans la lancer ; rend son nom. Un mauvais usage lève."""
+    commandes: dict[str, Any] = typer.main.get_command(cli.application.app).commands  # type: ignore[attr-defined]
+    nom, *reste = arguments
+    commandes[nom].make_context(nom, reste)
+    return nom
+
+
+def rôles(arguments: list[str]) -> set[str]:
+    """Les rôles de `creances up` qu'une commande lance."""
+    match arguments:
+        case ["consume", topic]:
+            return {f"consume:{topic}"}
+        case ["project"]:
+            return {f"project:{vue}" for vue in VIEWS}
+        case [nom]:
+            return {nom}
+        case _:
+            raise AssertionError(arguments)
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Les secrets, tels que `deploy/secrets.sh` les tire."""
+    dossier = tmp_path_factory.mktemp("deploy")
+    script = dossier / "secrets.sh"
+    script.write_bytes((RACINE / "deploy/secrets.sh").read_bytes())
+
+    def tirés() -> dict[str, bytes]:
+        subprocess.run(["/bin/sh", str(script)], check=True, capture_output=True)
+        return {fichier.name: fichier.read_bytes() for fichier in (dossier / "secrets").iterdir()}
+
+    assert tirés() == tirés(), "la seconde fois ne change rien"
+    return dossier / "secrets"
+
+
+@pytest.fixture
+def settings(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Les réglages qu'un service lira."""
+
+    def lire(nom: str) -> Settings:
+        variables = environnement(NÔTRES[nom])
+        assert unknown_variables(variables) == []
+        for variable, valeur in variables.items():
+            monkeypatch.setenv(variable, valeur.replace("/run/secrets", str(secrets)))
+        return Settings(_env_file=None)
+
+    return lire
+
+
+def routes(application: Any) -> set[str]:
+    return {route.path for route in application.routes if hasattr(route, "path")}
+
+
+# --- Les commandes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nom", NÔTRES)
+def test_chaque_commande_est_une_commande_de_creances(nom: str) -> None:
+    assert analyser(NÔTRES[nom]["command"])
+
+
+@pytest.mark.parametrize("arguments", [["consomme"], ["consume", "avis", "de-trop"], ["api", "--port", "80"]])
+def test_une_commande_qui_n_existe_pas_est_vue(arguments: list[str]) -> None:
+    with pytest.raises(Exception, match=r"consomme|extra argument|No such option"):
+        analyser(arguments)
+
+
+def test_chaque_rôle_a_un_conteneur_et_un_seul() -> None:
+    lancés = [rôle for nom, s in NÔTRES.items() if nom not in TÂCHES for rôle in rôles(s["command"])]
+    assert sorted(lancés) == sorted([*run.ALL, "kiosque"])
+    assert NÔTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
+
+
+# --- Les réglages ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nom", NÔTRES)
+def test_chaque_variable_est_un_réglage_et_chaque_secret_vient_d_un_fichier(nom: str, settings: Any) -> None:
+    lus: Settings = settings(nom)
+    assert lus.model_fields_set >= {"database_url", "kafka_bootstrap"}
+    donnés = {v for v in environnement(NÔTRES[nom]).values() if v.startswith("/run/secrets/")}
+    assert {Path(v).name for v in donnés} == set(NÔTRES[nom]["secrets"])
+    base = urlsplit(str(lus.database_url))
+    assert (base.hostname, base.port, base.path) == (
+        "postgres",
+        5432,
+        f"/{SERVICES['postgres']['environment']['POSTGRES_DB']}",
+    )
+    écoute = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert f"PLAINTEXT://{lus.kafka_bootstrap}" == écoute
+    assert f"PLAINTEXT://:{écoute.rpartition(':')[2]}" in SERVICES["kafka"]["environment"]["KAFKA_LISTENERS"].split(",")
+
+
+def test_les_secrets_tirés_sont_ceux_que_compose_monte(secrets: Path) -> None:
+    assert {Path(s["file"]).name for s in COMPOSE["secrets"].values()} == {f.name for f in secrets.iterdir()}
+    assert set(COMPOSE["secrets"]) == {nom for s in SERVICES.values() for nom in s.get("secrets", [])}
+    for nom, secret in COMPOSE["secrets"].items():
+        assert secret["file"] == f"deploy/secrets/{nom}"
+    assert secrets.stat().st_mode & 0o077 == 0
+    propriétaire, service = (urlsplit((secrets / f"{x}database_url").read_text()) for x in ("owner_", ""))
+    assert propriétaire.username == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    assert propriétaire.password == (secrets / "owner_password").read_text()
+    assert f"CREATE ROLE {service.username} LOGIN" in (RACINE / "deploy/postgres/10-service-role.sh").read_text()
+    assert service.password == (secrets / "service_password").read_text()
+    assert "deploy/secrets/" in (RACINE / ".gitignore").read_text().splitlines()
+
+
+def test_seule_la_migration_tient_l_url_du_propriétaire() -> None:
+    assert [nom for nom, s in NÔTRES.items() if "owner_database_url" in s["secrets"]] == ["migrate"]
+
+
+def test_aucun_topic_n_est_nommé_hors_des_réglages(settings: Any) -> None:
+    connus = kafka.topics(settings("topics"))
+    for fichier in [RACINE / "docker-compose.yml", *(RACINE / "deploy").rglob("*.*")]:
+        if fichier.is_file() and "secrets" not in fichier.parts:
+            nommés = re.findall(r"\bcreances\.(?:avis|kiosque|evenements)[\w.]*", fichier.read_text("utf-8"))
+            assert set(nommés) <= set(connus), fichier
+    assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    assert settings("topics").topic_replicas == 1, "un seul courtier ici"
+
+
+# --- Ce qui se voit du dehors, et ce qui est permis ------------------------------------------------------------------
+
+
+def test_rien_n_est_publié_hors_de_la_machine(settings: Any) -> None:
+    publiés = {nom: s["ports"] for nom, s in SERVICES.items() if "ports" in s}
+    assert set(publiés) == {"api", "kiosque", "grafana", "prometheus"}
+    assert all(port.startswith("127.0.0.1:") for ports in publiés.values() for port in ports)
+    assert publiés["api"] == [f"127.0.0.1:{urlsplit(settings('api').public_url).port}:{settings('api').api_port}"]
+    simulé = settings("kiosque")
+    assert publiés["kiosque"] == [f"127.0.0.1:{urlsplit(simulé.kiosque_url).port}:{simulé.simulator_port}"]
+    assert simulé.simulator_url == simulé.kiosque_url
+    assert simulé.simulator_host == settings("api").api_host == "0.0.0.0"  # noqa: S104
+
+
+def test_la_banque_simulée_et_le_service_se_joignent(settings: Any) -> None:
+    lus: Settings = settings("relance")
+    assert lus.kiosque_interrogation_url == f"http://kiosque:{lus.simulator_port}/interrogation"
+    assert lus.notification_url == f"http://api:{lus.api_port}"
+
+
+@pytest.mark.parametrize("nom", SERVICES)
+def test_aucun_conteneur_ne_gagne_de_droits(nom: str) -> None:
+    service = SERVICES[nom]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & set(service)
+    # L'image d'Apache Kafka écrit sa configuration au démarrage.
+    assert service.get("read_only", False) or nom == "kafka"
+
+
+# --- Qui attend qui, et comment l'on sait qu'un rôle va bien ---------------------------------------------------------
+
+
+def test_chacun_attend_ce_qu_il_lui_faut() -> None:
+    for nom, service in SERVICES.items():
+        for attendu, condition in service.get("depends_on", {}).items():
+            assert attendu in SERVICES
+            if attendu in TÂCHES:
+                assert condition == {"condition": "service_completed_successfully"}, nom
+            else:
+                assert condition == {"condition": "service_healthy"}, nom
+                assert "test" in SERVICES[attendu]["healthcheck"], nom
+    for nom, service in NÔTRES.items():
+        if nom not in TÂCHES | {"kiosque"}:
+            assert set(service["depends_on"]) == TÂCHES, nom
+
+
+@pytest.mark.parametrize("nom", NÔTRES)
+def test_chaque_examen_de_santé_regarde_ce_rôle(nom: str, settings: Any) -> None:
+    examen = NÔTRES[nom]["healthcheck"]
+    if nom in TÂCHES:
+        assert examen == {"disable": True}
+        return
+    match examen["test"]:
+        case ["CMD", "python", "-c", programme]:
+            compile(programme, nom, "exec")
+            [url] = re.findall(r"http://[^']+", programme)
+            lus: Settings = settings(nom)
+            simulé = nom == "kiosque"
+            assert urlsplit(url).port == (lus.simulator_port if simulé else lus.api_port)
+            servies = routes(créer_simulateur(RéglagesSimulateur())) if simulé else routes_de_l_api()
+            assert urlsplit(url).path in servies
+        case ["CMD", "creances", *arguments]:
+            assert analyser(arguments) == "healthy"
+            noms = [argument for argument in arguments[1:] if argument in ROLES]
+            attendus = {
+                "consume:avis": "consommateur_avis",
+                "consume:kiosque": "consommateur_kiosque",
+                **{f"project:{vue}": vue for vue in VIEWS},
+            }
+            assert set(noms) == {attendus.get(rôle, rôle) for rôle in rôles(NÔTRES[nom]["command"])}
+            assert [a for a in arguments[1:] if a not in noms] in ([], ["--max-age", "600"])
+        case autre:
+            raise AssertionError(autre)
+
+
+def routes_de_l_api() -> set[str]:
+    from api.exploitation.sante import routes as santé
+
+    return routes(santé)
+
+
+def test_une_tournée_de_relance_tient_dans_l_âge_que_l_examen_tolère(settings: Any) -> None:
+    lus: Settings = settings("relance")
+    examen = NÔTRES["relance"]["healthcheck"]["test"]
+    âge = int(examen[examen.index("--max-age") + 1])
+    assert lus.janitor_batch_size * lus.kiosque_timeout.total_seconds() + lus.janitor_interval.total_seconds() < âge
+
+
+# --- L'image ---------------------------------------------------------------------------------------------------------
+
+
+def instructions() -> Iterator[tuple[str, str]]:
+    texte = re.sub(r"^\s*#.*\n", "", (RACINE / "deploy/Dockerfile").read_text("utf-8"), flags=re.MULTILINE)
+    for ligne in texte.replace("\\\n", " ").splitlines():
+        if ligne.strip():
+            instruction, _, reste = ligne.strip().partition(" ")
+            yield instruction, reste.strip()
+
+
+def valeurs(instruction: str) -> list[str]:
+    return [reste for nom, reste in instructions() if nom == instruction]
+
+
+def test_l_image_se_construit_de_fichiers_qui_existent() -> None:
+    assert NÔTRES["api"]["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile"}
+    admis = [ligne for ligne in (RACINE / ".dockerignore").read_text().splitlines() if ligne.startswith("!")]
+    pyproject = tomllib.loads((RACINE / "pyproject.toml").read_text())
+    pièces = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    assert set(admis) == {f"!{nom}" for nom in ("pyproject.toml", "requirements", *pièces)}
+    for copie in valeurs("COPY"):
+        if copie.startswith("--from="):
+            assert copie.partition(" ")[0] == "--from=build"
+            continue
+        *sources, _ = shlex.split(copie)
+        for source in sources:
+            assert (RACINE / source).exists(), source
+            assert source == "." or f"!{source.split('/')[0]}" in admis
+
+
+def test_l_image_est_du_python_que_les_tests_tournent() -> None:
+    images = [image.split(" ")[0] for image in valeurs("FROM")]
+    assert len(images) == 2
+    assert len(set(images)) == 1, "ce qui est compilé dans l'une tourne dans l'autre"
+    pyproject = tomllib.loads((RACINE / "pyproject.toml").read_text())
+    version = pyproject["tool"]["mypy"]["python_version"]
+    assert images[0].startswith(f"python:{version}-")
+    assert pyproject["project"]["requires-python"] == f">={version}"
+
+
+def test_l_image_lance_un_rôle_sans_privilège_ni_outil_de_construction() -> None:
+    final = list(instructions())[[nom for nom, _ in instructions()].index("FROM", 1) :]
+    assert [reste for nom, reste in final if nom == "USER"] == ["10001"]
+    assert not any("pip" in reste for nom, reste in final if nom == "RUN")
+    [entrée], [commande] = valeurs("ENTRYPOINT"), valeurs("CMD")
+    assert json.loads(entrée) == ["creances"]
+    assert analyser(json.loads(commande)) == "api"
+    assert valeurs("EXPOSE") == [str(Settings(_env_file=None).api_port)]
+    [examen] = valeurs("HEALTHCHECK")
+    assert json.loads(examen[examen.index("[") :]) == NÔTRES["api"]["healthcheck"]["test"][1:]
+    entrées = pyproject_scripts()
+    assert entrées["creances"] == "service.cli:main"
+
+
+def pyproject_scripts() -> dict[str, str]:
+    lus: dict[str, str] = tomllib.loads((RACINE / "pyproject.toml").read_text())["project"]["scripts"]
+    return lus
+
+
+def test_les_dépendances_de_l_image_sont_celles_du_projet_figées_et_sans_rien_d_embarqué() -> None:
+    def figées(nom: str) -> dict[str, str]:
+        texte = (RACINE / "requirements" / nom).read_text()
+        assert texte.count("==") <= texte.count("--hash=sha256:")
+        return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", texte, flags=re.MULTILINE))
+
+    projet = tomllib.loads((RACINE / "pyproject.toml").read_text())
+    noms = {re.split(r"[\[<>=]", d)[0].lower() for d in projet["project"]["dependencies"]}
+    embarquées = {re.split(r"[\[<>=]", d)[0] for d in projet["project"]["optional-dependencies"]["embarque"]}
+    production, construction, essai = figées("production.txt"), figées("build.txt"), figées("runtime.txt")
+    assert noms <= set(production)
+    assert not embarquées & set(production)
+    assert "hatchling" in construction
+    assert "hatchling" not in production
+    for nom, version in (production | construction).items():
+        assert essai.get(nom) == version, "ce que les tests ont vu tourner"

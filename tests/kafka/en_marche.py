@@ -1,0 +1,70 @@
+"""Des consommateurs qui tournent pendant que l'on maltraite leur courtier."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from consumers.boucle import Boucle
+from service import composition, kafka
+from tests.consumers.banc import MAINTENANT, Banc
+
+
+@contextmanager
+def en_marche(b: Banc, *noms: str) -> Iterator[dict[str, Boucle]]:
+    """Fait tourner ces consommateurs jusqu'à la fin du bloc ; ils reviennent seuls de ce qui leur arrive."""
+    arrêt = threading.Event()
+    boucles = {nom: composition.consumer(b.settings, b.guichet, nom) for nom in noms}
+    fils = [threading.Thread(target=boucle.tourner, args=(arrêt,), daemon=True) for boucle in boucles.values()]
+    for boucle in boucles.values():
+        boucle.horloge = lambda: MAINTENANT
+    for fil in fils:
+        fil.start()
+    try:
+        yield boucles
+    finally:
+        arrêt.set()
+        for fil in fils:
+            fil.join(30)
+        for boucle in boucles.values():
+            boucle.rebuts.fermer()
+
+
+@contextmanager
+def administrateur(b: Banc) -> Iterator[Any]:
+    """Le client d'administration de Kafka."""
+    admin = KafkaAdminClient(**b.settings.kafka_connection())
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+def régler_topic(b: Banc, topic: str, **réglages: str) -> None:
+    """Change les réglages d'un topic, et attend que le courtier les applique."""
+    ressource = ConfigResource(
+        ConfigResourceType.TOPIC, topic, {nom.replace("_", "."): v for nom, v in réglages.items()}
+    )
+    with administrateur(b) as admin:
+        admin.alter_configs([ressource])
+
+
+def fins(b: Banc, topic: str) -> kafka.TopicEnd:
+    """L'identifiant d'un topic, et jusqu'où vont ses partitions."""
+    lecteur = kafka.reader(b.settings)
+    try:
+        dit = kafka.topic_end(lecteur, topic)
+    finally:
+        lecteur.close()
+    assert dit is not None
+    return dit
+
+
+def sorts_par_topic(b: Banc, topic: str) -> dict[UUID, int]:
+    """Combien de messages ont un sort, pour chaque topic qui a porté ce nom."""
+    requête = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
+    return dict(b.conn.execute(requête, (topic,)).fetchall())

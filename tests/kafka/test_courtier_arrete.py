@@ -1,0 +1,86 @@
+"""Le courtier s'arrête au milieu du travail et revient, même port et même journal : chacun reprend seul."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from api.kafka import KafkaIndisponible
+from projections.audit import auditer
+from service.kafka import Publisher
+from tests.consumers.banc import Banc, avis, banc, notification
+from tests.courtiers import Courtier
+from tests.kafka.en_marche import en_marche, fins
+from tests.outils import attendre
+
+PAIEMENTS = 80
+DÉJÀ_LUS = 20
+"""Ce qui a un sort quand le courtier s'arrête."""
+COUPURES: dict[str, Callable[[Courtier], None]] = {"tué": Courtier.tuer, "arrêté proprement": Courtier.arrêter}
+
+
+@pytest.fixture
+def b(base: Any, courtier_durable: Courtier, préfixe: str) -> Iterator[Banc]:
+    with banc(base.url, courtier_durable.bootstrap, préfixe) as ouvert:
+        yield ouvert
+
+
+def poster(b: Banc, dits: list[tuple[str, dict[str, str]]]) -> None:
+    """Fait comme la banque : poste chaque notification jusqu'à ce que l'API la prenne, donc parfois deux fois."""
+    facteur = Publisher(b.settings)
+    for transaction, formulaire in dits:
+        while True:
+            try:
+                facteur.send(b.settings.topic_notifications, transaction.encode(), json.dumps(formulaire).encode())
+            except KafkaIndisponible:
+                continue
+            break
+    facteur.close()
+
+
+@pytest.mark.parametrize("coupure", COUPURES.values(), ids=COUPURES.keys())
+def test_chaque_notification_a_un_sort_et_un_seul_malgré_l_arrêt_du_courtier(
+    b: Banc, courtier_durable: Courtier, coupure: Callable[[Courtier], None]
+) -> None:
+    créances = [avis(numéro) for numéro in range(PAIEMENTS)]
+    topic = b.settings.topic_notifications
+    with en_marche(b, "avis", "kiosque"):
+        b.émettre_avis(*créances)
+        attendre(lambda: b.sorts(b.settings.topic_avis) == PAIEMENTS, secondes=30, quoi="les avis pris")
+        t = [b.ouvrir(créance["reference"], 20_00) for créance in créances]
+        mal_scellée = notification(t[0], 20_00) | {"Seal": "0" * 64}
+        dits = [(x, notification(x, 20_00)) for x in t]
+        for rang in range(0, PAIEMENTS, 8):
+            dits.insert(rang, (t[0], mal_scellée))
+        banque = threading.Thread(target=poster, args=(b, dits))
+        banque.start()
+        attendre(lambda: b.sorts(topic) >= DÉJÀ_LUS, secondes=30, quoi="les premiers sorts")
+        coupure(courtier_durable)
+        assert banque.is_alive(), "tout est déjà posté : la coupure n'éprouve rien"
+        courtier_durable.démarrer()
+        banque.join(60)
+        assert not banque.is_alive()
+        reçus = sum(fins(b, topic).ends.values())
+        attendre(lambda: b.sorts(topic) == reçus, secondes=30, quoi=f"{reçus} sorts")
+
+    assert reçus >= len(dits)
+    sorts = b.par_sort(topic)
+    assert (sorts["appliquee"], sum(sorts.values())) == (PAIEMENTS, reçus)
+    acceptés = "SELECT count(*), count(DISTINCT flux) FROM journal.evenements WHERE topic = 'creance.PaiementAccepte'"
+    assert b.conn.execute(acceptés).fetchone() == (PAIEMENTS, PAIEMENTS)
+    b.projeter()
+    rapport = auditer(b.conn)
+    assert (rapport.écarts, rapport.accepté_total) == ([], PAIEMENTS * 20_00)
+    rejetés = {
+        f"{partition}@{décalage}"
+        for partition, décalage in b.conn.execute(
+            "SELECT partition, decalage FROM journal.sorts WHERE topic = %s AND sort = 'rejetee'", (topic,)
+        )
+    }
+    assert rejetés
+    rebuts = [dict(rebut.headers) for rebut in b.rebuts(topic, sum(fins(b, f"{topic}.rebuts").ends.values()))]
+    assert {
+        f"{en_têtes['origine-partition'].decode()}@{en_têtes['origine-position'].decode()}" for en_têtes in rebuts
+    } == rejetés

@@ -1,0 +1,122 @@
+"""Ce que les tests de pannes ont en commun : des serveurs derrière un relais, des rôles qui tournent."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import composition
+from service.embedded import Child, _broker_binary, throwaway_folder
+from tests.consumers.banc import MAINTENANT, Banc
+from tests.courtiers import COURTIERS, Apache, Courtier, Tansu
+from tests.relais import Relais, par_le_relais, serveur_postgresql
+
+VUES = {"restant_du": "reference", "paiements": "transaction", "delai_affichage": "transaction, reference"}
+"""Chaque vue, et ce qui l'ordonne."""
+
+
+class TansuRelayé(Tansu):
+    """Le courtier embarqué, que ses clients ne joignent que par le relais."""
+
+    def __init__(self, dossier: Path, relais: Relais) -> None:
+        super().__init__(dossier)
+        self.relais = relais
+
+    def _lancer(self) -> Child:
+        écoute, annonce = f"tcp://{self.bootstrap}", f"tcp://127.0.0.1:{self.relais.port}"
+        options = [
+            "--listener-url",
+            écoute,
+            "--advertised-listener-url",
+            annonce,
+            "--storage-engine",
+            "memory://tansu/",
+        ]
+        commande = [_broker_binary(), "broker", *options]
+        return Child.start("Tansu", commande, self.dossier / "tansu.log", death_signal=signal.SIGKILL)
+
+
+def relayé(nom: str, dossier: Path, relais: Relais) -> Courtier:
+    """Un courtier qui s'annonce à l'adresse du relais."""
+    if COURTIERS[nom] is Apache:
+        return Apache(dossier, advertised_listeners=f"PLAINTEXT://127.0.0.1:{relais.port}")
+    return TansuRelayé(dossier, relais)
+
+
+@pytest.fixture(scope="module")
+def kafka_relayé(pytestconfig: pytest.Config) -> Iterator[Relais]:
+    """Un relais devant un courtier à lui."""
+    with ExitStack() as pile:
+        dossier = pile.enter_context(throwaway_folder())
+        relais = pile.enter_context(Relais())
+        courtier = relayé(pytestconfig.getoption("--courtier"), dossier, relais)
+        relais.vers = (2, ("127.0.0.1", courtier.port))
+        pile.enter_context(courtier)
+        yield relais
+
+
+@pytest.fixture
+def base_relayée(base: Any) -> Iterator[tuple[Relais, str]]:
+    """Un relais devant PostgreSQL, et l'URL qui passe par lui."""
+    with Relais(serveur_postgresql(base.url)) as relais:
+        yield relais, par_le_relais(base.url, relais)
+
+
+@contextmanager
+def rôles(b: Banc, *noms: str) -> Iterator[None]:
+    """Fait tourner des consommateurs (`avis`, `kiosque`) et des vues, jusqu'à la fin du bloc."""
+    arrêt = threading.Event()
+    cibles: list[Any] = []
+    for nom in noms:
+        if nom in composition.VIEWS:
+            suiveur = composition.follower(b.settings, b.guichet.enregistreur, nom)
+            if hasattr(suiveur.vue, "horloge"):
+                suiveur.vue.horloge = lambda: MAINTENANT
+            cibles.append(suiveur)
+        else:
+            boucle = composition.consumer(b.settings, b.guichet, nom)
+            boucle.groupe += f"-{b.conn.info.dbname}"
+            boucle.horloge = lambda: MAINTENANT
+            cibles.append(boucle)
+    fils = [threading.Thread(target=cible.tourner, args=(arrêt,), daemon=True) for cible in cibles]
+    for fil in fils:
+        fil.start()
+    try:
+        yield
+    finally:
+        arrêt.set()
+        for fil in fils:
+            fil.join(30)
+        assert not any(fil.is_alive() for fil in fils), "un rôle ne s'arrête pas"
+        for cible in cibles:
+            if hasattr(cible, "rebuts"):
+                cible.rebuts.fermer()
+
+
+def état(b: Banc, nom: str) -> tuple[str, str, int]:
+    """État, dernière erreur, interruptions d'un rôle."""
+    requête = "SELECT etat, coalesce(derniere_erreur, ''), interruptions FROM vues.suiveurs WHERE nom = %s"
+    return b.conn.execute(requête, (nom,)).fetchone() or ("absent", "", 0)
+
+
+def mêmes_journaux_et_vues(*bancs: Banc) -> None:
+    """Ce que laisse une exécution troublée est ce que laisse une exécution tranquille ; l'audit n'y trouve rien."""
+    from projections.audit import auditer
+
+    for b in bancs:
+        b.projeter()
+    premier, *autres = bancs
+    for autre in autres:
+        assert autre.journal() == premier.journal()
+        for vue, clé in (
+            ("restant_du", "reference"),
+            ("paiements", "transaction"),
+            ("delai_affichage", "transaction, reference"),
+        ):
+            assert autre.vue(vue, clé) == premier.vue(vue, clé), vue
+    for b in bancs:
+        assert auditer(b.conn).écarts == []

@@ -1,0 +1,180 @@
+"""Kafka s'en va : au démarrage, en plein travail ; tout revient seul, rien n'est perdu, et cela se dit partout."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from api.identite import Rôle, émettre_jeton
+from service import run
+from service.kafka import ACK_SECONDS, Publisher
+from service.retard import lag
+from service.settings import Settings, development_jwt_secret
+from tests.api.conftest import servir
+from tests.consumers.banc import Banc, avis, banc, notification
+from tests.outils import attendre
+from tests.pannes.conftest import mêmes_journaux_et_vues, rôles, état
+from tests.relais import Relais
+
+RÉGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
+"""Un courtier muet est dit absent après trois âges : 1,5 s au lieu de 15."""
+
+
+@pytest.fixture
+def b(base: Any, kafka_relayé: Relais, préfixe: str) -> Iterator[Banc]:
+    kafka_relayé.rétablir()
+    with banc(base.url, f"127.0.0.1:{kafka_relayé.port}", préfixe, **RÉGLAGES) as ouvert:
+        yield ouvert
+    kafka_relayé.rétablir()
+
+
+@pytest.fixture
+def tranquille(seconde_base: Any, kafka_relayé: Relais, préfixe: str) -> Iterator[Banc]:
+    kafka_relayé.rétablir()
+    with banc(seconde_base.url, f"127.0.0.1:{kafka_relayé.port}", préfixe, **RÉGLAGES) as ouvert:
+        yield ouvert
+
+
+def lignes(b: Banc) -> dict[str, dict[str, Any]]:
+    return {ligne["nom"]: ligne for ligne in lag(b.settings, b.guichet.base)}
+
+
+@contextlib.contextmanager
+def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
+    """L'API telle que le service la compose."""
+    settings = b.settings.model_copy(update={"data_dir": dossier})
+    éditeur = Publisher(settings)
+    try:
+        for url in servir(run.api(settings, b.guichet, éditeur, demo=False)):
+            with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+                client.headers["Authorization"] = f"Bearer {jeton(settings)}"
+                yield client
+    finally:
+        éditeur.close()
+
+
+def jeton(settings: Settings) -> str:
+    secret = development_jwt_secret(settings)
+    return émettre_jeton(secret, Rôle.ASSURÉ, "a-1", audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+
+
+def mesure(client: httpx.Client, nom: str) -> float:
+    [valeur] = [ligne.split()[-1] for ligne in client.get("/metrics").text.splitlines() if ligne.startswith(nom)]
+    return float(valeur)
+
+
+def poster(client: httpx.Client, transaction: str) -> httpx.Response:
+    formulaire = {nom: texte for nom, texte in notification(transaction, 20_00).items() if nom != "recue_le"}
+    return client.post("/kiosque/notification", data=formulaire)
+
+
+def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
+    b: Banc, tranquille: Banc, kafka_relayé: Relais
+) -> None:
+    créances = [avis(numéro) for numéro in range(8)]
+    b.émettre_avis(*créances)
+    for chacun in (b, tranquille):
+        chacun.consommer("avis", len(créances))
+    transactions = [[chacun.ouvrir(c["reference"], 20_00) for c in créances] for chacun in (b, tranquille)]
+    assert transactions[0] == transactions[1]
+    dits = [(t, notification(t, 20_00, code)) for t in transactions[0] for code in ("05", "00", "00")]
+    topic = b.settings.topic_notifications
+
+    with rôles(b, "kiosque", "restant_du", "paiements"):
+        b.émettre(topic, dits[:10])
+        attendre(lambda: b.sorts(topic) == 10, secondes=30, quoi="les premiers sorts")
+        attendre(lambda: état(b, "consommateur_kiosque")[0] == "actif", quoi="le consommateur actif")
+        kafka_relayé.couper()
+        attendre(lambda: état(b, "consommateur_kiosque")[0] == "arrete", secondes=20, quoi="l'arrêt dit")
+        dit = lignes(b)
+        assert "Kafka" in dit["consommateur_kiosque"]["derniere_erreur"]
+        assert dit["consommateur_kiosque"]["evenements"] is None
+        assert dit["consommateur_kiosque"]["illisible"].startswith("Kafka ne répond pas")
+        assert (dit["restant_du"]["etat"], dit["restant_du"]["evenements"]) == ("actif", 0)
+        kafka_relayé.rétablir()
+        b.émettre(topic, dits[10:])
+        attendre(lambda: b.sorts(topic) == len(dits), secondes=40, quoi="tous les sorts")
+        attendre(lambda: état(b, "consommateur_kiosque")[0] == "actif", secondes=20, quoi="le consommateur revenu")
+        après = lignes(b)["consommateur_kiosque"]
+        assert (après["evenements"], après["interruptions"] >= 1) == (0, True)
+        assert après["erreur_le"] < après["battement_le"], (
+            "l'erreur est passée : elle a une date, avant celle du retour"
+        )
+
+    tranquille.consommer("kiosque", len(dits))
+    assert b.par_sort(topic) == tranquille.par_sort(topic) == {"appliquee": 16, "doublon": 8}
+    mêmes_journaux_et_vues(tranquille, b)
+
+
+def test_sans_kafka_l_api_lit_se_dit_prête_répond_503_à_la_banque_et_se_rétablit_seule(
+    b: Banc, kafka_relayé: Relais, tmp_path: Any
+) -> None:
+    b.émettre_avis(avis(1))
+    b.consommer("avis", 1)
+    t = b.ouvrir(avis(1)["reference"], 20_00)
+    b.projeter()
+    kafka_relayé.couper()
+    with api(b, tmp_path) as client:
+        for essai in range(3):  # Kafka manque dès le démarrage.
+            début = time.monotonic()
+            réponse = poster(client, t)
+            assert (réponse.status_code, réponse.json()["code"]) == (503, "kafka_indisponible")
+            assert int(réponse.headers["Retry-After"]) > 0
+            assert time.monotonic() - début < (ACK_SECONDS if essai == 0 else 1), "un refus n'attend pas son tour"
+        assert client.get("/readyz").status_code == 200
+        assert client.get(f"/api/v1/creances/{avis(1)['reference']}").status_code == 200
+        début = time.monotonic()
+        assert mesure(client, 'creances_roles_lisibles{serveur="kafka"}') == 0
+        assert mesure(client, 'creances_roles_lisibles{serveur="postgresql"}') == 1
+        assert time.monotonic() - début < 10
+
+        kafka_relayé.rétablir()
+        attendre(lambda: poster(client, t).status_code == 200, secondes=20, quoi="la banque entendue de nouveau")
+        kafka_relayé.couper()
+        attendre(lambda: poster(client, t).status_code == 503, secondes=20, quoi="la banque refusée")
+        kafka_relayé.rétablir()
+        attendre(lambda: poster(client, t).status_code == 200, secondes=20, quoi="la banque entendue encore")
+        attendre(
+            lambda: mesure(client, 'creances_roles_lisibles{serveur="kafka"}') == 1, secondes=20, quoi="Kafka lisible"
+        )
+
+
+def test_un_courtier_qui_se_tait_sans_raccrocher_est_une_panne_comme_une_autre(b: Banc, kafka_relayé: Relais) -> None:
+    b.émettre_avis(avis(1))
+    with rôles(b, "avis"):
+        attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30)
+        kafka_relayé.faire_taire()
+        attendre(lambda: état(b, "consommateur_avis")[0] == "arrete", secondes=20, quoi="le silence dit")
+        kafka_relayé.rétablir()
+        b.émettre_avis(avis(2))
+        attendre(lambda: b.sorts(b.settings.topic_avis) == 2, secondes=40, quoi="la reprise")
+
+
+def test_un_rôle_démarré_sans_kafka_attend_et_s_arrête_quand_on_le_lui_demande(
+    b: Banc, kafka_relayé: Relais, capsys: pytest.CaptureFixture[str]
+) -> None:
+    b.émettre_avis(avis(1))
+    kafka_relayé.couper()
+    with rôles(b, "avis", "kiosque"):
+        attendre(lambda: état(b, "consommateur_avis")[2] >= 1, secondes=30, quoi="une interruption dite")
+        kafka_relayé.rétablir()
+        attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="l'avis pris")
+    traces = capsys.readouterr().out.count("Traceback (most recent call last)")
+    assert traces <= 4, f"{traces} traces pour deux rôles et une panne"
+
+
+def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relayé: Relais) -> None:
+    from tests.pannes.commande import creances
+
+    kafka_relayé.couper()
+    début = time.monotonic()
+    fini = creances(b.settings, "lag", "--json")
+    assert time.monotonic() - début < 20
+    assert fini.returncode == 1
+    assert fini.stderr.startswith("Kafka ne répond pas")
+    assert [ligne["nom"] for ligne in json.loads(fini.stdout)][-1] == "delai_affichage"

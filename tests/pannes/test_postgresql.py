@@ -1,0 +1,297 @@
+"""PostgreSQL s'en va, refuse, se met en lecture seule : rien n'est écarté à tort, tout reprend seul."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from journal import bases
+from journal.enregistreur import Enregistreur, recueillir
+from journal.lot import Lot
+from journal.migrations import migrer
+from journal.pannes import est_une_panne
+from journal.reprise import Reprise
+from journal.suiveur import Suiveur
+from projections import RestantDû
+from service import composition
+from service.embedded import embedded_postgres, throwaway_folder
+from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
+from tests.courtiers import port_libre
+from tests.journal.test_ordre import créance
+from tests.outils import attendre
+from tests.pannes.commande import creances
+from tests.pannes.conftest import mêmes_journaux_et_vues, rôles, état
+from tests.relais import Relais
+
+
+@pytest.fixture
+def propriétaire(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Une connexion du propriétaire du schéma, en autocommit."""
+    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def b(base: Any, kafka: str, préfixe: str) -> Iterator[Banc]:
+    with banc(base.url, kafka, préfixe) as ouvert:
+        yield ouvert
+
+
+def raccrocher(conn: psycopg.Connection[Any], applications: str) -> None:
+    """Termine les sessions de ces applications sur la base du test, comme un redémarrage le ferait."""
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name ~ %s",
+        (applications,),
+    )
+
+
+# --- Ce que PostgreSQL refuse : panne ou faute -----------------------------------------------------------------------
+
+
+@contextmanager
+def en_lecture_seule(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """La base d'après une bascule : elle répond, et refuse toute écriture."""
+    conn.execute(f"ALTER DATABASE {conn.info.dbname} SET default_transaction_read_only = on")
+    raccrocher(conn, "^(banc|creances-)")
+    try:
+        yield
+    finally:
+        conn.execute("SET default_transaction_read_only = off")
+        conn.execute(f"ALTER DATABASE {conn.info.dbname} RESET default_transaction_read_only")
+
+
+@contextmanager
+def sans_place(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Plus une connexion de libre pour le service."""
+    conn.execute(f"ALTER DATABASE {conn.info.dbname} CONNECTION LIMIT 0")
+    raccrocher(conn, "^(banc|creances-)")
+    try:
+        yield
+    finally:
+        conn.execute(f"ALTER DATABASE {conn.info.dbname} CONNECTION LIMIT -1")
+
+
+@contextmanager
+def verrouillée(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Une table que quelqu'un retient plus longtemps que `lock_timeout`."""
+    with conn.transaction():
+        conn.execute("LOCK TABLE journal.sorts, vues.restant_du IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@contextmanager
+def disque_plein(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Chaque écriture d'événement finit en 53100."""
+    conn.execute(
+        "CREATE FUNCTION public.plein() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+    )
+    for table in ("journal.sorts", "vues.restant_du"):
+        conn.execute(f"CREATE TRIGGER plein BEFORE INSERT ON {table} EXECUTE FUNCTION public.plein()".encode())
+    try:
+        yield
+    finally:
+        conn.execute("DROP FUNCTION public.plein CASCADE")
+
+
+@pytest.fixture
+def pannes(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Les pannes qui ont interrompu un rôle, même quand la base ne peut pas les garder ; les reculs sont écourtés."""
+    vues: list[BaseException] = []
+    échouer = Reprise.échouer
+
+    def noter(reprise: Reprise, erreur: BaseException) -> float:
+        vues.append(erreur)
+        return min(échouer(reprise, erreur), 0.3)
+
+    monkeypatch.setattr(Reprise, "échouer", noter)
+    return vues
+
+
+@pytest.mark.parametrize("refus", [en_lecture_seule, sans_place, verrouillée, disque_plein])
+def test_un_refus_de_la_base_n_est_la_faute_d_aucun_message_ni_d_aucun_événement(  # noqa: PLR0917
+    base: Any,
+    b: Banc,
+    propriétaire: psycopg.Connection[Any],
+    pannes: list[BaseException],
+    refus: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bases, "OPTIONS", "-c lock_timeout=200ms")
+    topic = b.settings.topic_avis
+    b.émettre_avis(avis(0))
+    with banc(base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as servi:
+        with rôles(servi, "avis", "restant_du"):
+            attendre(lambda: propriétaire.execute("SELECT 1 FROM vues.restant_du").fetchall(), secondes=30)
+            with refus(propriétaire):
+                b.émettre_avis(*(avis(n) for n in range(1, 6)))
+                attendre(lambda: pannes, secondes=30, quoi="une panne")
+            compter = "SELECT (SELECT count(*) FROM journal.sorts), (SELECT count(*) FROM vues.restant_du)"
+            attendre(lambda: propriétaire.execute(compter).fetchone() == (6, 6), secondes=40, quoi="la reprise")
+            attendre(lambda: _interruptions(propriétaire) >= 1, secondes=20, quoi="une interruption gardée")
+        assert all(map(est_une_panne, pannes)), pannes
+    with banc(base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as après:
+        assert après.par_sort(topic) == {"appliquee": 6}
+        assert propriétaire.execute("SELECT * FROM vues.ecartes").fetchall() == []
+        mêmes_journaux_et_vues(après)
+
+
+def test_une_donnée_que_la_base_refuse_n_écarte_que_son_message_et_que_son_flux(
+    b: Banc, propriétaire: psycopg.Connection[Any]
+) -> None:
+    """Un caractère intraduisible, une valeur trop longue : attendre n'y changerait rien."""
+    fautif = avis(2)["reference"]
+    propriétaire.execute(
+        "CREATE FUNCTION public.refuser() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'intraduisible' USING ERRCODE = 'untranslatable_character'; END $$"
+    )
+    propriétaire.execute(
+        "CREATE TRIGGER refuser BEFORE INSERT ON journal.sorts FOR EACH ROW"
+        f" WHEN (new.objet = '{fautif}' AND new.sort = 'appliquee') EXECUTE FUNCTION public.refuser()".encode()
+    )
+    propriétaire.execute(
+        "CREATE TRIGGER refuser BEFORE INSERT ON vues.restant_du FOR EACH ROW"
+        f" WHEN (new.reference = '{avis(4)['reference']}') EXECUTE FUNCTION public.refuser()".encode()
+    )
+    b.émettre_avis(*(avis(n) for n in range(6)))
+    b.consommer("avis", 6)
+    assert b.par_sort(b.settings.topic_avis) == {"appliquee": 5, "rejetee": 1}
+    (cause,) = b.conn.execute("SELECT cause FROM journal.sorts WHERE sort = 'rejetee'").fetchone() or ("",)
+    assert "UntranslatableCharacter" in cause
+    composition.follower(b.settings, b.guichet.enregistreur, "restant_du").rattraper()
+    assert len(b.vue("restant_du", "reference")) == 4
+    écartés = b.conn.execute("SELECT flux FROM vues.ecartes").fetchall()
+    assert écartés == [(f"creance-{avis(4)['reference']}",)]
+
+
+def test_un_message_aux_signes_que_postgresql_ne_sait_pas_garder_a_un_sort(b: Banc) -> None:
+    """U+0000 est du JSON valable, et PostgreSQL n'en veut ni dans un texte ni dans un jsonb."""
+    b.émettre_avis(avis(1))
+    b.consommer("avis", 1)
+    t = b.ouvrir(avis(1)["reference"], 20_00)
+    messages = [
+        (t, notification(t, 20_00, authorisationId="76\x001208")),
+        (t, notification(t, 20_00, maskedPan="5017\x00##########00")),
+        (t, notification("PCLCB\x0060010009999", 20_00)),
+        (t, notification(t, 20_00)),
+    ]
+    topic = b.settings.topic_notifications
+    b.émettre(topic, messages)
+    b.consommer("kiosque", len(messages))
+    assert sum(b.par_sort(topic).values()) == len(messages)
+    mêmes_journaux_et_vues(b)
+
+
+def _interruptions(conn: psycopg.Connection[Any]) -> int:
+    (somme,) = conn.execute("SELECT coalesce(sum(interruptions), 0) FROM vues.suiveurs").fetchone() or (0,)
+    return int(somme)
+
+
+# --- S'en aller, revenir ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("coup", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL], ids=["fast", "immediate", "kill -9"])
+def test_un_suiveur_et_un_guichet_reviennent_d_un_redémarrage_de_postgresql(
+    coup: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bases, "DÉLAI_D_OBTENTION_S", 1.0)
+    with throwaway_folder() as dossier:
+        with embedded_postgres(dossier, throwaway=True) as serveur:
+            migrer(serveur.owner_database_url, "creances")
+            url = serveur.database_url
+            arrêt = threading.Event()
+            suiveur = threading.Thread(target=Suiveur(url, RestantDû()).tourner, args=(arrêt,))
+            enregistreur = Enregistreur(bases.Base(url))
+            suiveur.start()
+            écrire_avis(enregistreur, 1)
+            attendre(lambda: visibles(url) == 1, quoi="le premier avis visible")
+            serveur.server.process.send_signal(coup)
+            serveur.server.process.wait(30)
+        try:
+            début = time.monotonic()
+            with pytest.raises(psycopg.OperationalError):
+                écrire_avis(enregistreur, 2)
+            assert time.monotonic() - début < bases.DÉLAI_D_OBTENTION_S + 1
+            with embedded_postgres(dossier, throwaway=True) as serveur:
+                assert serveur.database_url == url
+                écrire_avis(enregistreur, 2)
+                attendre(lambda: visibles(url) == 2, secondes=20, quoi="le second avis visible")
+                arrêt.set()
+                suiveur.join(20)
+                assert not suiveur.is_alive()
+        finally:
+            arrêt.set()
+            enregistreur.base.fermer()
+
+
+def écrire_avis(enregistreur: Enregistreur, numéro: int) -> None:
+    with enregistreur.base.transaction() as conn:
+        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([créance(numéro)], "test")))
+
+
+def visibles(url: str) -> int:
+    with psycopg.connect(url) as conn:
+        (compte,) = conn.execute("SELECT count(*) FROM vues.restant_du").fetchone() or (0,)
+        return int(compte)
+
+
+def test_coupée_en_plein_lot_puis_absente_la_base_retrouve_le_même_journal(
+    base: Any, seconde_base: Any, base_relayée: tuple[Relais, str], kafka: str, préfixe: str
+) -> None:
+    relais, url = base_relayée
+    with banc(base.url, kafka, préfixe, batch_size=4) as droit, banc(seconde_base.url, kafka, préfixe) as tranquille:
+        créances = [avis(numéro) for numéro in range(8)]
+        droit.émettre_avis(*créances)
+        for b in (droit, tranquille):
+            b.consommer("avis", len(créances))
+        transactions = [droit.ouvrir(c["reference"], 20_00) for c in créances]
+        assert transactions == [tranquille.ouvrir(c["reference"], 20_00) for c in créances]
+        topic = droit.settings.topic_notifications
+        dits = [(t, notification(t, 20_00, code)) for t in transactions for code in ("05", "00", "00")]
+        with banc(url, kafka, préfixe, batch_size=4) as relayé:
+            coupures = iter(("decider", "inscrire", "valider", "valide", "suite"))
+            prochaine = next(coupures)
+
+            def étape(nom: str) -> None:
+                nonlocal prochaine
+                if nom == prochaine:  # Au milieu d'un lot, une fois par étape ; puis, à la dernière, plus rien.
+                    prochaine = next(coupures, "")
+                    relais.raccrocher() if prochaine else relais.couper()
+
+            boucle = composition.consumer(relayé.settings, relayé.guichet, "kiosque", étape)
+            boucle.horloge = lambda: MAINTENANT
+            arrêt = threading.Event()
+            fil = threading.Thread(target=boucle.tourner, args=(arrêt,))
+            fil.start()
+            try:
+                droit.émettre(topic, dits)
+                attendre(lambda: relais._écoute is None, secondes=40, quoi="la base coupée pour de bon")
+                attendre(lambda: boucle._reprise.échecs >= 2, secondes=30, quoi="des essais sans elle")
+                relais.rétablir()
+                attendre(lambda: droit.sorts(topic) == len(dits), secondes=40, quoi="tous les sorts")
+                attendre(lambda: état(droit, boucle.nom)[0] == "actif", secondes=20, quoi="le rôle actif")
+                assert état(droit, boucle.nom)[2] >= 2, "les interruptions que la base n'a pu garder y sont dites après"
+            finally:
+                relais.rétablir()
+                arrêt.set()
+                fil.join()
+        tranquille.consommer("kiosque", len(dits))
+        mêmes_journaux_et_vues(tranquille, droit)
+        assert droit.par_sort(topic) == tranquille.par_sort(topic)
+
+
+def test_lag_et_audit_disent_en_une_phrase_que_postgresql_manque(b: Banc) -> None:
+    absente = b.settings.model_copy(
+        update={"database_url": f"postgresql://creances@127.0.0.1:{port_libre()}/creances?sslmode=disable"}
+    )
+    for commande in (("lag",), ("lag", "--json"), ("audit",)):
+        fini = creances(absente, *commande)
+        assert (fini.returncode, fini.stdout) == (1, "")
+        assert fini.stderr.startswith("PostgreSQL ne répond pas"), fini.stderr
+        assert "Traceback" not in fini.stderr

@@ -1,0 +1,112 @@
+"""Les schémas publiés : ceux des classes, et jamais rompus."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from publication import schemas
+
+DOSSIER = Path(__file__).parents[2] / schemas.DOSSIER
+PaiementConclu = "fr.assurance-maladie.creances.PaiementConclu.v1.json"
+
+
+def test_les_fichiers_sont_ceux_des_classes() -> None:
+    """S'il échoue : `make schemas`, qui refuse une rupture."""
+    assert schemas.lire(DOSSIER) == schemas.schémas()
+
+
+@pytest.mark.parametrize("nom", schemas.schémas())
+def test_chaque_schéma_est_valide_et_son_fichier_porte_le_nom_du_type(nom: str) -> None:
+    schéma = schemas.schémas()[nom]
+    jsonschema.Draft202012Validator.check_schema(schéma)
+    assert nom == f"fr.assurance-maladie.creances.{schéma['title']}.v1.json"
+    assert schéma["$id"].endswith(f"{schéma['title']}.v1")
+    assert schéma["description"]
+
+
+def change(chemin: str, valeur: Any = None) -> Callable[[Any], None]:
+    """Change (None : retire) une valeur d'un schéma, au bout d'un chemin."""
+
+    def changer(schéma: Any) -> None:
+        *parents, dernier = chemin.split("/")
+        for clé in parents:
+            schéma = schéma[clé]
+        if valeur is None:
+            del schéma[dernier]
+        else:
+            schéma[dernier] = valeur
+
+    return changer
+
+
+def renommer(schéma: Any) -> None:
+    schéma["properties"]["motif_de_fin"] = schéma["properties"].pop("cause")
+    schéma["required"][schéma["required"].index("cause")] = "motif_de_fin"
+
+
+RUPTURES: dict[str, Callable[[Any], None]] = {
+    "cause a disparu": change("properties/cause"),
+    "cause a disparu ": renommer,
+    "cause : type passe de 'string' à 'integer'": change("properties/cause/type", "integer"),
+    "issue : la valeur 'expire' a disparu": change("$defs/Fin/enum", ["accepte", "echoue"]),
+    "nouveau devient obligatoire": lambda s: (
+        s["properties"].update(nouveau={"type": "string"}),
+        s["required"].append("nouveau"),
+    )[0],
+    "cause n'est plus toujours là": change("required", ["issue", "code", "accepte_le", "depart_presume"]),
+    "cause : maxLength passe de None à 10": change("properties/cause/maxLength", 10),
+    "accepte_le : format passe de 'date-time' à 'date'": change(
+        "properties/accepte_le/anyOf", [{"type": "string", "format": "date"}, {"type": "null"}]
+    ),
+    "code : anyOf passe de": change("properties/code/anyOf", [{"type": "string"}]),
+    "le schéma : additionalProperties passe de True à False": change("additionalProperties", valeur=False),
+}
+
+
+@pytest.mark.parametrize(("raison", "planter"), RUPTURES.items())
+def test_une_rupture_plantée_est_refusée_et_rien_n_est_écrit(
+    raison: str, planter: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas.écrire(tmp_path)
+    avant = schemas.lire(tmp_path)
+    nouveaux = copy.deepcopy(avant)
+    planter(nouveaux[PaiementConclu])
+    monkeypatch.setattr(schemas, "schémas", lambda: nouveaux)
+    with pytest.raises(schemas.SchémaIncompatible) as refus:
+        schemas.écrire(tmp_path)
+    assert raison.strip() in " ; ".join(refus.value.ruptures[PaiementConclu])
+    assert schemas.lire(tmp_path) == avant
+
+
+def test_un_événement_que_l_on_ne_publie_plus_est_une_rupture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas.écrire(tmp_path)
+    restants = schemas.schémas()
+    del restants[PaiementConclu]
+    monkeypatch.setattr(schemas, "schémas", lambda: restants)
+    with pytest.raises(schemas.SchémaIncompatible, match="n'est plus publié"):
+        schemas.écrire(tmp_path)
+
+
+PERMIS: list[Callable[[Any], None]] = [
+    lambda s: s["properties"].update(nouveau={"type": "string"}),
+    change("$defs/Fin/enum", ["accepte", "echoue", "expire", "annule"]),
+    change("description", "Mieux dit."),
+    change("properties/code/description", "Mieux dit."),
+]
+
+
+@pytest.mark.parametrize("changer", PERMIS)
+def test_un_ajout_facultatif_ou_une_description_passe(
+    changer: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas.écrire(tmp_path)
+    nouveaux = copy.deepcopy(schemas.lire(tmp_path))
+    changer(nouveaux[PaiementConclu])
+    monkeypatch.setattr(schemas, "schémas", lambda: nouveaux)
+    assert schemas.écrire(tmp_path) == [PaiementConclu]
+    assert schemas.lire(tmp_path) == json.loads(json.dumps(nouveaux))

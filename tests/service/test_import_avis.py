@@ -1,0 +1,333 @@
+"""`creances import-avis`, lancée comme une personne la lance, sur un courtier réel."""
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import pytest
+
+from service import kafka
+from service.embedded import EmbeddedBroker, embedded_broker, throwaway_folder
+from service.settings import Settings
+from tests.consumers.banc import avis
+from tests.outils import attendre
+
+RACINE = Path(__file__).resolve().parents[2]
+MARQUE = b"marque"
+CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+
+
+class EnCours(NamedTuple):
+    """Une commande qui tourne, et ses trois flux."""
+
+    processus: subprocess.Popen[bytes]
+    entrée: IO[bytes]
+    sortie: IO[bytes]
+    erreurs: IO[bytes]
+
+
+@dataclass(frozen=True)
+class Import:
+    """Un topic d'avis à soi, et la commande qui y écrit."""
+
+    settings: Settings
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "CREANCES_KAFKA_BOOTSTRAP": str(self.settings.kafka_bootstrap),
+            "CREANCES_TOPIC_PREFIX": self.settings.topic_prefix,
+        }
+
+    def lancer(self, *arguments: str | Path, entrée: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*CREANCES, "import-avis", *map(str, arguments)],
+            input=entrée,
+            capture_output=True,
+            cwd=RACINE,
+            env=self.variables,
+            timeout=100,
+            check=False,
+        )
+
+    def en_json(self, *arguments: str | Path, entrée: bytes | None = None) -> tuple[int, dict[str, Any]]:
+        fini = self.lancer(*arguments, "--json", entrée=entrée)
+        return fini.returncode, json.loads(fini.stdout)
+
+    @contextmanager
+    def ouvert(self, *arguments: str) -> Iterator[EnCours]:
+        """La commande, à qui l'on parle pendant qu'elle tourne."""
+        with subprocess.Popen(
+            [*CREANCES, "import-avis", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=RACINE,
+            env=self.variables,
+        ) as processus:
+            assert processus.stdin is not None
+            assert processus.stdout is not None
+            assert processus.stderr is not None
+            try:
+                yield EnCours(processus, processus.stdin, processus.stdout, processus.stderr)
+            finally:
+                processus.kill()
+
+    def reçus(self, combien: int) -> list[tuple[bytes, bytes]]:
+        """Tout ce que le topic tient : clé et valeur, dans l'ordre de chaque partition."""
+        lecteur = kafka.reader(self.settings)
+        lecteur.subscribe([self.settings.topic_avis])
+        lus: list[tuple[bytes, bytes]] = []
+        marques: set[bytes] = set()
+
+        def lire() -> int:
+            for enregistrements in lecteur.poll(timeout_ms=200).values():
+                lus.extend((lu.key, lu.value) for lu in enregistrements if lu.key != MARQUE)
+                marques.update(lu.value for lu in enregistrements if lu.key == MARQUE)
+            return len(lus)
+
+        try:
+            attendre(lambda: lire() >= combien, secondes=20, quoi=f"{combien} messages")
+            # Rien de plus : jusqu'à une marque posée maintenant au bout de chaque partition.
+            posées = self._marquer()
+            attendre(lambda: [lire(), posées <= marques][1], secondes=20, quoi="le bout du topic")
+        finally:
+            lecteur.close()
+        assert len(lus) == combien
+        return lus
+
+    def _marquer(self) -> set[bytes]:
+        émetteur = kafka.producer(self.settings)
+        marques = {partition: secrets.token_bytes(8) for partition in range(self.settings.partitions_avis)}
+        for partition, valeur in marques.items():
+            émetteur.send(self.settings.topic_avis, key=MARQUE, value=valeur, partition=partition)
+        émetteur.flush()
+        émetteur.close()
+        return set(marques.values())
+
+
+@pytest.fixture
+def importer(kafka: str, préfixe: str) -> Import:
+    return sur(kafka, préfixe)
+
+
+def sur(courtiers: str, préfixe: str) -> Import:
+    settings = Settings(_env_file=None, kafka_bootstrap=courtiers, topic_prefix=préfixe, partitions_avis=3)
+    kafka.create_topics(settings)
+    return Import(settings)
+
+
+def fichier(dossier: Path, *messages: Any, nom: str = "avis.jsonl") -> Path:
+    chemin = dossier / nom
+    chemin.write_bytes(b"".join((m if isinstance(m, bytes) else json.dumps(m).encode()) + b"\n" for m in messages))
+    return chemin
+
+
+def test_les_bonnes_lignes_passent_et_les_mauvaises_sont_nommées(importer: Import, tmp_path: Path) -> None:
+    chemin = fichier(tmp_path, avis(1), b"{", avis(2), avis(3, montant=0), avis(1))
+    fini = importer.lancer(chemin)
+    assert fini.returncode == 1
+    assert fini.stderr.decode().splitlines() == [
+        "ligne 2 : message : ce n'est pas du JSON",
+        "ligne 4 : montant_initial_centimes : le montant doit être positif",
+    ]
+    dit = fini.stdout.decode()
+    assert f"Mis sur {importer.settings.topic_avis} et accusé par Kafka : 3 lignes." in dit
+    assert "Refusé, et nommé sur la sortie d'erreur : 2 lignes." in dit
+    attendus = sorted((m["reference"].encode(), json.dumps(m).encode()) for m in (avis(1), avis(1), avis(2)))
+    assert sorted(importer.reçus(3)) == attendus
+
+
+def test_le_rapport_json_dit_chaque_ligne_refusée_et_les_comptes(importer: Import, tmp_path: Path) -> None:
+    tête = "reference;assure;caisse;nature;montant_initial_centimes;solde_pf_fr_centimes;date_emission;mode"
+    ligne = "3811701200000001F;a-1;381;PF/FR;8709;8709;2026-05-12;papier"
+    chemin = fichier(
+        tmp_path, tête.encode(), ligne.encode(), ligne.replace("8709", "87,09", 1).encode(), nom="avis.CSV"
+    )
+    code, rapport = importer.en_json(chemin)
+    assert code == 1
+    assert rapport.pop("secondes") > 0
+    assert rapport.pop("lignes_par_seconde") > 0
+    assert rapport == {
+        "fichier": str(chemin),
+        "refusees": [
+            {"ligne": 3, "cause": "montant_initial_centimes : un nombre entier de centimes est attendu"}
+        ],
+        "lues": 2,
+        "envoyees": 1,
+        "refusees_total": 1,
+        "sans_accuse": 0,
+        "interrompu": False,
+        "arret": None,
+        "reprendre_a_la_ligne": None,
+        "a_blanc": False,
+    }  # fmt: skip
+    [(clé, valeur)] = importer.reçus(1)
+    assert (clé, json.loads(valeur)) == (b"3811701200000001F", {k: v for k, v in avis(1).items() if k != "type"})
+
+
+@pytest.mark.parametrize("forme", ["jsonl", "csv"])
+def test_l_entrée_standard_se_lit_dans_les_deux_formes(importer: Import, forme: str) -> None:
+    message = avis(7)
+    csv = ",".join(message) + "\r\n" + ",".join(map(str, message.values()))
+    entrée = b"\xef\xbb\xbf" + (csv.encode() if forme == "csv" else json.dumps(message).encode())
+    code, rapport = importer.en_json("-", entrée=entrée)
+    assert (code, rapport["envoyees"], rapport["refusees"]) == (0, 1, [])
+    assert [json.loads(valeur) for _, valeur in importer.reçus(1)] == [message]
+    assert importer.lancer("-", "--format", forme, entrée=b"").returncode == 0
+
+
+def test_à_blanc_tout_est_vérifié_et_rien_n_est_envoyé(importer: Import, tmp_path: Path) -> None:
+    code, rapport = importer.en_json(fichier(tmp_path, avis(1), b"{", avis(2)), "--dry-run")
+    assert (code, rapport["lues"], rapport["envoyees"], rapport["a_blanc"]) == (1, 3, 0, True)
+    assert importer.reçus(0) == []
+
+
+def test_on_reprend_à_une_ligne(importer: Import, tmp_path: Path) -> None:
+    code, rapport = importer.en_json(fichier(tmp_path, b"{", avis(1), b"", avis(2), b"{"), "--from-line", "4")
+    assert (code, rapport["lues"], rapport["envoyees"]) == (1, 2, 1)
+    assert [refusée["ligne"] for refusée in rapport["refusees"]] == [5]
+    assert [clé.decode() for clé, _ in importer.reçus(1)] == [avis(2)["reference"]]
+    tête, corps = ",".join(avis(1)).encode(), ",".join(map(str, avis(3).values())).encode()
+    code, rapport = importer.en_json(fichier(tmp_path, tête, b"x", corps, nom="a.csv"), "--from-line", "3")
+    assert (code, rapport["lues"], rapport["envoyees"]) == (0, 1, 1)
+    code, rapport = importer.en_json(fichier(tmp_path, b"x", corps, nom="a.csv"), "--from-line", "3")
+    assert (code, rapport["refusees"][0]["ligne"]) == (1, 1), "un en-tête inutilisable est dit d'où que l'on reprenne"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dit"),
+    [
+        (["absent.jsonl"], "illisible"),
+        (["."], "illisible"),
+        (["README.md"], ".jsonl ou .csv"),
+        (["README.md", "--format", "xml"], "formats connus"),
+        (["-", "--from-line", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_un_mauvais_usage_sort_avec_deux(importer: Import, arguments: list[str], dit: str) -> None:
+    fini = importer.lancer(*arguments, entrée=b"")
+    assert fini.returncode == 2
+    assert dit in fini.stderr.decode()
+
+
+def test_sans_courtier_ni_topic_on_dit_quoi_faire(importer: Import, tmp_path: Path) -> None:
+    chemin = fichier(tmp_path, avis(1))
+    ailleurs = Import(importer.settings.model_copy(update={"topic_prefix": "t-absent"}))
+    variables = ailleurs.variables
+    fini = ailleurs.lancer(chemin)
+    assert fini.returncode == 1
+    assert "Le topic t-absent.avis manque : lancez `creances topics`." in fini.stderr.decode()
+    del variables["CREANCES_KAFKA_BOOTSTRAP"]
+    sans = subprocess.run(
+        [*CREANCES, "import-avis", str(chemin), "--data-dir", str(tmp_path)],
+        capture_output=True, cwd=tmp_path, env=variables | {"PYTHONPATH": str(RACINE)}, timeout=60, check=False,
+    )  # fmt: skip
+    assert sans.returncode == 2
+    assert "CREANCES_KAFKA_BOOTSTRAP" in sans.stderr.decode()
+
+
+def test_une_ligne_sans_fin_ne_prend_pas_de_mémoire(importer: Import) -> None:
+    """64 Mio sur une ligne, puis un bon avis : le pic de mémoire reste celui d'un petit fichier."""
+
+    def pic(blocs: int) -> tuple[int, dict[str, Any]]:
+        with importer.ouvert("-", "--json", "--dry-run", "--format", "jsonl") as lancé:
+            for _ in range(blocs):
+                lancé.entrée.write(b"x" * 1024 * 1024)
+            lancé.entrée.write(b"\n" + json.dumps(avis(1)).encode() + b"\n")
+            lancé.entrée.close()
+            rapport = json.loads(lancé.sortie.read())
+            _, statut, usage = os.wait4(lancé.processus.pid, 0)
+            lancé.processus.returncode = os.waitstatus_to_exitcode(statut)
+        assert lancé.processus.returncode == 1
+        return usage.ru_maxrss, rapport
+
+    petit, _ = pic(1)
+    grand, rapport = pic(64)
+    assert rapport["refusees"] == [{"ligne": 1, "cause": "message de 67108864 octets, 65536 au plus"}]
+    assert rapport["lues"] == 2
+    assert grand - petit < 8 * 1024, "kibioctets"
+
+
+# --- Kafka absent, et Ctrl-C -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def courtier() -> Iterator[EmbeddedBroker]:
+    """Un courtier à soi, que le test peut figer."""
+    with throwaway_folder() as dossier, embedded_broker(dossier) as démarré:
+        yield démarré
+        démarré.server.process.send_signal(signal.SIGCONT)
+
+
+def test_kafka_absent_on_attend_on_le_dit_et_rien_n_est_perdu(courtier: EmbeddedBroker, tmp_path: Path) -> None:
+    importer = sur(courtier.kafka_bootstrap, "t")
+    with importer.ouvert("-", "--json") as lancé:
+        lancé.entrée.write(fichier(tmp_path, *(avis(n) for n in range(50))).read_bytes())
+        lancé.entrée.flush()
+        importer.reçus(50)
+        courtier.server.process.send_signal(signal.SIGSTOP)
+        lancé.entrée.write(fichier(tmp_path, *(avis(n) for n in range(50, 100))).read_bytes())
+        lancé.entrée.close()
+        dit = lancé.erreurs.readline().decode()
+        assert re.match(r"Kafka n'accuse plus rien depuis \d+ s ; 50 lignes attendent, rien n'est perdu", dit), dit
+        courtier.server.process.send_signal(signal.SIGCONT)
+        rapport = json.loads(lancé.sortie.read())
+        assert lancé.processus.wait(30) == 0
+    assert (rapport["lues"], rapport["envoyees"], rapport["refusees"]) == (100, 100, [])
+    assert sorted(clé.decode() for clé, _ in importer.reçus(100)) == sorted(avis(n)["reference"] for n in range(100))
+
+
+def test_ctrl_c_dit_où_reprendre_et_reprendre_finit_le_travail(importer: Import, tmp_path: Path) -> None:
+    tout = fichier(tmp_path, *(avis(n) for n in range(300)))
+    lignes = tout.read_bytes().splitlines(keepends=True)
+    with importer.ouvert("-", "--json") as lancé:
+        lancé.entrée.write(b"".join(lignes[:100]) + lignes[100][:40])
+        lancé.entrée.flush()
+        importer.reçus(100)
+        lancé.processus.send_signal(signal.SIGINT)  # L'entrée reste ouverte : la commande attend la suite.
+        rapport = json.loads(lancé.sortie.read())
+        assert lancé.processus.wait(30) == 130
+    assert (rapport["interrompu"], rapport["reprendre_a_la_ligne"], rapport["envoyees"]) == (True, 101, 100)
+    code, suite = importer.en_json(tout, "--from-line", str(rapport["reprendre_a_la_ligne"]))
+    assert (code, suite["envoyees"]) == (0, 200)
+    assert sorted(clé.decode() for clé, _ in importer.reçus(300)) == sorted(avis(n)["reference"] for n in range(300))
+
+
+def test_ctrl_c_pendant_l_absence_de_kafka_nomme_la_première_ligne_sans_accusé(
+    courtier: EmbeddedBroker, tmp_path: Path
+) -> None:
+    importer = sur(courtier.kafka_bootstrap, "t")
+    with importer.ouvert("-") as lancé:
+        lancé.entrée.write(fichier(tmp_path, *(avis(n) for n in range(10))).read_bytes())
+        lancé.entrée.flush()
+        importer.reçus(10)
+        courtier.server.process.send_signal(signal.SIGSTOP)
+        suite = fichier(tmp_path, *(avis(n) for n in range(10, 20_000))).read_bytes()
+        # Plus que ce qu'elle prend sans accusé : elle ne lira pas tout.
+        écriture = threading.Thread(target=_écrire, args=(lancé.entrée, suite))
+        écriture.start()
+        assert b"10000 lignes attendent" in lancé.erreurs.readline(), "ce qui attend est borné"
+        lancé.processus.send_signal(signal.SIGTERM)
+        dit = lancé.sortie.read().decode()
+        assert lancé.processus.wait(30) == 130
+        écriture.join(10)
+        assert "Tout ce qui précède la ligne 11 est traité ; au-delà, sans accusé : 10000 lignes." in dit
+        assert "--from-line 11" in dit
+        assert all(ligne.startswith(b"Kafka n'accuse plus rien") for ligne in lancé.erreurs.read().splitlines())
+
+
+def _écrire(entrée: IO[bytes], octets: bytes) -> None:
+    with suppress(BrokenPipeError):
+        entrée.write(octets)

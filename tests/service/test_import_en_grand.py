@@ -1,0 +1,111 @@
+"""Cent mille lignes, dont dix mauvaises, du fichier jusqu'à la vue, par les commandes que l'exploitation lance."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.consumers.banc import Banc, avis, banc
+from tests.outils import attendre
+
+RACINE = Path(__file__).resolve().parents[2]
+CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+LIGNES = 100_000
+RÔLES = (["consume", "avis"], ["project"])
+MAUVAISES = {
+    1: b"\xff\xfe",
+    7_001: b"{",
+    20_000: b'{"reference":"3811701200010075F"}',
+    33_333: json.dumps(avis(1, montant=-1)).encode(),
+    50_000: b"[1, 2]",
+    50_001: json.dumps(avis(1) | {"montant_initial_centimes": 87.09}).encode(),
+    66_666: b"x" * 200_000,
+    80_000: json.dumps(avis(1, assuré="255081416802538")).encode(),
+    99_999: json.dumps(avis(1, date_emission="31/02/2026")).encode(),
+    100_000: json.dumps(avis(1)).encode()[:-1],
+}
+
+
+def montant(ligne: int) -> int:
+    return 16_00 + ligne % 5_000
+
+
+@pytest.fixture
+def fichier(tmp_path: Path) -> Path:
+    chemin = tmp_path / "avis.jsonl"
+    with chemin.open("wb") as flux:
+        for ligne in range(1, LIGNES + 1):
+            bon = avis(ligne, assuré=f"a-{ligne // 3}", montant=montant(ligne))
+            flux.write((MAUVAISES.get(ligne) or json.dumps(bon).encode()) + b"\n")
+    return chemin
+
+
+@contextmanager
+def commandes(variables: dict[str, str], *commandes: list[str]) -> Iterator[None]:
+    """Des rôles lancés comme en production ; arrêtés par SIGTERM, ils sortent avec 0."""
+    with ExitStack() as pile:
+        lancées = [
+            pile.enter_context(subprocess.Popen([*CREANCES, *commande], cwd=RACINE, env=variables))
+            for commande in commandes
+        ]
+        try:
+            yield
+            for lancée in lancées:
+                assert lancée.poll() is None
+                lancée.send_signal(signal.SIGTERM)
+            assert [lancée.wait(30) for lancée in lancées] == [0] * len(lancées)
+        finally:
+            for lancée in lancées:
+                lancée.kill()
+
+
+def importer(variables: dict[str, str], fichier: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    fini = subprocess.run(
+        [*CREANCES, "import-avis", str(fichier), "--json", *arguments],
+        capture_output=True, cwd=RACINE, env=variables, timeout=120, check=False,
+    )  # fmt: skip
+    return fini.returncode, json.loads(fini.stdout)
+
+
+def compter(banc: Banc, requête: str) -> tuple[Any, ...]:
+    return banc.conn.execute(requête).fetchone() or ()
+
+
+@pytest.mark.timeout(240)  # Sur une machine chargée ; une trentaine de secondes sinon.
+def test_cent_mille_lignes_du_fichier_à_la_vue(base: Any, kafka: str, préfixe: str, fichier: Path) -> None:
+    bonnes = [ligne for ligne in range(1, LIGNES + 1) if ligne not in MAUVAISES]
+    with banc(base.url, kafka, préfixe) as b:
+        variables = {
+            "PATH": os.environ["PATH"],
+            "CREANCES_DATABASE_URL": base.url,
+            "CREANCES_KAFKA_BOOTSTRAP": kafka,
+            "CREANCES_TOPIC_PREFIX": préfixe,
+            "CREANCES_LOG_LEVEL": "WARNING",
+        }
+        with commandes(variables, *RÔLES):
+            code, rapport = importer(variables, fichier)
+            assert code == 1
+            assert [refusée["ligne"] for refusée in rapport["refusees"]] == list(MAUVAISES)
+            assert all(refusée["cause"] for refusée in rapport["refusees"])
+            assert (rapport["lues"], rapport["envoyees"]) == (LIGNES, len(bonnes))
+
+            dans_la_vue = "SELECT count(*), coalesce(sum(solde), 0)::bigint FROM vues.restant_du"
+            attendus = (len(bonnes), sum(map(montant, bonnes)))
+            attendre(lambda: compter(b, dans_la_vue) == attendus, secondes=120, quoi="tous les avis dans la vue")
+            assert b.par_sort(b.settings.topic_avis) == {"appliquee": len(bonnes)}
+
+            # Le même fichier une seconde fois, ici sa fin, ne change rien : des doublons.
+            _, encore = importer(variables, fichier, "--from-line", str(LIGNES - 999))
+            assert encore["envoyees"] == 1_000 - 2
+            attendre(lambda: b.sorts(b.settings.topic_avis) == len(bonnes) + 998, secondes=60, quoi="les doublons")
+
+        assert b.par_sort(b.settings.topic_avis) == {"appliquee": len(bonnes), "doublon": 998}
+        assert compter(b, dans_la_vue) == attendus
+        assert compter(b, "SELECT count(*), count(DISTINCT flux) FROM journal.evenements") == (len(bonnes),) * 2
