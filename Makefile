@@ -9,10 +9,10 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka kafka bench lint format lock clean
+.PHONY: help setup demo test test-kafka kafka bench screenshots lint format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with everything in it, and the `creances` command
 
@@ -44,6 +44,9 @@ $(JARS): tests/kafka/pom.xml
 
 bench: $(STAMP) ## measure, side by side with the library's idiom and a ceiling (BENCH_FLAGS=--quick: 3 min)
 	$(VENV)/bin/python -m bench $(BENCH_FLAGS)
+
+screenshots: $(STAMP) ## take the pictures of docs/ecrans again, with Chromium and the real service
+	$(VENV)/bin/pytest -q tests/navigateur/ecrans.py
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .

@@ -65,8 +65,8 @@ class ÉtatDuRôle:
             with closing(connecter(self.url, application=f"creances-{self.nom}")) as conn:
                 conn.execute(_INTERROMPRE, (self.nom, self._à_dire, self._erreur, self._erreur_le))
             self._oublier()
-        except psycopg.Error as refus:
-            structlog.get_logger().warning("interruption_non_gardee", role=self.nom, cause=raconter(refus))
+        except psycopg.Error as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
+            structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=raconter(refus))
 
     def _oublier(self) -> None:
         self._à_dire, self._erreur, self._erreur_le = 0, None, None

@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import psycopg
 import structlog
 import uvicorn
-from psycopg_pool import PoolTimeout
 
-from api.kafka import KafkaIndisponible
 from guichet.guichet import Guichet
 from guichet.relancer_paiements import Relance, relancer_paiements
 from journal.etats import ÉtatDuRôle
-from journal.pannes import raconter
+from journal.pannes import est_une_panne
+from journal.reprise import Reprise
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from projections.messagerie import purger
@@ -130,6 +128,7 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
     log = structlog.get_logger()
     state = ÉtatDuRôle(counter.base.url, "relance")
+    retry = Reprise(log, "tournee_interrompue")
 
     def tour(now: datetime) -> dict[str, Relance]:
         with counter.base.transaction() as conn:
@@ -147,9 +146,14 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
                 with counter.base.transaction() as conn:
                     if purged := purger(conn, datetime.now(UTC)):
                         log.info("messages_purges", nombre=purged)
-            except (psycopg.Error, PoolTimeout, KafkaIndisponible) as cause:
-                state.interrompre(cause)
-                log.warning("tournee_interrompue", cause=raconter(cause))
+                retry.progresser()
+            except Exception as fault:
+                if not est_une_panne(fault):
+                    raise
+                wait_seconds = retry.échouer(fault)
+                state.interrompre(fault)
+                stop.wait(wait_seconds)
+                continue
             stop.wait(settings.janitor_interval.total_seconds())
 
     return Role("relance", rounds)

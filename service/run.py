@@ -91,6 +91,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             secret_de_session=session_secret(settings),
             durée_de_session=settings.session_max_age,
             repos_de_session=settings.session_idle_max,
+            inactivité_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
         )
     )

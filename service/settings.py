@@ -190,6 +190,9 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'API.")
     api_port: Port = Field(8000, description="Port de l'API.")
     body_limit_bytes: int = Field(64 * 1024, ge=1024, description="Taille maximale d'une requête, en octets.")
+    terminal_idle: Duration = Field(
+        timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
+    )
     oidc_issuer: str | None = Field(None, description="Émetteur OIDC ; absent : jetons de développement.")
     oidc_audience: str = Field("creances", description="Audience attendue des jetons.")
     oidc_client_id: str | None = Field(

@@ -1,7 +1,9 @@
 """Le parcours de l'assuré, page à page, sans script : un vrai serveur, une vraie base."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -248,6 +250,20 @@ class TestJamaisDeuxPaiements:
         assert f'href="{adresse}"' in refusé.text
         assert paiements_ouverts(service) == 1
         assert f'href="{adresse}"' in service.client.get("/").text
+
+    def test_deux_onglets_au_même_instant_n_ouvrent_qu_un_paiement(self, service: Service) -> None:
+        service.avis(RÉF)
+        devenir(service)
+        pages = [chercher(service) for _ in range(4)]
+        départ = Barrier(len(pages))
+
+        def ouvrir(page: httpx.Response) -> int:
+            départ.wait()
+            return vérifier(service, page, partage=f"{RÉF}:2000").status_code
+
+        with ThreadPoolExecutor(len(pages)) as fils:
+            assert sorted(fils.map(ouvrir, pages)) == [303, 409, 409, 409]
+        assert paiements_ouverts(service) == 1
 
     def test_reprendre_rend_le_même_formulaire_scellé(self, service: Service) -> None:
         service.avis(RÉF)

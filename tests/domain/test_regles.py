@@ -256,6 +256,23 @@ def test_une_créance_sous_16_euros_ne_se_coche_pas() -> None:
         décider_imputations("a-1", list(créances), 20_00, créances, P)
 
 
+def test_un_paiement_exclusif_refuse_une_créance_qui_en_a_déjà_un_même_s_il_en_reste() -> None:
+    créances = plusieurs(créance(1), créance(2))
+    première = créances["3811701200000001F"]
+    première.initier_paiement("T1", 20_00, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
+    assert décider_imputations("a-1", list(créances), 20_00, créances, P)
+    with pytest.raises(PaiementEnCours) as refus:
+        décider_imputations("a-1", list(créances), 20_00, créances, P, exclusif=True)
+    assert refus.value.transactions == ("T1",)
+    seule = plusieurs(créances["3811701200000002F"])
+    assert décider_imputations("a-1", list(seule), 20_00, seule, P, exclusif=True)
+
+
+@pytest.mark.parametrize(("reste", "fermée"), [(0, False), (1, True), (15_99, True), (16_00, False)])
+def test_un_reste_sous_le_minimum_ferme_la_créance_au_paiement_en_ligne(reste: int, *, fermée: bool) -> None:
+    assert P.ferme_au_paiement(reste) is fermée
+
+
 def test_on_ne_paie_pas_plus_que_le_solde_coché() -> None:
     créances = plusieurs(créance(1, 20_00), créance(2, 20_00))
     with pytest.raises(MontantSupérieurAuSolde):

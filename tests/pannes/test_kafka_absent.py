@@ -6,17 +6,21 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from api.identite import Rôle, émettre_jeton
-from service import run
+from consumers.rebuts import RebutsInjoignables
+from guichet.messages import Message
+from journal.lot import Partition
+from service import composition, run
 from service.kafka import ACK_SECONDS, Publisher
 from service.retard import lag
 from service.settings import Settings, development_jwt_secret
 from tests.api.conftest import servir
-from tests.consumers.banc import Banc, avis, banc, notification
+from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
 from tests.pannes.conftest import mêmes_journaux_et_vues, rôles, état
 from tests.relais import Relais
@@ -166,6 +170,24 @@ def test_un_rôle_démarré_sans_kafka_attend_et_s_arrête_quand_on_le_lui_deman
         attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="l'avis pris")
     traces = capsys.readouterr().out.count("Traceback (most recent call last)")
     assert traces <= 4, f"{traces} traces pour deux rôles et une panne"
+
+
+def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistré_sans_lui(
+    b: Banc, kafka_relayé: Relais
+) -> None:
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle._attendues = {0: 0}
+    topic = b.settings.topic_avis
+    illisible = Message(Partition(uuid4(), topic, 0), 0, b"k", b"{", MAINTENANT)
+    kafka_relayé.couper()
+    with pytest.raises(RebutsInjoignables):
+        boucle.enregistrer([illisible])
+    assert b.sorts(topic) == 0
+    kafka_relayé.rétablir()
+    boucle.enregistrer([illisible])
+    assert b.par_sort(topic) == {"rejetee": 1}
+    assert len(b.rebuts(topic, 1)) == 1
+    boucle.rebuts.fermer()
 
 
 def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relayé: Relais) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import kafka.errors
 import psycopg
@@ -190,27 +190,7 @@ def test_un_rebut_trop_grand_pour_son_topic_est_produit_tronqué_et_ne_retient_p
         mêmes_journaux_et_vues(b)
 
 
-def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistré(b: Banc) -> None:
-    """Le topic des rebuts manque : le lot attend, son message n'y est pour rien."""
-    topic = b.settings.topic_avis
-    admin = KafkaAdminClient(**b.settings.kafka_connection())
-    try:
-        admin.delete_topics([f"{topic}.rebuts"])
-        attendre(lambda: f"{topic}.rebuts" not in admin.list_topics(), quoi="le topic supprimé")
-    finally:
-        admin.close()
-    b.émettre(topic, [("k", b"{")])
-    with rôles(b, "avis"):
-        attendre(lambda: "RebutsInjoignables" in (ligne(b, "consommateur_avis")["derniere_erreur"] or ""), secondes=40)
-        assert b.sorts(topic) == 0
-        kafka_du_service.create_topics(b.settings)
-        attendre(lambda: b.sorts(topic) == 1, secondes=40, quoi="le sort, une fois le rebut pris")
-    assert len(b.rebuts(topic, 1)) == 1
-
-
 def test_les_accidents_se_lisent_sans_kafka(base: Any) -> None:
-    from uuid import uuid4
-
     from journal.lot import Partition
     from journal.places import accidents, perdre, rencontrer
 

@@ -1,10 +1,11 @@
-"""Cent mille lignes, dont dix mauvaises, du fichier jusqu'à la vue, par les commandes que l'exploitation lance."""
+"""Cent mille lignes, dont dix mauvaises, du fichier à la vue et au topic publié, par les vraies commandes."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 
 from tests.consumers.banc import Banc, avis, banc
 from tests.outils import attendre
+from tests.publication.banc import relire, état
 
 RACINE = Path(__file__).resolve().parents[2]
 CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
 LIGNES = 100_000
-RÔLES = (["consume", "avis"], ["project"])
+RÔLES = (["consume", "avis"], ["project"], ["publish"])
 MAUVAISES = {
     1: b"\xff\xfe",
     7_001: b"{",
@@ -78,8 +80,8 @@ def compter(banc: Banc, requête: str) -> tuple[Any, ...]:
     return banc.conn.execute(requête).fetchone() or ()
 
 
-@pytest.mark.timeout(240)  # Sur une machine chargée ; une trentaine de secondes sinon.
-def test_cent_mille_lignes_du_fichier_à_la_vue(base: Any, kafka: str, préfixe: str, fichier: Path) -> None:
+@pytest.mark.timeout(400)  # Sur une machine chargée ; une minute sinon.
+def test_cent_mille_lignes_du_fichier_au_topic_publié(base: Any, kafka: str, préfixe: str, fichier: Path) -> None:
     bonnes = [ligne for ligne in range(1, LIGNES + 1) if ligne not in MAUVAISES]
     with banc(base.url, kafka, préfixe) as b:
         variables = {
@@ -101,6 +103,9 @@ def test_cent_mille_lignes_du_fichier_à_la_vue(base: Any, kafka: str, préfixe:
             attendre(lambda: compter(b, dans_la_vue) == attendus, secondes=120, quoi="tous les avis dans la vue")
             assert b.par_sort(b.settings.topic_avis) == {"appliquee": len(bonnes)}
 
+            tête = compter(b, "SELECT max(position) FROM journal.evenements")[0]
+            attendre(lambda: état(base.url)["position"] == tête, secondes=120, quoi="tous les avis publiés")
+
             # Le même fichier une seconde fois, ici sa fin, ne change rien : des doublons.
             _, encore = importer(variables, fichier, "--from-line", str(LIGNES - 999))
             assert encore["envoyees"] == 1_000 - 2
@@ -109,3 +114,5 @@ def test_cent_mille_lignes_du_fichier_à_la_vue(base: Any, kafka: str, préfixe:
         assert b.par_sort(b.settings.topic_avis) == {"appliquee": len(bonnes), "doublon": 998}
         assert compter(b, dans_la_vue) == attendus
         assert compter(b, "SELECT count(*), count(DISTINCT flux) FROM journal.evenements") == (len(bonnes),) * 2
+        publiés = Counter(reçu.en_têtes["ce_id"].decode() for reçu in relire(b.settings))
+        assert publiés == {f"creance-{avis(ligne)['reference']}:1": 1 for ligne in bonnes}

@@ -1,0 +1,234 @@
+"""Un vrai navigateur devant le vrai service : l'API, les consommateurs, les suiveurs et le kiosque simulé.
+
+Le navigateur est celui de la machine (CREANCES_TEST_CHROMIUM, sinon `chromium`) : rien n'en télécharge un. Sans lui,
+les tests sont sautés ; sous CI=true, ils échouent.
+"""
+
+import json
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from service import kafka, run
+from service.settings import Settings
+from tests.conftest import VARIABLES, Serveurs, nouvelle_base
+from tests.outils import attendre
+
+INACTIVITÉ = timedelta(seconds=5)
+"""Le délai d'inactivité de la borne, ici."""
+
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LARGE = {"width": 1280, "height": 900}
+TÉLÉPHONE = {"width": 320, "height": 640}
+
+
+@dataclass
+class Pile:
+    """Le service entier, et de quoi y mettre des avis."""
+
+    settings: Settings
+    numéro: int = 0
+    expéditeur: Any = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.settings.public_url
+
+    def avis(self, montant: int = 87_09, *, assuré: str, caisse: str = "381", solde: int | None = None) -> str:
+        """Émet un avis sur Kafka et attend que la vue le montre ; le premier émis est le plus ancien."""
+        self.numéro += 1
+        référence = f"{caisse}26120{self.numéro:08d}F"
+        message = {
+            "type": "avis_emis",
+            "reference": référence,
+            "assure": assuré,
+            "caisse": caisse,
+            "nature": "PF/FR",
+            "montant_initial_centimes": montant,
+            "solde_pf_fr_centimes": solde or min(max(montant, 40_00), 200_00),
+            "date_emission": f"2026-01-{1 + self.numéro % 28:02d}",
+            "mode": "dematerialise",
+        }
+        self.expéditeur = self.expéditeur or kafka.producer(self.settings)
+        self.expéditeur.send(self.settings.topic_avis, key=référence.encode(), value=json.dumps(message).encode())
+        self.expéditeur.flush()
+        attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", référence), secondes=30)
+        return référence
+
+    def lire(self, requête: Any, *valeurs: Any) -> list[Any]:
+        with psycopg.connect(str(self.settings.database_url), autocommit=True) as conn:
+            return conn.execute(requête, valeurs).fetchall()
+
+    def paiements(self, assuré: str) -> list[tuple[str, str]]:
+        """Les paiements d'un assuré : statut et canal, dans l'ordre."""
+        return self.lire("SELECT statut, canal FROM vues.paiements WHERE assure = %s ORDER BY ouvert_le", assuré)
+
+    def consigne(self, **consigne: object) -> None:
+        """Demande au kiosque de se conduire mal."""
+        url = f"{self.settings.kiosque_url}/simulateur/reglages"
+        httpx.post(url, json=consigne, trust_env=False).raise_for_status()
+
+
+def port_libre() -> int:
+    with socket.socket() as prise:
+        prise.bind(("127.0.0.1", 0))
+        return int(prise.getsockname()[1])
+
+
+def chromium() -> str:
+    """Le navigateur de la machine."""
+    trouvé = VARIABLES.get("CREANCES_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if trouvé is None and os.environ.get("CI") == "true":
+        pytest.fail("Aucun navigateur : en intégration continue, ces tests ne sont pas sautés.", pytrace=False)
+    if trouvé is None:
+        pytest.skip("Aucun navigateur : installez chromium, ou donnez CREANCES_TEST_CHROMIUM.")
+    return trouvé
+
+
+@pytest.fixture(scope="session")
+def navigateur() -> Iterator[Browser]:
+    """Chromium, dans un profil neuf."""
+    chemin = chromium()
+    with sync_playwright() as pilote:
+        lancé = pilote.chromium.launch(executable_path=chemin, args=ARGUMENTS)
+        yield lancé
+        lancé.close()
+
+
+@pytest.fixture(scope="session")
+def pile(navigateur: Browser, serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pile]:
+    """Le service entier, démarré une fois ; rien ne démarre s'il n'y a pas de navigateur."""
+    del navigateur
+    dossier: Path = tmp_path_factory.mktemp("pile")
+    with nouvelle_base(serveurs) as base:
+        port, port_du_kiosque = port_libre(), port_libre()
+        settings = Settings(
+            database_url=base.url,
+            owner_database_url=base.url_propriétaire,
+            kafka_bootstrap=serveurs.kafka_bootstrap,
+            topic_prefix=f"t-{base.nom}",
+            public_url=f"http://127.0.0.1:{port}",
+            api_port=port,
+            kiosque_url=f"http://127.0.0.1:{port_du_kiosque}",
+            simulator_port=port_du_kiosque,
+            terminal_idle=INACTIVITÉ,
+            data_dir=dossier,
+        )
+        kafka.create_topics(settings)
+        arrêt, code = threading.Event(), list[int]()
+        rôles = [*run.ALL, "kiosque"]
+        fil = threading.Thread(target=lambda: code.append(run.run_until(settings, rôles, arrêt, demo=True)))
+        fil.start()
+        servie = Pile(settings)
+        try:
+            for url in (settings.public_url, settings.kiosque_url):
+                attendre(lambda url=url: répond(f"{url}/livez"), secondes=30)  # type: ignore[misc]
+            yield servie
+        finally:
+            if servie.expéditeur is not None:
+                servie.expéditeur.close()
+            arrêt.set()
+            fil.join(30)
+        assert code == [0]
+
+
+def répond(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+class Visiteur:
+    """Une personne devant son navigateur."""
+
+    def __init__(self, pile: Pile, contexte: BrowserContext) -> None:
+        self.pile = pile
+        self.contexte = contexte
+        self.plaintes: list[str] = []
+        contexte.set_default_timeout(15_000)
+        contexte.on("console", lambda message: self._entendre(message.text))
+        contexte.on("weberror", lambda erreur: self.plaintes.append(str(erreur.error)))
+        self.page: Page = contexte.new_page()
+
+    def _entendre(self, texte: str) -> None:
+        if "Content Security Policy" in texte or "Refused to" in texte:
+            self.plaintes.append(texte)
+
+    def aller(self, chemin: str) -> None:
+        self.page.goto(self.pile.url + chemin)
+
+    def entrer(self, assuré: str, canal: str = "web") -> None:
+        """Se fait connaître, à la porte de la démonstration."""
+        self.aller(f"/?canal={canal}")
+        self.page.get_by_label("Un autre assuré").fill(assuré)
+        self.page.locator(".autre-assure button").click()
+        self.page.get_by_role("heading", name="Bonjour").wait_for()
+
+    def chercher(self, référence: str) -> None:
+        """Étape 1."""
+        self.aller("/payer")
+        self.page.get_by_label("Référence de l'avis").fill(référence)
+        self.page.get_by_role("button", name="Rechercher").click()
+
+    def saisir(self, montant: str, *cochées: str) -> None:
+        """Étape 2, sans payer."""
+        for référence in cochées:
+            self.page.locator(f"#r-{référence}").check()
+        self.page.get_by_label("Montant du paiement").fill(montant)
+
+    def payer(self) -> None:
+        """« Payer », jusqu'à la page de la banque."""
+        self.page.get_by_role("button", name="Payer", exact=True).click()
+        self.page.wait_for_url("**/paypage")
+
+    def carte(self, numéro: str) -> None:
+        """La carte, au kiosque."""
+        for champ, valeur in {"Numéro de carte": numéro, "Mois": "12", "Année": "30", "Cryptogramme": "123"}.items():
+            self.page.get_by_label(champ).fill(valeur)
+        self.page.get_by_role("button", name="Valider").click()
+
+    def continuer(self) -> None:
+        """Revient du kiosque."""
+        self.page.get_by_role("button", name="Continuer").click()
+        self.page.wait_for_url("**/paiements/*")
+
+    def lit(self, texte: str) -> bool:
+        """Attend que la page montre ce texte."""
+        self.page.get_by_text(texte).first.wait_for()
+        return True
+
+
+@pytest.fixture
+def visiteurs(navigateur: Browser, pile: Pile) -> Iterator[Any]:
+    """De quoi faire venir des personnes ; aucune page ne doit avoir enfreint sa politique de contenu."""
+    venus: list[Visiteur] = []
+
+    def venir(**options: Any) -> Visiteur:
+        contexte = navigateur.new_context(**({"viewport": LARGE, "locale": "fr-FR"} | options))
+        venus.append(Visiteur(pile, contexte))
+        return venus[-1]
+
+    yield venir
+    plaintes = [plainte for visiteur in venus for plainte in visiteur.plaintes]
+    for visiteur in venus:
+        visiteur.contexte.close()
+    assert plaintes == []
+
+
+@pytest.fixture
+def visiteur(visiteurs: Any) -> Visiteur:
+    """Une personne, sur un écran large."""
+    venu: Visiteur = visiteurs()
+    return venu

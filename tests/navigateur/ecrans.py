@@ -1,0 +1,68 @@
+"""Les écrans de la documentation, pris dans le vrai service : `make screenshots`. Ne fait pas partie des tests."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.navigateur.conftest import Pile, Visiteur
+
+DOSSIER = Path(__file__).resolve().parents[2] / "docs" / "ecrans"
+COULEURS = 96
+BUREAU = {"width": 1100, "height": 760}
+TÉLÉPHONE = {"width": 375, "height": 720}
+BORNE = {"width": 1080, "height": 1180}
+
+
+def test_les_écrans(pile: Pile, visiteurs: Any) -> None:
+    ancienne, récente = pile.avis(87_09, assuré="demo-0042", solde=137_09), pile.avis(50_00, assuré="demo-0042")
+    pile.avis(12_50, assuré="demo-0042", solde=60_00)
+    DOSSIER.mkdir(exist_ok=True)
+    bureau: Visiteur = visiteurs(viewport=BUREAU)
+    bureau.entrer("demo-0042")
+    bureau.aller("/payer")
+    bureau.page.get_by_text("Où trouver la référence").click()
+    prendre(bureau, "etape-1")
+    bureau.chercher(ancienne)
+    bureau.saisir("45", récente)
+    bureau.page.get_by_label("Montant du paiement").blur()
+    prendre(bureau, "etape-2")
+    bureau.payer()
+    prendre(bureau, "kiosque")
+    bureau.carte("5017 0000 0000 0000")
+    bureau.lit("Votre paiement a été accepté.")
+    prendre(bureau, "recu")
+    bureau.continuer()
+    bureau.lit("Il est pris en compte")
+    prendre(bureau, "etat")
+    bureau.aller("/")
+    prendre(bureau, "accueil")
+    bureau.aller("/creances")
+    bureau.page.locator(f"#h-{ancienne} summary").click()
+    prendre(bureau, "creances")
+
+    téléphone: Visiteur = visiteurs(viewport=TÉLÉPHONE, has_touch=True)
+    téléphone.entrer("demo-0042", "application")
+    prendre(téléphone, "telephone-accueil")
+    téléphone.chercher(récente)
+    téléphone.saisir("12", ancienne)
+    téléphone.page.get_by_role("button", name="Payer", exact=True).click()
+    téléphone.page.locator("#erreurs").wait_for()
+    prendre(téléphone, "telephone-erreur")
+    téléphone.saisir("40")
+    téléphone.page.get_by_label("Montant du paiement").blur()
+    prendre(téléphone, "telephone-etape-2")
+
+    borne: Visiteur = visiteurs(viewport=BORNE, has_touch=True)
+    borne.entrer("demo-0042", "bms")
+    borne.chercher(récente)
+    prendre(borne, "borne-etape-2")
+
+
+def prendre(visiteur: Visiteur, nom: str) -> None:
+    """Toute la page, en PNG d'une palette courte : nos pages ont peu de couleurs."""
+    visiteur.page.evaluate("scrollTo(0, 0)")
+    pris = visiteur.page.screenshot(full_page=True, animations="disabled", caret="hide")
+    with Image.open(BytesIO(pris)) as image:
+        image.convert("RGB").quantize(COULEURS, dither=Image.Dither.NONE).save(DOSSIER / f"{nom}.png", optimize=True)

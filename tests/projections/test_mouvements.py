@@ -1,0 +1,96 @@
+"""L'histoire d'une créance telle que l'assuré la lit, racontée depuis le journal."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.avis import Avis, Canal, Mode, Moyen
+from domain.creance import Créance
+from domain.politique import Politique
+from journal.bases import Base
+from journal.enregistreur import Enregistreur, recueillir
+from journal.lot import Lot
+from projections.mouvements import Mouvement, mouvements
+
+T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
+RÉF = "3811701200010075F"
+AVIS = Avis(RÉF, "a-1", "381", "PF/FR", 100_00, 100_00, date(2026, 5, 12), Mode.PAPIER)
+PERSONNES = {"saisi_par": "x", "approuvé_par": "y"}
+
+
+@pytest.fixture
+def journal(base: Any) -> Iterator[tuple[Base, Enregistreur]]:
+    with Base(base.url) as ouverte:
+        yield ouverte, Enregistreur(ouverte)
+
+
+def raconter(journal: tuple[Base, Enregistreur], créance: Créance) -> list[tuple[str, int, str]]:
+    base, enregistreur = journal
+    with base.transaction() as conn:
+        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([créance], "test")))
+    with base.transaction() as conn:
+        histoires = mouvements(conn, enregistreur, [RÉF, "3811701200010076F"])
+    assert histoires["3811701200010076F"] == []
+    return [résumé(ligne) for ligne in histoires[RÉF]]
+
+
+def résumé(ligne: Mouvement) -> tuple[str, int, str]:
+    return ligne.libellé, ligne.montant, ligne.état
+
+
+def initier(créance: Créance, transaction: str, part: int) -> None:
+    créance.initier_paiement(transaction, part, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
+
+
+def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Base, Enregistreur]) -> None:
+    créance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
+    initier(créance, "T1", 20_00)
+    créance.constater_échec("T1", "refus", maintenant=T0)
+    initier(créance, "T2", 30_00)
+    créance.accepter_paiement("T2", 30_00, T0, maintenant=T0)
+    créance.afficher_paiement("T2", maintenant=T0)
+    initier(créance, "T3", 16_00)
+    assert raconter(journal, créance) == [
+        ("Paiement en ligne", -16_00, "en_cours"),
+        ("Paiement en ligne", -30_00, "accepte"),
+        ("Paiement en ligne", -20_00, "echoue"),
+        ("Avis de somme à payer", 100_00, "enregistre"),
+    ]
+
+
+def test_une_acceptation_après_un_échec_est_la_même_ligne(journal: tuple[Base, Enregistreur]) -> None:
+    créance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
+    initier(créance, "T1", 20_00)
+    créance.constater_échec("T1", "expiré", maintenant=T0)
+    créance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
+    créance.accepter_paiement("T9", 5_00, T0, maintenant=T0)  # Rattachée sans avoir été réservée.
+    assert raconter(journal, créance)[:2] == [
+        ("Paiement en ligne", -5_00, "accepte"),
+        ("Paiement en ligne", -20_00, "accepte"),
+    ]
+
+
+def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
+    journal: tuple[Base, Enregistreur],
+) -> None:
+    créance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
+    initier(créance, "T1", 20_00)
+    créance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
+    créance.contrepasser("T1", "impayé", maintenant=T0, **PERSONNES)
+    créance.encaisser("m1", 12_00, Moyen.CHÈQUE, date(2026, 6, 2), maintenant=T0)
+    créance.rectifier("m2", 90_00, "erreur", maintenant=T0)
+    créance.annuler("m3", "erreur", maintenant=T0)
+    créance.rembourser("m4", 12_00, maintenant=T0, **PERSONNES)
+    lignes = raconter(journal, créance)
+    assert [libellé for libellé, _, _ in lignes] == [
+        "Trop-perçu remboursé",
+        "Avis annulé par la caisse",
+        "Montant rectifié par la caisse",
+        "Paiement par chèque",
+        "Paiement en ligne repris",
+        "Paiement en ligne",
+        "Avis de somme à payer",
+    ]
+    assert sum(montant for _, montant, _ in lignes) == créance.solde == 0
