@@ -6,18 +6,20 @@ It states figures and never fails for one. `--quick` takes small sizes and one r
 import argparse
 import os
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from bench import latency, memory, pipeline, reading, rebuild
+from bench import latency, memory, pipeline, reading, rebuild, report
 from bench.figures import Figures
 from bench.plan import FULL, QUICK, Plan
 from bench.servers import Servers, servers
 from bench.stage import Stage, prepare, strike
 
-RAW: Final = Path(__file__).resolve().parent.parent / ".bench" / "figures.json"
+ROOT: Final = Path(__file__).resolve().parent.parent
+RAW: Final = ROOT / ".bench" / "figures.json"
 
 
 def main() -> None:
@@ -26,26 +28,44 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, no page written")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="only these measurements")
     parser.add_argument("--scale", nargs="+", choices=SCALES, default=SCALES, help="only these scales")
+    parser.add_argument(
+        "--pages", type=Path, metavar="JSON", help="write the pages from these figures, measure nothing"
+    )
     options = parser.parse_args()
+    if options.pages:
+        _write_pages(Figures.read(options.pages))
+        return
     plan = QUICK if options.quick else FULL
     figures = Figures()
     with servers() as running:
         _tell_machine(running, figures)
         for name, scale in zip(SCALES, (plan.small, plan.large), strict=True):
+            figures.facts[f"créances_{name}"] = scale.créances
             if name not in options.scale:
                 continue
             stage = prepare(running, figures, name, scale, plan.messages)
             for part in PARTS:
-                if part.__name__.strip("_") in options.only and (stage.name == "large" or part in AT_BOTH_SCALES):
+                if part.__name__.strip("_") in options.only and (name == "large" or part in AT_BOTH_SCALES):
                     part(running, figures, plan, stage)
                     figures.write(RAW)
             strike(running, stage)
+    print(report.table(figures))
+    whole = not options.quick and options.only == NAMES and options.scale == SCALES
+    if whole:
+        _write_pages(figures)
+
+
+def _write_pages(figures: Figures) -> None:
+    docs = ROOT / "docs"
+    (docs / "performance.md").write_text(report.page(figures))
+    (docs / "performance.svg").write_text(report.chart(figures))
 
 
 def _tell_machine(running: Servers, figures: Figures) -> None:
     with psycopg.connect(running.owner_url) as conn:
         (version,) = conn.execute("SHOW server_version").fetchone() or ("?",)
         (fsync,) = conn.execute("SHOW fsync").fetchone() or ("?",)
+    figures.fact("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     figures.fact("cores", os.cpu_count())
     figures.fact("load_before", round(os.getloadavg()[0], 2))
     figures.fact("python", platform.python_version())
@@ -100,7 +120,10 @@ def _http(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
 
 def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
     """Each role's memory over a long stream."""
-    for role, found in memory.measure(running, stage, plan.memory_messages).items():
+    held, sizes = memory.measure(running, stage, plan.memory_messages)
+    for name, size in sizes.items():
+        figures.fact(name, round(size, 1))
+    for role, found in held.items():
         figures.add(f"memory.{role}", found.samples[-1] / MEGABYTE, "MB")
         figures.add(f"memory.{role}, peak", found.peak / MEGABYTE, "MB")
         figures.add(f"memory.{role}, growth", found.growth / MEGABYTE, "MB")

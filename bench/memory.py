@@ -14,6 +14,7 @@ from bench.pipeline import count_of_taken
 from bench.processes import service_roles, wait_for
 from bench.reading import free_port
 from bench.servers import Servers
+from bench.sizes import bytes_each
 from bench.stage import Stage, produce
 from service.composition import VIEWS
 
@@ -21,6 +22,11 @@ START_SECONDS: Final = 60.0
 STALL_SECONDS: Final = 60.0
 POSTED_SHARE: Final = 20
 CONNECTIONS: Final = 8
+TABLES: Final = {
+    "bytes_per_event": "journal.evenements",
+    "bytes_per_fate": "journal.sorts",
+    "bytes_per_view_row": "vues.restant_du",
+}
 SAMPLE_SECONDS: Final = 1.0
 
 
@@ -36,8 +42,8 @@ class Memory(NamedTuple):
         return self.samples[-1] - self.samples[len(self.samples) // 3]
 
 
-def measure(servers: Servers, stage: Stage, messages: int) -> dict[str, Memory]:
-    """Every role's memory, by its command, sampled while `messages` notifications go through.
+def measure(servers: Servers, stage: Stage, messages: int) -> tuple[dict[str, Memory], dict[str, float]]:
+    """Every role's memory, by its command, sampled while `messages` notifications go through; and bytes a row after.
 
     Most are put on the topic directly, faster than the consumer takes them; the last are posted to the API.
     """
@@ -67,7 +73,9 @@ def measure(servers: Servers, stage: Stage, messages: int) -> dict[str, Memory]:
             poster.start()
             watch_until(messages)
             poster.join()
-            return {role.name: Memory([*samples[role.name], role.rss_bytes()], role.peak_rss_bytes()) for role in roles}
+            held = {role.name: Memory([*samples[role.name], role.rss_bytes()], role.peak_rss_bytes()) for role in roles}
+        with psycopg.connect(database.owner_url) as conn:
+            return held, {name: bytes_each(conn, table) for name, table in TABLES.items()}
 
 
 def _post(port: int, stage: Stage, messages: int, posted: int) -> None:

@@ -47,12 +47,20 @@ class Rebuts:
             ensemble = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
             # Un à un, une fois que tous ont leur réponse : groupés, de petits messages font un lot trop grand.
             for rebut in [rebut for rebut, futur in ensemble if not _accusé(futur)]:
-                if not _accusé(self._envoyer(rebut)):
+                if not self._produire_seul(rebut):
                     # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
                     self._envoyer(rebut, tronqué=True).get(timeout=DÉLAI_S)
         except KafkaError as erreur:
             self._abandonner()
             raise RebutsInjoignables("un rebut n'est pas accusé") from erreur
+
+    def _produire_seul(self, rebut: Rebut) -> bool:
+        """Produit un rebut par un producteur neuf ; Faux s'il est trop grand à lui seul, et le producteur est neuf."""
+        self._abandonner()
+        pris = _accusé(self._envoyer(rebut))
+        if not pris:
+            self._abandonner()
+        return pris
 
     def _envoyer(self, rebut: Rebut, *, tronqué: bool = False) -> Any:
         """Met un rebut en route ; None si le producteur le trouve trop grand."""
@@ -90,11 +98,11 @@ class Rebuts:
         return self._producteur
 
     def _abandonner(self) -> None:
-        """Laisse là ce producteur : un courtier revenu autre (recréé, sans mémoire) peut ne plus vouloir de lui."""
+        """Laisse là ce producteur : kafka-python, qu'un message a vu refuser, refuse ensuite tous les autres."""
         producteur, self._producteur = self._producteur, None
         if producteur is not None:
             with suppress(KafkaError):
-                producteur.close(timeout=0)
+                producteur.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
 
     def fermer(self) -> None:
         """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""

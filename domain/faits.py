@@ -38,6 +38,8 @@ class Fait(BaseModel, CanMutateAggregate[str]):
 
     TOPIC: ClassVar[str]
     class_version: ClassVar[int] = 1
+    PUBLIÉ: ClassVar[bool] = True
+    """Faux pour un fait qui ne sort pas du service : son flux ou ses champs nommeraient une personne."""
 
     originator_id: str
     originator_version: Annotated[int, Field(ge=1)]

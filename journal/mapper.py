@@ -11,9 +11,10 @@ from pydantic_core import from_json, to_json
 # Importés pour que leurs faits inscrivent leurs sujets avant toute lecture.
 from domain.creance import Créance
 from domain.faits import Fait
+from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 
-AGRÉGATS: Final = (Créance, Paiement)
+AGRÉGATS: Final = (Créance, Paiement, Messagerie)
 
 _HORS_ÉTAT: Final = {"originator_id", "originator_version"}
 """Portés par les colonnes `flux` et `version`, donc pas répétés dans l'état."""

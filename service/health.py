@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from service.composition import VIEWS
+from service.composition import FOLLOWERS
 
-ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *VIEWS, "relance")
+ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *FOLLOWERS, "relance")
 """The names under which roles sign, as `creances lag` prints them."""
 
 # The state of these roles, and the age of their last sign of life by the database's own clock.

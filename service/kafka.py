@@ -166,7 +166,7 @@ class Publisher:
             return self._producer
 
     def _drop(self, opened: KafkaProducer) -> None:
-        """Forget a producer that a broker refused: one that came back without its memory refuses it for good."""
+        """Forget a producer that was refused once: kafka-python then has it refuse everything, for good."""
         with self._opening:
             current = self._producer is opened
             if current:

@@ -161,6 +161,12 @@ def test_aucun_topic_n_est_nommé_hors_des_réglages(settings: Any) -> None:
 # --- Ce qui se voit du dehors, et ce qui est permis ------------------------------------------------------------------
 
 
+def test_le_courtier_est_la_version_que_les_tests_tournent() -> None:
+    pom = (RACINE / "tests/kafka/pom.xml").read_text("utf-8")
+    [version] = re.findall(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([\d.]+)</version>", pom)
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
+
+
 def test_rien_n_est_publié_hors_de_la_machine(settings: Any) -> None:
     publiés = {nom: s["ports"] for nom, s in SERVICES.items() if "ports" in s}
     assert set(publiés) == {"api", "kiosque", "grafana", "prometheus"}
@@ -226,6 +232,7 @@ def test_chaque_examen_de_santé_regarde_ce_rôle(nom: str, settings: Any) -> No
             attendus = {
                 "consume:avis": "consommateur_avis",
                 "consume:kiosque": "consommateur_kiosque",
+                "publish": "publication",
                 **{f"project:{vue}": vue for vue in VIEWS},
             }
             assert set(noms) == {attendus.get(rôle, rôle) for rôle in rôles(NÔTRES[nom]["command"])}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def test_les_commandes_que_les_marches_à_suivre_donnent_existent() -> None:
     }
     assert données
     for commande in données:
-        arguments = commande.replace("REF", "3811701200010075F").split()
+        arguments = shlex.split(commande.replace("REF", "3811701200010075F"))
         assert analyser(arguments), commande
 
 

@@ -168,28 +168,6 @@ def test_un_événement_illisible_est_écarté_avec_les_suivants_de_son_flux_et_
         assert conn.execute("SELECT count(*) FROM vues.ecartes WHERE libere_le IS NULL").fetchone() == (2,)
 
 
-def test_un_suiveur_dont_la_connexion_est_coupée_reprend_seul(base: Any, enregistreur: Enregistreur) -> None:
-    arrêt = threading.Event()
-    fil = threading.Thread(target=Suiveur(base.url, RestantDû()).tourner, args=(arrêt,))
-    fil.start()
-    try:
-        with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
-            tuer = (
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'creances-restant_du'"
-            )
-            attendre(
-                lambda: conn.execute(tuer + " AND datname = current_database()").fetchall(), quoi="un suiveur à couper"
-            )
-            with enregistreur.base.transaction() as écriture:
-                inscrire(enregistreur, écriture, 1)
-            attendre(lambda: conn.execute("SELECT 1 FROM vues.restant_du").fetchall(), secondes=20)
-            (erreur,) = conn.execute("SELECT derniere_erreur FROM vues.suiveurs").fetchone() or (None,)
-            assert erreur
-    finally:
-        arrêt.set()
-        fil.join()
-
-
 def _attend_un_verrou(conn: Any) -> bool:
     requête = (
         "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database"

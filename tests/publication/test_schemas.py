@@ -16,7 +16,7 @@ PaiementConclu = "fr.assurance-maladie.creances.PaiementConclu.v1.json"
 
 
 def test_les_fichiers_sont_ceux_des_classes() -> None:
-    """S'il échoue : `make schemas`, qui refuse une rupture."""
+    """S'il échoue : `creances schemas`, qui refuse une rupture."""
     assert schemas.lire(DOSSIER) == schemas.schémas()
 
 

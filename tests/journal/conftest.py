@@ -1,0 +1,31 @@
+"""Ce que les tests du journal ont en commun : un enregistreur, et deux connexions d'observation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from journal.bases import Base
+from journal.enregistreur import Enregistreur
+
+
+@pytest.fixture
+def enregistreur(base: Any) -> Iterator[Enregistreur]:
+    """L'enregistreur, comme le service."""
+    with Base(base.url, application="test-journal", connexions_max=12) as ouverte:
+        yield Enregistreur(ouverte)
+
+
+@pytest.fixture
+def service(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Une connexion du rôle du service, en autocommit."""
+    with psycopg.connect(base.url, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def propriétaire(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Une connexion du propriétaire, en autocommit."""
+    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+        yield conn

@@ -1,0 +1,26 @@
+"""Un suiveur qui se tue, par SIGKILL, à sa n-ième étape : python -m tests.journal.suiveur_tue URL VUE N LOT."""
+
+import os
+import signal
+import sys
+
+from journal.suiveur import Suiveur
+from tests.journal.epreuve import Trace
+
+
+def main() -> None:
+    """Rattrape le journal jusqu'à l'étape fatale."""
+    url, vue, fatale, lot_max = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    faites = 0
+
+    def étape(_: str) -> None:
+        nonlocal faites
+        faites += 1
+        if faites == fatale:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Suiveur(url, Trace(vue), lot_max=lot_max, étape=étape).rattraper()
+
+
+if __name__ == "__main__":
+    main()

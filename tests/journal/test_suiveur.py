@@ -1,0 +1,388 @@
+"""Le suiveur : un seul meneur, rien deux fois, rien d'oublié, et un événement fautif n'arrête que son flux."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from journal.bases import connecter
+from journal.enregistreur import Enregistreur
+from journal.suiveur import ConduitePerdue, Suiveur
+from tests.journal.epreuve import DE_TROP_POUR_LA_TABLE, Pas, Trace, ailleurs, pas, écrire
+from tests.outils import attendre
+
+RACINE = Path(__file__).resolve().parents[2]
+LONGTEMPS_S = 60.0
+"""Un réveil maximal si long que seul un NOTIFY peut réveiller à temps."""
+
+
+@pytest.fixture
+def vue(service: psycopg.Connection[Any]) -> Trace:
+    """La vue d'épreuve et sa table."""
+    trace = Trace()
+    trace.créer(service)
+    return trace
+
+
+@contextmanager
+def tournant(suiveur: Suiveur) -> Iterator[threading.Thread]:
+    """Le suiveur, en fond ; réveillé à la fin pour qu'il voie l'arrêt."""
+    arrêt = threading.Event()
+    fil = threading.Thread(target=suiveur.tourner, args=(arrêt,))
+    fil.start()
+    try:
+        yield fil
+    finally:
+        arrêt.set()
+        with psycopg.connect(suiveur.url, autocommit=True) as conn:
+            canal = "journal" if suiveur.derrière is None else f"suiveur_{suiveur.derrière}"
+
+            def fini() -> bool:
+                conn.execute(f"NOTIFY {canal}".encode())
+                fil.join(0.05)
+                return not fil.is_alive()
+
+            attendre(fini, secondes=20, quoi="la fin du suiveur")
+
+
+def position(conn: psycopg.Connection[Any], nom: str = "epreuve") -> int:
+    (où,) = conn.execute("SELECT position FROM vues.suiveurs WHERE nom = %s", (nom,)).fetchone() or (0,)
+    return int(où)
+
+
+def état(conn: psycopg.Connection[Any]) -> tuple[str, str | None]:
+    requête = "SELECT etat, derniere_erreur FROM vues.suiveurs WHERE nom = 'epreuve'"
+    return conn.execute(requête).fetchone() or ("", None)
+
+
+def meneurs(conn: psycopg.Connection[Any]) -> list[int]:
+    """Les sessions qui tiennent le verrou de conduite d'un suiveur de cette base."""
+    requête = (
+        "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
+        " AND a.application_name = 'creances-epreuve'"
+    )
+    return [pid for (pid,) in conn.execute(requête)]
+
+
+def au_repos(conn: psycopg.Connection[Any]) -> bool:
+    """Dit si le suiveur n'a plus rien à lire, et attend."""
+    requête = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'creances-epreuve%%'"
+        " AND state = 'idle' AND query ~ 'max\\(position\\)|FROM vues.suiveurs'"
+    )
+    return bool(conn.execute(requête.encode()).fetchall())
+
+
+# --- Avancer ---------------------------------------------------------------------------------------------------------
+
+
+def test_il_avance_par_lots_et_saute_ce_qui_ne_concerne_pas_la_vue(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    faits = [pas("a", version) if version % 2 else ailleurs("a", version) for version in range(1, 15)]
+    tête = écrire(enregistreur, *faits)[-1]
+    assert Suiveur(base.url, vue, lot_max=3).rattraper() == 7
+    assert vue.lots == [3, 3, 1]
+    assert vue.lire(service) == {"a": "1 3 5 7 9 11 13"}
+    assert position(service) == tête
+    assert Suiveur(base.url, vue).rattraper() == 0
+
+
+def test_si_un_autre_a_avancé_entre_temps_rien_n_est_écrit(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    tête = écrire(enregistreur, pas("a", 1))[-1]
+
+    def devancer(étape: str) -> None:
+        if étape == "appliquer":
+            service.execute("UPDATE vues.suiveurs SET position = %s WHERE nom = 'epreuve'", (tête,))
+
+    with pytest.raises(ConduitePerdue):
+        Suiveur(base.url, vue, étape=devancer).rattraper()
+    assert vue.lots == [1]
+    assert vue.lire(service) == {}
+    assert position(service) == tête
+
+
+# --- Mener -----------------------------------------------------------------------------------------------------------
+
+
+class Insistant(Suiveur):
+    """Compte ses essais de prendre la conduite."""
+
+    essais = 0
+
+    def _mener(self, conn: psycopg.Connection[Any]) -> bool:
+        mené = super()._mener(conn)
+        self.essais += 1
+        return mené
+
+
+def test_un_second_attend_puis_prend_la_conduite_quand_la_connexion_du_premier_est_coupée(
+    base: Any,
+    enregistreur: Enregistreur,
+    service: psycopg.Connection[Any],
+    propriétaire: psycopg.Connection[Any],
+    vue: Trace,
+) -> None:
+    premier, second = Suiveur(base.url, vue), Insistant(base.url, vue, réveil_max_s=0.02)
+    with closing(connecter(base.url, application="creances-epreuve")) as conn:
+        assert premier._mener(conn)
+        with tournant(second):
+            écrire(enregistreur, pas("a", 1))
+            attendre(lambda: second.essais >= 4, quoi="le second insiste")
+            assert vue.lots == []
+            assert meneurs(propriétaire) == [conn.info.backend_pid]
+            with pytest.raises(ConduitePerdue):
+                Suiveur(base.url, vue).rattraper()
+
+            propriétaire.execute("SELECT pg_terminate_backend(%s)", (conn.info.backend_pid,))
+            attendre(lambda: vue.lire(service) == {"a": "1"}, quoi="le second a pris la suite")
+            assert len(meneurs(propriétaire)) == 1
+            écrire(enregistreur, pas("a", 2))
+            with pytest.raises(psycopg.OperationalError):
+                premier.avancer(conn)
+            attendre(lambda: vue.lire(service) == {"a": "1 2"}, quoi="le second poursuit seul")
+
+
+def test_il_se_reconnecte_seul_après_chaque_coupure(
+    base: Any,
+    enregistreur: Enregistreur,
+    service: psycopg.Connection[Any],
+    propriétaire: psycopg.Connection[Any],
+    vue: Trace,
+) -> None:
+    with tournant(Suiveur(base.url, vue, réveil_max_s=0.05)):
+        for version in (1, 2, 3):
+            (pid,) = attendre(lambda: meneurs(propriétaire), quoi="un meneur")
+            propriétaire.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            écrire(enregistreur, pas("a", version))
+            suite = " ".join(str(v) for v in range(1, version + 1))
+            attendre(lambda suite=suite: vue.lire(service) == {"a": suite}, quoi=suite)  # type: ignore[misc]
+        arrêt, erreur = état(service)
+        assert arrêt == "actif"
+        # Selon l'instant de la coupure, le dernier mot du serveur arrive ou se perd : c'est une panne de même.
+        assert any(mot in (erreur or "") for mot in ("terminating connection", "server closed the connection"))
+    assert état(service)[0] == "inactif"
+
+
+def test_il_dit_pourquoi_il_s_est_arrêté_puis_reprend(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    réparé = threading.Event()
+
+    def étape(nom: str) -> None:
+        if nom == "lire" and not réparé.is_set():
+            raise RuntimeError("le disque est parti")
+
+    écrire(enregistreur, pas("a", 1))
+    with tournant(Suiveur(base.url, vue, étape=étape, réveil_max_s=0.05)):
+        attendre(lambda: état(service) == ("arrete", "RuntimeError: le disque est parti"), quoi="la raison de l'arrêt")
+        réparé.set()
+        attendre(lambda: vue.lire(service) == {"a": "1"})
+        assert état(service) == ("actif", "RuntimeError: le disque est parti")
+
+
+# --- Se réveiller ----------------------------------------------------------------------------------------------------
+
+
+def test_il_se_réveille_sur_notify(
+    base: Any,
+    enregistreur: Enregistreur,
+    service: psycopg.Connection[Any],
+    propriétaire: psycopg.Connection[Any],
+    vue: Trace,
+) -> None:
+    with tournant(Suiveur(base.url, vue, réveil_max_s=LONGTEMPS_S)):
+        attendre(lambda: au_repos(propriétaire))
+        écrire(enregistreur, pas("a", 1))
+        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
+
+
+def test_il_se_réveille_aussi_quand_le_notify_s_est_perdu(
+    base: Any,
+    enregistreur: Enregistreur,
+    service: psycopg.Connection[Any],
+    propriétaire: psycopg.Connection[Any],
+    vue: Trace,
+) -> None:
+    stocké = enregistreur.mapper.to_stored_event(pas("a", 1).fait)
+    with tournant(Suiveur(base.url, vue, réveil_max_s=0.2)):
+        attendre(lambda: au_repos(propriétaire))
+        service.execute(
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+            " VALUES ('a', 1, %s, %s, 'sans NOTIFY', now())",
+            (stocké.topic, stocké.state),
+        )
+        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
+
+
+# --- Écarter, libérer ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fautive", [13, DE_TROP_POUR_LA_TABLE], ids=["la vue refuse", "PostgreSQL refuse"])
+def test_un_événement_fautif_n_arrête_que_la_suite_de_son_flux(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], vue: Trace, fautive: int
+) -> None:
+    vue.fautives = {13}
+    écrire(enregistreur, pas("a", 1), pas("b", 1), pas("a", 2, fautive), pas("b", 2), pas("a", 3), pas("c", 1))
+    tête = écrire(enregistreur, pas("b", 3), pas("a", 4))[-1]
+    assert Suiveur(base.url, vue, lot_max=6).rattraper() == 8
+    assert vue.lire(service) == {"a": "1", "b": "1 2 3", "c": "1"}
+    assert vue.écartés(service) == [("a", 2), ("a", 3), ("a", 4)]
+    causes = [cause for (cause,) in service.execute("SELECT cause FROM vues.ecartes ORDER BY position")]
+    assert causes[0].startswith("ValueError: longueur fautive : 13" if fautive == 13 else "CheckViolation: ")
+    assert causes[1:] == ["suit un événement écarté du même flux"] * 2
+    assert position(service) == tête
+
+
+def test_ce_qui_est_libéré_est_appliqué_par_le_meneur_dans_l_ordre(
+    base: Any,
+    enregistreur: Enregistreur,
+    service: psycopg.Connection[Any],
+    propriétaire: psycopg.Connection[Any],
+    vue: Trace,
+) -> None:
+    vue.fautives = {13}
+    écrire(enregistreur, pas("a", 1), pas("a", 2, 13), pas("a", 3), pas("b", 1, 13), pas("b", 2))
+    with tournant(Suiveur(base.url, vue, réveil_max_s=0.05)):
+        attendre(lambda: len(vue.écartés(service)) == 4)
+        assert len(meneurs(propriétaire)) == 1
+        vue.fautives.clear()
+        # Libérer un seul événement libère son flux entier : dans le désordre, il n'aurait pas de sens.
+        service.execute(
+            "UPDATE vues.ecartes SET libere_le = now() WHERE position = (SELECT max(position) FROM"
+            " vues.ecartes WHERE flux = 'a')"
+        )
+        attendre(lambda: vue.lire(service) == {"a": "1 2 3"})
+        assert vue.écartés(service) == [("b", 1), ("b", 2)]
+        écrire(enregistreur, pas("a", 4), pas("b", 3))
+        attendre(lambda: vue.lire(service) == {"a": "1 2 3 4"})
+        service.execute("UPDATE vues.ecartes SET libere_le = now()")
+        attendre(lambda: vue.lire(service) == {"a": "1 2 3 4", "b": "1 2 3"})
+    assert vue.écartés(service) == []
+
+
+def test_un_flux_libéré_encore_fautif_retourne_à_l_attente_sans_rien_appliquer(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    vue.fautives = {13, 14}
+    écrire(enregistreur, pas("a", 1), pas("a", 2, 13), pas("a", 3, 14), pas("b", 1, 13))
+    suiveur = Suiveur(base.url, vue)
+    suiveur.rattraper()
+    vue.fautives = {14}
+    service.execute("UPDATE vues.ecartes SET libere_le = now()")
+    suiveur.rattraper()
+    assert vue.lire(service) == {"a": "1", "b": "1"}
+    assert vue.écartés(service) == [("a", 2), ("a", 3)]
+    retenus = service.execute("SELECT DISTINCT libere_le, cause FROM vues.ecartes").fetchall()
+    assert retenus == [(None, "ValueError: longueur fautive : 14")]
+
+
+# --- Derrière un autre -----------------------------------------------------------------------------------------------
+
+
+def test_celui_qui_lit_derrière_ne_dépasse_jamais_la_position_validée_de_l_autre(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    seconde = Trace("epreuve_derriere")
+    seconde.créer(service)
+    derrière = Suiveur(base.url, seconde, derrière=vue.nom)
+    écrire(enregistreur, *(pas("a", version) for version in range(1, 8)))
+    positions: list[tuple[str, int, int]] = []
+
+    def étape(nom: str) -> None:
+        derrière.rattraper()
+        positions.append((nom, position(service, seconde.nom), position(service)))
+
+    assert derrière.rattraper() == 0
+    Suiveur(base.url, vue, lot_max=3, étape=étape).rattraper()
+    assert [(nom, elle) for nom, elle, _ in positions if nom in {"valider", "suite"}] == [
+        ("valider", 0), ("suite", 3), ("valider", 3), ("suite", 6), ("valider", 6), ("suite", 7)
+    ]  # fmt: skip
+    assert all(elle <= lautre for _, elle, lautre in positions)
+    assert seconde.lire(service) == vue.lire(service) == {"a": "1 2 3 4 5 6 7"}
+
+
+def test_celui_qui_lit_derrière_est_réveillé_par_l_avance_de_l_autre(
+    base: Any,
+    enregistreur: Enregistreur,
+    service: psycopg.Connection[Any],
+    propriétaire: psycopg.Connection[Any],
+    vue: Trace,
+) -> None:
+    seconde = Trace("epreuve_derriere")
+    seconde.créer(service)
+    with tournant(Suiveur(base.url, seconde, derrière=vue.nom, réveil_max_s=LONGTEMPS_S)):
+        attendre(lambda: au_repos(propriétaire))
+        écrire(enregistreur, pas("a", 1))
+        Suiveur(base.url, vue).rattraper()
+        attendre(lambda: seconde.lire(service) == {"a": "1"}, secondes=5)
+
+
+# --- Mourir ----------------------------------------------------------------------------------------------------------
+
+LOT = 3
+ÉTAPES_DU_LOT_FAUTIF = range(5, 8)
+"""Le premier lot en a quatre : lire, appliquer, valider, suite ; le deuxième, fautif, n'arrive pas à « valider »."""
+
+
+def test_tué_autour_d_un_lot_fautif_il_laisse_la_même_vue_et_les_mêmes_écartés(
+    base: Any, enregistreur: Enregistreur, service: psycopg.Connection[Any], propriétaire: psycopg.Connection[Any]
+) -> None:
+    écrire(enregistreur, pas("a", 1), pas("b", 1), pas("a", 2), pas("b", 2, DE_TROP_POUR_LA_TABLE), pas("a", 3))
+    propriétaire.execute(
+        "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+        " VALUES ('c', 1, %s, 'ni JSON', 'planté', now())",
+        (Pas.TOPIC,),
+    )
+    écrire(enregistreur, pas("a", 4), pas("b", 3), pas("c", 2), ailleurs("d", 1), pas("d", 2))
+    faites: list[str] = []
+    paisible = Trace("epreuve_paisible")
+    paisible.créer(service)
+    Suiveur(base.url, paisible, lot_max=LOT, étape=faites.append).rattraper()
+    normal = ["lire", "appliquer", "valider", "suite"]
+    assert faites == [*normal, "lire", "appliquer", "suite", *normal, *normal]
+    attendue, écartés = paisible.lire(service), paisible.écartés(service)
+    assert attendue == {"a": "1 2 3 4", "b": "1", "d": "2"}
+    assert écartés == [("b", 2), ("c", 1), ("b", 3), ("c", 2)]
+
+    def mourir_puis_finir(étape: int) -> None:
+        vue = Trace(f"epreuve_{étape}")
+        with psycopg.connect(base.url, autocommit=True) as conn:
+            vue.créer(conn)
+            mort = subprocess.run(
+                [sys.executable, "-m", "tests.journal.suiveur_tue", base.url, vue.nom, str(étape), str(LOT)],
+                cwd=RACINE,
+                env=dict(os.environ) | {"PYTHONPATH": str(RACINE)},
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+            assert mort.returncode == -signal.SIGKILL, mort.stderr.decode()[-2000:]
+            attendre(lambda: rattrapé(base.url, vue), quoi="la conduite rendue par le mort")
+            assert (vue.lire(conn), vue.écartés(conn)) == (attendue, écartés), faites[étape - 1]
+            assert position(conn, vue.nom) == position(conn, paisible.nom)
+
+    with ThreadPoolExecutor(2) as deux:
+        list(deux.map(mourir_puis_finir, ÉTAPES_DU_LOT_FAUTIF))
+
+
+def rattrapé(url: str, vue: Trace) -> bool:
+    """Rattrape le journal ; Faux si un mort tient encore la conduite."""
+    try:
+        Suiveur(url, vue, lot_max=LOT).rattraper()
+    except ConduitePerdue:
+        return False
+    return True
