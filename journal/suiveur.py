@@ -14,7 +14,6 @@ from contextlib import closing
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import structlog
-from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from journal.bases import connecter
@@ -293,7 +292,7 @@ class Suiveur:
         return {nom for (nom,) in conn.execute(_FLUX_ÉCARTÉS, (self.vue.nom, flux))}
 
     def _lire(self, ligne: _Ligne) -> FaitLu:
-        fait = self.mapper.to_domain_event(StoredEvent(ligne.flux, ligne.version, ligne.topic, ligne.état))
+        fait = self.mapper.lire(ligne.flux, ligne.version, ligne.topic, ligne.état)
         return FaitLu(ligne.position, fait, ligne.cause, ligne.enregistré_le)
 
     # --- Les événements fautifs --------------------------------------------------------------------------------------
