@@ -5,15 +5,19 @@ recréé. Ce module va donc lire ce qu'il garde pour lui : l'identifiant du topi
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+from kafka.producer.transaction_manager import TransactionState
 
 from journal.pannes import Panne
+
+T = TypeVar("T")
 
 OCTETS_LUS_MAX: Final = 64 * 1024 * 1024
 """Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
@@ -54,10 +58,31 @@ class TopicInconnu(Panne):
     """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
 
 
+def connecter(classe: Callable[..., T], **réglages: Any) -> T:
+    """Ouvre un consommateur, un producteur ou un administrateur ; lève ce que sa classe lève.
+
+    Celui qui ne trouve aucun courtier laisserait un fil et quelques descripteurs, que personne ne pourrait plus fermer
+    (vu en 3.0.12) : réessayer toute une panne finirait par épuiser le processus.
+    """
+    ouverts: list[KafkaNetClient] = []
+
+    def réseau(**options: Any) -> KafkaNetClient:
+        ouverts.append(KafkaNetClient(**options))
+        return ouverts[-1]
+
+    try:
+        return classe(**réglages, kafka_client=réseau)
+    except KafkaError:
+        for ouvert in ouverts:
+            ouvert.close()
+        raise
+
+
 def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) -> KafkaConsumer:
     """Un consommateur du groupe, dont nous tenons les positions. Lève KafkaNeRépondPas."""
     try:
-        return KafkaConsumer(
+        return connecter(
+            KafkaConsumer,
             **kafka,
             group_id=groupe,
             client_id=client,
@@ -89,6 +114,26 @@ def exiger_des_nouvelles(cluster: Any) -> None:
     silence_s = time.monotonic() - cluster._last_successful_refresh_ms / 1000  # noqa: SLF001
     if silence_s > SILENCES_ADMIS * cluster.config["metadata_max_age_ms"] / 1000:
         raise KafkaNeRépondPas(f"aucun courtier ne répond depuis {silence_s:.0f} s")
+
+
+def est_perdu(producteur: KafkaProducer) -> bool:
+    """Dit qu'un producteur idempotent ne produira plus jamais rien : kafka-python ne s'en relève pas (vu en 3.0.12).
+
+    Après un message refusé, il refuse tous les autres ; après un message parti, puis expiré sans accusé (le courtier a
+    été tué), il rend son numéro de producteur et n'en redemande pas d'autre : tout expire en silence.
+    """
+    suivi = producteur._transaction_manager  # noqa: SLF001 (voir l'en-tête)
+    if suivi is None:
+        return False
+    en_attente = suivi._current_state in {TransactionState.UNINITIALIZED, TransactionState.INITIALIZING}  # noqa: SLF001
+    return bool(suivi.has_fatal_error() or not (suivi.has_producer_id() or en_attente))
+
+
+def lâcher(producteur: KafkaProducer) -> None:
+    """Ferme un producteur sans attendre ce qu'il n'a pas envoyé ; `close` lèverait, et laisserait vivre son fil."""
+    producteur._sender.force_close()  # noqa: SLF001 (voir l'en-tête)
+    with suppress(KafkaError):
+        producteur.close(timeout=0)
 
 
 def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
