@@ -7,7 +7,7 @@ recréé. Ce module va donc lire ce qu'il garde pour lui : l'identifiant du topi
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -16,8 +16,6 @@ from kafka.net.compat import KafkaNetClient
 from kafka.producer.transaction_manager import TransactionState
 
 from journal.pannes import Panne
-
-T = TypeVar("T")
 
 OCTETS_LUS_MAX: Final = 64 * 1024 * 1024
 """Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
@@ -58,30 +56,30 @@ class TopicInconnu(Panne):
     """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
 
 
-def connecter(classe: Callable[..., T], **réglages: Any) -> T:
-    """Ouvre un consommateur, un producteur ou un administrateur ; lève ce que sa classe lève.
+def ouvrir_client(classe: Callable[..., Any], **options: Any) -> Any:
+    """Ouvre un client de kafka-python (consommateur, producteur, administrateur). Lève KafkaError.
 
-    Celui qui ne trouve aucun courtier laisserait un fil et quelques descripteurs, que personne ne pourrait plus fermer
-    (vu en 3.0.12) : réessayer toute une panne finirait par épuiser le processus.
+    Quand aucun courtier ne répond, son constructeur lève en laissant derrière lui un fil et quatre descripteurs : à un
+    essai toutes les dix secondes, une heure de panne en épuiserait le processus. On referme donc ce qu'il a ouvert.
     """
     ouverts: list[KafkaNetClient] = []
 
-    def réseau(**options: Any) -> KafkaNetClient:
-        ouverts.append(KafkaNetClient(**options))
+    def ouvrir_le_réseau(**réglages: Any) -> KafkaNetClient:
+        ouverts.append(KafkaNetClient(**réglages))
         return ouverts[-1]
 
     try:
-        return classe(**réglages, kafka_client=réseau)
+        return classe(**options, kafka_client=ouvrir_le_réseau)
     except KafkaError:
-        for ouvert in ouverts:
-            ouvert.close()
+        for réseau in ouverts:
+            réseau.close()
         raise
 
 
 def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) -> KafkaConsumer:
     """Un consommateur du groupe, dont nous tenons les positions. Lève KafkaNeRépondPas."""
     try:
-        return connecter(
+        return ouvrir_client(
             KafkaConsumer,
             **kafka,
             group_id=groupe,
@@ -142,9 +140,12 @@ def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
     return connu
 
 
-def identifiant_relu(consommateur: KafkaConsumer, topic: str) -> UUID | None:
-    """Le même, demandé maintenant : la réponse est postérieure à tout ce qui a été lu. Lève KafkaError."""
-    cluster = consommateur._cluster  # noqa: SLF001 (voir l'en-tête)
+def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
+    """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
+
+    Elle est postérieure à tout ce qui a été lu avant cet appel.
+    """
+    cluster, réseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (voir l'en-tête)
 
     async def relire() -> None:
         if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
@@ -152,8 +153,16 @@ def identifiant_relu(consommateur: KafkaConsumer, topic: str) -> UUID | None:
                 await cluster._refresh_future  # noqa: SLF001
         await cluster.refresh_metadata()
 
-    consommateur._net.run(relire)  # noqa: SLF001
-    return identifiant(consommateur, topic)
+    demandé = réseau.call_soon_with_future(relire)
+
+    async def attendre() -> None:
+        await demandé
+
+    def réponse() -> UUID | None:
+        réseau.run(attendre)
+        return identifiant(consommateur, topic)
+
+    return réponse
 
 
 def bornes(consommateur: KafkaConsumer, topic: str, partitions: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:

@@ -85,7 +85,7 @@ class Rebuts:
 
     def _ouvert(self) -> KafkaProducer:
         if self._producteur is None:
-            self._producteur = courtier.connecter(
+            self._producteur = courtier.ouvrir_client(
                 KafkaProducer,
                 **self.kafka,
                 acks="all",

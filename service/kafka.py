@@ -49,7 +49,7 @@ def topics(settings: Settings) -> dict[str, int]:
 
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
-    admin = courtier.connecter(
+    admin = courtier.ouvrir_client(
         KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS
     )
     try:
@@ -78,8 +78,9 @@ def create_topics(settings: Settings) -> list[str]:
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
-    own = {"acks": "all", "allow_auto_create_topics": False, "linger_ms": 2}
-    return courtier.connecter(KafkaProducer, **connection, **own, **courtier.PRODUCTEUR)
+    return courtier.ouvrir_client(
+        KafkaProducer, **connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR
+    )
 
 
 class Publisher:
@@ -145,7 +146,10 @@ class Publisher:
 
     @contextmanager
     def _told(self, opened: KafkaProducer) -> Iterator[None]:
-        """A fault of Kafka becomes KafkaIndisponible; one that would last costs this producer its place."""
+        """A fault of Kafka becomes KafkaIndisponible; one that would last costs this producer its place.
+
+        One message refused as too large is such a fault: an idempotent producer sends nothing more after it.
+        """
         try:
             yield
         except KafkaError as cause:
@@ -228,6 +232,6 @@ def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
-    return courtier.connecter(
+    return courtier.ouvrir_client(
         KafkaConsumer, **settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds
     )

@@ -29,7 +29,7 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
 
     def essayer() -> None:
         with pytest.raises(KafkaTimeoutError):
-            courtier.connecter(classe, bootstrap_servers=adresse, bootstrap_timeout_ms=200)
+            courtier.ouvrir_client(classe, bootstrap_servers=adresse, bootstrap_timeout_ms=200)
 
     essayer()  # Ce qui ne s'ouvre qu'une fois l'est maintenant.
     gc.collect()
