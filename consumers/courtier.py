@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
+from kafka.producer.transaction_manager import TransactionState
 
 from journal.pannes import Panne
 
@@ -111,6 +112,26 @@ def exiger_des_nouvelles(cluster: Any) -> None:
     silence_s = time.monotonic() - cluster._last_successful_refresh_ms / 1000  # noqa: SLF001
     if silence_s > SILENCES_ADMIS * cluster.config["metadata_max_age_ms"] / 1000:
         raise KafkaNeRépondPas(f"aucun courtier ne répond depuis {silence_s:.0f} s")
+
+
+def est_perdu(producteur: KafkaProducer) -> bool:
+    """Dit qu'un producteur idempotent ne produira plus jamais rien : kafka-python ne s'en relève pas (vu en 3.0.12).
+
+    Après un message refusé, il refuse tous les autres ; après un message parti, puis expiré sans accusé (le courtier a
+    été tué), il rend son numéro de producteur et n'en redemande pas d'autre : tout expire en silence.
+    """
+    suivi = producteur._transaction_manager  # noqa: SLF001 (voir l'en-tête)
+    if suivi is None:
+        return False
+    en_attente = suivi._current_state in {TransactionState.UNINITIALIZED, TransactionState.INITIALIZING}  # noqa: SLF001
+    return bool(suivi.has_fatal_error() or not (suivi.has_producer_id() or en_attente))
+
+
+def lâcher(producteur: KafkaProducer) -> None:
+    """Ferme un producteur sans attendre ce qu'il n'a pas envoyé ; `close` lèverait, et laisserait vivre son fil."""
+    producteur._sender.force_close()  # noqa: SLF001 (voir l'en-tête)
+    with suppress(KafkaError):
+        producteur.close(timeout=0)
 
 
 def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:

@@ -159,6 +159,9 @@ class Publisher:
 
     def _open(self) -> KafkaProducer:
         with self._opening:
+            if self._producer is not None and courtier.est_perdu(self._producer):
+                courtier.lâcher(self._producer)
+                self._producer = None
             if self._producer is None:
                 if time.monotonic() < self._reopen_at:
                     raise KafkaIndisponible("aucun courtier ne répondait il y a un instant")
@@ -176,8 +179,7 @@ class Publisher:
             if current:
                 self._producer = None
         if current:
-            with suppress(KafkaError):
-                opened.close(timeout=0)
+            courtier.lâcher(opened)
 
     def forward(self, transaction: str, form: Mapping[str, str]) -> None:
         """Put a sealed form on the notifications' topic, as if the bank had sent it."""
