@@ -6,6 +6,7 @@ It states figures and never fails for one. `--quick` takes small sizes and one r
 import argparse
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -43,6 +44,8 @@ def main() -> None:
     plan = QUICK if options.quick else FULL
     if options.rounds:
         plan = replace(plan, rounds=options.rounds)
+    # Ended from outside, it still stops its servers and roles.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     figures, failed = Figures(), False
     with servers() as running:
         _tell_machine(running, figures)
