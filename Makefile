@@ -37,7 +37,8 @@ kafka: $(JARS) ## fetch the jars of that Apache Kafka
 
 # Emptied first: a class path with two versions of a jar is neither. -C: a jar whose checksum is wrong is no jar.
 $(JARS): tests/kafka/pom.xml
-	@command -v java mvn >/dev/null || { echo "Java 17 or newer and Maven are needed; on Debian: apt-get install openjdk-17-jre-headless maven" >&2; exit 1; }
+	@command -v java >/dev/null && command -v mvn >/dev/null || \
+	{ echo "Java 17 or newer and Maven are needed (Debian: apt-get install default-jre-headless maven)" >&2; exit 1; }
 	rm -rf $(@D)
 	mvn --quiet --batch-mode --strict-checksums --file $< dependency:copy-dependencies
 	@touch $@

@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.staticfiles import StaticFiles
 
 from api import gestionnaires, kiosque
-from api.assure import creances, pages, paiements
+from api.assure import connexion, creances, messagerie, pages, paiements
 from api.dependances import Dépendances, Limites, Moyens
 from api.enveloppe import Enveloppe
 from api.exploitation import sante, suivi
@@ -56,7 +56,7 @@ def créer_api(dépendances: Dépendances) -> FastAPI:
     application.state.moyens = moyens
     application.state.mesures = mesures
     gestionnaires.installer(application)
-    for pièce in (creances, paiements, kiosque, suivi, sante, pages):
+    for pièce in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
         application.include_router(pièce.routes)
     application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
     poser_schéma(application)

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
+from api.client_oidc import ClientOIDC
 from api.identite import Vérificateur
 from api.kafka import Publier
 from api.seau import Seau
@@ -56,7 +57,13 @@ class Dépendances:
     démo: bool = False
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
-    """Signe le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
+    """Chiffre le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
+    durée_de_session: timedelta = timedelta(hours=2)
+    """De la connexion à la fin, quoi que fasse la personne."""
+    repos_de_session: timedelta = timedelta(minutes=30)
+    """Sans page vue pendant ce temps, la session est finie."""
+    connexion: ClientOIDC | None = None
+    """Comment on se connecte aux pages ; absent : seulement dans la démonstration."""
     inactivité_borne: timedelta = timedelta(minutes=2)
     """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.assure.connexion import AccèsRefusé
 from api.assure.visite import Ailleurs
 from api.erreurs import répondre
 from api.fautes import fautes_de
@@ -29,6 +30,7 @@ def installer(application: FastAPI) -> None:
     """Pose les gestionnaires d'erreurs."""
     application.exception_handler(Ailleurs)(_ailleurs)
     application.exception_handler(Problème)(_problème)
+    application.exception_handler(AccèsRefusé)(_accès_refusé)
     application.exception_handler(Refus)(_refus)
     application.exception_handler(HTTPException)(_http)
     application.exception_handler(RequestValidationError)(_validation)
@@ -39,6 +41,10 @@ def installer(application: FastAPI) -> None:
 
 async def _ailleurs(_: Request, ailleurs: Ailleurs) -> Response:
     return Response(status_code=303, headers={"Location": ailleurs.adresse, "Cache-Control": "no-store"})
+
+
+async def _accès_refusé(_: Request, refus: AccèsRefusé) -> Response:
+    return refus.réponse
 
 
 async def _problème(requête: Request, erreur: Problème) -> Response:

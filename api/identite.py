@@ -1,28 +1,22 @@
 """Qui appelle : les rôles, et la lecture des jetons, de développement ou d'un émetteur OIDC."""
 
+import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import anyio.to_thread
-import httpx
 import jwt
-from jwt import PyJWKClient
 from pydantic import TypeAdapter, ValidationError
 
+from api.emetteur import ALGORITHMES_OIDC, JetonInvalide, Émetteur, ÉmetteurInjoignable
 from domain.references import Pseudonyme
 
 ÉMETTEUR_DE_DÉVELOPPEMENT: Final = "creances-developpement"
 DURÉE_DE_DÉVELOPPEMENT: Final = timedelta(hours=12)
 TOLÉRANCE_D_HORLOGE: Final = timedelta(seconds=30)
 """Écart admis entre notre horloge et celle de l'émetteur."""
-
-ALGORITHMES_OIDC: Final = ("RS256", "PS256", "ES256")
-"""Jamais lus dans le jeton : un jeton ne choisit pas comment il est vérifié."""
-
-DÉLAI_JWKS_S: Final = 5.0
-"""Attente des clés publiques de l'émetteur (secondes)."""
 
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
@@ -44,14 +38,6 @@ class Identité:
     assuré: str | None = None
 
 
-class JetonInvalide(Exception):
-    """Le jeton est absent, illisible, périmé ou n'est pas pour ce service."""
-
-
-class ÉmetteurInjoignable(Exception):
-    """Les clés publiques de l'émetteur des jetons ne peuvent pas être lues."""
-
-
 class Vérificateur(Protocol):
     """Reconnaît l'appelant à son jeton."""
 
@@ -68,7 +54,8 @@ class VérificateurDeDéveloppement:
 
     async def vérifier(self, jeton: str) -> Identité:
         """L'appelant de ce jeton ; lève JetonInvalide."""
-        return _lire(jeton, self.secret, ["HS256"], self.audience, ÉMETTEUR_DE_DÉVELOPPEMENT, "role", "assure")
+        contenu = _décoder(jeton, self.secret, ["HS256"], self.audience, ÉMETTEUR_DE_DÉVELOPPEMENT)
+        return _identité(contenu, "role", "assure")
 
 
 class VérificateurOIDC:
@@ -76,7 +63,7 @@ class VérificateurOIDC:
 
     def __init__(
         self,
-        émetteur: str,
+        émetteur: Émetteur | str,
         audience: str,
         url_jwks: str | None = None,
         *,
@@ -84,37 +71,29 @@ class VérificateurOIDC:
         revendication_assuré: str = "assure",
     ) -> None:
         """`url_jwks` absente : celle que l'émetteur annonce (OpenID Discovery), lue au premier jeton."""
-        self.émetteur = émetteur
+        self.émetteur = émetteur if isinstance(émetteur, Émetteur) else Émetteur(émetteur, url_jwks)
         self.audience = audience
         self.revendications = (revendication_rôle, revendication_assuré)
-        self._clés = PyJWKClient(url_jwks, timeout=DÉLAI_JWKS_S) if url_jwks else None
 
     async def vérifier(self, jeton: str) -> Identité:
-        """L'appelant de ce jeton ; lève JetonInvalide ou ÉmetteurInjoignable."""
-        return await anyio.to_thread.run_sync(self._vérifier, jeton)
+        """L'appelant de ce jeton d'accès ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        return await anyio.to_thread.run_sync(self.lire, jeton)
 
-    def _vérifier(self, jeton: str) -> Identité:
-        try:
-            if jwt.get_unverified_header(jeton).get("alg") not in ALGORITHMES_OIDC:
+    def lire(self, jeton: str, *, nonce: str | None = None) -> Identité:
+        """La même vérification, bloquante. Avec un `nonce`, le jeton est un jeton d'identité, qui doit le porter.
+
+        Un jeton d'identité n'est de plus que pour son audience : pour plusieurs, il dit laquelle l'a demandé (`azp`).
+        """
+        clé = self.émetteur.clé_de(jeton)
+        contenu = _décoder(jeton, clé, list(ALGORITHMES_OIDC), self.audience, self.émetteur.nom)
+        if nonce is not None:
+            audience, demandeur = contenu["aud"], contenu.get("azp")
+            plusieurs = isinstance(audience, list) and len(audience) > 1
+            if demandeur not in ({self.audience} if plusieurs else {None, self.audience}):
                 raise JetonInvalide
-            self._clés = self._clés or self._découvrir()
-            clé = self._clés.get_signing_key_from_jwt(jeton).key
-        except (jwt.PyJWKClientConnectionError, httpx.HTTPError) as panne:
-            raise ÉmetteurInjoignable from panne
-        except (jwt.PyJWTError, ValueError) as erreur:
-            raise JetonInvalide from erreur
-        return _lire(jeton, clé, list(ALGORITHMES_OIDC), self.audience, self.émetteur, *self.revendications)
-
-    def _découvrir(self) -> PyJWKClient:
-        url = f"{self.émetteur.rstrip('/')}/.well-known/openid-configuration"
-        réponse = httpx.get(url, timeout=DÉLAI_JWKS_S, follow_redirects=False).raise_for_status()
-        try:
-            annonce = réponse.json()
-            if annonce["issuer"] != self.émetteur:
-                raise ÉmetteurInjoignable("l'annonce est celle d'un autre émetteur")
-            return PyJWKClient(annonce["jwks_uri"], timeout=DÉLAI_JWKS_S)
-        except (ValueError, KeyError, TypeError) as erreur:
-            raise ÉmetteurInjoignable("annonce illisible") from erreur
+            if not hmac.compare_digest(str(contenu.get("nonce")).encode(), nonce.encode()):
+                raise JetonInvalide
+        return _identité(contenu, *self.revendications)
 
 
 def émettre_jeton(secret: str, rôle: Rôle, assuré: str | None, *, audience: str, maintenant: datetime) -> str:
@@ -132,11 +111,10 @@ def émettre_jeton(secret: str, rôle: Rôle, assuré: str | None, *, audience: 
     return jwt.encode(contenu, secret, algorithm="HS256")
 
 
-def _lire(  # noqa: PLR0917 (une règle de vérification, donnée en entier par ses deux appelants)
-    jeton: str, clé: Any, algorithmes: list[str], audience: str, émetteur: str, nom_rôle: str, nom_assuré: str
-) -> Identité:
+def _décoder(jeton: str, clé: Any, algorithmes: list[str], audience: str, émetteur: str) -> dict[str, Any]:
+    """Le contenu d'un jeton vérifié ; lève JetonInvalide."""
     try:
-        contenu = jwt.decode(
+        contenu: dict[str, Any] = jwt.decode(
             jeton,
             clé,
             algorithms=algorithmes,
@@ -145,9 +123,29 @@ def _lire(  # noqa: PLR0917 (une règle de vérification, donnée en entier par 
             leeway=TOLÉRANCE_D_HORLOGE,
             options={"require": ["exp", "aud", "iss"]},
         )
+    except (jwt.PyJWTError, ValueError, TypeError) as erreur:
+        raise JetonInvalide from erreur
+    return contenu
+
+
+def _identité(contenu: dict[str, Any], nom_rôle: str, nom_assuré: str) -> Identité:
+    """Qui ce contenu nomme ; lève JetonInvalide si le rôle est inconnu ou l'assuré sans pseudonyme."""
+    try:
         rôle = Rôle(str(contenu.get(nom_rôle)))
         if rôle is not Rôle.ASSURÉ:
             return Identité(rôle)
         return Identité(rôle, _PSEUDONYME.validate_python(contenu.get(nom_assuré)))
-    except (jwt.PyJWTError, ValidationError, ValueError, TypeError) as erreur:
+    except (ValidationError, ValueError) as erreur:
         raise JetonInvalide from erreur
+
+
+__all__ = [
+    "Identité",
+    "JetonInvalide",
+    "Rôle",
+    "Vérificateur",
+    "VérificateurDeDéveloppement",
+    "VérificateurOIDC",
+    "ÉmetteurInjoignable",
+    "émettre_jeton",
+]

@@ -6,6 +6,7 @@ It states figures and never fails for one. `--quick` takes small sizes and one r
 import argparse
 import os
 import platform
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, no page written")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each measurement, when in doubt more")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="only these measurements")
     parser.add_argument("--scale", nargs="+", choices=SCALES, default=SCALES, help="only these scales")
     parser.add_argument(
@@ -36,6 +38,8 @@ def main() -> None:
         _write_pages(Figures.read(options.pages))
         return
     plan = QUICK if options.quick else FULL
+    if options.rounds:
+        plan = replace(plan, rounds=options.rounds)
     figures = Figures()
     with servers() as running:
         _tell_machine(running, figures)

@@ -121,6 +121,15 @@ class PaiementInconnu(Refus):
     code = "paiement_inconnu"
 
 
+class MessageInconnu(Refus):
+    """Ce message n'existe pas, ou plus.
+
+    Une seule et même réponse pour un message inconnu, d'une autre personne, supprimé ou trop ancien.
+    """
+
+    code = "message_inconnu"
+
+
 # --- La caisse envoie un avis, une rectification, un encaissement ----------------------------------------------------
 
 

@@ -6,14 +6,17 @@ position. Le solde est calculé deux fois, par l'agrégat et par la formule de l
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection, IsolationLevel
 
+from domain.accuse import est_échu, échéance_de
 from domain.creance import Créance
 from domain.faits import Fait
+from domain.messagerie import Messagerie
 from domain.paiement import Fin, Paiement
 from journal.mapper import MapperDesFaits
 from projections.restant_du import LigneCréance
@@ -39,6 +42,10 @@ FROM vues.restant_du WHERE %s::text IS NULL OR reference = %s ORDER BY reference
 _VUE_PAIEMENTS: Final = "SELECT transaction, montant, statut FROM vues.paiements ORDER BY transaction"
 
 _VUE_AFFICHAGE: Final = "SELECT transaction, reference, affiche_le IS NOT NULL FROM vues.delai_affichage"
+
+_VUE_MESSAGERIE: Final = """
+SELECT transaction, assure, accepte_le, lu_le IS NOT NULL, supprime_le IS NOT NULL, echeance FROM vues.messagerie
+"""
 
 _POSITIONS: Final = "SELECT nom, position FROM vues.suiveurs"
 
@@ -82,8 +89,12 @@ class Rapport:
         }
 
 
-def auditer(conn: Connection[Any], référence: str | None = None) -> Rapport:
-    """Audite tout, ou une créance ; `conn` est en autocommit et hors transaction."""
+def auditer(conn: Connection[Any], référence: str | None = None, maintenant: datetime | None = None) -> Rapport:
+    """Audite tout, ou une créance ; `conn` est en autocommit et hors transaction.
+
+    `maintenant` dit quels messages sont échus : la vue peut encore les porter ou non, ce n'est pas un écart.
+    """
+    maintenant = maintenant or datetime.now(UTC)
     rapport = Rapport()
     avant = conn.isolation_level
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -97,6 +108,7 @@ def auditer(conn: Connection[Any], référence: str | None = None) -> Rapport:
                 _comparer_encaissements(conn, rapport, dict(parts))
                 _comparer_paiements(conn, rapport)
                 _comparer_affichage(conn, rapport)
+                _comparer_messagerie(conn, rapport, maintenant)
             _rapporter_écartés(conn, rapport, référence)
     finally:
         conn.isolation_level = avant
@@ -247,6 +259,32 @@ def _comparer_affichage(conn: Connection[Any], rapport: Rapport) -> None:
                 rapport.écart(f"delai_affichage : {transaction} sur {référence} vaut {vu}, le journal {part.affichée}")
     for transaction, référence in vue:
         rapport.écart(f"delai_affichage : {transaction} sur {référence} sans événement")
+
+
+def _comparer_messagerie(conn: Connection[Any], rapport: Rapport, maintenant: datetime) -> None:
+    """Un accusé par paiement accepté, lu ou supprimé comme le dit le journal."""
+    position = rapport.positions.get("messagerie", 0)
+    vue = {
+        transaction: reste
+        for transaction, *reste, échéance in conn.execute(_VUE_MESSAGERIE)
+        if not est_échu(échéance, maintenant)
+    }
+    gestes: dict[str, Messagerie] = {
+        messagerie.assuré: messagerie
+        for messagerie in (_rejouer(faits) for _, faits in _flux(conn, "messagerie-", position))
+    }
+    for _, faits in _flux(conn, "paiement-", position):
+        paiement: Paiement = _rejouer(faits)
+        if paiement.accepté_le is None or est_échu(échéance_de(paiement.accepté_le), maintenant):
+            continue
+        transaction, geste = paiement.transaction, gestes.get(paiement.assuré or "")
+        lu = geste is not None and transaction in geste.lus
+        supprimé = geste is not None and transaction in geste.supprimés
+        attendu = [paiement.assuré, paiement.accepté_le, lu, supprimé]
+        if (vu := vue.pop(transaction, None)) != attendu:
+            rapport.écart(f"messagerie : {transaction} vaut {vu}, le journal dit {attendu}")
+    for transaction in vue:
+        rapport.écart(f"messagerie : {transaction} sans événement")
 
 
 def _rapporter_écartés(conn: Connection[Any], rapport: Rapport, référence: str | None) -> None:

@@ -15,12 +15,12 @@ from journal.suiveur import Suiveur, Vue
 from kiosque.reglages import PAR_DÉFAUT, RéglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
-from projections import DélaiAffichage, Paiements, RestantDû
+from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
 from publication.emetteur import Émetteur
 from publication.publication import Publication
 from service.settings import Merchant, Settings
 
-VIEWS = (RestantDû.nom, Paiements.nom, DélaiAffichage.nom)
+VIEWS = (RestantDû.nom, Paiements.nom, DélaiAffichage.nom, MessagerieDesAssurés.nom)
 """The names of the views, in the order they are led."""
 
 FOLLOWERS = (*VIEWS, Publication.nom)
@@ -122,6 +122,8 @@ def view(name: str, recorder: Enregistreur) -> Vue:
             return Paiements()
         case DélaiAffichage.nom:
             return DélaiAffichage(recorder)
+        case MessagerieDesAssurés.nom:
+            return MessagerieDesAssurés()
         case _:
             raise ValueError(f"vue inconnue : {name} (connues : {', '.join(VIEWS)})")
 

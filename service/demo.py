@@ -163,6 +163,8 @@ class Scenario:
             "l'affichage n'est pas constaté",
         )
         self._print_history(first)
+        self._until(lambda: self._acknowledged(payment), "l'accusé de réception n'est pas arrivé")
+        self._say("L'accusé de réception est dans la messagerie de l'assuré.")
         self._prove()
 
     # --- What a person would do --------------------------------------------------------------------------------------
@@ -200,6 +202,11 @@ class Scenario:
         url = f"{self.settings.public_url}/api/v1/paiements/{payment['transaction']}"
         answer = self.http.get(url, headers=self._bearer(insured))
         return str(answer.json().get("statut"))
+
+    def _acknowledged(self, payment: Mapping[str, Any]) -> bool:
+        query = "SELECT true FROM vues.messagerie WHERE transaction = %s AND accepte_le IS NOT NULL"
+        with self._connect() as conn:
+            return conn.execute(query, (payment["transaction"],)).fetchone() is not None
 
     def _bearer(self, insured: str) -> dict[str, str]:
         token = émettre_jeton(

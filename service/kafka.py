@@ -49,7 +49,9 @@ def topics(settings: Settings) -> dict[str, int]:
 
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
-    admin = KafkaAdminClient(**settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS)
+    admin = courtier.ouvrir_client(
+        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS
+    )
     try:
         existing = set(admin.list_topics())
         created = []
@@ -76,7 +78,9 @@ def create_topics(settings: Settings) -> list[str]:
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
-    return KafkaProducer(**connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR)
+    return courtier.ouvrir_client(
+        KafkaProducer, **connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR
+    )
 
 
 class Publisher:
@@ -226,4 +230,6 @@ def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
-    return KafkaConsumer(**settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds)
+    return courtier.ouvrir_client(
+        KafkaConsumer, **settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds
+    )

@@ -17,6 +17,7 @@ from journal.pannes import est_une_panne
 from journal.reprise import Reprise
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from projections.messagerie import purger
 from projections.paiements import sans_réponse
 from service import composition
 from service.kafka import Publisher
@@ -124,7 +125,7 @@ def publisher(settings: Settings) -> Role:
 
 
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
-    """Asks the kiosk about payments without an answer, and expires those that it does not know."""
+    """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
     log = structlog.get_logger()
     state = ÉtatDuRôle(counter.base.url, "relance")
     retry = Reprise(log, "tournee_interrompue")
@@ -142,6 +143,9 @@ def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
                 for transaction, outcome in tour(datetime.now(UTC)).items():
                     level = log.warning if outcome is Relance.INJOIGNABLE else log.info
                     level("paiement_relance", transaction=transaction, issue=outcome.value)
+                with counter.base.transaction() as conn:
+                    if purged := purger(conn, datetime.now(UTC)):
+                        log.info("messages_purges", nombre=purged)
                 retry.progresser()
             except Exception as fault:
                 if not est_une_panne(fault):

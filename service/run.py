@@ -1,16 +1,20 @@
 """From role names to running roles."""
 
+import secrets
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from api.application import créer_api
-from api.dependances import Dépendances, Limites
+from api.client_oidc import ClientOIDC
+from api.dependances import SECRET_DE_SESSION_OCTETS, Dépendances, Limites
+from api.emetteur import Émetteur
 from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
 from api.jetons import JetonsGardés
 from guichet.guichet import Guichet
@@ -57,15 +61,16 @@ def run_until(
 
 def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
-    if settings.oidc_issuer is not None:
-        tokens: Vérificateur = VérificateurOIDC(settings.oidc_issuer, settings.oidc_audience)
+    issuer = Émetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
+    if issuer is not None:
+        tokens: Vérificateur = VérificateurOIDC(issuer, settings.oidc_audience)
     else:
         tokens = VérificateurDeDéveloppement(development_jwt_secret(settings), settings.oidc_audience)
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
         with counter.base.transaction(délai_s=WAIT_SECONDS) as conn:
-            return conn.execute("SELECT to_regclass('vues.delai_affichage') IS NOT NULL").fetchone() == (True,)
+            return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))
@@ -82,9 +87,37 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             horloge=lambda: datetime.now(UTC),
             limites=Limites(corps_octets_max=settings.body_limit_bytes),
             démo=demo,
+            connexion=sign_in(settings, issuer),
+            secret_de_session=session_secret(settings),
+            durée_de_session=settings.session_max_age,
+            repos_de_session=settings.session_idle_max,
             inactivité_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
         )
+    )
+
+
+def session_secret(settings: Settings) -> str:
+    """The configured secret of the sessions, else one for the life of this process."""
+    if settings.session_secret is not None:
+        return settings.session_secret.get_secret_value()
+    return secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS)
+
+
+def sign_in(settings: Settings, issuer: Émetteur | None) -> ClientOIDC | None:
+    """How a person signs in to the pages, if an OIDC client is configured."""
+    if issuer is None or settings.oidc_client_id is None:
+        return None
+    if settings.session_secret is None:
+        # One instance works; a second one, or a restart, would not know the sessions of the first.
+        structlog.get_logger().warning("session_secret_absent", variable="CREANCES_SESSION_SECRET")
+    secret = settings.oidc_client_secret
+    return ClientOIDC(
+        issuer,
+        settings.oidc_client_id,
+        secret.get_secret_value() if secret else None,
+        url_retour=f"{settings.public_url}/connexion/retour",
+        url_fin=f"{settings.public_url}/deconnecte",
     )
 
 

@@ -195,6 +195,22 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str | None = Field(None, description="Émetteur OIDC ; absent : jetons de développement.")
     oidc_audience: str = Field("creances", description="Audience attendue des jetons.")
+    oidc_client_id: str | None = Field(
+        None, description="Client OIDC des pages ; absent : on ne s'y connecte que dans la démonstration."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret de ce client ; absent : client public, avec PKCE seul.", json_schema_extra=SECRET
+    )
+    session_secret: SecretStr | None = Field(
+        None,
+        description="Secret des sessions des pages (32 octets au moins), le même pour toutes les instances de l'API ;"
+        " absent : tiré au démarrage.",
+        json_schema_extra=SECRET,
+    )
+    session_max_age: Duration = Field(
+        timedelta(hours=2), description="Durée d'une session, quoi que fasse la personne."
+    )
+    session_idle_max: Duration = Field(timedelta(minutes=30), description="Temps sans page vue qui finit une session.")
     jwt_secret: SecretStr | None = Field(
         None,
         description="Secret des jetons de développement (32 octets au moins) ; absent : créé dans DATA_DIR.",
@@ -249,7 +265,7 @@ class Settings(BaseSettings):
             raise ValueError("doit être une adresse http:// ou https://")
         return value.rstrip("/") if value is not None else None
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "session_secret")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < JWT_SECRET_BYTES:
@@ -262,6 +278,10 @@ class Settings(BaseSettings):
             raise ValueError("KIOSQUE_PREVIOUS_SECRET_KEY et KIOSQUE_PREVIOUS_KEY_VERSION vont ensemble")
         if self.kiosque_previous_key_version == self.kiosque_key_version:
             raise ValueError("KIOSQUE_PREVIOUS_KEY_VERSION doit différer de KIOSQUE_KEY_VERSION")
+        if self.oidc_issuer is None and (self.oidc_client_id or self.oidc_client_secret):
+            raise ValueError("OIDC_CLIENT_ID et OIDC_CLIENT_SECRET demandent OIDC_ISSUER")
+        if self.oidc_client_id is None and self.oidc_client_secret is not None:
+            raise ValueError("OIDC_CLIENT_SECRET demande OIDC_CLIENT_ID")
         if self.politique_minimum_par_paiement > self.politique_maximum_par_paiement:
             raise ValueError("le minimum par paiement dépasse le maximum")
         if self.politique_solde_minimum > self.politique_solde_maximum:

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from api.assure.canal import lire_canal, poser_canal
 from api.assure.connexion_demo import page_de_choix
 from api.assure.lecture import en_cours, est_consultable, lire_compte, repris_possible, à_suivre
+from api.assure.messagerie import courrier_de
 from api.assure.session import session_de
-from api.assure.visite import DUnAssuré, Visite, connexion_requise, visite_de
+from api.assure.visite import DUnAssuré, Visite, visite_de
 from api.dependances import DeLApplication
 from projections.paiements import LignePaiement
 
@@ -29,9 +30,7 @@ async def accueil(requête: Request, moyens: DeLApplication, canal: str | None =
         réponse = Response(status_code=303, headers={"Location": "/"})
         poser_canal(réponse, lu, moyens.dépendances)
         return réponse
-    if not moyens.dépendances.démo:
-        raise connexion_requise()
-    if session_de(requête, moyens.dépendances).assuré is None:
+    if moyens.dépendances.démo and session_de(requête, moyens.dépendances).assuré is None:
         return await page_de_choix(requête, moyens)
     visite = await visite_de(requête, moyens)
     return visite.rendre("accueil.html", await _valeurs(visite))
@@ -48,6 +47,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     maintenant = visite.moyens.dépendances.horloge()
     ouvertes = [ligne for ligne in créances if est_consultable(ligne) and ligne.restant_dû]
     return {
+        "courrier": await courrier_de(visite.moyens, visite.assuré),
         "issue": dernière_issue(paiements, maintenant),
         "à_reprendre": [p for p in en_cours(paiements) if repris_possible(p, maintenant)],
         "sans_réponse": [p for p in en_cours(paiements) if not repris_possible(p, maintenant)],

@@ -8,8 +8,9 @@ from starlette.responses import RedirectResponse, Response
 
 from api.assure import session as sessions
 from api.assure.canal import passage_de, poser_canal
+from api.assure.connexion import AccèsRefusé, formulaire, par_le_compte
 from api.assure.rendu import page
-from api.assure.visite import cadre, connexion_requise, exiger_jeton, lire_champs
+from api.assure.visite import cadre
 from api.dependances import DeLApplication, Moyens
 from projections.restant_du import LigneCréance, exemples
 
@@ -41,21 +42,9 @@ async def page_de_choix(requête: Request, moyens: Moyens) -> Response:
 async def choisir(requête: Request, moyens: DeLApplication) -> Response:
     """La personne dit qui elle est ; la session change de numéro."""
     if not moyens.dépendances.démo:
-        raise connexion_requise()
-    champs = await lire_champs(requête)
-    exiger_jeton(champs, sessions.session_de(requête, moyens.dépendances), moyens)
+        raise AccèsRefusé(par_le_compte())
+    _, champs = await formulaire(requête, moyens)
     réponse = RedirectResponse("/", status_code=303)
     sessions.poser(réponse, sessions.nommée(dict(champs).get("assure", "")), moyens.dépendances)
-    poser_canal(réponse, passage_de(requête, moyens.dépendances).canal, moyens.dépendances)
-    return réponse
-
-
-@routes.post("/deconnexion")
-async def quitter(requête: Request, moyens: DeLApplication) -> Response:
-    """Ferme la session ; le canal, qui ne dit rien de la personne, reste."""
-    champs = await lire_champs(requête)
-    exiger_jeton(champs, sessions.session_de(requête, moyens.dépendances), moyens)
-    réponse = RedirectResponse("/", status_code=303)
-    réponse.delete_cookie(sessions.COOKIE)
     poser_canal(réponse, passage_de(requête, moyens.dépendances).canal, moyens.dépendances)
     return réponse

@@ -9,11 +9,9 @@ from starlette.responses import Response
 
 from api.assure import session as sessions
 from api.assure.canal import Passage, passage_de, poser_canal
+from api.assure.connexion import formulaire, session_d_assuré
 from api.assure.rendu import fragment, page
-from api.assure.saisie import FormulairePérimé
-from api.corps import lire_formulaire
 from api.dependances import DeLApplication, Moyens
-from api.problemes import Problème
 from domain.avis import Canal
 
 INACTIVITÉ = "/inactivite"
@@ -79,14 +77,12 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
 
 
 async def visite_de(requête: Request, moyens: DeLApplication) -> Visite:
-    """La visite de cette requête ; lève Ailleurs (borne laissée) ou Problème 401."""
+    """La visite de cette requête ; lève Ailleurs (borne laissée) ou AccèsRefusé."""
     passage = passage_de(requête, moyens.dépendances)
-    session = sessions.session_de(requête, moyens.dépendances)
     if passage.inactif(moyens.dépendances):
         raise Ailleurs(INACTIVITÉ)
-    if session.assuré is None or not moyens.dépendances.démo:
-        raise connexion_requise()
-    return Visite(moyens, session, passage, session.assuré)
+    session = await session_d_assuré(requête, moyens)
+    return Visite(moyens, session, passage, str(session.assuré))
 
 
 DUnAssuré = Annotated[Visite, Depends(visite_de)]
@@ -94,28 +90,5 @@ DUnAssuré = Annotated[Visite, Depends(visite_de)]
 
 async def champs_de(requête: Request, visite: Visite) -> Champs:
     """Les champs d'un formulaire venu d'une page de cette session ; lève Problème."""
-    champs = await lire_champs(requête)
-    exiger_jeton(champs, visite.session, visite.moyens)
+    _, champs = await formulaire(requête, visite.moyens)
     return champs
-
-
-async def lire_champs(requête: Request) -> Champs:
-    """Les champs d'un formulaire ; lève Problème 400, 413 ou 415."""
-    try:
-        return await lire_formulaire(requête)
-    except ValueError:
-        raise Problème(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
-
-
-def exiger_jeton(champs: Champs, session: sessions.Session, moyens: Moyens) -> None:
-    """Lève Problème 403 si le formulaire ne vient pas d'une page de cette session."""
-    if not sessions.jeton_valable(session, dict(champs).get("jeton", ""), moyens.dépendances):
-        raise Problème(403, FormulairePérimé.code, FormulairePérimé().phrase)
-
-
-def connexion_requise() -> Problème:
-    """Personne n'est connecté."""
-    phrase = (
-        "Connectez-vous à votre compte ameli pour payer une créance : rubrique « Frais de santé », puis « Créance »."
-    )
-    return Problème(401, "connexion_requise", phrase)

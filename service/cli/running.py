@@ -72,7 +72,7 @@ def project(
 
 @app.command()
 def relance() -> None:
-    """Interroge le kiosque sur les paiements sans réponse, et expire ceux qu'il ne connaît pas."""
+    """Relance les paiements sans réponse, expire ceux que le kiosque ignore, et purge les messages échus."""
     from service import run
 
     raise typer.Exit(run.run_roles(read_settings(), ["relance"]))

@@ -29,7 +29,7 @@ from kiosque.enveloppe import fermer
 from kiosque.reglages import RéglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
-from projections import DélaiAffichage, Paiements, RestantDû
+from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
 
 SECRET = "secret-des-tests-de-trente-deux-octets"
 AUDIENCE = "creances"
@@ -59,7 +59,7 @@ class Service:
     guichet: Guichet
     url_base: str
     facteur: Facteur = field(default_factory=Facteur)
-    dépendances: dict[str, Any] = field(default_factory=dict)
+    dépendances_api: Dépendances = field(init=False)
     client: httpx.Client = field(init=False)
     retard: Callable[[], list[dict[str, Any]]] = list
     guichet_prêt: Callable[[], bool] = lambda: True
@@ -115,6 +115,7 @@ class Service:
             (DélaiAffichage(enregistreur), "restant_du"),
             (RestantDû(), None),
             (DélaiAffichage(enregistreur), "restant_du"),
+            (MessagerieDesAssurés(self.heure), None),
         ):
             Suiveur(self.url_base, vue, derrière=derrière).rattraper()
 
@@ -204,6 +205,7 @@ def service(base: Any, réglages_api: Mapping[str, Any]) -> Iterator[Service]:
             "horloge": service.heure,
             "métriques": CollectorRegistry(),
         }
-        for url in servir(créer_api(Dépendances(**(dépendances | dict(réglages_api))))):
+        service.dépendances_api = Dépendances(**(dépendances | dict(réglages_api)))
+        for url in servir(créer_api(service.dépendances_api)):
             with httpx.Client(base_url=url, trust_env=False, timeout=20) as service.client:
                 yield service

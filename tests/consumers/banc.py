@@ -15,7 +15,7 @@ from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from kiosque.sceau import Algorithme, sceller
 from kiosque.sips import Sips
-from projections import DélaiAffichage
+from projections import DélaiAffichage, MessagerieDesAssurés
 from service import composition, kafka
 from service.settings import Settings
 from tests.outils import attendre
@@ -109,7 +109,7 @@ class Banc:
         for _ in range(2):  # L'affichage écrit au journal : le second tour le projette.
             for nom in composition.VIEWS:
                 suiveur = composition.follower(self.settings, self.guichet.enregistreur, nom)
-                if isinstance(suiveur.vue, DélaiAffichage):
+                if isinstance(suiveur.vue, DélaiAffichage | MessagerieDesAssurés):
                     suiveur.vue.horloge = lambda: MAINTENANT
                 suiveur.rattraper()
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 
-from projections import DélaiAffichage
+from projections import DélaiAffichage, MessagerieDesAssurés
 from service import composition
 from service.settings import Settings
 from tests.consumers.banc import MAINTENANT
@@ -26,7 +26,7 @@ def main() -> None:
     guichet = composition.guichet(settings, application="role-tue")
     if rôle in composition.VIEWS:
         suiveur = composition.follower(settings, guichet.enregistreur, rôle, étape)
-        if isinstance(suiveur.vue, DélaiAffichage):
+        if isinstance(suiveur.vue, DélaiAffichage | MessagerieDesAssurés):
             suiveur.vue.horloge = lambda: MAINTENANT
         suiveur.tourner(threading.Event())
     else:

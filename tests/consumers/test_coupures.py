@@ -114,7 +114,12 @@ def test_un_suiveur_tué_à_chaque_étape_laisse_les_mêmes_vues(deux_bancs: tup
     for b in (tranquille, tuée):
         b.projeter()
 
-    for nom, clé in (("restant_du", "reference"), ("paiements", "transaction"), ("delai_affichage", "reference")):
+    for nom, clé in (
+        ("restant_du", "reference"),
+        ("paiements", "transaction"),
+        ("delai_affichage", "reference"),
+        ("messagerie", "transaction"),
+    ):
         sans_heure = [tuple(v for v in ligne if not hasattr(v, "tzinfo")) for ligne in tranquille.vue(nom, clé)]
         assert [tuple(v for v in ligne if not hasattr(v, "tzinfo")) for ligne in tuée.vue(nom, clé)] == sans_heure
     affichés = [ligne[:3] for ligne in tranquille.journal() if "Affiche" in ligne[2]]

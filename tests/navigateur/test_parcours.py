@@ -58,6 +58,7 @@ def test_un_paiement_accepté_sur_deux_lignes_se_voit_sur_le_compte_sans_recharg
     assert visiteur.lit("Il est pris en compte sur votre compte")
     assert time.monotonic() - revenu < 2  # Le compte le montre dans les deux secondes.
     compte.get_by_text(MERCI).wait_for()  # L'autre onglet l'apprend, sans être rechargé.
+    assert page.title().startswith("Paiement accepté")
     assert pile.paiements("n-deux") == [("accepte", "web")]
     visiteur.aller("/creances")
     assert page.locator("article").count() == 2

@@ -132,6 +132,7 @@ def test_un_topic_recréé_sans_que_kafka_s_arrête_est_vu_et_tout_sort_de_nouve
         attendre(lambda: banc.état(base.url)["position"] == 50, secondes=30)
         ligne = next(ligne for ligne in lag(settings, enregistreur.base) if ligne["nom"] == "publication")
         assert "tout est publié de nouveau" in ligne["derniere_erreur"]
+        assert (ligne["topic"], ligne["topic_recree"]) == (settings.topic_evenements, 1)
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from docs import flow
+from service.composition import VIEWS
 from tests.outils import attendre
 
 RACINE = Path(__file__).resolve().parents[2]
@@ -122,6 +123,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(démo: tuple[Path, str])
         "paiements": 0,
         "delai_affichage": 0,
         "publication": 0,
+        "messagerie": 0,
     }
     assert en_json(dossier, "audit")["ecarts_total"] == 0
     assert en_json(dossier, "audit", référence)["creances"] == 1
@@ -149,7 +151,7 @@ def test_les_mesures_de_l_api_couvrent_tous_les_rôles(démo: tuple[Path, str]) 
     mesures = httpx.get(f"{url}/metrics", trust_env=False).text
     for serveur in ("postgresql", "kafka"):
         assert f'creances_roles_lisibles{{serveur="{serveur}"}} 1.0' in mesures
-    for rôle in ("consommateur_avis", "consommateur_kiosque", "restant_du", "paiements", "delai_affichage"):
+    for rôle in ("consommateur_avis", "consommateur_kiosque", *VIEWS):
         assert f'creances_retard_evenements{{role="{rôle}"}} 0.0' in mesures
         assert f'creances_role_actif{{role="{rôle}"}} 1.0' in mesures
     assert 'creances_sorts{sort="doublon",topic="creances.kiosque.notifications"} 1.0' in mesures

@@ -5,7 +5,9 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from api.emetteur import Émetteur
 from domain.politique import Politique
+from service.run import session_secret, sign_in
 from service.settings import (
     HIDDEN,
     SettingRow,
@@ -198,3 +200,43 @@ def test_les_clients_kafka_reçoivent_leurs_accès() -> None:
     }
     with pytest.raises(ValueError, match="KAFKA_BOOTSTRAP"):
         Settings().kafka_connection()
+
+
+@pytest.mark.parametrize(
+    "données",
+    [
+        {"OIDC_CLIENT_ID": "c"},
+        {"OIDC_ISSUER": "https://qui.test", "OIDC_CLIENT_SECRET": "s"},
+        {"SESSION_SECRET": "trop court"},
+        {"SESSION_IDLE_MAX": "0"},
+    ],
+    ids=str,
+)
+def test_des_réglages_de_connexion_qui_ne_tiennent_pas_sont_refusés(
+    données: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for nom, valeur in données.items():
+        monkeypatch.setenv(f"CREANCES_{nom}", valeur)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_la_connexion_aux_pages_vient_des_réglages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("secret du client\n")
+    monkeypatch.setenv("CREANCES_OIDC_ISSUER", "https://qui.test/")
+    monkeypatch.setenv("CREANCES_OIDC_CLIENT_ID", "pages")
+    monkeypatch.setenv("CREANCES_OIDC_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("CREANCES_PUBLIC_URL", "https://creances.test")
+    monkeypatch.setenv("CREANCES_SESSION_SECRET", SECRET_LONG)
+    settings = Settings()
+    client = sign_in(settings, Émetteur("https://qui.test"))
+    assert client is not None
+    assert (client.identifiant, client.secret) == ("pages", "secret du client")
+    assert client.url_retour == "https://creances.test/connexion/retour"
+    assert "secret du client" not in repr(client)
+    assert session_secret(settings) == SECRET_LONG
+    assert sign_in(Settings(oidc_client_id=None, oidc_client_secret=None), Émetteur("https://qui.test")) is None
+
+
+def test_sans_secret_de_session_chaque_processus_a_le_sien() -> None:
+    assert session_secret(Settings()) != session_secret(Settings())

@@ -5,10 +5,11 @@ const INTERVALLE_MS = 700; // Le compte doit dire un paiement dans les deux seco
 const PATIENCE_MS = 45 * 60 * 1000; // Au-delà, la personne actualise elle-même.
 const début = Date.now();
 const zone = document.querySelector("[data-suivi]");
-const canal = "BroadcastChannel" in window ? new BroadcastChannel("creances") : null;
+const canal = new BroadcastChannel("creances");
+let minuterie = 0;
 
 function attend() {
-  return zone.querySelector("[data-suivre]") !== null;
+  return zone.querySelector("[data-suivre]") !== null && Date.now() - début < PATIENCE_MS;
 }
 
 async function relire() {
@@ -28,13 +29,8 @@ async function relire() {
   const tenu = document.activeElement?.getAttribute("href");
   zone.replaceChildren(...lu.childNodes);
   if (tenu) zone.querySelector(`a[href="${CSS.escape(tenu)}"]`)?.focus();
-  titrer();
-  canal?.postMessage("change");
-}
-
-function titrer() {
-  const fini = zone.querySelector("[data-titre]")?.dataset.titre;
-  if (fini) document.title = fini;
+  document.title = zone.querySelector("[data-titre]")?.dataset.titre ?? document.title;
+  canal.postMessage("change");
 }
 
 function préparer(racine) {
@@ -42,23 +38,26 @@ function préparer(racine) {
 }
 
 async function suivre() {
+  clearTimeout(minuterie);
   try {
     if (!document.hidden) await relire();
   } catch {
     // Le réseau manque : le prochain regard réussira peut-être.
   }
-  if (attend() && Date.now() - début < PATIENCE_MS) setTimeout(suivre, INTERVALLE_MS);
+  attendre();
 }
 
-if (zone) {
-  préparer(zone);
-  zone.addEventListener("click", (clic) => {
-    if (clic.target.closest("[data-imprimer]")) window.print();
-  });
-  if (attend()) setTimeout(suivre, INTERVALLE_MS);
-  // Un autre onglet a vu un changement, ou la personne revient à celui-ci.
-  if (canal) canal.onmessage = () => relire().catch(() => {});
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) suivre();
-  });
+function attendre() {
+  clearTimeout(minuterie);
+  if (attend()) minuterie = setTimeout(suivre, INTERVALLE_MS);
 }
+
+préparer(zone);
+zone.addEventListener("click", (clic) => {
+  if (clic.target.closest("[data-imprimer]")) window.print();
+});
+// Un autre onglet vient de s'ouvrir ou de changer, ou la personne revient à celui-ci.
+canal.addEventListener("message", suivre);
+document.addEventListener("visibilitychange", suivre);
+canal.postMessage("change");
+attendre();

@@ -1,0 +1,97 @@
+"""La messagerie d'un assuré : les messages qu'il a lus, et ceux qu'il a supprimés.
+
+Les messages eux-mêmes n'ont pas d'événement : chacun se déduit d'un paiement accepté (`domain.accuse`). Ce qu'une
+personne en a fait ne se déduit de rien, et doit survivre à une reconstruction de la vue : ce sont donc des faits.
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar, Self
+
+from eventsourcing.domain import BaseAggregate
+
+from domain.accuse import Accusé
+from domain.faits import Fait
+from domain.references import RéférenceTransaction
+from domain.refus import MessageInconnu
+
+
+class Messagerie(BaseAggregate[str]):
+    """Ce qu'un assuré a fait de ses messages."""
+
+    TOPIC = "messagerie"
+
+    class Event(Fait):
+        """Un fait de la messagerie ; son flux porte le pseudonyme, il ne sort donc pas du service."""
+
+        PUBLIÉ: ClassVar[bool] = False
+        transaction: RéférenceTransaction
+        """Le paiement dont le message accuse réception."""
+        échéance: date
+        """Le jour où le message disparaît de lui-même : une vue sait par là ce qu'elle peut oublier."""
+
+        def mutate(self, aggregate: Any) -> Any:
+            """Applique le fait ; une messagerie commence au premier."""
+            if aggregate is None:
+                aggregate = Messagerie.vide(self.assuré, maintenant=self.timestamp)
+            return super().mutate(aggregate)
+
+        def apply(self, messagerie: "Messagerie") -> None:
+            """Fait évoluer la messagerie ; n'affecte que des attributs, ne décide de rien."""
+
+        @property
+        def assuré(self) -> str:
+            """L'assuré dont c'est la messagerie."""
+            return self.originator_id.removeprefix(_PRÉFIXE)
+
+    class MessageLu(Event):
+        """L'assuré a ouvert un message pour la première fois."""
+
+        TOPIC: ClassVar[str] = "messagerie.MessageLu"
+
+        def apply(self, messagerie: "Messagerie") -> None:
+            messagerie.lus.add(self.transaction)
+
+    class MessageSupprimé(Event):
+        """L'assuré a supprimé un message : il ne reparaît jamais."""
+
+        TOPIC: ClassVar[str] = "messagerie.MessageSupprime"
+
+        def apply(self, messagerie: "Messagerie") -> None:
+            messagerie.supprimés.add(self.transaction)
+
+    def __init__(self, *, assuré: str) -> None:
+        """Passer par `vide`."""
+        self.assuré = assuré
+        self.lus: set[str] = set()
+        self.supprimés: set[str] = set()
+
+    @staticmethod
+    def flux(assuré: str) -> str:
+        """Le nom du flux d'événements de la messagerie d'un assuré."""
+        return _PRÉFIXE + assuré
+
+    @classmethod
+    def vide(cls, assuré: str, *, maintenant: datetime) -> Self:
+        """Une messagerie dont l'assuré n'a encore rien lu ni supprimé : elle n'a pas d'événement."""
+        messagerie = cls.__new__(cls)
+        messagerie.__base_init__(cls.flux(assuré), 0, maintenant)
+        messagerie.__init__(assuré=assuré)  # type: ignore[misc]
+        return messagerie
+
+    def lire(self, accusé: Accusé, *, maintenant: datetime) -> None:
+        """Enregistre la première lecture ; les suivantes ne produisent rien. Lève MessageInconnu s'il est supprimé."""
+        if accusé.transaction in self.supprimés:
+            raise MessageInconnu
+        if accusé.transaction not in self.lus:
+            self._constater(self.MessageLu, accusé, maintenant)
+
+    def supprimer(self, accusé: Accusé, *, maintenant: datetime) -> None:
+        """Supprime le message ; un message déjà supprimé ne produit rien."""
+        if accusé.transaction not in self.supprimés:
+            self._constater(self.MessageSupprimé, accusé, maintenant)
+
+    def _constater(self, fait: type[Event], accusé: Accusé, maintenant: datetime) -> None:
+        self.trigger_event(fait, transaction=accusé.transaction, échéance=accusé.échéance, timestamp=maintenant)
+
+
+_PRÉFIXE = "messagerie-"
