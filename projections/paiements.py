@@ -43,12 +43,6 @@ LEFT JOIN LATERAL (
 # Un paiement par sa transaction.
 _LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.transaction = %s"  # noqa: S608
 
-# Les derniers paiements d'un assuré.
-_DERNIERS: Final = (
-    f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %s"  # noqa: S608 (constantes)
-    " ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %s"
-)
-
 # Les paiements sans réponse ouverts avant un instant, le plus ancien d'abord.
 _SANS_RÉPONSE: Final = """
 SELECT transaction, ouvert_le FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
@@ -123,12 +117,6 @@ async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiemen
     """Un paiement par sa transaction."""
     ligne = await (await conn.execute(_LIRE, (transaction,), prepare=True)).fetchone()
     return LignePaiement(*ligne) if ligne else None
-
-
-async def derniers_paiements(conn: AsyncConnection[Any], assuré: str, limite: int) -> list[LignePaiement]:
-    """Les derniers paiements d'un assuré, le plus récent d'abord."""
-    lignes = await (await conn.execute(_DERNIERS, (assuré, limite), prepare=True)).fetchall()
-    return [LignePaiement(*ligne) for ligne in lignes]
 
 
 def sans_réponse(conn: Connection[Any], avant: datetime, limite: int) -> list[tuple[str, datetime]]:

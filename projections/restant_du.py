@@ -37,9 +37,6 @@ _COLONNES: Final = (
 # Une créance par sa référence.
 LIRE: Final = f"SELECT {_COLONNES} FROM vues.restant_du WHERE reference = %s"  # noqa: S608 (constantes)
 
-# Les créances d'un assuré, la plus ancienne d'abord.
-_LIRE_CELLES_DE: Final = f"SELECT {_COLONNES} FROM vues.restant_du WHERE assure = %s ORDER BY date_emission, reference"  # noqa: S608
-
 # Quelques créances payables, pour la démonstration : les plus récentes d'abord.
 _EXEMPLES: Final = (
     f"SELECT {_COLONNES} FROM vues.restant_du WHERE payable_en_ligne AND NOT annulee AND solde >= %s"  # noqa: S608
@@ -219,18 +216,6 @@ class RestantDû:
         ).rowcount
         if touchées != len(mouvements):
             raise VersionInattendue(f"{len(mouvements) - touchées} créances ne sont pas à la version attendue")
-
-
-async def créance(conn: AsyncConnection[Any], référence: str) -> LigneCréance | None:
-    """Une créance par sa référence."""
-    ligne = await (await conn.execute(LIRE, (référence,), prepare=True)).fetchone()
-    return LigneCréance(*ligne) if ligne else None
-
-
-async def créances_de(conn: AsyncConnection[Any], assuré: str) -> list[LigneCréance]:
-    """Toutes les créances d'un assuré, la plus ancienne d'abord."""
-    lignes = await (await conn.execute(_LIRE_CELLES_DE, (assuré,), prepare=True)).fetchall()
-    return [LigneCréance(*ligne) for ligne in lignes]
 
 
 async def exemples(conn: AsyncConnection[Any], minimum: int, limite: int) -> list[LigneCréance]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.assure import session as sessions
 from api.assure.canal import Passage, passage_de, poser_canal
-from api.assure.connexion import formulaire, session_d_assuré
+from api.assure.connexion import AccèsRefusé, formulaire, par_le_compte, session_d_assuré
 from api.assure.rendu import fragment, page
 from api.dependances import DeLApplication, Moyens
 from domain.avis import Canal
@@ -77,9 +77,11 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
 
 
 async def visite_de(requête: Request, moyens: DeLApplication) -> Visite:
-    """La visite de cette requête ; lève Ailleurs (borne laissée) ou AccèsRefusé."""
+    """La visite de cette requête ; lève Ailleurs (borne laissée ; 401 à un script) ou AccèsRefusé."""
     passage = passage_de(requête, moyens.dépendances)
     if passage.inactif(moyens.dépendances):
+        if requête.headers.get("sec-fetch-dest", "document") != "document":
+            raise AccèsRefusé(par_le_compte())
         raise Ailleurs(INACTIVITÉ)
     session = await session_d_assuré(requête, moyens)
     return Visite(moyens, session, passage, str(session.assuré))

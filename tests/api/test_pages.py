@@ -466,8 +466,10 @@ class TestLesCanaux:
         service.maintenant = datetime.now(UTC) + timedelta(seconds=119)
         assert chercher(service).status_code == 200
         service.maintenant += timedelta(seconds=121)
-        for réponse in (chercher(service), vérifier(service, étape_2), service.client.get("/accueil/suivi")):
+        for réponse in (chercher(service), vérifier(service, étape_2)):
             assert (réponse.status_code, réponse.headers["Location"]) == (303, "/inactivite")
+        du_script = service.client.get("/accueil/suivi", headers={"Sec-Fetch-Dest": "empty"})
+        assert (du_script.status_code, "Set-Cookie" in du_script.headers) == (401, False)
         fin = service.client.get("/inactivite")
         assert "Votre session est terminée" in fin.text
         assert '"cookies"' in fin.headers["Clear-Site-Data"]

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from tests.navigateur.conftest import Pile, Visiteur
+from tests.outils import attendre
 
 DOSSIER = Path(__file__).resolve().parents[2] / "docs" / "ecrans"
 COULEURS = 96
@@ -38,6 +39,10 @@ def test_les_écrans(pile: Pile, visiteurs: Any) -> None:
     prendre(bureau, "etat")
     bureau.aller("/")
     prendre(bureau, "accueil")
+    attendre(lambda: pile.lire("SELECT 1 FROM vues.messagerie"))
+    bureau.aller("/messagerie")
+    bureau.page.get_by_role("link", name="Accusé de réception").click()
+    prendre(bureau, "accuse")
     bureau.aller("/creances")
     bureau.page.locator(f"#h-{ancienne} summary").click()
     prendre(bureau, "creances")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.navigateur.conftest import LARGE, TÉLÉPHONE, Pile, Visiteur
+from tests.outils import attendre
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 RÈGLES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
@@ -27,9 +28,13 @@ def test_aucune_page_n_enfreint_wcag(pile: Pile, visiteurs: Any, écran: dict[st
     petite, ailleurs = pile.avis(7_00, assuré=assuré), pile.avis(assuré=assuré, caisse="011")
     venu: Visiteur = visiteurs(viewport=écran)
     vues: dict[str, list[str]] = {}
-    for nom in (*jusqu_au_montant(venu, canal, assuré, petite), *jusqu_au_reçu(venu, référence, autre, ailleurs)):
+    for nom in (
+        *jusqu_au_montant(venu, canal, assuré, petite),
+        *jusqu_au_reçu(venu, référence, autre, ailleurs),
+        *par_la_messagerie(venu, assuré),
+    ):
         vues[nom] = infractions(venu.page)
-    assert len(vues) == 18
+    assert len(vues) == 21
     assert {nom: fautes for nom, fautes in vues.items() if fautes} == {}
 
 
@@ -94,6 +99,21 @@ def jusqu_au_reçu(venu: Visiteur, référence: str, autre: str, ailleurs: str) 
     yield "créances"
     venu.aller("/paiements/inconnu")
     yield "paiement inconnu"
+
+
+def par_la_messagerie(venu: Visiteur, assuré: str) -> Iterator[str]:
+    """Mène à chaque page, et la nomme quand elle est là."""
+    page = venu.page
+    attendre(lambda: venu.pile.lire("SELECT 1 FROM vues.messagerie WHERE assure = %s", assuré))
+    venu.aller("/messagerie")
+    page.get_by_role("link", name="Accusé de réception").wait_for()
+    yield "messagerie"
+    page.get_by_role("link", name="Accusé de réception").click()
+    page.get_by_role("link", name="Supprimer").wait_for()
+    yield "message"
+    page.get_by_role("link", name="Supprimer").click()
+    page.get_by_role("button", name="Supprimer").wait_for()
+    yield "suppression"
 
 
 def test_le_préavis_de_la_borne_et_sa_fin_n_enfreignent_pas_wcag(pile: Pile, visiteur: Visiteur) -> None:

@@ -11,7 +11,7 @@ async function prolonger() {
   prolongée = Date.now();
   const corps = new URLSearchParams({ jeton: veille.dataset.jeton });
   const réponse = await fetch("/presence", { method: "POST", body: corps, credentials: "same-origin" });
-  if (réponse.redirected) partir();
+  if (!réponse.ok) partir();
 }
 
 function signaler() {

@@ -14,7 +14,7 @@ function attend() {
 
 async function relire() {
   const réponse = await fetch(zone.dataset.suivi, { credentials: "same-origin", cache: "no-store" });
-  if (réponse.redirected || réponse.status === 401) {
+  if (réponse.status === 401) {
     location.reload(); // La session est finie : la page entière le dira.
     return;
   }
