@@ -9,7 +9,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka kafka bench screenshots lint format lock clean
+.PHONY: help setup demo test test-kafka kafka bench screenshots lint format flow lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,8 @@ kafka: $(JARS) ## fetch the jars of that Apache Kafka
 
 # Emptied first: a class path with two versions of a jar is neither. -C: a jar whose checksum is wrong is no jar.
 $(JARS): tests/kafka/pom.xml
-	@command -v java mvn >/dev/null || { echo "Java 17 or newer and Maven are needed; on Debian: apt-get install openjdk-17-jre-headless maven" >&2; exit 1; }
+	@command -v java >/dev/null && command -v mvn >/dev/null || \
+	{ echo "Java 17 or newer and Maven are needed (Debian: apt-get install default-jre-headless maven)" >&2; exit 1; }
 	rm -rf $(@D)
 	mvn --quiet --batch-mode --strict-checksums --file $< dependency:copy-dependencies
 	@touch $@
@@ -56,6 +57,9 @@ lint: $(STAMP) ## ruff and mypy --strict
 format: $(STAMP) ## let ruff repair and format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+flow: $(STAMP) ## write the README's section 'One payment' from what the commands really print
+	$(VENV)/bin/python docs/flow.py
 
 lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \

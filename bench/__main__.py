@@ -6,6 +6,11 @@ It states figures and never fails for one. `--quick` takes small sizes and one r
 import argparse
 import os
 import platform
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -26,6 +31,7 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, no page written")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each measurement, when in doubt more")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="only these measurements")
     parser.add_argument("--scale", nargs="+", choices=SCALES, default=SCALES, help="only these scales")
     parser.add_argument(
@@ -36,7 +42,11 @@ def main() -> None:
         _write_pages(Figures.read(options.pages))
         return
     plan = QUICK if options.quick else FULL
-    figures = Figures()
+    if options.rounds:
+        plan = replace(plan, rounds=options.rounds)
+    # Ended from outside, it still stops its servers and roles.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    figures, failed = Figures(), False
     with servers() as running:
         _tell_machine(running, figures)
         for name, scale in zip(SCALES, (plan.small, plan.large), strict=True):
@@ -46,13 +56,24 @@ def main() -> None:
             stage = prepare(running, figures, name, scale, plan.messages)
             for part in PARTS:
                 if part.__name__.strip("_") in options.only and (name == "large" or part in AT_BOTH_SCALES):
-                    part(running, figures, plan, stage)
+                    failed |= not _attempt(part, running, figures, plan, stage)
                     figures.write(RAW)
             strike(running, stage)
     print(report.table(figures))
     whole = not options.quick and options.only == NAMES and options.scale == SCALES
     if whole:
         _write_pages(figures)
+    sys.exit(1 if failed else 0)
+
+
+def _attempt(part: "Part", running: Servers, figures: Figures, plan: Plan, stage: Stage) -> bool:
+    """Run a measurement; one that breaks down is told, and does not lose the others."""
+    try:
+        part(running, figures, plan, stage)
+    except Exception:  # noqa: BLE001  whatever it is, the other measurements stand
+        figures.say(f"{part.__name__.strip('_')} broke down:\n{traceback.format_exc()}")
+        return False
+    return True
 
 
 def _write_pages(figures: Figures) -> None:
@@ -131,7 +152,8 @@ def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> Non
 
 
 MEGABYTE: Final = 1_000_000
-PARTS: Final = (_pipeline, _rebuild, _http, _latency, _memory)
+Part = Callable[[Servers, Figures, Plan, Stage], None]
+PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _latency, _memory)
 AT_BOTH_SCALES: Final = (_pipeline, _rebuild)
 NAMES: Final = tuple(part.__name__.strip("_") for part in PARTS)
 SCALES: Final = ("small", "large")

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from bench.chart import Bar, Mark, Panel, draw, number
 from bench.figures import Figures
 from bench.nation import carried
+from bench.pipeline import PATIENCE_SECONDS
 
 ROLES: Final = ("api", "consume kiosque", "project restant_du", "project paiements", "project delai_affichage")
 SCALE_NAMES: Final = {"small": "créances_small", "large": "créances_large"}
@@ -137,6 +138,7 @@ def page(figures: Figures) -> str:
         table=table(figures),
         library_part=_library_part(figures),
         client=f"{max(figures.runs.get('http.ours, client', [0.0])):.0%}",
+        patience=PATIENCE_SECONDS,
         carried=carried(figures),
     )
 
@@ -169,7 +171,7 @@ on the same PostgreSQL and broker. A ratio is the median of the rounds' ratios. 
 - **The library's idiom**: `eventsourcing` as its documentation teaches it: for each notification the aggregates are got
   from the repository, the event triggered, and both saved in one transaction with the library's tracking; its
   `ProjectionRunner` moves the balance, one transaction an event. Two processes too, the same domain rules, seal and
-  stored bytes. It keeps no fates.
+  stored bytes. It keeps no fates. A run is stopped after {patience:.0f} seconds; its rate is that of what was visible.
 - **The ceiling**: by hand, no domain: decode JSON and form, one insert of the same bytes under the same order lock, one
   update of the view and the position, in one transaction for 500 messages. No seal, nothing loaded, no fates. It is one
   process: a second one gains nothing, since both wait for the same PostgreSQL and the order lock.

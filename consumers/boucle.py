@@ -41,6 +41,10 @@ class FauteImprévue(Exception):
     """Une faute en décidant d'un lot ou en l'enregistrant : un défaut du code, ou une donnée que la base refuse."""
 
 
+class TopicRecréé(ConflitDePosition):
+    """Le topic n'est plus celui dont nous tenons les positions : ces messages ont peut-être été lus du nouveau."""
+
+
 class Boucle:
     """Consomme un topic, par lots, en groupe."""
 
@@ -78,6 +82,8 @@ class Boucle:
         self._partitions: dict[int, Partition] = {}
         self._attendues: dict[int, int] = {}
         self._arrêtées: list[int] = []
+        self._identifiant: Callable[[], UUID | None] = lambda: None
+        """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
         self._à_replacer = False
         self._à_vérifier = False
         self._ouvert_à = self._dernier_battement = 0.0
@@ -135,13 +141,12 @@ class Boucle:
         messages = self._messages(lots)
         if not messages:
             return
-        if courtier.identifiant_relu(consommateur, self.topic) not in {None, self._topic_id}:
-            return  # Lus du topic recréé, à des positions de l'ancien : le prochain tour se replace.
+        self._identifiant = courtier.relire_l_identifiant(consommateur, self.topic)  # Répond pendant que l'on décide.
         try:
             self.enregistrer(messages)
-        except ConflitDePosition:
-            # Un autre consommateur a déjà lu ces messages : les nôtres ne comptent pas.
-            self._journal.warning("lot_abandonne", messages=len(messages))
+        except ConflitDePosition as conflit:
+            # Un autre consommateur a déjà lu ces messages, ou ce ne sont pas ceux que l'on croyait.
+            self._journal.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)
             self._à_replacer = True
             return
         self._reprise.progresser()
@@ -199,6 +204,8 @@ class Boucle:
         def décision(conn: Connection[Any]) -> None:
             self.étape("decider")
             traitement = prendre(self.guichet, conn, messages, maintenant)
+            if self._identifiant() not in {None, self._topic_id}:
+                raise TopicRecréé(self.topic)
             traitement.lot.avancées = avancées
             self.étape("rebuter")
             nouveaux = [
@@ -275,7 +282,7 @@ class Boucle:
         Au-delà de la fin, le même topic a raccourci : ce qui s'écrira en deçà de notre position serait sauté sans
         bruit, et personne ne sait depuis quand. La partition s'arrête donc, pour de bon, et les autres continuent.
         """
-        if courtier.identifiant_relu(consommateur, self.topic) != self._topic_id:
+        if courtier.relire_l_identifiant(consommateur, self.topic)() != self._topic_id:
             self._à_replacer = True  # Ces bornes seraient celles d'un autre topic.
             return
         attendues = dict(self._attendues)

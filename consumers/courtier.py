@@ -5,13 +5,15 @@ recréé. Ce module va donc lire ce qu'il garde pour lui : l'identifiant du topi
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+from kafka.producer.transaction_manager import TransactionState
 
 from journal.pannes import Panne
 
@@ -54,10 +56,31 @@ class TopicInconnu(Panne):
     """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
 
 
+def ouvrir_client(classe: Callable[..., Any], **options: Any) -> Any:
+    """Ouvre un client de kafka-python (consommateur, producteur, administrateur). Lève KafkaError.
+
+    Quand aucun courtier ne répond, son constructeur lève en laissant derrière lui un fil et quatre descripteurs : à un
+    essai toutes les dix secondes, une heure de panne en épuiserait le processus. On referme donc ce qu'il a ouvert.
+    """
+    ouverts: list[KafkaNetClient] = []
+
+    def ouvrir_le_réseau(**réglages: Any) -> KafkaNetClient:
+        ouverts.append(KafkaNetClient(**réglages))
+        return ouverts[-1]
+
+    try:
+        return classe(**options, kafka_client=ouvrir_le_réseau)
+    except KafkaError:
+        for réseau in ouverts:
+            réseau.close()
+        raise
+
+
 def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) -> KafkaConsumer:
     """Un consommateur du groupe, dont nous tenons les positions. Lève KafkaNeRépondPas."""
     try:
-        return KafkaConsumer(
+        return ouvrir_client(
+            KafkaConsumer,
             **kafka,
             group_id=groupe,
             client_id=client,
@@ -91,15 +114,38 @@ def exiger_des_nouvelles(cluster: Any) -> None:
         raise KafkaNeRépondPas(f"aucun courtier ne répond depuis {silence_s:.0f} s")
 
 
+def est_perdu(producteur: KafkaProducer) -> bool:
+    """Dit qu'un producteur idempotent ne produira plus jamais rien : kafka-python ne s'en relève pas (vu en 3.0.12).
+
+    Après un message refusé, il refuse tous les autres ; après un message parti, puis expiré sans accusé (le courtier a
+    été tué), il rend son numéro de producteur et n'en redemande pas d'autre : tout expire en silence.
+    """
+    suivi = producteur._transaction_manager  # noqa: SLF001 (voir l'en-tête)
+    if suivi is None:
+        return False
+    en_attente = suivi._current_state in {TransactionState.UNINITIALIZED, TransactionState.INITIALIZING}  # noqa: SLF001
+    return bool(suivi.has_fatal_error() or not (suivi.has_producer_id() or en_attente))
+
+
+def lâcher(producteur: KafkaProducer) -> None:
+    """Ferme un producteur sans attendre ce qu'il n'a pas envoyé ; `close` lèverait, et laisserait vivre son fil."""
+    producteur._sender.force_close()  # noqa: SLF001 (voir l'en-tête)
+    with suppress(KafkaError):
+        producteur.close(timeout=0)
+
+
 def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
     """L'identifiant du topic d'après la dernière nouvelle ; recréé, il en a un autre."""
     connu: UUID | None = consommateur._cluster.topic_id(topic)  # noqa: SLF001 (voir l'en-tête)
     return connu
 
 
-def identifiant_relu(consommateur: KafkaConsumer, topic: str) -> UUID | None:
-    """Le même, demandé maintenant : la réponse est postérieure à tout ce qui a été lu. Lève KafkaError."""
-    cluster = consommateur._cluster  # noqa: SLF001 (voir l'en-tête)
+def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
+    """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
+
+    Elle est postérieure à tout ce qui a été lu avant cet appel.
+    """
+    cluster, réseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (voir l'en-tête)
 
     async def relire() -> None:
         if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
@@ -107,8 +153,16 @@ def identifiant_relu(consommateur: KafkaConsumer, topic: str) -> UUID | None:
                 await cluster._refresh_future  # noqa: SLF001
         await cluster.refresh_metadata()
 
-    consommateur._net.run(relire)  # noqa: SLF001
-    return identifiant(consommateur, topic)
+    demandé = réseau.call_soon_with_future(relire)
+
+    async def attendre() -> None:
+        await demandé
+
+    def réponse() -> UUID | None:
+        réseau.run(attendre)
+        return identifiant(consommateur, topic)
+
+    return réponse
 
 
 def bornes(consommateur: KafkaConsumer, topic: str, partitions: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:

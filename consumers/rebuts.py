@@ -85,7 +85,8 @@ class Rebuts:
 
     def _ouvert(self) -> KafkaProducer:
         if self._producteur is None:
-            self._producteur = KafkaProducer(
+            self._producteur = courtier.ouvrir_client(
+                KafkaProducer,
                 **self.kafka,
                 acks="all",
                 # Idempotent, un producteur à qui Kafka refuse un message trop grand ne produit plus jamais rien ; et un

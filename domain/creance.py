@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, ClassVar, Self
 
-from eventsourcing.domain import BaseAggregate, CanInitAggregate
+from eventsourcing.domain import BaseAggregate
 from pydantic import AwareDatetime
 
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
-from domain.faits import Fait
+from domain.faits import Fait, Naissance
 from domain.monnaie import Centimes
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance, RéférenceTransaction
@@ -56,7 +56,7 @@ class Créance(BaseAggregate[str]):
         def apply(self, créance: "Créance") -> None:
             """Fait évoluer la créance ; n'affecte que des attributs, ne décide de rien."""
 
-    class AvisEmis(Event, CanInitAggregate[str]):
+    class AvisEmis(Event, Naissance):
         """Un avis de somme à payer a été émis : la créance est ouverte."""
 
         TOPIC: ClassVar[str] = "creance.AvisEmis"

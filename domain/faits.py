@@ -4,8 +4,8 @@ import unicodedata
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final, NoReturn
 
-from eventsourcing.domain import CanMutateAggregate
-from eventsourcing.utils import register_topic
+from eventsourcing.domain import CanInitAggregate, CanMutateAggregate
+from eventsourcing.utils import register_topic, resolve_topic
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
@@ -56,3 +56,22 @@ class Fait(BaseModel, CanMutateAggregate[str]):
     def create_timestamp() -> NoReturn:
         """Le domaine n'a pas d'horloge : passer `timestamp`."""
         raise TypeError("l'instant d'un événement se passe en argument : timestamp=maintenant")
+
+
+_COMMUNS: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
+"""Les champs que la bibliothèque donne elle-même à l'agrégat ; les autres vont à son `__init__`."""
+
+
+class Naissance(CanInitAggregate[str]):
+    """Le premier fait d'un flux : ses champs propres sont exactement ceux que reçoit l'`__init__` de l'agrégat."""
+
+    def mutate(self, aggregate: Any) -> Any:
+        """Construit l'agrégat, comme la bibliothèque mais sans comparer les champs aux signatures à chaque fois."""
+        if aggregate is not None:
+            raise TypeError("le premier fait d'un flux n'a pas de prédécesseur")
+        classe = resolve_topic(self.originator_topic)
+        né = classe.__new__(classe)
+        né.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+        né.__init__(**{nom: valeur for nom, valeur in vars(self).items() if nom not in _COMMUNS})
+        self.apply(né)
+        return né

@@ -4,12 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from eventsourcing.domain import BaseAggregate, CanInitAggregate
+from eventsourcing.domain import BaseAggregate
 from pydantic import AwareDatetime
 
 from domain.avis import Canal
 from domain.diffusion import Diffusion
-from domain.faits import Fait
+from domain.faits import Fait, Naissance
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.references import CodeCaisse, Pseudonyme, RéférenceTransaction
@@ -40,7 +40,7 @@ class Paiement(BaseAggregate[str]):
         def apply(self, paiement: "Paiement") -> None:
             """Fait évoluer le paiement ; n'affecte que des attributs, ne décide de rien."""
 
-    class PaiementOuvert(Event, CanInitAggregate[str]):
+    class PaiementOuvert(Event, Naissance):
         """L'assuré part payer au kiosque : le montant et son partage entre les créances sont fixés."""
 
         TOPIC: ClassVar[str] = "paiement.PaiementOuvert"

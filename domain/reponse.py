@@ -1,8 +1,8 @@
 """Ce que la banque dit d'un paiement, une fois le protocole du kiosque oublié."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Issue(StrEnum):
@@ -14,8 +14,7 @@ class Issue(StrEnum):
     """Le kiosque ne conclut rien encore : la réservation est gardée et il sera interrogé."""
 
 
-@dataclass(frozen=True, slots=True)
-class RéponseBancaire:
+class RéponseBancaire(NamedTuple):
     """Une réponse scellée du kiosque, son sceau vérifié."""
 
     transaction: str

@@ -17,6 +17,7 @@ from eventsourcing.persistence import ApplicationRecorder, Notification, StoredE
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from domain.faits import Fait
 from journal.conflits import traduire
@@ -203,7 +204,7 @@ class Enregistreur(ApplicationRecorder):
                     [rendu.cause for rendu in sorts],
                     [rendu.objet for rendu in sorts],
                     [rendu.empreinte for rendu in sorts],
-                    [Jsonb(rendu.champs) for rendu in sorts],
+                    [Jsonb(rendu.champs, to_json) for rendu in sorts],
                 ),
             )
 
@@ -219,9 +220,9 @@ class Enregistreur(ApplicationRecorder):
         if not noms:
             return {}
         agrégats: dict[str, Any] = {}
-        en_fait = self.mapper.to_domain_event
+        lire = self.mapper.lire
         for nom, version, topic, état in conn.execute(_LIRE_FLUX, (noms,), binary=True):
-            agrégats[nom] = en_fait(StoredEvent(nom, version, topic, état)).mutate(agrégats.get(nom))
+            agrégats[nom] = lire(nom, version, topic, état).mutate(agrégats.get(nom))
         return agrégats
 
     def raconter(
@@ -230,7 +231,7 @@ class Enregistreur(ApplicationRecorder):
         """L'histoire d'un flux, au besoin arrêtée à une version, ou au préfixe du journal enregistré à un instant."""
         lignes = conn.execute(_RACONTER, (flux, à_la_version, à_la_version, au, au))
         return [
-            FaitLu(position, self.mapper.to_domain_event(StoredEvent(nom, version, topic, état)), cause, enregistré_le)
+            FaitLu(position, self.mapper.lire(nom, version, topic, état), cause, enregistré_le)
             for position, nom, version, topic, état, cause, enregistré_le in lignes
         ]
 

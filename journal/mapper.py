@@ -1,6 +1,7 @@
 """Entre un fait du domaine et ce qui est stocké : un sujet stable, un état en JSON ASCII, et la montée de version."""
 
 from typing import Any, Final, cast
+from uuid import UUID
 
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent, Transcoder
@@ -43,38 +44,40 @@ class MapperDesFaits(Mapper[str]):
 
     def to_domain_event(self, stored_event: StoredEvent) -> Fait:
         """Rend le fait stocké. Lève MapperDeserialisationError s'il n'est pas lisible."""
+        return self.lire(
+            stored_event.originator_id, stored_event.originator_version, stored_event.topic, stored_event.state
+        )
+
+    def lire(self, flux: UUID | str, version: int, topic: str, état: bytes) -> Fait:
+        """Rend le fait que portent ces quatre colonnes. Lève MapperDeserialisationError s'il n'est pas lisible."""
         try:
-            classe: type[Fait] = resolve_topic(stored_event.topic)
-            if classe.class_version == 1 and not stored_event.state.startswith(_VERSION):
-                octets = _avec_colonnes(stored_event)
+            classe: type[Fait] = resolve_topic(topic)
+            if classe.class_version == 1 and not état.startswith(_VERSION):
+                octets = _avec_colonnes(flux, version, état)
                 return cast("Fait", classe.__pydantic_validator__.validate_json(octets, by_alias=True))
-            return _monter(classe, stored_event)
+            return _monter(classe, flux, version, état)
         except (TopicError, ValidationError, ValueError, TypeError, AttributeError) as erreur:
-            message = (
-                f"événement illisible : {stored_event.originator_id} v{stored_event.originator_version} "
-                f"({stored_event.topic}) : {erreur}"
-            )
+            message = f"événement illisible : {flux} v{version} ({topic}) : {erreur}"
             raise MapperDeserialisationError(message) from erreur
 
 
-def _avec_colonnes(stored_event: StoredEvent) -> bytes:
+def _avec_colonnes(flux: UUID | str, version: int, état: bytes) -> bytes:
     """L'état, complété de ce que portent les colonnes : une seule lecture du JSON suffit alors, validation comprise.
 
     Les colonnes viennent en dernier : elles l'emportent sur un état qui les dirait lui-même.
     """
-    état, flux = stored_event.state, to_json(stored_event.originator_id)
     if not état.endswith(b"}"):
         raise ValueError("l'état n'est pas un objet JSON")
-    return b'%b,"originator_id":%b,"originator_version":%d}' % (état[:-1], flux, stored_event.originator_version)
+    return b'%b,"originator_id":%b,"originator_version":%d}' % (état[:-1], to_json(flux), version)
 
 
-def _monter(classe: type[Fait], stored_event: StoredEvent) -> Fait:
+def _monter(classe: type[Fait], flux: UUID | str, version: int, état: bytes) -> Fait:
     """Monte l'état à la version d'aujourd'hui, puis le valide."""
-    état: dict[str, Any] = from_json(stored_event.state)
-    version = état.pop("class_version", 1)
-    while version < classe.class_version:
-        getattr(classe, f"upcast_v{version}_v{version + 1}")(état)
-        version += 1
-    état["originator_id"] = stored_event.originator_id
-    état["originator_version"] = stored_event.originator_version
-    return cast("Fait", classe.__pydantic_validator__.validate_python(état, by_alias=True))
+    champs: dict[str, Any] = from_json(état)
+    version_stockée = champs.pop("class_version", 1)
+    while version_stockée < classe.class_version:
+        getattr(classe, f"upcast_v{version_stockée}_v{version_stockée + 1}")(champs)
+        version_stockée += 1
+    champs["originator_id"] = flux
+    champs["originator_version"] = version
+    return cast("Fait", classe.__pydantic_validator__.validate_python(champs, by_alias=True))

@@ -14,14 +14,13 @@ from contextlib import closing
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import structlog
-from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
 from journal.etats import ÉtatDuRôle
 from journal.mapper import MapperDesFaits
-from journal.pannes import est_une_panne
+from journal.pannes import est_une_panne, raconter
 from journal.reprise import Reprise
 
 LOT_MAX: Final = 2_000
@@ -35,6 +34,9 @@ BATTEMENT_S: Final = 5.0
 
 RECUL_MAX_S: Final = 5.0
 """L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""
+
+CAUSE_MAX: Final = 2_000
+"""Longueur d'une cause gardée, en signes."""
 
 # Inscrit le suiveur s'il ne l'est pas.
 _INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
@@ -235,7 +237,10 @@ class Suiveur:
         except Exception as erreur:
             if est_une_panne(erreur):
                 raise
-            self._journal.exception("lot_fautif", depuis=depuis, jusqu_a=jusqu_à, evenements=len(lignes))
+            # La trace accompagne le fautif une fois isolé ; d'ici là, une ligne par coupe.
+            trace = erreur if len(lignes) <= 1 else None
+            dits = {"depuis": depuis, "jusqu_a": jusqu_à, "evenements": len(lignes)}
+            self._journal.error("lot_fautif", **dits, cause=raconter(erreur)[:CAUSE_MAX], exc_info=trace)
             if len(lignes) > 1:
                 milieu = len(lignes) // 2
                 césure = lignes[milieu - 1].position
@@ -243,7 +248,7 @@ class Suiveur:
                 self._faire_avancer(conn, lignes[milieu:], césure, jusqu_à)
             elif lignes:
                 with conn.transaction():
-                    self._écarter(conn, lignes[0], f"{type(erreur).__name__}: {erreur}"[:2000])
+                    self._écarter(conn, lignes[0], raconter(erreur)[:CAUSE_MAX])
                     self._avancer_à(conn, depuis, jusqu_à)
             else:
                 raise
@@ -287,7 +292,7 @@ class Suiveur:
         return {nom for (nom,) in conn.execute(_FLUX_ÉCARTÉS, (self.vue.nom, flux))}
 
     def _lire(self, ligne: _Ligne) -> FaitLu:
-        fait = self.mapper.to_domain_event(StoredEvent(ligne.flux, ligne.version, ligne.topic, ligne.état))
+        fait = self.mapper.lire(ligne.flux, ligne.version, ligne.topic, ligne.état)
         return FaitLu(ligne.position, fait, ligne.cause, ligne.enregistré_le)
 
     # --- Les événements fautifs --------------------------------------------------------------------------------------
@@ -311,7 +316,7 @@ class Suiveur:
                 if est_une_panne(erreur):
                     raise
                 # Le flux reste écarté, avec sa nouvelle cause.
-                conn.execute(_RETENIR, (f"{type(erreur).__name__}: {erreur}"[:2000], self.vue.nom, flux))
+                conn.execute(_RETENIR, (raconter(erreur)[:CAUSE_MAX], self.vue.nom, flux))
 
 
 def _canal(nom: str) -> str:

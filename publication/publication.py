@@ -12,8 +12,9 @@ import structlog
 from psycopg import Connection
 
 from journal.enregistreur import FaitLu
+from journal.places import rencontrer
 from journal.suiveur import ConduitePerdue
-from publication.contenu import faits_publiés
+from publication.contenu import champs, faits_publiés
 from publication.emetteur import Émetteur
 from publication.message import composer, source_publiée
 
@@ -57,7 +58,12 @@ class Publication:
     topics: Final = frozenset(classe.TOPIC for classe in faits_publiés())
 
     def __init__(self, émetteur: Émetteur, fragment: int, *, étape: Callable[[str], None] = lambda _: None) -> None:
-        """`fragment` : le numéro de cette base. `étape` est appelée entre deux étapes, pour éprouver une coupure."""
+        """`fragment` : le numéro de cette base. `étape` est appelée entre deux étapes, pour éprouver une coupure.
+
+        Lève ChampSansDiffusion.
+        """
+        for classe in faits_publiés():
+            champs(classe)  # Un champ sans diffusion arrête le service ici, et n'écarte aucun événement.
         self.émetteur = émetteur
         self.fragment = fragment
         self.étape = étape
@@ -81,6 +87,7 @@ class Publication:
             alerte = f"nouvelle époque du journal ({époque} → {lieu.époque}) : tout est publié de nouveau"
             self._journal.error("nouvelle_epoque", ancienne=époque, nouvelle=lieu.époque)
         with conn.transaction():
+            rencontrer(conn, self.émetteur.topic, lieu.topic_id)
             conn.execute(_REPRENDRE_AU_DÉBUT, (alerte, alerte, self.nom))
             conn.execute(_OUBLIER_LES_ÉCARTÉS, (self.nom,))
             conn.execute(_PUBLIER_LÀ, (self.nom, self.émetteur.topic, lieu.topic_id, lieu.époque))

@@ -49,7 +49,9 @@ def topics(settings: Settings) -> dict[str, int]:
 
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
-    admin = KafkaAdminClient(**settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS)
+    admin = courtier.ouvrir_client(
+        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS
+    )
     try:
         existing = set(admin.list_topics())
         created = []
@@ -76,7 +78,9 @@ def create_topics(settings: Settings) -> list[str]:
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
-    return KafkaProducer(**connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR)
+    return courtier.ouvrir_client(
+        KafkaProducer, **connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR
+    )
 
 
 class Publisher:
@@ -155,6 +159,9 @@ class Publisher:
 
     def _open(self) -> KafkaProducer:
         with self._opening:
+            if self._producer is not None and courtier.est_perdu(self._producer):
+                courtier.lâcher(self._producer)
+                self._producer = None
             if self._producer is None:
                 if time.monotonic() < self._reopen_at:
                     raise KafkaIndisponible("aucun courtier ne répondait il y a un instant")
@@ -172,8 +179,7 @@ class Publisher:
             if current:
                 self._producer = None
         if current:
-            with suppress(KafkaError):
-                opened.close(timeout=0)
+            courtier.lâcher(opened)
 
     def forward(self, transaction: str, form: Mapping[str, str]) -> None:
         """Put a sealed form on the notifications' topic, as if the bank had sent it."""
@@ -226,4 +232,6 @@ def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
-    return KafkaConsumer(**settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds)
+    return courtier.ouvrir_client(
+        KafkaConsumer, **settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds
+    )

@@ -4,6 +4,7 @@ Read in PostgreSQL and in Kafka. Without PostgreSQL there is nothing to say; wit
 are told all the same, and the consumers' rows say why theirs are unknown (`illisible`).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from psycopg import Connection
 from journal.bases import Base
 from journal.enregistreur import Enregistreur
 from journal.pannes import raconter
-from journal.places import accidents, places
+from journal.places import Accidents, accidents, places
+from publication.publication import Publication
 from service import kafka
 from service.composition import FOLLOWERS, concerns
 from service.settings import Settings
@@ -47,17 +49,22 @@ def lag(settings: Settings, base: Base) -> list[dict[str, Any]]:
         ("consommateur_kiosque", settings.topic_notifications),
     ):
         row = _row("consommateur", name, None, None, states.get(name))
-        found = mishaps.get(topic)
-        row |= {
-            "topic": topic,
-            "topic_recree": found.recréé if found else 0,
-            "topic_recree_le": found.recréé_le.isoformat() if found and found.recréé_le else None,
-            "messages_perdus": found.perdus if found else 0,
-            "partitions_arretees": 0,
-        }
-        consumed.append(row)
+        consumed.append(row | _topic(topic, mishaps))
     _read_kafka(settings, base, consumed, now)
+    published = next(row for row in rows if row["nom"] == Publication.nom)
+    published |= _topic(settings.topic_evenements, mishaps)
     return consumed + rows
+
+
+def _topic(topic: str, mishaps: Mapping[str, Accidents]) -> dict[str, Any]:
+    found = mishaps.get(topic)
+    return {
+        "topic": topic,
+        "topic_recree": found.recréé if found else 0,
+        "topic_recree_le": found.recréé_le.isoformat() if found and found.recréé_le else None,
+        "messages_perdus": found.perdus if found else 0,
+        "partitions_arretees": 0,
+    }
 
 
 def unreadable(rows: list[dict[str, Any]]) -> str | None:

@@ -194,12 +194,12 @@ def ce_qui_manque_pour_apache() -> str | None:
     """Ce qu'il faut installer ou récupérer pour démarrer Apache Kafka ; None si rien ne manque."""
     java = shutil.which("java")
     if java is None:
-        return f"il manque Java {JAVA_MIN} ou plus récent (Debian : openjdk-17-jre-headless)"
+        return f"il manque Java {JAVA_MIN} ou plus récent (Debian : default-jre-headless)"
     dit = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
     version = re.search(r'version "(\d+)', dit)
     if version is None or int(version[1]) < JAVA_MIN:
         return f"il faut Java {JAVA_MIN} ou plus récent ; {java} dit : {dit.strip()}"
-    if not any(JARS.glob("kafka_*.jar")):
+    if not (JARS / ".fetched").exists():  # Écrit une fois qu'ils y sont tous.
         return "il manque les jars d'Apache Kafka : make kafka"
     return None
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.outils import attendre
 PAIEMENTS = 80
 DÉJÀ_LUS = 20
 """Ce qui a un sort quand le courtier s'arrête."""
-COUPURES: dict[str, Callable[[Courtier], None]] = {"tué": Courtier.tuer, "arrêté proprement": Courtier.arrêter}
+RÉESSAI_S = 0.2
+COUPURES: dict[str, Callable[[Courtier], None]] = {"SIGKILL": Courtier.tuer, "SIGTERM": Courtier.arrêter}
 
 
 @pytest.fixture
@@ -34,9 +36,9 @@ def poster(b: Banc, dits: list[tuple[str, dict[str, str]]]) -> None:
         while True:
             try:
                 facteur.send(b.settings.topic_notifications, transaction.encode(), json.dumps(formulaire).encode())
+                break
             except KafkaIndisponible:
-                continue
-            break
+                time.sleep(RÉESSAI_S)
     facteur.close()
 
 
@@ -54,7 +56,7 @@ def test_chaque_notification_a_un_sort_et_un_seul_malgré_l_arrêt_du_courtier(
         dits = [(x, notification(x, 20_00)) for x in t]
         for rang in range(0, PAIEMENTS, 8):
             dits.insert(rang, (t[0], mal_scellée))
-        banque = threading.Thread(target=poster, args=(b, dits))
+        banque = threading.Thread(target=poster, args=(b, dits), daemon=True)
         banque.start()
         attendre(lambda: b.sorts(topic) >= DÉJÀ_LUS, secondes=30, quoi="les premiers sorts")
         coupure(courtier_durable)

@@ -76,7 +76,7 @@ def test_ce_qui_manque_à_apache_est_dit(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "il faut Java 17 ou plus récent" in (ce_qui_manque_pour_apache() or "")
     java.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n")
     assert ce_qui_manque_pour_apache() == "il manque les jars d'Apache Kafka : make kafka"
-    (tmp_path / "kafka_2.13-4.4.0.jar").touch()
+    (tmp_path / ".fetched").touch()
     assert ce_qui_manque_pour_apache() is None
     java.unlink()
     assert "il manque Java 17" in (ce_qui_manque_pour_apache() or "")

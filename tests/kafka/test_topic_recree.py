@@ -35,7 +35,7 @@ def recréer(b: Banc, topic: str) -> None:
     kafka_du_service.create_topics(b.settings)
 
 
-@pytest.mark.parametrize("occupé", [False, True], ids=["lit", "occupé ailleurs"])
+@pytest.mark.parametrize("occupé", [False, True], ids=["lit", "occupe"])
 def test_les_messages_d_un_topic_recréé_ont_chacun_un_sort_sous_le_nouvel_identifiant(b: Banc, *, occupé: bool) -> None:
     """Occupé ailleurs, le consommateur n'a même pas vu le topic manquer : sa lecture suivante, par nom, réussit."""
     créances = [avis(numéro) for numéro in range(12)]

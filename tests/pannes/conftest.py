@@ -4,13 +4,19 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from service import composition
+from api.identite import Rôle, émettre_jeton
+from service import composition, run
 from service.embedded import Child, _broker_binary, throwaway_folder
+from service.kafka import Publisher
+from service.settings import Settings, development_jwt_secret
+from tests.api.conftest import servir
 from tests.consumers.banc import MAINTENANT, Banc
 from tests.courtiers import COURTIERS, Apache, Courtier, Tansu
 from tests.relais import Relais, par_le_relais, serveur_postgresql
@@ -120,3 +126,27 @@ def mêmes_journaux_et_vues(*bancs: Banc) -> None:
             assert autre.vue(vue, clé) == premier.vue(vue, clé), vue
     for b in bancs:
         assert auditer(b.conn).écarts == []
+
+
+@contextmanager
+def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
+    """L'API telle que le service la compose."""
+    settings = b.settings.model_copy(update={"data_dir": dossier})
+    éditeur = Publisher(settings)
+    try:
+        for url in servir(run.api(settings, b.guichet, éditeur, demo=False)):
+            with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+                client.headers["Authorization"] = f"Bearer {jeton(settings)}"
+                yield client
+    finally:
+        éditeur.close()
+
+
+def jeton(settings: Settings) -> str:
+    secret = development_jwt_secret(settings)
+    return émettre_jeton(secret, Rôle.ASSURÉ, "a-1", audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+
+
+def mesure(client: httpx.Client, nom: str) -> float:
+    [valeur] = [ligne.split()[-1] for ligne in client.get("/metrics").text.splitlines() if ligne.startswith(nom)]
+    return float(valeur)

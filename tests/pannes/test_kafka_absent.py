@@ -1,28 +1,27 @@
 """Kafka s'en va : au démarrage, en plein travail ; tout revient seul, rien n'est perdu, et cela se dit partout."""
 
-import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
-from api.identite import Rôle, émettre_jeton
+from consumers import courtier
 from consumers.rebuts import RebutsInjoignables
 from guichet.messages import Message
 from journal.lot import Partition
-from service import composition, run
-from service.kafka import ACK_SECONDS, Publisher
+from service import composition
+from service.kafka import ACK_SECONDS
 from service.retard import lag
-from service.settings import Settings, development_jwt_secret
-from tests.api.conftest import servir
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
-from tests.pannes.conftest import mêmes_journaux_et_vues, rôles, état
+from tests.pannes.conftest import api, mesure, mêmes_journaux_et_vues, rôles, état
 from tests.relais import Relais
 
 RÉGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
@@ -46,30 +45,6 @@ def tranquille(seconde_base: Any, kafka_relayé: Relais, préfixe: str) -> Itera
 
 def lignes(b: Banc) -> dict[str, dict[str, Any]]:
     return {ligne["nom"]: ligne for ligne in lag(b.settings, b.guichet.base)}
-
-
-@contextlib.contextmanager
-def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
-    """L'API telle que le service la compose."""
-    settings = b.settings.model_copy(update={"data_dir": dossier})
-    éditeur = Publisher(settings)
-    try:
-        for url in servir(run.api(settings, b.guichet, éditeur, demo=False)):
-            with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-                client.headers["Authorization"] = f"Bearer {jeton(settings)}"
-                yield client
-    finally:
-        éditeur.close()
-
-
-def jeton(settings: Settings) -> str:
-    secret = development_jwt_secret(settings)
-    return émettre_jeton(secret, Rôle.ASSURÉ, "a-1", audience=settings.oidc_audience, maintenant=datetime.now(UTC))
-
-
-def mesure(client: httpx.Client, nom: str) -> float:
-    [valeur] = [ligne.split()[-1] for ligne in client.get("/metrics").text.splitlines() if ligne.startswith(nom)]
-    return float(valeur)
 
 
 def poster(client: httpx.Client, transaction: str) -> httpx.Response:
@@ -188,6 +163,28 @@ def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistré
     assert b.par_sort(topic) == {"rejetee": 1}
     assert len(b.rebuts(topic, 1)) == 1
     boucle.rebuts.fermer()
+
+
+def test_des_essais_répétés_ne_laissent_rien_derrière_eux(
+    b: Banc, kafka_relayé: Relais, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sinon, quelques heures de panne épuiseraient le processus."""
+    monkeypatch.setattr(courtier, "OUVERTURE_MS", 200)
+    connexion = b.settings.kafka_connection()
+
+    def essayer() -> int:
+        kafka_relayé.rétablir()
+        ouvert = courtier.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
+        kafka_relayé.couper()
+        courtier.fermer(ouvert)
+        with pytest.raises(courtier.KafkaNeRépondPas):
+            courtier.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
+        with pytest.raises(KafkaError):
+            courtier.ouvrir_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
+        return sum(fil.name.startswith("kafka-io") for fil in threading.enumerate())
+
+    avant = essayer()
+    assert [essayer() for _ in range(3)] == [avant] * 3
 
 
 def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relayé: Relais) -> None:

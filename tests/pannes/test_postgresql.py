@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -25,7 +26,7 @@ from tests.courtiers import port_libre
 from tests.journal.test_ordre import créance
 from tests.outils import attendre
 from tests.pannes.commande import creances
-from tests.pannes.conftest import mêmes_journaux_et_vues, rôles, état
+from tests.pannes.conftest import api, mesure, mêmes_journaux_et_vues, rôles, état
 from tests.relais import Relais
 
 
@@ -284,6 +285,77 @@ def test_coupée_en_plein_lot_puis_absente_la_base_retrouve_le_même_journal(
         tranquille.consommer("kiosque", len(dits))
         mêmes_journaux_et_vues(tranquille, droit)
         assert droit.par_sort(topic) == tranquille.par_sort(topic)
+
+
+# --- Ce que l'API en dit ---------------------------------------------------------------------------------------------
+
+
+def payer(client: httpx.Client, clé: str) -> tuple[httpx.Response, float]:
+    """Ouvre un paiement ; rend la réponse, et le temps qu'elle a pris (secondes)."""
+    début = time.monotonic()
+    corps = {"references": [avis(1)["reference"]], "montant_centimes": 20_00, "canal": "web"}
+    réponse = client.post("/api/v1/paiements", json=corps, headers={"Idempotency-Key": clé})
+    return réponse, time.monotonic() - début
+
+
+def exiger_une_indisponibilité(réponse: httpx.Response, durée_s: float) -> None:
+    assert (réponse.status_code, réponse.json()["code"]) == (503, "base_indisponible")
+    assert réponse.headers["Content-Type"] == "application/problem+json"
+    assert int(réponse.headers["Retry-After"]) > 0
+    assert durée_s < bases.DÉLAI_D_OBTENTION_S + 2
+
+
+def test_quand_le_pool_est_épuisé_l_api_le_dit_dans_un_délai_et_n_ouvre_rien(
+    base: Any, kafka: str, préfixe: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bases, "DÉLAI_D_OBTENTION_S", 1.0)
+    with banc(base.url, kafka, préfixe, database_pool_max=1) as b:
+        b.émettre_avis(avis(1))
+        b.consommer("avis", 1)
+        b.projeter()
+        with api(b, tmp_path) as client:
+            with b.guichet.base.transaction():
+                exiger_une_indisponibilité(*payer(client, "k"))
+                assert client.get(f"/api/v1/creances/{avis(1)['reference']}").status_code == 200, "on lit encore"
+                assert client.get("/readyz").status_code == 503
+                assert client.get("/livez").status_code == 200
+                assert mesure(client, 'creances_roles_lisibles{serveur="postgresql"}') == 0
+            assert payer(client, "k")[0].status_code == 201
+            assert client.get("/readyz").status_code == 200
+        ouverts = "SELECT count(*) FROM journal.evenements WHERE topic = 'paiement.PaiementOuvert'"
+        assert b.conn.execute(ouverts).fetchone() == (1,)
+
+
+def test_sans_postgresql_l_api_répond_503_dans_un_délai_puis_se_rétablit_seule(
+    base: Any, base_relayée: tuple[Relais, str], kafka: str, préfixe: str, tmp_path: Any
+) -> None:
+    relais, url = base_relayée
+    with banc(base.url, kafka, préfixe) as droit:
+        droit.émettre_avis(avis(1))
+        droit.consommer("avis", 1)
+        droit.projeter()
+        with banc(url, kafka, préfixe) as b, api(b, tmp_path) as client:
+            lire = f"/api/v1/creances/{avis(1)['reference']}"
+            assert client.get(lire).status_code == 200
+            assert payer(client, "k1")[0].status_code == 201
+            relais.couper()
+            exiger_une_indisponibilité(*payer(client, "k2"))
+            début = time.monotonic()
+            exiger_une_indisponibilité(client.get(lire), time.monotonic() - début)
+            assert client.get("/readyz").status_code == 503
+            début = time.monotonic()
+            assert mesure(client, 'creances_roles_lisibles{serveur="postgresql"}') == 0
+            assert (
+                mesure(client, 'creances_http_requetes_total{methode="POST",route="/api/v1/paiements",statut="503"')
+                == 1
+            )
+            assert time.monotonic() - début < 10
+            relais.rétablir()
+            attendre(lambda: client.get(lire).status_code == 200, secondes=20, quoi="on lit de nouveau")
+            attendre(
+                lambda: payer(client, "k1")[0].status_code == 201, secondes=20, quoi="la même clé, la même réponse"
+            )
+            attendre(lambda: client.get("/readyz").status_code == 200, secondes=20, quoi="prêt")
 
 
 def test_lag_et_audit_disent_en_une_phrase_que_postgresql_manque(b: Banc) -> None:

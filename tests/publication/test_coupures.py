@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from kafka import KafkaAdminClient
 
 from journal.enregistreur import Enregistreur
-from service import kafka
+from journal.pannes import Panne
+from publication.message import Message
+from service import composition, kafka
 from service.retard import lag
 from service.settings import Settings
 from tests.courtiers import Apache, Tansu
@@ -95,6 +98,41 @@ def test_kafka_absent_n_écarte_rien_se_dit_et_à_son_retour_tout_sort_de_nouvea
     assert {reçu.en_têtes["ce_source"] for reçu in reçus} == avant
 
 
+def test_kafka_absent_au_démarrage_se_dit_et_tout_sort_quand_il_vient(
+    base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
+) -> None:
+    courtier = Tansu(tmp_path)
+    settings = banc.réglages(base.url, courtier.bootstrap, préfixe)
+    banc.inscrire(enregistreur, banc.avec_paiements(1, 2))
+    with banc.publieur(settings):
+        attendre(lambda: "KafkaAbsent" in (banc.état(base.url).get("derniere_erreur") or ""), secondes=30, quoi="dit")
+        with courtier:
+            _créer(settings)
+            attendre(lambda: banc.état(base.url)["position"] == 5, secondes=60, quoi="tout publié")
+            publiées = banc.versions(banc.relire(settings))
+    assert publiées == banc.journal(base.url)
+
+
+@pytest.mark.usefixtures("apache")
+def test_un_envoi_retenté_ne_tombe_pas_dans_le_topic_recréé_entre_temps(kafka: str, préfixe: str, base: Any) -> None:
+    """Sinon ces versions y précéderaient les premières, qu'un consommateur ignorerait ensuite."""
+    settings = banc.réglages(base.url, kafka, préfixe)
+    _créer(settings)
+    émetteur = composition.emitter(settings)
+    topic_id = émetteur.topic_id()
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_topics([settings.topic_evenements])
+    admin.close()
+    with ThreadPoolExecutor(1) as fil:
+        envoi = fil.submit(émetteur.émettre, [Message(b"k", b"{}", [("ce_id", b"a:7")])], topic_id)
+        attendre(lambda: émetteur._producteur is not None and not envoi.done(), quoi="l'envoi est retenté")
+        _créer(settings)
+        with pytest.raises(Panne):
+            envoi.result(timeout=30)
+    émetteur.abandonner()
+    assert banc.relire(settings) == []
+
+
 @pytest.mark.usefixtures("apache")
 def test_apache_kafka_tué_puis_revenu_reçoit_la_suite_sans_rien_de_répété_ni_de_perdu(
     base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
@@ -132,6 +170,7 @@ def test_un_topic_recréé_sans_que_kafka_s_arrête_est_vu_et_tout_sort_de_nouve
         attendre(lambda: banc.état(base.url)["position"] == 50, secondes=30)
         ligne = next(ligne for ligne in lag(settings, enregistreur.base) if ligne["nom"] == "publication")
         assert "tout est publié de nouveau" in ligne["derniere_erreur"]
+        assert (ligne["topic"], ligne["topic_recree"]) == (settings.topic_evenements, 1)
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
