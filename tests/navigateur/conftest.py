@@ -96,7 +96,8 @@ def chromium() -> str:
     return trouvé
 
 
-@pytest.fixture(scope="session")
+# Par module : tant que Playwright est ouvert, une boucle tourne dans ce fil, et asyncio.run échouerait ailleurs.
+@pytest.fixture(scope="module")
 def navigateur() -> Iterator[Browser]:
     """Chromium, dans un profil neuf."""
     chemin = chromium()
@@ -107,9 +108,9 @@ def navigateur() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def pile(navigateur: Browser, serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pile]:
+def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pile]:
     """Le service entier, démarré une fois ; rien ne démarre s'il n'y a pas de navigateur."""
-    del navigateur
+    chromium()
     dossier: Path = tmp_path_factory.mktemp("pile")
     with nouvelle_base(serveurs) as base:
         port, port_du_kiosque = port_libre(), port_libre()
