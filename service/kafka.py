@@ -79,7 +79,7 @@ def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
     return courtier.ouvrir_client(
-        KafkaProducer, **connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR
+        KafkaProducer, **connection, acks="all", linger_ms=2, **courtier.PRODUCTEUR
     )
 
 
@@ -233,5 +233,5 @@ def reader(settings: Settings) -> KafkaConsumer:
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
     return courtier.ouvrir_client(
-        KafkaConsumer, **settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds
+        KafkaConsumer, **settings.kafka_connection(), **options, **bounds
     )
