@@ -4,6 +4,8 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
+# Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
+PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile
 BENCH_FLAGS ?=
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
@@ -28,10 +30,10 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 	$(VENV)/bin/creances demo
 
 test: $(STAMP) ## run the whole test suite on real PostgreSQL and a real Kafka-protocol broker
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest $(PYTEST_FLAGS)
 
 test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
-	$(VENV)/bin/pytest --courtier=apache -m kafka
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m kafka
 
 kafka: $(JARS) ## fetch the jars of that Apache Kafka
 

@@ -1,49 +1,64 @@
 """Qui peut appeler quoi : un jeton porteur, un rôle."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Depends
-from fastapi.security import HTTPBearer
+from fastapi.openapi.models import HTTPBearer as Porteur
+from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
-from api.dependances import DeLApplication
+from api.dependances import moyens
 from api.identite import Identité, JetonInvalide, Rôle
 from api.problemes import Problème
 
-PORTEUR: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="Jeton JWT du rôle demandé.")
 _DÉFI: Final = 'Bearer realm="creances"'
 
 
-def exiger(rôle: Rôle) -> Callable[..., Awaitable[Identité]]:
-    """La dépendance qui rend l'appelant s'il a ce rôle ; lève Problème 401 ou 403 sinon."""
+class _Exigence(SecurityBase):
+    """La dépendance qui rend l'appelant s'il a ce rôle ; lève Problème 401 ou 403 sinon.
 
-    async def appelant(
-        requête: Request, moyens: DeLApplication, _: Annotated[Any, Depends(PORTEUR)] = None
-    ) -> Identité:
+    Une seule dépendance, que FastAPI sait aussi décrire : chaque étage de plus se résout à chaque appel.
+    """
+
+    scheme_name = "HTTPBearer"
+
+    def __init__(self, rôle: Rôle) -> None:
+        self.model = Porteur(bearerFormat="JWT", description="Jeton JWT du rôle demandé.")
+        self._rôle = rôle
+
+    async def identifier(self, requête: Request) -> Identité:
         schéma, _espace, jeton = requête.headers.get("authorization", "").partition(" ")
         if schéma.lower() != "bearer" or not jeton:
             détail = "Cet appel demande un jeton (en-tête Authorization: Bearer)."
             raise Problème(401, "authentification_requise", détail, en_têtes={"WWW-Authenticate": _DÉFI})
         try:
-            identité = await moyens.dépendances.jetons.vérifier(jeton.strip())
+            identité = await (await moyens(requête)).dépendances.jetons.vérifier(jeton.strip())
         except JetonInvalide:
             en_têtes = {"WWW-Authenticate": f'{_DÉFI}, error="invalid_token"'}
             raise Problème(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_têtes=en_têtes) from None
-        if identité.rôle is not rôle:
-            raise Problème(403, "acces_refuse", f"Cet appel est réservé au rôle « {rôle.value} ».")
+        if identité.rôle is not self._rôle:
+            raise Problème(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._rôle.value} ».")
         return identité
 
-    return appelant
+
+class _ExigeAssuré(_Exigence):
+    """Rend le pseudonyme de l'assuré que le jeton nomme."""
+
+    async def __call__(self, requête: Request) -> str:
+        identité = await self.identifier(requête)
+        if identité.assuré is None:
+            raise Problème(403, "acces_refuse", "Ce jeton ne nomme pas d'assuré.")
+        return identité.assuré
 
 
-async def _assuré(identité: Annotated[Identité, Depends(exiger(Rôle.ASSURÉ))]) -> str:
-    if identité.assuré is None:
-        raise Problème(403, "acces_refuse", "Ce jeton ne nomme pas d'assuré.")
-    return identité.assuré
+class _ExigeRôle(_Exigence):
+    """Rend l'identité de l'appelant."""
+
+    async def __call__(self, requête: Request) -> Identité:
+        return await self.identifier(requête)
 
 
-Assuré = Annotated[str, Depends(_assuré)]
+Assuré = Annotated[str, Depends(_ExigeAssuré(Rôle.ASSURÉ))]
 """Le pseudonyme de l'assuré qui appelle."""
 
-Exploitant = Annotated[Identité, Depends(exiger(Rôle.EXPLOITATION))]
+Exploitant = Annotated[Identité, Depends(_ExigeRôle(Rôle.EXPLOITATION))]

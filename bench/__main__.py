@@ -51,13 +51,14 @@ def main() -> None:
         _tell_machine(running, figures)
         for name, scale in zip(SCALES, (plan.small, plan.large), strict=True):
             figures.facts[f"créances_{name}"] = scale.créances
-            if name not in options.scale:
+            parts = [part for part in PARTS if part.__name__.strip("_") in options.only]
+            parts = [part for part in parts if name == "large" or part in AT_BOTH_SCALES]
+            if name not in options.scale or not parts:
                 continue
             stage = prepare(running, figures, name, scale, plan.messages)
-            for part in PARTS:
-                if part.__name__.strip("_") in options.only and (name == "large" or part in AT_BOTH_SCALES):
-                    failed |= not _attempt(part, running, figures, plan, stage)
-                    figures.write(RAW)
+            for part in parts:
+                failed |= not _attempt(part, running, figures, plan, stage)
+                figures.write(RAW)
             strike(running, stage)
     print(report.table(figures))
     whole = not options.quick and options.only == NAMES and options.scale == SCALES

@@ -103,6 +103,7 @@ class Boucle:
     def _consommer(self, arrêt: threading.Event) -> None:
         consommateur = courtier.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
         self._ouvert_à, self._dernier_battement = time.monotonic(), 0.0
+        self._topic_id = None
         try:
             # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
             if not consommateur.partitions_for_topic(self.topic):
@@ -118,6 +119,9 @@ class Boucle:
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
         """Lit un lot et l'enregistre."""
+        if self._topic_id is not None and courtier.identifiant(consommateur, self.topic) is None:
+            # Disparu. Rester dans le groupe ne suffirait pas : recréé, son chef peut n'en rien savoir au partage.
+            raise courtier.TopicInconnu(self.topic)
         if self._à_replacer or self._topic_recréé(consommateur):
             self._replacer(consommateur)
         if self._à_vérifier:

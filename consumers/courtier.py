@@ -61,12 +61,16 @@ def ouvrir_client(classe: Callable[..., Any], **options: Any) -> Any:
 
     Quand aucun courtier ne répond, son constructeur lève en laissant derrière lui un fil et quatre descripteurs : à un
     essai toutes les dix secondes, une heure de panne en épuiserait le processus. On referme donc ce qu'il a ouvert.
+
+    Aucun client ne crée de topic en demandant s'il existe : kafka-python ne transmet pas ce réglage (vu en 3.0.12).
     """
     ouverts: list[KafkaNetClient] = []
 
     def ouvrir_le_réseau(**réglages: Any) -> KafkaNetClient:
-        ouverts.append(KafkaNetClient(**réglages))
-        return ouverts[-1]
+        réseau = KafkaNetClient(**réglages)
+        réseau.cluster.config["allow_auto_create_topics"] = False
+        ouverts.append(réseau)
+        return réseau
 
     try:
         return classe(**options, kafka_client=ouvrir_le_réseau)
@@ -86,7 +90,6 @@ def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) 
             client_id=client,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            allow_auto_create_topics=False,
             max_poll_records=lot_max,
             fetch_max_bytes=OCTETS_LUS_MAX,
             fetch_max_wait_ms=200,

@@ -92,7 +92,6 @@ class Rebuts:
                 # Idempotent, un producteur à qui Kafka refuse un message trop grand ne produit plus jamais rien ; et un
                 # rebut peut se répéter, puisqu'il porte sa position d'origine.
                 enable_idempotence=False,
-                allow_auto_create_topics=False,
                 max_request_size=OCTETS_MAX,
                 **courtier.PRODUCTEUR,
             )
@@ -102,8 +101,7 @@ class Rebuts:
         """Laisse là ce producteur : kafka-python, qu'un message a vu refuser, refuse ensuite tous les autres."""
         producteur, self._producteur = self._producteur, None
         if producteur is not None:
-            with suppress(KafkaError):
-                producteur.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
+            courtier.lâcher(producteur)
 
     def fermer(self) -> None:
         """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""

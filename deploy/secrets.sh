@@ -21,6 +21,7 @@ random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 random | keep owner_password
 random | keep service_password
 random | keep jwt_secret
+random | keep session_secret
 random | keep grafana_password
 # The bank's simulator knows this one; replace it by the merchant's own.
 printf %s 002001000000001_KEY1 | keep kiosque_secret_key

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import structlog
-from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
+from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 
 from domain.creance import Créance
@@ -61,7 +61,7 @@ def flux_de(conn: Connection[Any], mapper: MapperDesFaits, référence: str) -> 
     transactions: dict[str, None] = {}
     for ligne in lignes:
         try:
-            transaction = getattr(mapper.to_domain_event(StoredEvent(*ligne)), "transaction", None)
+            transaction = getattr(mapper.lire(*ligne), "transaction", None)
         except MapperDeserialisationError:
             continue
         if transaction is not None:
@@ -128,7 +128,7 @@ def _lire(lignes: Sequence[Any], mapper: MapperDesFaits, arrêtés: dict[str, st
         if nom in arrêtés:
             continue
         try:
-            fait = mapper.to_domain_event(StoredEvent(nom, version, topic, état))
+            fait = mapper.lire(nom, version, topic, état)
         except MapperDeserialisationError as illisible:
             arrêtés[nom] = str(illisible)
         else:

@@ -78,9 +78,7 @@ def create_topics(settings: Settings) -> list[str]:
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
-    return courtier.ouvrir_client(
-        KafkaProducer, **connection, acks="all", allow_auto_create_topics=False, linger_ms=2, **courtier.PRODUCTEUR
-    )
+    return courtier.ouvrir_client(KafkaProducer, **connection, acks="all", linger_ms=2, **courtier.PRODUCTEUR)
 
 
 class Publisher:
@@ -232,6 +230,4 @@ def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
-    return courtier.ouvrir_client(
-        KafkaConsumer, **settings.kafka_connection(), allow_auto_create_topics=False, **options, **bounds
-    )
+    return courtier.ouvrir_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError
 
+from consumers import courtier
 from service.bulk.messages import Checked, Refused, refused
 from service.settings import Settings
 
@@ -57,11 +58,11 @@ def open_producer(settings: Settings) -> KafkaProducer:
     with KafkaAdminClient(**known) as admin:
         if settings.topic_avis not in admin.list_topics():
             raise TopicMissing(settings.topic_avis)
-    return KafkaProducer(
+    opened: KafkaProducer = courtier.ouvrir_client(
+        KafkaProducer,
         **known,
         acks="all",
         enable_idempotence=True,
-        allow_auto_create_topics=False,
         linger_ms=20,
         batch_size=256 * 1024,
         max_block_ms=round(OPEN_SECONDS * 1000),
@@ -69,6 +70,7 @@ def open_producer(settings: Settings) -> KafkaProducer:
         delivery_timeout_ms=NEVER_MS,
         reconnect_backoff_max_ms=2_000,
     )
+    return opened
 
 
 class Sender:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from consumers import courtier
 from tests.courtiers import port_libre
@@ -39,6 +39,21 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
     gc.collect()
     attendre(lambda: threading.active_count() <= fils, quoi="les fils finis")
     assert ouverts() <= descripteurs
+
+
+def test_demander_un_topic_absent_ne_le_crée_pas(kafka: str, préfixe: str) -> None:
+    """Tansu, comme un Kafka aux réglages d'origine, crée le topic dont on s'enquiert, sauf si on le lui défend."""
+    consommateur = courtier.ouvrir_client(KafkaConsumer, bootstrap_servers=kafka)
+    producteur = courtier.ouvrir_client(KafkaProducer, bootstrap_servers=kafka, max_block_ms=500)
+    try:
+        assert not consommateur.partitions_for_topic(f"{préfixe}.absent")
+        with pytest.raises(KafkaError):
+            producteur.partitions_for(f"{préfixe}.absent")
+    finally:
+        consommateur.close()
+        producteur.close()
+    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
+        assert f"{préfixe}.absent" not in admin.list_topics()
 
 
 def ouverts() -> int:

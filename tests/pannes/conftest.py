@@ -11,8 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from api import application
 from api.identite import Rôle, émettre_jeton
-from service import composition, run
+from consumers import courtier
+from journal import bases
+from service import composition, metrics, retard, run
+from service import kafka as kafka_du_service
 from service.embedded import Child, _broker_binary, throwaway_folder
 from service.kafka import Publisher
 from service.settings import Settings, development_jwt_secret
@@ -20,6 +24,22 @@ from tests.api.conftest import servir
 from tests.consumers.banc import MAINTENANT, Banc
 from tests.courtiers import COURTIERS, Apache, Courtier, Tansu
 from tests.relais import Relais, par_le_relais, serveur_postgresql
+
+
+@pytest.fixture
+def délais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Les attentes du service, ramenées à une seconde ou deux : elles bornent de même, et le test n'attend pas."""
+    monkeypatch.setattr(courtier, "OUVERTURE_MS", 1_000)
+    producteur = {"bootstrap_timeout_ms": 1_000, "max_block_ms": 1_000}
+    livraison = {"request_timeout_ms": 1_000, "delivery_timeout_ms": 2_000}
+    monkeypatch.setattr(courtier, "PRODUCTEUR", dict(courtier.PRODUCTEUR) | producteur | livraison)
+    monkeypatch.setattr(kafka_du_service, "ACK_SECONDS", 3.0)
+    monkeypatch.setattr(kafka_du_service, "READ_MS", 1_000)
+    for module in (bases, application):
+        monkeypatch.setattr(module, "DÉLAI_D_OBTENTION_S", 1.0)
+    for module in (retard, metrics, run):
+        monkeypatch.setattr(module, "WAIT_SECONDS", 1.0)
+
 
 VUES = {"restant_du": "reference", "paiements": "transaction", "delai_affichage": "transaction, reference"}
 """Chaque vue, et ce qui l'ordonne."""

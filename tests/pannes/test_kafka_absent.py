@@ -17,12 +17,14 @@ from consumers.rebuts import RebutsInjoignables
 from guichet.messages import Message
 from journal.lot import Partition
 from service import composition
-from service.kafka import ACK_SECONDS
+from service import kafka as kafka_du_service
 from service.retard import lag
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
 from tests.pannes.conftest import api, mesure, mêmes_journaux_et_vues, rôles, état
 from tests.relais import Relais
+
+pytestmark = pytest.mark.usefixtures("délais_courts")
 
 RÉGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
 """Un courtier muet est dit absent après trois âges : 1,5 s au lieu de 15."""
@@ -104,7 +106,9 @@ def test_sans_kafka_l_api_lit_se_dit_prête_répond_503_à_la_banque_et_se_réta
             réponse = poster(client, t)
             assert (réponse.status_code, réponse.json()["code"]) == (503, "kafka_indisponible")
             assert int(réponse.headers["Retry-After"]) > 0
-            assert time.monotonic() - début < (ACK_SECONDS if essai == 0 else 1), "un refus n'attend pas son tour"
+            assert time.monotonic() - début < (kafka_du_service.ACK_SECONDS if essai == 0 else 1), (
+                "un refus n'attend pas son tour"
+            )
         assert client.get("/readyz").status_code == 200
         assert client.get(f"/api/v1/creances/{avis(1)['reference']}").status_code == 200
         début = time.monotonic()

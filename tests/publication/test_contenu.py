@@ -15,9 +15,10 @@ from eventsourcing.persistence import StoredEvent
 from domain.creance import Créance
 from domain.diffusion import Diffusion
 from domain.faits import Fait
+from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 from journal.enregistreur import FaitLu
-from journal.mapper import MapperDesFaits
+from journal.mapper import AGRÉGATS, MapperDesFaits
 from publication import schemas
 from publication.contenu import ChampSansDiffusion, champs, faits_publiés
 from publication.message import Message, composer, source_publiée, traceparent
@@ -51,6 +52,16 @@ def relu(message: Message) -> CloudEvent:
     )
     assert isinstance(événement, CloudEvent)
     return événement
+
+
+def test_seuls_les_faits_qui_sortent_du_service_sont_publiés() -> None:
+    tous = [classe for agrégat in AGRÉGATS for classe in vars(agrégat).values() if _est_un_fait(classe)]
+    assert {classe for classe in tous if classe.PUBLIÉ} == set(faits_publiés())
+    assert Messagerie.MessageSupprimé in tous
+
+
+def _est_un_fait(classe: object) -> bool:
+    return isinstance(classe, type) and issubclass(classe, Fait) and "TOPIC" in vars(classe)
 
 
 @pytest.mark.parametrize("classe", faits_publiés(), ids=lambda classe: classe.TOPIC)
