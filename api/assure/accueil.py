@@ -45,6 +45,7 @@ async def suivre(visite: DUnAssuré) -> Response:
 async def _valeurs(visite: Visite) -> dict[str, Any]:
     créances, paiements = await lire_compte(visite.moyens, visite.assuré)
     maintenant = visite.moyens.dépendances.horloge()
+    politique = visite.moyens.dépendances.guichet.politique
     ouvertes = [ligne for ligne in créances if est_consultable(ligne) and ligne.restant_dû]
     return {
         "courrier": await courrier_de(visite.moyens, visite.assuré),
@@ -52,7 +53,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         "à_reprendre": [p for p in en_cours(paiements) if repris_possible(p, maintenant)],
         "sans_réponse": [p for p in en_cours(paiements) if not repris_possible(p, maintenant)],
         "paiements": paiements[:PAIEMENTS_MONTRÉS],
-        "dues": len(ouvertes),
+        "dues": sum(ligne.restant_dû >= politique.minimum_par_paiement for ligne in ouvertes),
         "restant_total": sum(ligne.restant_dû for ligne in ouvertes),
         "suivre": any(à_suivre(paiement) for paiement in paiements),
     }

@@ -105,6 +105,12 @@ class TestLeParcours:
         assert "Aucun nouveau paiement" in accueil
         assert "Vous avez 1 créance à payer en ligne. Montant restant dû 87,09 €" in accueil
 
+    def test_l_accueil_ne_dit_pas_payable_en_ligne_ce_qui_ne_l_est_plus(self, service: Service) -> None:
+        service.avis(RÉF, 12_50, solde=60_00)
+        devenir(service)
+        accueil = lisible(service.client.get("/"))
+        assert "Vous n'avez aucune créance à payer en ligne. Montant restant dû 12,50 €" in accueil
+
     def test_modifier_revient_à_l_étape_2_avec_la_saisie(self, service: Service) -> None:
         service.avis(RÉF)
         service.avis(AUTRE)

@@ -2,6 +2,8 @@
 "use strict";
 
 const INTERVALLE_MS = 700; // Le compte doit dire un paiement dans les deux secondes.
+const SOUTENU_MS = 60 * 1000; // Une réponse qui tarde davantage se demande moins souvent.
+const INTERVALLE_MAX_MS = 15 * 1000;
 const PATIENCE_MS = 45 * 60 * 1000; // Au-delà, la personne actualise elle-même.
 const début = Date.now();
 const zone = document.querySelector("[data-suivi]");
@@ -49,7 +51,9 @@ async function suivre() {
 
 function attendre() {
   clearTimeout(minuterie);
-  if (attend()) minuterie = setTimeout(suivre, INTERVALLE_MS);
+  const âge = Date.now() - début;
+  const intervalle = âge < SOUTENU_MS ? INTERVALLE_MS : Math.min(âge / 20, INTERVALLE_MAX_MS);
+  if (attend()) minuterie = setTimeout(suivre, intervalle);
 }
 
 préparer(zone);
