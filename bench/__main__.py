@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,15 +130,30 @@ def _latency(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> No
 
 
 def _http(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
-    """The balance read, beside the bare endpoint, interleaved after one warming turn each."""
-    with reading.endpoints(running, stage) as (ours, bare):
+    """The balance read, beside the bare endpoint."""
+    _beside("http", reading.endpoints(running, stage), figures, plan)
+
+
+def _page(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """Step 2's page of an assuré with fifty créances, beside a bare page of one row."""
+    _beside("page", reading.pages(running, stage), figures, plan)
+
+
+def _beside(
+    what: str,
+    endpoints: AbstractContextManager[tuple[reading.Endpoint, reading.Endpoint]],
+    figures: Figures,
+    plan: Plan,
+) -> None:
+    """Load ours and the bare one, interleaved after one warming turn each."""
+    with endpoints as (ours, bare):
         for endpoint in (ours, bare):
             endpoint.load(plan.http_seconds / 4)
         for _ in range(plan.rounds):
             for name, endpoint in (("ours", ours), ("bare", bare)):
                 load = endpoint.load(plan.http_seconds)
-                figures.add(f"http.{name}", load.requests_per_second, "requests/s")
-                figures.add(f"http.{name}, client", load.cpu_share, "of a core")
+                figures.add(f"{what}.{name}", load.requests_per_second, "requests/s")
+                figures.add(f"{what}.{name}, client", load.cpu_share, "of a core")
 
 
 def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
@@ -154,7 +170,7 @@ def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> Non
 
 MEGABYTE: Final = 1_000_000
 Part = Callable[[Servers, Figures, Plan, Stage], None]
-PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _latency, _memory)
+PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory)
 AT_BOTH_SCALES: Final = (_pipeline, _rebuild)
 NAMES: Final = tuple(part.__name__.strip("_") for part in PARTS)
 SCALES: Final = ("small", "large")

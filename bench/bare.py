@@ -1,4 +1,4 @@
-"""A bare FastAPI endpoint that reads one row: what the balance read over HTTP is compared with.
+"""A bare FastAPI endpoint, and a bare page, that read one row: what the service's own are compared with.
 
 The same pool (kind, size, check of each connection lent) and the same uvicorn settings as the service's API. No token,
 no middleware, no model, one statement. Run as `python -m bench.bare`, on CREANCES_API_PORT.
@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -20,8 +22,13 @@ from service.settings import Settings
 _READ: Final = "SELECT reference, solde, en_cours FROM vues.restant_du WHERE reference = %s"
 
 
+_PAGE: Final = Environment(autoescape=True).from_string(
+    "<!doctype html><html lang=fr><title>{{ reference }}</title><p>{{ reference }} : {{ solde }}</html>"
+)
+
+
 def application(settings: Settings) -> FastAPI:
-    """The application: `GET /creances/{reference}`."""
+    """The application: `GET /creances/{reference}`, and the same as a page, `GET /pages/{reference}`."""
     pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
         str(settings.database_url),
         min_size=1,
@@ -39,13 +46,20 @@ def application(settings: Settings) -> FastAPI:
 
     bare = FastAPI(lifespan=lifespan)
 
-    @bare.get("/creances/{reference}")
-    async def read(reference: str) -> dict[str, Any]:
+    async def row_of(reference: str) -> dict[str, Any]:
         async with pool.connection() as conn:
             row = await (await conn.execute(_READ, (reference,), prepare=True)).fetchone()
         if row is None:
             raise LookupError(reference)
         return {"reference": row[0], "solde": row[1], "en_cours": row[2]}
+
+    @bare.get("/creances/{reference}")
+    async def read(reference: str) -> dict[str, Any]:
+        return await row_of(reference)
+
+    @bare.get("/pages/{reference}", response_class=HTMLResponse)
+    async def show(reference: str) -> str:
+        return _PAGE.render(await row_of(reference))
 
     return bare
 

@@ -43,6 +43,8 @@ def lines(figures: Figures) -> Iterator[Line]:
         yield from _line(figures, what, (f"{ours}.ours", f"{ours}.library"), unit, None)
         yield from _line(figures, what, (f"{ours}.ours", f"{ours}.ceiling"), unit, OF_CEILING)
     yield from _line(figures, "balance read over HTTP", ("http.ours", "http.bare"), "requests/s", OF_BARE)
+    what = "step 2's page, 50 créances, beside a page of one row"
+    yield from _line(figures, what, ("page.ours", "page.bare"), "pages/s", None)
     growth = figures.ratio("pipeline.small.ours", "pipeline.large.ours")
     if growth is not None:
         what = f"cost of a notification, {scale(figures, 'large')} beside {scale(figures, 'small')}"
