@@ -1,6 +1,7 @@
 """Ce qui entre par Kafka : chaque message a un sort, rien ne s'arrête, rien n'est perdu."""
 
 import json
+import threading
 from typing import Any
 
 import psycopg
@@ -226,10 +227,10 @@ def test_un_lot_demande_un_nombre_d_instructions_sql_qui_ne_grandit_pas(
         for n, x in enumerate(t)
     ]
     instructions: list[str] = []
-    exécuter = psycopg.Cursor.execute
+    exécuter, ici = psycopg.Cursor.execute, threading.get_ident()
 
     def compter(curseur: Any, requête: Any, *reste: Any, **options: Any) -> Any:
-        if requête:  # Le pool éprouve la connexion par une requête vide.
+        if requête and threading.get_ident() == ici:  # Le pool éprouve la connexion par une requête vide.
             instructions.append(str(requête))
         return exécuter(curseur, requête, *reste, **options)
 
