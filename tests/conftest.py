@@ -5,8 +5,10 @@ absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués,
 `--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier.
 """
 
+import gc
 import os
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -158,6 +160,19 @@ def nouvelle_base(serveurs: Serveurs) -> Iterator[Base]:
     )
     yield Base(vers_base(serveurs.database_url, nom), vers_base(serveurs.owner_database_url, nom), nom)
     serveurs.supprimer_base(nom)
+
+
+@pytest.fixture(autouse=True)
+def prises_de_kafka_ramassées(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ramasse, sitôt le test fini, les prises que kafka-python laisse au ramasse-miettes quand un courtier s'en va.
+
+    Sinon l'avertissement tomberait plus tard, dans un test qui n'y est pour rien.
+    """
+    yield
+    if request.node.get_closest_marker("kafka") is not None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"unclosed <socket\.socket .*family=2.*proto=6", ResourceWarning)
+            gc.collect()
 
 
 @pytest.fixture
