@@ -8,8 +8,8 @@ from psycopg import AsyncConnection
 from projections.paiements import AFFICHAGE, LignePaiement
 from projections.restant_du import LigneCréance
 
-# Les créances d'un assuré, la plus ancienne d'abord, et ses derniers paiements, le plus récent d'abord : deux listes.
-_LIRE: Final = f"""
+# Les créances d'un assuré, la plus ancienne d'abord, et des paiements de lui, le plus récent d'abord : deux listes.
+_LIRE: Final = """
 SELECT
     (SELECT coalesce(json_agg(json_build_array(
                 reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee, montant_initial, solde,
@@ -18,9 +18,19 @@ SELECT
     (SELECT coalesce(json_agg(json_build_array(
                 transaction, assure, caisse, canal, montant, statut, code, cause, ouvert_le, expire_le, conclu_le,
                 accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
-     FROM (SELECT p.*, d.affiche_le FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s
-           ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers)
-"""  # noqa: S608 (constantes)
+     FROM ({paiements} ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers)
+"""
+
+# Ses derniers paiements.
+_TOUS: Final = _LIRE.format(
+    paiements=f"SELECT p.*, d.affiche_le FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"  # noqa: S608
+)
+
+# Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
+_SANS_FIN: Final = _LIRE.format(
+    paiements="SELECT p.*, NULL AS affiche_le FROM vues.paiements p WHERE p.assure = %(assure)s"
+    " AND p.statut = 'en_cours'"
+)
 
 
 class Compte(NamedTuple):
@@ -32,9 +42,11 @@ class Compte(NamedTuple):
     """Les derniers, le plus récent d'abord."""
 
 
-async def compte(conn: AsyncConnection[Any], assuré: str, paiements_max: int) -> Compte:
-    """Le compte de cet assuré, en une requête ; vide s'il est inconnu."""
-    curseur = await conn.execute(_LIRE, {"assure": assuré, "limite": paiements_max}, prepare=True)
+async def compte(conn: AsyncConnection[Any], assuré: str, paiements_max: int, *, sans_fin: bool = False) -> Compte:
+    """Le compte de cet assuré, en une requête ; vide s'il est inconnu. `sans_fin` : les seuls paiements en cours."""
+    curseur = await conn.execute(
+        _SANS_FIN if sans_fin else _TOUS, {"assure": assuré, "limite": paiements_max}, prepare=True
+    )
     créances, paiements = await curseur.fetchone() or ([], [])
     return Compte([_créance(*champs) for champs in créances], [_paiement(*champs) for champs in paiements])
 

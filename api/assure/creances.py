@@ -3,9 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.responses import Response
 
 from api.acces import Assuré
-from api.assure.lecture import consulter, en_cours, raison_de_ne_pas_cocher, repris_possible
+from api.assure.lecture import consulter, raison_de_ne_pas_cocher, repris_possible
 from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
 from api.dependances import DeLApplication
 from api.problemes import problème_de
@@ -19,8 +20,10 @@ from projections.restant_du import LigneCréance
 routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"])
 
 
-@routes.get("/{reference}", summary="Chercher une créance", responses=problèmes(401, 403, 404))
-async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> CréanceLue:
+@routes.get(
+    "/{reference}", summary="Chercher une créance", response_model=CréanceLue, responses=problèmes(401, 403, 404)
+)
+async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> Response:
     """La créance, si elle peut être payée et sinon pourquoi, et les autres créances de l'assuré qui restent dues.
 
     Une référence inconnue, exclue du service ou d'une autre personne a une seule et même réponse.
@@ -30,9 +33,9 @@ async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> 
     except RéférenceNonOuverte as refus:
         raise problème_de(refus, statut=404) from None
     politique = moyens.dépendances.guichet.politique
-    ouverts = en_cours(consultation.paiements)
+    ouverts = consultation.sans_fin
     maintenant = moyens.dépendances.horloge()
-    return CréanceLue(
+    lue = CréanceLue(
         **_champs(consultation.cherchée, politique, ouverts),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
         maximum_par_paiement_centimes=politique.maximum_par_paiement,
@@ -45,6 +48,8 @@ async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> 
             if repris_possible(paiement, maintenant)
         ],
     )
+    # Écrite ici : rendue telle quelle, FastAPI la validerait une seconde fois à chaque lecture.
+    return Response(lue.model_dump_json(), media_type="application/json")
 
 
 def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from api.assure.lecture import Consultation, Raison, en_cours, raison_de_ne_pas_cocher, repris_possible
+from api.assure.lecture import Consultation, Raison, raison_de_ne_pas_cocher, repris_possible
 from api.assure.saisie import MontantIllisible, Saisie, écrire_partage
 from api.assure.visite import Visite
 from domain.refus import MontantHorsBornes, MontantSupérieurAuSolde, PaiementEnCours, Refus, RestantDûInsuffisant
@@ -48,7 +48,7 @@ def page_du_montant(
     lignes = _lignes(visite, consultation, saisie)
     cochées = [ligne.créance for ligne in lignes if ligne.cochée]
     maintenant = visite.moyens.dépendances.horloge()
-    ouverts = en_cours(consultation.paiements)
+    ouverts = consultation.sans_fin
     valeurs: dict[str, Any] = {
         "cherchée": lignes[0],
         "autres": lignes[1:],
@@ -96,7 +96,7 @@ def nouvelle_clé() -> str:
 def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -> list[LigneÀCocher]:
     """La créance cherchée d'abord, puis les autres, la plus ancienne d'abord."""
     politique = visite.moyens.dépendances.guichet.politique
-    ouverts = en_cours(consultation.paiements)
+    ouverts = consultation.sans_fin
     créances = [consultation.cherchée, *consultation.autres]
     demandées = set(saisie.cochées) if saisie else {consultation.cherchée.référence}
     anciennes = sorted(créances, key=lambda ligne: (ligne.date_émission, ligne.référence))

@@ -30,8 +30,8 @@ class Consultation(NamedTuple):
     cherchée: LigneCréance
     autres: list[LigneCréance]
     """Celles de l'assuré qui restent dues en ligne, la plus ancienne d'abord."""
-    paiements: list[LignePaiement]
-    """Les derniers, le plus récent d'abord."""
+    sans_fin: list[LignePaiement]
+    """Ses paiements en cours, le plus récent d'abord."""
 
 
 class Raison(NamedTuple):
@@ -49,13 +49,14 @@ async def consulter(moyens: Moyens, assuré: str, saisie: str) -> Consultation:
     autre personne : la requête ne lit que le compte de l'assuré, et ni la réponse ni sa durée ne disent laquelle.
     """
     référence = lire_référence(saisie) or AUCUNE
-    créances, paiements = await lire_compte(moyens, assuré)
+    async with moyens.pool.connection() as conn:
+        créances, sans_fin = await compte(conn, assuré, PAIEMENTS_RÉCENTS, sans_fin=True)
     consultables = [ligne for ligne in créances if est_consultable(ligne)]
     cherchée = next((ligne for ligne in consultables if ligne.référence == référence), None)
     if cherchée is None:
         raise RéférenceNonOuverte
     autres = [ligne for ligne in consultables if ligne is not cherchée and ligne.restant_dû]
-    return Consultation(cherchée, autres, paiements)
+    return Consultation(cherchée, autres, sans_fin)
 
 
 async def lire_compte(moyens: Moyens, assuré: str) -> Compte:
