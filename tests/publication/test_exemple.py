@@ -22,21 +22,6 @@ ICI, PUIS = "20260101T000000Z", "20260202T000000Z"
 
 
 @pytest.fixture
-def enregistreur(base: Any) -> Iterator[Enregistreur]:
-    with banc.ouvrir(base.url) as ouvert:
-        yield ouvert
-
-
-@pytest.fixture
-def settings(base: Any, kafka: str, préfixe: str) -> Settings:
-    from service.kafka import create_topics
-
-    donnés = banc.réglages(base.url, kafka, préfixe)
-    create_topics(donnés)
-    return donnés
-
-
-@pytest.fixture
 def soldes(tmp_path: Path) -> Iterator[Balances]:
     tenus = Balances(str(tmp_path / "soldes.sqlite"))
     yield tenus

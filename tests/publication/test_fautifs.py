@@ -1,6 +1,5 @@
 """Un événement que l'on ne peut pas publier arrête son flux, et lui seul ; libéré, le flux repart dans l'ordre."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -18,21 +17,6 @@ from publication.message import Message
 from service import composition
 from service.settings import Settings
 from tests.publication import banc
-
-
-@pytest.fixture
-def enregistreur(base: Any) -> Iterator[Enregistreur]:
-    with banc.ouvrir(base.url) as ouvert:
-        yield ouvert
-
-
-@pytest.fixture
-def settings(base: Any, kafka: str, préfixe: str) -> Settings:
-    from service.kafka import create_topics
-
-    donnés = banc.réglages(base.url, kafka, préfixe)
-    create_topics(donnés)
-    return donnés
 
 
 def planter(base: Any, flux: str, version: int, état: bytes, topic: str = "creance.PaiementEchoue") -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,6 @@ from service.settings import Settings
 from tests.publication import banc
 
 RACINE = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def enregistreur(base: Any) -> Iterator[Enregistreur]:
-    with banc.ouvrir(base.url) as ouvert:
-        yield ouvert
-
-
-@pytest.fixture
-def settings(base: Any, kafka: str, préfixe: str) -> Settings:
-    from service.kafka import create_topics
-
-    donnés = banc.réglages(base.url, kafka, préfixe)
-    create_topics(donnés)
-    return donnés
 
 
 def renvoi(settings: Settings, depuis: int = 1, flux: list[str] | None = None) -> Renvoi:

@@ -1,0 +1,25 @@
+"""Ce que les tests de la publication ont en commun : un journal où écrire, et des topics où publier."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from journal.enregistreur import Enregistreur
+from service.settings import Settings
+from tests.publication import banc
+
+
+@pytest.fixture
+def enregistreur(base: Any) -> Iterator[Enregistreur]:
+    with banc.ouvrir(base.url) as ouvert:
+        yield ouvert
+
+
+@pytest.fixture
+def settings(base: Any, kafka: str, préfixe: str) -> Settings:
+    from service.kafka import create_topics
+
+    donnés = banc.réglages(base.url, kafka, préfixe)
+    create_topics(donnés)
+    return donnés
