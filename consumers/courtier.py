@@ -20,6 +20,9 @@ from journal.pannes import Panne
 OCTETS_LUS_MAX: Final = 64 * 1024 * 1024
 """Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
 
+LECTURE_MS: Final = 200
+"""Attente d'un premier message par le courtier (ms)."""
+
 OUVERTURE_MS: Final = 5_000
 """Attente d'un courtier à l'ouverture (ms) : un arrêt demandé pendant une panne n'attend pas plus."""
 
@@ -92,7 +95,7 @@ def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) 
             auto_offset_reset="none",
             max_poll_records=lot_max,
             fetch_max_bytes=OCTETS_LUS_MAX,
-            fetch_max_wait_ms=200,
+            fetch_max_wait_ms=LECTURE_MS,
             bootstrap_timeout_ms=OUVERTURE_MS,
             reconnect_backoff_max_ms=RECONNEXION_MAX_MS,
             request_timeout_ms=REQUÊTE_MS,
@@ -146,7 +149,8 @@ def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
 def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
     """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
 
-    Elle est postérieure à tout ce qui a été lu avant cet appel.
+    Elle est postérieure à tout ce qui a été lu avant cet appel. Elle passe par la connexion du coordinateur : sur celle
+    des lectures, elle attendrait derrière la lecture en cours, jusqu'à `LECTURE_MS` quand le topic est à jour.
     """
     cluster, réseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (voir l'en-tête)
 
@@ -154,7 +158,7 @@ def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[]
         if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
             with suppress(KafkaError):
                 await cluster._refresh_future  # noqa: SLF001
-        await cluster.refresh_metadata()
+        await cluster.refresh_metadata(consommateur._coordinator.coordinator_id)  # noqa: SLF001
 
     demandé = réseau.call_soon_with_future(relire)
 

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, ClassVar, Self
 
-from eventsourcing.domain import BaseAggregate
 from pydantic import AwareDatetime
 
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
-from domain.faits import Fait, Naissance
+from domain.faits import Agrégat, Fait, Naissance
 from domain.monnaie import Centimes
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance, RéférenceTransaction
@@ -41,7 +40,7 @@ class PartAcceptée:
     contrepassée: bool = False
 
 
-class Créance(BaseAggregate[str]):
+class Créance(Agrégat):
     """La dette ouverte par un avis de somme à payer.
 
     `solde = montant − Σ parts acceptées − Σ encaissements + Σ contre-passations + Σ remboursements`, signé : son côté

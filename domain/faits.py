@@ -4,7 +4,7 @@ import unicodedata
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final, NoReturn
 
-from eventsourcing.domain import CanInitAggregate, CanMutateAggregate
+from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate
 from eventsourcing.utils import register_topic, resolve_topic
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -58,7 +58,7 @@ class Fait(BaseModel, CanMutateAggregate[str]):
         raise TypeError("l'instant d'un événement se passe en argument : timestamp=maintenant")
 
 
-_COMMUNS: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
+_COMMUNS: Final = ("originator_id", "originator_version", "originator_topic", "timestamp")
 """Les champs que la bibliothèque donne elle-même à l'agrégat ; les autres vont à son `__init__`."""
 
 
@@ -72,6 +72,23 @@ class Naissance(CanInitAggregate[str]):
         classe = resolve_topic(self.originator_topic)
         né = classe.__new__(classe)
         né.__base_init__(self.originator_id, self.originator_version, self.timestamp)
-        né.__init__(**{nom: valeur for nom, valeur in vars(self).items() if nom not in _COMMUNS})
+        champs = dict(vars(self))
+        for nom in _COMMUNS:
+            del champs[nom]
+        né.__init__(**champs)
         self.apply(né)
         return né
+
+
+class Agrégat(BaseAggregate[str]):
+    """La base des agrégats, dont les flux sont nommés par un texte."""
+
+    def trigger_event(self, event_class: type[Any], **kwargs: Any) -> None:
+        """Déclenche le fait suivant du flux : le construit, l'applique, et le garde pour qui l'enregistrera.
+
+        Comme la bibliothèque, moins ce qu'elle vérifie ici à chaque fois : `Fait` inscrit le sujet d'une classe à sa
+        déclaration, et exige `timestamp`.
+        """
+        fait = event_class(originator_id=self.id, originator_version=self.version + 1, **kwargs)
+        fait.mutate(self)
+        self.pending_events.append(fait)

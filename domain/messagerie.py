@@ -7,15 +7,13 @@ personne en a fait ne se déduit de rien, et doit survivre à une reconstruction
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
-from eventsourcing.domain import BaseAggregate
-
 from domain.accuse import Accusé
-from domain.faits import Fait
+from domain.faits import Agrégat, Fait
 from domain.references import RéférenceTransaction
 from domain.refus import MessageInconnu
 
 
-class Messagerie(BaseAggregate[str]):
+class Messagerie(Agrégat):
     """Ce qu'un assuré a fait de ses messages."""
 
     TOPIC = "messagerie"

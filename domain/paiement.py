@@ -4,12 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from eventsourcing.domain import BaseAggregate
 from pydantic import AwareDatetime
 
 from domain.avis import Canal
 from domain.diffusion import Diffusion
-from domain.faits import Fait, Naissance
+from domain.faits import Agrégat, Fait, Naissance
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.references import CodeCaisse, Pseudonyme, RéférenceTransaction
@@ -26,7 +25,7 @@ class Fin(StrEnum):
     """Inconnu du kiosque passé le délai : nous l'avons clos nous-mêmes. Une acceptation peut encore suivre."""
 
 
-class Paiement(BaseAggregate[str]):
+class Paiement(Agrégat):
     """Une tentative de paiement sur une ou plusieurs créances d'une même caisse.
 
     N'est pas nommé Transaction : ce mot est ici celui de la base de données.

@@ -1,12 +1,12 @@
 """Prendre un lot de notifications de la banque : chacune a exactement un sort, et les créances bougent une seule fois.
 
-Le sceau est vérifié ici : le topic n'est pas cru. Deux requêtes chargent tout ce que le lot touche, quel qu'en soit le
-nombre : les paiements, puis les créances de leurs imputations.
+Le sceau est vérifié ici : le topic n'est pas cru. Deux requêtes par tranche chargent ce que le lot touche : les
+paiements, puis les créances de leurs imputations.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from psycopg import Connection
 from pydantic_core import from_json
@@ -22,8 +22,14 @@ from journal.enregistreur import recueillir
 from journal.lot import Lot
 from kiosque.interface import FormulaireIrrecevable
 
+_Lue = tuple[RéponseBancaire, datetime]
+"""Une notification lue, et l'instant de sa réception."""
 
-def lire(guichet: Guichet, message: Message) -> tuple[RéponseBancaire, datetime]:
+TRANCHE: Final = 125
+"""Messages lus avant de demander ce qu'ils touchent."""
+
+
+def lire(guichet: Guichet, message: Message) -> _Lue:
     """Lit une notification et l'instant de sa réception ; lève MessageIllisible ou FormulaireIrrecevable.
 
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
@@ -47,18 +53,12 @@ def prendre_notifications(
 ) -> Traitement:
     """Décide d'un lot de notifications, dans l'ordre."""
     traitement = Traitement(Lot(), [])
-    lues: list[tuple[Message, RéponseBancaire, datetime] | tuple[Message, str]] = []
-    for message in messages:
-        try:
-            lues.append((message, *lire(guichet, message)))
-        except (MessageIllisible, FormulaireIrrecevable) as illisible:
-            lues.append((message, str(illisible)))
-    paiements, créances = _charger(guichet, conn, [lue[1].transaction for lue in lues if len(lue) == 3])  # noqa: PLR2004
-    for lue in lues:
-        if len(lue) == 2:  # noqa: PLR2004 (un message illisible et sa cause)
-            rendre_sort(traitement, lue[0], Verdict(Sort.REJETÉE, lue[1]), None, {})
+    lues, paiements, créances = _lire_et_charger(guichet, conn, messages)
+    for message, lue in zip(messages, lues, strict=True):
+        if isinstance(lue, str):
+            rendre_sort(traitement, message, Verdict(Sort.REJETÉE, lue), None, {})
             continue
-        message, réponse, reçue_le = lue
+        réponse, reçue_le = lue
         verdict, paiement = appliquer_réponse(
             paiements.get(réponse.transaction),
             créances,
@@ -75,13 +75,41 @@ def prendre_notifications(
     return traitement
 
 
-def _charger(
-    guichet: Guichet, conn: Connection[Any], transactions: Sequence[str]
-) -> tuple[dict[str, Paiement], dict[str, Créance]]:
-    flux = guichet.enregistreur.charger(conn, map(Paiement.flux, transactions))
-    paiements: dict[str, Paiement] = {paiement.transaction: paiement for paiement in flux.values()}
-    références = {imputation.référence: None for paiement in paiements.values() for imputation in paiement.imputations}
-    return paiements, guichet.charger_créances(conn, list(références))
+def _lire_et_charger(
+    guichet: Guichet, conn: Connection[Any], messages: Sequence[Message]
+) -> tuple[list[_Lue | str], dict[str, Paiement], dict[str, Créance]]:
+    """Lit les messages (une cause, pour ceux qui sont illisibles) et charge tout ce qu'ils touchent.
+
+    Par tranches : PostgreSQL cherche celle qu'on vient de demander pendant que la suivante est lue.
+    """
+    lues: list[_Lue | str] = []
+    paiements: dict[str, Paiement] = {}
+    créances: dict[str, Créance] = {}
+    with conn.pipeline():
+        attendus = []
+        for début in range(0, len(messages), TRANCHE):
+            tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[début : début + TRANCHE]]
+            lues += tranche
+            flux = [Paiement.flux(lue[0].transaction) for lue in tranche if not isinstance(lue, str)]
+            attendus.append(guichet.enregistreur.demander(conn, flux))
+        demandées: set[str] = set()
+        attendues = []
+        for attendre in attendus:
+            chargés: list[Paiement] = list(attendre().values())
+            paiements |= {paiement.transaction: paiement for paiement in chargés}
+            références = {i.référence for paiement in chargés for i in paiement.imputations} - demandées
+            demandées |= références
+            attendues.append(guichet.enregistreur.demander(conn, map(Créance.flux, références)))
+        for attendre in attendues:
+            créances |= {créance.avis.référence: créance for créance in attendre().values()}
+    return lues, paiements, créances
+
+
+def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | str:
+    try:
+        return lire(guichet, message)
+    except (MessageIllisible, FormulaireIrrecevable) as illisible:
+        return str(illisible)
 
 
 def _instant(valeur: object) -> datetime | None:
@@ -104,6 +132,6 @@ def _champs(réponse: RéponseBancaire, reçue_le: datetime) -> dict[str, Any]:
         "marchand": réponse.marchand,
         "autorisation": réponse.autorisation,
         "carte_masquee": réponse.carte_masquée,
-        "transaction_le": réponse.transaction_le.isoformat() if réponse.transaction_le else None,
-        "recue_le": reçue_le.isoformat(),
+        "transaction_le": réponse.transaction_le,
+        "recue_le": reçue_le,
     }

@@ -6,20 +6,19 @@ l'ordre où les transactions se valident ; c'est ce que garantit un verrou consu
 que le droit d'INSERT.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from eventsourcing.domain import BaseAggregate
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
-from domain.faits import Fait
+from domain.faits import Agrégat, Fait
 from journal.conflits import traduire
 from journal.lot import Avancée, CléIdempotence, Inscription, Lot, Partition, SortRendu
 from journal.mapper import MapperDesFaits
@@ -216,14 +215,26 @@ class Enregistreur(ApplicationRecorder):
 
     def charger(self, conn: Connection[Any], flux: Iterable[str]) -> dict[str, Any]:
         """Reconstitue les agrégats de ces flux, en une requête ; un flux sans événement est absent du résultat."""
+        return self.demander(conn, flux)()
+
+    def demander(self, conn: Connection[Any], flux: Iterable[str]) -> Callable[[], dict[str, Any]]:
+        """Demande ces flux, en une requête ; ce qui est rendu attend la réponse, et reconstitue leurs agrégats.
+
+        Dans un `conn.pipeline()`, PostgreSQL les cherche dès maintenant et l'appelant n'attend pas.
+        """
         noms = list(dict.fromkeys(flux))
         if not noms:
-            return {}
-        agrégats: dict[str, Any] = {}
-        lire = self.mapper.lire
-        for nom, version, topic, état in conn.execute(_LIRE_FLUX, (noms,), binary=True):
-            agrégats[nom] = lire(nom, version, topic, état).mutate(agrégats.get(nom))
-        return agrégats
+            return dict
+        réponse = conn.execute(_LIRE_FLUX, (noms,), binary=True)
+
+        def reconstituer() -> dict[str, Any]:
+            agrégats: dict[str, Any] = {}
+            lire = self.mapper.lire
+            for nom, version, topic, état in réponse.fetchall():
+                agrégats[nom] = lire(nom, version, topic, état).mutate(agrégats.get(nom))
+            return agrégats
+
+        return reconstituer
 
     def raconter(
         self, conn: Connection[Any], flux: str, *, à_la_version: int | None = None, au: datetime | None = None
@@ -307,7 +318,7 @@ class Enregistreur(ApplicationRecorder):
             yield conn
 
 
-def recueillir(agrégats: Iterable[BaseAggregate[str]], cause: str) -> list[Inscription]:
+def recueillir(agrégats: Iterable[Agrégat], cause: str) -> list[Inscription]:
     """Recueille les faits que ces agrégats viennent de déclencher, avec leur cause commune."""
     inscriptions = []
     for agrégat in agrégats:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from math import ceil
 from typing import Any
 
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 
 from domain.sort import Sort
 from guichet.messages import Message
-from guichet.prendre_notification import prendre_notifications
+from guichet.prendre_notification import TRANCHE, prendre_notifications
 from journal.conflits import ConflitDePosition
 from journal.lot import Partition
 from projections.audit import auditer
@@ -213,7 +214,7 @@ def test_un_défaut_du_code_ne_retient_que_le_message_fautif(b: Banc) -> None:
 
 
 @pytest.mark.parametrize("taille", [1, 50, 500])
-def test_un_lot_demande_un_nombre_d_instructions_sql_qui_ne_grandit_pas(
+def test_le_nombre_d_instructions_sql_d_un_lot_ne_grandit_que_de_deux_par_tranche(
     b: Banc, taille: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     b.émettre_avis(*(avis(n) for n in range(taille)))
@@ -238,8 +239,8 @@ def test_un_lot_demande_un_nombre_d_instructions_sql_qui_ne_grandit_pas(
     boucle.enregistrer(messages)
     monkeypatch.undo()
 
-    # Deux chargements, l'ordre, les événements, le réveil, les positions, les sorts.
-    assert len(instructions) == 7, instructions
+    # L'ordre, les événements, le réveil, les positions, les sorts ; et deux chargements par tranche.
+    assert len(instructions) == 5 + 2 * ceil(taille / TRANCHE), instructions
     assert b.par_sort(b.settings.topic_notifications) == {Sort.APPLIQUÉE.value: taille}
 
 

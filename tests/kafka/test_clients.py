@@ -3,14 +3,17 @@
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from consumers import courtier
+from service import kafka as kafka_du_service
+from service.settings import Settings
 from tests.courtiers import port_libre
 from tests.outils import attendre
 
@@ -54,6 +57,44 @@ def test_demander_un_topic_absent_ne_le_crée_pas(kafka: str, préfixe: str) -> 
         producteur.close()
     with KafkaAdminClient(bootstrap_servers=kafka) as admin:
         assert f"{préfixe}.absent" not in admin.list_topics()
+
+
+class AuDébut(ConsumerRebalanceListener):
+    """Se place au début des partitions reçues."""
+
+    def __init__(self, consommateur: KafkaConsumer) -> None:
+        self.consommateur = consommateur
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None: ...
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        for partition in assigned:
+            self.consommateur.seek(partition, 0)
+
+
+def test_l_identifiant_d_un_topic_n_attend_pas_la_lecture_en_cours(
+    kafka: str, préfixe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Un courtier répond dans l'ordre sur une connexion : tout lot attendrait la fin de la lecture suivante."""
+    monkeypatch.setattr(courtier, "LECTURE_MS", 9_000)
+    settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=préfixe)
+    kafka_du_service.create_topics(settings)
+    # Tansu fait attendre qui entre dans un groupe une part de `max_poll_interval_ms`.
+    connexion = settings.kafka_connection() | {"max_poll_interval_ms": 2_000, "session_timeout_ms": 1_500}
+    connexion["heartbeat_interval_ms"] = 500
+    consommateur = courtier.ouvrir(connexion, groupe=préfixe, client="identifiant", lot_max=1)
+    try:
+        consommateur.subscribe([settings.topic_avis], listener=AuDébut(consommateur))
+
+        def lit() -> bool:
+            consommateur.poll(timeout_ms=100)
+            return bool(consommateur._fetcher._nodes_with_pending_fetch_requests)
+
+        attendre(lit, secondes=30, quoi="une lecture en cours")
+        assert courtier.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
+        assert consommateur._fetcher._nodes_with_pending_fetch_requests, "la réponse a attendu la lecture"
+    finally:
+        courtier.fermer(consommateur)
 
 
 def ouverts() -> int:
