@@ -37,18 +37,19 @@ class Enveloppe:
                 message["headers"] = [*message.get("headers", ()), (EN_TÊTE, corrélation.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(correlation=corrélation):
-            try:
-                await self.application(scope, receive, envoyer)
-            except Exception:
-                structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
-                if statut:
-                    raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
-                détail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {corrélation}."
-                problème = Problème(500, "erreur_interne", détail, correlation=corrélation)
-                await répondre(scope, problème)(scope, receive, envoyer)
-            finally:
-                self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - début)
+        # Jamais défait : chaque requête a sa tâche, et le contexte finit avec elle.
+        structlog.contextvars.bind_contextvars(correlation=corrélation)
+        try:
+            await self.application(scope, receive, envoyer)
+        except Exception:
+            structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
+            if statut:
+                raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
+            détail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {corrélation}."
+            problème = Problème(500, "erreur_interne", détail, correlation=corrélation)
+            await répondre(scope, problème)(scope, receive, envoyer)
+        finally:
+            self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - début)
 
 
 def _route(scope: Scope) -> str:

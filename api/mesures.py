@@ -23,6 +23,7 @@ class Mesures:
             registry=registre,
             buckets=SEAUX_S,
         )
+        self._trouvées: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.formulaires_refusés = Counter(
             "creances_formulaires_refuses",
             "Formulaires de la banque refusés ; garde=non : le débit des rebuts était atteint",
@@ -32,6 +33,14 @@ class Mesures:
 
     def compter(self, méthode: str, route: str, statut: int, durée_s: float) -> None:
         """Compte une requête servie."""
-        méthode = méthode if méthode in MÉTHODES else "autre"
-        self.requêtes.labels(méthode, route, str(statut)).inc()
-        self.durées.labels(méthode, route).observe(durée_s)
+        compteur, histogramme = self._séries(méthode if méthode in MÉTHODES else "autre", route, statut)
+        compteur.inc()
+        histogramme.observe(durée_s)
+
+    def _séries(self, méthode: str, route: str, statut: int) -> tuple[Counter, Histogram]:
+        """Les deux séries d'une sorte de requête, cherchées une fois : il y en a peu, et `labels` est lent."""
+        clé = (méthode, route, statut)
+        if (séries := self._trouvées.get(clé)) is None:
+            séries = self.requêtes.labels(méthode, route, str(statut)), self.durées.labels(méthode, route)
+            self._trouvées[clé] = séries
+        return séries

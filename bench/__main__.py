@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import Final
 
 import psycopg
@@ -145,15 +146,16 @@ def _beside(
     figures: Figures,
     plan: Plan,
 ) -> None:
-    """Load ours and the bare one, interleaved after one warming turn each."""
-    with endpoints as (ours, bare):
-        for endpoint in (ours, bare):
-            endpoint.load(plan.http_seconds / 4)
+    """Load ours and the bare one by turns, many in a round: the machine's speed drifts within seconds."""
+    seconds = plan.http_seconds / TURNS
+    with endpoints as both:
+        for endpoint in both:
+            endpoint.load(seconds)  # Warm.
         for _ in range(plan.rounds):
-            for name, endpoint in (("ours", ours), ("bare", bare)):
-                load = endpoint.load(plan.http_seconds)
-                figures.add(f"{what}.{name}", load.requests_per_second, "requests/s")
-                figures.add(f"{what}.{name}, client", load.cpu_share, "of a core")
+            turns = [[endpoint.load(seconds) for endpoint in both] for _ in range(TURNS)]
+            for name, loads in zip(("ours", "bare"), zip(*turns, strict=True), strict=True):
+                figures.add(f"{what}.{name}", mean(load.requests_per_second for load in loads), "requests/s")
+                figures.add(f"{what}.{name}, client", mean(load.cpu_share for load in loads), "of a core")
 
 
 def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
@@ -169,6 +171,9 @@ def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> Non
 
 
 MEGABYTE: Final = 1_000_000
+TURNS: Final = 8
+"""Turns of each endpoint in a round of HTTP."""
+
 Part = Callable[[Servers, Figures, Plan, Stage], None]
 PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory)
 AT_BOTH_SCALES: Final = (_pipeline, _rebuild)

@@ -29,7 +29,7 @@ FULL: Final = Plan(
     rounds=3,
     library_rebuild_seconds=20.0,
     latency_seconds=30.0,
-    http_seconds=8.0,
+    http_seconds=12.0,
     memory_messages=200_000,
 )
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.acces import Assuré
 from api.assure.lecture import consulter, raison_de_ne_pas_cocher, repris_possible
 from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
-from api.dependances import DeLApplication
+from api.dependances import moyens
 from api.problemes import problème_de
 from api.schema import problèmes
 from domain.caisses import nom_de_caisse
@@ -23,18 +24,20 @@ routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"])
 @routes.get(
     "/{reference}", summary="Chercher une créance", response_model=CréanceLue, responses=problèmes(401, 403, 404)
 )
-async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> Response:
+async def chercher(reference: str, assuré: Assuré, requête: Request) -> Response:
     """La créance, si elle peut être payée et sinon pourquoi, et les autres créances de l'assuré qui restent dues.
 
     Une référence inconnue, exclue du service ou d'une autre personne a une seule et même réponse.
     """
+    # Demandés ici : une dépendance de plus se résout à chaque appel, et celui-ci est le plus fréquent.
+    les_moyens = await moyens(requête)
     try:
-        consultation = await consulter(moyens, assuré, reference)
+        consultation = await consulter(les_moyens, assuré, reference)
     except RéférenceNonOuverte as refus:
         raise problème_de(refus, statut=404) from None
-    politique = moyens.dépendances.guichet.politique
+    politique = les_moyens.dépendances.guichet.politique
     ouverts = consultation.sans_fin
-    maintenant = moyens.dépendances.horloge()
+    maintenant = les_moyens.dépendances.horloge()
     lue = CréanceLue(
         **_champs(consultation.cherchée, politique, ouverts),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,

@@ -59,7 +59,7 @@ def test_demander_un_topic_absent_ne_le_crée_pas(kafka: str, préfixe: str) -> 
         assert f"{préfixe}.absent" not in admin.list_topics()
 
 
-class AuDébut(ConsumerRebalanceListener):
+class AuDébut(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
     """Se place au début des partitions reçues."""
 
     def __init__(self, consommateur: KafkaConsumer) -> None:
