@@ -61,11 +61,18 @@ INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)
 SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::int8[])
 """
 
-# Enregistre le sort de chaque message du lot.
+# Enregistre le sort de chaque message du lot, et avance leurs comptes.
 _ÉCRIRE_SORTS: Final = """
-INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs)
-SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::text[], %b::text[], %b::text[], %b::bytea[],
-                     %b::jsonb[])
+WITH ecrits AS (
+    INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs)
+    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::text[], %b::text[], %b::text[],
+                         %b::bytea[], %b::jsonb[])
+    RETURNING topic_id, topic, partition, sort
+)
+INSERT INTO vues.sorts AS s (topic_id, topic, partition, sort, messages)
+SELECT topic_id, topic, partition, sort, count(*) FROM ecrits GROUP BY topic_id, topic, partition, sort
+ORDER BY topic_id, partition, sort
+ON CONFLICT (topic_id, partition, sort) DO UPDATE SET messages = s.messages + excluded.messages
 """
 
 # Enregistre la réponse donnée à une requête.

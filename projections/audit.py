@@ -18,6 +18,7 @@ from domain.creance import Créance
 from domain.faits import Fait
 from domain.messagerie import Messagerie
 from domain.paiement import Fin, Paiement
+from journal import comptes
 from journal.mapper import MapperDesFaits
 from projections.restant_du import LigneCréance
 
@@ -109,6 +110,8 @@ def auditer(conn: Connection[Any], référence: str | None = None, maintenant: d
                 _comparer_paiements(conn, rapport)
                 _comparer_affichage(conn, rapport)
                 _comparer_messagerie(conn, rapport, maintenant)
+                for phrase in comptes.écarts(conn):
+                    rapport.écart(phrase)
             _rapporter_écartés(conn, rapport, référence)
     finally:
         conn.isolation_level = avant

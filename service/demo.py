@@ -21,6 +21,7 @@ from rich.table import Table
 from api.identite import Rôle, émettre_jeton
 from domain.delai import jour_de_paris
 from domain.monnaie import euros
+from journal.comptes import sorts_de
 from journal.migrations import migrer
 from projections.audit import auditer
 from projections.historique import historique
@@ -230,12 +231,7 @@ class Scenario:
 
     def _fates(self) -> dict[str, int]:
         with self._connect() as conn:
-            return dict(
-                conn.execute(
-                    "SELECT sort, count(*) FROM journal.sorts WHERE topic = %s GROUP BY sort",
-                    (self.settings.topic_notifications,),
-                ).fetchall()
-            )
+            return sorts_de(conn, self.settings.topic_notifications)
 
     def _history(self, reference: str) -> list[Any]:
         from journal.bases import Base

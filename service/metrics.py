@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from journal.bases import Base
+from journal.comptes import sorts_par_topic
 from journal.pannes import raconter
 from service.retard import WAIT_SECONDS, lag, unreadable
 from service.settings import Settings
@@ -31,20 +32,18 @@ SCRAPE_SECONDS: Final = 4.0
 STALE_SECONDS: Final = 60.0
 """What was read longer ago than this is told no more: better nothing than an old figure."""
 
-_FATES: Final = "SELECT topic, sort, count(*) FROM journal.sorts GROUP BY topic, sort"
-
 
 class Reading(NamedTuple):
     """What was read of the servers, and what could be."""
 
     at: float
     rows: list[dict[str, Any]]
-    fates: list[tuple[str, str, int]]
+    fates: dict[tuple[str, str], int]
     postgresql: bool
     kafka: bool
 
 
-NOTHING: Final = Reading(float("-inf"), [], [], postgresql=False, kafka=False)
+NOTHING: Final = Reading(float("-inf"), [], {}, postgresql=False, kafka=False)
 
 
 class RolesCollector(Collector):
@@ -73,7 +72,7 @@ class RolesCollector(Collector):
         yield from _roles(told.rows)
         yield from _topics(told.rows)
         fates = GaugeMetricFamily("creances_sorts", "Messages lus, par sort", labels=["topic", "sort"])
-        for topic, sort, count in told.fates:
+        for (topic, sort), count in told.fates.items():
             fates.add_metric([topic, sort], count)
         yield fates
 
@@ -95,7 +94,7 @@ class RolesCollector(Collector):
         try:
             rows = lag(self.settings, self.base)
             with self.base.transaction(délai_s=WAIT_SECONDS) as conn:
-                fates = conn.execute(_FATES).fetchall()
+                fates = sorts_par_topic(conn)
         except (psycopg.Error, KafkaError) as cause:
             structlog.get_logger().warning("roles_illisibles", cause=raconter(cause))
             return NOTHING._replace(at=time.monotonic())

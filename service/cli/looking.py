@@ -144,14 +144,10 @@ def audit(
 def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Le sort de chaque notification lue ; leur somme est ce que le topic a porté."""
     from domain.sort import Sort
+    from journal.comptes import sorts_de
 
     with connection(data_dir) as (settings, conn):
-        counts = dict(
-            conn.execute(
-                "SELECT sort, count(*) FROM journal.sorts WHERE topic = %s GROUP BY sort",
-                (settings.topic_notifications,),
-            ).fetchall()
-        )
+        counts = sorts_de(conn, settings.topic_notifications)
     fates = {sort.value: counts.get(sort.value, 0) for sort in Sort}
     answer = {"total": sum(fates.values()), "fates": fates}
     if as_json:

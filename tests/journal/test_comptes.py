@@ -1,0 +1,82 @@
+"""Les comptes des sorts sont tenus avec eux : toujours ceux que l'on trouverait en les comptant un à un."""
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from domain.sort import Sort
+from journal import comptes, migrations
+from journal.bases import Base
+from journal.conflits import ConflitDePosition
+from journal.enregistreur import Enregistreur
+from journal.lot import Lot, Partition, SortRendu
+from journal.migrations import migrer
+
+COMPTES = "0007_comptes.sql"
+
+
+def lot(topic_id: UUID, depuis: int, *sorts: Sort, topic: str = "t", partition: int = 0) -> Lot:
+    """Un lot qui ne rend que des sorts, à des décalages qui se suivent."""
+    numérotés = enumerate(sorts, depuis)
+    place = Partition(topic_id, topic, partition)
+    return Lot(sorts=[SortRendu(place, n, sort, "cause", None, b"e" * 32, {}) for n, sort in numérotés])
+
+
+def test_les_comptes_sont_ceux_des_sorts_écrits(base: Any) -> None:
+    premier, recréé = uuid4(), uuid4()
+    lots = [
+        lot(premier, 0, Sort.APPLIQUÉE, Sort.APPLIQUÉE, Sort.DOUBLON),
+        lot(premier, 3, Sort.APPLIQUÉE),
+        lot(premier, 0, Sort.REJETÉE, partition=1),
+        lot(recréé, 0, Sort.APPLIQUÉE),
+        lot(uuid4(), 0, Sort.REJETÉE, topic="u"),
+    ]
+    with Base(base.url) as ouverte:
+        enregistreur = Enregistreur(ouverte)
+        for un in lots:
+            with ouverte.transaction() as conn:
+                enregistreur.inscrire(conn, un)
+        with pytest.raises(ConflitDePosition), ouverte.transaction() as conn:
+            enregistreur.inscrire(conn, lot(premier, 3, Sort.DOUBLON, Sort.DOUBLON))
+        with ouverte.transaction() as conn:
+            assert comptes.sorts_par_topic(conn) == {
+                ("t", "appliquee"): 4,
+                ("t", "doublon"): 1,
+                ("t", "rejetee"): 1,
+                ("u", "rejetee"): 1,
+            }
+            assert comptes.sorts_de(conn, "u") == {"rejetee": 1}
+            assert comptes.écarts(conn) == []
+            conn.execute("UPDATE vues.sorts SET messages = 2 WHERE sort = 'doublon'")
+            conn.execute("DELETE FROM vues.sorts WHERE topic = 'u'")
+            assert comptes.écarts(conn) == [
+                "sorts : t/0 doublon vaut 2, le journal dit 1",
+                "sorts : u/0 rejetee vaut 0, le journal dit 1",
+            ]
+
+
+def test_les_sorts_d_avant_sont_comptés_par_la_migration(
+    base: Any, propriétaire: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nom = f"creances_avant_{uuid4().hex[:12]}"
+    url, utilisateur = urlsplit(base.url_propriétaire)._replace(path=f"/{nom}").geturl(), urlsplit(base.url).username
+    tous = list(migrations._fichiers())
+    propriétaire.execute(f"CREATE DATABASE {nom}")
+    try:
+        monkeypatch.setattr(migrations, "_fichiers", lambda: [un for un in tous if un[0] < COMPTES])
+        migrer(url, utilisateur or "")
+        with psycopg.connect(url) as conn:
+            conn.execute(
+                "INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, empreinte, champs)"
+                " SELECT gen_random_uuid(), 't', 0, n, 'doublon', '', '', '{}' FROM generate_series(1, 3) AS n"
+            )
+        monkeypatch.undo()
+        assert COMPTES in migrer(url, utilisateur or "")
+        with psycopg.connect(url) as conn:
+            assert comptes.sorts_par_topic(conn) == {("t", "doublon"): 3}
+            assert comptes.écarts(conn) == []
+    finally:
+        propriétaire.execute(f"DROP DATABASE {nom} WITH (FORCE)")
