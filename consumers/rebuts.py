@@ -8,7 +8,7 @@ from typing import Any, Final
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from consumers import courtier
+from courtier import clients
 from guichet.messages import Rebut
 from journal.pannes import Panne
 
@@ -85,7 +85,7 @@ class Rebuts:
 
     def _ouvert(self) -> KafkaProducer:
         if self._producteur is None:
-            self._producteur = courtier.ouvrir_client(
+            self._producteur = clients.ouvrir_client(
                 KafkaProducer,
                 **self.kafka,
                 acks="all",
@@ -93,7 +93,7 @@ class Rebuts:
                 # rebut peut se répéter, puisqu'il porte sa position d'origine.
                 enable_idempotence=False,
                 max_request_size=OCTETS_MAX,
-                **courtier.PRODUCTEUR,
+                **clients.PRODUCTEUR,
             )
         return self._producteur
 
@@ -101,13 +101,13 @@ class Rebuts:
         """Laisse là ce producteur : kafka-python, qu'un message a vu refuser, refuse ensuite tous les autres."""
         producteur, self._producteur = self._producteur, None
         if producteur is not None:
-            courtier.lâcher(producteur)
+            clients.lâcher(producteur)
 
     def fermer(self) -> None:
         """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""
         if self._producteur is not None:
             with suppress(KafkaError):
-                self._producteur.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
+                self._producteur.close(timeout=clients.ADIEU_D_UN_PRODUCTEUR_S)
 
 
 def _accusé(futur: Any) -> bool:

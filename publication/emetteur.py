@@ -8,7 +8,6 @@ attend l'accusé de toute la précédente : un lot est pris entier ou pas du tou
 Un producteur qui a failli est abandonné, avec ce qu'il retenait : l'appelant recommencera depuis sa position.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, UnknownError
 from kafka.partitioner.default import murmur2
 
+from courtier import clients
 from journal.pannes import Panne
 from publication.message import Message
 
@@ -124,22 +124,18 @@ class Émetteur:
         """Lâche le producteur et ce qu'il n'a pas envoyé ; son `close` attendrait l'accusé d'un courtier absent."""
         if self._producteur is None:
             return
-        self._producteur._sender.force_close()  # noqa: SLF001 (`close(timeout=0)` lève et laisse le fil vivant)
-        self._producteur._sender.join(CONNEXION_S)  # noqa: SLF001
-        with suppress(KafkaError):
-            self._producteur.close(timeout=0)
+        clients.lâcher(self._producteur, attente_s=CONNEXION_S)
         self._producteur, self._topic_id = None, None
 
     def _ouvert(self) -> KafkaProducer:
         if self._producteur is not None:
             return self._producteur
-        self._joindre()
         try:
-            producteur = KafkaProducer(
+            producteur: KafkaProducer = clients.ouvrir_client(
+                KafkaProducer,
                 **self.kafka,
                 acks="all",
                 enable_idempotence=True,
-                allow_auto_create_topics=False,
                 batch_size=LOT_OCTETS,
                 linger_ms=_AMASSER_MS,
                 max_request_size=OCTETS_MAX,
@@ -152,8 +148,6 @@ class Émetteur:
         except KafkaError as erreur:
             raise KafkaAbsent(f"{type(erreur).__name__}: {erreur}") from erreur
         self._producteur = producteur
-        # kafka-python 3.0 oublie ce réglage en chemin : sans cela, chercher le topic le créerait, mal.
-        producteur._metadata.config["allow_auto_create_topics"] = False  # noqa: SLF001
         try:
             producteur.partitions_for(self.topic)
         except KafkaError as erreur:
@@ -166,19 +160,6 @@ class Émetteur:
         self._vu = time.monotonic()
         producteur._metadata.add_listener(self._surveiller)  # noqa: SLF001
         return producteur
-
-    def _joindre(self) -> None:
-        """Vérifie qu'un courtier accepte une connexion ; un producteur qui naît sans courtier perd ses sockets."""
-        erreur: OSError | None = None
-        for courtier in self.kafka["bootstrap_servers"]:
-            hôte, _, port = courtier.rpartition(":")
-            try:
-                socket.create_connection((hôte.strip("[]"), int(port)), timeout=CONNEXION_S).close()
-            except OSError as refus:
-                erreur = refus
-            else:
-                return
-        raise KafkaAbsent(str(erreur)) from erreur
 
     def _surveiller(self, métadonnées: Any) -> None:
         """Dans le fil du producteur : un lot qu'il retente ne doit pas tomber dans le topic recréé entre-temps."""

@@ -14,7 +14,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from api.kafka import KafkaIndisponible
-from consumers import courtier, rebuts
+from consumers import rebuts
+from courtier import clients
 from journal.pannes import raconter
 from service.settings import Settings
 
@@ -49,8 +50,8 @@ def topics(settings: Settings) -> dict[str, int]:
 
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
-    admin = courtier.ouvrir_client(
-        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=courtier.REQUÊTE_MS
+    admin = clients.ouvrir_client(
+        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUÊTE_MS
     )
     try:
         existing = set(admin.list_topics())
@@ -78,7 +79,7 @@ def create_topics(settings: Settings) -> list[str]:
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
-    return courtier.ouvrir_client(KafkaProducer, **connection, acks="all", linger_ms=2, **courtier.PRODUCTEUR)
+    return clients.ouvrir_client(KafkaProducer, **connection, acks="all", linger_ms=2, **clients.PRODUCTEUR)
 
 
 class Publisher:
@@ -137,8 +138,8 @@ class Publisher:
         """The producer, opened if need be; raise KafkaIndisponible at once while no broker answers."""
         opened = self._open()
         try:
-            courtier.exiger_des_nouvelles(opened._metadata)  # noqa: SLF001  kafka-python offers it nowhere else
-        except courtier.KafkaNeRépondPas as cause:
+            clients.exiger_des_nouvelles(opened._metadata)  # noqa: SLF001  kafka-python offers it nowhere else
+        except clients.KafkaNeRépondPas as cause:
             raise KafkaIndisponible(str(cause)) from cause
         return opened
 
@@ -157,8 +158,8 @@ class Publisher:
 
     def _open(self) -> KafkaProducer:
         with self._opening:
-            if self._producer is not None and courtier.est_perdu(self._producer):
-                courtier.lâcher(self._producer)
+            if self._producer is not None and clients.est_perdu(self._producer):
+                clients.lâcher(self._producer)
                 self._producer = None
             if self._producer is None:
                 if time.monotonic() < self._reopen_at:
@@ -177,7 +178,7 @@ class Publisher:
             if current:
                 self._producer = None
         if current:
-            courtier.lâcher(opened)
+            clients.lâcher(opened)
 
     def forward(self, transaction: str, form: Mapping[str, str]) -> None:
         """Put a sealed form on the notifications' topic, as if the bank had sent it."""
@@ -188,7 +189,7 @@ class Publisher:
         """Flush and close."""
         if self._producer is not None:
             with suppress(KafkaError):
-                self._producer.close(timeout=courtier.ADIEU_D_UN_PRODUCTEUR_S)
+                self._producer.close(timeout=clients.ADIEU_D_UN_PRODUCTEUR_S)
 
 
 class TopicEnd(NamedTuple):
@@ -230,4 +231,4 @@ def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
-    return courtier.ouvrir_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)
+    return clients.ouvrir_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)

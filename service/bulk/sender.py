@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError
 
-from consumers import courtier
+from courtier import clients
 from service.bulk.messages import Checked, Refused, refused
 from service.settings import Settings
 
@@ -58,7 +58,7 @@ def open_producer(settings: Settings) -> KafkaProducer:
     with KafkaAdminClient(**known) as admin:
         if settings.topic_avis not in admin.list_topics():
             raise TopicMissing(settings.topic_avis)
-    opened: KafkaProducer = courtier.ouvrir_client(
+    opened: KafkaProducer = clients.ouvrir_client(
         KafkaProducer,
         **known,
         acks="all",

@@ -180,7 +180,7 @@ def test_le_lot_tardif_d_un_consommateur_périmé_est_refusé(b: Banc) -> None:
     b.consommer("kiosque", 1)
     partition, décalage = _où(b)
     périmé = composition.consumer(b.settings, b.guichet, "kiosque")
-    périmé._attendues = {partition.partition: 0}
+    périmé.placement.attendues = {partition.partition: 0}
     message = Message(partition, décalage, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
     avant = b.journal()
 
@@ -203,7 +203,7 @@ def test_un_défaut_du_code_ne_retient_que_le_message_fautif(b: Banc) -> None:
 
     boucle.prendre = prendre
     partition = Partition(_topic_id(b), b.settings.topic_notifications, 0)
-    boucle._attendues = {0: 0}
+    boucle.placement.attendues = {0: 0}
     messages = [
         Message(partition, n, x.encode(), json.dumps(notification(x, 20_00)).encode(), MAINTENANT)
         for n, x in enumerate(t)
@@ -221,7 +221,7 @@ def test_le_nombre_d_instructions_sql_d_un_lot_ne_grandit_que_de_deux_par_tranch
     b.consommer("avis", taille)
     t = [b.ouvrir(avis(n)["reference"], 20_00) for n in range(taille)]
     boucle = composition.consumer(b.settings, b.guichet, "kiosque")
-    boucle._attendues = {0: 0}
+    boucle.placement.attendues = {0: 0}
     partition = Partition(_topic_id(b), b.settings.topic_notifications, 0)
     messages = [
         Message(partition, n, x.encode(), json.dumps(notification(x, 20_00)).encode(), MAINTENANT)
@@ -267,7 +267,7 @@ def _où(b: Banc) -> tuple[Partition, int]:
 
 def test_un_message_de_dix_mégaoctets_est_rejeté_et_gardé_entier_aux_rebuts(b: Banc) -> None:
     boucle = composition.consumer(b.settings, b.guichet, "kiosque")
-    boucle._attendues = {0: 0}
+    boucle.placement.attendues = {0: 0}
     énorme = b"x" * 10_000_000
     topic = b.settings.topic_notifications
     boucle.enregistrer([Message(Partition(_topic_id(b), topic, 0), 0, b"k", énorme, MAINTENANT)])

@@ -125,7 +125,7 @@ def test_un_lot_dont_la_réponse_se_perd_n_est_pas_enregistré_deux_fois(
         droit.consommer("avis", 1)
         t = droit.ouvrir(avis(1)["reference"], 20_00)
         boucle = composition.consumer(relayé.settings, relayé.guichet, "kiosque")
-        boucle._attendues = {0: 0}
+        boucle.placement.attendues = {0: 0}
         où = Partition(_identifiant(droit.conn), droit.settings.topic_notifications, 0)
         message = Message(où, 0, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
         relais.couper.set()

@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from consumers import courtier
+from courtier import clients, lecteur
 from service import kafka as kafka_du_service
 from service.settings import Settings
 from tests.courtiers import port_libre
@@ -32,7 +32,7 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
 
     def essayer() -> None:
         with pytest.raises(KafkaTimeoutError):
-            courtier.ouvrir_client(classe, bootstrap_servers=adresse, bootstrap_timeout_ms=200)
+            clients.ouvrir_client(classe, bootstrap_servers=adresse, bootstrap_timeout_ms=200)
 
     essayer()  # Ce qui ne s'ouvre qu'une fois l'est maintenant.
     gc.collect()
@@ -46,8 +46,8 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
 
 def test_demander_un_topic_absent_ne_le_crée_pas(kafka: str, préfixe: str) -> None:
     """Tansu, comme un Kafka aux réglages d'origine, crée le topic dont on s'enquiert, sauf si on le lui défend."""
-    consommateur = courtier.ouvrir_client(KafkaConsumer, bootstrap_servers=kafka)
-    producteur = courtier.ouvrir_client(KafkaProducer, bootstrap_servers=kafka, max_block_ms=500)
+    consommateur = clients.ouvrir_client(KafkaConsumer, bootstrap_servers=kafka)
+    producteur = clients.ouvrir_client(KafkaProducer, bootstrap_servers=kafka, max_block_ms=500)
     try:
         assert not consommateur.partitions_for_topic(f"{préfixe}.absent")
         with pytest.raises(KafkaError):
@@ -76,13 +76,13 @@ def test_l_identifiant_d_un_topic_n_attend_pas_la_lecture_en_cours(
     kafka: str, préfixe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Un courtier répond dans l'ordre sur une connexion : tout lot attendrait la fin de la lecture suivante."""
-    monkeypatch.setattr(courtier, "LECTURE_MS", 9_000)
+    monkeypatch.setattr(lecteur, "LECTURE_MS", 9_000)
     settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=préfixe)
     kafka_du_service.create_topics(settings)
     # Tansu fait attendre qui entre dans un groupe une part de `max_poll_interval_ms`.
     connexion = settings.kafka_connection() | {"max_poll_interval_ms": 2_000, "session_timeout_ms": 1_500}
     connexion["heartbeat_interval_ms"] = 500
-    consommateur = courtier.ouvrir(connexion, groupe=préfixe, client="identifiant", lot_max=1)
+    consommateur = lecteur.ouvrir(connexion, groupe=préfixe, client="identifiant", lot_max=1)
     try:
         consommateur.subscribe([settings.topic_avis], listener=AuDébut(consommateur))
 
@@ -91,10 +91,10 @@ def test_l_identifiant_d_un_topic_n_attend_pas_la_lecture_en_cours(
             return bool(consommateur._fetcher._nodes_with_pending_fetch_requests)
 
         attendre(lit, secondes=30, quoi="une lecture en cours")
-        assert courtier.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
+        assert lecteur.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
         assert consommateur._fetcher._nodes_with_pending_fetch_requests, "la réponse a attendu la lecture"
     finally:
-        courtier.fermer(consommateur)
+        lecteur.fermer(consommateur)
 
 
 def ouverts() -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from api import application
 from api.identite import Rôle, émettre_jeton
-from consumers import courtier
+from courtier import clients
 from journal import bases
 from service import composition, metrics, retard, run
 from service import kafka as kafka_du_service
@@ -29,10 +29,10 @@ from tests.relais import Relais, par_le_relais, serveur_postgresql
 @pytest.fixture
 def délais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Les attentes du service, ramenées à une seconde ou deux : elles bornent de même, et le test n'attend pas."""
-    monkeypatch.setattr(courtier, "OUVERTURE_MS", 1_000)
+    monkeypatch.setattr(clients, "OUVERTURE_MS", 1_000)
     producteur = {"bootstrap_timeout_ms": 1_000, "max_block_ms": 1_000}
     livraison = {"request_timeout_ms": 1_000, "delivery_timeout_ms": 2_000}
-    monkeypatch.setattr(courtier, "PRODUCTEUR", dict(courtier.PRODUCTEUR) | producteur | livraison)
+    monkeypatch.setattr(clients, "PRODUCTEUR", dict(clients.PRODUCTEUR) | producteur | livraison)
     monkeypatch.setattr(kafka_du_service, "ACK_SECONDS", 3.0)
     monkeypatch.setattr(kafka_du_service, "READ_MS", 1_000)
     for module in (bases, application):

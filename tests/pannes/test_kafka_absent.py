@@ -12,8 +12,8 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from consumers import courtier
 from consumers.rebuts import RebutsInjoignables
+from courtier import clients, lecteur
 from guichet.messages import Message
 from journal.lot import Partition
 from service import composition
@@ -155,7 +155,7 @@ def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistré
     b: Banc, kafka_relayé: Relais
 ) -> None:
     boucle = composition.consumer(b.settings, b.guichet, "avis")
-    boucle._attendues = {0: 0}
+    boucle.placement.attendues = {0: 0}
     topic = b.settings.topic_avis
     illisible = Message(Partition(uuid4(), topic, 0), 0, b"k", b"{", MAINTENANT)
     kafka_relayé.couper()
@@ -173,18 +173,18 @@ def test_des_essais_répétés_ne_laissent_rien_derrière_eux(
     b: Banc, kafka_relayé: Relais, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sinon, quelques heures de panne épuiseraient le processus."""
-    monkeypatch.setattr(courtier, "OUVERTURE_MS", 200)
+    monkeypatch.setattr(clients, "OUVERTURE_MS", 200)
     connexion = b.settings.kafka_connection()
 
     def essayer() -> int:
         kafka_relayé.rétablir()
-        ouvert = courtier.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
+        ouvert = lecteur.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
         kafka_relayé.couper()
-        courtier.fermer(ouvert)
-        with pytest.raises(courtier.KafkaNeRépondPas):
-            courtier.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
+        lecteur.fermer(ouvert)
+        with pytest.raises(clients.KafkaNeRépondPas):
+            lecteur.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
         with pytest.raises(KafkaError):
-            courtier.ouvrir_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
+            clients.ouvrir_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
         return sum(fil.name.startswith("kafka-io") for fil in threading.enumerate())
 
     avant = essayer()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
-from consumers import courtier
+from courtier import lecteur
 from journal.lot import Partition
 from journal.places import accidents, perdre, rencontrer, à_l_arrêt
 from service import kafka as kafka_du_service
@@ -40,7 +40,7 @@ def refus_de_position(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPat
     def refuser(consommateur: Any, *arguments: Any, **options: Any) -> Any:
         assignées = list(consommateur.assignment() - consommateur.paused())
         positions = {tp: consommateur._subscription.position(tp) for tp in assignées}
-        débuts, fins = courtier.bornes(consommateur, assignées[0].topic, [tp.partition for tp in assignées]) if (
+        débuts, fins = lecteur.bornes(consommateur, assignées[0].topic, [tp.partition for tp in assignées]) if (
             assignées
         ) else ({}, {})  # fmt: skip
         for tp, position in positions.items():

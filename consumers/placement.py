@@ -1,0 +1,167 @@
+"""Où l'on en est de chaque partition confiée : PostgreSQL fait foi, Kafka n'en montre que le retard."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+from psycopg import Connection
+
+from courtier import clients, lecteur
+from guichet.messages import Message
+from journal import places
+from journal.bases import Base
+from journal.lot import Avancée, Partition
+
+
+class Placement:
+    """Les partitions d'un topic que le groupe nous confie, et la position suivante à lire de chacune."""
+
+    def __init__(self, base: Base, topic: str, consommateur: str) -> None:
+        """`consommateur` : son nom, pour le journal des événements techniques."""
+        self.base = base
+        self.topic = topic
+        self.topic_id: UUID | None = None
+        self.attendues: dict[int, int] = {}
+        """La position suivante à lire, par partition ; une partition à l'arrêt n'y est pas."""
+        self.arrêtées: list[int] = []
+        self._partitions: dict[int, Partition] = {}
+        self._journal = structlog.get_logger().bind(consommateur=consommateur)
+
+    # --- Prendre place -----------------------------------------------------------------------------------------------
+
+    def placer(self, consommateur: KafkaConsumer, partitions: Sequence[int]) -> None:
+        """Se place, sur chaque partition, à la position que PostgreSQL connaît (0 si elle n'a jamais été lue)."""
+        topic_id = lecteur.identifiant(consommateur, self.topic)
+        if topic_id is None:
+            raise clients.TopicInconnu(self.topic)
+        with self.base.transaction() as conn:
+            ancien = places.rencontrer(conn, self.topic, topic_id)
+            trouvées = places.places(conn, self.topic, topic_id, partitions)
+        if ancien is not None:
+            self._journal.error("topic_recree", ancien=str(ancien), nouveau=str(topic_id))
+        self.arrêtées = sorted(numéro for numéro, place in trouvées.items() if place.arrêtée)
+        if self.arrêtées:
+            self._journal.error("partitions_arretees", partitions=self.arrêtées)
+        self.topic_id = topic_id
+        self._partitions = {numéro: place.partition for numéro, place in trouvées.items()}
+        self.attendues = {numéro: place.position for numéro, place in trouvées.items() if not place.arrêtée}
+        consommateur.resume(*(TopicPartition(self.topic, numéro) for numéro in self.attendues))
+        consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in self.arrêtées))
+        for numéro, place in trouvées.items():
+            consommateur.seek(TopicPartition(self.topic, numéro), place.position)
+        self._journal.info("place", topic_id=str(topic_id), positions=self.attendues)
+
+    def oublier(self) -> None:
+        """Les partitions ne sont plus à nous : rien de ce qui en reste ne doit être traité."""
+        self.attendues, self.arrêtées = {}, []
+
+    def est_recréé(self, consommateur: KafkaConsumer) -> bool:
+        """Dit si le topic n'est plus celui où l'on s'est placé, d'après la dernière nouvelle."""
+        actuel = lecteur.identifiant(consommateur, self.topic)
+        return actuel is not None and self.topic_id is not None and actuel != self.topic_id
+
+    def a_disparu(self, consommateur: KafkaConsumer) -> bool:
+        """Dit si le topic où l'on s'est placé n'est plus là, d'après la dernière nouvelle."""
+        return self.topic_id is not None and lecteur.identifiant(consommateur, self.topic) is None
+
+    # --- Avancer -----------------------------------------------------------------------------------------------------
+
+    def retenir(self, lots: Mapping[TopicPartition, Sequence[Any]]) -> list[Message]:
+        """Les messages lus, sans ceux d'une lecture antérieure au dernier placement."""
+        messages = []
+        for tp, enregistrements in lots.items():
+            attendue = self.attendues.get(tp.partition)
+            if attendue is None:
+                continue
+            partition = self._partitions[tp.partition]
+            messages += [
+                Message(
+                    partition,
+                    lu.offset,
+                    lu.key,
+                    lu.value or b"",
+                    datetime.fromtimestamp(lu.timestamp / 1000, UTC),
+                )
+                for lu in enregistrements
+                if lu.offset >= attendue
+            ]
+        return messages
+
+    def avancées(self, messages: Sequence[Message]) -> list[Avancée]:
+        """De la position chargée au dernier message du lot, pour chaque partition."""
+        derniers = {message.partition: message.décalage for message in messages}
+        return [
+            Avancée(partition, self.attendues[partition.partition], dernier + 1)
+            for partition, dernier in derniers.items()
+        ]
+
+    def avancer(self, avancées: Sequence[Avancée]) -> None:
+        """Ces avancées sont enregistrées."""
+        for avancée in avancées:
+            self.attendues[avancée.partition.partition] = avancée.jusqu_à
+
+    def montrer(self, consommateur: KafkaConsumer) -> None:
+        """Dit à Kafka où nous en sommes ; s'il l'oublie, rien n'est perdu."""
+        positions = {
+            TopicPartition(self.topic, partition): OffsetAndMetadata(position, "", -1)
+            for partition, position in self.attendues.items()
+        }
+        with suppress(KafkaError):
+            consommateur.commit_async(positions)
+
+    # --- Ce que Kafka ne garde plus ----------------------------------------------------------------------------------
+
+    def vérifier_les_bornes(self, consommateur: KafkaConsumer) -> bool:
+        """Compare nos positions à ce que Kafka garde : il vient de refuser l'une d'elles. Faux si le topic a changé.
+
+        En deçà du début, la rétention a effacé des messages jamais lus : la perte est comptée, et l'on saute au début.
+        Au-delà de la fin, le même topic a raccourci : ce qui s'écrira en deçà de notre position serait sauté sans
+        bruit, et personne ne sait depuis quand. La partition s'arrête donc, pour de bon, et les autres continuent.
+        """
+        if lecteur.relire_l_identifiant(consommateur, self.topic)() != self.topic_id:
+            return False  # Ces bornes seraient celles d'un autre topic.
+        attendues = dict(self.attendues)
+        débuts, fins = lecteur.bornes(consommateur, self.topic, list(attendues))
+        for numéro, position in attendues.items():
+            if position < débuts[numéro]:
+                self._perdre(numéro, débuts[numéro])
+                consommateur.seek(TopicPartition(self.topic, numéro), débuts[numéro])
+        raccourcies = {numéro: fins[numéro] for numéro, position in attendues.items() if position > fins[numéro]}
+        if raccourcies:
+            self.arrêter(raccourcies)
+            consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in raccourcies))
+        return True
+
+    def arrêter(self, fins: Mapping[int, int]) -> None:
+        """Arrête des partitions, de façon qu'un autre processus, ou celui-ci relancé, ne les reprenne pas.
+
+        `fins` : la fin de chacune, en deçà de notre position ; une partition qui n'est pas à nous est ignorée.
+        """
+        nôtres = {numéro: fin for numéro, fin in fins.items() if numéro in self.attendues}
+        with self.base.transaction() as conn:
+            for numéro, fin in nôtres.items():
+                places.arrêter(conn, self._partitions[numéro], self.attendues[numéro], fin)
+        for numéro, fin in nôtres.items():
+            position = self.attendues.pop(numéro)
+            self.arrêtées.append(numéro)
+            self._journal.error("position_au_dela_de_la_fin", partition=numéro, position=position, fin=fin)
+
+    def reprise_décidée(self, conn: Connection[Any]) -> bool:
+        """Dit si une personne a repris l'une des partitions à l'arrêt."""
+        if self.topic_id is None or not self.arrêtées:
+            return False
+        trouvées = places.places(conn, self.topic, self.topic_id, self.arrêtées)
+        return not all(place.arrêtée for place in trouvées.values())
+
+    def _perdre(self, numéro: int, début: int) -> None:
+        depuis = self.attendues[numéro]
+        with self.base.transaction() as conn:
+            places.perdre(conn, self._partitions[numéro], depuis, début)
+        self.attendues[numéro] = début
+        self._journal.error("messages_perdus", partition=numéro, depuis=depuis, jusqu_a=début, messages=début - depuis)
