@@ -29,6 +29,8 @@ WARM_UP: Final = 200
 DRAIN_SECONDS: Final = 30.0
 FORM: Final = "application/x-www-form-urlencoded"
 
+_ACTIVE: Final = "SELECT count(*) FROM vues.suiveurs WHERE nom = ANY (%s) AND etat = 'actif'"
+
 # Which of these créances have moved.
 _MOVED: Final = "SELECT reference FROM vues.restant_du WHERE reference = ANY (%s) AND version >= 3"
 
@@ -49,10 +51,11 @@ def measure(servers: Servers, stage: Stage, seconds: float) -> Latency:
         kafka.create_topics(settings)
         servers.checkpoint()
         commands = (("api",), ("consume", "kiosque"), *(("project", view) for view in VIEWS))
+        awaited = ["consommateur_kiosque", *VIEWS]
         with service_roles(settings, *commands) as roles, psycopg.connect(database.owner_url, autocommit=True) as conn:
             wait_for(lambda: answers(settings.api_port, "/readyz"), roles, START_SECONDS, "api")
             wait_for(
-                lambda: conn.execute("SELECT count(*) FROM vues.suiveurs WHERE etat = 'actif'").fetchone() == (4,),
+                lambda: conn.execute(_ACTIVE, (awaited,)).fetchone() == (len(awaited),),
                 roles,
                 START_SECONDS,
                 "roles",

@@ -163,7 +163,8 @@ Written by `make bench` on {date}: do not edit. {machine}.
 {table}
 
 Medians of three rounds; in a round the ways run one after the other, on copies of one database and the same messages,
-on the same PostgreSQL and broker. A ratio is the median of the rounds' ratios. {library_part}
+on the same PostgreSQL and broker. Where a run takes seconds only (ours and the ceiling of the pipeline, HTTP), a round
+is several turns of each, one after the other. A ratio is the median of the rounds' ratios. {library_part}
 
 ## What is compared
 
