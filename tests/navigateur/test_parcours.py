@@ -66,6 +66,9 @@ def test_un_paiement_accepté_sur_deux_lignes_se_voit_sur_le_compte_sans_recharg
     assert "−10,00" in page.locator(f"#h-{seconde}").inner_text()
 
 
+LIBÉRÉE = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND en_cours = 0"
+
+
 def test_chaque_échec_au_kiosque_se_dit_et_rien_ne_change(pile: Pile, visiteur: Visiteur) -> None:
     référence = pile.avis(assuré="n-echecs")
     visiteur.entrer("n-echecs")
@@ -102,6 +105,8 @@ def test_chaque_échec_au_kiosque_se_dit_et_rien_ne_change(pile: Pile, visiteur:
         visiteur.aller("/")
         assert visiteur.lit(ÉCHEC)
         assert visiteur.lit("87,09 €")
+        # La part est libérée par une autre vue que celle qui dit l'échec : sans elle, l'étape 2 refuserait la suivante.
+        attendre(lambda: pile.lire(LIBÉRÉE, référence), quoi="la part libérée")
     assert [statut for statut, _ in pile.paiements("n-echecs")] == ["echoue"] * len(échecs)
 
 
