@@ -76,27 +76,31 @@ def test_l_identifiant_d_un_topic_n_attend_pas_la_lecture_en_cours(
     kafka: str, préfixe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Un courtier répond dans l'ordre sur une connexion : tout lot attendrait la fin de la lecture suivante."""
-    monkeypatch.setattr(lecteur, "LECTURE_MS", 9_000)
     settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=préfixe)
     kafka_du_service.create_topics(settings)
     # Tansu fait attendre qui entre dans un groupe une part de `max_poll_interval_ms`.
     connexion = settings.kafka_connection() | {"max_poll_interval_ms": 2_000, "session_timeout_ms": 1_500}
     connexion["heartbeat_interval_ms"] = 500
-    # Ce que kafka-python redemande de lui-même va, lui, derrière la lecture, et l'on attendrait d'abord sa réponse.
-    connexion["metadata_max_age_ms"] = 60_000
     consommateur = lecteur.ouvrir(connexion, groupe=préfixe, client="identifiant", lot_max=1)
     try:
         consommateur.subscribe([settings.topic_avis], listener=AuDébut(consommateur))
 
-        def répond_pendant_la_lecture() -> bool:
-            """Faux si la réponse attend la lecture ; mais aussi si celle-ci, sur un topic neuf, revient d'elle-même."""
+        def confié() -> bool:
             consommateur.poll(timeout_ms=100)
-            if not consommateur._fetcher._nodes_with_pending_fetch_requests:
-                return False
-            assert lecteur.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
-            return bool(consommateur._fetcher._nodes_with_pending_fetch_requests)
+            return bool(consommateur.assignment())
 
-        attendre(répond_pendant_la_lecture, secondes=30, quoi="une réponse pendant la lecture")
+        attendre(confié, secondes=30, quoi="des partitions")
+        demandés, redemander = [], consommateur._cluster.refresh_metadata
+
+        async def noter(node_id: object = None) -> None:
+            demandés.append(node_id)
+            await redemander(node_id)
+
+        monkeypatch.setattr(consommateur._cluster, "refresh_metadata", noter)
+        assert lecteur.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
+        coordinateur = consommateur._coordinator.coordinator_id
+        assert coordinateur is not None
+        assert coordinateur in demandés, "la question est partie derrière la lecture"
     finally:
         lecteur.fermer(consommateur)
 
