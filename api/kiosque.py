@@ -7,10 +7,11 @@ est faux est refusée, et gardée aux rebuts : une clé mal réglée ne perd ain
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -18,6 +19,7 @@ from api.corps import FORMULAIRE, décoder_formulaire, type_de
 from api.dependances import DeLApplication, Moyens
 from api.kafka import EnTêtes
 from api.problemes import Problème
+from api.route_directe import RouteDirecte
 from api.schema import problèmes
 from guichet.messages import OCTETS_MAX
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
@@ -42,7 +44,14 @@ _FORMULAIRE_DÉCRIT: Final = {
     }
 }
 
-routes = APIRouter(prefix="/kiosque", tags=["Banque"])
+
+class PriseEnCharge(BaseModel):
+    """Kafka a pris la notification."""
+
+    statut: Literal["prise_en_charge"] = "prise_en_charge"
+
+
+routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
 
 
 @routes.post(
@@ -51,7 +60,7 @@ routes = APIRouter(prefix="/kiosque", tags=["Banque"])
     responses=problèmes(400, 413),
     openapi_extra=_FORMULAIRE_DÉCRIT,
 )
-async def notifier(requête: Request, moyens: DeLApplication) -> dict[str, str]:
+async def notifier(requête: Request, moyens: DeLApplication) -> PriseEnCharge:
     """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
     corps = await requête.body()
     reçue_le = moyens.dépendances.horloge()
@@ -66,7 +75,7 @@ async def notifier(requête: Request, moyens: DeLApplication) -> dict[str, str]:
     if len(valeur) > OCTETS_MAX:
         raise Problème(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
     await moyens.dépendances.publier("notifications", réponse.transaction.encode(), valeur, [])
-    return {"statut": "prise_en_charge"}
+    return PriseEnCharge()
 
 
 @routes.post(

@@ -3,14 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import Response
 
 from api.acces import Assuré
 from api.assure.lecture import consulter, raison_de_ne_pas_cocher, repris_possible
 from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
-from api.dependances import moyens
+from api.dependances import DeLApplication
 from api.problemes import problème_de
+from api.route_directe import RouteDirecte
 from api.schema import problèmes
 from domain.caisses import nom_de_caisse
 from domain.politique import Politique
@@ -18,27 +17,23 @@ from domain.refus import RéférenceNonOuverte
 from projections.paiements import LignePaiement
 from projections.restant_du import LigneCréance
 
-routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"])
+routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"], route_class=RouteDirecte)
 
 
-@routes.get(
-    "/{reference}", summary="Chercher une créance", response_model=CréanceLue, responses=problèmes(401, 403, 404)
-)
-async def chercher(reference: str, assuré: Assuré, requête: Request) -> Response:
+@routes.get("/{reference}", summary="Chercher une créance", responses=problèmes(401, 403, 404))
+async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> CréanceLue:
     """La créance, si elle peut être payée et sinon pourquoi, et les autres créances de l'assuré qui restent dues.
 
     Une référence inconnue, exclue du service ou d'une autre personne a une seule et même réponse.
     """
-    # Demandés ici : une dépendance de plus se résout à chaque appel, et celui-ci est le plus fréquent.
-    les_moyens = await moyens(requête)
     try:
-        consultation = await consulter(les_moyens, assuré, reference)
+        consultation = await consulter(moyens, assuré, reference)
     except RéférenceNonOuverte as refus:
         raise problème_de(refus, statut=404) from None
-    politique = les_moyens.dépendances.guichet.politique
+    politique = moyens.dépendances.guichet.politique
     ouverts = consultation.sans_fin
-    maintenant = les_moyens.dépendances.horloge()
-    lue = CréanceLue(
+    maintenant = moyens.dépendances.horloge()
+    return CréanceLue(
         **_champs(consultation.cherchée, politique, ouverts),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
         maximum_par_paiement_centimes=politique.maximum_par_paiement,
@@ -51,8 +46,6 @@ async def chercher(reference: str, assuré: Assuré, requête: Request) -> Respo
             if repris_possible(paiement, maintenant)
         ],
     )
-    # Écrite ici : rendue telle quelle, FastAPI la validerait une seconde fois à chaque lecture.
-    return Response(lue.model_dump_json(), media_type="application/json")
 
 
 def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:

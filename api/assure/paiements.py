@@ -14,6 +14,7 @@ from api.assure.modeles import DemandePaiement, PaiementOuvert, ÉtatPaiement, s
 from api.corps import lire_json
 from api.dependances import DeLApplication
 from api.problemes import Problème
+from api.route_directe import RouteDirecte
 from api.schema import problèmes
 from domain.references import TRANSACTION
 from domain.refus import PaiementInconnu
@@ -23,7 +24,7 @@ from guichet.reprendre_paiement import reprendre_paiement
 CLÉ_CARACTÈRES_MAX: Final = 128
 _CLÉ: Final = re.compile(rf"[\x21-\x7e]{{1,{CLÉ_CARACTÈRES_MAX}}}")
 
-routes = APIRouter(prefix="/api/v1/paiements", tags=["Assuré"])
+routes = APIRouter(prefix="/api/v1/paiements", tags=["Assuré"], route_class=RouteDirecte)
 
 
 async def _clé(

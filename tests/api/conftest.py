@@ -1,8 +1,5 @@
 """L'API réelle sur un port libre : vrai PostgreSQL, vrai scellement ; Kafka réel là où un test le demande."""
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -10,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from api.application import Dépendances, créer_api
@@ -30,6 +26,7 @@ from kiosque.reglages import RéglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
 from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
+from tests.serveurs import servi
 
 SECRET = "secret-des-tests-de-trente-deux-octets"
 AUDIENCE = "creances"
@@ -158,23 +155,6 @@ def notification(
     return fermer(valeurs, marchand, Algorithme.SHA_256, version_interface="HP_2.40")
 
 
-def servir(application: Any) -> Iterator[str]:
-    """Sert l'application sur un port libre ; rend son adresse."""
-    prise = socket.create_server(("127.0.0.1", 0))
-    serveur = uvicorn.Server(uvicorn.Config(application, log_config=None, timeout_graceful_shutdown=2))
-    fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
-    fil.start()
-    limite = time.monotonic() + 10
-    while not serveur.started:
-        assert fil.is_alive(), "le serveur n'a pas démarré"
-        assert time.monotonic() < limite
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{prise.getsockname()[1]}"
-    serveur.should_exit = True
-    fil.join(10)
-    prise.close()
-
-
 @pytest.fixture
 def réglages_api() -> Mapping[str, Any]:
     """Ce qu'un test change aux dépendances de l'API."""
@@ -206,6 +186,8 @@ def service(base: Any, réglages_api: Mapping[str, Any]) -> Iterator[Service]:
             "métriques": CollectorRegistry(),
         }
         service.dépendances_api = Dépendances(**(dépendances | dict(réglages_api)))
-        for url in servir(créer_api(service.dépendances_api)):
-            with httpx.Client(base_url=url, trust_env=False, timeout=20) as service.client:
-                yield service
+        with (
+            servi(créer_api(service.dépendances_api)) as url,
+            httpx.Client(base_url=url, trust_env=False, timeout=20) as service.client,
+        ):
+            yield service

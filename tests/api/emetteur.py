@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tests.api.conftest import servir
+from tests.serveurs import servi
 
 CLÉ = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 AUTRE_CLÉ = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -128,6 +128,6 @@ class ÉmetteurDEssai:
 def émetteur_d_essai() -> Iterator[ÉmetteurDEssai]:
     """L'émetteur, servi sur un port libre."""
     émetteur = ÉmetteurDEssai()
-    for url in servir(émetteur.application()):
+    with servi(émetteur.application()) as url:
         émetteur.url = url
         yield émetteur

@@ -17,8 +17,9 @@ from api.assure.connexion import suite_locale
 from api.client_oidc import ClientOIDC
 from api.emetteur import Émetteur
 from tests.api.conftest import SECRET as SECRET_LONG
-from tests.api.conftest import Service, servir
+from tests.api.conftest import Service
 from tests.api.emetteur import AUTRE_CLÉ, CLIENT, RETOUR, SECRET, ÉmetteurDEssai, émetteur_d_essai
+from tests.serveurs import servi
 
 RÉF = "3811701200010075F"
 
@@ -315,7 +316,7 @@ def test_deux_instances_de_même_secret_se_connaissent(service: Service) -> None
     communes = service.dépendances_api
     for secret, attendu in ((SECRET_LONG, 200), (SECRET_LONG + "!", 303)):
         autre = replace(communes, secret_de_session=secret, métriques=CollectorRegistry())
-        for url in servir(créer_api(autre)):
+        with servi(créer_api(autre)) as url:
             réponse = httpx.get(f"{url}/messagerie", cookies=cookies, trust_env=False)
             assert réponse.status_code == attendu
 
@@ -390,7 +391,7 @@ def test_sous_https_les_cookies_ne_partent_que_sous_https(service: Service) -> N
     communes = service.dépendances_api
     adresses = replace(communes.guichet.adresses, retour="https://s.test/kiosque/retour")
     guichet = replace(communes.guichet, adresses=adresses)
-    for url in servir(créer_api(replace(communes, guichet=guichet, métriques=CollectorRegistry()))):
+    with servi(créer_api(replace(communes, guichet=guichet, métriques=CollectorRegistry()))) as url:
         assert "; Secure" in httpx.get(f"{url}/connexion", trust_env=False).headers["Set-Cookie"]
 
 

@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import run
 from service.kafka import Publisher
-from tests.api.conftest import servir
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis, banc, notification
+from tests.serveurs import servi
 
 RACINE = Path(__file__).resolve().parents[2]
 DEPLOY = RACINE / "deploy"
@@ -51,11 +51,13 @@ def mesures(serveurs: Serveurs, kafka: str) -> dict[str, set[str]]:
         b.projeter()
         settings = b.settings.model_copy(update={"oidc_issuer": "http://emetteur.test"})
         publisher = Publisher(settings)
-        for url in servir(run.api(settings, b.guichet, publisher, demo=False)):
-            with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
-                refusé = client.post("/kiosque/notification", data=notification("T1", 20_00) | {"Seal": "faux"})
-                assert refusé.status_code == 400
-                lues = client.get("/metrics").text
+        with (
+            servi(run.api(settings, b.guichet, publisher, demo=False)) as url,
+            httpx.Client(base_url=url, trust_env=False, timeout=20) as client,
+        ):
+            refusé = client.post("/kiosque/notification", data=notification("T1", 20_00) | {"Seal": "faux"})
+            assert refusé.status_code == 400
+            lues = client.get("/metrics").text
         publisher.close()
     exposées: dict[str, set[str]] = {}
     for famille in text_string_to_metric_families(lues):

@@ -1,7 +1,6 @@
 """Un simulateur et un marchand servis pour de bon, sur des ports libres de la boucle locale."""
 
 import re
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +9,11 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import httpx
-import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from domain.reponse import RéponseBancaire
 from kiosque.interface import DemandeDePaiement
@@ -26,24 +23,9 @@ from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
 from kiosque.simulateur.formulaires import lire_formulaire
 from kiosque.sips import Sips
 from tests.outils import attendre
+from tests.serveurs import servi
 
 CHAMP_CACHÉ = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
-
-
-@contextmanager
-def servi(application: ASGIApp) -> Iterator[str]:
-    """L'URL d'une application servie par uvicorn le temps du bloc."""
-    with socket.create_server(("127.0.0.1", 0)) as prise:
-        serveur = uvicorn.Server(uvicorn.Config(application, log_level="warning", ws="none", timeout_keep_alive=1))
-        fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
-        fil.start()
-        attendre(lambda: serveur.started, quoi="uvicorn démarré")
-        try:
-            yield f"http://127.0.0.1:{prise.getsockname()[1]}"
-        finally:
-            serveur.should_exit = True
-            fil.join(timeout=10)
-            assert not fil.is_alive()
 
 
 @dataclass

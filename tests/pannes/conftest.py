@@ -20,10 +20,10 @@ from service import kafka as kafka_du_service
 from service.embedded import Child, _broker_binary, throwaway_folder
 from service.kafka import Publisher
 from service.settings import Settings, development_jwt_secret
-from tests.api.conftest import servir
 from tests.consumers.banc import MAINTENANT, Banc
 from tests.courtiers import COURTIERS, Apache, Courtier, Tansu
 from tests.relais import Relais, par_le_relais, serveur_postgresql
+from tests.serveurs import servi
 
 
 @pytest.fixture
@@ -154,10 +154,12 @@ def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
     settings = b.settings.model_copy(update={"data_dir": dossier})
     éditeur = Publisher(settings)
     try:
-        for url in servir(run.api(settings, b.guichet, éditeur, demo=False)):
-            with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-                client.headers["Authorization"] = f"Bearer {jeton(settings)}"
-                yield client
+        with (
+            servi(run.api(settings, b.guichet, éditeur, demo=False)) as url,
+            httpx.Client(base_url=url, trust_env=False, timeout=30) as client,
+        ):
+            client.headers["Authorization"] = f"Bearer {jeton(settings)}"
+            yield client
     finally:
         éditeur.close()
 
