@@ -124,7 +124,7 @@ class Boucle:
             self._à_vérifier = self._à_replacer = not self.placement.vérifier_les_bornes(consommateur)
         self.étape("lire")
         try:
-            lots = consommateur.poll(timeout_ms=round(self.attente_s * 1000))
+            lots = lecteur.lire(consommateur, self.attente_s)
         except OffsetOutOfRangeError:
             self._à_vérifier = True
             return

@@ -50,6 +50,21 @@ def fermer(consommateur: KafkaConsumer) -> None:
         consommateur.close(autocommit=False, timeout_ms=FERMETURE_MS)
 
 
+def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:
+    """Les messages suivants, par partition ; vide si l'attente passe sans qu'il en vienne.
+
+    Lève KafkaError, ou ce que l'écoute des partages a levé : kafka-python l'enveloppe, et une panne de la base s'y
+    lirait comme une panne de Kafka.
+    """
+    try:
+        lus: dict[TopicPartition, list[Any]] = consommateur.poll(timeout_ms=round(attente_s * 1000))
+    except KafkaError as enveloppe:
+        if type(enveloppe) is KafkaError and enveloppe.__cause__ is not None:
+            raise enveloppe.__cause__ from None
+        raise
+    return lus
+
+
 def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
     """L'identifiant du topic d'après la dernière nouvelle ; recréé, il en a un autre."""
     connu: UUID | None = consommateur._cluster.topic_id(topic)  # noqa: SLF001 (kafka-python ne l'offre pas autrement)

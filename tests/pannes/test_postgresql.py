@@ -145,6 +145,23 @@ def test_un_refus_de_la_base_n_est_la_faute_d_aucun_message_ni_d_aucun_événeme
         mêmes_journaux_et_vues(après)
 
 
+def test_une_base_qui_refuse_les_positions_au_partage_n_est_pas_dite_une_panne_de_kafka(
+    b: Banc, propriétaire: psycopg.Connection[Any], pannes: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Les positions se lisent dans l'écoute du partage, dont kafka-python enveloppe ce qu'elle lève."""
+    monkeypatch.setattr(bases, "OPTIONS", "-c lock_timeout=200ms")
+    b.émettre_avis(avis(1))
+    with banc(b.guichet.base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as servi:
+        with propriétaire.transaction():
+            propriétaire.execute("LOCK TABLE journal.positions IN ACCESS EXCLUSIVE MODE")
+            with rôles(servi, "avis"):
+                attendre(lambda: pannes, secondes=30, quoi="une panne")
+        with rôles(servi, "avis"):
+            attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="la reprise")
+    assert [type(panne) for panne in pannes[:1]] == [psycopg.errors.LockNotAvailable]
+    assert all(map(est_une_panne, pannes)), pannes
+
+
 def test_une_donnée_que_la_base_refuse_n_écarte_que_son_message_et_que_son_flux(
     b: Banc, propriétaire: psycopg.Connection[Any]
 ) -> None:
