@@ -20,7 +20,9 @@ from typing import ClassVar, Final, Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from service.embedded import Child, EmbeddedError, _broker_binary, _speaks_kafka
+from service.embedded import EmbeddedError
+from service.embedded.broker import broker_binary, speaks_kafka
+from service.embedded.child import Child
 
 JARS: Final = Path(__file__).parent / "kafka" / "jars"
 JAVA_MIN: Final = 17
@@ -135,11 +137,11 @@ class Tansu(Courtier):
             "--storage-engine",
             "memory://tansu/",
         ]
-        commande = [_broker_binary(), "broker", *options]
+        commande = [broker_binary(), "broker", *options]
         return Child.start("Tansu", commande, self.dossier / "tansu.log", death_signal=signal.SIGKILL)
 
     def _prêt(self) -> bool:
-        return _speaks_kafka(self.bootstrap)
+        return speaks_kafka(self.bootstrap)
 
 
 class Apache(Courtier):
@@ -178,7 +180,7 @@ class Apache(Courtier):
 
     def _prêt(self) -> bool:
         """Répondre ne suffit pas : avant d'être inscrit auprès du contrôleur, le courtier refuse de créer un topic."""
-        if not _speaks_kafka(self.bootstrap):
+        if not speaks_kafka(self.bootstrap):
             return False
         try:
             with KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000) as admin:

@@ -17,7 +17,9 @@ from courtier import clients
 from journal import bases
 from service import composition, metrics, retard, run
 from service import kafka as kafka_du_service
-from service.embedded import Child, _broker_binary, throwaway_folder
+from service.embedded import throwaway_folder
+from service.embedded.broker import broker_binary
+from service.embedded.child import Child
 from service.kafka import Publisher
 from service.settings import Settings, development_jwt_secret
 from tests.consumers.banc import MAINTENANT, Banc
@@ -62,7 +64,7 @@ class TansuRelayé(Tansu):
             "--storage-engine",
             "memory://tansu/",
         ]
-        commande = [_broker_binary(), "broker", *options]
+        commande = [broker_binary(), "broker", *options]
         return Child.start("Tansu", commande, self.dossier / "tansu.log", death_signal=signal.SIGKILL)
 
 

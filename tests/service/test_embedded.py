@@ -10,8 +10,6 @@ import psycopg
 import pytest
 
 from service.embedded import (
-    SOCKET_NAME,
-    SOCKET_PATH_BYTES_MAX,
     EmbeddedError,
     FolderInUseError,
     embedded_broker,
@@ -19,6 +17,7 @@ from service.embedded import (
     embedded_stack,
     throwaway_folder,
 )
+from service.embedded.postgres import SOCKET_NAME, SOCKET_PATH_BYTES_MAX
 from tests.outils import attendre
 
 DÉPART = """
@@ -160,7 +159,7 @@ def test_un_courtier_qui_meurt_au_départ_dit_pourquoi(
     cassé = tmp_path / "tansu"
     cassé.write_text("#!/bin/sh\necho 'plus de mémoire' >&2\nexit 3\n")
     cassé.chmod(0o755)
-    monkeypatch.setattr("service.embedded._broker_binary", lambda: str(cassé))
+    monkeypatch.setattr("service.embedded.broker.broker_binary", lambda: str(cassé))
     with pytest.raises(EmbeddedError, match=r"(?s)code 3.*plus de mémoire"), embedded_broker(dossier):
         pytest.fail("un courtier mort passe pour vivant")
 
