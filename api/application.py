@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from starlette.staticfiles import StaticFiles
+from starlette.types import Lifespan
 
 from api import gestionnaires, kiosque
 from api.assure import connexion, creances, messagerie, pages, paiements
@@ -45,6 +46,22 @@ def créer_api(dépendances: Dépendances) -> FastAPI:
         finally:
             await moyens.pool.close()
 
+    application = _assembler(durée_de_vie)
+    application.state.moyens = moyens
+    application.state.mesures = mesures
+    gestionnaires.installer(application)
+    application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
+    application.add_middleware(TailleBornée, octets_max=limites.corps_octets_max)
+    application.add_middleware(Enveloppe, mesures=mesures)  # La dernière ajoutée est la plus extérieure.
+    return application
+
+
+def description() -> dict[str, Any]:
+    """Le document OpenAPI de l'application ; rien n'est ouvert pour l'écrire."""
+    return _assembler(None).openapi()
+
+
+def _assembler(durée_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     application = FastAPI(
         title="Créances",
         version="1",
@@ -53,15 +70,9 @@ def créer_api(dépendances: Dépendances) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    application.state.moyens = moyens
-    application.state.mesures = mesures
-    gestionnaires.installer(application)
     for pièce in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
         application.include_router(pièce.routes)
-    application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
     poser_schéma(application)
-    application.add_middleware(TailleBornée, octets_max=limites.corps_octets_max)
-    application.add_middleware(Enveloppe, mesures=mesures)  # La dernière ajoutée est la plus extérieure.
     return application
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -24,13 +24,10 @@ from domain.sort import Sort, Verdict
 from guichet.guichet import Guichet
 from guichet.messages import Message, Traitement, rendre_sort
 from journal.conflits import Conflit, ConflitDePosition
-from journal.etats import ÉtatDuRôle
+from journal.etats import BATTEMENT_S, ÉtatDuRôle
 from journal.lot import Lot
 from journal.pannes import est_une_panne, raconter
 from journal.reprise import RECUL_MAX_S, Reprise
-
-BATTEMENT_S: Final = 5.0
-"""Intervalle entre deux signes de vie (secondes)."""
 
 Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Traitement]
 

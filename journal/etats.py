@@ -13,6 +13,9 @@ from psycopg import Connection
 from journal.bases import connecter
 from journal.pannes import raconter
 
+BATTEMENT_S: Final = 5.0
+"""Intervalle entre deux signes de vie (secondes)."""
+
 ERREUR_MAX: Final = 2_000
 """Longueur d'une erreur gardée, en signes."""
 

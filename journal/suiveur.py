@@ -18,7 +18,7 @@ from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
-from journal.etats import ÉtatDuRôle
+from journal.etats import BATTEMENT_S, ÉtatDuRôle
 from journal.mapper import MapperDesFaits
 from journal.pannes import est_une_panne, raconter
 from journal.reprise import Reprise
@@ -28,9 +28,6 @@ LOT_MAX: Final = 2_000
 
 RÉVEIL_MAX_S: Final = 1.0
 """Attente la plus longue d'un NOTIFY, qui peut se perdre (secondes)."""
-
-BATTEMENT_S: Final = 5.0
-"""Intervalle entre deux signes de vie d'un suiveur au repos (secondes)."""
 
 RECUL_MAX_S: Final = 5.0
 """L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""

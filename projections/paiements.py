@@ -45,8 +45,12 @@ _LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.tr
 
 # Les paiements sans réponse ouverts avant un instant, le plus ancien d'abord.
 _SANS_RÉPONSE: Final = """
-SELECT transaction, ouvert_le FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
+SELECT transaction FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s AND transaction <> ALL (%s)
 ORDER BY ouvert_le LIMIT %s
+"""
+
+_EN_ATTENTE: Final = """
+SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
 """
 
 _STATUTS: Final = {Fin.ACCEPTÉ: "accepte", Fin.ÉCHOUÉ: "echoue", Fin.EXPIRÉ: "expire"}
@@ -119,6 +123,11 @@ async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiemen
     return LignePaiement(*ligne) if ligne else None
 
 
-def sans_réponse(conn: Connection[Any], avant: datetime, limite: int) -> list[tuple[str, datetime]]:
-    """Les transactions encore en cours ouvertes avant cet instant, avec leur ouverture, la plus ancienne d'abord."""
-    return conn.execute(_SANS_RÉPONSE, (avant, limite)).fetchall()
+def sans_réponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:
+    """Les transactions encore en cours ouvertes avant cet instant, la plus ancienne d'abord, sans celles de `sauf`."""
+    return [transaction for (transaction,) in conn.execute(_SANS_RÉPONSE, (avant, list(sauf), limite))]
+
+
+def attente_de_réponse(conn: Connection[Any], avant: datetime) -> tuple[int, datetime | None]:
+    """Combien de paiements encore en cours ont été ouverts avant cet instant, et quand le fut le plus ancien."""
+    return conn.execute(_EN_ATTENTE, (avant,)).fetchone() or (0, None)

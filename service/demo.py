@@ -248,7 +248,9 @@ class Scenario:
         self._say(f"Chaque notification a un sort : {fates}.")
         with Base(str(self.settings.database_url), application="creances-demo", connexions_max=1) as base:
             self._until(
-                lambda: all(row["evenements"] == 0 for row in lag(self.settings, base)), "un rôle est en retard"
+                # A payment that an earlier demo left open may wait for its expiry: that is no lag.
+                lambda: all(row["evenements"] == 0 for row in lag(self.settings, base) if row["genre"] != "tournee"),
+                "un rôle est en retard",
             )
             rows = lag(self.settings, base)
         told = ", ".join(f"{row['nom']} {row['evenements']}" for row in rows)

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from service import janitor
 from service.composition import FOLLOWERS
 
-ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *FOLLOWERS, "relance")
+ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *FOLLOWERS, janitor.NAME)
 """The names under which roles sign, as `creances lag` prints them."""
 
 # The state of these roles, and the age of their last sign of life by the database's own clock.

@@ -70,6 +70,7 @@ class RolesCollector(Collector):
         readable.add_metric(["kafka"], int(told.kafka))
         yield readable
         yield from _roles(told.rows)
+        yield from _unanswered(told.rows)
         yield from _topics(told.rows)
         fates = GaugeMetricFamily("creances_sorts", "Messages lus, par sort", labels=["topic", "sort"])
         for (topic, sort), count in told.fates.items():
@@ -115,7 +116,7 @@ def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
     parked = GaugeMetricFamily("creances_evenements_ecartes", "Événements qu'une vue n'a pu appliquer", labels=["role"])
     for row in rows:
         role = [row["nom"]]
-        if row["evenements"] is not None:
+        if row["evenements"] is not None and row["genre"] != "tournee":
             events.add_metric(role, row["evenements"])
             seconds.add_metric(role, row["secondes"])
         active.add_metric(role, int(row["etat"] == "actif"))
@@ -126,6 +127,22 @@ def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
         stops.add_metric(role, row["interruptions"])
         parked.add_metric(role, row.get("ecartes", 0))
     yield from (events, seconds, active, stopped, beat, stops, parked)
+
+
+def _unanswered(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    """What the rounds wait for at the kiosk: it is no lag of theirs."""
+    for row in rows:
+        if row["genre"] == "tournee":
+            yield GaugeMetricFamily(
+                "creances_paiements_sans_reponse",
+                "Paiements dont la réponse aurait dû venir : le kiosque est interrogé",
+                value=row["evenements"],
+            )
+            yield GaugeMetricFamily(
+                "creances_paiements_sans_reponse_secondes",
+                "De combien le plus ancien a passé l'âge où l'on interroge le kiosque",
+                value=row["secondes"],
+            )
 
 
 def _topics(rows: list[dict[str, Any]]) -> Iterator[Metric]:

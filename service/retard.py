@@ -1,4 +1,4 @@
-"""The lag of each follower and consumer, in events and in seconds, with its state and last error.
+"""The lag of each consumer, follower and round, in events and in seconds, with its state and last error.
 
 Read in PostgreSQL and in Kafka. Without PostgreSQL there is nothing to say; without Kafka the followers and the states
 are told all the same, and the consumers' rows say why theirs are unknown (`illisible`).
@@ -15,8 +15,9 @@ from journal.bases import Base
 from journal.enregistreur import Enregistreur
 from journal.pannes import raconter
 from journal.places import Accidents, accidents, places
+from projections.paiements import attente_de_réponse
 from publication.publication import Publication
-from service import kafka
+from service import janitor, kafka
 from service.composition import FOLLOWERS, concerns
 from service.settings import Settings
 
@@ -37,12 +38,13 @@ _PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"
 
 
 def lag(settings: Settings, base: Base) -> list[dict[str, Any]]:
-    """One row a consumer and follower, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer."""
+    """One row a role that works by itself, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer."""
     now = datetime.now(UTC)
     with base.transaction(délai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
         mishaps = accidents(conn)
         rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in FOLLOWERS]
+        rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
     consumed = []
     for name, topic in (
         ("consommateur_avis", settings.topic_avis),
@@ -79,6 +81,13 @@ def _follower(
     count, oldest = conn.execute(_PENDING, (position, sorted(concerns(name, recorder)))).fetchone() or (0, None)
     (parked,) = conn.execute(_PARKED, (name,)).fetchone() or (0,)
     return _row("suiveur", name, count, _seconds(now, oldest), state) | {"position": position, "ecartes": parked}
+
+
+def _janitor(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] | None, now: datetime) -> dict[str, Any]:
+    """The payments past the age at which the kiosk is asked: how many, and by how long the oldest."""
+    due = now - settings.politique.interroger_après
+    count, opened = attente_de_réponse(conn, due)
+    return _row("tournee", janitor.NAME, count, _seconds(due, opened), state)
 
 
 def _read_kafka(settings: Settings, base: Base, rows: list[dict[str, Any]], now: datetime) -> None:

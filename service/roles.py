@@ -11,15 +11,10 @@ import structlog
 import uvicorn
 
 from guichet.guichet import Guichet
-from guichet.relancer_paiements import Relance, relancer_paiements
-from journal.etats import ÉtatDuRôle
-from journal.pannes import est_une_panne
-from journal.reprise import Reprise
 from kiosque.sceau import Algorithme
 from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
-from projections.messagerie import purger
-from projections.paiements import sans_réponse
 from service import composition
+from service.janitor import NAME, Janitor
 from service.kafka import Publisher
 from service.logs import bind_role
 from service.settings import Settings
@@ -126,34 +121,4 @@ def publisher(settings: Settings) -> Role:
 
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
-    log = structlog.get_logger()
-    state = ÉtatDuRôle(counter.base.url, "relance")
-    retry = Reprise(log, "tournee_interrompue")
-
-    def tour(now: datetime) -> dict[str, Relance]:
-        with counter.base.transaction() as conn:
-            waiting = sans_réponse(conn, now - settings.politique.interroger_après, settings.janitor_batch_size)
-        return relancer_paiements(counter, [transaction for transaction, _ in waiting], publisher.forward, now)
-
-    def rounds(stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                with counter.base.transaction() as conn:
-                    state.dire(conn, "actif")
-                for transaction, outcome in tour(datetime.now(UTC)).items():
-                    level = log.warning if outcome is Relance.INJOIGNABLE else log.info
-                    level("paiement_relance", transaction=transaction, issue=outcome.value)
-                with counter.base.transaction() as conn:
-                    if purged := purger(conn, datetime.now(UTC)):
-                        log.info("messages_purges", nombre=purged)
-                retry.progresser()
-            except Exception as fault:
-                if not est_une_panne(fault):
-                    raise
-                wait_seconds = retry.échouer(fault)
-                state.interrompre(fault)
-                stop.wait(wait_seconds)
-                continue
-            stop.wait(settings.janitor_interval.total_seconds())
-
-    return Role("relance", rounds)
+    return Role(NAME, Janitor(settings, counter, publisher.forward).run)

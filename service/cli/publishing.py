@@ -1,4 +1,4 @@
-"""The commands about published events: the role, the resend, the epochs of the log, the schemas."""
+"""The commands about what others rely on: published events, their resend and schemas, the API's description."""
 
 from pathlib import Path
 from typing import Annotated
@@ -134,3 +134,11 @@ def schemas(
         print_json(changed)
     else:
         console.print("\n".join(changed) or "schémas à jour")
+
+
+@app.command()
+def openapi() -> None:
+    """Imprime la description OpenAPI de l'API, celle que sert `/openapi.json`."""
+    from api.application import description
+
+    print_json(description())

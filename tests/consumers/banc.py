@@ -83,11 +83,11 @@ class Banc:
         """Met des messages de caisse sur leur topic."""
         self.émettre(self.settings.topic_avis, [(message["reference"], message) for message in messages])
 
-    def ouvrir(self, référence: str, montant: int, *, assuré: str = "a-1") -> str:
-        """Ouvre un paiement à l'heure du banc ; rend sa transaction."""
+    def ouvrir(self, référence: str, montant: int, *, assuré: str = "a-1", à: datetime = MAINTENANT) -> str:
+        """Ouvre un paiement ; rend sa transaction."""
         clé = f"{référence}-{montant}"
         demande = Demande(assuré, (référence,), montant, Canal.WEB, clé, clé.encode().ljust(32))
-        return str(ouvrir_paiement(self.guichet, demande, MAINTENANT)["transaction"])
+        return str(ouvrir_paiement(self.guichet, demande, à)["transaction"])
 
     def consommer(self, nom: str, messages: int) -> None:
         """Fait tourner un consommateur jusqu'à ce que tant de messages de son topic aient un sort."""

@@ -1,10 +1,10 @@
-"""Relancer les paiements sans réponse : interroger le kiosque, et expirer ceux qu'il ne connaît pas.
+"""Relancer un paiement sans réponse : interroger le kiosque, et l'expirer s'il ne le connaît pas.
 
 La réponse du kiosque entre comme n'importe quelle notification scellée : elle a donc un sort, elle aussi. Un paiement
 en attente chez la banque, ou un kiosque injoignable, n'expire jamais tout seul : il alerte.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -33,14 +33,11 @@ Transmettre = Callable[[str, Mapping[str, str]], None]
 """Met sur le topic des notifications un formulaire scellé, sous sa référence de transaction."""
 
 
-def relancer_paiements(
-    guichet: Guichet, transactions: Sequence[str], transmettre: Transmettre, maintenant: datetime
-) -> dict[str, Relance]:
-    """Relance chaque paiement ; rend ce que chacune a donné. Un kiosque injoignable n'arrête pas la tournée."""
-    return {transaction: _relancer(guichet, transaction, transmettre, maintenant) for transaction in transactions}
+def relancer_paiement(guichet: Guichet, transaction: str, transmettre: Transmettre, maintenant: datetime) -> Relance:
+    """Relance un paiement ; rend ce qu'elle a donné. Un kiosque injoignable n'est pas une erreur.
 
-
-def _relancer(guichet: Guichet, transaction: str, transmettre: Transmettre, maintenant: datetime) -> Relance:
+    Lève ce que `transmettre` lève.
+    """
     with guichet.base.transaction() as conn:
         paiement = guichet.charger_paiement(conn, transaction)
     if paiement is None or not paiement.connu or paiement.fin is not None:
