@@ -1,10 +1,17 @@
 """Ce que plusieurs tests utilisent."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+
+RACINE = Path(__file__).resolve().parents[1]
 
 SONDAGE_SECONDES = 0.02
 
@@ -19,3 +26,21 @@ def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = 
             nom = quoi or getattr(condition, "__name__", repr(condition))
             raise AssertionError(f"Pas arrivé en {secondes:g} s : {nom} (dernière valeur : {valeur!r})")
         time.sleep(SONDAGE_SECONDES)
+
+
+def se_tuer(module: str, *arguments: object, **réglages: object) -> None:
+    """Lance un module de tests qui se tue par SIGKILL ; échoue s'il finit autrement, avec ce qu'il en a dit.
+
+    `réglages` : les seules variables `CREANCES_…` qu'il verra, sans ce préfixe.
+    """
+    environnement = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
+    environnement |= {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in réglages.items()}
+    fini = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        env=environnement | {"PYTHONPATH": str(RACINE)},
+        cwd=RACINE,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert fini.returncode == -signal.SIGKILL, fini.stderr.decode()[-2000:]

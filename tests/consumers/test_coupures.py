@@ -1,18 +1,13 @@
 """Un rôle tué par SIGKILL entre deux étapes quelconques laisse le même journal et les mêmes vues."""
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service import composition
 from tests.consumers.banc import Banc, avis, banc, notification
+from tests.outils import se_tuer
 
-RACINE = Path(__file__).resolve().parents[2]
 ÉTAPES_D_UN_LOT = 6
 """décider, rebuter, inscrire, valider, validé, suite."""
 LOT = 4
@@ -20,23 +15,17 @@ LOT = 4
 
 def tuer(b: Banc, rôle: str, étape: int) -> None:
     """Lance le rôle, qui se tue à cette étape."""
-    environnement = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")} | {
-        "CREANCES_DATABASE_URL": str(b.settings.database_url),
-        "CREANCES_KAFKA_BOOTSTRAP": str(b.settings.kafka_bootstrap),
-        "CREANCES_TOPIC_PREFIX": b.settings.topic_prefix,
-        "CREANCES_BATCH_SIZE": str(LOT),
-        "CREANCES_FOLLOWER_BATCH_SIZE": str(LOT),
-        "PYTHONPATH": str(RACINE),
-    }
-    fini = subprocess.run(
-        [sys.executable, "-m", "tests.consumers.role_tue", rôle, str(étape), f"{b.settings.topic_prefix}-{étape}"],
-        env=environnement,
-        cwd=RACINE,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    se_tuer(
+        "tests.consumers.role_tue",
+        rôle,
+        étape,
+        f"{b.settings.topic_prefix}-{étape}",
+        database_url=b.settings.database_url,
+        kafka_bootstrap=b.settings.kafka_bootstrap,
+        topic_prefix=b.settings.topic_prefix,
+        batch_size=LOT,
+        follower_batch_size=LOT,
     )
-    assert fini.returncode == -signal.SIGKILL, fini.stderr.decode()[-2000:]
 
 
 def préparer(b: Banc, *, seulement_la_base: bool = False) -> list[tuple[str, Any]]:

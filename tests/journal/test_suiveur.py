@@ -1,14 +1,9 @@
 """Le suiveur : un seul meneur, rien deux fois, rien d'oublié, et un événement fautif n'arrête que son flux."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,9 +13,8 @@ from journal.bases import connecter
 from journal.enregistreur import Enregistreur
 from journal.suiveur import ConduitePerdue, Suiveur
 from tests.journal.epreuve import DE_TROP_POUR_LA_TABLE, Pas, Trace, ailleurs, pas, écrire
-from tests.outils import attendre
+from tests.outils import attendre, se_tuer
 
-RACINE = Path(__file__).resolve().parents[2]
 LONGTEMPS_S = 60.0
 """Un réveil maximal si long que seul un NOTIFY peut réveiller à temps."""
 
@@ -364,15 +358,7 @@ def test_tué_autour_d_un_lot_fautif_il_laisse_la_même_vue_et_les_mêmes_écart
         vue = Trace(f"epreuve_{étape}")
         with psycopg.connect(base.url, autocommit=True) as conn:
             vue.créer(conn)
-            mort = subprocess.run(
-                [sys.executable, "-m", "tests.journal.suiveur_tue", base.url, vue.nom, str(étape), str(LOT)],
-                cwd=RACINE,
-                env=dict(os.environ) | {"PYTHONPATH": str(RACINE)},
-                capture_output=True,
-                timeout=60,
-                check=False,
-            )
-            assert mort.returncode == -signal.SIGKILL, mort.stderr.decode()[-2000:]
+            se_tuer("tests.journal.suiveur_tue", base.url, vue.nom, étape, LOT)
             attendre(lambda: rattrapé(base.url, vue), quoi="la conduite rendue par le mort")
             assert (vue.lire(conn), vue.écartés(conn)) == (attendue, écartés), faites[étape - 1]
             assert position(conn, vue.nom) == position(conn, paisible.nom)

@@ -1,9 +1,5 @@
 """Le publieur tué n'importe où, Kafka absent, un topic recréé : rien ne manque, et chaque flux reste dans l'ordre."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,10 +16,9 @@ from service import composition, kafka
 from service.retard import lag
 from service.settings import Settings
 from tests.courtiers import Apache, Tansu
-from tests.outils import attendre
+from tests.outils import attendre, se_tuer
 from tests.publication import banc
 
-RACINE = Path(__file__).resolve().parents[2]
 ÉTAPES_D_UN_LOT = 6
 """lire, publier, publié, appliquer, valider, suite."""
 LOT = 10
@@ -36,22 +31,14 @@ def enregistreur(base: Any) -> Iterator[Enregistreur]:
 
 
 def tuer(settings: Settings, étape: int) -> None:
-    environnement = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")} | {
-        "CREANCES_DATABASE_URL": str(settings.database_url),
-        "CREANCES_KAFKA_BOOTSTRAP": str(settings.kafka_bootstrap),
-        "CREANCES_TOPIC_PREFIX": settings.topic_prefix,
-        "CREANCES_PUBLICATION_BATCH_SIZE": str(LOT),
-        "PYTHONPATH": str(RACINE),
-    }
-    fini = subprocess.run(
-        [sys.executable, "-m", "tests.publication.role_tue", str(étape)],
-        env=environnement,
-        cwd=RACINE,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    se_tuer(
+        "tests.publication.role_tue",
+        étape,
+        database_url=settings.database_url,
+        kafka_bootstrap=settings.kafka_bootstrap,
+        topic_prefix=settings.topic_prefix,
+        publication_batch_size=LOT,
     )
-    assert fini.returncode == -signal.SIGKILL, fini.stderr.decode()[-2000:]
 
 
 def test_le_publieur_tué_à_chaque_étape_ne_manque_rien_et_garde_l_ordre(
