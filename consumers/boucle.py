@@ -24,7 +24,7 @@ from domain.sort import Sort, Verdict
 from guichet.guichet import Guichet
 from guichet.messages import Message, Traitement, rendre_sort
 from journal.conflits import Conflit, ConflitDePosition
-from journal.etats import BATTEMENT_S, ÉtatDuRôle
+from journal.etats import ÉtatDuRôle
 from journal.lot import Lot
 from journal.pannes import est_une_panne, raconter
 from journal.reprise import RECUL_MAX_S, Reprise
@@ -78,7 +78,7 @@ class Boucle:
         """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
         self._à_replacer = False
         self._à_vérifier = False
-        self._ouvert_à = self._dernier_battement = 0.0
+        self._ouvert_à = 0.0
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Boucle:
 
     def _consommer(self, arrêt: threading.Event) -> None:
         consommateur = lecteur.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
-        self._ouvert_à, self._dernier_battement = time.monotonic(), 0.0
+        self._ouvert_à = time.monotonic()
         self.placement.topic_id = None
         try:
             # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
@@ -205,12 +205,11 @@ class Boucle:
     def _battre(self, consommateur: KafkaConsumer) -> None:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
         clients.exiger_des_nouvelles(consommateur._cluster)  # noqa: SLF001 (voir `courtier.clients`)
-        if time.monotonic() - self._dernier_battement > BATTEMENT_S:
+        if self._état.à_redire:
             with self.guichet.base.transaction() as conn:
                 self._état.dire(conn, "actif")
                 self._à_replacer |= self.placement.reprise_décidée(conn)
-            self._dernier_battement = time.monotonic()
-            if self._dernier_battement - self._ouvert_à > RECUL_MAX_S:
+            if time.monotonic() - self._ouvert_à > RECUL_MAX_S:
                 self._reprise.progresser()  # Rien à lire, mais tout répond.
 
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -53,16 +54,24 @@ class ÉtatDuRôle:
         self._à_dire = 0
         self._erreur: str | None = None
         self._erreur_le: datetime | None = None
+        self._dit_à = float("-inf")
+
+    @property
+    def à_redire(self) -> bool:
+        """Vrai si le dernier signe de vie a plus de `BATTEMENT_S`, ou si le rôle s'est arrêté depuis."""
+        return time.monotonic() - self._dit_à > BATTEMENT_S
 
     def dire(self, conn: Connection[Any], état: str) -> None:
         """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
         meneur = f"{socket.gethostname()}:{os.getpid()}" if état == "actif" else None
         conn.execute(_DIRE, (self.nom, état, meneur, self._à_dire, self._erreur, self._erreur_le))
+        self._dit_à = time.monotonic() if meneur else float("-inf")
         self._oublier()
 
     def interrompre(self, erreur: BaseException) -> None:
         """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
         self._à_dire += 1
+        self._dit_à = float("-inf")
         self._erreur, self._erreur_le = raconter(erreur)[:ERREUR_MAX], datetime.now(UTC)
         try:
             with closing(connecter(self.url, application=f"creances-{self.nom}")) as conn:

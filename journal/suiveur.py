@@ -8,7 +8,6 @@ rien : le suiveur attend et reprend. Ce qu'un opérateur libère, c'est le meneu
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
@@ -18,7 +17,7 @@ from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
-from journal.etats import BATTEMENT_S, ÉtatDuRôle
+from journal.etats import ÉtatDuRôle
 from journal.mapper import MapperDesFaits
 from journal.pannes import est_une_panne, raconter
 from journal.reprise import Reprise
@@ -153,7 +152,6 @@ class Suiveur:
         self._état = ÉtatDuRôle(url, vue.nom)
         self._reprise = Reprise(self._journal, "suiveur_interrompu", maximum_s=RECUL_MAX_S)
         self._topics = sorted(vue.topics)
-        self._dernier_battement = 0.0
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
 
@@ -188,7 +186,7 @@ class Suiveur:
         conn.execute(_INSCRIRE, (self.vue.nom,))
         (mené,) = conn.execute(_MENER, (_clé_de_verrou(self.vue.nom),)).fetchone() or (False,)
         if mené:
-            self._battre(conn)
+            self._état.dire(conn, "actif")
         return bool(mené)
 
     def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
@@ -197,15 +195,11 @@ class Suiveur:
             lus = self.avancer(conn)
             self._reprise.progresser()
             if lus < self.lot_max:
-                if time.monotonic() - self._dernier_battement > BATTEMENT_S:
-                    self._battre(conn)
+                if self._état.à_redire:
+                    self._état.dire(conn, "actif")
                 for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
                     pass
         self._état.dire(conn, "inactif")
-
-    def _battre(self, conn: Connection[Any]) -> None:
-        self._état.dire(conn, "actif")
-        self._dernier_battement = time.monotonic()
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
 

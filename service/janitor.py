@@ -56,7 +56,6 @@ class Janitor:
         self._log = structlog.get_logger()
         self._state = ÉtatDuRôle(counter.base.url, NAME)
         self._retry = Reprise(self._log, "tournee_interrompue")
-        self._beaten_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Make a round every interval until `stop` is set, and give a sign of life in between."""
@@ -101,14 +100,11 @@ class Janitor:
     def _due(self) -> list[str]:
         """The payments to ask about now, the oldest first; one that is left alone takes nobody's place."""
         now = self._clock()
-        paused = [transaction for transaction, pause in self._pauses.items() if pause.until > now]
+        # One that is over, and was not asked about since, has its answer; or it will begin with short pauses again.
+        self._pauses = {payment: pause for payment, pause in self._pauses.items() if pause.until > now - PAUSE_MAX}
+        paused = [payment for payment, pause in self._pauses.items() if pause.until > now]
         with self._counter.base.transaction() as conn:
-            due = sans_réponse(conn, now - self._age, self._batch, sauf=paused)
-        kept = {*paused, *due}
-        if len(due) == self._batch:  # Others may be due too, that a full batch left out; for a while they count.
-            kept |= {transaction for transaction, pause in self._pauses.items() if pause.until > now - PAUSE_MAX}
-        self._pauses = {transaction: pause for transaction, pause in self._pauses.items() if transaction in kept}
-        return due
+            return sans_réponse(conn, now - self._age, self._batch, sauf=paused)
 
     def _pause(self, transaction: str, outcome: Relance) -> None:
         """Leave alone, twice as long each time, a payment that the bank holds, or whose kiosk does not answer."""
@@ -118,7 +114,6 @@ class Janitor:
             self._pauses[transaction] = Pause(self._clock() + lasts, lasts)
 
     def _beat(self) -> None:
-        if time.monotonic() - self._beaten_at > BATTEMENT_S:
+        if self._state.à_redire:
             with self._counter.base.transaction() as conn:
                 self._state.dire(conn, "actif")
-            self._beaten_at = time.monotonic()

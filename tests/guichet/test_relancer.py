@@ -1,6 +1,5 @@
 """Les paiements sans réponse : rien ne reste « en cours » par oubli, et rien n'expire par erreur."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,15 +17,10 @@ from service.janitor import PAUSE_MAX, Janitor
 from service.kafka import Publisher
 from service.retard import lag
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
+from tests.courtiers import port_libre
 from tests.outils import attendre
 
 RÉFÉRENCE = avis(1)["reference"]
-
-
-def port_libre() -> int:
-    with socket.socket() as prise:
-        prise.bind(("127.0.0.1", 0))
-        return int(prise.getsockname()[1])
 
 
 @pytest.fixture
@@ -176,7 +170,8 @@ def test_un_kiosque_revenu_est_interrogé_dans_le_quart_d_heure(base: Any, kafka
 def test_le_rôle_donne_signe_de_vie_entre_deux_tournées_et_dit_qu_il_s_arrête(
     b: Banc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.janitor.BATTEMENT_S", 0.05)
+    for pièce in ("journal.etats", "service.janitor"):
+        monkeypatch.setattr(f"{pièce}.BATTEMENT_S", 0.05)
     settings = b.settings.model_copy(update={"janitor_interval": timedelta(hours=1)})
     signe = "SELECT etat, battement_le FROM vues.suiveurs WHERE nom = 'relance'"
     arrêt = threading.Event()
