@@ -14,11 +14,11 @@ import psycopg
 from bench.client import answers, connect, post
 from bench.data import notification, reference, transaction
 from bench.processes import service_roles, wait_for
-from bench.reading import free_port
 from bench.servers import Servers
 from bench.stage import Stage
 from service import kafka
 from service.composition import VIEWS
+from service.embedded.broker import free_port
 
 RATE: Final = 200
 CONNECTIONS: Final = 32

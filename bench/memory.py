@@ -12,11 +12,11 @@ from bench.data import notification, transaction
 from bench.latency import FORM
 from bench.pipeline import count_of_taken
 from bench.processes import service_roles, wait_for
-from bench.reading import free_port
 from bench.servers import Servers
 from bench.sizes import bytes_each
 from bench.stage import Stage, produce
 from service.composition import VIEWS
+from service.embedded.broker import free_port
 
 START_SECONDS: Final = 60.0
 STALL_SECONDS: Final = 60.0

@@ -5,7 +5,6 @@ The balance with its token and its whole answer; step 2's page with its session,
 
 import json
 import random
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from bench.data import DEBT, ISSUED, SEED, assuré, reference
 from bench.processes import bench_script, service_roles, wait_for
 from bench.servers import Database, Servers
 from bench.stage import Stage
+from service.embedded.broker import free_port
 from service.settings import Settings, development_jwt_secret
 
 CONNECTIONS: Final = 16
@@ -110,11 +110,3 @@ def _session() -> str:
     now = int(datetime.now(UTC).timestamp())
     opened = sessions.nouvelle_session(PAYER)._replace(ouverte_le=now)
     return sessions.coffre("session", SESSION_SECRET).encrypt_at_time(json.dumps(opened).encode(), now).decode()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,6 +12,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RACINE = Path(__file__).resolve().parents[1]
+CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+"""La commande, telle que cette installation la lance."""
 
 SONDAGE_SECONDES = 0.02
 
@@ -28,16 +30,21 @@ def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = 
         time.sleep(SONDAGE_SECONDES)
 
 
+def environnement(**réglages: object) -> dict[str, str]:
+    """Celui d'un processus que lance un test ; ses seules variables `CREANCES_…` sont `réglages`, dits sans préfixe."""
+    propre = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
+    données = {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in réglages.items()}
+    return propre | données | {"PYTHONPATH": str(RACINE)}
+
+
 def se_tuer(module: str, *arguments: object, **réglages: object) -> None:
     """Lance un module de tests qui se tue par SIGKILL ; échoue s'il finit autrement, avec ce qu'il en a dit.
 
-    `réglages` : les seules variables `CREANCES_…` qu'il verra, sans ce préfixe.
+    `réglages` : voir `environnement`.
     """
-    environnement = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
-    environnement |= {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in réglages.items()}
     fini = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
-        env=environnement | {"PYTHONPATH": str(RACINE)},
+        env=environnement(**réglages),
         cwd=RACINE,
         capture_output=True,
         timeout=60,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-RACINE = Path(__file__).resolve().parent.parent
+from tests.outils import RACINE
 
 # Ce que chaque pièce peut importer des autres.
 PIÈCES: dict[str, set[str]] = {

@@ -34,7 +34,7 @@ def embedded_broker(data_dir: Path) -> Iterator[EmbeddedBroker]:
     binary, log = broker_binary(), data_dir.resolve() / "broker.log"
     with ExitStack() as stack:
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            bootstrap = f"127.0.0.1:{_free_port()}"
+            bootstrap = f"127.0.0.1:{free_port()}"
             url = f"tcp://{bootstrap}"
             arguments = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
             server = Child.start("Tansu", [binary, "broker", *arguments], log, death_signal=signal.SIGKILL)
@@ -79,7 +79,8 @@ def speaks_kafka(bootstrap: str) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -22,8 +22,8 @@ from service.cli.health import healthy
 from service.composition import VIEWS
 from service.health import ROLES
 from service.settings import Settings, unknown_variables
+from tests.outils import RACINE
 
-RACINE = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NÔTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}

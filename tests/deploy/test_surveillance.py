@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +17,9 @@ from service import run
 from service.kafka import Publisher
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis, banc, notification
+from tests.outils import RACINE
 from tests.serveurs import servi
 
-RACINE = Path(__file__).resolve().parents[2]
 DEPLOY = RACINE / "deploy"
 COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SCRUTATION = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))

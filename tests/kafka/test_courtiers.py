@@ -10,9 +10,8 @@ from kafka import KafkaAdminClient
 from service.embedded import throwaway_folder
 from tests import courtiers
 from tests.courtiers import Courtier, ce_qui_manque_pour_apache
-from tests.outils import attendre
+from tests.outils import RACINE, attendre
 
-RACINE = Path(__file__).resolve().parents[2]
 DÉPART = """
 import sys, time
 from pathlib import Path

@@ -7,7 +7,6 @@ les tests sont sautés ; sous CI=true, ils échouent.
 import json
 import os
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from service import kafka, run
 from service.settings import Settings
 from tests.conftest import VARIABLES, Serveurs, nouvelle_base
+from tests.courtiers import port_libre
 from tests.outils import attendre
 
 INACTIVITÉ = timedelta(seconds=5)
@@ -78,12 +78,6 @@ class Pile:
         """Demande au kiosque de se conduire mal."""
         url = f"{self.settings.kiosque_url}/simulateur/reglages"
         httpx.post(url, json=consigne, trust_env=False).raise_for_status()
-
-
-def port_libre() -> int:
-    with socket.socket() as prise:
-        prise.bind(("127.0.0.1", 0))
-        return int(prise.getsockname()[1])
 
 
 def chromium() -> str:

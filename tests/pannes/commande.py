@@ -1,14 +1,10 @@
 """La ligne de commande, comme une personne la lance, sur les serveurs d'un banc."""
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 from service.settings import Settings
-
-RACINE = Path(__file__).resolve().parents[2]
-CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+from tests import outils
+from tests.outils import CREANCES, RACINE
 
 
 def environnement(settings: Settings) -> dict[str, str]:
@@ -25,10 +21,7 @@ def environnement(settings: Settings) -> dict[str, str]:
         },
         mode="json",
     )
-    propre = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
-    return propre | {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in réglages.items()} | {
-        "PYTHONPATH": str(RACINE)
-    }  # fmt: skip
+    return outils.environnement(**réglages)
 
 
 def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

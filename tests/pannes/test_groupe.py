@@ -15,8 +15,8 @@ import pytest
 
 from service import kafka
 from tests.consumers.banc import Banc, avis, banc, notification
-from tests.outils import attendre
-from tests.pannes.commande import RACINE, environnement
+from tests.outils import RACINE, attendre
+from tests.pannes.commande import environnement
 from tests.pannes.conftest import mêmes_journaux_et_vues
 
 CRÉANCES = 60

@@ -1,7 +1,6 @@
 """`docs/asyncapi.yaml` dit ce que le code fait : topics, types d'événements, messages des caisses, en-têtes."""
 
 import json
-from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema
@@ -15,9 +14,9 @@ from publication.message import composer, type_publié
 from service import kafka
 from service.settings import Settings
 from tests.consumers import banc
+from tests.outils import RACINE
 from tests.publication.test_contenu import CORPUS, SOURCE, exemple
 
-RACINE = Path(__file__).parents[2]
 DOC: dict[str, Any] = yaml.safe_load((RACINE / "docs" / "asyncapi.yaml").read_text("utf-8"))
 MESSAGES = DOC["components"]["messages"]
 

@@ -13,10 +13,10 @@ from examples.consommateur_cpam import Balances
 from journal.enregistreur import Enregistreur
 from publication.epoques import ouvrir_époque
 from service.settings import Settings
+from tests.outils import RACINE
 from tests.publication import banc
 from tests.publication.test_renvoi import payée, renvoi
 
-RACINE = Path(__file__).resolve().parents[2]
 BASE = "/creances/bases/0"
 ICI, PUIS = "20260101T000000Z", "20260202T000000Z"
 

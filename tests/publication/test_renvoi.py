@@ -1,10 +1,7 @@
 """Un consommateur demande un renvoi : il retrouve tout, dans l'ordre, et le publieur n'en est pas dérangé."""
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,9 +15,8 @@ from journal.mapper import MapperDesFaits
 from publication.renvoi import Renvoi, flux_de, renvoyer
 from service import composition
 from service.settings import Settings
+from tests.outils import CREANCES, RACINE, environnement
 from tests.publication import banc
-
-RACINE = Path(__file__).resolve().parents[2]
 
 
 def renvoi(settings: Settings, depuis: int = 1, flux: list[str] | None = None) -> Renvoi:
@@ -33,15 +29,14 @@ def renvoi(settings: Settings, depuis: int = 1, flux: list[str] | None = None) -
 
 
 def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environnement = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")} | {
-        "CREANCES_DATABASE_URL": str(settings.database_url),
-        "CREANCES_KAFKA_BOOTSTRAP": str(settings.kafka_bootstrap),
-        "CREANCES_TOPIC_PREFIX": settings.topic_prefix,
-        "CREANCES_LOG_FORMAT": "json",
-    }
     return subprocess.run(
-        [sys.executable, "-c", "from service.cli import main; main()", *arguments],
-        env=environnement,
+        [*CREANCES, *arguments],
+        env=environnement(
+            database_url=settings.database_url,
+            kafka_bootstrap=settings.kafka_bootstrap,
+            topic_prefix=settings.topic_prefix,
+            log_format="json",
+        ),
         cwd=RACINE,
         capture_output=True,
         text=True,

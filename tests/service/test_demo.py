@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,7 @@ import pytest
 
 from docs import flow
 from service.composition import VIEWS
-from tests.outils import attendre
-
-RACINE = Path(__file__).resolve().parents[2]
-CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+from tests.outils import CREANCES, RACINE, attendre
 
 
 def creances(dossier: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,6 @@ import re
 import secrets
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,11 +19,9 @@ from service import kafka
 from service.embedded import EmbeddedBroker, embedded_broker, throwaway_folder
 from service.settings import Settings
 from tests.consumers.banc import avis
-from tests.outils import attendre
+from tests.outils import CREANCES, RACINE, attendre
 
-RACINE = Path(__file__).resolve().parents[2]
 MARQUE = b"marque"
-CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
 
 
 class EnCours(NamedTuple):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,11 +13,9 @@ from typing import Any
 import pytest
 
 from tests.consumers.banc import Banc, avis, banc
-from tests.outils import attendre
+from tests.outils import CREANCES, RACINE, attendre
 from tests.publication.banc import relire, état
 
-RACINE = Path(__file__).resolve().parents[2]
-CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
 LIGNES = 100_000
 RÔLES = (["consume", "avis"], ["project"], ["publish"])
 MAUVAISES = {

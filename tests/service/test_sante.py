@@ -3,11 +3,9 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +15,7 @@ from service import composition, roles
 from service.clock import ClockCollector
 from service.kafka import Publisher
 from tests.consumers.banc import Banc, banc
-from tests.outils import attendre
-
-RACINE = Path(__file__).resolve().parents[2]
-CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
+from tests.outils import CREANCES, RACINE, attendre
 
 
 @pytest.fixture
