@@ -8,10 +8,10 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from api.dependances import moyens
-from api.identite import Identité, JetonInvalide, Rôle
-from api.problemes import Problème
+from api.identite import Identite, JetonInvalide, RoleUtilisateur
+from api.problemes import Probleme
 
-_DÉFI: Final = 'Bearer realm="creances"'
+_DEFI: Final = 'Bearer realm="creances"'
 
 
 class _Exigence(SecurityBase):
@@ -22,43 +22,43 @@ class _Exigence(SecurityBase):
 
     scheme_name = "HTTPBearer"
 
-    def __init__(self, rôle: Rôle) -> None:
+    def __init__(self, role: RoleUtilisateur) -> None:
         self.model = Porteur(bearerFormat="JWT", description="Jeton JWT du rôle demandé.")
-        self._rôle = rôle
+        self._role = role
 
-    async def identifier(self, requête: Request) -> Identité:
-        schéma, _espace, jeton = requête.headers.get("authorization", "").partition(" ")
-        if schéma.lower() != "bearer" or not jeton:
-            détail = "Cet appel demande un jeton (en-tête Authorization: Bearer)."
-            raise Problème(401, "authentification_requise", détail, en_têtes={"WWW-Authenticate": _DÉFI})
+    async def identifier(self, requete: Request) -> Identite:
+        schema, _espace, jeton = requete.headers.get("authorization", "").partition(" ")
+        if schema.lower() != "bearer" or not jeton:
+            detail = "Cet appel demande un jeton (en-tête Authorization: Bearer)."
+            raise Probleme(401, "authentification_requise", detail, en_tetes={"WWW-Authenticate": _DEFI})
         try:
-            identité = await (await moyens(requête)).dépendances.jetons.vérifier(jeton.strip())
+            identite = await (await moyens(requete)).dependances.jetons.verifier(jeton.strip())
         except JetonInvalide:
-            en_têtes = {"WWW-Authenticate": f'{_DÉFI}, error="invalid_token"'}
-            raise Problème(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_têtes=en_têtes) from None
-        if identité.rôle is not self._rôle:
-            raise Problème(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._rôle.value} ».")
-        return identité
+            en_tetes = {"WWW-Authenticate": f'{_DEFI}, error="invalid_token"'}
+            raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
+        if identite.role is not self._role:
+            raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
+        return identite
 
 
-class _ExigeAssuré(_Exigence):
+class _ExigeAssure(_Exigence):
     """Rend le pseudonyme de l'assuré que le jeton nomme."""
 
-    async def __call__(self, requête: Request) -> str:
-        identité = await self.identifier(requête)
-        if identité.assuré is None:
-            raise Problème(403, "acces_refuse", "Ce jeton ne nomme pas d'assuré.")
-        return identité.assuré
+    async def __call__(self, requete: Request) -> str:
+        identite = await self.identifier(requete)
+        if identite.assure is None:
+            raise Probleme(403, "acces_refuse", "Ce jeton ne nomme pas d'assuré.")
+        return identite.assure
 
 
-class _ExigeRôle(_Exigence):
+class _ExigeRole(_Exigence):
     """Rend l'identité de l'appelant."""
 
-    async def __call__(self, requête: Request) -> Identité:
-        return await self.identifier(requête)
+    async def __call__(self, requete: Request) -> Identite:
+        return await self.identifier(requete)
 
 
-Assuré = Annotated[str, Depends(_ExigeAssuré(Rôle.ASSURÉ))]
+Assure = Annotated[str, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
 """Le pseudonyme de l'assuré qui appelle."""
 
-Exploitant = Annotated[Identité, Depends(_ExigeRôle(Rôle.EXPLOITATION))]
+Exploitant = Annotated[Identite, Depends(_ExigeRole(RoleUtilisateur.EXPLOITATION))]

@@ -13,14 +13,14 @@ from starlette.types import Lifespan
 
 from api import gestionnaires, kiosque
 from api.assure import connexion, creances, messagerie, pages, paiements
-from api.dependances import Dépendances, Limites, Moyens
+from api.dependances import Dependances, Limites, Moyens
 from api.enveloppe import Enveloppe
 from api.exploitation import sante, suivi
 from api.mesures import Mesures
-from api.schema import poser_schéma
+from api.schema import poser_schema
 from api.seau import Seau
-from api.taille import TailleBornée
-from journal.bases import DÉLAI_D_OBTENTION_S, DÉLAI_DE_CONNEXION_S, OPTIONS
+from api.taille import TailleBornee
+from journal.bases import DELAI_D_OBTENTION_S, DELAI_DE_CONNEXION_S, OPTIONS
 
 STATIQUE: Final = Path(__file__).parent / "assure" / "statique"
 DESCRIPTION: Final = (
@@ -28,17 +28,17 @@ DESCRIPTION: Final = (
 )
 
 
-def créer_api(dépendances: Dépendances) -> FastAPI:
+def creer_api(dependances: Dependances) -> FastAPI:
     """L'application ASGI. Le pool de lecture s'ouvre et se ferme avec elle ; le guichet reste à l'appelant.
 
     Lève ValueError si le registre des métriques porte déjà celles d'une API.
     """
-    mesures = Mesures(dépendances.métriques)
-    limites = dépendances.limites
-    moyens = Moyens(dépendances, _pool(dépendances), Seau(limites.rebuts_par_seconde, limites.rebuts_en_rafale))
+    mesures = Mesures(dependances.metriques)
+    limites = dependances.limites
+    moyens = Moyens(dependances, _pool(dependances), Seau(limites.rebuts_par_seconde, limites.rebuts_en_rafale))
 
     @asynccontextmanager
-    async def durée_de_vie(_: FastAPI) -> AsyncIterator[None]:
+    async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:
         # Sans attendre : une base encore absente se dit par /readyz, pas par un démarrage manqué.
         await moyens.pool.open(wait=False)
         try:
@@ -46,12 +46,12 @@ def créer_api(dépendances: Dépendances) -> FastAPI:
         finally:
             await moyens.pool.close()
 
-    application = _assembler(durée_de_vie)
+    application = _assembler(duree_de_vie)
     application.state.moyens = moyens
     application.state.mesures = mesures
     gestionnaires.installer(application)
     application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
-    application.add_middleware(TailleBornée, octets_max=limites.corps_octets_max)
+    application.add_middleware(TailleBornee, octets_max=limites.corps_octets_max)
     application.add_middleware(Enveloppe, mesures=mesures)  # La dernière ajoutée est la plus extérieure.
     return application
 
@@ -61,32 +61,32 @@ def description() -> dict[str, Any]:
     return _assembler(None).openapi()
 
 
-def _assembler(durée_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
+def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     application = FastAPI(
         title="Créances",
         version="1",
         description=DESCRIPTION,
-        lifespan=durée_de_vie,
+        lifespan=duree_de_vie,
         redoc_url=None,
         redirect_slashes=False,
     )
-    for pièce in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
-        application.include_router(pièce.routes)
-    poser_schéma(application)
+    for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
+        application.include_router(piece.routes)
+    poser_schema(application)
     return application
 
 
-def _pool(dépendances: Dépendances) -> AsyncConnectionPool[AsyncConnection[Any]]:
+def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]:
     return AsyncConnectionPool(
-        dépendances.url_base,
+        dependances.url_base,
         min_size=1,
-        max_size=dépendances.connexions_max,
-        timeout=DÉLAI_D_OBTENTION_S,
+        max_size=dependances.connexions_max,
+        timeout=DELAI_D_OBTENTION_S,
         check=AsyncConnectionPool.check_connection,
         kwargs={
             "autocommit": True,
             "application_name": "creances-api",
-            "connect_timeout": DÉLAI_DE_CONNEXION_S,
+            "connect_timeout": DELAI_DE_CONNEXION_S,
             "options": OPTIONS,
         },
         open=False,
@@ -94,4 +94,4 @@ def _pool(dépendances: Dépendances) -> AsyncConnectionPool[AsyncConnection[Any
     )
 
 
-__all__ = ["Dépendances", "Limites", "créer_api"]
+__all__ = ["Dependances", "Limites", "creer_api"]

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from api.client_oidc import ClientOIDC
-from api.identite import Vérificateur
+from api.identite import Verificateur
 from api.kafka import Publier
 from api.seau import Seau
 from guichet.guichet import Guichet
@@ -38,33 +38,33 @@ class Limites:
 
 
 @dataclass(frozen=True)
-class Dépendances:
+class Dependances:
     """Tout ce dont l'API a besoin ; le kiosque et la politique sont ceux du guichet."""
 
     guichet: Guichet
     url_base: str
     """PostgreSQL, pour le pool asynchrone qui lit les vues."""
     publier: Publier
-    jetons: Vérificateur
+    jetons: Verificateur
     retard: Callable[[], list[dict[str, Any]]]
     """Appelé dans un fil à part."""
-    prêt: Callable[[], bool]
+    pret: Callable[[], bool]
     """Dit si le service peut servir (jamais sur le seul retard) ; appelé dans un fil à part."""
     horloge: Callable[[], datetime]
     """L'instant présent, en UTC."""
-    métriques: CollectorRegistry = field(default_factory=CollectorRegistry)
+    metriques: CollectorRegistry = field(default_factory=CollectorRegistry)
     limites: Limites = Limites()
-    démo: bool = False
+    demo: bool = False
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
     """Chiffre le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
-    durée_de_session: timedelta = timedelta(hours=2)
+    duree_de_session: timedelta = timedelta(hours=2)
     """De la connexion à la fin, quoi que fasse la personne."""
     repos_de_session: timedelta = timedelta(minutes=30)
     """Sans page vue pendant ce temps, la session est finie."""
     connexion: ClientOIDC | None = None
     """Comment on se connecte aux pages ; absent : seulement dans la démonstration."""
-    inactivité_borne: timedelta = timedelta(minutes=2)
+    inactivite_borne: timedelta = timedelta(minutes=2)
     """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
 
@@ -73,15 +73,15 @@ class Dépendances:
 class Moyens:
     """Les dépendances, et ce que l'application en a construit."""
 
-    dépendances: Dépendances
+    dependances: Dependances
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     seau: Seau
 
 
-async def moyens(requête: Request) -> Moyens:
+async def moyens(requete: Request) -> Moyens:
     """Les moyens de l'application qui sert cette requête ; une fonction synchrone serait appelée dans un fil à part."""
-    trouvés: Moyens = requête.app.state.moyens
-    return trouvés
+    trouves: Moyens = requete.app.state.moyens
+    return trouves
 
 
 DeLApplication = Annotated[Moyens, Depends(moyens)]

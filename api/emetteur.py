@@ -10,7 +10,7 @@ from jwt import PyJWKClient
 ALGORITHMES_OIDC: Final = ("RS256", "PS256", "ES256")
 """Jamais lus dans le jeton : un jeton ne choisit pas comment il est vérifié."""
 
-DÉLAI_D_ÉMETTEUR_S: Final = 5.0
+DELAI_D_EMETTEUR_S: Final = 5.0
 """Attente de chaque réponse de l'émetteur (secondes)."""
 
 ANNONCE: Final = "/.well-known/openid-configuration"
@@ -20,14 +20,14 @@ class JetonInvalide(Exception):
     """Le jeton est absent, illisible, périmé ou n'est pas pour ce service."""
 
 
-class ÉmetteurInjoignable(Exception):
+class EmetteurInjoignable(Exception):
     """L'émetteur des jetons ne répond pas, ou ne répond rien qui se comprenne."""
 
 
 class Annonce(NamedTuple):
     """Ce que l'émetteur dit de lui-même (OpenID Discovery)."""
 
-    émetteur: str
+    emetteur: str
     jwks: str
     autorisation: str | None
     jeton: str | None
@@ -37,42 +37,42 @@ class Annonce(NamedTuple):
     """Vrai : la réponse d'autorisation porte toujours `iss` (RFC 9207)."""
 
 
-class Émetteur:
+class Emetteur:
     """Un émetteur OIDC ; rien n'est lu avant le premier besoin, et son annonce ne l'est qu'une fois."""
 
     def __init__(self, url: str, url_jwks: str | None = None) -> None:
         """`url_jwks` absente : celle que l'émetteur annonce."""
         self.url = url.rstrip("/")
         self._annonce: Annonce | None = None
-        self._clés = PyJWKClient(url_jwks, timeout=DÉLAI_D_ÉMETTEUR_S) if url_jwks else None
+        self._cles = PyJWKClient(url_jwks, timeout=DELAI_D_EMETTEUR_S) if url_jwks else None
         self._sans_annonce = url if url_jwks else None
 
     @property
     def nom(self) -> str:
         """La revendication `iss` attendue ; lève ÉmetteurInjoignable."""
-        return self._sans_annonce or self.annonce().émetteur
+        return self._sans_annonce or self.annonce().emetteur
 
     def annonce(self) -> Annonce:
         """Ce que l'émetteur annonce ; lève ÉmetteurInjoignable."""
         if self._annonce is None:
             try:
-                réponse = httpx.get(self.url + ANNONCE, timeout=DÉLAI_D_ÉMETTEUR_S, follow_redirects=False)
-                self._annonce = self._lire(réponse.raise_for_status().json())
+                reponse = httpx.get(self.url + ANNONCE, timeout=DELAI_D_EMETTEUR_S, follow_redirects=False)
+                self._annonce = self._lire(reponse.raise_for_status().json())
             except httpx.HTTPError as panne:
-                raise ÉmetteurInjoignable from panne
+                raise EmetteurInjoignable from panne
             except (ValueError, KeyError, TypeError, AttributeError) as erreur:
-                raise ÉmetteurInjoignable(f"annonce illisible : {erreur}") from erreur
+                raise EmetteurInjoignable(f"annonce illisible : {erreur}") from erreur
         return self._annonce
 
-    def clé_de(self, jeton: str) -> Any:
+    def cle_de(self, jeton: str) -> Any:
         """La clé publique qui vérifie ce jeton ; lève JetonInvalide ou ÉmetteurInjoignable."""
         try:
             if jwt.get_unverified_header(jeton).get("alg") not in ALGORITHMES_OIDC:
                 raise JetonInvalide
-            self._clés = self._clés or PyJWKClient(self.annonce().jwks, timeout=DÉLAI_D_ÉMETTEUR_S)
-            return self._clés.get_signing_key_from_jwt(jeton).key
+            self._cles = self._cles or PyJWKClient(self.annonce().jwks, timeout=DELAI_D_EMETTEUR_S)
+            return self._cles.get_signing_key_from_jwt(jeton).key
         except jwt.PyJWKClientConnectionError as panne:
-            raise ÉmetteurInjoignable from panne
+            raise EmetteurInjoignable from panne
         except (jwt.PyJWTError, ValueError) as erreur:
             raise JetonInvalide from erreur
 
@@ -80,17 +80,17 @@ class Émetteur:
         """Lève ValueError si l'annonce est celle d'un autre, ou mène hors de HTTPS quand l'émetteur y est."""
         if str(dit["issuer"]).rstrip("/") != self.url:
             raise ValueError("c'est celle d'un autre émetteur")
-        schémas = {"https"} if self.url.startswith("https:") else {"http", "https"}
+        schemas = {"https"} if self.url.startswith("https:") else {"http", "https"}
         adresses = {
             nom: str(dit[nom])
             for nom in ("jwks_uri", "authorization_endpoint", "token_endpoint", "end_session_endpoint")
             if dit.get(nom)
         }
         for nom, adresse in adresses.items():
-            if urlsplit(adresse).scheme not in schémas:
-                raise ValueError(f"{nom} n'est pas une adresse {' ou '.join(sorted(schémas))}")
+            if urlsplit(adresse).scheme not in schemas:
+                raise ValueError(f"{nom} n'est pas une adresse {' ou '.join(sorted(schemas))}")
         return Annonce(
-            émetteur=str(dit["issuer"]),
+            emetteur=str(dit["issuer"]),
             jwks=adresses["jwks_uri"],
             autorisation=adresses.get("authorization_endpoint"),
             jeton=adresses.get("token_endpoint"),

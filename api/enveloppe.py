@@ -6,11 +6,11 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.erreurs import répondre
+from api.erreurs import repondre
 from api.mesures import Mesures
-from api.problemes import Problème
+from api.problemes import Probleme
 
-EN_TÊTE = b"x-correlation-id"
+EN_TETE = b"x-correlation-id"
 
 
 class Enveloppe:
@@ -26,30 +26,30 @@ class Enveloppe:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        corrélation = uuid4().hex
+        correlation = uuid4().hex
         statut = 0
-        début = time.perf_counter()
+        debut = time.perf_counter()
 
         async def envoyer(message: Message) -> None:
             nonlocal statut
             if message["type"] == "http.response.start":
                 statut = message["status"]
-                message["headers"] = [*message.get("headers", ()), (EN_TÊTE, corrélation.encode())]
+                message["headers"] = [*message.get("headers", ()), (EN_TETE, correlation.encode())]
             await send(message)
 
         # Jamais défait : chaque requête a sa tâche, et le contexte finit avec elle.
-        structlog.contextvars.bind_contextvars(correlation=corrélation)
+        structlog.contextvars.bind_contextvars(correlation=correlation)
         try:
             await self.application(scope, receive, envoyer)
         except Exception:
             structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
             if statut:
                 raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
-            détail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {corrélation}."
-            problème = Problème(500, "erreur_interne", détail, correlation=corrélation)
-            await répondre(scope, problème)(scope, receive, envoyer)
+            detail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {correlation}."
+            probleme = Probleme(500, "erreur_interne", detail, correlation=correlation)
+            await repondre(scope, probleme)(scope, receive, envoyer)
         finally:
-            self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - début)
+            self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - debut)
 
 
 def _route(scope: Scope) -> str:

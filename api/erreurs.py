@@ -6,7 +6,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from api.assure.rendu import message
-from api.problemes import TITRES, Problème
+from api.problemes import TITRES, Probleme
 
 _PROGRAMMES: Final = ("/api/", "/kiosque/notification", "/openapi.json", "/livez", "/readyz", "/metrics")
 """Les adresses que seul un programme appelle, quoi qu'il dise accepter."""
@@ -19,17 +19,17 @@ _TITRES: Final = {
 }
 
 
-def répondre(scope: Mapping[str, Any], problème: Problème) -> Response:
+def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
     """La réponse d'erreur, dans la forme que l'appelant peut lire."""
     if not _pour_une_personne(scope):
-        return problème.réponse()
-    titre = _TITRES.get(problème.code) or TITRES.get(problème.statut, "Erreur")
-    réponse = message(titre, problème.détail, problème.statut)
-    réponse.headers.update(problème.en_têtes)
-    return réponse
+        return probleme.reponse()
+    titre = _TITRES.get(probleme.code) or TITRES.get(probleme.statut, "Erreur")
+    reponse = message(titre, probleme.detail, probleme.statut)
+    reponse.headers.update(probleme.en_tetes)
+    return reponse
 
 
 def _pour_une_personne(scope: Mapping[str, Any]) -> bool:
     chemin: str = scope["path"]
-    acceptés = b",".join(valeur for nom, valeur in scope["headers"] if nom == b"accept")
-    return b"text/html" in acceptés and not chemin.startswith(_PROGRAMMES)
+    acceptes = b",".join(valeur for nom, valeur in scope["headers"] if nom == b"accept")
+    return b"text/html" in acceptes and not chemin.startswith(_PROGRAMMES)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from api.problemes import Problème
+from api.problemes import Probleme
 
 FAUTES_DITES_MAX: Final = 20
-CHAMP_CARACTÈRES_MAX: Final = 80
+CHAMP_CARACTERES_MAX: Final = 80
 """Le nom d'un champ inconnu vient de l'appelant : il est coupé."""
 
 _FAUTES: Final = {
@@ -28,18 +28,18 @@ _FAUTES: Final = {
 }
 
 
-def fautes_de(erreurs: Sequence[Mapping[str, Any]]) -> Problème:
+def fautes_de(erreurs: Sequence[Mapping[str, Any]]) -> Probleme:
     """Le problème 422 : une phrase, et la liste des champs en faute."""
     champs = [
         {"champ": _champ(erreur["loc"]), "probleme": _dire(erreur)} for erreur in list(erreurs)[:FAUTES_DITES_MAX]
     ]
-    première = f"{champs[0]['champ']} : {champs[0]['probleme']}"
+    premiere = f"{champs[0]['champ']} : {champs[0]['probleme']}"
     suite = f" (et {len(erreurs) - 1} autre(s) faute(s))" if len(erreurs) > 1 else ""
-    return Problème(422, "donnees_invalides", f"Les données ne sont pas valides. {première}{suite}.", champs=champs)
+    return Probleme(422, "donnees_invalides", f"Les données ne sont pas valides. {premiere}{suite}.", champs=champs)
 
 
 def _champ(chemin: Sequence[Any]) -> str:
-    return ".".join(str(partie) for partie in chemin)[:CHAMP_CARACTÈRES_MAX] or "corps"
+    return ".".join(str(partie) for partie in chemin)[:CHAMP_CARACTERES_MAX] or "corps"
 
 
 def _dire(erreur: Mapping[str, Any]) -> str:

@@ -10,82 +10,82 @@ import anyio.to_thread
 import jwt
 from pydantic import TypeAdapter, ValidationError
 
-from api.emetteur import ALGORITHMES_OIDC, JetonInvalide, Émetteur, ÉmetteurInjoignable
+from api.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
 from domain.references import Pseudonyme
 
-ÉMETTEUR_DE_DÉVELOPPEMENT: Final = "creances-developpement"
-DURÉE_DE_DÉVELOPPEMENT: Final = timedelta(hours=12)
-TOLÉRANCE_D_HORLOGE: Final = timedelta(seconds=30)
+EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
+DUREE_DE_DEVELOPPEMENT: Final = timedelta(hours=12)
+TOLERANCE_D_HORLOGE: Final = timedelta(seconds=30)
 """Écart admis entre notre horloge et celle de l'émetteur."""
 
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
 
-class Rôle(StrEnum):
+class RoleUtilisateur(StrEnum):
     """Ce qu'un appelant a le droit de faire."""
 
-    ASSURÉ = "assure"
+    ASSURE = "assure"
     SUPPORT = "support"
     EXPLOITATION = "exploitation"
     PARTENAIRE = "partenaire"
 
 
 @dataclass(frozen=True, slots=True)
-class Identité:
-    """Un appelant reconnu ; `assuré`, son pseudonyme, n'est là que pour ce rôle."""
+class Identite:
+    """Un appelant reconnu ; `assure`, son pseudonyme, n'est là que pour ce rôle."""
 
-    rôle: Rôle
-    assuré: str | None = None
+    role: RoleUtilisateur
+    assure: str | None = None
 
 
-class Vérificateur(Protocol):
+class Verificateur(Protocol):
     """Reconnaît l'appelant à son jeton."""
 
-    async def vérifier(self, jeton: str) -> Identité:
+    async def verifier(self, jeton: str) -> Identite:
         """Lève JetonInvalide ou ÉmetteurInjoignable."""
 
 
 @dataclass(frozen=True)
-class VérificateurDeDéveloppement:
+class VerificateurDeDeveloppement:
     """Des jetons HS256 signés d'un secret local ; jamais en même temps qu'un émetteur OIDC."""
 
     secret: str
     audience: str
 
-    async def vérifier(self, jeton: str) -> Identité:
+    async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton ; lève JetonInvalide."""
-        contenu = _décoder(jeton, self.secret, ["HS256"], self.audience, ÉMETTEUR_DE_DÉVELOPPEMENT)
-        return _identité(contenu, "role", "assure")
+        contenu = _decoder(jeton, self.secret, ["HS256"], self.audience, EMETTEUR_DE_DEVELOPPEMENT)
+        return _identite(contenu, "role", "assure")
 
 
-class VérificateurOIDC:
+class VerificateurOIDC:
     """Des jetons d'un émetteur OIDC, vérifiés par ses clés publiques (JWKS)."""
 
     def __init__(
         self,
-        émetteur: Émetteur | str,
+        emetteur: Emetteur | str,
         audience: str,
         url_jwks: str | None = None,
         *,
-        revendication_rôle: str = "role",
-        revendication_assuré: str = "assure",
+        revendication_role: str = "role",
+        revendication_assure: str = "assure",
     ) -> None:
         """`url_jwks` absente : celle que l'émetteur annonce (OpenID Discovery), lue au premier jeton."""
-        self.émetteur = émetteur if isinstance(émetteur, Émetteur) else Émetteur(émetteur, url_jwks)
+        self.emetteur = emetteur if isinstance(emetteur, Emetteur) else Emetteur(emetteur, url_jwks)
         self.audience = audience
-        self.revendications = (revendication_rôle, revendication_assuré)
+        self.revendications = (revendication_role, revendication_assure)
 
-    async def vérifier(self, jeton: str) -> Identité:
+    async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton d'accès ; lève JetonInvalide ou ÉmetteurInjoignable."""
         return await anyio.to_thread.run_sync(self.lire, jeton)
 
-    def lire(self, jeton: str, *, nonce: str | None = None) -> Identité:
+    def lire(self, jeton: str, *, nonce: str | None = None) -> Identite:
         """La même vérification, bloquante. Avec un `nonce`, le jeton est un jeton d'identité, qui doit le porter.
 
         Un jeton d'identité n'est de plus que pour son audience : pour plusieurs, il dit laquelle l'a demandé (`azp`).
         """
-        clé = self.émetteur.clé_de(jeton)
-        contenu = _décoder(jeton, clé, list(ALGORITHMES_OIDC), self.audience, self.émetteur.nom)
+        cle = self.emetteur.cle_de(jeton)
+        contenu = _decoder(jeton, cle, list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
         if nonce is not None:
             audience, demandeur = contenu["aud"], contenu.get("azp")
             plusieurs = isinstance(audience, list) and len(audience) > 1
@@ -93,34 +93,36 @@ class VérificateurOIDC:
                 raise JetonInvalide
             if not hmac.compare_digest(str(contenu.get("nonce")).encode(), nonce.encode()):
                 raise JetonInvalide
-        return _identité(contenu, *self.revendications)
+        return _identite(contenu, *self.revendications)
 
 
-def émettre_jeton(secret: str, rôle: Rôle, assuré: str | None, *, audience: str, maintenant: datetime) -> str:
-    """Un jeton de développement, pour `VérificateurDeDéveloppement`."""
+def emettre_jeton(
+    secret: str, role: RoleUtilisateur, assure: str | None, *, audience: str, maintenant: datetime
+) -> str:
+    """Un jeton de développement, pour `VerificateurDeDeveloppement`."""
     contenu: dict[str, Any] = {
-        "iss": ÉMETTEUR_DE_DÉVELOPPEMENT,
+        "iss": EMETTEUR_DE_DEVELOPPEMENT,
         "aud": audience,
-        "sub": assuré or rôle.value,
+        "sub": assure or role.value,
         "iat": maintenant,
-        "exp": maintenant + DURÉE_DE_DÉVELOPPEMENT,
-        "role": rôle.value,
+        "exp": maintenant + DUREE_DE_DEVELOPPEMENT,
+        "role": role.value,
     }
-    if assuré is not None:
-        contenu["assure"] = assuré
+    if assure is not None:
+        contenu["assure"] = assure
     return jwt.encode(contenu, secret, algorithm="HS256")
 
 
-def _décoder(jeton: str, clé: Any, algorithmes: list[str], audience: str, émetteur: str) -> dict[str, Any]:
+def _decoder(jeton: str, cle: Any, algorithmes: list[str], audience: str, emetteur: str) -> dict[str, Any]:
     """Le contenu d'un jeton vérifié ; lève JetonInvalide."""
     try:
         contenu: dict[str, Any] = jwt.decode(
             jeton,
-            clé,
+            cle,
             algorithms=algorithmes,
             audience=audience,
-            issuer=émetteur,
-            leeway=TOLÉRANCE_D_HORLOGE,
+            issuer=emetteur,
+            leeway=TOLERANCE_D_HORLOGE,
             options={"require": ["exp", "aud", "iss"]},
         )
     except (jwt.PyJWTError, ValueError, TypeError) as erreur:
@@ -128,24 +130,24 @@ def _décoder(jeton: str, clé: Any, algorithmes: list[str], audience: str, éme
     return contenu
 
 
-def _identité(contenu: dict[str, Any], nom_rôle: str, nom_assuré: str) -> Identité:
+def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identite:
     """Qui ce contenu nomme ; lève JetonInvalide si le rôle est inconnu ou l'assuré sans pseudonyme."""
     try:
-        rôle = Rôle(str(contenu.get(nom_rôle)))
-        if rôle is not Rôle.ASSURÉ:
-            return Identité(rôle)
-        return Identité(rôle, _PSEUDONYME.validate_python(contenu.get(nom_assuré)))
+        role = RoleUtilisateur(str(contenu.get(nom_role)))
+        if role is not RoleUtilisateur.ASSURE:
+            return Identite(role)
+        return Identite(role, _PSEUDONYME.validate_python(contenu.get(nom_assure)))
     except (ValidationError, ValueError) as erreur:
         raise JetonInvalide from erreur
 
 
 __all__ = [
-    "Identité",
+    "EmetteurInjoignable",
+    "Identite",
     "JetonInvalide",
-    "Rôle",
-    "Vérificateur",
-    "VérificateurDeDéveloppement",
-    "VérificateurOIDC",
-    "ÉmetteurInjoignable",
-    "émettre_jeton",
+    "RoleUtilisateur",
+    "Verificateur",
+    "VerificateurDeDeveloppement",
+    "VerificateurOIDC",
+    "emettre_jeton",
 ]

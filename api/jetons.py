@@ -7,43 +7,43 @@ from typing import Final, NamedTuple
 
 import jwt
 
-from api.identite import Identité, Vérificateur
+from api.identite import Identite, Verificateur
 
-GARDÉ_S: Final = 60.0
+GARDE_S: Final = 60.0
 """Temps pendant lequel un jeton n'est pas vérifié de nouveau (secondes) : une clé retirée vaut encore autant."""
 
 JETONS_MAX: Final = 10_000
 """Jetons gardés, au plus ; au-delà, tous sont oubliés et vérifiés de nouveau."""
 
 
-class _Gardé(NamedTuple):
-    identité: Identité
-    jusqu_à: float
+class _Garde(NamedTuple):
+    identite: Identite
+    jusqu_a: float
 
 
-class JetonsGardés:
+class JetonsGardes:
     """Un vérificateur qui se souvient de ce qu'un autre a reconnu, jamais au-delà de l'échéance du jeton.
 
     Seule l'empreinte du jeton est gardée. Un jeton refusé ne l'est pas : il est vérifié à chaque fois.
     """
 
-    def __init__(self, vérificateur: Vérificateur, horloge: Callable[[], float] = time.time) -> None:
+    def __init__(self, verificateur: Verificateur, horloge: Callable[[], float] = time.time) -> None:
         """`horloge` : l'heure, en secondes depuis 1970."""
-        self._vérificateur = vérificateur
+        self._verificateur = verificateur
         self._horloge = horloge
-        self._gardés: dict[bytes, _Gardé] = {}
+        self._gardes: dict[bytes, _Garde] = {}
 
-    async def vérifier(self, jeton: str) -> Identité:
+    async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton ; lève JetonInvalide ou ÉmetteurInjoignable."""
         empreinte = hashlib.sha256(jeton.encode()).digest()
         maintenant = self._horloge()
-        gardé = self._gardés.get(empreinte)
-        if gardé is not None and maintenant < gardé.jusqu_à:
-            return gardé.identité
-        identité = await self._vérificateur.vérifier(jeton)
+        garde = self._gardes.get(empreinte)
+        if garde is not None and maintenant < garde.jusqu_a:
+            return garde.identite
+        identite = await self._verificateur.verifier(jeton)
         # Sa signature vient d'être vérifiée : son échéance peut être lue.
-        échéance = float(jwt.decode(jeton, options={"verify_signature": False})["exp"])
-        if len(self._gardés) >= JETONS_MAX:
-            self._gardés.clear()
-        self._gardés[empreinte] = _Gardé(identité, min(maintenant + GARDÉ_S, échéance))
-        return identité
+        echeance = float(jwt.decode(jeton, options={"verify_signature": False})["exp"])
+        if len(self._gardes) >= JETONS_MAX:
+            self._gardes.clear()
+        self._gardes[empreinte] = _Garde(identite, min(maintenant + GARDE_S, echeance))
+        return identite

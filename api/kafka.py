@@ -8,7 +8,7 @@ from journal.pannes import Panne
 Genre = Literal["notifications", "rebuts"]
 """Le topic visé : les notifications du kiosque, ou leurs rebuts."""
 
-EnTêtes = Sequence[tuple[str, bytes]]
+EnTetes = Sequence[tuple[str, bytes]]
 
 
 class KafkaIndisponible(Panne):
@@ -18,5 +18,5 @@ class KafkaIndisponible(Panne):
 class Publier(Protocol):
     """Met un message sur un topic et n'en revient qu'une fois l'accusé de Kafka reçu."""
 
-    async def __call__(self, genre: Genre, clé: bytes | None, valeur: bytes, en_têtes: EnTêtes, /) -> None:
+    async def __call__(self, genre: Genre, cle: bytes | None, valeur: bytes, en_tetes: EnTetes, /) -> None:
         """Lève KafkaIndisponible si l'accusé ne vient pas."""

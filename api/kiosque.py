@@ -15,18 +15,18 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.corps import FORMULAIRE, décoder_formulaire, type_de
+from api.corps import FORMULAIRE, decoder_formulaire, type_de
 from api.dependances import DeLApplication, Moyens
-from api.kafka import EnTêtes
-from api.problemes import Problème
+from api.kafka import EnTetes
+from api.problemes import Probleme
 from api.route_directe import RouteDirecte
-from api.schema import problèmes
+from api.schema import problemes
 from guichet.messages import OCTETS_MAX
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
 
 ORIGINE: Final = b"http:/kiosque/notification"
 
-_FORMULAIRE_DÉCRIT: Final = {
+_FORMULAIRE_DECRIT: Final = {
     "requestBody": {
         "required": True,
         "content": {
@@ -57,24 +57,24 @@ routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
 @routes.post(
     "/notification",
     summary="Recevoir la réponse automatique de la banque",
-    responses=problèmes(400, 413),
-    openapi_extra=_FORMULAIRE_DÉCRIT,
+    responses=problemes(400, 413),
+    openapi_extra=_FORMULAIRE_DECRIT,
 )
-async def notifier(requête: Request, moyens: DeLApplication) -> PriseEnCharge:
+async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
-    corps = await requête.body()
-    reçue_le = moyens.dépendances.horloge()
+    corps = await requete.body()
+    recue_le = moyens.dependances.horloge()
     valeur = corps
     try:
-        champs = _champs(requête, corps)
-        valeur = message(champs, reçue_le)
-        réponse = moyens.dépendances.guichet.kiosque.lire(champs)
+        champs = _champs(requete, corps)
+        valeur = message(champs, recue_le)
+        reponse = moyens.dependances.guichet.kiosque.lire(champs)
     except FormulaireIrrecevable as refus:
-        await _mettre_aux_rebuts(requête, moyens, valeur, refus)
-        raise Problème(400, refus.code, refus.phrase) from None
+        await _mettre_aux_rebuts(requete, moyens, valeur, refus)
+        raise Probleme(400, refus.code, refus.phrase) from None
     if len(valeur) > OCTETS_MAX:
-        raise Problème(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
-    await moyens.dépendances.publier("notifications", réponse.transaction.encode(), valeur, [])
+        raise Probleme(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
+    await moyens.dependances.publier("notifications", reponse.transaction.encode(), valeur, [])
     return PriseEnCharge()
 
 
@@ -84,31 +84,31 @@ async def notifier(requête: Request, moyens: DeLApplication) -> PriseEnCharge:
     summary="Revenir du kiosque",
     response_class=Response,
     responses={303: {"description": "Vers l'état du paiement"}},
-    openapi_extra=_FORMULAIRE_DÉCRIT,
+    openapi_extra=_FORMULAIRE_DECRIT,
 )
-async def revenir(requête: Request, moyens: DeLApplication) -> Response:
+async def revenir(requete: Request, moyens: DeLApplication) -> Response:
     """Mène à l'état du paiement. Ce que le navigateur rapporte ne décide de rien : seule la banque le fait."""
     try:
-        champs = _champs(requête, await requête.body())
-        transaction = moyens.dépendances.guichet.kiosque.lire(champs).transaction
+        champs = _champs(requete, await requete.body())
+        transaction = moyens.dependances.guichet.kiosque.lire(champs).transaction
     except FormulaireIrrecevable as refus:
         structlog.get_logger().info("retour_irrecevable", code=refus.code)
         return RedirectResponse("/", status_code=303)
     return RedirectResponse(f"/paiements/{transaction}", status_code=303)
 
 
-def message(champs: dict[str, str], reçue_le: datetime) -> bytes:
+def message(champs: dict[str, str], recue_le: datetime) -> bytes:
     """La valeur du contrat : le formulaire tel que reçu, et l'heure de sa réception."""
-    instant = reçue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    instant = recue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return json.dumps(champs | {"recue_le": instant}, ensure_ascii=False).encode()
 
 
-def _champs(requête: Request, corps: bytes) -> dict[str, str]:
+def _champs(requete: Request, corps: bytes) -> dict[str, str]:
     """Les champs du formulaire ; lève FormulaireIllisible."""
-    if type_de(requête) != FORMULAIRE:
+    if type_de(requete) != FORMULAIRE:
         raise FormulaireIllisible("le corps n'est pas annoncé comme un formulaire")
     try:
-        paires = décoder_formulaire(corps)
+        paires = decoder_formulaire(corps)
     except ValueError:
         raise FormulaireIllisible("le formulaire est mal encodé") from None
     champs = dict(paires)
@@ -117,15 +117,15 @@ def _champs(requête: Request, corps: bytes) -> dict[str, str]:
     return champs
 
 
-async def _mettre_aux_rebuts(requête: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
+async def _mettre_aux_rebuts(requete: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
     """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible, et la banque recommence."""
-    gardé = moyens.seau.prendre()
-    if gardé:
-        en_têtes: EnTêtes = [
+    garde = moyens.seau.prendre()
+    if garde:
+        en_tetes: EnTetes = [
             ("cause", str(refus).encode()),
             ("origine", ORIGINE),
             ("sha256", hashlib.sha256(valeur).hexdigest().encode()),
         ]
-        await moyens.dépendances.publier("rebuts", None, valeur, en_têtes)
-    requête.app.state.mesures.formulaires_refusés.labels(refus.code, "oui" if gardé else "non").inc()
-    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.détail, gardee=gardé)
+        await moyens.dependances.publier("rebuts", None, valeur, en_tetes)
+    requete.app.state.mesures.formulaires_refuses.labels(refus.code, "oui" if garde else "non").inc()
+    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=garde)

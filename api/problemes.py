@@ -7,50 +7,50 @@ from starlette.responses import JSONResponse
 
 from domain.refus import (
     AvisContradictoire,
-    AvisDéjàAnnulé,
+    AvisDejaAnnule,
     AvisInconnu,
-    CaissesDifférentes,
+    CaissesDifferentes,
     MessageContradictoire,
     MessageInconnu,
     MontantHorsBornes,
-    MontantSupérieurAuSolde,
+    MontantSuperieurAuSolde,
     PaiementClos,
     PaiementEnCours,
     PaiementInconnu,
-    PaiementNonAccepté,
+    PaiementNonAccepte,
+    ReferenceNonOuverte,
     Refus,
     RemboursementExcessif,
-    RestantDûInsuffisant,
-    RéférenceNonOuverte,
+    RestantDuInsuffisant,
     SecondePersonneRequise,
-    SélectionInvalide,
+    SelectionInvalide,
 )
-from guichet.ouvrir_paiement import CléRéutilisée, PartageChangé
+from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
-PRÉFIXE_DE_TYPE: Final = "urn:creances:probleme:"
+PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
 REPRISE_S: Final = 5
 """`Retry-After` d'une indisponibilité passagère (secondes)."""
 
 STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
-    RéférenceNonOuverte: 409,  # 404 là où la référence est elle-même l'adresse demandée.
-    RestantDûInsuffisant: 409,
+    ReferenceNonOuverte: 409,  # 404 là où la référence est elle-même l'adresse demandée.
+    RestantDuInsuffisant: 409,
     PaiementEnCours: 409,
     MontantHorsBornes: 409,
-    MontantSupérieurAuSolde: 409,
-    CaissesDifférentes: 409,
-    SélectionInvalide: 409,
+    MontantSuperieurAuSolde: 409,
+    CaissesDifferentes: 409,
+    SelectionInvalide: 409,
     PaiementClos: 409,
     PaiementInconnu: 404,
     MessageInconnu: 404,
-    CléRéutilisée: 422,
-    PartageChangé: 409,
+    CleReutilisee: 422,
+    PartageChange: 409,
     AvisInconnu: 409,
     AvisContradictoire: 409,
     MessageContradictoire: 409,
-    AvisDéjàAnnulé: 409,
+    AvisDejaAnnule: 409,
     SecondePersonneRequise: 409,
-    PaiementNonAccepté: 409,
+    PaiementNonAccepte: 409,
     RemboursementExcessif: 409,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs."""
@@ -70,59 +70,59 @@ TITRES: Final[Mapping[int, str]] = {
 }
 
 
-class Problème(Exception):
+class Probleme(Exception):
     """Une réponse d'erreur complète ; ce qui la lève n'a plus rien à dire."""
 
     def __init__(
-        self, statut: int, code: str, détail: str, *, en_têtes: Mapping[str, str] | None = None, **plus: Any
+        self, statut: int, code: str, detail: str, *, en_tetes: Mapping[str, str] | None = None, **plus: Any
     ) -> None:
         """`plus` : les membres propres à ce problème."""
         super().__init__(code)
         self.statut = statut
         self.code = code
-        self.détail = détail
-        self.en_têtes = dict(en_têtes or {})
+        self.detail = detail
+        self.en_tetes = dict(en_tetes or {})
         self.plus = plus
 
-    def réponse(self) -> JSONResponse:
+    def reponse(self) -> JSONResponse:
         """La réponse HTTP."""
-        return RéponseProblème(
+        return ReponseProbleme(
             {
-                "type": PRÉFIXE_DE_TYPE + self.code,
+                "type": PREFIXE_DE_TYPE + self.code,
                 "title": TITRES.get(self.statut, "Erreur"),
                 "status": self.statut,
-                "detail": self.détail,
+                "detail": self.detail,
                 "code": self.code,
                 **self.plus,
             },
             status_code=self.statut,
-            headers={"Cache-Control": "no-store"} | self.en_têtes,
+            headers={"Cache-Control": "no-store"} | self.en_tetes,
         )
 
 
-class RéponseProblème(JSONResponse):
+class ReponseProbleme(JSONResponse):
     """Du JSON, sous le type de contenu de la RFC 9457."""
 
     media_type = TYPE_DE_CONTENU
 
 
-def indisponible(code: str, détail: str) -> Problème:
+def indisponible(code: str, detail: str) -> Probleme:
     """Une panne passagère d'un de nos appuis : l'appelant peut recommencer."""
-    return Problème(503, code, détail, en_têtes={"Retry-After": str(REPRISE_S)})
+    return Probleme(503, code, detail, en_tetes={"Retry-After": str(REPRISE_S)})
 
 
-def problème_de(refus: Refus, statut: int | None = None) -> Problème:
+def probleme_de(refus: Refus, statut: int | None = None) -> Probleme:
     """Le problème d'un refus, avec ce qu'il sait de plus ; `statut` remplace celui de la table."""
     plus: dict[str, Any] = {}
     match refus:
         case PaiementEnCours():
-            plus = {"jusqu_a": refus.jusqu_à.isoformat(), "transactions": list(refus.transactions)}
-        case RestantDûInsuffisant():
-            plus = {"reference": refus.référence}
+            plus = {"jusqu_a": refus.jusqu_a.isoformat(), "transactions": list(refus.transactions)}
+        case RestantDuInsuffisant():
+            plus = {"reference": refus.reference}
         case MontantHorsBornes():
             plus = {"minimum_centimes": refus.minimum, "maximum_centimes": refus.maximum}
-        case MontantSupérieurAuSolde():
+        case MontantSuperieurAuSolde():
             plus = {"solde_centimes": refus.solde}
         case _:
             pass
-    return Problème(statut or STATUTS_DES_REFUS[type(refus)], refus.code, refus.phrase, **plus)
+    return Probleme(statut or STATUTS_DES_REFUS[type(refus)], refus.code, refus.phrase, **plus)

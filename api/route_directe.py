@@ -34,8 +34,8 @@ class RouteDirecte(APIRoute):
             return super().get_route_handler()
         endpoint, statut = self.endpoint, self.status_code or 200
 
-        async def servir(requête: Request) -> Response:
-            rendu = await endpoint(**{nom: await fournir(requête) for nom, fournir in fournisseurs.items()})
+        async def servir(requete: Request) -> Response:
+            rendu = await endpoint(**{nom: await fournir(requete) for nom, fournir in fournisseurs.items()})
             if isinstance(rendu, Response):
                 return rendu
             return Response(rendu.model_dump_json(), statut, media_type="application/json")
@@ -54,13 +54,13 @@ class RouteDirecte(APIRoute):
 
     def _fournisseur(self, nom: str, indication: Any) -> Fournir | None:
         if _est(indication, Request):
-            return _la_requête
+            return _la_requete
         if nom in self.param_convertors:
             return _segment(nom) if indication is str else None
         match getattr(indication, "__metadata__", ()):
-            case (Depends(dependency=fournir),) if fournir is not None and _ne_demande_que_la_requête(fournir):
-                donné: Fournir = fournir
-                return donné
+            case (Depends(dependency=fournir),) if fournir is not None and _ne_demande_que_la_requete(fournir):
+                donne: Fournir = fournir
+                return donne
         return None
 
 
@@ -68,24 +68,24 @@ def _est(indication: Any, *classes: type) -> bool:
     return isinstance(indication, type) and issubclass(indication, classes)
 
 
-def _arguments(appelée: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(appelée).parameters)
+def _arguments(appelee: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(appelee).parameters)
 
 
-def _ne_demande_que_la_requête(fournir: Callable[..., Any]) -> bool:
+def _ne_demande_que_la_requete(fournir: Callable[..., Any]) -> bool:
     fonction = fournir if inspect.isroutine(fournir) else type(fournir).__call__
     indications = typing.get_type_hints(fonction)
     arguments = _arguments(fournir)
     return inspect.iscoroutinefunction(fonction) and [indications.get(nom) for nom in arguments] == [Request]
 
 
-async def _la_requête(requête: Request) -> Request:
-    return requête
+async def _la_requete(requete: Request) -> Request:
+    return requete
 
 
 def _segment(nom: str) -> Fournir:
-    async def segment(requête: Request) -> str:
-        valeur: str = requête.path_params[nom]
+    async def segment(requete: Request) -> str:
+        valeur: str = requete.path_params[nom]
         return valeur
 
     return segment

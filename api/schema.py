@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.problemes import TITRES, TYPE_DE_CONTENU
 
-_RÉFÉRENCE: Final = {"$ref": "#/components/schemas/Probleme"}
+_REFERENCE: Final = {"$ref": "#/components/schemas/Probleme"}
 
 
 class FauteDeChamp(BaseModel):
@@ -18,7 +18,7 @@ class FauteDeChamp(BaseModel):
     probleme: str
 
 
-class ProblèmeDécrit(BaseModel):
+class ProblemeDecrit(BaseModel):
     """Une erreur (RFC 9457) ; les membres facultatifs dépendent du code."""
 
     model_config = ConfigDict(title="Probleme", extra="allow")
@@ -33,20 +33,20 @@ class ProblèmeDécrit(BaseModel):
     transactions: list[str] | None = Field(None, description="Les paiements en cours (409 paiement_en_cours).")
 
 
-def problèmes(*statuts: int) -> dict[int | str, dict[str, Any]]:
+def problemes(*statuts: int) -> dict[int | str, dict[str, Any]]:
     """Les réponses d'erreur d'une route, pour OpenAPI ; toute route peut aussi répondre 500 et 503."""
     return {
-        statut: {"description": TITRES[statut], "content": {TYPE_DE_CONTENU: {"schema": _RÉFÉRENCE}}}
+        statut: {"description": TITRES[statut], "content": {TYPE_DE_CONTENU: {"schema": _REFERENCE}}}
         for statut in (*statuts, 500, 503)
     }
 
 
-def poser_schéma(application: FastAPI) -> None:
+def poser_schema(application: FastAPI) -> None:
     """Complète le schéma OpenAPI du problème, et en ôte le 422 que FastAPI suppose."""
 
-    def schéma() -> dict[str, Any]:
+    def schema() -> dict[str, Any]:
         if application.openapi_schema is None:
-            application.openapi_schema = _compléter(
+            application.openapi_schema = _completer(
                 get_openapi(
                     title=application.title,
                     version=application.version,
@@ -57,18 +57,18 @@ def poser_schéma(application: FastAPI) -> None:
             )
         return application.openapi_schema
 
-    application.openapi = schéma  # type: ignore[method-assign]
+    application.openapi = schema  # type: ignore[method-assign]
 
 
-def _compléter(schéma: dict[str, Any]) -> dict[str, Any]:
-    décrit = ProblèmeDécrit.model_json_schema(ref_template="#/components/schemas/{model}")
-    composants = schéma.setdefault("components", {}).setdefault("schemas", {})
-    composants |= décrit.pop("$defs") | {"Probleme": décrit}
-    for opérations in schéma["paths"].values():
-        for opération in opérations.values():
-            supposée = opération["responses"].get("422", {}).get("content", {})
-            if "application/json" in supposée:
-                del opération["responses"]["422"]
+def _completer(schema: dict[str, Any]) -> dict[str, Any]:
+    decrit = ProblemeDecrit.model_json_schema(ref_template="#/components/schemas/{model}")
+    composants = schema.setdefault("components", {}).setdefault("schemas", {})
+    composants |= decrit.pop("$defs") | {"Probleme": decrit}
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            supposee = operation["responses"].get("422", {}).get("content", {})
+            if "application/json" in supposee:
+                del operation["responses"]["422"]
     for inutile in ("HTTPValidationError", "ValidationError"):
         composants.pop(inutile, None)
-    return schéma
+    return schema

@@ -2,11 +2,11 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.erreurs import répondre
-from api.problemes import Problème
+from api.erreurs import repondre
+from api.problemes import Probleme
 
 
-class TailleBornée:
+class TailleBornee:
     """Refuse (413) un corps trop grand, dès l'annonce ou dès l'octet de trop."""
 
     def __init__(self, application: ASGIApp, octets_max: int) -> None:
@@ -20,7 +20,7 @@ class TailleBornée:
             await self.application(scope, receive, send)
             return
         if self._annonce_trop(scope):
-            await répondre(scope, self._problème())(scope, receive, send)
+            await repondre(scope, self._probleme())(scope, receive, send)
             return
         lus = 0
 
@@ -29,7 +29,7 @@ class TailleBornée:
             message = await receive()
             lus += len(message.get("body", b""))
             if lus > self.octets_max:
-                raise self._problème()
+                raise self._probleme()
             return message
 
         await self.application(scope, recevoir, send)
@@ -38,7 +38,7 @@ class TailleBornée:
         annonces = [valeur for nom, valeur in scope["headers"] if nom == b"content-length"]
         return any(valeur.isdigit() and int(valeur[:20]) > self.octets_max for valeur in annonces)
 
-    def _problème(self) -> Problème:
-        détail = f"Le corps de la requête dépasse {self.octets_max // 1024} Kio."
+    def _probleme(self) -> Probleme:
+        detail = f"Le corps de la requête dépasse {self.octets_max // 1024} Kio."
         # La suite du corps n'est pas lue : la connexion ne peut pas resservir.
-        return Problème(413, "corps_trop_grand", détail, en_têtes={"Connection": "close"})
+        return Probleme(413, "corps_trop_grand", detail, en_tetes={"Connection": "close"})

@@ -52,7 +52,7 @@ def main() -> None:
     with servers() as running:
         _tell_machine(running, figures)
         for name, scale in zip(SCALES, (plan.small, plan.large), strict=True):
-            figures.facts[f"créances_{name}"] = scale.créances
+            figures.facts[f"créances_{name}"] = scale.creances
             parts = [part for part in PARTS if part.__name__.strip("_") in options.only]
             parts = [part for part in parts if name == "large" or part in AT_BOTH_SCALES]
             if name not in options.scale or not parts:

@@ -177,13 +177,13 @@ def _templates() -> tuple[Callable[[str, bytes], bytes], Callable[[str, bytes], 
         originator_id=Paiement.flux(mark),
         originator_version=2,
         timestamp=EPOCH,
-        issue=Fin.ACCEPTÉ,
+        issue=Fin.ACCEPTE,
         code="00",
         cause="accepté par la banque",
         autorisation="761208",
-        carte_masquée="4500#############00",
-        accepté_le=EPOCH.replace(minute=9),
-        départ_présumé=False,
+        carte_masquee="4500#############00",
+        accepte_le=EPOCH.replace(minute=9),
+        depart_presume=False,
     )
     accepted = Créance.PaiementAccepté(
         originator_id=Créance.flux(reference(0)),
@@ -191,8 +191,8 @@ def _templates() -> tuple[Callable[[str, bytes], bytes], Callable[[str, bytes], 
         timestamp=EPOCH,
         transaction=mark,
         part=SHARE,
-        part_libérée=SHARE,
-        accepté_le=EPOCH.replace(minute=9),
+        part_liberee=SHARE,
+        accepte_le=EPOCH.replace(minute=9),
     )
     return _filler(concluded), _filler(accepted)
 

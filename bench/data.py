@@ -22,7 +22,7 @@ from domain.paiement import Paiement
 from domain.politique import Politique
 from journal.mapper import MapperDesFaits
 from kiosque.sceau import Algorithme, sceller
-from projections import DélaiAffichage, Paiements, RestantDû
+from projections import DelaiAffichage, Paiements, RestantDu
 
 EPOCH: Final = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 EXPIRY: Final = EPOCH + timedelta(minutes=15)
@@ -33,7 +33,7 @@ DEBT: Final = 87_09
 SHARE: Final = 20_00
 """Each payment settles this part of one créance, in centimes."""
 
-CRÉANCES_PER_ASSURÉ: Final = 2
+CREANCES_PER_ASSURE: Final = 2
 SEED: Final = 1
 _MARK: Final = 99_999_999
 
@@ -41,17 +41,17 @@ _MARK: Final = 99_999_999
 class Scale(NamedTuple):
     """How many créances there are, and how many payments wait for the bank's answer, spread evenly over them."""
 
-    créances: int
+    creances: int
     payments: int
 
     @property
     def events(self) -> int:
         """Events in the journal before the bank answers."""
-        return self.créances + 2 * self.payments
+        return self.creances + 2 * self.payments
 
-    def créance_of(self, payment: int) -> int:
+    def creance_of(self, payment: int) -> int:
         """The créance that a payment settles."""
-        return payment * (self.créances // self.payments)
+        return payment * (self.creances // self.payments)
 
     @property
     def order(self) -> list[int]:
@@ -66,9 +66,9 @@ def reference(number: int) -> str:
     return f"38117012{number:08d}F"
 
 
-def assuré(créance: int) -> str:
+def assure(creance: int) -> str:
     """The pseudonym of whom a créance belongs to."""
-    return f"a-{créance // CRÉANCES_PER_ASSURÉ:08d}"
+    return f"a-{creance // CREANCES_PER_ASSURE:08d}"
 
 
 def transaction(payment: int) -> str:
@@ -90,10 +90,10 @@ def events(scale: Scale) -> Iterator[StoredRow]:
     opened = _template(_opened(_MARK, _MARK))
     reserved = _template(_reserved(_MARK, _MARK))
     issued = _template(_issued(_MARK)[1])
-    for number in range(scale.créances):
+    for number in range(scale.creances):
         yield StoredRow(Créance.flux(reference(number)), 1, Créance.AvisEmis.TOPIC, issued(number, 0))
     for payment in range(scale.payments):
-        number = scale.créance_of(payment)
+        number = scale.creance_of(payment)
         stream = Paiement.flux(transaction(payment))
         yield StoredRow(stream, 1, Paiement.PaiementOuvert.TOPIC, opened(number, payment))
         yield StoredRow(Créance.flux(reference(number)), 2, Créance.PaiementInitié.TOPIC, reserved(number, payment))
@@ -130,14 +130,14 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
         ) as copy,
     ):
         copy.set_types(["text", "text", "text", "text", "date", "bool", "bool", "int8", "int8", "int8", "int8", "int8"])
-        step = scale.créances // scale.payments
-        for number in range(scale.créances):
+        step = scale.creances // scale.payments
+        for number in range(scale.creances):
             payment, rest = divmod(number, step)
             reserved = rest == 0 and payment < scale.payments
-            position = scale.créances + 2 * (payment + 1) if reserved else number + 1
+            position = scale.creances + 2 * (payment + 1) if reserved else number + 1
             copy.write_row(
                 (
-                    *(reference(number), assuré(number), "381", "PF/FR", ISSUED, True, False),
+                    *(reference(number), assure(number), "381", "PF/FR", ISSUED, True, False),
                     *(DEBT, DEBT, SHARE if reserved else 0, 2 if reserved else 1, position),
                 )
             )
@@ -150,10 +150,10 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
     ):
         copy.set_types(["text", "text", "text", "text", "int8", "text", "timestamptz", "timestamptz", "int8"])
         for payment in range(scale.payments):
-            owner = assuré(scale.créance_of(payment))
+            owner = assure(scale.creance_of(payment))
             times = (EPOCH, EXPIRY)
             copy.write_row((transaction(payment), owner, "381", "web", SHARE, "en_cours", *times, 1))
-    for view in (RestantDû, Paiements, DélaiAffichage):
+    for view in (RestantDu, Paiements, DelaiAffichage):
         conn.execute("INSERT INTO vues.suiveurs (nom, position) VALUES (%s, %s)", (view.nom, scale.events))
 
 
@@ -198,29 +198,29 @@ def notification(name: str) -> dict[str, str]:
 
 def _issued(number: int) -> tuple[Créance, Fait]:
     avis = Avis(
-        référence=reference(number),
-        assuré=assuré(number),
+        reference=reference(number),
+        assure=assure(number),
         caisse="381",
         nature="PF/FR",
         montant_initial=DEBT,
         solde_pf_fr=DEBT,
-        date_émission=ISSUED,
+        date_emission=ISSUED,
         mode=Mode.PAPIER,
     )
-    créance = Créance.ouvrir(avis, Politique(), maintenant=EPOCH)
-    (fact,) = créance.collect_events()
-    return créance, cast("Fait", fact)
+    creance = Créance.ouvrir(avis, Politique(), maintenant=EPOCH)
+    (fact,) = creance.collect_events()
+    return creance, cast("Fait", fact)
 
 
 def _opened(number: int, payment: int) -> Fait:
     paiement = Paiement.ouvrir(
         transaction(payment),
-        assuré=assuré(number),
+        assure=assure(number),
         caisse="381",
         canal=Canal.WEB,
         marchand=MERCHANT,
         montant=SHARE,
-        imputations=(Imputation(référence=reference(number), part=SHARE),),
+        imputations=(Imputation(reference=reference(number), part=SHARE),),
         expire_le=EXPIRY,
         maintenant=EPOCH,
     )
@@ -229,9 +229,9 @@ def _opened(number: int, payment: int) -> Fait:
 
 
 def _reserved(number: int, payment: int) -> Fait:
-    créance, _ = _issued(number)
-    créance.initier_paiement(transaction(payment), SHARE, Canal.WEB, EXPIRY, maintenant=EPOCH)
-    (fact,) = créance.collect_events()
+    creance, _ = _issued(number)
+    creance.initier_paiement(transaction(payment), SHARE, Canal.WEB, EXPIRY, maintenant=EPOCH)
+    (fact,) = creance.collect_events()
     return cast("Fait", fact)
 
 
@@ -239,7 +239,7 @@ def _template(fact: Fait) -> Callable[[int, int], bytes]:
     """What writes the stored state of such an event for a créance and a payment."""
     marks: dict[bytes, Callable[[int, int], str]] = {
         reference(_MARK).encode(): lambda number, _: reference(number),
-        assuré(_MARK).encode(): lambda number, _: assuré(number),
+        assure(_MARK).encode(): lambda number, _: assure(number),
         transaction(_MARK).encode(): lambda _, payment: transaction(payment),
     }
     state = MapperDesFaits().to_stored_event(fact).state

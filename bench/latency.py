@@ -90,7 +90,7 @@ async def _run(port: int, url: str, stage: Stage, count: int) -> list[float]:
             for number in range(first, last):
                 moment = start + (number - first) / RATE
                 await asyncio.sleep(max(0.0, moment - time.perf_counter()))
-                pending[reference(stage.scale.créance_of(payments[number]))] = moment
+                pending[reference(stage.scale.creance_of(payments[number]))] = moment
                 sending.append(asyncio.create_task(_post(free, requests[number])))
             await asyncio.gather(*sending)
             async with asyncio.timeout(DRAIN_SECONDS):

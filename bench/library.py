@@ -24,17 +24,17 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL
 from pydantic_core import from_json
 
-from bench.data import DEBT, SHARE, Scale, assuré, events, reference, settle
+from bench.data import DEBT, SHARE, Scale, assure, events, reference, settle
 from bench.servers import Database
 from domain.creance import Créance
-from domain.notification import appliquer_réponse
+from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
 from domain.politique import Politique
-from domain.reponse import RéponseBancaire
+from domain.reponse import ReponseBancaire
 from guichet.prendre_notification import _instant
 from journal.mapper import MapperDesFaits
 from kiosque.sips import Sips
-from projections import RestantDû
+from projections import RestantDu
 from service.composition import sips
 from service.settings import Settings
 
@@ -52,7 +52,7 @@ class Notified:
         if received is None:
             raise ValueError("recue_le")
         self.received = received
-        self.answer: RéponseBancaire = kiosk.lire(form)
+        self.answer: ReponseBancaire = kiosk.lire(form)
 
 
 class Banque(EventSourcedProjection[str]):
@@ -69,10 +69,10 @@ class Banque(EventSourcedProjection[str]):
         notified: Notified = domain_event
         payment: Paiement = self.repository.get(Paiement.flux(notified.answer.transaction))
         debts: dict[str, Créance] = {
-            part.référence: self.repository.get(Créance.flux(part.référence)) for part in payment.imputations
+            part.reference: self.repository.get(Créance.flux(part.reference)) for part in payment.imputations
         }
         now = notified.received
-        appliquer_réponse(payment, debts, notified.answer, reçue_le=now, politique=POLITIQUE, maintenant=now)
+        appliquer_reponse(payment, debts, notified.answer, recue_le=now, politique=POLITIQUE, maintenant=now)
         processing_event.collect_events(payment, *debts.values())
 
 
@@ -95,7 +95,7 @@ class Soldes(PostgresTrackingRecorder):
             self._insert_tracking(cursor, tracking)
             cursor.execute(
                 "INSERT INTO soldes VALUES (%s, %s, %s, 0, %s)",
-                (event.référence, event.assuré, event.montant_initial, event.originator_version),
+                (event.reference, event.assure, event.montant_initial, event.originator_version),
                 prepare=True,
             )
 
@@ -114,7 +114,7 @@ class Suivi(Projection[Soldes]):
     """How each event moves a balance."""
 
     name = "suivi"
-    topics = tuple(sorted(RestantDû.topics))
+    topics = tuple(sorted(RestantDu.topics))
 
     @singledispatchmethod
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:  # noqa: ARG002  the library's signature
@@ -131,7 +131,7 @@ class Suivi(Projection[Soldes]):
 
     @process_event.register
     def _(self, domain_event: Créance.PaiementAccepté, tracking: Tracking) -> None:
-        self.view.move(domain_event, tracking, paid=domain_event.part, reserved=-domain_event.part_libérée)
+        self.view.move(domain_event, tracking, paid=domain_event.part, reserved=-domain_event.part_liberee)
 
 
 def environment(owner_url: str) -> dict[str, str]:
@@ -164,13 +164,13 @@ def load(database: Database, scale: Scale) -> None:
             copy.set_types(["text", "int8", "text", "bytea"])
             for row in events(scale):
                 copy.write_row(row)
-        step = scale.créances // scale.payments
+        step = scale.creances // scale.payments
         with conn.cursor() as cursor, cursor.copy("COPY soldes FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(["text", "text", "int8", "int8", "int8"])
-            for number in range(scale.créances):
+            for number in range(scale.creances):
                 reserved = number % step == 0 and number // step < scale.payments
                 share = SHARE if reserved else 0
-                copy.write_row((reference(number), assuré(number), DEBT, share, 2 if reserved else 1))
+                copy.write_row((reference(number), assure(number), DEBT, share, 2 if reserved else 1))
         conn.execute(
             "INSERT INTO suivi_tracking VALUES (%s, %s) ON CONFLICT (application_name)"
             " DO UPDATE SET notification_id = excluded.notification_id",

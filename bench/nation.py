@@ -5,7 +5,7 @@ from typing import Final
 from bench.chart import number
 from bench.figures import Figures
 
-CRÉANCES: Final = 80_000_000
+CREANCES: Final = 80_000_000
 EVENTS_A_YEAR: Final = 300_000_000
 PEAK: Final = 500
 """Notifications a second."""
@@ -28,10 +28,10 @@ def carried(figures: Figures) -> str:
     if rate is None or rebuild is None or not per_event or not per_fate or not per_row:
         return ""
     year = EVENTS_A_YEAR * float(per_event) / GIGABYTE
-    view = CRÉANCES * float(per_row) / GIGABYTE
+    view = CREANCES * float(per_row) / GIGABYTE
     # At most every second event comes with a message, hence with a fate.
     fates = EVENTS_A_YEAR / 2 * float(per_fate) / GIGABYTE
-    hours = CRÉANCES / rebuild / HOUR
+    hours = CREANCES / rebuild / HOUR
     year_hours = EVENTS_A_YEAR / rebuild / HOUR
     minutes = 60 * PEAK / (rate - PEAK) if rate > PEAK else None
     late = "never caught up" if minutes is None else f"caught up in {number(minutes)} minutes, while the peak goes on"
@@ -49,7 +49,7 @@ def carried(figures: Figures) -> str:
     return f"""\
 ## What one node carries against the nation's load
 
-Some {CRÉANCES / 1e6:.0f} million créances, {EVENTS_A_YEAR / 1e6:.0f} million events a year, peaks of {PEAK}
+Some {CREANCES / 1e6:.0f} million créances, {EVENTS_A_YEAR / 1e6:.0f} million events a year, peaks of {PEAK}
 notifications a second. Everything below is computed from the figures of this run.
 
 | | needed | one node |

@@ -101,7 +101,7 @@ def ceiling(scale: Scale, processes: int) -> Way:
 
     @contextmanager
     def run(settings: Settings, _conn: Connection[Any]) -> Iterator[list[Process]]:
-        step = str(scale.créances // scale.payments)
+        step = str(scale.creances // scale.payments)
         with ExitStack() as stack:
             yield [
                 stack.enter_context(bench_script(settings, "ceiling", step, str(share), str(processes)))
@@ -163,6 +163,6 @@ def _is(conn: Connection[Any], query: str, *parameters: int) -> bool:
 
 def _check(conn: Connection[Any], way: Way, scale: Scale, messages: int) -> None:
     found = conn.execute(f"SELECT sum(solde)::int8, sum(en_cours)::int8 FROM {way.balances}").fetchone()  # noqa: S608
-    expected = (scale.créances * DEBT - messages * SHARE, (scale.payments - messages) * SHARE)
+    expected = (scale.creances * DEBT - messages * SHARE, (scale.payments - messages) * SHARE)
     if found != expected:
         raise RuntimeError(f"{way.name}: balances {found}, expected {expected}")

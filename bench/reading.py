@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import psycopg
 
 from api.assure import session as sessions
-from api.identite import Rôle, émettre_jeton
+from api.identite import RoleUtilisateur, emettre_jeton
 from bench.client import Load, answers, closed_loop, get
-from bench.data import DEBT, ISSUED, SEED, assuré, reference
+from bench.data import DEBT, ISSUED, SEED, assure, reference
 from bench.processes import bench_script, service_roles, wait_for
 from bench.servers import Database, Servers
 from bench.stage import Stage
@@ -57,11 +57,11 @@ class Endpoint(NamedTuple):
 @contextmanager
 def endpoints(servers: Servers, stage: Stage) -> Iterator[tuple[Endpoint, Endpoint]]:
     """The service's API and the bare endpoint, both running on the same database; only one is loaded at a time."""
-    numbers = random.Random(SEED).choices(range(stage.scale.créances), k=REQUESTS)  # noqa: S311  no secret
+    numbers = random.Random(SEED).choices(range(stage.scale.creances), k=REQUESTS)  # noqa: S311  no secret
     with _both(servers, stage, stage.template, f"/creances/{reference(0)}") as (ours, theirs):
         secret, now = development_jwt_secret(ours), datetime.now(UTC)
         tokens = [
-            émettre_jeton(secret, Rôle.ASSURÉ, assuré(number), audience=ours.oidc_audience, maintenant=now)
+            emettre_jeton(secret, RoleUtilisateur.ASSURE, assure(number), audience=ours.oidc_audience, maintenant=now)
             for number in numbers
         ]
         yield (

@@ -14,7 +14,7 @@ from bench.servers import Database, Servers
 from bench.stage import Stage
 from journal.bases import Base
 from journal.enregistreur import Enregistreur
-from projections import RestantDû
+from projections import RestantDu
 from service import composition
 
 START_SECONDS: Final = 60.0
@@ -31,7 +31,7 @@ _LAST: Final = "SELECT max(notification_id) FROM banque_events WHERE topic = ANY
 
 def concerned(scale: Scale) -> int:
     """How many events of the log concern the view: each avis, each reservation."""
-    return scale.créances + scale.payments
+    return scale.creances + scale.payments
 
 
 def ours(servers: Servers, stage: Stage, database: Database) -> float:
@@ -39,7 +39,7 @@ def ours(servers: Servers, stage: Stage, database: Database) -> float:
     base = Base(database.url)
     settings = servers.settings(database, stage.topics)
     with base, psycopg.connect(database.owner_url, autocommit=True) as conn:
-        follower = composition.follower(settings, Enregistreur(base), RestantDû.nom)
+        follower = composition.follower(settings, Enregistreur(base), RestantDu.nom)
         return _timed(servers, stage, conn, follower.rattraper)
 
 
@@ -51,7 +51,7 @@ def by_hand(servers: Servers, stage: Stage, database: Database) -> float:
 
 def by_library(servers: Servers, stage: Stage, seconds_max: float) -> tuple[float, float]:
     """The library's runner, watched for so long at most; the rate, and the part of the log that it did by then."""
-    topics = sorted(RestantDû.topics)
+    topics = sorted(RestantDu.topics)
     settings = servers.settings(stage.library, stage.topics)
     with psycopg.connect(stage.library.owner_url, autocommit=True) as conn:
         conn.execute(_EMPTY_LIBRARY)
@@ -78,7 +78,7 @@ def _timed(servers: Servers, stage: Stage, conn: Connection[Any], rebuild: Calla
     seconds = time.perf_counter() - start
     scale = stage.scale
     found = conn.execute("SELECT sum(solde)::int8, sum(en_cours)::int8, count(*) FROM vues.restant_du").fetchone()
-    if found != (scale.créances * DEBT, scale.payments * SHARE, scale.créances):
+    if found != (scale.creances * DEBT, scale.payments * SHARE, scale.creances):
         raise RuntimeError(f"rebuilt balances are {found}")
     return concerned(scale) / seconds
 

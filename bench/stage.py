@@ -23,7 +23,7 @@ class Stage(NamedTuple):
 
 def prepare(servers: Servers, figures: Figures, name: str, scale: Scale, messages: int) -> Stage:
     """Load a scale; dropped with the servers' folder, or by `strike`."""
-    figures.say(f"{name}: loading {scale.créances:,} créances, {scale.payments:,} open payments")
+    figures.say(f"{name}: loading {scale.creances:,} créances, {scale.payments:,} open payments")
     template = servers.create(f"ours_{name}")
     data.load(template, scale)
     other = servers.create(f"library_{name}", migrated=False)

@@ -24,7 +24,7 @@ from domain.sort import Sort, Verdict
 from guichet.guichet import Guichet
 from guichet.messages import Message, Traitement, rendre_sort
 from journal.conflits import Conflit, ConflitDePosition
-from journal.etats import ÉtatDuRôle
+from journal.etats import EtatDuRole
 from journal.lot import Lot
 from journal.pannes import est_une_panne, raconter
 from journal.reprise import RECUL_MAX_S, Reprise
@@ -32,11 +32,11 @@ from journal.reprise import RECUL_MAX_S, Reprise
 Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Traitement]
 
 
-class FauteImprévue(Exception):
+class FauteImprevue(Exception):
     """Une faute en décidant d'un lot ou en l'enregistrant : un défaut du code, ou une donnée que la base refuse."""
 
 
-class TopicRecréé(ConflitDePosition):
+class TopicRecree(ConflitDePosition):
     """Le topic n'est plus celui dont nous tenons les positions : ces messages ont peut-être été lus du nouveau."""
 
 
@@ -56,9 +56,9 @@ class Boucle:
         lot_max: int = 500,
         attente_s: float = 0.5,
         horloge: Callable[[], datetime] = lambda: datetime.now(UTC),
-        étape: Callable[[str], None] = lambda _: None,
+        etape: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`kafka` : les réglages de connexion, aux noms de kafka-python. `étape` est appelée entre deux étapes."""
+        """`kafka` : les réglages de connexion, aux noms de kafka-python. `etape` est appelée entre deux étapes."""
         self.nom = nom
         self.topic = topic
         self.guichet = guichet
@@ -69,67 +69,67 @@ class Boucle:
         self.lot_max = lot_max
         self.attente_s = attente_s
         self.horloge = horloge
-        self.étape = étape
+        self.etape = etape
         self._journal = structlog.get_logger().bind(consommateur=nom)
-        self._état = ÉtatDuRôle(guichet.base.url, nom)
+        self._etat = EtatDuRole(guichet.base.url, nom)
         self._reprise = Reprise(self._journal, "consommateur_interrompu")
         self.placement = Placement(guichet.base, topic, nom)
         self._identifiant: Callable[[], UUID | None] = lambda: None
         """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
-        self._à_replacer = False
-        self._à_vérifier = False
-        self._ouvert_à = 0.0
+        self._a_replacer = False
+        self._a_verifier = False
+        self._ouvert_a = 0.0
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
 
-    def tourner(self, arrêt: threading.Event) -> None:
+    def tourner(self, arret: threading.Event) -> None:
         """Consomme jusqu'à l'arrêt demandé ; revient seule d'une panne de Kafka ou de PostgreSQL, et la dit."""
-        while not arrêt.is_set():
+        while not arret.is_set():
             try:
-                self._consommer(arrêt)
+                self._consommer(arret)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                attente_s = self._reprise.échouer(erreur)
-                self._état.interrompre(erreur)
-                arrêt.wait(attente_s)
+                attente_s = self._reprise.echouer(erreur)
+                self._etat.interrompre(erreur)
+                arret.wait(attente_s)
 
-    def _consommer(self, arrêt: threading.Event) -> None:
+    def _consommer(self, arret: threading.Event) -> None:
         consommateur = lecteur.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
-        self._ouvert_à = time.monotonic()
+        self._ouvert_a = time.monotonic()
         self.placement.topic_id = None
         try:
             # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
             if not consommateur.partitions_for_topic(self.topic):
                 raise clients.TopicInconnu(self.topic)
-            consommateur.subscribe([self.topic], listener=_Écoute(self.placement, consommateur))
-            while not arrêt.is_set():
+            consommateur.subscribe([self.topic], listener=_Ecoute(self.placement, consommateur))
+            while not arret.is_set():
                 self._battre(consommateur)
                 self._tour(consommateur)
         finally:
             lecteur.fermer(consommateur)
         with self.guichet.base.transaction() as conn:
-            self._état.dire(conn, "inactif")
+            self._etat.dire(conn, "inactif")
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
         """Lit un lot et l'enregistre."""
         if self.placement.a_disparu(consommateur):
             # Disparu. Rester dans le groupe ne suffirait pas : recréé, son chef peut n'en rien savoir au partage.
             raise clients.TopicInconnu(self.topic)
-        if self._à_replacer or self.placement.est_recréé(consommateur):
+        if self._a_replacer or self.placement.est_recree(consommateur):
             self.placement.placer(consommateur, [tp.partition for tp in consommateur.assignment()])
-            self._à_replacer = False
-        if self._à_vérifier:
-            self._à_vérifier = self._à_replacer = not self.placement.vérifier_les_bornes(consommateur)
-        self.étape("lire")
+            self._a_replacer = False
+        if self._a_verifier:
+            self._a_verifier = self._a_replacer = not self.placement.verifier_les_bornes(consommateur)
+        self.etape("lire")
         try:
             lots = lecteur.lire(consommateur, self.attente_s)
         except OffsetOutOfRangeError:
-            self._à_vérifier = True
+            self._a_verifier = True
             return
         except LogTruncationError as raccourci:
-            self.placement.arrêter(
-                {tp.partition: où.offset if où else 0 for tp, où in raccourci.divergent_offsets.items()}
+            self.placement.arreter(
+                {tp.partition: ou.offset if ou else 0 for tp, ou in raccourci.divergent_offsets.items()}
             )
-            self._à_replacer = True
+            self._a_replacer = True
             return
         messages = self.placement.retenir(lots)
         if not messages:
@@ -140,11 +140,11 @@ class Boucle:
         except ConflitDePosition as conflit:
             # Un autre consommateur a déjà lu ces messages, ou ce ne sont pas ceux que l'on croyait.
             self._journal.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)
-            self._à_replacer = True
+            self._a_replacer = True
             return
         self._reprise.progresser()
         self.placement.montrer(consommateur)
-        self.étape("suite")
+        self.etape("suite")
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Boucle:
         """
         try:
             self._enregistrer(messages, self.prendre)
-        except FauteImprévue as faute:
+        except FauteImprevue as faute:
             self._journal.exception("lot_fautif", messages=len(messages), origine=messages[0].origine)
             if len(messages) > 1:
                 milieu = len(messages) // 2
@@ -170,50 +170,50 @@ class Boucle:
 
     def _enregistrer(self, messages: Sequence[Message], prendre: Prendre) -> None:
         maintenant = self.horloge()
-        avancées = self.placement.avancées(messages)
+        avancees = self.placement.avancees(messages)
         mis_au_rebut: set[tuple[int, int]] = set()
 
-        def décision(conn: Connection[Any]) -> None:
-            self.étape("decider")
+        def decision(conn: Connection[Any]) -> None:
+            self.etape("decider")
             traitement = prendre(self.guichet, conn, messages, maintenant)
             if self._identifiant() not in {None, self.placement.topic_id}:
-                raise TopicRecréé(self.topic)
-            traitement.lot.avancées = avancées
-            self.étape("rebuter")
+                raise TopicRecree(self.topic)
+            traitement.lot.avancees = avancees
+            self.etape("rebuter")
             nouveaux = [
                 rebut
                 for rebut in traitement.rebuts
-                if (rebut.message.partition.partition, rebut.message.décalage) not in mis_au_rebut
+                if (rebut.message.partition.partition, rebut.message.decalage) not in mis_au_rebut
             ]
             self.rebuts.produire(nouveaux)
-            mis_au_rebut.update((rebut.message.partition.partition, rebut.message.décalage) for rebut in nouveaux)
-            self.étape("inscrire")
+            mis_au_rebut.update((rebut.message.partition.partition, rebut.message.decalage) for rebut in nouveaux)
+            self.etape("inscrire")
             self.guichet.enregistreur.inscrire(conn, traitement.lot)
-            self.étape("valider")
+            self.etape("valider")
 
         try:
-            self.guichet.décider(décision)
+            self.guichet.decider(decision)
         except Conflit:
             raise
         except Exception as erreur:
             if est_une_panne(erreur):
                 raise
-            raise FauteImprévue(raconter(erreur)) from erreur
-        self.étape("valide")
-        self.placement.avancer(avancées)
+            raise FauteImprevue(raconter(erreur)) from erreur
+        self.etape("valide")
+        self.placement.avancer(avancees)
 
     def _battre(self, consommateur: KafkaConsumer) -> None:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
         clients.exiger_des_nouvelles(consommateur._cluster)  # noqa: SLF001 (voir `courtier.clients`)
-        if self._état.à_redire:
+        if self._etat.a_redire:
             with self.guichet.base.transaction() as conn:
-                self._état.dire(conn, "actif")
-                self._à_replacer |= self.placement.reprise_décidée(conn)
-            if time.monotonic() - self._ouvert_à > RECUL_MAX_S:
+                self._etat.dire(conn, "actif")
+                self._a_replacer |= self.placement.reprise_decidee(conn)
+            if time.monotonic() - self._ouvert_a > RECUL_MAX_S:
                 self._reprise.progresser()  # Rien à lire, mais tout répond.
 
 
-class _Écoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
+class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
     """Se place sur les partitions reçues ; lâche tout de celles qui partent."""
 
     def __init__(self, placement: Placement, consommateur: KafkaConsumer) -> None:
@@ -233,7 +233,7 @@ def _rejeter(cause: str) -> Prendre:
     ) -> Traitement:
         traitement = Traitement(Lot(), [])
         for message in messages:
-            rendre_sort(traitement, message, Verdict(Sort.REJETÉE, cause), None, {})
+            rendre_sort(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
         return traitement
 
     return prendre

@@ -6,6 +6,6 @@ from consumers.boucle import Boucle
 from guichet.prendre_notification import prendre_notifications
 
 
-def consommateur_du_kiosque(topic: str, **réglages: Any) -> Boucle:
-    """La boucle qui prend les notifications ; `réglages` : ceux de `Boucle`."""
-    return Boucle(nom="consommateur_kiosque", topic=topic, prendre=prendre_notifications, groupe=topic, **réglages)
+def consommateur_du_kiosque(topic: str, **reglages: Any) -> Boucle:
+    """La boucle qui prend les notifications ; `reglages` : ceux de `Boucle`."""
+    return Boucle(nom="consommateur_kiosque", topic=topic, prendre=prendre_notifications, groupe=topic, **reglages)

@@ -16,7 +16,7 @@ from courtier import clients, lecteur
 from guichet.messages import Message
 from journal import places
 from journal.bases import Base
-from journal.lot import Avancée, Partition
+from journal.lot import Avancee, Partition
 
 
 class Placement:
@@ -29,7 +29,7 @@ class Placement:
         self.topic_id: UUID | None = None
         self.attendues: dict[int, int] = {}
         """La position suivante à lire, par partition ; une partition à l'arrêt n'y est pas."""
-        self.arrêtées: list[int] = []
+        self.arretees: list[int] = []
         self._partitions: dict[int, Partition] = {}
         self._journal = structlog.get_logger().bind(consommateur=consommateur)
 
@@ -42,26 +42,26 @@ class Placement:
             raise clients.TopicInconnu(self.topic)
         with self.base.transaction() as conn:
             ancien = places.rencontrer(conn, self.topic, topic_id)
-            trouvées = places.places(conn, self.topic, topic_id, partitions)
+            trouvees = places.places(conn, self.topic, topic_id, partitions)
         if ancien is not None:
             self._journal.error("topic_recree", ancien=str(ancien), nouveau=str(topic_id))
-        self.arrêtées = sorted(numéro for numéro, place in trouvées.items() if place.arrêtée)
-        if self.arrêtées:
-            self._journal.error("partitions_arretees", partitions=self.arrêtées)
+        self.arretees = sorted(numero for numero, place in trouvees.items() if place.arretee)
+        if self.arretees:
+            self._journal.error("partitions_arretees", partitions=self.arretees)
         self.topic_id = topic_id
-        self._partitions = {numéro: place.partition for numéro, place in trouvées.items()}
-        self.attendues = {numéro: place.position for numéro, place in trouvées.items() if not place.arrêtée}
-        consommateur.resume(*(TopicPartition(self.topic, numéro) for numéro in self.attendues))
-        consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in self.arrêtées))
-        for numéro, place in trouvées.items():
-            consommateur.seek(TopicPartition(self.topic, numéro), place.position)
+        self._partitions = {numero: place.partition for numero, place in trouvees.items()}
+        self.attendues = {numero: place.position for numero, place in trouvees.items() if not place.arretee}
+        consommateur.resume(*(TopicPartition(self.topic, numero) for numero in self.attendues))
+        consommateur.pause(*(TopicPartition(self.topic, numero) for numero in self.arretees))
+        for numero, place in trouvees.items():
+            consommateur.seek(TopicPartition(self.topic, numero), place.position)
         self._journal.info("place", topic_id=str(topic_id), positions=self.attendues)
 
     def oublier(self) -> None:
         """Les partitions ne sont plus à nous : rien de ce qui en reste ne doit être traité."""
-        self.attendues, self.arrêtées = {}, []
+        self.attendues, self.arretees = {}, []
 
-    def est_recréé(self, consommateur: KafkaConsumer) -> bool:
+    def est_recree(self, consommateur: KafkaConsumer) -> bool:
         """Dit si le topic n'est plus celui où l'on s'est placé, d'après la dernière nouvelle."""
         actuel = lecteur.identifiant(consommateur, self.topic)
         return actuel is not None and self.topic_id is not None and actuel != self.topic_id
@@ -93,18 +93,18 @@ class Placement:
             ]
         return messages
 
-    def avancées(self, messages: Sequence[Message]) -> list[Avancée]:
+    def avancees(self, messages: Sequence[Message]) -> list[Avancee]:
         """De la position chargée au dernier message du lot, pour chaque partition."""
-        derniers = {message.partition: message.décalage for message in messages}
+        derniers = {message.partition: message.decalage for message in messages}
         return [
-            Avancée(partition, self.attendues[partition.partition], dernier + 1)
+            Avancee(partition, self.attendues[partition.partition], dernier + 1)
             for partition, dernier in derniers.items()
         ]
 
-    def avancer(self, avancées: Sequence[Avancée]) -> None:
+    def avancer(self, avancees: Sequence[Avancee]) -> None:
         """Ces avancées sont enregistrées."""
-        for avancée in avancées:
-            self.attendues[avancée.partition.partition] = avancée.jusqu_à
+        for avancee in avancees:
+            self.attendues[avancee.partition.partition] = avancee.jusqu_a
 
     def montrer(self, consommateur: KafkaConsumer) -> None:
         """Dit à Kafka où nous en sommes ; s'il l'oublie, rien n'est perdu."""
@@ -117,7 +117,7 @@ class Placement:
 
     # --- Ce que Kafka ne garde plus ----------------------------------------------------------------------------------
 
-    def vérifier_les_bornes(self, consommateur: KafkaConsumer) -> bool:
+    def verifier_les_bornes(self, consommateur: KafkaConsumer) -> bool:
         """Compare nos positions à ce que Kafka garde : il vient de refuser l'une d'elles. Faux si le topic a changé.
 
         En deçà du début, la rétention a effacé des messages jamais lus : la perte est comptée, et l'on saute au début.
@@ -127,41 +127,41 @@ class Placement:
         if lecteur.relire_l_identifiant(consommateur, self.topic)() != self.topic_id:
             return False  # Ces bornes seraient celles d'un autre topic.
         attendues = dict(self.attendues)
-        débuts, fins = lecteur.bornes(consommateur, self.topic, list(attendues))
-        for numéro, position in attendues.items():
-            if position < débuts[numéro]:
-                self._perdre(numéro, débuts[numéro])
-                consommateur.seek(TopicPartition(self.topic, numéro), débuts[numéro])
-        raccourcies = {numéro: fins[numéro] for numéro, position in attendues.items() if position > fins[numéro]}
+        debuts, fins = lecteur.bornes(consommateur, self.topic, list(attendues))
+        for numero, position in attendues.items():
+            if position < debuts[numero]:
+                self._perdre(numero, debuts[numero])
+                consommateur.seek(TopicPartition(self.topic, numero), debuts[numero])
+        raccourcies = {numero: fins[numero] for numero, position in attendues.items() if position > fins[numero]}
         if raccourcies:
-            self.arrêter(raccourcies)
-            consommateur.pause(*(TopicPartition(self.topic, numéro) for numéro in raccourcies))
+            self.arreter(raccourcies)
+            consommateur.pause(*(TopicPartition(self.topic, numero) for numero in raccourcies))
         return True
 
-    def arrêter(self, fins: Mapping[int, int]) -> None:
+    def arreter(self, fins: Mapping[int, int]) -> None:
         """Arrête des partitions, de façon qu'un autre processus, ou celui-ci relancé, ne les reprenne pas.
 
         `fins` : la fin de chacune, en deçà de notre position ; une partition qui n'est pas à nous est ignorée.
         """
-        nôtres = {numéro: fin for numéro, fin in fins.items() if numéro in self.attendues}
+        notres = {numero: fin for numero, fin in fins.items() if numero in self.attendues}
         with self.base.transaction() as conn:
-            for numéro, fin in nôtres.items():
-                places.arrêter(conn, self._partitions[numéro], self.attendues[numéro], fin)
-        for numéro, fin in nôtres.items():
-            position = self.attendues.pop(numéro)
-            self.arrêtées.append(numéro)
-            self._journal.error("position_au_dela_de_la_fin", partition=numéro, position=position, fin=fin)
+            for numero, fin in notres.items():
+                places.arreter(conn, self._partitions[numero], self.attendues[numero], fin)
+        for numero, fin in notres.items():
+            position = self.attendues.pop(numero)
+            self.arretees.append(numero)
+            self._journal.error("position_au_dela_de_la_fin", partition=numero, position=position, fin=fin)
 
-    def reprise_décidée(self, conn: Connection[Any]) -> bool:
+    def reprise_decidee(self, conn: Connection[Any]) -> bool:
         """Dit si une personne a repris l'une des partitions à l'arrêt."""
-        if self.topic_id is None or not self.arrêtées:
+        if self.topic_id is None or not self.arretees:
             return False
-        trouvées = places.places(conn, self.topic, self.topic_id, self.arrêtées)
-        return not all(place.arrêtée for place in trouvées.values())
+        trouvees = places.places(conn, self.topic, self.topic_id, self.arretees)
+        return not all(place.arretee for place in trouvees.values())
 
-    def _perdre(self, numéro: int, début: int) -> None:
-        depuis = self.attendues[numéro]
+    def _perdre(self, numero: int, debut: int) -> None:
+        depuis = self.attendues[numero]
         with self.base.transaction() as conn:
-            places.perdre(conn, self._partitions[numéro], depuis, début)
-        self.attendues[numéro] = début
-        self._journal.error("messages_perdus", partition=numéro, depuis=depuis, jusqu_a=début, messages=début - depuis)
+            places.perdre(conn, self._partitions[numero], depuis, debut)
+        self.attendues[numero] = debut
+        self._journal.error("messages_perdus", partition=numero, depuis=depuis, jusqu_a=debut, messages=debut - depuis)

@@ -18,10 +18,10 @@ SUFFIXE: Final = ".rebuts"
 OCTETS_MAX: Final = 48 * 1024 * 1024
 """Le plus gros message qu'un topic de rebuts prend (octets) : plus que ce qu'aucun topic d'entrée ne laisse passer."""
 
-DÉLAI_S: Final = 30.0
+DELAI_S: Final = 30.0
 """Attente de l'accusé de Kafka, au-delà de laquelle le lot n'est pas enregistré (secondes)."""
 
-CAUSE_TRONQUÉE_OCTETS: Final = 200
+CAUSE_TRONQUEE_OCTETS: Final = 200
 """Ce qui reste de la cause d'un rebut tronqué (octets) : lui doit passer partout."""
 
 TROP_GRAND: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -46,10 +46,10 @@ class Rebuts:
         try:
             ensemble = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
             # Un à un, une fois que tous ont leur réponse : groupés, de petits messages font un lot trop grand.
-            for rebut in [rebut for rebut, futur in ensemble if not _accusé(futur)]:
+            for rebut in [rebut for rebut, futur in ensemble if not _accuse(futur)]:
                 if not self._produire_seul(rebut):
                     # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
-                    self._envoyer(rebut, tronqué=True).get(timeout=DÉLAI_S)
+                    self._envoyer(rebut, tronque=True).get(timeout=DELAI_S)
         except KafkaError as erreur:
             self._abandonner()
             raise RebutsInjoignables("un rebut n'est pas accusé") from erreur
@@ -57,29 +57,29 @@ class Rebuts:
     def _produire_seul(self, rebut: Rebut) -> bool:
         """Produit un rebut par un producteur neuf ; Faux s'il est trop grand à lui seul, et le producteur est neuf."""
         self._abandonner()
-        pris = _accusé(self._envoyer(rebut))
+        pris = _accuse(self._envoyer(rebut))
         if not pris:
             self._abandonner()
         return pris
 
-    def _envoyer(self, rebut: Rebut, *, tronqué: bool = False) -> Any:
+    def _envoyer(self, rebut: Rebut, *, tronque: bool = False) -> Any:
         """Met un rebut en route ; None si le producteur le trouve trop grand."""
         message = rebut.message
-        en_têtes = [
-            ("cause", rebut.cause.encode()[: CAUSE_TRONQUÉE_OCTETS if tronqué else None]),
+        en_tetes = [
+            ("cause", rebut.cause.encode()[: CAUSE_TRONQUEE_OCTETS if tronque else None]),
             ("origine-topic", message.partition.topic.encode()),
             ("origine-topic-id", str(message.partition.topic_id).encode()),
             ("origine-partition", str(message.partition.partition).encode()),
-            ("origine-position", str(message.décalage).encode()),
+            ("origine-position", str(message.decalage).encode()),
             ("sha256", hashlib.sha256(message.valeur).hexdigest().encode()),
         ]
-        if tronqué:
-            en_têtes.append(("tronque", b"trop grand pour ce topic"))
-        clé, valeur = (None, b"") if tronqué else (message.clé, message.valeur)
+        if tronque:
+            en_tetes.append(("tronque", b"trop grand pour ce topic"))
+        cle, valeur = (None, b"") if tronque else (message.cle, message.valeur)
         try:
-            return self._ouvert().send(message.partition.topic + SUFFIXE, value=valeur, key=clé, headers=en_têtes)
+            return self._ouvert().send(message.partition.topic + SUFFIXE, value=valeur, key=cle, headers=en_tetes)
         except TROP_GRAND:
-            if tronqué:
+            if tronque:
                 raise
             return None
 
@@ -101,7 +101,7 @@ class Rebuts:
         """Laisse là ce producteur : kafka-python, qu'un message a vu refuser, refuse ensuite tous les autres."""
         producteur, self._producteur = self._producteur, None
         if producteur is not None:
-            clients.lâcher(producteur)
+            clients.lacher(producteur)
 
     def fermer(self) -> None:
         """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""
@@ -110,11 +110,11 @@ class Rebuts:
                 self._producteur.close(timeout=clients.ADIEU_D_UN_PRODUCTEUR_S)
 
 
-def _accusé(futur: Any) -> bool:
+def _accuse(futur: Any) -> bool:
     """Attend l'accusé ; Faux si le rebut est trop grand pour son topic. Lève KafkaError."""
     try:
         if futur is not None:
-            futur.get(timeout=DÉLAI_S)
+            futur.get(timeout=DELAI_S)
     except TROP_GRAND:
         return False
     return futur is not None

@@ -25,14 +25,14 @@ ADIEU_D_UN_PRODUCTEUR_S: Final = 5.0
 RECONNEXION_MAX_MS: Final = 2_000
 """Attente la plus longue entre deux connexions (ms) : le retour d'un courtier se voit dans ce délai."""
 
-REQUÊTE_MS: Final = 10_000
+REQUETE_MS: Final = 10_000
 """Attente d'une réponse (ms)."""
 
 PRODUCTEUR: Final[Mapping[str, int]] = {
     "bootstrap_timeout_ms": OUVERTURE_MS,
     "reconnect_backoff_max_ms": RECONNEXION_MAX_MS,
     "request_timeout_ms": 5_000,
-    "delivery_timeout_ms": REQUÊTE_MS,
+    "delivery_timeout_ms": REQUETE_MS,
     "max_block_ms": OUVERTURE_MS,
 }
 """Les délais d'un producteur (ms) : un message est accusé dans les dix secondes, ou ne le sera pas."""
@@ -41,7 +41,7 @@ SILENCES_ADMIS: Final = 3
 """Nouvelles du courtier manquées de suite, à raison d'une par âge maximal des métadonnées, avant de le dire absent."""
 
 
-class KafkaNeRépondPas(Panne):
+class KafkaNeRepondPas(Panne):
     """Aucun courtier Kafka ne répond."""
 
 
@@ -59,17 +59,17 @@ def ouvrir_client(classe: Callable[..., Any], **options: Any) -> Any:
     """
     ouverts: list[KafkaNetClient] = []
 
-    def ouvrir_le_réseau(**réglages: Any) -> KafkaNetClient:
-        réseau = KafkaNetClient(**réglages)
-        réseau.cluster.config["allow_auto_create_topics"] = False
-        ouverts.append(réseau)
-        return réseau
+    def ouvrir_le_reseau(**reglages: Any) -> KafkaNetClient:
+        reseau = KafkaNetClient(**reglages)
+        reseau.cluster.config["allow_auto_create_topics"] = False
+        ouverts.append(reseau)
+        return reseau
 
     try:
-        return classe(**options, kafka_client=ouvrir_le_réseau)
+        return classe(**options, kafka_client=ouvrir_le_reseau)
     except KafkaError:
-        for réseau in ouverts:
-            réseau.close()
+        for reseau in ouverts:
+            reseau.close()
         raise
 
 
@@ -80,7 +80,7 @@ def exiger_des_nouvelles(cluster: Any) -> None:
     """
     silence_s = time.monotonic() - cluster._last_successful_refresh_ms / 1000  # noqa: SLF001
     if silence_s > SILENCES_ADMIS * cluster.config["metadata_max_age_ms"] / 1000:
-        raise KafkaNeRépondPas(f"aucun courtier ne répond depuis {silence_s:.0f} s")
+        raise KafkaNeRepondPas(f"aucun courtier ne répond depuis {silence_s:.0f} s")
 
 
 def est_perdu(producteur: KafkaProducer) -> bool:
@@ -96,7 +96,7 @@ def est_perdu(producteur: KafkaProducer) -> bool:
     return bool(suivi.has_fatal_error() or not (suivi.has_producer_id() or en_attente))
 
 
-def lâcher(producteur: KafkaProducer, *, attente_s: float = 0.0) -> None:
+def lacher(producteur: KafkaProducer, *, attente_s: float = 0.0) -> None:
     """Ferme un producteur sans attendre ce qu'il n'a pas envoyé ; `close` lèverait, et laisserait vivre son fil.
 
     `attente_s` : attend la fin de ce fil, après laquelle plus rien de lui ne peut partir.

@@ -38,10 +38,10 @@ def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) 
             fetch_max_wait_ms=LECTURE_MS,
             bootstrap_timeout_ms=clients.OUVERTURE_MS,
             reconnect_backoff_max_ms=clients.RECONNEXION_MAX_MS,
-            request_timeout_ms=clients.REQUÊTE_MS,
+            request_timeout_ms=clients.REQUETE_MS,
         )
     except KafkaError as erreur:
-        raise clients.KafkaNeRépondPas(f"aucun courtier n'a répondu en {clients.OUVERTURE_MS // 1000} s") from erreur
+        raise clients.KafkaNeRepondPas(f"aucun courtier n'a répondu en {clients.OUVERTURE_MS // 1000} s") from erreur
 
 
 def fermer(consommateur: KafkaConsumer) -> None:
@@ -77,7 +77,7 @@ def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[]
     Elle est postérieure à tout ce qui a été lu avant cet appel. Elle passe par la connexion du coordinateur : sur celle
     des lectures, elle attendrait derrière la lecture en cours, jusqu'à `LECTURE_MS` quand le topic est à jour.
     """
-    cluster, réseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
+    cluster, reseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
 
     async def relire() -> None:
         if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
@@ -85,20 +85,20 @@ def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[]
                 await cluster._refresh_future  # noqa: SLF001
         await cluster.refresh_metadata(consommateur._coordinator.coordinator_id)  # noqa: SLF001
 
-    demandé = réseau.call_soon_with_future(relire)
+    demande = reseau.call_soon_with_future(relire)
 
     async def attendre() -> None:
-        await demandé
+        await demande
 
-    def réponse() -> UUID | None:
-        réseau.run(attendre)
+    def reponse() -> UUID | None:
+        reseau.run(attendre)
         return identifiant(consommateur, topic)
 
-    return réponse
+    return reponse
 
 
 def bornes(consommateur: KafkaConsumer, topic: str, partitions: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
     """Le premier décalage et le suivant à écrire de chaque partition. Lève KafkaError."""
-    visées = [TopicPartition(topic, numéro) for numéro in partitions]
-    débuts, fins = consommateur.beginning_offsets(visées), consommateur.end_offsets(visées)
-    return {tp.partition: début for tp, début in débuts.items()}, {tp.partition: fin for tp, fin in fins.items()}
+    visees = [TopicPartition(topic, numero) for numero in partitions]
+    debuts, fins = consommateur.beginning_offsets(visees), consommateur.end_offsets(visees)
+    return {tp.partition: debut for tp, debut in debuts.items()}, {tp.partition: fin for tp, fin in fins.items()}

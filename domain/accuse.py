@@ -12,7 +12,7 @@ from domain.paiement import Fin, Paiement
 from domain.refus import MessageInconnu
 
 OBJET: Final = "Accusé de réception de votre paiement de créance"
-EXPÉDITEUR: Final = "Assurance Maladie"
+EXPEDITEUR: Final = "Assurance Maladie"
 CONSERVATION_MOIS: Final = 6
 """Mois pendant lesquels le message est gardé (« Sera supprimé le »)."""
 
@@ -23,29 +23,29 @@ _RENSEIGNEMENT: Final = (
 _MOIS_PAR_AN: Final = 12
 
 
-class Accusé(NamedTuple):
+class Accuse(NamedTuple):
     """Un message de la messagerie ; la transaction de son paiement le nomme : un paiement en a un seul."""
 
     transaction: str
-    accepté_le: datetime
+    accepte_le: datetime
     """L'acceptation par la banque : la date du message et celle du paiement."""
 
     @property
     def horodatage(self) -> str:
         """La date et l'heure de Paris du message, comme l'écran les montre."""
-        return f"{self.accepté_le.astimezone(PARIS):%d/%m/%Y %H:%M}"
+        return f"{self.accepte_le.astimezone(PARIS):%d/%m/%Y %H:%M}"
 
     @property
-    def échéance(self) -> date:
+    def echeance(self) -> date:
         """Le jour de Paris où le message disparaît de lui-même, dès minuit."""
-        return échéance_de(self.accepté_le)
+        return echeance_de(self.accepte_le)
 
     @property
     def paragraphes(self) -> tuple[str, ...]:
         """Le corps du message, de la salutation à la demande de renseignement."""
         return (
             "Bonjour,",
-            f"Nous accusons réception de votre paiement de créance du {jour_de_paris(self.accepté_le):%d/%m/%Y}.",
+            f"Nous accusons réception de votre paiement de créance du {jour_de_paris(self.accepte_le):%d/%m/%Y}.",
             _RENSEIGNEMENT,
         )
 
@@ -63,30 +63,30 @@ class Accusé(NamedTuple):
         )
 
 
-def échéance_de(accepté_le: datetime) -> date:
+def echeance_de(accepte_le: datetime) -> date:
     """Six mois après le jour de Paris de l'acceptation ; le dernier jour du mois si celui-là n'y existe pas.
 
     Exemple : le 31 août donne le 28 février, ou le 29 d'une année bissextile.
     """
-    jour = jour_de_paris(accepté_le)
+    jour = jour_de_paris(accepte_le)
     ans, mois = divmod(jour.month - 1 + CONSERVATION_MOIS, _MOIS_PAR_AN)
-    année, mois = jour.year + ans, mois + 1
-    return date(année, mois, min(jour.day, monthrange(année, mois)[1]))
+    annee, mois = jour.year + ans, mois + 1
+    return date(annee, mois, min(jour.day, monthrange(annee, mois)[1]))
 
 
-def est_échu(échéance: date, maintenant: datetime) -> bool:
+def est_echu(echeance: date, maintenant: datetime) -> bool:
     """Dit si un message de cette échéance a disparu."""
-    return échéance <= jour_de_paris(maintenant)
+    return echeance <= jour_de_paris(maintenant)
 
 
-def accusé_de(paiement: Paiement | None, assuré: str, maintenant: datetime) -> Accusé:
+def accuse_de(paiement: Paiement | None, assure: str, maintenant: datetime) -> Accuse:
     """L'accusé de réception de ce paiement, pour cet assuré.
 
     Lève MessageInconnu, la même réponse que le paiement soit inconnu, d'une autre personne, pas accepté ou trop ancien.
     """
-    if paiement is None or paiement.assuré != assuré or paiement.fin is not Fin.ACCEPTÉ or paiement.accepté_le is None:
+    if paiement is None or paiement.assure != assure or paiement.fin is not Fin.ACCEPTE or paiement.accepte_le is None:
         raise MessageInconnu
-    accusé = Accusé(paiement.transaction, paiement.accepté_le)
-    if est_échu(accusé.échéance, maintenant):
+    accuse = Accuse(paiement.transaction, paiement.accepte_le)
+    if est_echu(accuse.echeance, maintenant):
         raise MessageInconnu
-    return accusé
+    return accuse

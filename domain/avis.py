@@ -8,7 +8,7 @@ from pydantic import StringConstraints
 
 from domain.diffusion import Diffusion
 from domain.monnaie import Centimes
-from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 
 MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"), Diffusion.PUBLIQUE]
 """L'identifiant qu'une caisse donne à son message : le même deux fois ne change rien."""
@@ -23,14 +23,14 @@ Nature = Literal["PF/FR"]
 class Mode(StrEnum):
     """Comment l'avis a été remis à l'assuré."""
 
-    DÉMATÉRIALISÉ = "dematerialise"
+    DEMATERIALISE = "dematerialise"
     PAPIER = "papier"
 
 
 class Moyen(StrEnum):
     """Un moyen de paiement hors ligne."""
 
-    CHÈQUE = "cheque"
+    CHEQUE = "cheque"
     VIREMENT = "virement"
     RETENUE = "retenue"
     """Déduction sur des prestations."""
@@ -48,11 +48,11 @@ class Canal(StrEnum):
 class Avis(NamedTuple):
     """Le contenu d'un avis, tel que la caisse l'a émis ; deux avis égaux sont le même avis."""
 
-    référence: RéférenceCréance
-    assuré: Pseudonyme
+    reference: ReferenceCreance
+    assure: Pseudonyme
     caisse: CodeCaisse
     nature: Nature
     montant_initial: Centimes
     solde_pf_fr: Centimes
-    date_émission: date
+    date_emission: date
     mode: Mode

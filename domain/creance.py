@@ -8,22 +8,22 @@ from pydantic import AwareDatetime
 
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
-from domain.faits import Agrégat, Fait, Naissance
+from domain.faits import Agregat, Fait, Naissance
 from domain.monnaie import Centimes
 from domain.politique import Politique
-from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance, RéférenceTransaction
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import (
     AvisContradictoire,
-    AvisDéjàAnnulé,
+    AvisDejaAnnule,
     MessageContradictoire,
-    PaiementNonAccepté,
+    PaiementNonAccepte,
     RemboursementExcessif,
     SecondePersonneRequise,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Réservation:
+class Reservation:
     """La part qu'un paiement en cours retient, et jusqu'à quand il peut être repris."""
 
     part: int
@@ -31,19 +31,19 @@ class Réservation:
 
 
 @dataclass(slots=True)
-class PartAcceptée:
+class PartAcceptee:
     """La part qu'un paiement accepté a réglée ; contre-passée, elle reste connue comme acceptée."""
 
     part: int
-    accepté_le: datetime
-    affichée: bool = False
-    contrepassée: bool = False
+    accepte_le: datetime
+    affichee: bool = False
+    contrepassee: bool = False
 
 
-class Créance(Agrégat):
+class Créance(Agregat):
     """La dette ouverte par un avis de somme à payer.
 
-    `solde = montant − Σ parts acceptées − Σ encaissements + Σ contre-passations + Σ remboursements`, signé : son côté
+    `solde = montant − Σ parts acceptees − Σ encaissements + Σ contre-passations + Σ remboursements`, signé : son côté
     positif est le restant dû, son côté négatif le trop-perçu.
     """
 
@@ -52,20 +52,20 @@ class Créance(Agrégat):
     class Event(Fait):
         """Un fait de la créance."""
 
-        def apply(self, créance: "Créance") -> None:
+        def apply(self, creance: "Créance") -> None:
             """Fait évoluer la créance ; n'affecte que des attributs, ne décide de rien."""
 
     class AvisEmis(Event, Naissance):
         """Un avis de somme à payer a été émis : la créance est ouverte."""
 
         TOPIC: ClassVar[str] = "creance.AvisEmis"
-        référence: RéférenceCréance
-        assuré: Pseudonyme
+        reference: ReferenceCreance
+        assure: Pseudonyme
         caisse: CodeCaisse
         nature: Nature
         montant_initial: Centimes
         solde_pf_fr: Centimes
-        date_émission: date
+        date_emission: date
         mode: Mode
         payable_en_ligne: bool
         """Jugé une fois, sur le solde que porte l'avis à son émission."""
@@ -74,63 +74,63 @@ class Créance(Agrégat):
         """Un paiement en cours réserve sa part, pour que deux paiements ne puissent pas régler deux fois."""
 
         TOPIC: ClassVar[str] = "creance.PaiementInitie"
-        transaction: RéférenceTransaction
+        transaction: ReferenceTransaction
         part: Centimes
         canal: Canal
         expire_le: AwareDatetime
 
-        def apply(self, créance: "Créance") -> None:
-            créance.en_cours[self.transaction] = Réservation(self.part, self.expire_le)
+        def apply(self, creance: "Créance") -> None:
+            creance.en_cours[self.transaction] = Reservation(self.part, self.expire_le)
 
     class PaiementAccepté(Event):
         """La banque a accepté un paiement : un fait, quel que soit l'état de la créance."""
 
         TOPIC: ClassVar[str] = "creance.PaiementAccepte"
-        transaction: RéférenceTransaction
+        transaction: ReferenceTransaction
         part: Centimes
-        part_libérée: Centimes
+        part_liberee: Centimes
         """La réservation que l'acceptation lève ; nulle si un échec l'avait déjà levée."""
-        accepté_le: AwareDatetime
+        accepte_le: AwareDatetime
 
-        def apply(self, créance: "Créance") -> None:
-            créance.en_cours.pop(self.transaction, None)
-            créance.acceptées[self.transaction] = PartAcceptée(self.part, self.accepté_le)
-            créance.solde -= self.part
+        def apply(self, creance: "Créance") -> None:
+            creance.en_cours.pop(self.transaction, None)
+            creance.acceptees[self.transaction] = PartAcceptee(self.part, self.accepte_le)
+            creance.solde -= self.part
 
     class PaiementÉchoué(Event):
         """Un paiement n'a pas abouti : sa réservation est levée."""
 
         TOPIC: ClassVar[str] = "creance.PaiementEchoue"
-        transaction: RéférenceTransaction
-        part_libérée: Centimes
+        transaction: ReferenceTransaction
+        part_liberee: Centimes
         cause: Annotated[str, Diffusion.PUBLIQUE]
 
-        def apply(self, créance: "Créance") -> None:
-            del créance.en_cours[self.transaction]
+        def apply(self, creance: "Créance") -> None:
+            del creance.en_cours[self.transaction]
 
     class PaiementAffiché(Event):
         """Le paiement accepté est visible sur le compte de l'assuré : le délai de 24 h s'arrête."""
 
         TOPIC: ClassVar[str] = "creance.PaiementAffiche"
-        transaction: RéférenceTransaction
-        affiché_le: AwareDatetime
+        transaction: ReferenceTransaction
+        affiche_le: AwareDatetime
 
-        def apply(self, créance: "Créance") -> None:
-            créance.acceptées[self.transaction].affichée = True
+        def apply(self, creance: "Créance") -> None:
+            creance.acceptees[self.transaction].affichee = True
 
     class PaiementContrepassé(Event):
         """Un paiement accepté a été repris par la banque ou annulé par la caisse : la dette revient."""
 
         TOPIC: ClassVar[str] = "creance.PaiementContrepasse"
-        transaction: RéférenceTransaction
+        transaction: ReferenceTransaction
         part: Centimes
         motif: Motif
         saisi_par: Agent
-        approuvé_par: Agent
+        approuve_par: Agent
 
-        def apply(self, créance: "Créance") -> None:
-            créance.acceptées[self.transaction].contrepassée = True
-            créance.solde += self.part
+        def apply(self, creance: "Créance") -> None:
+            creance.acceptees[self.transaction].contrepassee = True
+            creance.solde += self.part
 
     class TropPerçuConstaté(Event):
         """Le trop-perçu a changé ; l'événement en porte le nouveau total, aussi quand il baisse."""
@@ -138,8 +138,8 @@ class Créance(Agrégat):
         TOPIC: ClassVar[str] = "creance.TropPercuConstate"
         total: Centimes
 
-        def apply(self, créance: "Créance") -> None:
-            créance.trop_perçu_constaté = self.total
+        def apply(self, creance: "Créance") -> None:
+            creance.trop_percu_constate = self.total
 
     class TropPerçuRemboursé(Event):
         """Une partie du trop-perçu a été rendue à l'assuré."""
@@ -148,11 +148,11 @@ class Créance(Agrégat):
         message_id: MessageId
         montant: Centimes
         saisi_par: Agent
-        approuvé_par: Agent
+        approuve_par: Agent
 
-        def apply(self, créance: "Créance") -> None:
-            créance.messages[self.message_id] = ("remboursement", self.montant)
-            créance.solde += self.montant
+        def apply(self, creance: "Créance") -> None:
+            creance.messages[self.message_id] = ("remboursement", self.montant)
+            creance.solde += self.montant
 
     class EncaissementReçu(Event):
         """La caisse a encaissé une somme par un autre moyen (chèque, virement, retenue)."""
@@ -163,9 +163,9 @@ class Créance(Agrégat):
         moyen: Moyen
         date: date
 
-        def apply(self, créance: "Créance") -> None:
-            créance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.date)
-            créance.solde -= self.montant
+        def apply(self, creance: "Créance") -> None:
+            creance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.date)
+            creance.solde -= self.montant
 
     class AvisRectifié(Event):
         """La caisse a corrigé le montant de l'avis."""
@@ -173,78 +173,78 @@ class Créance(Agrégat):
         TOPIC: ClassVar[str] = "creance.AvisRectifie"
         message_id: MessageId
         montant_initial: Centimes
-        montant_précédent: Centimes
+        montant_precedent: Centimes
         motif: Motif
 
-        def apply(self, créance: "Créance") -> None:
-            créance.messages[self.message_id] = ("rectification", self.montant_initial, self.motif)
-            créance.solde += self.montant_initial - self.montant_précédent
-            créance.montant = self.montant_initial
+        def apply(self, creance: "Créance") -> None:
+            creance.messages[self.message_id] = ("rectification", self.montant_initial, self.motif)
+            creance.solde += self.montant_initial - self.montant_precedent
+            creance.montant = self.montant_initial
 
     class AvisAnnulé(Event):
         """La caisse a annulé l'avis : plus rien n'est dû, ce qui a été payé devient trop-perçu."""
 
         TOPIC: ClassVar[str] = "creance.AvisAnnule"
         message_id: MessageId
-        montant_précédent: Centimes
+        montant_precedent: Centimes
         motif: Motif
 
-        def apply(self, créance: "Créance") -> None:
-            créance.messages[self.message_id] = ("annulation", self.motif)
-            créance.solde -= self.montant_précédent
-            créance.montant = 0
-            créance.annulée = True
+        def apply(self, creance: "Créance") -> None:
+            creance.messages[self.message_id] = ("annulation", self.motif)
+            creance.solde -= self.montant_precedent
+            creance.montant = 0
+            creance.annulee = True
 
     def __init__(
         self,
         *,
-        référence: str,
-        assuré: str,
+        reference: str,
+        assure: str,
         caisse: str,
         nature: Nature,
         montant_initial: int,
         solde_pf_fr: int,
-        date_émission: date,
+        date_emission: date,
         mode: Mode,
         payable_en_ligne: bool,
     ) -> None:
         """Reçoit les champs d'`AvisEmis` ; passer par `ouvrir`."""
-        self.avis = Avis(référence, assuré, caisse, nature, montant_initial, solde_pf_fr, date_émission, mode)
+        self.avis = Avis(reference, assure, caisse, nature, montant_initial, solde_pf_fr, date_emission, mode)
         self.payable_en_ligne = payable_en_ligne
         self.montant = montant_initial
         self.solde = montant_initial
-        self.annulée = False
-        self.trop_perçu_constaté = 0
-        self.en_cours: dict[str, Réservation] = {}
-        self.acceptées: dict[str, PartAcceptée] = {}
+        self.annulee = False
+        self.trop_percu_constate = 0
+        self.en_cours: dict[str, Reservation] = {}
+        self.acceptees: dict[str, PartAcceptee] = {}
         self.messages: dict[str, tuple[object, ...]] = {}
 
     # --- Ce qu'elle est ----------------------------------------------------------------------------------------------
 
     @staticmethod
-    def flux(référence: str) -> str:
+    def flux(reference: str) -> str:
         """Le nom du flux d'événements d'une créance."""
-        return f"creance-{référence}"
+        return f"creance-{reference}"
 
     @property
-    def restant_dû(self) -> int:
+    def restant_du(self) -> int:
         """Ce qui reste à payer, en centimes."""
         return max(self.solde, 0)
 
     @property
-    def trop_perçu(self) -> int:
+    def trop_percu(self) -> int:
         """Ce qui a été payé de trop, en centimes."""
         return max(-self.solde, 0)
 
     @property
-    def réservé(self) -> int:
+    def reserve(self) -> int:
         """La somme des parts des paiements en cours, en centimes."""
-        return sum(réservation.part for réservation in self.en_cours.values())
+        return sum(reservation.part for reservation in self.en_cours.values())
 
     @property
     def disponible(self) -> int:
         """Le restant dû net des paiements en cours, en centimes : ce qu'un nouveau paiement peut encore régler."""
-        return max(self.restant_dû - self.réservé, 0)
+        return max(self.restant_du - self.reserve, 0)
 
     # --- La caisse ---------------------------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class Créance(Agrégat):
         """Ouvre la créance d'un avis ; juge une fois pour toutes si elle se paie en ligne."""
         return cls._create(
             cls.AvisEmis,
-            id=cls.flux(avis.référence),
+            id=cls.flux(avis.reference),
             timestamp=maintenant,
             payable_en_ligne=politique.ouvre_au_paiement(avis.solde_pf_fr),
             **avis._asdict(),
@@ -272,19 +272,19 @@ class Créance(Agrégat):
 
         Lève MessageContradictoire ou AvisDéjàAnnulé.
         """
-        if self._déjà_reçu(message_id, ("rectification", montant_initial, motif)):
+        if self._deja_recu(message_id, ("rectification", montant_initial, motif)):
             return False
-        if self.annulée:
-            raise AvisDéjàAnnulé
+        if self.annulee:
+            raise AvisDejaAnnule
         self.trigger_event(
             self.AvisRectifié,
             message_id=message_id,
             montant_initial=montant_initial,
-            montant_précédent=self.montant,
+            montant_precedent=self.montant,
             motif=motif,
             timestamp=maintenant,
         )
-        self._constater_trop_perçu(maintenant)
+        self._constater_trop_percu(maintenant)
         return True
 
     def annuler(self, message_id: str, motif: str, *, maintenant: datetime) -> bool:
@@ -292,18 +292,18 @@ class Créance(Agrégat):
 
         Lève MessageContradictoire ou AvisDéjàAnnulé.
         """
-        if self._déjà_reçu(message_id, ("annulation", motif)):
+        if self._deja_recu(message_id, ("annulation", motif)):
             return False
-        if self.annulée:
-            raise AvisDéjàAnnulé
+        if self.annulee:
+            raise AvisDejaAnnule
         self.trigger_event(
             self.AvisAnnulé,
             message_id=message_id,
-            montant_précédent=self.montant,
+            montant_precedent=self.montant,
             motif=motif,
             timestamp=maintenant,
         )
-        self._constater_trop_perçu(maintenant)
+        self._constater_trop_percu(maintenant)
         return True
 
     def encaisser(self, message_id: str, montant: int, moyen: Moyen, le: date, *, maintenant: datetime) -> bool:
@@ -312,7 +312,7 @@ class Créance(Agrégat):
         L'argent reçu est un fait : il est enregistré aussi sur une créance soldée ou annulée.
         Lève MessageContradictoire.
         """
-        if self._déjà_reçu(message_id, ("encaissement", montant, moyen, le)):
+        if self._deja_recu(message_id, ("encaissement", montant, moyen, le)):
             return False
         self.trigger_event(
             self.EncaissementReçu,
@@ -322,7 +322,7 @@ class Créance(Agrégat):
             date=le,
             timestamp=maintenant,
         )
-        self._constater_trop_perçu(maintenant)
+        self._constater_trop_percu(maintenant)
         return True
 
     # --- Le paiement en ligne ----------------------------------------------------------------------------------------
@@ -345,91 +345,91 @@ class Créance(Agrégat):
             timestamp=maintenant,
         )
 
-    def accepter_paiement(self, transaction: str, part: int, accepté_le: datetime, *, maintenant: datetime) -> None:
+    def accepter_paiement(self, transaction: str, part: int, accepte_le: datetime, *, maintenant: datetime) -> None:
         """Enregistre l'accord de la banque ; une transaction déjà acceptée ne produit rien."""
-        if transaction in self.acceptées:
+        if transaction in self.acceptees:
             return
-        réservation = self.en_cours.get(transaction)
+        reservation = self.en_cours.get(transaction)
         self.trigger_event(
             self.PaiementAccepté,
             transaction=transaction,
             part=part,
-            part_libérée=réservation.part if réservation else 0,
-            accepté_le=accepté_le,
+            part_liberee=reservation.part if reservation else 0,
+            accepte_le=accepte_le,
             timestamp=maintenant,
         )
-        self._constater_trop_perçu(maintenant)
+        self._constater_trop_percu(maintenant)
 
-    def constater_échec(self, transaction: str, cause: str, *, maintenant: datetime) -> None:
+    def constater_echec(self, transaction: str, cause: str, *, maintenant: datetime) -> None:
         """Lève la réservation d'un paiement qui n'a pas abouti ; sans réservation, ne produit rien."""
-        réservation = self.en_cours.get(transaction)
-        if réservation is None:
+        reservation = self.en_cours.get(transaction)
+        if reservation is None:
             return
         self.trigger_event(
             self.PaiementÉchoué,
             transaction=transaction,
-            part_libérée=réservation.part,
+            part_liberee=reservation.part,
             cause=cause,
             timestamp=maintenant,
         )
 
     def afficher_paiement(self, transaction: str, *, maintenant: datetime) -> None:
         """Constate que le paiement accepté est visible sur le compte ; déjà affiché, ne produit rien."""
-        acceptée = self.acceptées.get(transaction)
-        if acceptée is None or acceptée.affichée:
+        acceptee = self.acceptees.get(transaction)
+        if acceptee is None or acceptee.affichee:
             return
-        self.trigger_event(self.PaiementAffiché, transaction=transaction, affiché_le=maintenant, timestamp=maintenant)
+        self.trigger_event(self.PaiementAffiché, transaction=transaction, affiche_le=maintenant, timestamp=maintenant)
 
     # --- Ce qui demande deux personnes -------------------------------------------------------------------------------
 
     def contrepasser(
-        self, transaction: str, motif: str, *, saisi_par: str, approuvé_par: str, maintenant: datetime
+        self, transaction: str, motif: str, *, saisi_par: str, approuve_par: str, maintenant: datetime
     ) -> None:
         """Reprend la part d'un paiement accepté ; il reste connu comme accepté.
 
         Lève SecondePersonneRequise ou PaiementNonAccepté.
         """
-        _exiger_deux_personnes(saisi_par, approuvé_par)
-        acceptée = self.acceptées.get(transaction)
-        if acceptée is None or acceptée.contrepassée:
-            raise PaiementNonAccepté
+        _exiger_deux_personnes(saisi_par, approuve_par)
+        acceptee = self.acceptees.get(transaction)
+        if acceptee is None or acceptee.contrepassee:
+            raise PaiementNonAccepte
         self.trigger_event(
             self.PaiementContrepassé,
             transaction=transaction,
-            part=acceptée.part,
+            part=acceptee.part,
             motif=motif,
             saisi_par=saisi_par,
-            approuvé_par=approuvé_par,
+            approuve_par=approuve_par,
             timestamp=maintenant,
         )
-        self._constater_trop_perçu(maintenant)
+        self._constater_trop_percu(maintenant)
 
     def rembourser(
-        self, message_id: str, montant: int, *, saisi_par: str, approuvé_par: str, maintenant: datetime
+        self, message_id: str, montant: int, *, saisi_par: str, approuve_par: str, maintenant: datetime
     ) -> bool:
         """Rend une partie du trop-perçu ; rend Faux si ce message était déjà enregistré.
 
         Lève SecondePersonneRequise, RemboursementExcessif ou MessageContradictoire.
         """
-        _exiger_deux_personnes(saisi_par, approuvé_par)
-        if self._déjà_reçu(message_id, ("remboursement", montant)):
+        _exiger_deux_personnes(saisi_par, approuve_par)
+        if self._deja_recu(message_id, ("remboursement", montant)):
             return False
-        if not 0 < montant <= self.trop_perçu:
+        if not 0 < montant <= self.trop_percu:
             raise RemboursementExcessif
         self.trigger_event(
             self.TropPerçuRemboursé,
             message_id=message_id,
             montant=montant,
             saisi_par=saisi_par,
-            approuvé_par=approuvé_par,
+            approuve_par=approuve_par,
             timestamp=maintenant,
         )
-        self._constater_trop_perçu(maintenant)
+        self._constater_trop_percu(maintenant)
         return True
 
     # --- En commun ---------------------------------------------------------------------------------------------------
 
-    def _déjà_reçu(self, message_id: str, contenu: tuple[object, ...]) -> bool:
+    def _deja_recu(self, message_id: str, contenu: tuple[object, ...]) -> bool:
         """Dit si ce message est déjà enregistré ; lève MessageContradictoire si c'était avec un autre contenu."""
         connu = self.messages.get(message_id)
         if connu is None:
@@ -438,11 +438,11 @@ class Créance(Agrégat):
             raise MessageContradictoire
         return True
 
-    def _constater_trop_perçu(self, maintenant: datetime) -> None:
-        if self.trop_perçu != self.trop_perçu_constaté:
-            self.trigger_event(self.TropPerçuConstaté, total=self.trop_perçu, timestamp=maintenant)
+    def _constater_trop_percu(self, maintenant: datetime) -> None:
+        if self.trop_percu != self.trop_percu_constate:
+            self.trigger_event(self.TropPerçuConstaté, total=self.trop_percu, timestamp=maintenant)
 
 
-def _exiger_deux_personnes(saisi_par: str, approuvé_par: str) -> None:
-    if not saisi_par or not approuvé_par or saisi_par == approuvé_par:
+def _exiger_deux_personnes(saisi_par: str, approuve_par: str) -> None:
+    if not saisi_par or not approuve_par or saisi_par == approuve_par:
         raise SecondePersonneRequise

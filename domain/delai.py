@@ -14,20 +14,20 @@ def jour_de_paris(instant: datetime) -> date:
     return instant.astimezone(PARIS).date()
 
 
-class Départ(NamedTuple):
+class Depart(NamedTuple):
     """Le départ du délai d'affichage."""
 
     instant: datetime
-    présumé: bool
+    presume: bool
     """Vrai si l'heure de la banque manquait ou n'était pas crédible, et que la réception fait foi."""
 
 
-def départ_du_délai(transaction_le: datetime | None, reçue_le: datetime, politique: Politique) -> Départ:
+def depart_du_delai(transaction_le: datetime | None, recue_le: datetime, politique: Politique) -> Depart:
     """L'instant d'où courent les 24 h : celui de la banque, ou la réception.
 
     La réception fait foi, et le départ est marqué présumé, si l'heure de la banque est absente, dans le futur, ou plus
-    ancienne que `politique.ancienneté_max` avant la réception.
+    ancienne que `politique.anciennete_max` avant la réception.
     """
-    if transaction_le is None or not reçue_le - politique.ancienneté_max <= transaction_le <= reçue_le:
-        return Départ(reçue_le, présumé=True)
-    return Départ(transaction_le, présumé=False)
+    if transaction_le is None or not recue_le - politique.anciennete_max <= transaction_le <= recue_le:
+        return Depart(recue_le, presume=True)
+    return Depart(transaction_le, presume=False)

@@ -11,17 +11,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 @cache
 def sans_accents(nom: str) -> str:
-    """Le nom en ASCII : `accepté_le` → `accepte_le`. C'est ainsi qu'il est écrit dans le journal et publié."""
+    """Le nom d'une classe en ASCII : `PaiementAccepté` → `PaiementAccepte`, tel qu'il est publié."""
     return unicodedata.normalize("NFD", nom).encode("ascii", "ignore").decode("ascii")
 
 
-MODÈLE: Final = ConfigDict(
+MODELE: Final = ConfigDict(
     frozen=True,
     extra="forbid",
-    alias_generator=sans_accents,
-    validate_by_name=True,
-    validate_by_alias=True,
-    serialize_by_alias=True,
     use_attribute_docstrings=True,
 )
 """Ce que tout modèle stocké a en commun : figé, sans champ inconnu, écrit en ASCII, décrit par ses docstrings."""
@@ -31,14 +27,14 @@ class Fait(BaseModel, CanMutateAggregate[str]):
     """Un événement : un modèle figé, que `mutate` applique à son agrégat.
 
     Chaque classe concrète porte un `TOPIC` ASCII : ce qui est stocké ne nomme jamais un module. Un champ changé demande
-    d'augmenter `class_version` et d'écrire `upcast_vN_vN+1(état)` (voir `journal.mapper`).
+    d'augmenter `class_version` et d'écrire `upcast_vN_vN+1(etat)` (voir `journal.mapper`).
     """
 
-    model_config = MODÈLE
+    model_config = MODELE
 
     TOPIC: ClassVar[str]
     class_version: ClassVar[int] = 1
-    PUBLIÉ: ClassVar[bool] = True
+    PUBLIE: ClassVar[bool] = True
     """Faux pour un fait qui ne sort pas du service : son flux ou ses champs nommeraient une personne."""
 
     originator_id: str
@@ -70,17 +66,17 @@ class Naissance(CanInitAggregate[str]):
         if aggregate is not None:
             raise TypeError("le premier fait d'un flux n'a pas de prédécesseur")
         classe = resolve_topic(self.originator_topic)
-        né = classe.__new__(classe)
-        né.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+        ne = classe.__new__(classe)
+        ne.__base_init__(self.originator_id, self.originator_version, self.timestamp)
         champs = dict(vars(self))
         for nom in _COMMUNS:
             del champs[nom]
-        né.__init__(**champs)
-        self.apply(né)
-        return né
+        ne.__init__(**champs)
+        self.apply(ne)
+        return ne
 
 
-class Agrégat(BaseAggregate[str]):
+class Agregat(BaseAggregate[str]):
     """La base des agrégats, dont les flux sont nommés par un texte."""
 
     def trigger_event(self, event_class: type[Any], **kwargs: Any) -> None:

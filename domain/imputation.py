@@ -6,25 +6,25 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from domain.faits import MODÈLE
+from domain.faits import MODELE
 from domain.monnaie import Centimes
-from domain.references import RéférenceCréance
+from domain.references import ReferenceCreance
 
 
 class Imputation(BaseModel):
     """La part d'un paiement qui va à une créance, en centimes."""
 
-    model_config = MODÈLE
+    model_config = MODELE
 
-    référence: RéférenceCréance
+    reference: ReferenceCreance
     part: Centimes
 
 
 class Ligne(NamedTuple):
     """Une créance cochée, vue de l'imputation."""
 
-    référence: str
-    date_émission: date
+    reference: str
+    date_emission: date
     disponible: int
     """Restant dû net des paiements en cours, en centimes."""
 
@@ -37,10 +37,10 @@ def imputer(montant: int, lignes: Iterable[Ligne]) -> tuple[Imputation, ...]:
     """
     parts = []
     reste = montant
-    for ligne in sorted(lignes, key=lambda ligne: (ligne.date_émission, ligne.référence)):
+    for ligne in sorted(lignes, key=lambda ligne: (ligne.date_emission, ligne.reference)):
         part = min(reste, ligne.disponible)
         if part > 0:
-            parts.append(Imputation(référence=ligne.référence, part=part))
+            parts.append(Imputation(reference=ligne.reference, part=part))
             reste -= part
     if reste:
         raise ValueError(f"{reste} centimes ne trouvent pas de créance")

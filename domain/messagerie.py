@@ -7,13 +7,13 @@ personne en a fait ne se déduit de rien, et doit survivre à une reconstruction
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
-from domain.accuse import Accusé
-from domain.faits import Agrégat, Fait
-from domain.references import RéférenceTransaction
+from domain.accuse import Accuse
+from domain.faits import Agregat, Fait
+from domain.references import ReferenceTransaction
 from domain.refus import MessageInconnu
 
 
-class Messagerie(Agrégat):
+class Messagerie(Agregat):
     """Ce qu'un assuré a fait de ses messages."""
 
     TOPIC = "messagerie"
@@ -21,25 +21,25 @@ class Messagerie(Agrégat):
     class Event(Fait):
         """Un fait de la messagerie ; son flux porte le pseudonyme, il ne sort donc pas du service."""
 
-        PUBLIÉ: ClassVar[bool] = False
-        transaction: RéférenceTransaction
+        PUBLIE: ClassVar[bool] = False
+        transaction: ReferenceTransaction
         """Le paiement dont le message accuse réception."""
-        échéance: date
+        echeance: date
         """Le jour où le message disparaît de lui-même : une vue sait par là ce qu'elle peut oublier."""
 
         def mutate(self, aggregate: Any) -> Any:
             """Applique le fait ; une messagerie commence au premier."""
             if aggregate is None:
-                aggregate = Messagerie.vide(self.assuré, maintenant=self.timestamp)
+                aggregate = Messagerie.vide(self.assure, maintenant=self.timestamp)
             return super().mutate(aggregate)
 
         def apply(self, messagerie: "Messagerie") -> None:
             """Fait évoluer la messagerie ; n'affecte que des attributs, ne décide de rien."""
 
         @property
-        def assuré(self) -> str:
+        def assure(self) -> str:
             """L'assuré dont c'est la messagerie."""
-            return self.originator_id.removeprefix(_PRÉFIXE)
+            return self.originator_id.removeprefix(_PREFIXE)
 
     class MessageLu(Event):
         """L'assuré a ouvert un message pour la première fois."""
@@ -55,41 +55,41 @@ class Messagerie(Agrégat):
         TOPIC: ClassVar[str] = "messagerie.MessageSupprime"
 
         def apply(self, messagerie: "Messagerie") -> None:
-            messagerie.supprimés.add(self.transaction)
+            messagerie.supprimes.add(self.transaction)
 
-    def __init__(self, *, assuré: str) -> None:
+    def __init__(self, *, assure: str) -> None:
         """Passer par `vide`."""
-        self.assuré = assuré
+        self.assure = assure
         self.lus: set[str] = set()
-        self.supprimés: set[str] = set()
+        self.supprimes: set[str] = set()
 
     @staticmethod
-    def flux(assuré: str) -> str:
+    def flux(assure: str) -> str:
         """Le nom du flux d'événements de la messagerie d'un assuré."""
-        return _PRÉFIXE + assuré
+        return _PREFIXE + assure
 
     @classmethod
-    def vide(cls, assuré: str, *, maintenant: datetime) -> Self:
+    def vide(cls, assure: str, *, maintenant: datetime) -> Self:
         """Une messagerie dont l'assuré n'a encore rien lu ni supprimé : elle n'a pas d'événement."""
         messagerie = cls.__new__(cls)
-        messagerie.__base_init__(cls.flux(assuré), 0, maintenant)
-        messagerie.__init__(assuré=assuré)  # type: ignore[misc]
+        messagerie.__base_init__(cls.flux(assure), 0, maintenant)
+        messagerie.__init__(assure=assure)  # type: ignore[misc]
         return messagerie
 
-    def lire(self, accusé: Accusé, *, maintenant: datetime) -> None:
+    def lire(self, accuse: Accuse, *, maintenant: datetime) -> None:
         """Enregistre la première lecture ; les suivantes ne produisent rien. Lève MessageInconnu s'il est supprimé."""
-        if accusé.transaction in self.supprimés:
+        if accuse.transaction in self.supprimes:
             raise MessageInconnu
-        if accusé.transaction not in self.lus:
-            self._constater(self.MessageLu, accusé, maintenant)
+        if accuse.transaction not in self.lus:
+            self._constater(self.MessageLu, accuse, maintenant)
 
-    def supprimer(self, accusé: Accusé, *, maintenant: datetime) -> None:
+    def supprimer(self, accuse: Accuse, *, maintenant: datetime) -> None:
         """Supprime le message ; un message déjà supprimé ne produit rien."""
-        if accusé.transaction not in self.supprimés:
-            self._constater(self.MessageSupprimé, accusé, maintenant)
+        if accuse.transaction not in self.supprimes:
+            self._constater(self.MessageSupprimé, accuse, maintenant)
 
-    def _constater(self, fait: type[Event], accusé: Accusé, maintenant: datetime) -> None:
-        self.trigger_event(fait, transaction=accusé.transaction, échéance=accusé.échéance, timestamp=maintenant)
+    def _constater(self, fait: type[Event], accuse: Accuse, maintenant: datetime) -> None:
+        self.trigger_event(fait, transaction=accuse.transaction, echeance=accuse.echeance, timestamp=maintenant)
 
 
-_PRÉFIXE = "messagerie-"
+_PREFIXE = "messagerie-"

@@ -10,7 +10,7 @@ CENTIMES_MAX: Final = 999_999_999_999
 Centimes = Annotated[int, Field(strict=True, ge=0, le=CENTIMES_MAX)]
 """Un montant en centimes d'euro, de 0 à `CENTIMES_MAX`."""
 
-_ESPACE_INSÉCABLE: Final = "\N{NO-BREAK SPACE}"
+_ESPACE_INSECABLE: Final = "\N{NO-BREAK SPACE}"
 
 
 def euros(centimes: int) -> str:
@@ -19,6 +19,6 @@ def euros(centimes: int) -> str:
     Exemple : 8709 donne `87,09 €`.
     """
     signe = "-" if centimes < 0 else ""
-    unités, reste = divmod(abs(centimes), 100)
-    milliers = f"{unités:,}".replace(",", _ESPACE_INSÉCABLE)
-    return f"{signe}{milliers},{reste:02d}{_ESPACE_INSÉCABLE}€"
+    unites, reste = divmod(abs(centimes), 100)
+    milliers = f"{unites:,}".replace(",", _ESPACE_INSECABLE)
+    return f"{signe}{milliers},{reste:02d}{_ESPACE_INSECABLE}€"

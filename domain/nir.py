@@ -17,7 +17,7 @@ def est_un_nir(texte: str) -> bool:
     lu = _NIR.fullmatch(re.sub(r"[\s._-]", "", texte).upper())
     if lu is None:
         return False
-    corps, clé = lu.groups()
-    département = corps[5:7]
-    nombre = int(corps[:5] + _CORSE.get(département, département) + corps[7:])
-    return int(clé) == 97 - nombre % 97
+    corps, cle = lu.groups()
+    departement = corps[5:7]
+    nombre = int(corps[:5] + _CORSE.get(departement, departement) + corps[7:])
+    return int(cle) == 97 - nombre % 97

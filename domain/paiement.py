@@ -8,10 +8,10 @@ from pydantic import AwareDatetime
 
 from domain.avis import Canal
 from domain.diffusion import Diffusion
-from domain.faits import Agrégat, Fait, Naissance
+from domain.faits import Agregat, Fait, Naissance
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
-from domain.references import CodeCaisse, Pseudonyme, RéférenceTransaction
+from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
 from domain.refus import PaiementClos
 from domain.sort import Sort
 
@@ -19,13 +19,13 @@ from domain.sort import Sort
 class Fin(StrEnum):
     """Comment un paiement a fini."""
 
-    ACCEPTÉ = "accepte"
-    ÉCHOUÉ = "echoue"
-    EXPIRÉ = "expire"
+    ACCEPTE = "accepte"
+    ECHOUE = "echoue"
+    EXPIRE = "expire"
     """Inconnu du kiosque passé le délai : nous l'avons clos nous-mêmes. Une acceptation peut encore suivre."""
 
 
-class Paiement(Agrégat):
+class Paiement(Agregat):
     """Une tentative de paiement sur une ou plusieurs créances d'une même caisse.
 
     N'est pas nommé Transaction : ce mot est ici celui de la base de données.
@@ -43,8 +43,8 @@ class Paiement(Agrégat):
         """L'assuré part payer au kiosque : le montant et son partage entre les créances sont fixés."""
 
         TOPIC: ClassVar[str] = "paiement.PaiementOuvert"
-        transaction: RéférenceTransaction
-        assuré: Pseudonyme
+        transaction: ReferenceTransaction
+        assure: Pseudonyme
         caisse: CodeCaisse
         canal: Canal
         marchand: Annotated[str, Diffusion.PUBLIQUE]
@@ -63,10 +63,10 @@ class Paiement(Agrégat):
         """Le code de réponse du kiosque ; absent si nous avons expiré le paiement nous-mêmes."""
         cause: Annotated[str, Diffusion.PUBLIQUE]
         autorisation: Annotated[str, Diffusion.INTERNE] | None
-        carte_masquée: Annotated[str, Diffusion.INTERNE] | None
-        accepté_le: AwareDatetime | None
+        carte_masquee: Annotated[str, Diffusion.INTERNE] | None
+        accepte_le: AwareDatetime | None
         """Départ du délai d'affichage ; présent pour une acceptation seulement."""
-        départ_présumé: bool
+        depart_presume: bool
         """Vrai si l'heure de la banque n'était pas crédible : la réception fait foi."""
 
         def apply(self, paiement: "Paiement") -> None:
@@ -74,9 +74,9 @@ class Paiement(Agrégat):
             paiement.code = self.code
             paiement.cause = self.cause
             paiement.conclu_le = self.timestamp
-            if self.issue is Fin.ACCEPTÉ:
+            if self.issue is Fin.ACCEPTE:
                 paiement.autorisation = self.autorisation
-                paiement.accepté_le = self.accepté_le
+                paiement.accepte_le = self.accepte_le
 
     class EncaissementNonImputé(Event):
         """La banque a pris de l'argent qu'aucune créance ne peut recevoir encore ; il n'en bouge aucune."""
@@ -87,8 +87,8 @@ class Paiement(Agrégat):
         """`non_rapprochee` ou `montant_incoherent`."""
         marchand: Annotated[str, Diffusion.PUBLIQUE]
         autorisation: Annotated[str, Diffusion.INTERNE] | None
-        accepté_le: AwareDatetime
-        départ_présumé: bool
+        accepte_le: AwareDatetime
+        depart_presume: bool
 
         def mutate(self, aggregate: Any) -> Any:
             """Applique le fait ; s'il est le premier du flux, le paiement nous était inconnu."""
@@ -98,8 +98,8 @@ class Paiement(Agrégat):
             paiement.__base_init__(self.originator_id, self.originator_version, self.timestamp)
             Paiement.__init__(
                 paiement,
-                transaction=self.originator_id.removeprefix(_PRÉFIXE),
-                assuré=None,
+                transaction=self.originator_id.removeprefix(_PREFIXE),
+                assure=None,
                 caisse=None,
                 canal=None,
                 marchand=self.marchand,
@@ -111,13 +111,13 @@ class Paiement(Agrégat):
             return paiement
 
         def apply(self, paiement: "Paiement") -> None:
-            paiement.non_imputés.add((self.montant, self.autorisation))
+            paiement.non_imputes.add((self.montant, self.autorisation))
 
     def __init__(
         self,
         *,
         transaction: str,
-        assuré: str | None,
+        assure: str | None,
         caisse: str | None,
         canal: Canal | None,
         marchand: str,
@@ -127,7 +127,7 @@ class Paiement(Agrégat):
     ) -> None:
         """Reçoit les champs de `PaiementOuvert` (absents pour un paiement inconnu) ; passer par `ouvrir`."""
         self.transaction = transaction
-        self.assuré = assuré
+        self.assure = assure
         self.caisse = caisse
         self.canal = canal
         self.marchand = marchand
@@ -138,21 +138,21 @@ class Paiement(Agrégat):
         self.code: str | None = None
         self.cause: str | None = None
         self.autorisation: str | None = None
-        self.accepté_le: datetime | None = None
+        self.accepte_le: datetime | None = None
         self.conclu_le: datetime | None = None
-        self.non_imputés: set[tuple[int, str | None]] = set()
+        self.non_imputes: set[tuple[int, str | None]] = set()
 
     # --- Ce qu'il est ------------------------------------------------------------------------------------------------
 
     @staticmethod
     def flux(transaction: str) -> str:
         """Le nom du flux d'événements d'un paiement."""
-        return _PRÉFIXE + transaction
+        return _PREFIXE + transaction
 
     @property
     def connu(self) -> bool:
         """Faux si nous n'avons jamais ouvert ce paiement et que la banque en parle quand même."""
-        return self.assuré is not None
+        return self.assure is not None
 
     def exiger_ouvert(self, maintenant: datetime) -> None:
         """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos sinon."""
@@ -166,7 +166,7 @@ class Paiement(Agrégat):
         cls,
         transaction: str,
         *,
-        assuré: str,
+        assure: str,
         caisse: str,
         canal: Canal,
         marchand: str,
@@ -181,7 +181,7 @@ class Paiement(Agrégat):
             id=cls.flux(transaction),
             timestamp=maintenant,
             transaction=transaction,
-            assuré=assuré,
+            assure=assure,
             caisse=caisse,
             canal=canal,
             marchand=marchand,
@@ -197,13 +197,13 @@ class Paiement(Agrégat):
         *,
         code: str | None = None,
         autorisation: str | None = None,
-        carte_masquée: str | None = None,
-        accepté_le: datetime | None = None,
-        départ_présumé: bool = False,
+        carte_masquee: str | None = None,
+        accepte_le: datetime | None = None,
+        depart_presume: bool = False,
         maintenant: datetime,
     ) -> None:
         """Enregistre la fin du paiement. Lève ValueError si une acceptation serait défaite : elle domine toujours."""
-        if self.fin is Fin.ACCEPTÉ:
+        if self.fin is Fin.ACCEPTE:
             raise ValueError("une acceptation ne se défait pas")
         self.trigger_event(
             self.PaiementConclu,
@@ -211,9 +211,9 @@ class Paiement(Agrégat):
             code=code,
             cause=cause,
             autorisation=autorisation,
-            carte_masquée=carte_masquée,
-            accepté_le=accepté_le,
-            départ_présumé=départ_présumé,
+            carte_masquee=carte_masquee,
+            accepte_le=accepte_le,
+            depart_presume=depart_presume,
             timestamp=maintenant,
         )
 
@@ -232,4 +232,4 @@ class Paiement(Agrégat):
         self.trigger_event(self.EncaissementNonImputé, **champs)
 
 
-_PRÉFIXE = "paiement-"
+_PREFIXE = "paiement-"

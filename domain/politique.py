@@ -20,23 +20,23 @@ class Politique(BaseModel):
     """Solde de PF/FR en dessous duquel l'avis n'ouvre pas au paiement en ligne, en centimes (borne comprise)."""
     solde_maximum: Centimes = 200_00
     """Solde de PF/FR au-dessus duquel l'avis n'ouvre pas au paiement en ligne, en centimes (borne comprise)."""
-    références_max: int = 50
+    references_max: int = 50
     """Références cochées dans un même paiement, au plus."""
     ouverture: timedelta = timedelta(minutes=15)
     """Durée pendant laquelle le formulaire du kiosque est remis : la session du kiosque lui-même."""
-    interroger_après: timedelta = timedelta(minutes=20)
+    interroger_apres: timedelta = timedelta(minutes=20)
     """Âge d'un paiement sans réponse à partir duquel on interroge le kiosque."""
-    expirer_après: timedelta = timedelta(minutes=35)
+    expirer_apres: timedelta = timedelta(minutes=35)
     """Âge à partir duquel un paiement inconnu du kiosque expire et libère sa réservation."""
-    délai_affichage: timedelta = timedelta(hours=24)
+    delai_affichage: timedelta = timedelta(hours=24)
     """Délai d'affichage d'un paiement accepté sur le compte (pas-à-pas, dernière page)."""
-    ancienneté_max: timedelta = timedelta(hours=48)
+    anciennete_max: timedelta = timedelta(hours=48)
     """Écart au-delà duquel l'heure donnée par la banque n'est plus crue pour démarrer le délai."""
 
     def ouvre_au_paiement(self, solde_pf_fr: int) -> bool:
         """Dit si un avis de ce solde (en centimes) ouvre au paiement en ligne ; jugé une fois, à l'émission."""
         return self.solde_minimum <= solde_pf_fr <= self.solde_maximum
 
-    def ferme_au_paiement(self, restant_dû: int) -> bool:
+    def ferme_au_paiement(self, restant_du: int) -> bool:
         """Dit si ce qui resterait dû (en centimes) ne pourrait plus se payer en ligne."""
-        return 0 < restant_dû < self.minimum_par_paiement
+        return 0 < restant_du < self.minimum_par_paiement

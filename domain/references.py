@@ -9,19 +9,19 @@ from pydantic import AfterValidator, StringConstraints
 from domain.diffusion import Diffusion
 from domain.nir import est_un_nir
 
-RÉFÉRENCE: Final = re.compile(r"[0-9]{16}[A-Z]")
+REFERENCE: Final = re.compile(r"[0-9]{16}[A-Z]")
 TRANSACTION: Final = re.compile(r"[A-Za-z0-9]{1,35}")
 
-RéférenceCréance = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$"), Diffusion.PUBLIQUE]
+ReferenceCreance = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$"), Diffusion.PUBLIQUE]
 """« 16 chiffres et 1 lettre » : caisse (3), puis date (5), séquence (8) et lettre, que rien ne permet de vérifier."""
 
-RéférenceTransaction = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$"), Diffusion.PUBLIQUE]
+ReferenceTransaction = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$"), Diffusion.PUBLIQUE]
 """Le nom d'un paiement au kiosque : alphanumérique, 35 signes au plus, unique à jamais."""
 
-NUMÉRO_DU_JOUR_MAX: Final = 999_999
+NUMERO_DU_JOUR_MAX: Final = 999_999
 """Paiements qu'une base peut nommer par jour : 6 chiffres, le septième désigne la base (le « fragment »)."""
 
-PRÉFIXE_TRANSACTION: Final = "PCLCB"
+PREFIXE_TRANSACTION: Final = "PCLCB"
 
 _LONGUEUR_SAISIE_MAX: Final = 64
 _BLANCS: Final = re.compile(r"\s+")
@@ -42,21 +42,21 @@ CodeCaisse = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), Diffusion.
 """Les trois premiers chiffres d'une référence ; un code inconnu est gardé tel quel."""
 
 
-def lire_référence(saisie: str) -> str | None:
+def lire_reference(saisie: str) -> str | None:
     """Rend la référence normalisée d'une saisie (espaces et minuscules tolérés), ou None si ce n'en est pas une."""
     if len(saisie) > _LONGUEUR_SAISIE_MAX:
         return None
-    serrée = _BLANCS.sub("", saisie)
+    serree = _BLANCS.sub("", saisie)
     # En ASCII avant la majuscule : `ſ` (s long) deviendrait un S.
-    return serrée.upper() if serrée.isascii() and RÉFÉRENCE.fullmatch(serrée.upper()) else None
+    return serree.upper() if serree.isascii() and REFERENCE.fullmatch(serree.upper()) else None
 
 
-def caisse_de(référence: str) -> str:
+def caisse_de(reference: str) -> str:
     """Le code de la caisse gestionnaire, lu en tête de la référence."""
-    return référence[:3]
+    return reference[:3]
 
 
-def composer_transaction(jour: date, numéro: int, fragment: int = 0) -> str:
+def composer_transaction(jour: date, numero: int, fragment: int = 0) -> str:
     """Compose la référence de transaction d'un jour de Paris.
 
     `PCLCB` + année (2) + quantième (3) + 7 chiffres, dont le premier est le fragment (0 à 9) : deux bases de données
@@ -64,8 +64,8 @@ def composer_transaction(jour: date, numéro: int, fragment: int = 0) -> str:
 
     Lève ValueError si le numéro ou le fragment sort de ses bornes.
     """
-    if not 0 <= numéro <= NUMÉRO_DU_JOUR_MAX:
-        raise ValueError(f"numéro du jour hors bornes : {numéro}")
+    if not 0 <= numero <= NUMERO_DU_JOUR_MAX:
+        raise ValueError(f"numéro du jour hors bornes : {numero}")
     if not 0 <= fragment <= 9:  # noqa: PLR2004 (un chiffre)
         raise ValueError(f"fragment hors bornes : {fragment}")
-    return f"{PRÉFIXE_TRANSACTION}{jour:%y%j}{fragment}{numéro:06d}"
+    return f"{PREFIXE_TRANSACTION}{jour:%y%j}{fragment}{numero:06d}"

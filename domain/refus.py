@@ -26,7 +26,7 @@ class Refus(Exception):
 # --- L'assuré cherche une créance, ou veut payer ---------------------------------------------------------------------
 
 
-class RéférenceNonOuverte(Refus):
+class ReferenceNonOuverte(Refus):
     """Cette référence de courrier n'est pas ouverte au paiement en ligne.
 
     Une seule et même réponse pour une référence inconnue, exclue, annulée ou d'une autre personne.
@@ -35,15 +35,15 @@ class RéférenceNonOuverte(Refus):
     code = "reference_non_ouverte"
 
 
-class RestantDûInsuffisant(Refus):
+class RestantDuInsuffisant(Refus):
     """Le montant restant dû pour cette référence de courrier est inférieur au montant minimum de paiement en ligne : merci d'utiliser un autre moyen de paiement."""  # noqa: E501
 
     code = "restant_du_insuffisant"
 
-    def __init__(self, référence: str) -> None:
+    def __init__(self, reference: str) -> None:
         """Retient la référence concernée."""
-        super().__init__(référence)
-        self.référence = référence
+        super().__init__(reference)
+        self.reference = reference
 
 
 class PaiementEnCours(Refus):
@@ -51,16 +51,16 @@ class PaiementEnCours(Refus):
 
     code = "paiement_en_cours"
 
-    def __init__(self, jusqu_à: datetime, transactions: tuple[str, ...]) -> None:
+    def __init__(self, jusqu_a: datetime, transactions: tuple[str, ...]) -> None:
         """Retient jusqu'à quand, et quelles transactions sont en cours."""
-        super().__init__(jusqu_à, transactions)
-        self.jusqu_à = jusqu_à
+        super().__init__(jusqu_a, transactions)
+        self.jusqu_a = jusqu_a
         self.transactions = transactions
 
     @property
     def phrase(self) -> str:
         """La phrase, avec l'heure de Paris jusqu'à laquelle le paiement peut être repris."""
-        heure = self.jusqu_à.astimezone(PARIS)
+        heure = self.jusqu_a.astimezone(PARIS)
         return f"{super().phrase} Il peut être repris jusqu'à {heure:%H:%M}."
 
 
@@ -81,7 +81,7 @@ class MontantHorsBornes(Refus):
         return f"Vous pouvez payer entre {euros(self.minimum)} et {euros(self.maximum)} par paiement."
 
 
-class MontantSupérieurAuSolde(Refus):
+class MontantSuperieurAuSolde(Refus):
     """Le montant saisi est supérieur au solde total à payer des références sélectionnées."""
 
     code = "montant_superieur_au_solde"
@@ -97,13 +97,13 @@ class MontantSupérieurAuSolde(Refus):
         return f"{super().phrase[:-1]} ({euros(self.solde)})."
 
 
-class CaissesDifférentes(Refus):
+class CaissesDifferentes(Refus):
     """Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément."""
 
     code = "caisses_differentes"
 
 
-class SélectionInvalide(Refus):
+class SelectionInvalide(Refus):
     """Sélectionnez au moins une référence, chacune une seule fois, sans dépasser le nombre permis par paiement."""
 
     code = "selection_invalide"
@@ -151,7 +151,7 @@ class MessageContradictoire(Refus):
     code = "message_contradictoire"
 
 
-class AvisDéjàAnnulé(Refus):
+class AvisDejaAnnule(Refus):
     """Cet avis est annulé : il ne peut plus être rectifié ni annulé de nouveau."""
 
     code = "avis_deja_annule"
@@ -166,7 +166,7 @@ class SecondePersonneRequise(Refus):
     code = "seconde_personne_requise"
 
 
-class PaiementNonAccepté(Refus):
+class PaiementNonAccepte(Refus):
     """Seul un paiement accepté et non encore contre-passé peut être contre-passé."""
 
     code = "paiement_non_accepte"

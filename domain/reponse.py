@@ -8,13 +8,13 @@ from typing import NamedTuple
 class Issue(StrEnum):
     """Le sens d'une réponse du kiosque."""
 
-    ACCEPTÉE = "acceptee"
-    REFUSÉE = "refusee"
+    ACCEPTEE = "acceptee"
+    REFUSEE = "refusee"
     EN_ATTENTE = "en_attente"
     """Le kiosque ne conclut rien encore : la réservation est gardée et il sera interrogé."""
 
 
-class RéponseBancaire(NamedTuple):
+class ReponseBancaire(NamedTuple):
     """Une réponse scellée du kiosque, son sceau vérifié."""
 
     transaction: str
@@ -25,8 +25,8 @@ class RéponseBancaire(NamedTuple):
     code: str
     """Le code de réponse du kiosque, gardé même s'il est inconnu."""
     autorisation: str | None
-    carte_masquée: str | None
+    carte_masquee: str | None
     marque: str | None
     transaction_le: datetime | None
     """L'instant de la banque, en UTC."""
-    code_acquéreur: str | None
+    code_acquereur: str | None

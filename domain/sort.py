@@ -8,7 +8,7 @@ from typing import Final
 class Sort(StrEnum):
     """Tout message lu finit dans exactement un de ces sorts ; aucun n'est perdu ni seulement journalisé."""
 
-    APPLIQUÉE = "appliquee"
+    APPLIQUEE = "appliquee"
     """Première réponse de la banque, ou acceptation après un échec : elle a changé l'état."""
     DOUBLON = "doublon"
     """Redite : elle ne change rien."""
@@ -16,16 +16,16 @@ class Sort(StrEnum):
     """Elle contredit un fait enregistré, qui reste : à régler par le support."""
     EN_ATTENTE = "en_attente"
     """Le kiosque n'a pas conclu : la réservation est gardée."""
-    NON_RAPPROCHÉE = "non_rapprochee"
+    NON_RAPPROCHEE = "non_rapprochee"
     """Authentique, mais sans paiement ni créance connus : à régler par le support."""
-    MONTANT_INCOHÉRENT = "montant_incoherent"
+    MONTANT_INCOHERENT = "montant_incoherent"
     """Acceptée pour un autre montant, ou encore une fois sous une autre autorisation : à régler par le support."""
-    REJETÉE = "rejetee"
+    REJETEE = "rejetee"
     """Sceau faux, illisible, autre marchand : rien n'en est cru, l'original est aux rebuts."""
 
 
 ANOMALIES: Final = frozenset(
-    {Sort.CONTRADICTOIRE, Sort.NON_RAPPROCHÉE, Sort.MONTANT_INCOHÉRENT, Sort.REJETÉE},
+    {Sort.CONTRADICTOIRE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT, Sort.REJETEE},
 )
 """Les sorts que le support doit voir et régler."""
 

@@ -11,7 +11,7 @@ from domain.creance import Créance
 from domain.paiement import Paiement
 from domain.politique import Politique
 from journal.bases import Base
-from journal.conflits import ConflitDeClé, ConflitDeVersion
+from journal.conflits import ConflitDeCle, ConflitDeVersion
 from journal.enregistreur import Enregistreur
 from journal.pannes import se_retente
 from kiosque.interface import Kiosque
@@ -19,7 +19,7 @@ from kiosque.interface import Kiosque
 ESSAIS_OPTIMISTES: Final = 3
 """Décisions reprises après un conflit avant de prendre d'abord l'ordre d'écriture."""
 
-ESSAIS_APRÈS_PANNE: Final = 2
+ESSAIS_APRES_PANNE: Final = 2
 """Essais en tout quand la connexion se perd ; une requête enregistrée est retrouvée par sa clé, pas redécidée."""
 
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ class Guichet:
     fragment: int = 0
     """Le chiffre de cette base dans les références de transaction (0 à 9)."""
 
-    def décider(self, décision: Callable[[Connection[Any]], _T]) -> _T:
+    def decider(self, decision: Callable[[Connection[Any]], _T]) -> _T:
         """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.
 
         La décision charge, décide et inscrit ; elle est rejouée entière. Après `ESSAIS_OPTIMISTES` conflits, l'ordre
@@ -58,20 +58,20 @@ class Guichet:
                 with self.base.transaction() as conn:
                     if conflits >= ESSAIS_OPTIMISTES:
                         self.enregistreur.ordonner(conn)
-                    return décision(conn)
-            except (ConflitDeVersion, ConflitDeClé) as conflit:
+                    return decision(conn)
+            except (ConflitDeVersion, ConflitDeCle) as conflit:
                 conflits += 1
                 structlog.get_logger().info("decision_reprise", conflit=type(conflit).__name__, essai=conflits)
             except Exception as erreur:
                 pannes += 1
-                if pannes >= ESSAIS_APRÈS_PANNE or not se_retente(erreur):
+                if pannes >= ESSAIS_APRES_PANNE or not se_retente(erreur):
                     raise
                 structlog.get_logger().warning("decision_apres_panne", essai=pannes)
 
-    def charger_créances(self, conn: Connection[Any], références: list[str]) -> dict[str, Créance]:
+    def charger_creances(self, conn: Connection[Any], references: list[str]) -> dict[str, Créance]:
         """Les créances qui existent, par référence, en une requête."""
-        flux = self.enregistreur.charger(conn, map(Créance.flux, références))
-        return {référence: flux[nom] for référence in références if (nom := Créance.flux(référence)) in flux}
+        flux = self.enregistreur.charger(conn, map(Créance.flux, references))
+        return {reference: flux[nom] for reference in references if (nom := Créance.flux(reference)) in flux}
 
     def charger_paiement(self, conn: Connection[Any], transaction: str) -> Paiement | None:
         """Le paiement de cette transaction, s'il a un événement."""

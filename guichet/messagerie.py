@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accuse import Accusé, accusé_de
+from domain.accuse import Accuse, accuse_de
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 from domain.references import TRANSACTION
@@ -21,50 +21,50 @@ from journal.lot import Lot
 CAUSE = "requete:messagerie"
 
 
-def consulter_message(guichet: Guichet, assuré: str, transaction: str, maintenant: datetime) -> Accusé:
+def consulter_message(guichet: Guichet, assure: str, transaction: str, maintenant: datetime) -> Accuse:
     """L'accusé de réception de ce paiement, sans rien enregistrer ; lève MessageInconnu."""
     with guichet.base.transaction() as conn:
-        accusé, messagerie = _charger(guichet, conn, assuré, transaction, maintenant)
-    if accusé.transaction in messagerie.supprimés:
+        accuse, messagerie = _charger(guichet, conn, assure, transaction, maintenant)
+    if accuse.transaction in messagerie.supprimes:
         raise MessageInconnu
-    return accusé
+    return accuse
 
 
-def ouvrir_message(guichet: Guichet, assuré: str, transaction: str, maintenant: datetime) -> Accusé:
+def ouvrir_message(guichet: Guichet, assure: str, transaction: str, maintenant: datetime) -> Accuse:
     """Le même, et le fait qu'il est lu, la première fois ; lève MessageInconnu."""
-    return _faire(guichet, assuré, transaction, maintenant, Messagerie.lire)
+    return _faire(guichet, assure, transaction, maintenant, Messagerie.lire)
 
 
-def supprimer_message(guichet: Guichet, assuré: str, transaction: str, maintenant: datetime) -> None:
+def supprimer_message(guichet: Guichet, assure: str, transaction: str, maintenant: datetime) -> None:
     """Supprime ce message, une fois ; le supprimer encore ne fait rien. Lève MessageInconnu."""
-    _faire(guichet, assuré, transaction, maintenant, Messagerie.supprimer)
+    _faire(guichet, assure, transaction, maintenant, Messagerie.supprimer)
 
 
-def messagerie_de(guichet: Guichet, assuré: str, maintenant: datetime) -> Messagerie:
+def messagerie_de(guichet: Guichet, assure: str, maintenant: datetime) -> Messagerie:
     """Ce que l'assuré a fait de ses messages, à l'instant."""
-    flux = Messagerie.flux(assuré)
+    flux = Messagerie.flux(assure)
     with guichet.base.transaction() as conn:
         connue: Messagerie | None = guichet.enregistreur.charger(conn, [flux]).get(flux)
-    return connue or Messagerie.vide(assuré, maintenant=maintenant)
+    return connue or Messagerie.vide(assure, maintenant=maintenant)
 
 
-def _faire(guichet: Guichet, assuré: str, transaction: str, maintenant: datetime, geste: Callable[..., None]) -> Accusé:
-    def décision(conn: Connection[Any]) -> Accusé:
-        accusé, messagerie = _charger(guichet, conn, assuré, transaction, maintenant)
-        geste(messagerie, accusé, maintenant=maintenant)
+def _faire(guichet: Guichet, assure: str, transaction: str, maintenant: datetime, geste: Callable[..., None]) -> Accuse:
+    def decision(conn: Connection[Any]) -> Accuse:
+        accuse, messagerie = _charger(guichet, conn, assure, transaction, maintenant)
+        geste(messagerie, accuse, maintenant=maintenant)
         guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir([messagerie], CAUSE)))
-        return accusé
+        return accuse
 
-    return guichet.décider(décision)
+    return guichet.decider(decision)
 
 
 def _charger(
-    guichet: Guichet, conn: Connection[Any], assuré: str, transaction: str, maintenant: datetime
-) -> tuple[Accusé, Messagerie]:
+    guichet: Guichet, conn: Connection[Any], assure: str, transaction: str, maintenant: datetime
+) -> tuple[Accuse, Messagerie]:
     """L'accusé et la messagerie, en une requête ; lève MessageInconnu."""
     if not TRANSACTION.fullmatch(transaction):
         raise MessageInconnu
-    paiement, messagerie = Paiement.flux(transaction), Messagerie.flux(assuré)
+    paiement, messagerie = Paiement.flux(transaction), Messagerie.flux(assure)
     connus = guichet.enregistreur.charger(conn, [paiement, messagerie])
-    accusé = accusé_de(connus.get(paiement), assuré, maintenant)
-    return accusé, connus.get(messagerie) or Messagerie.vide(assuré, maintenant=maintenant)
+    accuse = accuse_de(connus.get(paiement), assure, maintenant)
+    return accuse, connus.get(messagerie) or Messagerie.vide(assure, maintenant=maintenant)

@@ -21,16 +21,16 @@ class Message(NamedTuple):
     """Un message et d'où il vient."""
 
     partition: Partition
-    décalage: int
-    clé: bytes | None
+    decalage: int
+    cle: bytes | None
     valeur: bytes
-    reçu_le: datetime
+    recu_le: datetime
     """L'heure que Kafka lui donne, en UTC."""
 
     @property
     def origine(self) -> str:
         """La cause que porteront les faits, telle que le support la lit."""
-        return f"kafka:{self.partition.topic}/{self.partition.partition}@{self.décalage}"
+        return f"kafka:{self.partition.topic}/{self.partition.partition}@{self.decalage}"
 
 
 class Rebut(NamedTuple):
@@ -73,7 +73,7 @@ def rendre_sort(
     traitement.lot.sorts.append(
         SortRendu(
             message.partition,
-            message.décalage,
+            message.decalage,
             verdict.sort,
             verdict.cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             objet,
@@ -81,7 +81,7 @@ def rendre_sort(
             champs,
         )
     )
-    if verdict.sort is Sort.REJETÉE:
+    if verdict.sort is Sort.REJETEE:
         traitement.rebuts.append(Rebut(message, verdict.cause[:CAUSE_MAX]))
 
 

@@ -7,24 +7,24 @@ from psycopg import Connection
 
 from domain.avis import Canal
 from domain.delai import jour_de_paris
-from domain.ouverture import décider_imputations
+from domain.ouverture import decider_imputations
 from domain.ouverture import ouvrir_paiement as ouvrir
 from domain.paiement import Paiement
 from domain.references import caisse_de, composer_transaction
 from domain.refus import Refus
 from guichet.guichet import Guichet
 from journal.enregistreur import recueillir
-from journal.lot import CléIdempotence, Lot
+from journal.lot import CleIdempotence, Lot
 from kiosque.interface import DemandeDePaiement
 
 
-class CléRéutilisée(Refus):
+class CleReutilisee(Refus):
     """Cette clé d'idempotence a déjà servi pour une autre demande."""
 
     code = "cle_reutilisee"
 
 
-class PartageChangé(Refus):
+class PartageChange(Refus):
     """Le partage de votre paiement entre vos références a changé depuis que vous l'avez lu : merci de le relire."""
 
     code = "partage_change"
@@ -37,11 +37,11 @@ Partage = tuple[tuple[str, int], ...]
 class Demande(NamedTuple):
     """Ce que l'assuré demande ; `empreinte` est le SHA-256 du corps, pour reconnaître la même demande."""
 
-    assuré: str
-    références: tuple[str, ...]
+    assure: str
+    references: tuple[str, ...]
     montant: int
     canal: Canal
-    clé: str
+    cle: str
     empreinte: bytes
     exclusif: bool = False
     """Vrai : refusé si un autre paiement est en cours sur l'une des références."""
@@ -55,56 +55,56 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
     Lève un Refus du domaine, CléRéutilisée ou PartageChangé.
     """
 
-    def décision(conn: Connection[Any]) -> dict[str, Any]:
-        connue = guichet.enregistreur.clé(conn, demande.assuré, demande.clé)
+    def decision(conn: Connection[Any]) -> dict[str, Any]:
+        connue = guichet.enregistreur.cle(conn, demande.assure, demande.cle)
         if connue is not None:
             if connue.empreinte != demande.empreinte:
-                raise CléRéutilisée
-            return dict(connue.réponse)
-        créances = guichet.charger_créances(conn, list(demande.références))
-        imputations = décider_imputations(
-            demande.assuré,
-            demande.références,
+                raise CleReutilisee
+            return dict(connue.reponse)
+        creances = guichet.charger_creances(conn, list(demande.references))
+        imputations = decider_imputations(
+            demande.assure,
+            demande.references,
             demande.montant,
-            créances,
+            creances,
             guichet.politique,
             exclusif=demande.exclusif,
         )
-        if demande.partage_lu not in {None, tuple((part.référence, part.part) for part in imputations)}:
-            raise PartageChangé
-        numéro = guichet.enregistreur.numéro_suivant(conn)
-        transaction = composer_transaction(jour_de_paris(maintenant), numéro, guichet.fragment)
+        if demande.partage_lu not in {None, tuple((part.reference, part.part) for part in imputations)}:
+            raise PartageChange
+        numero = guichet.enregistreur.numero_suivant(conn)
+        transaction = composer_transaction(jour_de_paris(maintenant), numero, guichet.fragment)
         paiement = ouvrir(
             transaction,
-            assuré=demande.assuré,
+            assure=demande.assure,
             canal=demande.canal,
-            marchand=guichet.kiosque.marchand_de(caisse_de(demande.références[0])),
+            marchand=guichet.kiosque.marchand_de(caisse_de(demande.references[0])),
             imputations=imputations,
-            créances=créances,
+            creances=creances,
             politique=guichet.politique,
             maintenant=maintenant,
         )
-        réponse = décrire(guichet, paiement)
+        reponse = decrire(guichet, paiement)
         guichet.enregistreur.inscrire(
             conn,
             Lot(
-                inscriptions=recueillir([paiement, *créances.values()], f"requete:{demande.clé}"),
-                clé=CléIdempotence(demande.assuré, demande.clé, demande.empreinte, réponse),
+                inscriptions=recueillir([paiement, *creances.values()], f"requete:{demande.cle}"),
+                cle=CleIdempotence(demande.assure, demande.cle, demande.empreinte, reponse),
             ),
         )
-        return réponse
+        return reponse
 
-    return guichet.décider(décision)
+    return guichet.decider(decision)
 
 
-def décrire(guichet: Guichet, paiement: Paiement) -> dict[str, Any]:
+def decrire(guichet: Guichet, paiement: Paiement) -> dict[str, Any]:
     """La réponse du contrat pour un paiement ouvert, avec son formulaire scellé : toujours le même."""
     formulaire = guichet.kiosque.formulaire(
         DemandeDePaiement(
             transaction=paiement.transaction,
             caisse=paiement.caisse or "",
             montant=paiement.montant,
-            client=paiement.assuré or "",
+            client=paiement.assure or "",
             canal=(paiement.canal or Canal.WEB).value,
             url_retour=guichet.adresses.retour,
             url_notification=guichet.adresses.notification,
@@ -114,7 +114,7 @@ def décrire(guichet: Guichet, paiement: Paiement) -> dict[str, Any]:
         "transaction": paiement.transaction,
         "montant_centimes": paiement.montant,
         "imputations": [
-            {"reference": imputation.référence, "montant_centimes": imputation.part}
+            {"reference": imputation.reference, "montant_centimes": imputation.part}
             for imputation in paiement.imputations
         ],
         "expire_le": paiement.expire_le.isoformat() if paiement.expire_le else None,

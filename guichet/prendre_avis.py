@@ -15,8 +15,8 @@ from pydantic_core import PydanticCustomError
 from domain.avis import Avis, MessageId, Mode, Motif, Moyen, Nature
 from domain.creance import Créance
 from domain.monnaie import Centimes
-from domain.references import CodeCaisse, Pseudonyme, RéférenceCréance
-from domain.refus import AvisDéjàAnnulé, AvisInconnu, Refus
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
+from domain.refus import AvisDejaAnnule, AvisInconnu, Refus
 from domain.sort import Sort, Verdict
 from guichet.guichet import Guichet
 from guichet.messages import Message, MessageIllisible, Traitement, exiger_taille, rendre_sort
@@ -42,10 +42,10 @@ class _Entrant(BaseModel):
     """Un message de la caisse ; ses noms sont ceux du contrat."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    reference: RéférenceCréance
+    reference: ReferenceCreance
 
 
-class AvisÉmis(_Entrant):
+class MessageAvisEmis(_Entrant):
     """`avis_emis`."""
 
     type: Literal["avis_emis"]
@@ -58,7 +58,7 @@ class AvisÉmis(_Entrant):
     mode: Mode
 
 
-class AvisRectifié(_Entrant):
+class MessageAvisRectifie(_Entrant):
     """`avis_rectifie`."""
 
     type: Literal["avis_rectifie"]
@@ -67,7 +67,7 @@ class AvisRectifié(_Entrant):
     motif: Motif
 
 
-class AvisAnnulé(_Entrant):
+class MessageAvisAnnule(_Entrant):
     """`avis_annule`."""
 
     type: Literal["avis_annule"]
@@ -75,7 +75,7 @@ class AvisAnnulé(_Entrant):
     motif: Motif
 
 
-class EncaissementReçu(_Entrant):
+class MessageEncaissementRecu(_Entrant):
     """`encaissement_recu`."""
 
     type: Literal["encaissement_recu"]
@@ -85,15 +85,15 @@ class EncaissementReçu(_Entrant):
     date: Jour
 
 
-def _type_par_défaut(valeur: object) -> object:
+def _type_par_defaut(valeur: object) -> object:
     return {"type": "avis_emis", **valeur} if isinstance(valeur, dict) else valeur
 
 
-MessageDeCaisse = AvisÉmis | AvisRectifié | AvisAnnulé | EncaissementReçu
+MessageDeCaisse = MessageAvisEmis | MessageAvisRectifie | MessageAvisAnnule | MessageEncaissementRecu
 _LECTEUR: TypeAdapter[MessageDeCaisse] = TypeAdapter(
     Annotated[
         Annotated[MessageDeCaisse, Field(discriminator="type")],
-        BeforeValidator(_type_par_défaut),
+        BeforeValidator(_type_par_defaut),
     ]
 )
 
@@ -121,38 +121,38 @@ def prendre_avis(
             lus.append((message, lire(message.valeur)))
         except MessageIllisible as illisible:
             lus.append((message, illisible))
-    créances = guichet.charger_créances(
+    creances = guichet.charger_creances(
         conn, list({lu.reference for _, lu in lus if not isinstance(lu, MessageIllisible)})
     )
     for message, lu in lus:
         if isinstance(lu, MessageIllisible):
-            rendre_sort(traitement, message, Verdict(Sort.REJETÉE, str(lu)), None, {})
+            rendre_sort(traitement, message, Verdict(Sort.REJETEE, str(lu)), None, {})
             continue
-        verdict = _appliquer(guichet, créances, lu, maintenant)
-        créance = créances.get(lu.reference)
-        if créance is not None:
-            traitement.lot.inscriptions += recueillir([créance], message.origine)
+        verdict = _appliquer(guichet, creances, lu, maintenant)
+        creance = creances.get(lu.reference)
+        if creance is not None:
+            traitement.lot.inscriptions += recueillir([creance], message.origine)
         rendre_sort(traitement, message, verdict, lu.reference, {"type": lu.type})
     return traitement
 
 
-def _appliquer(guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> Verdict:
+def _appliquer(guichet: Guichet, creances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> Verdict:
     try:
-        nouveau = _décider(guichet, créances, lu, maintenant)
+        nouveau = _decider(guichet, creances, lu, maintenant)
     except AvisInconnu as refus:
-        return Verdict(Sort.NON_RAPPROCHÉE, str(refus))
-    except AvisDéjàAnnulé as refus:
+        return Verdict(Sort.NON_RAPPROCHEE, str(refus))
+    except AvisDejaAnnule as refus:
         return Verdict(Sort.CONTRADICTOIRE, str(refus))
     except Refus as refus:
         return Verdict(Sort.CONTRADICTOIRE, str(refus))
     if nouveau:
-        return Verdict(Sort.APPLIQUÉE, "enregistré")
+        return Verdict(Sort.APPLIQUEE, "enregistré")
     return Verdict(Sort.DOUBLON, "déjà enregistré à l'identique")
 
 
-def _décider(guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> bool:
-    créance = créances.get(lu.reference)
-    if isinstance(lu, AvisÉmis):
+def _decider(guichet: Guichet, creances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> bool:
+    creance = creances.get(lu.reference)
+    if isinstance(lu, MessageAvisEmis):
         avis = Avis(
             lu.reference,
             lu.assure,
@@ -163,20 +163,20 @@ def _décider(guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCai
             lu.date_emission,
             lu.mode,
         )
-        if créance is not None:
-            créance.confirmer_avis(avis)
+        if creance is not None:
+            creance.confirmer_avis(avis)
             return False
-        créances[lu.reference] = Créance.ouvrir(avis, guichet.politique, maintenant=maintenant)
+        creances[lu.reference] = Créance.ouvrir(avis, guichet.politique, maintenant=maintenant)
         return True
-    if créance is None:
+    if creance is None:
         raise AvisInconnu
     match lu:
-        case AvisRectifié():
-            return créance.rectifier(lu.message_id, lu.montant_initial_centimes, lu.motif, maintenant=maintenant)
-        case AvisAnnulé():
-            return créance.annuler(lu.message_id, lu.motif, maintenant=maintenant)
-        case EncaissementReçu():
-            return créance.encaisser(lu.message_id, lu.montant_centimes, lu.moyen, lu.date, maintenant=maintenant)
+        case MessageAvisRectifie():
+            return creance.rectifier(lu.message_id, lu.montant_initial_centimes, lu.motif, maintenant=maintenant)
+        case MessageAvisAnnule():
+            return creance.annuler(lu.message_id, lu.motif, maintenant=maintenant)
+        case MessageEncaissementRecu():
+            return creance.encaisser(lu.message_id, lu.montant_centimes, lu.moyen, lu.date, maintenant=maintenant)
         case _:
             assert_never(lu)
 
@@ -184,9 +184,9 @@ def _décider(guichet: Guichet, créances: dict[str, Créance], lu: MessageDeCai
 def _phrase(erreur: ValidationError) -> str:
     """La première faute, en français : où, et quoi."""
     fautes = erreur.errors(include_url=False, include_input=False, include_context=False)
-    première = fautes[0]
-    champ = ".".join(str(partie) for partie in première["loc"][1:]) or "message"
-    quoi = _FAUTES.get(première["type"], première["msg"].removeprefix("Value error, "))
+    premiere = fautes[0]
+    champ = ".".join(str(partie) for partie in premiere["loc"][1:]) or "message"
+    quoi = _FAUTES.get(premiere["type"], premiere["msg"].removeprefix("Value error, "))
     suite = f" (et {len(fautes) - 1} autres fautes)" if len(fautes) > 1 else ""
     return f"{champ} : {quoi}{suite}"
 

@@ -12,9 +12,9 @@ from psycopg import Connection
 from pydantic_core import from_json
 
 from domain.creance import Créance
-from domain.notification import appliquer_réponse
+from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
-from domain.reponse import RéponseBancaire
+from domain.reponse import ReponseBancaire
 from domain.sort import Sort, Verdict
 from guichet.guichet import Guichet
 from guichet.messages import Message, MessageIllisible, Traitement, exiger_taille, rendre_sort
@@ -22,7 +22,7 @@ from journal.enregistreur import recueillir
 from journal.lot import Lot
 from kiosque.interface import FormulaireIrrecevable
 
-_Lue = tuple[RéponseBancaire, datetime]
+_Lue = tuple[ReponseBancaire, datetime]
 """Une notification lue, et l'instant de sa réception."""
 
 TRANCHE: Final = 125
@@ -41,11 +41,11 @@ def lire(guichet: Guichet, message: Message) -> _Lue:
         raise MessageIllisible("ce n'est pas du JSON en UTF-8") from erreur
     if not isinstance(champs, dict):
         raise MessageIllisible("un objet JSON est attendu")
-    reçue_le = _instant(champs.pop("recue_le", None)) or message.reçu_le
+    recue_le = _instant(champs.pop("recue_le", None)) or message.recu_le
     formulaire = {nom: valeur for nom, valeur in champs.items() if isinstance(valeur, str)}
     if len(formulaire) != len(champs):
         raise MessageIllisible("les champs du formulaire sont des textes")
-    return guichet.kiosque.lire(formulaire), min(reçue_le, message.reçu_le)
+    return guichet.kiosque.lire(formulaire), min(recue_le, message.recu_le)
 
 
 def prendre_notifications(
@@ -53,25 +53,25 @@ def prendre_notifications(
 ) -> Traitement:
     """Décide d'un lot de notifications, dans l'ordre."""
     traitement = Traitement(Lot(), [])
-    lues, paiements, créances = _lire_et_charger(guichet, conn, messages)
+    lues, paiements, creances = _lire_et_charger(guichet, conn, messages)
     for message, lue in zip(messages, lues, strict=True):
         if isinstance(lue, str):
-            rendre_sort(traitement, message, Verdict(Sort.REJETÉE, lue), None, {})
+            rendre_sort(traitement, message, Verdict(Sort.REJETEE, lue), None, {})
             continue
-        réponse, reçue_le = lue
-        verdict, paiement = appliquer_réponse(
-            paiements.get(réponse.transaction),
-            créances,
-            réponse,
-            reçue_le=reçue_le,
+        reponse, recue_le = lue
+        verdict, paiement = appliquer_reponse(
+            paiements.get(reponse.transaction),
+            creances,
+            reponse,
+            recue_le=recue_le,
             politique=guichet.politique,
             maintenant=maintenant,
         )
         if paiement is not None:
-            paiements[réponse.transaction] = paiement
-            touchées = [créances[imputation.référence] for imputation in paiement.imputations]
-            traitement.lot.inscriptions += recueillir([paiement, *touchées], message.origine)
-        rendre_sort(traitement, message, verdict, réponse.transaction, _champs(réponse, reçue_le))
+            paiements[reponse.transaction] = paiement
+            touchees = [creances[imputation.reference] for imputation in paiement.imputations]
+            traitement.lot.inscriptions += recueillir([paiement, *touchees], message.origine)
+        rendre_sort(traitement, message, verdict, reponse.transaction, _champs(reponse, recue_le))
     return traitement
 
 
@@ -84,25 +84,25 @@ def _lire_et_charger(
     """
     lues: list[_Lue | str] = []
     paiements: dict[str, Paiement] = {}
-    créances: dict[str, Créance] = {}
+    creances: dict[str, Créance] = {}
     with conn.pipeline():
         attendus = []
-        for début in range(0, len(messages), TRANCHE):
-            tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[début : début + TRANCHE]]
+        for debut in range(0, len(messages), TRANCHE):
+            tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[debut : debut + TRANCHE]]
             lues += tranche
             flux = [Paiement.flux(lue[0].transaction) for lue in tranche if not isinstance(lue, str)]
             attendus.append(guichet.enregistreur.demander(conn, flux))
-        demandées: set[str] = set()
+        demandees: set[str] = set()
         attendues = []
         for attendre in attendus:
-            chargés: list[Paiement] = list(attendre().values())
-            paiements |= {paiement.transaction: paiement for paiement in chargés}
-            références = {i.référence for paiement in chargés for i in paiement.imputations} - demandées
-            demandées |= références
-            attendues.append(guichet.enregistreur.demander(conn, map(Créance.flux, références)))
+            charges: list[Paiement] = list(attendre().values())
+            paiements |= {paiement.transaction: paiement for paiement in charges}
+            references = {i.reference for paiement in charges for i in paiement.imputations} - demandees
+            demandees |= references
+            attendues.append(guichet.enregistreur.demander(conn, map(Créance.flux, references)))
         for attendre in attendues:
-            créances |= {créance.avis.référence: créance for créance in attendre().values()}
-    return lues, paiements, créances
+            creances |= {creance.avis.reference: creance for creance in attendre().values()}
+    return lues, paiements, creances
 
 
 def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | str:
@@ -122,16 +122,16 @@ def _instant(valeur: object) -> datetime | None:
     return lu.astimezone(UTC) if lu.tzinfo is not None else None
 
 
-def _champs(réponse: RéponseBancaire, reçue_le: datetime) -> dict[str, Any]:
+def _champs(reponse: ReponseBancaire, recue_le: datetime) -> dict[str, Any]:
     """Les champs nommés que PostgreSQL garde : de la carte, rien que le numéro masqué."""
     return {
-        "issue": réponse.issue.value,
-        "code": réponse.code,
-        "code_acquereur": réponse.code_acquéreur,
-        "montant_centimes": réponse.montant,
-        "marchand": réponse.marchand,
-        "autorisation": réponse.autorisation,
-        "carte_masquee": réponse.carte_masquée,
-        "transaction_le": réponse.transaction_le,
-        "recue_le": reçue_le,
+        "issue": reponse.issue.value,
+        "code": reponse.code,
+        "code_acquereur": reponse.code_acquereur,
+        "montant_centimes": reponse.montant,
+        "marchand": reponse.marchand,
+        "autorisation": reponse.autorisation,
+        "carte_masquee": reponse.carte_masquee,
+        "transaction_le": reponse.transaction_le,
+        "recue_le": recue_le,
     }

@@ -3,38 +3,38 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from domain.ouverture import décider_imputations
+from domain.ouverture import decider_imputations
 from guichet.guichet import Guichet
 
 
-class PartPrévue(NamedTuple):
+class PartPrevue(NamedTuple):
     """Ce qu'un paiement ferait d'une référence cochée ; les montants sont en centimes."""
 
-    référence: str
+    reference: str
     avant: int
     """Restant dû avant le paiement."""
     part: int
     """Nulle si le montant est épuisé par les plus anciennes."""
-    après: int
-    fermée: bool
+    apres: int
+    fermee: bool
     """Vrai si ce qui resterait ne pourrait plus se payer en ligne."""
 
 
-def prévoir_paiement(
-    guichet: Guichet, assuré: str, références: Sequence[str], montant: int, *, exclusif: bool
-) -> tuple[PartPrévue, ...]:
+def prevoir_paiement(
+    guichet: Guichet, assure: str, references: Sequence[str], montant: int, *, exclusif: bool
+) -> tuple[PartPrevue, ...]:
     """Le partage qu'`ouvrir_paiement` déciderait maintenant, la plus ancienne d'abord ; lève les mêmes refus."""
     with guichet.base.transaction() as conn:
-        créances = guichet.charger_créances(conn, list(références))
-    imputations = décider_imputations(assuré, références, montant, créances, guichet.politique, exclusif=exclusif)
-    parts = {imputation.référence: imputation.part for imputation in imputations}
-    cochées = sorted(créances.values(), key=lambda créance: (créance.avis.date_émission, créance.avis.référence))
-    prévues = []
-    for créance in cochées:
-        référence = créance.avis.référence
-        part = parts.get(référence, 0)
-        après = créance.restant_dû - part
-        prévues.append(
-            PartPrévue(référence, créance.restant_dû, part, après, guichet.politique.ferme_au_paiement(après))
+        creances = guichet.charger_creances(conn, list(references))
+    imputations = decider_imputations(assure, references, montant, creances, guichet.politique, exclusif=exclusif)
+    parts = {imputation.reference: imputation.part for imputation in imputations}
+    cochees = sorted(creances.values(), key=lambda creance: (creance.avis.date_emission, creance.avis.reference))
+    prevues = []
+    for creance in cochees:
+        reference = creance.avis.reference
+        part = parts.get(reference, 0)
+        apres = creance.restant_du - part
+        prevues.append(
+            PartPrevue(reference, creance.restant_du, part, apres, guichet.politique.ferme_au_paiement(apres))
         )
-    return tuple(prévues)
+    return tuple(prevues)

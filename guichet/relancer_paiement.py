@@ -21,12 +21,12 @@ from kiosque.interface import KiosqueInjoignable
 class Relance(StrEnum):
     """Ce qu'une relance a donné."""
 
-    RÉPONSE_TRANSMISE = "reponse_transmise"
-    EXPIRÉ = "expire"
-    INCONNU_TROP_TÔT = "inconnu_trop_tot"
+    REPONSE_TRANSMISE = "reponse_transmise"
+    EXPIRE = "expire"
+    INCONNU_TROP_TOT = "inconnu_trop_tot"
     """Le kiosque ne le connaît pas, mais le délai n'est pas passé : la personne y arrive peut-être."""
     INJOIGNABLE = "injoignable"
-    DÉJÀ_CONCLU = "deja_conclu"
+    DEJA_CONCLU = "deja_conclu"
 
 
 Transmettre = Callable[[str, Mapping[str, str]], None]
@@ -41,29 +41,29 @@ def relancer_paiement(guichet: Guichet, transaction: str, transmettre: Transmett
     with guichet.base.transaction() as conn:
         paiement = guichet.charger_paiement(conn, transaction)
     if paiement is None or not paiement.connu or paiement.fin is not None:
-        return Relance.DÉJÀ_CONCLU
+        return Relance.DEJA_CONCLU
     try:
         formulaire = guichet.kiosque.interroger(transaction, paiement.marchand)
     except KiosqueInjoignable:
         return Relance.INJOIGNABLE
     if formulaire is not None:
         transmettre(transaction, formulaire)
-        return Relance.RÉPONSE_TRANSMISE
-    if maintenant < paiement.created_on + guichet.politique.expirer_après:
-        return Relance.INCONNU_TROP_TÔT
-    return Relance.EXPIRÉ if _expirer(guichet, transaction, maintenant) else Relance.DÉJÀ_CONCLU
+        return Relance.REPONSE_TRANSMISE
+    if maintenant < paiement.created_on + guichet.politique.expirer_apres:
+        return Relance.INCONNU_TROP_TOT
+    return Relance.EXPIRE if _expirer(guichet, transaction, maintenant) else Relance.DEJA_CONCLU
 
 
 def _expirer(guichet: Guichet, transaction: str, maintenant: datetime) -> bool:
-    def décision(conn: Connection[Any]) -> bool:
+    def decision(conn: Connection[Any]) -> bool:
         paiement = guichet.charger_paiement(conn, transaction)
         if paiement is None:
             return False
-        créances = guichet.charger_créances(conn, [imputation.référence for imputation in paiement.imputations])
-        if not expirer(paiement, créances, maintenant=maintenant):
+        creances = guichet.charger_creances(conn, [imputation.reference for imputation in paiement.imputations])
+        if not expirer(paiement, creances, maintenant=maintenant):
             return False
-        inscriptions = recueillir([paiement, *créances.values()], "relance:inconnu-du-kiosque")
+        inscriptions = recueillir([paiement, *creances.values()], "relance:inconnu-du-kiosque")
         guichet.enregistreur.inscrire(conn, Lot(inscriptions=inscriptions))
         return True
 
-    return guichet.décider(décision)
+    return guichet.decider(decision)

@@ -10,10 +10,10 @@ from psycopg_pool import ConnectionPool
 
 from journal.pannes import est_une_panne, se_retente
 
-DÉLAI_DE_CONNEXION_S: Final = 5
+DELAI_DE_CONNEXION_S: Final = 5
 """Au-delà, une connexion qui ne s'ouvre pas est une panne (secondes)."""
 
-DÉLAI_D_OBTENTION_S: Final = 5.0
+DELAI_D_OBTENTION_S: Final = 5.0
 """Attente d'une connexion libre du pool, au-delà de laquelle la demande échoue (secondes)."""
 
 OPTIONS: Final = "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
@@ -26,7 +26,7 @@ def connecter(url: str, *, application: str, **options: Any) -> Connection[Any]:
         url,
         autocommit=True,
         application_name=application,
-        connect_timeout=DÉLAI_DE_CONNEXION_S,
+        connect_timeout=DELAI_DE_CONNEXION_S,
         options=OPTIONS,
         **options,
     )
@@ -42,12 +42,12 @@ class Base:
             url,
             min_size=1,
             max_size=connexions_max,
-            timeout=DÉLAI_D_OBTENTION_S,
+            timeout=DELAI_D_OBTENTION_S,
             check=ConnectionPool.check_connection,
             kwargs={
                 "autocommit": True,
                 "application_name": application,
-                "connect_timeout": DÉLAI_DE_CONNEXION_S,
+                "connect_timeout": DELAI_DE_CONNEXION_S,
                 "options": OPTIONS,
             },
             open=False,
@@ -55,14 +55,14 @@ class Base:
         )
 
     @contextmanager
-    def transaction(self, *, délai_s: float | None = None) -> Iterator[Connection[Any]]:
+    def transaction(self, *, delai_s: float | None = None) -> Iterator[Connection[Any]]:
         """Prête une connexion dans une transaction : validée à la sortie, défaite par une exception.
 
-        `délai_s` : l'attente d'une connexion libre, si `DÉLAI_D_OBTENTION_S` est trop. Une connexion qui a connu une
+        `delai_s` : l'attente d'une connexion libre, si `DELAI_D_OBTENTION_S` est trop. Une connexion qui a connu une
         panne n'est pas rendue : un serveur passé en lecture seule, lui, répondrait encore au contrôle du pool.
         """
         self._pool.open()
-        with self._pool.connection(timeout=délai_s) as conn:
+        with self._pool.connection(timeout=delai_s) as conn:
             try:
                 with conn.transaction():
                     yield conn

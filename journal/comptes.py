@@ -7,7 +7,7 @@ from psycopg import Connection
 _PAR_TOPIC: Final = "SELECT topic, sort, sum(messages)::int8 FROM vues.sorts GROUP BY topic, sort ORDER BY topic, sort"
 
 # Ce qui est tenu et ce qui est écrit, là où ils diffèrent ; lit tous les sorts.
-_ÉCARTS: Final = """
+_ECARTS: Final = """
 SELECT topic, partition, sort, coalesce(tenu.messages, 0), coalesce(ecrit.messages, 0)
 FROM vues.sorts AS tenu
 FULL JOIN (
@@ -29,9 +29,9 @@ def sorts_de(conn: Connection[Any], topic: str) -> dict[str, int]:
     return {sort: messages for (nom, sort), messages in sorts_par_topic(conn).items() if nom == topic}
 
 
-def écarts(conn: Connection[Any]) -> list[str]:
+def ecarts(conn: Connection[Any]) -> list[str]:
     """Une phrase par compte qui n'est pas celui des sorts écrits."""
     return [
-        f"sorts : {topic}/{partition} {sort} vaut {tenu}, le journal dit {écrit}"
-        for topic, partition, sort, tenu, écrit in conn.execute(_ÉCARTS)
+        f"sorts : {topic}/{partition} {sort} vaut {tenu}, le journal dit {ecrit}"
+        for topic, partition, sort, tenu, ecrit in conn.execute(_ECARTS)
     ]

@@ -17,7 +17,7 @@ class ConflitDePosition(Conflit):
     """La partition est déjà lue plus loin : laisser tomber le lot et se replacer."""
 
 
-class ConflitDeClé(Conflit):
+class ConflitDeCle(Conflit):
     """La même requête vient d'être traitée : rendre sa réponse."""
 
 
@@ -25,7 +25,7 @@ _PAR_CONTRAINTE: Final[dict[str, type[Conflit]]] = {
     "evenements_flux_version": ConflitDeVersion,
     "positions_depuis": ConflitDePosition,
     "sorts_message": ConflitDePosition,
-    "cles_idempotence_cle": ConflitDeClé,
+    "cles_idempotence_cle": ConflitDeCle,
 }
 
 

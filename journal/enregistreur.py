@@ -18,9 +18,9 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
-from domain.faits import Agrégat, Fait
+from domain.faits import Agregat, Fait
 from journal.conflits import traduire
-from journal.lot import Avancée, CléIdempotence, Inscription, Lot, Partition, SortRendu
+from journal.lot import Avancee, CleIdempotence, Inscription, Lot, Partition, SortRendu
 from journal.mapper import MapperDesFaits
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ CANAL: Final = "journal"
 _ORDONNER: Final = "SELECT pg_advisory_xact_lock(%b::int8)"
 
 # Écrit les événements d'un lot ; leur heure est celle de PostgreSQL, jamais avant celle de leur prédécesseur.
-_ÉCRIRE_ÉVÉNEMENTS: Final = """
+_ECRIRE_EVENEMENTS: Final = """
 WITH horloge AS MATERIALIZED (
     SELECT greatest(clock_timestamp(),
                     (SELECT enregistre_le FROM journal.evenements ORDER BY position DESC LIMIT 1)) AS maintenant
@@ -53,16 +53,16 @@ RETURNING position
 """
 
 # Réveille les suiveurs à la validation.
-_RÉVEILLER: Final = f"NOTIFY {CANAL}"
+_REVEILLER: Final = f"NOTIFY {CANAL}"
 
 # Avance les positions Kafka lues, une ligne par partition du lot.
-_ÉCRIRE_POSITIONS: Final = """
+_ECRIRE_POSITIONS: Final = """
 INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)
 SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::int8[])
 """
 
 # Enregistre le sort de chaque message du lot, et avance leurs comptes.
-_ÉCRIRE_SORTS: Final = """
+_ECRIRE_SORTS: Final = """
 WITH ecrits AS (
     INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs)
     SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::text[], %b::text[], %b::text[],
@@ -76,12 +76,12 @@ ON CONFLICT (topic_id, partition, sort) DO UPDATE SET messages = s.messages + ex
 """
 
 # Enregistre la réponse donnée à une requête.
-_ÉCRIRE_CLÉ: Final = """
+_ECRIRE_CLE: Final = """
 INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) VALUES (%b, %b, %b, %b)
 """
 
 # Retrouve la réponse donnée à une requête.
-_LIRE_CLÉ: Final = "SELECT empreinte, reponse FROM journal.cles_idempotence WHERE auteur = %b AND cle = %b"
+_LIRE_CLE: Final = "SELECT empreinte, reponse FROM journal.cles_idempotence WHERE auteur = %b AND cle = %b"
 
 # Charge des flux entiers, du plus ancien fait au plus récent.
 _LIRE_FLUX: Final = """
@@ -93,7 +93,7 @@ _LIRE_TRANCHE: Final = """
 SELECT flux, version, topic, etat FROM journal.evenements
 WHERE flux = %s AND version > %s AND (%s::int8 IS NULL OR version <= %s::int8) ORDER BY version LIMIT %s
 """
-_LIRE_TRANCHE_À_REBOURS: Final = _LIRE_TRANCHE.replace("ORDER BY version", "ORDER BY version DESC")
+_LIRE_TRANCHE_A_REBOURS: Final = _LIRE_TRANCHE.replace("ORDER BY version", "ORDER BY version DESC")
 
 # Raconte un flux : chaque fait avec sa cause et son heure d'enregistrement.
 _RACONTER: Final = """
@@ -110,7 +110,7 @@ SELECT partition, max(jusqu_a) FROM journal.positions WHERE topic_id = %b GROUP 
 """
 
 # Un numéro de transaction encore libre aujourd'hui.
-_NUMÉRO_SUIVANT: Final = "SELECT nextval('journal.numeros_de_transaction')"
+_NUMERO_SUIVANT: Final = "SELECT nextval('journal.numeros_de_transaction')"
 
 
 class FaitLu(NamedTuple):
@@ -119,7 +119,7 @@ class FaitLu(NamedTuple):
     position: int
     fait: Fait
     cause: str
-    enregistré_le: datetime
+    enregistre_le: datetime
 
 
 class Enregistreur(ApplicationRecorder):
@@ -145,10 +145,10 @@ class Enregistreur(ApplicationRecorder):
         """
         try:
             with conn.pipeline():
-                self._écrire_positions(conn, lot.avancées)
-                self._écrire_sorts(conn, lot.sorts)
-                self._écrire_clé(conn, lot.clé)
-                return self._écrire_événements(
+                self._ecrire_positions(conn, lot.avancees)
+                self._ecrire_sorts(conn, lot.sorts)
+                self._ecrire_cle(conn, lot.cle)
+                return self._ecrire_evenements(
                     conn,
                     [self.mapper.to_stored_event(inscription.fait) for inscription in lot.inscriptions],
                     [inscription.cause for inscription in lot.inscriptions],
@@ -160,52 +160,52 @@ class Enregistreur(ApplicationRecorder):
         """Prend l'ordre d'écriture dès maintenant : jusqu'à la validation, aucun flux ne peut plus avancer."""
         conn.execute(_ORDONNER, (VERROU_D_ORDRE,))
 
-    def numéro_suivant(self, conn: Connection[Any]) -> int:
+    def numero_suivant(self, conn: Connection[Any]) -> int:
         """Un numéro de transaction, de 1 à 999 999, en cycle."""
-        (numéro,) = conn.execute(_NUMÉRO_SUIVANT).fetchone() or (0,)
-        return int(numéro)
+        (numero,) = conn.execute(_NUMERO_SUIVANT).fetchone() or (0,)
+        return int(numero)
 
-    def _écrire_événements(
-        self, conn: Connection[Any], événements: Sequence[StoredEvent], causes: Sequence[str]
+    def _ecrire_evenements(
+        self, conn: Connection[Any], evenements: Sequence[StoredEvent], causes: Sequence[str]
     ) -> list[int]:
-        if not événements:
+        if not evenements:
             return []
         self.ordonner(conn)
         lignes = conn.execute(
-            _ÉCRIRE_ÉVÉNEMENTS,
+            _ECRIRE_EVENEMENTS,
             (
-                [événement.originator_id for événement in événements],
-                [événement.originator_version for événement in événements],
-                [événement.topic for événement in événements],
-                [événement.state for événement in événements],
+                [evenement.originator_id for evenement in evenements],
+                [evenement.originator_version for evenement in evenements],
+                [evenement.topic for evenement in evenements],
+                [evenement.state for evenement in evenements],
                 causes,
             ),
         ).fetchall()
-        conn.execute(_RÉVEILLER)
+        conn.execute(_REVEILLER)
         return [position for (position,) in lignes]
 
-    def _écrire_positions(self, conn: Connection[Any], avancées: Sequence[Avancée]) -> None:
-        if avancées:
+    def _ecrire_positions(self, conn: Connection[Any], avancees: Sequence[Avancee]) -> None:
+        if avancees:
             conn.execute(
-                _ÉCRIRE_POSITIONS,
+                _ECRIRE_POSITIONS,
                 (
-                    [avancée.partition.topic_id for avancée in avancées],
-                    [avancée.partition.topic for avancée in avancées],
-                    [avancée.partition.partition for avancée in avancées],
-                    [avancée.depuis for avancée in avancées],
-                    [avancée.jusqu_à for avancée in avancées],
+                    [avancee.partition.topic_id for avancee in avancees],
+                    [avancee.partition.topic for avancee in avancees],
+                    [avancee.partition.partition for avancee in avancees],
+                    [avancee.depuis for avancee in avancees],
+                    [avancee.jusqu_a for avancee in avancees],
                 ),
             )
 
-    def _écrire_sorts(self, conn: Connection[Any], sorts: Sequence[SortRendu]) -> None:
+    def _ecrire_sorts(self, conn: Connection[Any], sorts: Sequence[SortRendu]) -> None:
         if sorts:
             conn.execute(
-                _ÉCRIRE_SORTS,
+                _ECRIRE_SORTS,
                 (
                     [rendu.partition.topic_id for rendu in sorts],
                     [rendu.partition.topic for rendu in sorts],
                     [rendu.partition.partition for rendu in sorts],
-                    [rendu.décalage for rendu in sorts],
+                    [rendu.decalage for rendu in sorts],
                     [rendu.sort.value for rendu in sorts],
                     [rendu.cause for rendu in sorts],
                     [rendu.objet for rendu in sorts],
@@ -214,9 +214,9 @@ class Enregistreur(ApplicationRecorder):
                 ),
             )
 
-    def _écrire_clé(self, conn: Connection[Any], clé: CléIdempotence | None) -> None:
-        if clé is not None:
-            conn.execute(_ÉCRIRE_CLÉ, (clé.auteur, clé.clé, clé.empreinte, Jsonb(clé.réponse)))
+    def _ecrire_cle(self, conn: Connection[Any], cle: CleIdempotence | None) -> None:
+        if cle is not None:
+            conn.execute(_ECRIRE_CLE, (cle.auteur, cle.cle, cle.empreinte, Jsonb(cle.reponse)))
 
     # --- Lire --------------------------------------------------------------------------------------------------------
 
@@ -232,31 +232,31 @@ class Enregistreur(ApplicationRecorder):
         noms = list(dict.fromkeys(flux))
         if not noms:
             return dict
-        réponse = conn.execute(_LIRE_FLUX, (noms,), binary=True)
+        reponse = conn.execute(_LIRE_FLUX, (noms,), binary=True)
 
         def reconstituer() -> dict[str, Any]:
-            agrégats: dict[str, Any] = {}
+            agregats: dict[str, Any] = {}
             lire = self.mapper.lire
-            for nom, version, topic, état in réponse.fetchall():
-                agrégats[nom] = lire(nom, version, topic, état).mutate(agrégats.get(nom))
-            return agrégats
+            for nom, version, topic, etat in reponse.fetchall():
+                agregats[nom] = lire(nom, version, topic, etat).mutate(agregats.get(nom))
+            return agregats
 
         return reconstituer
 
     def raconter(
-        self, conn: Connection[Any], flux: str, *, à_la_version: int | None = None, au: datetime | None = None
+        self, conn: Connection[Any], flux: str, *, a_la_version: int | None = None, au: datetime | None = None
     ) -> list[FaitLu]:
         """L'histoire d'un flux, au besoin arrêtée à une version, ou au préfixe du journal enregistré à un instant."""
-        lignes = conn.execute(_RACONTER, (flux, à_la_version, à_la_version, au, au))
+        lignes = conn.execute(_RACONTER, (flux, a_la_version, a_la_version, au, au))
         return [
-            FaitLu(position, self.mapper.lire(nom, version, topic, état), cause, enregistré_le)
-            for position, nom, version, topic, état, cause, enregistré_le in lignes
+            FaitLu(position, self.mapper.lire(nom, version, topic, etat), cause, enregistre_le)
+            for position, nom, version, topic, etat, cause, enregistre_le in lignes
         ]
 
-    def clé(self, conn: Connection[Any], auteur: str, clé: str) -> CléIdempotence | None:
+    def cle(self, conn: Connection[Any], auteur: str, cle: str) -> CleIdempotence | None:
         """La réponse déjà donnée à cette clé par cet auteur, s'il y en a une."""
-        ligne = conn.execute(_LIRE_CLÉ, (auteur, clé)).fetchone()
-        return CléIdempotence(auteur, clé, bytes(ligne[0]), ligne[1]) if ligne else None
+        ligne = conn.execute(_LIRE_CLE, (auteur, cle)).fetchone()
+        return CleIdempotence(auteur, cle, bytes(ligne[0]), ligne[1]) if ligne else None
 
     def positions(self, conn: Connection[Any], topic_id: UUID) -> dict[int, int]:
         """La position suivante à lire de chaque partition déjà lue de ce topic."""
@@ -268,7 +268,7 @@ class Enregistreur(ApplicationRecorder):
         """Écrit ces événements seuls, dans une transaction à eux ; `cause` dit pourquoi. Lève ConflitDeVersion."""
         with self._transaction() as conn:
             try:
-                return self._écrire_événements(
+                return self._ecrire_evenements(
                     conn, stored_events, [kwargs.get("cause", "application")] * len(stored_events)
                 )
             except UniqueViolation as violation:
@@ -284,9 +284,9 @@ class Enregistreur(ApplicationRecorder):
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
         """Lit une tranche d'un flux."""
-        requête = _LIRE_TRANCHE_À_REBOURS if desc else _LIRE_TRANCHE
+        requete = _LIRE_TRANCHE_A_REBOURS if desc else _LIRE_TRANCHE
         with self._transaction() as conn:
-            lignes = conn.execute(requête, (str(originator_id), gt or 0, lte, lte, limit))
+            lignes = conn.execute(requete, (str(originator_id), gt or 0, lte, lte, limit))
             return [StoredEvent(*ligne) for ligne in lignes]
 
     def select_notifications(
@@ -312,8 +312,8 @@ class Enregistreur(ApplicationRecorder):
     def max_notification_id(self) -> int | None:
         """La dernière position du journal ; None s'il est vide."""
         with self._transaction() as conn:
-            (dernière,) = conn.execute("SELECT max(position) FROM journal.evenements").fetchone() or (None,)
-            return dernière
+            (derniere,) = conn.execute("SELECT max(position) FROM journal.evenements").fetchone() or (None,)
+            return derniere
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Non offert : les suiveurs de `journal.suiveur` lisent par lots."""
@@ -325,12 +325,12 @@ class Enregistreur(ApplicationRecorder):
             yield conn
 
 
-def recueillir(agrégats: Iterable[Agrégat], cause: str) -> list[Inscription]:
+def recueillir(agregats: Iterable[Agregat], cause: str) -> list[Inscription]:
     """Recueille les faits que ces agrégats viennent de déclencher, avec leur cause commune."""
     inscriptions = []
-    for agrégat in agrégats:
-        inscriptions += [Inscription(fait, cause) for fait in agrégat.pending_events]  # type: ignore[arg-type]
-        agrégat.pending_events.clear()
+    for agregat in agregats:
+        inscriptions += [Inscription(fait, cause) for fait in agregat.pending_events]  # type: ignore[arg-type]
+        agregat.pending_events.clear()
     return inscriptions
 
 

@@ -41,7 +41,7 @@ SET etat = excluded.etat, interruptions = s.interruptions + excluded.interruptio
 """
 
 
-class ÉtatDuRôle:
+class EtatDuRole:
     """Ce qu'un rôle dit de lui-même dans la base, où `lag` et `/metrics` le lisent de n'importe quel processus.
 
     Quand c'est la base qui manque, ses interruptions attendent ici d'y être dites.
@@ -51,34 +51,34 @@ class ÉtatDuRôle:
         """`url` : la base, jointe par une connexion neuve pour dire une erreur."""
         self.url = url
         self.nom = nom
-        self._à_dire = 0
+        self._a_dire = 0
         self._erreur: str | None = None
         self._erreur_le: datetime | None = None
-        self._dit_à = float("-inf")
+        self._dit_a = float("-inf")
 
     @property
-    def à_redire(self) -> bool:
+    def a_redire(self) -> bool:
         """Vrai si le dernier signe de vie a plus de `BATTEMENT_S`, ou si le rôle s'est arrêté depuis."""
-        return time.monotonic() - self._dit_à > BATTEMENT_S
+        return time.monotonic() - self._dit_a > BATTEMENT_S
 
-    def dire(self, conn: Connection[Any], état: str) -> None:
+    def dire(self, conn: Connection[Any], etat: str) -> None:
         """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
-        meneur = f"{socket.gethostname()}:{os.getpid()}" if état == "actif" else None
-        conn.execute(_DIRE, (self.nom, état, meneur, self._à_dire, self._erreur, self._erreur_le))
-        self._dit_à = time.monotonic() if meneur else float("-inf")
+        meneur = f"{socket.gethostname()}:{os.getpid()}" if etat == "actif" else None
+        conn.execute(_DIRE, (self.nom, etat, meneur, self._a_dire, self._erreur, self._erreur_le))
+        self._dit_a = time.monotonic() if meneur else float("-inf")
         self._oublier()
 
     def interrompre(self, erreur: BaseException) -> None:
         """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
-        self._à_dire += 1
-        self._dit_à = float("-inf")
+        self._a_dire += 1
+        self._dit_a = float("-inf")
         self._erreur, self._erreur_le = raconter(erreur)[:ERREUR_MAX], datetime.now(UTC)
         try:
             with closing(connecter(self.url, application=f"creances-{self.nom}")) as conn:
-                conn.execute(_INTERROMPRE, (self.nom, self._à_dire, self._erreur, self._erreur_le))
+                conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
             self._oublier()
         except psycopg.Error as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
             structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=raconter(refus))
 
     def _oublier(self) -> None:
-        self._à_dire, self._erreur, self._erreur_le = 0, None, None
+        self._a_dire, self._erreur, self._erreur_le = 0, None, None

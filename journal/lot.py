@@ -17,19 +17,19 @@ class Partition(NamedTuple):
     partition: int
 
 
-class Avancée(NamedTuple):
+class Avancee(NamedTuple):
     """Le chemin qu'un lot fait sur une partition : de la position chargée à la suivante à lire."""
 
     partition: Partition
     depuis: int
-    jusqu_à: int
+    jusqu_a: int
 
 
 class SortRendu(NamedTuple):
     """Le sort d'un message, son empreinte (SHA-256) et ses champs nommés, sans donnée de carte ni d'identité."""
 
     partition: Partition
-    décalage: int
+    decalage: int
     sort: Sort
     cause: str
     objet: str | None
@@ -38,17 +38,17 @@ class SortRendu(NamedTuple):
     champs: Mapping[str, Any]
 
 
-class CléIdempotence(NamedTuple):
+class CleIdempotence(NamedTuple):
     """La clé d'une requête, l'empreinte (SHA-256) de son corps, et la réponse donnée."""
 
     auteur: str
-    clé: str
+    cle: str
     empreinte: bytes
-    réponse: Mapping[str, Any]
+    reponse: Mapping[str, Any]
 
 
 class Inscription(NamedTuple):
-    """Un fait et ce qui l'a causé, tel que le support le lira (`kafka:topic/partition@décalage`, `requete:…`)."""
+    """Un fait et ce qui l'a causé, tel que le support le lira (`kafka:topic/partition@decalage`, `requete:…`)."""
 
     fait: Fait
     cause: str
@@ -59,6 +59,6 @@ class Lot:
     """Tout ou rien : une seule transaction écrit ces quatre listes."""
 
     inscriptions: list[Inscription] = field(default_factory=list)
-    avancées: list[Avancée] = field(default_factory=list)
+    avancees: list[Avancee] = field(default_factory=list)
     sorts: list[SortRendu] = field(default_factory=list)
-    clé: CléIdempotence | None = None
+    cle: CleIdempotence | None = None

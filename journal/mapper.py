@@ -15,9 +15,9 @@ from domain.faits import Fait
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 
-AGRÉGATS: Final = (Créance, Paiement, Messagerie)
+AGREGATS: Final = (Créance, Paiement, Messagerie)
 
-_HORS_ÉTAT: Final = {"originator_id", "originator_version"}
+_HORS_ETAT: Final = {"originator_id", "originator_version"}
 """Portés par les colonnes `flux` et `version`, donc pas répétés dans l'état."""
 
 _VERSION: Final = b'{"class_version"'
@@ -27,7 +27,7 @@ _VERSION: Final = b'{"class_version"'
 class MapperDesFaits(Mapper[str]):
     """Le mapper de la bibliothèque, en pydantic : l'état est le JSON du fait, validé à la lecture.
 
-    Un état d'une version antérieure est monté par `upcast_vN_vN+1(état)` de sa classe, avant la validation.
+    Un état d'une version antérieure est monté par `upcast_vN_vN+1(etat)` de sa classe, avant la validation.
     """
 
     def __init__(self) -> None:
@@ -37,10 +37,10 @@ class MapperDesFaits(Mapper[str]):
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """Rend le fait sous sa forme stockée."""
         fait = cast("Fait", domain_event)
-        état = fait.__pydantic_serializer__.to_json(fait, by_alias=True, exclude=_HORS_ÉTAT)
+        etat = fait.__pydantic_serializer__.to_json(fait, exclude=_HORS_ETAT)
         if fait.class_version > 1:
-            état = b'{"class_version":%d,%s' % (fait.class_version, état[1:])
-        return StoredEvent(fait.originator_id, fait.originator_version, fait.TOPIC, état)
+            etat = b'{"class_version":%d,%s' % (fait.class_version, etat[1:])
+        return StoredEvent(fait.originator_id, fait.originator_version, fait.TOPIC, etat)
 
     def to_domain_event(self, stored_event: StoredEvent) -> Fait:
         """Rend le fait stocké. Lève MapperDeserialisationError s'il n'est pas lisible."""
@@ -48,36 +48,36 @@ class MapperDesFaits(Mapper[str]):
             stored_event.originator_id, stored_event.originator_version, stored_event.topic, stored_event.state
         )
 
-    def lire(self, flux: UUID | str, version: int, topic: str, état: bytes) -> Fait:
+    def lire(self, flux: UUID | str, version: int, topic: str, etat: bytes) -> Fait:
         """Rend le fait que portent ces quatre colonnes. Lève MapperDeserialisationError s'il n'est pas lisible."""
         try:
             classe: type[Fait] = resolve_topic(topic)
-            if classe.class_version == 1 and not état.startswith(_VERSION):
-                octets = _avec_colonnes(flux, version, état)
-                return cast("Fait", classe.__pydantic_validator__.validate_json(octets, by_alias=True))
-            return _monter(classe, flux, version, état)
+            if classe.class_version == 1 and not etat.startswith(_VERSION):
+                octets = _avec_colonnes(flux, version, etat)
+                return cast("Fait", classe.__pydantic_validator__.validate_json(octets))
+            return _monter(classe, flux, version, etat)
         except (TopicError, ValidationError, ValueError, TypeError, AttributeError) as erreur:
             message = f"événement illisible : {flux} v{version} ({topic}) : {erreur}"
             raise MapperDeserialisationError(message) from erreur
 
 
-def _avec_colonnes(flux: UUID | str, version: int, état: bytes) -> bytes:
+def _avec_colonnes(flux: UUID | str, version: int, etat: bytes) -> bytes:
     """L'état, complété de ce que portent les colonnes : une seule lecture du JSON suffit alors, validation comprise.
 
     Les colonnes viennent en dernier : elles l'emportent sur un état qui les dirait lui-même.
     """
-    if not état.endswith(b"}"):
+    if not etat.endswith(b"}"):
         raise ValueError("l'état n'est pas un objet JSON")
-    return b'%b,"originator_id":%b,"originator_version":%d}' % (état[:-1], to_json(flux), version)
+    return b'%b,"originator_id":%b,"originator_version":%d}' % (etat[:-1], to_json(flux), version)
 
 
-def _monter(classe: type[Fait], flux: UUID | str, version: int, état: bytes) -> Fait:
+def _monter(classe: type[Fait], flux: UUID | str, version: int, etat: bytes) -> Fait:
     """Monte l'état à la version d'aujourd'hui, puis le valide."""
-    champs: dict[str, Any] = from_json(état)
-    version_stockée = champs.pop("class_version", 1)
-    while version_stockée < classe.class_version:
-        getattr(classe, f"upcast_v{version_stockée}_v{version_stockée + 1}")(champs)
-        version_stockée += 1
+    champs: dict[str, Any] = from_json(etat)
+    version_stockee = champs.pop("class_version", 1)
+    while version_stockee < classe.class_version:
+        getattr(classe, f"upcast_v{version_stockee}_v{version_stockee + 1}")(champs)
+        version_stockee += 1
     champs["originator_id"] = flux
     champs["originator_version"] = version
-    return cast("Fait", classe.__pydantic_validator__.validate_python(champs, by_alias=True))
+    return cast("Fait", classe.__pydantic_validator__.validate_python(champs))

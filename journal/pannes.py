@@ -28,10 +28,10 @@ CLASSES_DE_FAUTE: Final = frozenset(
 CLASSES_QUI_SE_RETENTENT: Final = frozenset({"08", "40"})
 """Connexion perdue, transaction défaite par la concurrence : un nouvel essai, aussitôt, a des chances."""
 
-ÉTATS_QUI_SE_RETENTENT: Final = frozenset({"57P01", "57P02", "57P03"})
+ETATS_QUI_SE_RETENTENT: Final = frozenset({"57P01", "57P02", "57P03"})
 """Un serveur qui s'arrête, qui vient de tomber, ou qui démarre."""
 
-_ÉPUISEMENT: Final = (PoolTimeout, TooManyRequests, PoolClosed)
+_EPUISEMENT: Final = (PoolTimeout, TooManyRequests, PoolClosed)
 """Le pool a déjà fait attendre : demander encore doublerait l'attente."""
 
 
@@ -44,8 +44,8 @@ def est_une_panne(erreur: BaseException) -> bool:
     match erreur:
         case Panne() | OSError() | MemoryError():
             return True
-        case psycopg.Error(sqlstate=str(état)):
-            return état[:2] not in CLASSES_DE_FAUTE
+        case psycopg.Error(sqlstate=str(etat)):
+            return etat[:2] not in CLASSES_DE_FAUTE
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return True  # Sans SQLSTATE : la connexion ne s'ouvre pas, ou s'est perdue.
         case _:
@@ -54,10 +54,10 @@ def est_une_panne(erreur: BaseException) -> bool:
 
 def se_retente(erreur: BaseException) -> bool:
     """Dit si un second essai, aussitôt, a des chances : pour une personne qui attend la réponse."""
-    if not est_une_panne(erreur) or not isinstance(erreur, psycopg.Error) or isinstance(erreur, _ÉPUISEMENT):
+    if not est_une_panne(erreur) or not isinstance(erreur, psycopg.Error) or isinstance(erreur, _EPUISEMENT):
         return False
-    état = erreur.sqlstate
-    return état is None or état[:2] in CLASSES_QUI_SE_RETENTENT or état in ÉTATS_QUI_SE_RETENTENT
+    etat = erreur.sqlstate
+    return etat is None or etat[:2] in CLASSES_QUI_SE_RETENTENT or etat in ETATS_QUI_SE_RETENTENT
 
 
 def raconter(erreur: BaseException) -> str:

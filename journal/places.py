@@ -44,7 +44,7 @@ INSERT INTO journal.pertes (topic_id, topic, partition, depuis, jusqu_a) VALUES 
 """
 
 # Arrête une partition, une fois.
-_ARRÊTER: Final = """
+_ARRETER: Final = """
 INSERT INTO journal.arrets (topic_id, topic, partition, position, fin) VALUES (%b, %b, %b, %b, %b)
 ON CONFLICT DO NOTHING
 """
@@ -55,7 +55,7 @@ INSERT INTO journal.reprises (topic_id, topic, partition, identifiant, depuis, m
 """
 
 # Les partitions à l'arrêt : ni reprises depuis, ni d'un topic recréé depuis.
-_À_L_ARRÊT: Final = """
+_A_L_ARRET: Final = """
 SELECT n.origine, n.topic, n.partition, n.position, n.fin, n.enregistre_le
 FROM (
     SELECT a.*, coalesce(r.topic_id, a.topic_id) AS origine, coalesce(r.rang, 0) AS rang
@@ -81,10 +81,10 @@ class Place(NamedTuple):
 
     partition: Partition
     position: int
-    arrêtée: bool
+    arretee: bool
 
 
-class Arrêt(NamedTuple):
+class Arret(NamedTuple):
     """Une partition à l'arrêt ; `topic_id` est celui du topic lui-même."""
 
     topic_id: UUID
@@ -100,9 +100,9 @@ class Arrêt(NamedTuple):
 class Accidents(NamedTuple):
     """Ce que Kafka a fait d'un topic."""
 
-    recréé: int
+    recree: int
     """Combien de fois."""
-    recréé_le: datetime | None
+    recree_le: datetime | None
     perdus: int
     """Messages effacés avant d'être lus."""
 
@@ -110,7 +110,7 @@ class Accidents(NamedTuple):
 def places(conn: Connection[Any], topic: str, topic_id: UUID, partitions: Sequence[int]) -> dict[int, Place]:
     """La place de chacune de ces partitions, en une requête."""
     lignes = conn.execute(_PLACES, {"partitions": list(partitions), "topic_id": topic_id})
-    return {numéro: Place(Partition(nom, topic, numéro), où, arrêtée) for numéro, nom, où, arrêtée in lignes}
+    return {numero: Place(Partition(nom, topic, numero), ou, arretee) for numero, nom, ou, arretee in lignes}
 
 
 def rencontrer(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
@@ -122,9 +122,9 @@ def rencontrer(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None
     return dernier if nouveau else None
 
 
-def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_à: int) -> None:
+def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_a: int) -> None:
     """Saute des messages que Kafka n'a plus, et garde le compte de la perte. Lève ConflitDePosition."""
-    valeurs = (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_à)
+    valeurs = (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_a)
     try:
         conn.execute(_SAUTER, valeurs)
     except UniqueViolation as violation:
@@ -132,9 +132,9 @@ def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_à: i
     conn.execute(_PERDRE, valeurs)
 
 
-def arrêter(conn: Connection[Any], partition: Partition, position: int, fin: int) -> None:
+def arreter(conn: Connection[Any], partition: Partition, position: int, fin: int) -> None:
     """Arrête une partition jusqu'à ce qu'une personne décide d'où la reprendre."""
-    conn.execute(_ARRÊTER, (partition.topic_id, partition.topic, partition.partition, position, fin))
+    conn.execute(_ARRETER, (partition.topic_id, partition.topic, partition.partition, position, fin))
 
 
 def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif: str) -> UUID:
@@ -144,14 +144,14 @@ def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif
     viennent ne doivent pas s'y heurter.
     """
     identifiant = uuid4()
-    numéro = partition.partition
-    conn.execute(_REPRENDRE, (partition.topic_id, partition.topic, numéro, identifiant, depuis, motif))
+    numero = partition.partition
+    conn.execute(_REPRENDRE, (partition.topic_id, partition.topic, numero, identifiant, depuis, motif))
     return identifiant
 
 
-def à_l_arrêt(conn: Connection[Any]) -> list[Arrêt]:
+def a_l_arret(conn: Connection[Any]) -> list[Arret]:
     """Les partitions arrêtées, qu'une personne doit reprendre."""
-    return [Arrêt(*ligne) for ligne in conn.execute(_À_L_ARRÊT)]
+    return [Arret(*ligne) for ligne in conn.execute(_A_L_ARRET)]
 
 
 def accidents(conn: Connection[Any]) -> dict[str, Accidents]:

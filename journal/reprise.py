@@ -16,10 +16,10 @@ PART_DU_HASARD: Final = 0.5
 _DOUBLEMENTS_MAX: Final = 32
 
 
-def recul(échecs: int, hasard: float, *, minimum_s: float = RECUL_MIN_S, maximum_s: float = RECUL_MAX_S) -> float:
+def recul(echecs: int, hasard: float, *, minimum_s: float = RECUL_MIN_S, maximum_s: float = RECUL_MAX_S) -> float:
     """L'attente avant l'essai suivant, après tant d'échecs de suite (1 au moins) ; `hasard` va de 0 à 1 (secondes)."""
-    entière = min(maximum_s, minimum_s * 2.0 ** min(échecs - 1, _DOUBLEMENTS_MAX))
-    return entière * (1 - PART_DU_HASARD * hasard)
+    entiere = min(maximum_s, minimum_s * 2.0 ** min(echecs - 1, _DOUBLEMENTS_MAX))
+    return entiere * (1 - PART_DU_HASARD * hasard)
 
 
 class Reprise:
@@ -32,28 +32,28 @@ class Reprise:
     def __init__(
         self,
         journal: Any,
-        événement: str,
+        evenement: str,
         *,
         maximum_s: float = RECUL_MAX_S,
         hasard: Callable[[], float] = random.random,
     ) -> None:
-        """`journal` : le logger du rôle ; `événement` : le nom de ses lignes. `hasard` donne un nombre de 0 à 1."""
-        self.échecs = 0
+        """`journal` : le logger du rôle ; `evenement` : le nom de ses lignes. `hasard` donne un nombre de 0 à 1."""
+        self.echecs = 0
         self._journal = journal
-        self._événement = événement
+        self._evenement = evenement
         self._maximum_s = maximum_s
         self._hasard = hasard
         self._cause: str | None = None
 
-    def échouer(self, erreur: BaseException) -> float:
+    def echouer(self, erreur: BaseException) -> float:
         """Compte et dit un échec ; rend l'attente avant l'essai suivant (secondes)."""
-        self.échecs += 1
-        attente_s = round(recul(self.échecs, self._hasard(), maximum_s=self._maximum_s), 3)
+        self.echecs += 1
+        attente_s = round(recul(self.echecs, self._hasard(), maximum_s=self._maximum_s), 3)
         cause = raconter(erreur)
         self._journal.error(
-            self._événement,
+            self._evenement,
             cause=cause,
-            essai=self.échecs,
+            essai=self.echecs,
             reprise_dans_s=attente_s,
             exc_info=erreur if _sans_nombres(cause) != self._cause else None,
         )
@@ -62,9 +62,9 @@ class Reprise:
 
     def progresser(self) -> None:
         """Un vrai progrès : un lot enregistré, un rattrapage fini. La panne est passée, et se dit une fois."""
-        if self.échecs:
-            self._journal.info("reprise_apres_panne", evenement=self._événement, essais=self.échecs)
-        self.échecs = 0
+        if self.echecs:
+            self._journal.info("reprise_apres_panne", evenement=self._evenement, essais=self.echecs)
+        self.echecs = 0
         self._cause = None
 
 

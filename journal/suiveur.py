@@ -17,7 +17,7 @@ from psycopg import Connection
 
 from journal.bases import connecter
 from journal.enregistreur import CANAL, FaitLu
-from journal.etats import ÉtatDuRôle
+from journal.etats import EtatDuRole
 from journal.mapper import MapperDesFaits
 from journal.pannes import est_une_panne, raconter
 from journal.reprise import Reprise
@@ -25,7 +25,7 @@ from journal.reprise import Reprise
 LOT_MAX: Final = 2_000
 """Événements lus et appliqués dans une même transaction, au plus."""
 
-RÉVEIL_MAX_S: Final = 1.0
+REVEIL_MAX_S: Final = 1.0
 """Attente la plus longue d'un NOTIFY, qui peut se perdre (secondes)."""
 
 RECUL_MAX_S: Final = 5.0
@@ -44,7 +44,7 @@ _MENER: Final = "SELECT pg_try_advisory_lock(%b::int8)"
 _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
 
 # Jusqu'où lire : la tête du journal. Lue avant les événements, jamais après, pour ne pas en sauter.
-_TÊTE: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
+_TETE: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 
 # Les événements suivants qui concernent la vue.
 _SUIVANTS: Final = """
@@ -56,16 +56,16 @@ WHERE position > %b AND position <= %b AND topic = ANY (%b::text[]) ORDER BY pos
 _AVANCER: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b"
 
 # Les flux dont la suite est écartée.
-_FLUX_ÉCARTÉS: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %b AND flux = ANY (%b::text[])"
+_FLUX_ECARTES: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %b AND flux = ANY (%b::text[])"
 
 # Écarte un événement.
-_ÉCARTER: Final = """
+_ECARTER: Final = """
 INSERT INTO vues.ecartes (suiveur, position, flux, cause) VALUES (%b, %b, %b, %b)
 ON CONFLICT (suiveur, position) DO UPDATE SET cause = excluded.cause, libere_le = NULL
 """
 
 # Les événements écartés des flux libérés, dans l'ordre.
-_LIBÉRÉS: Final = """
+_LIBERES: Final = """
 SELECT e.position, e.flux, e.version, e.topic, e.etat, e.cause, e.enregistre_le
 FROM vues.ecartes x JOIN journal.evenements e USING (position)
 WHERE x.suiveur = %b
@@ -74,7 +74,7 @@ ORDER BY e.position
 """
 
 # Oublie les événements écartés d'un flux, une fois appliqués.
-_RÉINTÉGRER: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %b"
+_REINTEGRER: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %b"
 
 # Rend un flux à l'attente : sa reprise a échoué encore.
 _RETENIR: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suiveur = %b AND flux = %b"
@@ -109,7 +109,7 @@ class VueHorsBase(Vue, Protocol):
     def s_accorder(self, conn: Connection[Any]) -> None:
         """Appelée par le meneur avant chaque lot : elle peut y déplacer sa propre position, dans une transaction."""
 
-    def préparer(self, faits: Sequence[FaitLu]) -> None:
+    def preparer(self, faits: Sequence[FaitLu]) -> None:
         """Agit hors de la base pour ces faits ; `appliquer` suit, dans la transaction où la position avance."""
 
 
@@ -118,9 +118,9 @@ class _Ligne(NamedTuple):
     flux: str
     version: int
     topic: str
-    état: bytes
+    etat: bytes
     cause: str
-    enregistré_le: Any
+    enregistre_le: Any
 
 
 class Suiveur:
@@ -131,43 +131,43 @@ class Suiveur:
         url: str,
         vue: Vue,
         *,
-        derrière: str | None = None,
+        derriere: str | None = None,
         lot_max: int = LOT_MAX,
-        réveil_max_s: float = RÉVEIL_MAX_S,
+        reveil_max_s: float = REVEIL_MAX_S,
         mapper: MapperDesFaits | None = None,
-        étape: Callable[[str], None] = lambda _: None,
+        etape: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`derrière` : ne jamais dépasser la position validée de cet autre suiveur.
+        """`derriere` : ne jamais dépasser la position validée de cet autre suiveur.
 
-        `étape` est appelée entre deux étapes d'un lot, avec leur nom : pour tracer, ou pour éprouver une coupure.
+        `etape` est appelée entre deux étapes d'un lot, avec leur nom : pour tracer, ou pour éprouver une coupure.
         """
         self.url = url
         self.vue = vue
-        self.derrière = derrière
+        self.derriere = derriere
         self.lot_max = lot_max
-        self.réveil_max_s = réveil_max_s
+        self.reveil_max_s = reveil_max_s
         self.mapper = mapper or MapperDesFaits()
-        self.étape = étape
+        self.etape = etape
         self._journal = structlog.get_logger().bind(suiveur=vue.nom)
-        self._état = ÉtatDuRôle(url, vue.nom)
+        self._etat = EtatDuRole(url, vue.nom)
         self._reprise = Reprise(self._journal, "suiveur_interrompu", maximum_s=RECUL_MAX_S)
         self._topics = sorted(vue.topics)
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
 
-    def tourner(self, arrêt: threading.Event) -> None:
+    def tourner(self, arret: threading.Event) -> None:
         """Suit le journal jusqu'à l'arrêt demandé ; se reconnecte seul, et dit pourquoi il s'est interrompu."""
-        while not arrêt.is_set():
+        while not arret.is_set():
             try:
                 with closing(connecter(self.url, application=f"creances-{self.vue.nom}")) as conn:
                     if not self._mener(conn):
-                        arrêt.wait(self.réveil_max_s)
+                        arret.wait(self.reveil_max_s)
                         continue
-                    self._suivre(conn, arrêt)
+                    self._suivre(conn, arret)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                attente_s = self._reprise.échouer(erreur)
-                self._état.interrompre(erreur)
-                arrêt.wait(attente_s)
+                attente_s = self._reprise.echouer(erreur)
+                self._etat.interrompre(erreur)
+                arret.wait(attente_s)
 
     def rattraper(self) -> int:
         """Applique tout ce qui est en attente, sans boucle ni réveil ; rend le nombre d'événements lus.
@@ -184,22 +184,22 @@ class Suiveur:
 
     def _mener(self, conn: Connection[Any]) -> bool:
         conn.execute(_INSCRIRE, (self.vue.nom,))
-        (mené,) = conn.execute(_MENER, (_clé_de_verrou(self.vue.nom),)).fetchone() or (False,)
-        if mené:
-            self._état.dire(conn, "actif")
-        return bool(mené)
+        (mene,) = conn.execute(_MENER, (_cle_de_verrou(self.vue.nom),)).fetchone() or (False,)
+        if mene:
+            self._etat.dire(conn, "actif")
+        return bool(mene)
 
-    def _suivre(self, conn: Connection[Any], arrêt: threading.Event) -> None:
-        conn.execute(f"LISTEN {CANAL if self.derrière is None else _canal(self.derrière)}")
-        while not arrêt.is_set():
+    def _suivre(self, conn: Connection[Any], arret: threading.Event) -> None:
+        conn.execute(f"LISTEN {CANAL if self.derriere is None else _canal(self.derriere)}")
+        while not arret.is_set():
             lus = self.avancer(conn)
             self._reprise.progresser()
             if lus < self.lot_max:
-                if self._état.à_redire:
-                    self._état.dire(conn, "actif")
-                for _ in conn.notifies(timeout=self.réveil_max_s, stop_after=1):
+                if self._etat.a_redire:
+                    self._etat.dire(conn, "actif")
+                for _ in conn.notifies(timeout=self.reveil_max_s, stop_after=1):
                     pass
-        self._état.dire(conn, "inactif")
+        self._etat.dire(conn, "inactif")
 
     # --- Un lot ------------------------------------------------------------------------------------------------------
 
@@ -207,22 +207,22 @@ class Suiveur:
         """Lit et applique un lot ; rend le nombre d'événements lus (0 : rien en attente)."""
         if isinstance(self.vue, VueHorsBase):
             self.vue.s_accorder(conn)
-        self._reprendre_libérés(conn)
+        self._reprendre_liberes(conn)
         depuis = self._position(conn)
-        tête = self._tête(conn)
-        if tête <= depuis:
+        tete = self._tete(conn)
+        if tete <= depuis:
             return 0
-        self.étape("lire")
-        suivants = conn.execute(_SUIVANTS, (depuis, tête, self._topics, self.lot_max), binary=True)
+        self.etape("lire")
+        suivants = conn.execute(_SUIVANTS, (depuis, tete, self._topics, self.lot_max), binary=True)
         lignes = [_Ligne(*ligne) for ligne in suivants]
-        self._faire_avancer(conn, lignes, depuis, lignes[-1].position if len(lignes) == self.lot_max else tête)
-        self.étape("suite")
+        self._faire_avancer(conn, lignes, depuis, lignes[-1].position if len(lignes) == self.lot_max else tete)
+        self.etape("suite")
         return len(lignes)
 
-    def _faire_avancer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_à: int) -> None:
+    def _faire_avancer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_a: int) -> None:
         """Applique ces événements et avance d'un bloc ; un lot fautif est coupé en deux jusqu'à isoler le fautif."""
         try:
-            self._appliquer(conn, lignes, depuis, jusqu_à)
+            self._appliquer(conn, lignes, depuis, jusqu_a)
         except ConduitePerdue:
             raise
         except Exception as erreur:
@@ -230,17 +230,17 @@ class Suiveur:
                 raise
             # La trace accompagne le fautif une fois isolé ; d'ici là, une ligne par coupe.
             trace = erreur if len(lignes) <= 1 else None
-            dits = {"depuis": depuis, "jusqu_a": jusqu_à, "evenements": len(lignes)}
+            dits = {"depuis": depuis, "jusqu_a": jusqu_a, "evenements": len(lignes)}
             self._journal.error("lot_fautif", **dits, cause=raconter(erreur)[:CAUSE_MAX], exc_info=trace)
             if len(lignes) > 1:
                 milieu = len(lignes) // 2
-                césure = lignes[milieu - 1].position
-                self._faire_avancer(conn, lignes[:milieu], depuis, césure)
-                self._faire_avancer(conn, lignes[milieu:], césure, jusqu_à)
+                cesure = lignes[milieu - 1].position
+                self._faire_avancer(conn, lignes[:milieu], depuis, cesure)
+                self._faire_avancer(conn, lignes[milieu:], cesure, jusqu_a)
             elif lignes:
                 with conn.transaction():
-                    self._écarter(conn, lignes[0], raconter(erreur)[:CAUSE_MAX])
-                    self._avancer_à(conn, depuis, jusqu_à)
+                    self._ecarter(conn, lignes[0], raconter(erreur)[:CAUSE_MAX])
+                    self._avancer_a(conn, depuis, jusqu_a)
             else:
                 raise
 
@@ -248,60 +248,60 @@ class Suiveur:
         (position,) = conn.execute(_POSITION, (self.vue.nom,)).fetchone() or (0,)
         return int(position)
 
-    def _tête(self, conn: Connection[Any]) -> int:
-        if self.derrière is not None:
-            (position,) = conn.execute(_POSITION, (self.derrière,)).fetchone() or (0,)
+    def _tete(self, conn: Connection[Any]) -> int:
+        if self.derriere is not None:
+            (position,) = conn.execute(_POSITION, (self.derriere,)).fetchone() or (0,)
             return int(position)
-        (tête,) = conn.execute(_TÊTE).fetchone() or (0,)
-        return int(tête)
+        (tete,) = conn.execute(_TETE).fetchone() or (0,)
+        return int(tete)
 
-    def _avancer_à(self, conn: Connection[Any], depuis: int, jusqu_à: int) -> None:
-        if conn.execute(_AVANCER, (jusqu_à, self.vue.nom, depuis)).rowcount != 1:
+    def _avancer_a(self, conn: Connection[Any], depuis: int, jusqu_a: int) -> None:
+        if conn.execute(_AVANCER, (jusqu_a, self.vue.nom, depuis)).rowcount != 1:
             raise ConduitePerdue(self.vue.nom)
         conn.execute(f"NOTIFY {_canal(self.vue.nom)}")
 
-    def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_à: int) -> None:
-        écartés = self._flux_écartés(conn, lignes)
-        faits = [self._lire(ligne) for ligne in lignes if ligne.flux not in écartés]
-        self._préparer(faits)
+    def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_a: int) -> None:
+        ecartes = self._flux_ecartes(conn, lignes)
+        faits = [self._lire(ligne) for ligne in lignes if ligne.flux not in ecartes]
+        self._preparer(faits)
         with conn.transaction():
-            self.étape("appliquer")
+            self.etape("appliquer")
             if faits:
                 self.vue.appliquer(conn, faits)
             for ligne in lignes:
-                if ligne.flux in écartés:
-                    self._écarter(conn, ligne, "suit un événement écarté du même flux")
-            self._avancer_à(conn, depuis, jusqu_à)
-            self.étape("valider")
+                if ligne.flux in ecartes:
+                    self._ecarter(conn, ligne, "suit un événement écarté du même flux")
+            self._avancer_a(conn, depuis, jusqu_a)
+            self.etape("valider")
 
-    def _préparer(self, faits: Sequence[FaitLu]) -> None:
+    def _preparer(self, faits: Sequence[FaitLu]) -> None:
         if faits and isinstance(self.vue, VueHorsBase):
-            self.vue.préparer(faits)
+            self.vue.preparer(faits)
 
-    def _flux_écartés(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> set[str]:
+    def _flux_ecartes(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> set[str]:
         flux = list({ligne.flux for ligne in lignes})
-        return {nom for (nom,) in conn.execute(_FLUX_ÉCARTÉS, (self.vue.nom, flux))}
+        return {nom for (nom,) in conn.execute(_FLUX_ECARTES, (self.vue.nom, flux))}
 
     def _lire(self, ligne: _Ligne) -> FaitLu:
-        fait = self.mapper.lire(ligne.flux, ligne.version, ligne.topic, ligne.état)
-        return FaitLu(ligne.position, fait, ligne.cause, ligne.enregistré_le)
+        fait = self.mapper.lire(ligne.flux, ligne.version, ligne.topic, ligne.etat)
+        return FaitLu(ligne.position, fait, ligne.cause, ligne.enregistre_le)
 
     # --- Les événements fautifs --------------------------------------------------------------------------------------
 
-    def _écarter(self, conn: Connection[Any], ligne: _Ligne, cause: str) -> None:
+    def _ecarter(self, conn: Connection[Any], ligne: _Ligne, cause: str) -> None:
         self._journal.error("evenement_ecarte", position=ligne.position, flux=ligne.flux, cause=cause)
-        conn.execute(_ÉCARTER, (self.vue.nom, ligne.position, ligne.flux, cause))
+        conn.execute(_ECARTER, (self.vue.nom, ligne.position, ligne.flux, cause))
 
-    def _reprendre_libérés(self, conn: Connection[Any]) -> None:
+    def _reprendre_liberes(self, conn: Connection[Any]) -> None:
         """Applique les flux qu'un opérateur a libérés ; un flux encore fautif retourne à l'attente."""
-        lignes = [_Ligne(*ligne) for ligne in conn.execute(_LIBÉRÉS, (self.vue.nom, self.vue.nom))]
+        lignes = [_Ligne(*ligne) for ligne in conn.execute(_LIBERES, (self.vue.nom, self.vue.nom))]
         for flux in dict.fromkeys(ligne.flux for ligne in lignes):
             try:
                 faits = [self._lire(ligne) for ligne in lignes if ligne.flux == flux]
-                self._préparer(faits)
+                self._preparer(faits)
                 with conn.transaction():
                     self.vue.appliquer(conn, faits)
-                    conn.execute(_RÉINTÉGRER, (self.vue.nom, flux))
+                    conn.execute(_REINTEGRER, (self.vue.nom, flux))
                 self._journal.info("flux_reintegre", flux=flux)
             except Exception as erreur:
                 if est_une_panne(erreur):
@@ -315,6 +315,6 @@ def _canal(nom: str) -> str:
     return f"suiveur_{nom}"
 
 
-def _clé_de_verrou(nom: str) -> int:
+def _cle_de_verrou(nom: str) -> int:
     """La clé du verrou de conduite d'un suiveur, tirée de son nom."""
     return int.from_bytes(hashlib.sha256(f"suiveur:{nom}".encode()).digest()[:8], "big", signed=True)

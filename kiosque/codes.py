@@ -9,21 +9,21 @@ from typing import Final
 
 from domain.reponse import Issue
 
-ACCEPTÉ: Final = "00"
-ANNULÉ: Final = "17"
+ACCEPTE: Final = "00"
+ANNULE: Final = "17"
 TRANSACTION_INCONNUE: Final = "25"
 EN_COURS: Final = "60"
 TROP_D_ESSAIS: Final = "75"
 DOUBLON: Final = "94"
-SESSION_EXPIRÉE: Final = "97"
+SESSION_EXPIREE: Final = "97"
 
 SENS: Mapping[str, str] = MappingProxyType(
     {
-        ACCEPTÉ: "paiement accepté",
+        ACCEPTE: "paiement accepté",
         "05": "paiement refusé par la banque",
         "12": "demande invalide",
         "14": "coordonnées de carte invalides",
-        ANNULÉ: "paiement annulé par la personne",
+        ANNULE: "paiement annulé par la personne",
         "24": "opération impossible",
         TRANSACTION_INCONNUE: "transaction inconnue du kiosque",
         "30": "format de la demande invalide",
@@ -37,7 +37,7 @@ SENS: Mapping[str, str] = MappingProxyType(
         TROP_D_ESSAIS: "nombre d'essais dépassé",
         "90": "kiosque momentanément indisponible",
         DOUBLON: "référence de transaction déjà utilisée",
-        SESSION_EXPIRÉE: "session expirée au bout de 15 minutes",
+        SESSION_EXPIREE: "session expirée au bout de 15 minutes",
         "99": "kiosque en difficulté",
     }
 )
@@ -48,9 +48,9 @@ NE_CONCLUENT_RIEN: frozenset[str] = frozenset({EN_COURS, "62", "90", DOUBLON, "9
 
 def issue_de(code: str) -> Issue:
     """Ce que le code conclut ; un code inconnu est un refus, jamais un accord."""
-    if code == ACCEPTÉ:
-        return Issue.ACCEPTÉE
-    return Issue.EN_ATTENTE if code in NE_CONCLUENT_RIEN else Issue.REFUSÉE
+    if code == ACCEPTE:
+        return Issue.ACCEPTEE
+    return Issue.EN_ATTENTE if code in NE_CONCLUENT_RIEN else Issue.REFUSEE
 
 
 def sens_de(code: str) -> str:

@@ -25,7 +25,7 @@ NOM = re.compile(r"[A-Za-z0-9_.]{1,64}")
 INTERDIT_DANS_UNE_VALEUR = re.compile(r"[|\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def écrire(valeurs: Mapping[str, str]) -> str:
+def ecrire(valeurs: Mapping[str, str]) -> str:
     """Les paires jointes, dans l'ordre donné ; `ValueError` si un nom ou une valeur ne peut pas voyager ainsi."""
     for nom, valeur in valeurs.items():
         if not NOM.fullmatch(nom):
@@ -70,7 +70,7 @@ def encoder(texte: str, encodage: Encodage) -> str:
             return texte
 
 
-def décoder(data: str, encodage: str) -> str:
+def decoder(data: str, encodage: str) -> str:
     """Le texte des paires ; lève `FormulaireIllisible` (trop long, encodage inconnu, base64 ou UTF-8 invalide)."""
     if len(data) > DATA_OCTETS_MAX:
         raise FormulaireIllisible(f"Data dépasse {DATA_OCTETS_MAX} octets")

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from kiosque.donnees import Encodage, décoder, encoder, valeur_de, écrire
-from kiosque.donnees import lire as lire_données
+from kiosque.donnees import Encodage, decoder, ecrire, encoder, valeur_de
+from kiosque.donnees import lire as lire_donnees
 from kiosque.interface import FormulaireIllisible
 from kiosque.sceau import Algorithme, Marchand, Trousseau, sceller
 
@@ -20,7 +20,7 @@ def fermer(
 
     `merchantId` et `keyVersion` sont ajoutés ici : ils disent sous quel secret le sceau est fait.
     """
-    texte = écrire({**valeurs, "merchantId": marchand.id, "keyVersion": str(marchand.version_courante)})
+    texte = ecrire({**valeurs, "merchantId": marchand.id, "keyVersion": str(marchand.version_courante)})
     effectif: Encodage = encodage if encodage or texte.isascii() else "base64"
     data = encoder(texte, effectif)
     return {
@@ -47,6 +47,6 @@ def ouvrir(champs: Mapping[str, str], trousseau: Trousseau) -> dict[str, str]:
         raise FormulaireIllisible("le champ Seal manque")
     if not isinstance(encodage, str):
         raise FormulaireIllisible("encodage inconnu")
-    valeurs = lire_données(décoder(data, encodage))
-    trousseau.vérifier(data.encode("ascii"), sceau, valeur_de(valeurs, "merchantId"), valeur_de(valeurs, "keyVersion"))
+    valeurs = lire_donnees(decoder(data, encodage))
+    trousseau.verifier(data.encode("ascii"), sceau, valeur_de(valeurs, "merchantId"), valeur_de(valeurs, "keyVersion"))
     return valeurs

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from domain.monnaie import CENTIMES_MAX
 from domain.references import TRANSACTION
-from domain.reponse import RéponseBancaire
+from domain.reponse import ReponseBancaire
 
 Canal = Literal["web", "application", "bms"]
 CANAUX: frozenset[str] = frozenset(get_args(Canal))
 
-DÉTAIL_CARACTÈRES_MAX = 200
+DETAIL_CARACTERES_MAX = 200
 """Un détail vient souvent du message lui-même : il est coupé avant d'aller dans un journal."""
 
 CAISSE = re.compile(r"[0-9]{3}")
@@ -30,10 +30,10 @@ class FormulaireIrrecevable(Exception):
 
     code: ClassVar[str] = "formulaire_irrecevable"
 
-    def __init__(self, détail: str = "") -> None:
+    def __init__(self, detail: str = "") -> None:
         """Garde le détail, pour le support : il ne porte ni secret, ni sceau, ni donnée de carte."""
-        super().__init__(détail)
-        self.détail = détail[:DÉTAIL_CARACTÈRES_MAX]
+        super().__init__(detail)
+        self.detail = detail[:DETAIL_CARACTERES_MAX]
 
     @property
     def phrase(self) -> str:
@@ -42,7 +42,7 @@ class FormulaireIrrecevable(Exception):
 
     def __str__(self) -> str:
         """La phrase, suivie du détail s'il y en a un."""
-        return f"{self.phrase} ({self.détail})" if self.détail else self.phrase
+        return f"{self.phrase} ({self.detail})" if self.detail else self.phrase
 
 
 class SceauInvalide(FormulaireIrrecevable):
@@ -131,7 +131,7 @@ class Kiosque(Protocol):
     def formulaire(self, demande: DemandeDePaiement) -> Formulaire:
         """Le formulaire scellé de la demande : la même demande donne le même formulaire. Lève `DemandeInvalide`."""
 
-    def lire(self, champs: Mapping[str, str]) -> RéponseBancaire:
+    def lire(self, champs: Mapping[str, str]) -> ReponseBancaire:
         """La réponse que portent les champs reçus, sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre."""
 
     def interroger(self, transaction: str, marchand: str) -> Mapping[str, str] | None:

@@ -13,7 +13,7 @@ from kiosque.enveloppe import ouvrir
 from kiosque.interface import FormulaireIrrecevable, KiosqueInjoignable
 from kiosque.sceau import Trousseau
 
-RÉPONSE_OCTETS_MAX = 64 * 1024
+REPONSE_OCTETS_MAX = 64 * 1024
 """Taille d'une réponse : deux fois celle d'un `Data` maximal."""
 
 CHAMPS = ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
@@ -26,14 +26,14 @@ def interroger(
     *,
     transaction: str,
     trousseau: Trousseau,
-    délai_s: float,
+    delai_s: float,
 ) -> dict[str, str] | None:
     """Le formulaire scellé que le kiosque répond, sceau non vérifié : l'appelant le lira comme toute notification.
 
     None seulement si un 404 porte, sous un bon sceau, le code 25 pour cette transaction : un 404 nu peut venir d'un
     proxy ou d'une URL fautive, et faire expirer un paiement que la banque a pris. Tout le reste : `KiosqueInjoignable`.
     """
-    statut, corps = _poster(client, url, question, délai_s)
+    statut, corps = _poster(client, url, question, delai_s)
     if statut == HTTPStatus.OK:
         return _champs(corps)
     if statut == HTTPStatus.NOT_FOUND and _inconnue_sous_sceau(_champs(corps), transaction, trousseau):
@@ -41,19 +41,19 @@ def interroger(
     raise KiosqueInjoignable(f"réponse HTTP {statut}")
 
 
-def _poster(client: httpx.Client, url: str, question: Mapping[str, str], délai_s: float) -> tuple[int, bytes]:
+def _poster(client: httpx.Client, url: str, question: Mapping[str, str], delai_s: float) -> tuple[int, bytes]:
     """Le statut et le corps ; borne la taille, et le temps entier (celui de httpx ne borne que chaque attente)."""
-    limite = time.monotonic() + délai_s
+    limite = time.monotonic() + delai_s
     corps = bytearray()
     try:
-        with client.stream("POST", url, data=dict(question)) as réponse:
-            for morceau in réponse.iter_bytes():
+        with client.stream("POST", url, data=dict(question)) as reponse:
+            for morceau in reponse.iter_bytes():
                 corps += morceau
-                if len(corps) > RÉPONSE_OCTETS_MAX:
+                if len(corps) > REPONSE_OCTETS_MAX:
                     raise KiosqueInjoignable("réponse trop longue")
                 if time.monotonic() > limite:
                     raise KiosqueInjoignable("réponse trop lente")
-            return réponse.status_code, bytes(corps)
+            return reponse.status_code, bytes(corps)
     except httpx.HTTPError as erreur:
         raise KiosqueInjoignable(type(erreur).__name__) from erreur
 
@@ -61,12 +61,12 @@ def _poster(client: httpx.Client, url: str, question: Mapping[str, str], délai_
 def _champs(corps: bytes) -> dict[str, str]:
     """Les champs du formulaire scellé, reçus en JSON."""
     try:
-        reçu = json.loads(corps)
+        recu = json.loads(corps)
     except (ValueError, RecursionError) as erreur:
         raise KiosqueInjoignable("réponse illisible") from erreur
-    if not isinstance(reçu, dict):
+    if not isinstance(recu, dict):
         raise KiosqueInjoignable("réponse illisible")
-    champs = {nom: reçu[nom] for nom in CHAMPS if isinstance(reçu.get(nom), str)}
+    champs = {nom: recu[nom] for nom in CHAMPS if isinstance(recu.get(nom), str)}
     if not champs.get("Data") or not champs.get("Seal"):
         raise KiosqueInjoignable("réponse sans Data ni Seal")
     return champs

@@ -1,11 +1,11 @@
-"""Des valeurs scellées de la banque à une `RéponseBancaire` : ce qui est exigé, ce qui est toléré, ce qui est jeté."""
+"""Des valeurs scellées de la banque à une `ReponseBancaire` : ce qui est exigé, ce qui est toléré, ce qui est jeté."""
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from domain.references import TRANSACTION
-from domain.reponse import RéponseBancaire
+from domain.reponse import ReponseBancaire
 from kiosque.codes import issue_de
 from kiosque.donnees import valeur_de
 from kiosque.interface import DeviseInattendue, FormulaireIllisible
@@ -13,16 +13,16 @@ from kiosque.interface import DeviseInattendue, FormulaireIllisible
 EURO = "978"
 """Le code ISO 4217 de l'euro."""
 
-TEXTE_CARACTÈRES_MAX = 64
+TEXTE_CARACTERES_MAX = 64
 """Longueur d'une valeur libre que nous gardons (autorisation, marque) ; Sips en promet au plus 32."""
 
 MONTANT = re.compile(r"[0-9]{1,12}")
 CODE = re.compile(r"[0-9A-Za-z]{1,8}")
 # PCI DSS 3.4.1 : au plus les six premiers et les quatre derniers chiffres ; un numéro de 13 chiffres en cache alors 3.
-CARTE_MASQUÉE = re.compile(r"[0-9]{0,6}[#*Xx]{3,19}[0-9]{0,4}")
+CARTE_MASQUEE = re.compile(r"[0-9]{0,6}[#*Xx]{3,19}[0-9]{0,4}")
 
 
-def extraire(valeurs: Mapping[str, str]) -> RéponseBancaire:
+def extraire(valeurs: Mapping[str, str]) -> ReponseBancaire:
     """La réponse que portent les valeurs.
 
     Référence, marchand, montant et code sont exigés (`FormulaireIllisible`), l'euro aussi si la devise est dite
@@ -43,29 +43,29 @@ def extraire(valeurs: Mapping[str, str]) -> RéponseBancaire:
     code = valeur_de(valeurs, "responseCode")
     if code is None or not CODE.fullmatch(code):
         raise FormulaireIllisible("responseCode manque ou est mal formé")
-    return RéponseBancaire(
+    return ReponseBancaire(
         transaction=transaction,
         marchand=marchand,
         montant=int(montant),
         issue=issue_de(code),
         code=code,
         autorisation=_texte(valeurs, "authorisationId"),
-        carte_masquée=carte_masquée(valeur_de(valeurs, "maskedPan")),
+        carte_masquee=carte_masquee(valeur_de(valeurs, "maskedPan")),
         marque=_texte(valeurs, "paymentMeanBrand"),
         transaction_le=_instant(valeur_de(valeurs, "transactionDateTime")),
-        code_acquéreur=_texte(valeurs, "acquirerResponseCode"),
+        code_acquereur=_texte(valeurs, "acquirerResponseCode"),
     )
 
 
-def carte_masquée(valeur: str | None) -> str | None:
+def carte_masquee(valeur: str | None) -> str | None:
     """Le numéro masqué, ou None s'il montre plus que six premiers et quatre derniers chiffres : il est alors jeté."""
-    return valeur if valeur is not None and CARTE_MASQUÉE.fullmatch(valeur) else None
+    return valeur if valeur is not None and CARTE_MASQUEE.fullmatch(valeur) else None
 
 
 def _texte(valeurs: Mapping[str, str], nom: str) -> str | None:
     """La valeur libre, ou None si elle est absente, trop longue ou pleine de caractères de contrôle."""
     valeur = valeur_de(valeurs, nom)
-    if valeur is None or len(valeur) > TEXTE_CARACTÈRES_MAX or not valeur.isprintable():
+    if valeur is None or len(valeur) > TEXTE_CARACTERES_MAX or not valeur.isprintable():
         return None
     return valeur
 

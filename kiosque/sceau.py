@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from kiosque.interface import MarchandInconnu, SceauInvalide
 
-CLÉS_VIVANTES_MAX = 2
+CLES_VIVANTES_MAX = 2
 """Le temps d'un changement de clé, l'ancienne et la nouvelle vivent ensemble ; jamais plus."""
 
 
@@ -31,22 +31,22 @@ class Marchand(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(pattern=r"^[0-9]{15}$")
-    clés: Mapping[int, SecretStr] = Field(min_length=1, max_length=CLÉS_VIVANTES_MAX)
+    cles: Mapping[int, SecretStr] = Field(min_length=1, max_length=CLES_VIVANTES_MAX)
     version_courante: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def clés_utilisables(self) -> Self:
+    def cles_utilisables(self) -> Self:
         """Refuse une clé vide, qui scellerait sans secret, et une version courante sans clé."""
-        if not all(clé.get_secret_value() for clé in self.clés.values()):
+        if not all(cle.get_secret_value() for cle in self.cles.values()):
             raise ValueError("une clé secrète est vide")
-        if self.version_courante not in self.clés:
+        if self.version_courante not in self.cles:
             raise ValueError("la version courante n'a pas de clé")
         return self
 
     @property
     def secret_courant(self) -> bytes:
         """Le secret qui scelle ce que nous envoyons."""
-        return self.clés[self.version_courante].get_secret_value().encode()
+        return self.cles[self.version_courante].get_secret_value().encode()
 
 
 def sceller(data: bytes, secret: bytes, algorithme: Algorithme) -> str:
@@ -69,12 +69,12 @@ class Trousseau:
         self._secrets: dict[str, dict[str, bytes]] = {}
         for marchand in marchands:
             secrets = self._secrets.setdefault(marchand.id, {})
-            for version, clé in marchand.clés.items():
-                octets = clé.get_secret_value().encode()
+            for version, cle in marchand.cles.items():
+                octets = cle.get_secret_value().encode()
                 if secrets.setdefault(str(version), octets) != octets:
                     raise ValueError(f"deux secrets pour le marchand {marchand.id}, version {version}")
 
-    def vérifier(self, data: bytes, sceau: str, marchand: str | None, version: str | None) -> None:
+    def verifier(self, data: bytes, sceau: str, marchand: str | None, version: str | None) -> None:
         """Ne fait rien si le sceau est le bon ; lève `MarchandInconnu` ou `SceauInvalide`.
 
         `version` est le `keyVersion` de `Data`. Un sceau vide, en majuscules, ou d'une version inconnue est invalide.

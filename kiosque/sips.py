@@ -7,18 +7,18 @@ from typing import Self
 
 import httpx
 
-from domain.reponse import RéponseBancaire
+from domain.reponse import ReponseBancaire
 from kiosque.enveloppe import fermer, ouvrir
 from kiosque.interface import Canal, DemandeDePaiement, DemandeInvalide, Formulaire
 from kiosque.interrogation import interroger
-from kiosque.reglages import PAR_DÉFAUT, RéglagesSips
+from kiosque.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.reponses import EURO, extraire
 from kiosque.sceau import Marchand, Trousseau
 
-CLIENT_CARACTÈRES_MAX = 19
+CLIENT_CARACTERES_MAX = 19
 """Longueur de `customerId` dans le dictionnaire de Sips."""
 
-COMMANDE_CARACTÈRES_MAX = 32
+COMMANDE_CARACTERES_MAX = 32
 """Longueur de `orderId` dans le dictionnaire de Sips."""
 
 # Sur tous nos canaux, borne comprise, la personne tape sa carte sur la page hébergée : c'est une vente à distance. Les
@@ -31,13 +31,13 @@ CANAL_DE_COMMANDE: Mapping[Canal, str] = MappingProxyType(
 class Sips:
     """Le kiosque Sips. Sûr entre fils d'exécution ; tient une connexion HTTP ouverte, à fermer par `close`."""
 
-    def __init__(self, réglages: RéglagesSips, client: httpx.Client | None = None) -> None:
+    def __init__(self, reglages: ReglagesSips, client: httpx.Client | None = None) -> None:
         """Prépare les secrets une fois ; `client` remplace le client HTTP (l'appelant le ferme alors lui-même)."""
-        self._réglages = réglages
-        self._trousseau = Trousseau(réglages.marchands.values(), réglages.algorithme)
-        self._client_à_nous = client is None
+        self._reglages = reglages
+        self._trousseau = Trousseau(reglages.marchands.values(), reglages.algorithme)
+        self._client_a_nous = client is None
         self._client = client or httpx.Client(
-            timeout=réglages.délai_s, proxy=réglages.mandataire, trust_env=False, follow_redirects=False
+            timeout=reglages.delai_s, proxy=reglages.mandataire, trust_env=False, follow_redirects=False
         )
 
     def marchand_de(self, caisse: str) -> str:
@@ -55,15 +55,15 @@ class Sips:
             "transactionReference": demande.transaction,
             "normalReturnUrl": demande.url_retour,
             "automaticResponseUrl": demande.url_notification,
-            "orderId": demande.transaction[:COMMANDE_CARACTÈRES_MAX],
+            "orderId": demande.transaction[:COMMANDE_CARACTERES_MAX],
             "customerId": pseudonyme_bancaire(demande.client),
             "captureMode": "AUTHOR_CAPTURE",
             "orderChannel": CANAL_DE_COMMANDE[demande.canal],
             "returnContext": f"{demande.caisse}-{demande.canal}",
         }
-        return Formulaire(url=self._réglages.url, champs=self._fermer(valeurs, self._marchand(demande.caisse)))
+        return Formulaire(url=self._reglages.url, champs=self._fermer(valeurs, self._marchand(demande.caisse)))
 
-    def lire(self, champs: Mapping[str, str]) -> RéponseBancaire:
+    def lire(self, champs: Mapping[str, str]) -> ReponseBancaire:
         """La réponse que portent les champs reçus, sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre."""
         return extraire(ouvrir(champs, self._trousseau))
 
@@ -73,22 +73,22 @@ class Sips:
         Lève `KiosqueInjoignable`. L'adresse attendue parle le même langage que la page de paiement (`Data`, `Seal`) ;
         le connecteur JSON Sips Office, au sceau différent, demanderait une passerelle à cette adresse.
         """
-        contrat = next((m for m in self._réglages.marchands.values() if m.id == marchand), None)
+        contrat = next((m for m in self._reglages.marchands.values() if m.id == marchand), None)
         if contrat is None:
             raise DemandeInvalide("ce marchand n'est pas dans les réglages")
         question = self._fermer({"transactionReference": transaction}, contrat)
         return interroger(
             self._client,
-            self._réglages.url_interrogation,
+            self._reglages.url_interrogation,
             question,
             transaction=transaction,
             trousseau=self._trousseau,
-            délai_s=self._réglages.délai_s,
+            delai_s=self._reglages.delai_s,
         )
 
     def close(self) -> None:
         """Ferme la connexion HTTP, si elle est à nous."""
-        if self._client_à_nous:
+        if self._client_a_nous:
             self._client.close()
 
     def __enter__(self) -> Self:
@@ -102,17 +102,17 @@ class Sips:
         self.close()
 
     def _marchand(self, caisse: str) -> Marchand:
-        marchands = self._réglages.marchands
-        marchand = marchands.get(caisse) or marchands.get(PAR_DÉFAUT)
+        marchands = self._reglages.marchands
+        marchand = marchands.get(caisse) or marchands.get(PAR_DEFAUT)
         if marchand is None:
             raise DemandeInvalide(f"aucun marchand n'encaisse pour la caisse {caisse}")
         return marchand
 
     def _fermer(self, valeurs: Mapping[str, str], marchand: Marchand) -> dict[str, str]:
-        réglages = self._réglages
-        return fermer(valeurs, marchand, réglages.algorithme, version_interface=réglages.version_interface)
+        reglages = self._reglages
+        return fermer(valeurs, marchand, reglages.algorithme, version_interface=reglages.version_interface)
 
 
 def pseudonyme_bancaire(client: str) -> str:
     """Le `customerId` : stable pour une même personne, et qui ne rend pas notre pseudonyme à la banque."""
-    return sha256(client.encode()).hexdigest()[:CLIENT_CARACTÈRES_MAX]
+    return sha256(client.encode()).hexdigest()[:CLIENT_CARACTERES_MAX]

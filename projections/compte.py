@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import AsyncConnection
 
 from projections.paiements import AFFICHAGE, LignePaiement
-from projections.restant_du import LigneCréance
+from projections.restant_du import LigneCreance
 
 # Les créances d'un assuré, la plus ancienne d'abord, et des paiements de lui, le plus récent d'abord : deux listes.
 _LIRE: Final = """
@@ -36,29 +36,29 @@ _SANS_FIN: Final = _LIRE.format(
 class Compte(NamedTuple):
     """Ce qu'un assuré doit, et ce qu'il a payé en ligne."""
 
-    créances: list[LigneCréance]
+    creances: list[LigneCreance]
     """La plus ancienne d'abord."""
     paiements: list[LignePaiement]
     """Les derniers, le plus récent d'abord."""
 
 
-async def compte(conn: AsyncConnection[Any], assuré: str, paiements_max: int, *, sans_fin: bool = False) -> Compte:
+async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *, sans_fin: bool = False) -> Compte:
     """Le compte de cet assuré, en une requête ; vide s'il est inconnu. `sans_fin` : les seuls paiements en cours."""
     curseur = await conn.execute(
-        _SANS_FIN if sans_fin else _TOUS, {"assure": assuré, "limite": paiements_max}, prepare=True
+        _SANS_FIN if sans_fin else _TOUS, {"assure": assure, "limite": paiements_max}, prepare=True
     )
-    créances, paiements = await curseur.fetchone() or ([], [])
-    return Compte([_créance(*champs) for champs in créances], [_paiement(*champs) for champs in paiements])
+    creances, paiements = await curseur.fetchone() or ([], [])
+    return Compte([_creance(*champs) for champs in creances], [_paiement(*champs) for champs in paiements])
 
 
-def _créance(*champs: Any) -> LigneCréance:
-    ligne = LigneCréance(*champs)
-    return ligne._replace(date_émission=date.fromisoformat(str(ligne.date_émission)))
+def _creance(*champs: Any) -> LigneCreance:
+    ligne = LigneCreance(*champs)
+    return ligne._replace(date_emission=date.fromisoformat(str(ligne.date_emission)))
 
 
 def _paiement(*champs: Any) -> LignePaiement:
     ligne = LignePaiement(*champs)
-    instants = ("ouvert_le", "expire_le", "conclu_le", "accepté_le", "affiché_le")
+    instants = ("ouvert_le", "expire_le", "conclu_le", "accepte_le", "affiche_le")
     lus: dict[str, Any] = {
         nom: datetime.fromisoformat(texte) for nom in instants if (texte := getattr(ligne, nom)) is not None
     }

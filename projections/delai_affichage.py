@@ -17,20 +17,20 @@ from journal.lot import Lot
 CAUSE: Final = "affichage:restant_du"
 
 # Démarre l'horloge de chaque part acceptée.
-_DÉMARRER: Final = """
+_DEMARRER: Final = """
 INSERT INTO vues.delai_affichage (transaction, reference, accepte_le)
 SELECT * FROM unnest(%b::text[], %b::text[], %b::timestamptz[])
 """
 
 # L'arrête quand la part est affichée.
-_ARRÊTER: Final = """
+_ARRETER: Final = """
 UPDATE vues.delai_affichage AS d SET affiche_le = a.affiche_le
 FROM unnest(%b::text[], %b::text[], %b::timestamptz[]) AS a (transaction, reference, affiche_le)
 WHERE d.transaction = a.transaction AND d.reference = a.reference
 """
 
 # L'état de l'horloge, par paiement : affiché quand sa dernière part l'est.
-_ÉTAT: Final = """
+_ETAT: Final = """
 WITH par_paiement AS (
     SELECT transaction, min(accepte_le) AS accepte_le,
            CASE WHEN count(*) = count(affiche_le) THEN max(affiche_le) END AS affiche_le
@@ -47,7 +47,7 @@ FROM durees
 """
 
 
-class DélaiAffichage:
+class DelaiAffichage:
     """La vue, et l'écriture de `PaiementAffiché`."""
 
     nom: Final = "delai_affichage"
@@ -67,56 +67,56 @@ class DélaiAffichage:
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[FaitLu]) -> None:
         """Démarre et arrête les horloges du lot, puis constate l'affichage des acceptations qu'il porte."""
-        acceptés = [lu.fait for lu in faits if isinstance(lu.fait, Créance.PaiementAccepté)]
-        affichés = [lu.fait for lu in faits if isinstance(lu.fait, Créance.PaiementAffiché)]
-        if acceptés:
+        acceptes = [lu.fait for lu in faits if isinstance(lu.fait, Créance.PaiementAccepté)]
+        affiches = [lu.fait for lu in faits if isinstance(lu.fait, Créance.PaiementAffiché)]
+        if acceptes:
             conn.execute(
-                _DÉMARRER,
+                _DEMARRER,
                 (
-                    [a.transaction for a in acceptés],
-                    [_référence(a) for a in acceptés],
-                    [a.accepté_le for a in acceptés],
+                    [a.transaction for a in acceptes],
+                    [_reference(a) for a in acceptes],
+                    [a.accepte_le for a in acceptes],
                 ),
             )
-        if affichés:
+        if affiches:
             conn.execute(
-                _ARRÊTER,
+                _ARRETER,
                 (
-                    [a.transaction for a in affichés],
-                    [_référence(a) for a in affichés],
-                    [a.affiché_le for a in affichés],
+                    [a.transaction for a in affiches],
+                    [_reference(a) for a in affiches],
+                    [a.affiche_le for a in affiches],
                 ),
             )
-        if acceptés and self.constater:
-            self._constater(conn, acceptés)
+        if acceptes and self.constater:
+            self._constater(conn, acceptes)
 
-    def _constater(self, conn: Connection[Any], acceptés: Sequence[Créance.PaiementAccepté]) -> None:
+    def _constater(self, conn: Connection[Any], acceptes: Sequence[Créance.PaiementAccepté]) -> None:
         """Inscrit l'affichage ; l'ordre d'écriture est pris avant de charger, si bien qu'aucun flux ne peut bouger."""
         self.enregistreur.ordonner(conn)
-        créances = self.enregistreur.charger(conn, [fait.originator_id for fait in acceptés])
+        creances = self.enregistreur.charger(conn, [fait.originator_id for fait in acceptes])
         maintenant = self.horloge()
-        for fait in acceptés:
-            créances[fait.originator_id].afficher_paiement(fait.transaction, maintenant=maintenant)
-        self.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(créances.values(), CAUSE)))
+        for fait in acceptes:
+            creances[fait.originator_id].afficher_paiement(fait.transaction, maintenant=maintenant)
+        self.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(creances.values(), CAUSE)))
 
 
-async def état_du_délai(conn: AsyncConnection[Any], maintenant: datetime, délai: timedelta) -> dict[str, Any]:
+async def etat_du_delai(conn: AsyncConnection[Any], maintenant: datetime, delai: timedelta) -> dict[str, Any]:
     """L'horloge des 24 h : affichés, en attente, la plus vieille attente (secondes), dépassements, centiles."""
-    paramètres = {"maintenant": maintenant, "delai_s": délai.total_seconds()}
-    ligne = await (await conn.execute(_ÉTAT, paramètres)).fetchone()
-    affichés, en_attente, plus_ancien, dépassés, centiles = ligne or (0, 0, None, 0, None)
+    parametres = {"maintenant": maintenant, "delai_s": delai.total_seconds()}
+    ligne = await (await conn.execute(_ETAT, parametres)).fetchone()
+    affiches, en_attente, plus_ancien, depasses, centiles = ligne or (0, 0, None, 0, None)
     p50, p95, p99 = (float(c) for c in centiles) if centiles else (None, None, None)
     return {
-        "delai_secondes": int(délai.total_seconds()),
-        "affiches": affichés,
+        "delai_secondes": int(delai.total_seconds()),
+        "affiches": affiches,
         "en_attente": en_attente,
         "plus_ancien_en_attente_secondes": float(plus_ancien) if plus_ancien is not None else None,
-        "depasses": dépassés,
+        "depasses": depasses,
         "secondes_p50": p50,
         "secondes_p95": p95,
         "secondes_p99": p99,
     }
 
 
-def _référence(fait: Créance.Event) -> str:
+def _reference(fait: Créance.Event) -> str:
     return fait.originator_id.removeprefix("creance-")

@@ -8,23 +8,23 @@ from psycopg import Connection
 from domain.creance import Créance
 from journal.enregistreur import Enregistreur
 
-_HORS_DONNÉES = {"originator_id", "originator_version", "originator_topic", "timestamp"}
+_HORS_DONNEES = {"originator_id", "originator_version", "originator_topic", "timestamp"}
 
 
-class Étape(NamedTuple):
+class Etape(NamedTuple):
     """Un fait et ce que la créance vaut après lui ; les montants sont en centimes."""
 
     position: int
     version: int
     type: str
     survenu_le: datetime
-    enregistré_le: datetime
+    enregistre_le: datetime
     cause: str
-    données: dict[str, Any]
+    donnees: dict[str, Any]
     solde: int
-    restant_dû: int
+    restant_du: int
     en_cours: int
-    trop_perçu: int
+    trop_percu: int
 
     def en_json(self) -> dict[str, Any]:
         """La forme du contrat, prête pour JSON."""
@@ -33,43 +33,43 @@ class Étape(NamedTuple):
             "version": self.version,
             "type": self.type,
             "survenu_le": self.survenu_le.isoformat(),
-            "enregistre_le": self.enregistré_le.isoformat(),
+            "enregistre_le": self.enregistre_le.isoformat(),
             "cause": self.cause,
-            "donnees": self.données,
+            "donnees": self.donnees,
             "solde_centimes": self.solde,
-            "restant_du_centimes": self.restant_dû,
+            "restant_du_centimes": self.restant_du,
             "en_cours_centimes": self.en_cours,
-            "trop_percu_centimes": self.trop_perçu,
+            "trop_percu_centimes": self.trop_percu,
         }
 
 
 def historique(
     conn: Connection[Any],
     enregistreur: Enregistreur,
-    référence: str,
+    reference: str,
     *,
     au: datetime | None = None,
-    à_la_version: int | None = None,
-) -> list[Étape]:
+    a_la_version: int | None = None,
+) -> list[Etape]:
     """L'histoire d'une créance, telle que le journal la connaissait à un instant, ou jusqu'à une version."""
-    créance: Créance | None = None
-    étapes = []
-    for lu in enregistreur.raconter(conn, Créance.flux(référence), à_la_version=à_la_version, au=au):
-        créance = lu.fait.mutate(créance)
-        assert créance is not None  # noqa: S101 (un fait rend toujours son agrégat)
-        étapes.append(
-            Étape(
+    creance: Créance | None = None
+    etapes = []
+    for lu in enregistreur.raconter(conn, Créance.flux(reference), a_la_version=a_la_version, au=au):
+        creance = lu.fait.mutate(creance)
+        assert creance is not None  # noqa: S101 (un fait rend toujours son agrégat)
+        etapes.append(
+            Etape(
                 position=lu.position,
                 version=lu.fait.originator_version,
                 type=type(lu.fait).__name__,
                 survenu_le=lu.fait.timestamp,
-                enregistré_le=lu.enregistré_le,
+                enregistre_le=lu.enregistre_le,
                 cause=lu.cause,
-                données=lu.fait.model_dump(mode="json", by_alias=True, exclude=_HORS_DONNÉES),
-                solde=créance.solde,
-                restant_dû=créance.restant_dû,
-                en_cours=créance.réservé,
-                trop_perçu=créance.trop_perçu,
+                donnees=lu.fait.model_dump(mode="json", by_alias=True, exclude=_HORS_DONNEES),
+                solde=creance.solde,
+                restant_du=creance.restant_du,
+                en_cours=creance.reserve,
+                trop_percu=creance.trop_percu,
             )
         )
-    return étapes
+    return etapes

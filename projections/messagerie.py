@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, Connection
 
-from domain.accuse import est_échu, échéance_de
+from domain.accuse import echeance_de, est_echu
 from domain.delai import jour_de_paris
 from domain.messagerie import Messagerie
 from domain.paiement import Fin, Paiement
@@ -47,7 +47,7 @@ class LigneMessage(NamedTuple):
     """Un message tel que la vue le montre."""
 
     transaction: str
-    accepté_le: datetime
+    accepte_le: datetime
     lu: bool
 
 
@@ -58,14 +58,14 @@ class OuvertureIntrouvable(Exception):
 class _Ligne(NamedTuple):
     """Ce que le lot apprend d'un message."""
 
-    assuré: str
-    échéance: date
-    accepté_le: datetime | None = None
+    assure: str
+    echeance: date
+    accepte_le: datetime | None = None
     lu_le: datetime | None = None
-    supprimé_le: datetime | None = None
+    supprime_le: datetime | None = None
 
 
-class MessagerieDesAssurés:
+class MessagerieDesAssures:
     """La vue, telle qu'un suiveur la mène."""
 
     nom: Final = "messagerie"
@@ -84,27 +84,27 @@ class MessagerieDesAssurés:
         """Deux instructions par lot : qui a ouvert les paiements acceptés, puis ce que chaque message devient."""
         maintenant = self.horloge()
         lignes: dict[str, _Ligne] = {}
-        acceptés = {
-            lu.fait.originator_id: lu.fait.accepté_le
+        acceptes = {
+            lu.fait.originator_id: lu.fait.accepte_le
             for lu in faits
             if isinstance(lu.fait, Paiement.PaiementConclu)
-            and lu.fait.issue is Fin.ACCEPTÉ
-            and lu.fait.accepté_le is not None
-            and not est_échu(échéance_de(lu.fait.accepté_le), maintenant)
+            and lu.fait.issue is Fin.ACCEPTE
+            and lu.fait.accepte_le is not None
+            and not est_echu(echeance_de(lu.fait.accepte_le), maintenant)
         }
-        for ouvert in self._ouvertures(conn, list(acceptés)):
-            accepté_le = acceptés[ouvert.originator_id]
-            lignes[ouvert.transaction] = _Ligne(ouvert.assuré, échéance_de(accepté_le), accepté_le)
+        for ouvert in self._ouvertures(conn, list(acceptes)):
+            accepte_le = acceptes[ouvert.originator_id]
+            lignes[ouvert.transaction] = _Ligne(ouvert.assure, echeance_de(accepte_le), accepte_le)
         for lu in faits:
             fait = lu.fait
-            if not isinstance(fait, Messagerie.Event) or est_échu(fait.échéance, maintenant):
+            if not isinstance(fait, Messagerie.Event) or est_echu(fait.echeance, maintenant):
                 continue
-            ligne = lignes.get(fait.transaction) or _Ligne(fait.assuré, fait.échéance)
+            ligne = lignes.get(fait.transaction) or _Ligne(fait.assure, fait.echeance)
             match fait:
                 case Messagerie.MessageLu():
                     ligne = ligne._replace(lu_le=fait.timestamp)
                 case Messagerie.MessageSupprimé():
-                    ligne = ligne._replace(supprimé_le=fait.timestamp)
+                    ligne = ligne._replace(supprime_le=fait.timestamp)
                 case _:
                     raise TypeError(f"fait inconnu de la vue : {type(fait).__name__}")
             lignes[fait.transaction] = ligne
@@ -114,11 +114,11 @@ class MessagerieDesAssurés:
                 _APPRENDRE,
                 (
                     list(lignes),
-                    [ligne.assuré for ligne in valeurs],
-                    [ligne.accepté_le for ligne in valeurs],
-                    [ligne.échéance for ligne in valeurs],
+                    [ligne.assure for ligne in valeurs],
+                    [ligne.accepte_le for ligne in valeurs],
+                    [ligne.echeance for ligne in valeurs],
                     [ligne.lu_le for ligne in valeurs],
-                    [ligne.supprimé_le for ligne in valeurs],
+                    [ligne.supprime_le for ligne in valeurs],
                 ),
             )
 
@@ -142,7 +142,7 @@ def purger(conn: Connection[Any], maintenant: datetime) -> int:
     return conn.execute(_PURGER, (jour_de_paris(maintenant),)).rowcount
 
 
-async def messages_de(conn: AsyncConnection[Any], assuré: str, maintenant: datetime) -> list[LigneMessage]:
+async def messages_de(conn: AsyncConnection[Any], assure: str, maintenant: datetime) -> list[LigneMessage]:
     """Les messages d'un assuré, ni supprimés ni échus, le plus récent d'abord."""
-    lignes = await conn.execute(_LIRE_CEUX_DE, (assuré, jour_de_paris(maintenant)), prepare=True)
+    lignes = await conn.execute(_LIRE_CEUX_DE, (assure, jour_de_paris(maintenant)), prepare=True)
     return [LigneMessage(*ligne) for ligne in await lignes.fetchall()]

@@ -17,9 +17,9 @@ _LIRE: Final = """
 SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = ANY (%s) ORDER BY flux, version
 """
 
-État = Literal["en_cours", "accepte", "echoue", "contrepasse", "enregistre"]
+Etat = Literal["en_cours", "accepte", "echoue", "contrepasse", "enregistre"]
 _MOYENS: Final = {
-    Moyen.CHÈQUE: "Paiement par chèque",
+    Moyen.CHEQUE: "Paiement par chèque",
     Moyen.VIREMENT: "Paiement par virement",
     Moyen.RETENUE: "Retenue sur vos remboursements",
 }
@@ -29,30 +29,30 @@ _MOYENS: Final = {
 class Mouvement:
     """Une ligne de l'histoire d'une créance ; le montant est en centimes, signé comme il change le restant dû."""
 
-    libellé: str
+    libelle: str
     le: datetime | date
     montant: int
-    état: État = "enregistre"
+    etat: Etat = "enregistre"
     transaction: str | None = None
-    affiché_le: datetime | None = None
+    affiche_le: datetime | None = None
 
 
 def mouvements(
-    conn: Connection[Any], enregistreur: Enregistreur, références: Sequence[str]
+    conn: Connection[Any], enregistreur: Enregistreur, references: Sequence[str]
 ) -> dict[str, list[Mouvement]]:
     """L'histoire de ces créances, en une requête, le plus récent d'abord ; vide pour une créance inconnue."""
-    histoires: dict[str, list[Mouvement]] = {référence: [] for référence in références}
-    flux = [Créance.flux(référence) for référence in références]
-    for nom, version, topic, état in conn.execute(_LIRE, (flux,)):
-        fait = enregistreur.mapper.to_domain_event(StoredEvent(nom, version, topic, état))
+    histoires: dict[str, list[Mouvement]] = {reference: [] for reference in references}
+    flux = [Créance.flux(reference) for reference in references]
+    for nom, version, topic, etat in conn.execute(_LIRE, (flux,)):
+        fait = enregistreur.mapper.to_domain_event(StoredEvent(nom, version, topic, etat))
         _raconter(histoires[nom.removeprefix("creance-")], fait)
-    return {référence: histoire[::-1] for référence, histoire in histoires.items()}
+    return {reference: histoire[::-1] for reference, histoire in histoires.items()}
 
 
 def _raconter(histoire: list[Mouvement], fait: Any) -> None:  # noqa: C901, PLR0912 (un cas par fait)
     match fait:
         case Créance.AvisEmis():
-            histoire.append(Mouvement("Avis de somme à payer", fait.date_émission, fait.montant_initial))
+            histoire.append(Mouvement("Avis de somme à payer", fait.date_emission, fait.montant_initial))
         case Créance.PaiementInitié():
             histoire.append(_en_ligne(fait, "en_cours", -fait.part))
         case Créance.PaiementAccepté():
@@ -60,22 +60,22 @@ def _raconter(histoire: list[Mouvement], fait: Any) -> None:  # noqa: C901, PLR0
             ligne = _de(histoire, fait.transaction) or _en_ligne(fait, "accepte", -fait.part)
             if ligne not in histoire:
                 histoire.append(ligne)
-            ligne.état, ligne.montant = "accepte", -fait.part
+            ligne.etat, ligne.montant = "accepte", -fait.part
         case Créance.PaiementÉchoué():
-            if ligne_échouée := _de(histoire, fait.transaction):
-                ligne_échouée.état = "echoue"
+            if ligne_echouee := _de(histoire, fait.transaction):
+                ligne_echouee.etat = "echoue"
         case Créance.PaiementAffiché():
-            if ligne_affichée := _de(histoire, fait.transaction):
-                ligne_affichée.affiché_le = fait.affiché_le
+            if ligne_affichee := _de(histoire, fait.transaction):
+                ligne_affichee.affiche_le = fait.affiche_le
         case Créance.PaiementContrepassé():
             histoire.append(Mouvement("Paiement en ligne repris", fait.timestamp, fait.part, "contrepasse"))
         case Créance.EncaissementReçu():
             histoire.append(Mouvement(_MOYENS[fait.moyen], fait.date, -fait.montant))
         case Créance.AvisRectifié():
-            écart = fait.montant_initial - fait.montant_précédent
-            histoire.append(Mouvement("Montant rectifié par la caisse", fait.timestamp, écart))
+            ecart = fait.montant_initial - fait.montant_precedent
+            histoire.append(Mouvement("Montant rectifié par la caisse", fait.timestamp, ecart))
         case Créance.AvisAnnulé():
-            histoire.append(Mouvement("Avis annulé par la caisse", fait.timestamp, -fait.montant_précédent))
+            histoire.append(Mouvement("Avis annulé par la caisse", fait.timestamp, -fait.montant_precedent))
         case Créance.TropPerçuRemboursé():
             histoire.append(Mouvement("Trop-perçu remboursé", fait.timestamp, fait.montant))
         case Créance.TropPerçuConstaté():
@@ -84,8 +84,8 @@ def _raconter(histoire: list[Mouvement], fait: Any) -> None:  # noqa: C901, PLR0
             raise TypeError(f"fait inconnu de l'histoire : {type(fait).__name__}")
 
 
-def _en_ligne(fait: Any, état: État, montant: int) -> Mouvement:
-    return Mouvement("Paiement en ligne", fait.timestamp, montant, état, fait.transaction)
+def _en_ligne(fait: Any, etat: Etat, montant: int) -> Mouvement:
+    return Mouvement("Paiement en ligne", fait.timestamp, montant, etat, fait.transaction)
 
 
 def _de(histoire: list[Mouvement], transaction: str) -> Mouvement | None:

@@ -44,7 +44,7 @@ LEFT JOIN LATERAL (
 _LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.transaction = %s"  # noqa: S608
 
 # Les paiements sans réponse ouverts avant un instant, le plus ancien d'abord.
-_SANS_RÉPONSE: Final = """
+_SANS_REPONSE: Final = """
 SELECT transaction FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s AND transaction <> ALL (%s)
 ORDER BY ouvert_le LIMIT %s
 """
@@ -53,14 +53,14 @@ _EN_ATTENTE: Final = """
 SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
 """
 
-_STATUTS: Final = {Fin.ACCEPTÉ: "accepte", Fin.ÉCHOUÉ: "echoue", Fin.EXPIRÉ: "expire"}
+_STATUTS: Final = {Fin.ACCEPTE: "accepte", Fin.ECHOUE: "echoue", Fin.EXPIRE: "expire"}
 
 
 class LignePaiement(NamedTuple):
     """Un paiement tel que la vue le montre ; le montant est en centimes."""
 
     transaction: str
-    assuré: str
+    assure: str
     caisse: str
     canal: str
     montant: int
@@ -70,8 +70,8 @@ class LignePaiement(NamedTuple):
     ouvert_le: datetime
     expire_le: datetime
     conclu_le: datetime | None
-    accepté_le: datetime | None
-    affiché_le: datetime | None
+    accepte_le: datetime | None
+    affiche_le: datetime | None
 
 
 class Paiements:
@@ -93,7 +93,7 @@ class Paiements:
                 _OUVRIR,
                 (
                     [o.transaction for o in ouverts],
-                    [o.assuré for o in ouverts],
+                    [o.assure for o in ouverts],
                     [o.caisse for o in ouverts],
                     [o.canal.value for o in ouverts],
                     [o.montant for o in ouverts],
@@ -111,7 +111,7 @@ class Paiements:
                     [c.code for c in conclus.values()],
                     [c.cause for c in conclus.values()],
                     [c.timestamp for c in conclus.values()],
-                    [c.accepté_le for c in conclus.values()],
+                    [c.accepte_le for c in conclus.values()],
                     [c.originator_version for c in conclus.values()],
                 ),
             )
@@ -123,11 +123,11 @@ async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiemen
     return LignePaiement(*ligne) if ligne else None
 
 
-def sans_réponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:
+def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:
     """Les transactions encore en cours ouvertes avant cet instant, la plus ancienne d'abord, sans celles de `sauf`."""
-    return [transaction for (transaction,) in conn.execute(_SANS_RÉPONSE, (avant, list(sauf), limite))]
+    return [transaction for (transaction,) in conn.execute(_SANS_REPONSE, (avant, list(sauf), limite))]
 
 
-def attente_de_réponse(conn: Connection[Any], avant: datetime) -> tuple[int, datetime | None]:
+def attente_de_reponse(conn: Connection[Any], avant: datetime) -> tuple[int, datetime | None]:
     """Combien de paiements encore en cours ont été ouverts avant cet instant, et quand le fut le plus ancien."""
     return conn.execute(_EN_ATTENTE, (avant,)).fetchone() or (0, None)

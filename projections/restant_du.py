@@ -44,16 +44,16 @@ _EXEMPLES: Final = (
 )
 
 
-class LigneCréance(NamedTuple):
+class LigneCreance(NamedTuple):
     """Une créance telle que la vue la montre ; les montants sont en centimes."""
 
-    référence: str
-    assuré: str
+    reference: str
+    assure: str
     caisse: str
     nature: str
-    date_émission: date
+    date_emission: date
     payable_en_ligne: bool
-    annulée: bool
+    annulee: bool
     montant_initial: int
     solde: int
     en_cours: int
@@ -61,24 +61,24 @@ class LigneCréance(NamedTuple):
     position: int
 
     @property
-    def restant_dû(self) -> int:
+    def restant_du(self) -> int:
         """Ce qui reste à payer."""
         return max(self.solde, 0)
 
     @property
-    def trop_perçu(self) -> int:
+    def trop_percu(self) -> int:
         """Ce qui a été payé de trop."""
         return max(-self.solde, 0)
 
     @property
     def disponible(self) -> int:
         """Le restant dû net des paiements en cours."""
-        return max(self.restant_dû - self.en_cours, 0)
+        return max(self.restant_du - self.en_cours, 0)
 
     @property
     def statut(self) -> str:
         """`annulee`, `trop_percu`, `soldee`, `paiement_en_cours` ou `due`."""
-        if self.annulée:
+        if self.annulee:
             return "annulee"
         if self.solde < 0:
             return "trop_percu"
@@ -99,8 +99,8 @@ class _Mouvement:
     montant: int = 0
     solde: int = 0
     en_cours: int = 0
-    annulée: bool = False
-    jusqu_à: int = 0
+    annulee: bool = False
+    jusqu_a: int = 0
     position: int = 0
     avis: Créance.AvisEmis | None = None
 
@@ -113,10 +113,10 @@ class _Mouvement:
             case Créance.PaiementInitié():
                 self.en_cours += fait.part
             case Créance.PaiementAccepté():
-                self.en_cours -= fait.part_libérée
+                self.en_cours -= fait.part_liberee
                 self.solde -= fait.part
             case Créance.PaiementÉchoué():
-                self.en_cours -= fait.part_libérée
+                self.en_cours -= fait.part_liberee
             case Créance.PaiementContrepassé():
                 self.solde += fait.part
             case Créance.TropPerçuRemboursé():
@@ -124,19 +124,19 @@ class _Mouvement:
             case Créance.EncaissementReçu():
                 self.solde -= fait.montant
             case Créance.AvisRectifié():
-                self.montant += fait.montant_initial - fait.montant_précédent
-                self.solde += fait.montant_initial - fait.montant_précédent
+                self.montant += fait.montant_initial - fait.montant_precedent
+                self.solde += fait.montant_initial - fait.montant_precedent
             case Créance.AvisAnnulé():
-                self.montant -= fait.montant_précédent
-                self.solde -= fait.montant_précédent
-                self.annulée = True
+                self.montant -= fait.montant_precedent
+                self.solde -= fait.montant_precedent
+                self.annulee = True
             case Créance.PaiementAffiché() | Créance.TropPerçuConstaté():
                 pass  # Ne bougent aucun montant, mais la version avance.
             case _:
                 raise TypeError(f"fait inconnu de la vue : {type(fait).__name__}")
 
 
-class RestantDû:
+class RestantDu:
     """La vue, telle qu'un suiveur la mène."""
 
     nom: Final = "restant_du"
@@ -164,14 +164,14 @@ class RestantDû:
         mouvements: dict[str, _Mouvement] = {}
         for lu in faits:
             fait = lu.fait
-            référence = fait.originator_id.removeprefix("creance-")
-            mouvement = mouvements.get(référence)
+            reference = fait.originator_id.removeprefix("creance-")
+            mouvement = mouvements.get(reference)
             if mouvement is None:
-                mouvement = mouvements[référence] = _Mouvement(depuis=fait.originator_version - 1)
-            elif fait.originator_version != mouvement.jusqu_à + 1:
-                raise VersionInattendue(f"{référence} : v{fait.originator_version} après v{mouvement.jusqu_à}")
+                mouvement = mouvements[reference] = _Mouvement(depuis=fait.originator_version - 1)
+            elif fait.originator_version != mouvement.jusqu_a + 1:
+                raise VersionInattendue(f"{reference} : v{fait.originator_version} après v{mouvement.jusqu_a}")
             mouvement.ajouter(fait)  # type: ignore[arg-type]
-            mouvement.jusqu_à = fait.originator_version
+            mouvement.jusqu_a = fait.originator_version
             mouvement.position = lu.position
         self._ouvrir(conn, {ref: m for ref, m in mouvements.items() if m.avis is not None})
         self._bouger(conn, {ref: m for ref, m in mouvements.items() if m.avis is None})
@@ -184,16 +184,16 @@ class RestantDû:
             _OUVRIR,
             (
                 list(mouvements),
-                [a.assuré for a in avis],
+                [a.assure for a in avis],
                 [a.caisse for a in avis],
                 [a.nature for a in avis],
-                [a.date_émission for a in avis],
+                [a.date_emission for a in avis],
                 [a.payable_en_ligne for a in avis],
-                [m.annulée for m in mouvements.values()],
+                [m.annulee for m in mouvements.values()],
                 [m.montant for m in mouvements.values()],
                 [m.solde for m in mouvements.values()],
                 [m.en_cours for m in mouvements.values()],
-                [m.jusqu_à for m in mouvements.values()],
+                [m.jusqu_a for m in mouvements.values()],
                 [m.position for m in mouvements.values()],
             ),
         )
@@ -201,30 +201,30 @@ class RestantDû:
     def _bouger(self, conn: Connection[Any], mouvements: dict[str, _Mouvement]) -> None:
         if not mouvements:
             return
-        touchées = conn.execute(
+        touchees = conn.execute(
             _BOUGER,
             (
                 list(mouvements),
                 [m.montant for m in mouvements.values()],
                 [m.solde for m in mouvements.values()],
                 [m.en_cours for m in mouvements.values()],
-                [m.annulée for m in mouvements.values()],
+                [m.annulee for m in mouvements.values()],
                 [m.depuis for m in mouvements.values()],
-                [m.jusqu_à for m in mouvements.values()],
+                [m.jusqu_a for m in mouvements.values()],
                 [m.position for m in mouvements.values()],
             ),
         ).rowcount
-        if touchées != len(mouvements):
-            raise VersionInattendue(f"{len(mouvements) - touchées} créances ne sont pas à la version attendue")
+        if touchees != len(mouvements):
+            raise VersionInattendue(f"{len(mouvements) - touchees} créances ne sont pas à la version attendue")
 
 
-async def exemples(conn: AsyncConnection[Any], minimum: int, limite: int) -> list[LigneCréance]:
+async def exemples(conn: AsyncConnection[Any], minimum: int, limite: int) -> list[LigneCreance]:
     """Quelques créances payables, pour la page de démonstration."""
     lignes = await (await conn.execute(_EXEMPLES, (minimum, limite))).fetchall()
-    return [LigneCréance(*ligne) for ligne in lignes]
+    return [LigneCreance(*ligne) for ligne in lignes]
 
 
-def lire_créance(conn: Connection[Any], référence: str) -> LigneCréance | None:
+def lire_creance(conn: Connection[Any], reference: str) -> LigneCreance | None:
     """Une créance par sa référence, pour la ligne de commande."""
-    ligne = conn.execute(LIRE, (référence,)).fetchone()
-    return LigneCréance(*ligne) if ligne else None
+    ligne = conn.execute(LIRE, (reference,)).fetchone()
+    return LigneCreance(*ligne) if ligne else None

@@ -19,13 +19,13 @@ from domain.faits import Fait, sans_accents
 from domain.monnaie import Centimes
 from domain.paiement import Paiement
 
-AGRÉGATS: Final = (Créance, Paiement)
+AGREGATS: Final = (Créance, Paiement)
 """Les flux publiés. Un flux nommé d'après une personne ne peut pas l'être : son nom fait partie de `ce_id`."""
 
-_HORS_DONNÉES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
+_HORS_DONNEES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
 """Portés par `ce_id`, `ce_subject` et `ce_time`, ou propres à la bibliothèque."""
 
-_MODÈLE: Final = ConfigDict(extra="allow")
+_MODELE: Final = ConfigDict(extra="allow")
 """Un consommateur accepte les champs qu'il ne connaît pas : en ajouter un n'est pas une rupture."""
 
 Conversion = Callable[[Any], Any]
@@ -39,17 +39,17 @@ class Champ(NamedTuple):
     """Un champ publié : l'attribut du fait, la clé publiée, son type, et ce qui le convertit (None : tel quel)."""
 
     attribut: str
-    clé: str
+    cle: str
     type: Any
     conversion: Conversion | None
 
 
-def faits_publiés() -> list[type[Fait]]:
+def faits_publies() -> list[type[Fait]]:
     """Les classes de faits publiées, dans l'ordre des agrégats."""
     return [
         classe
-        for agrégat in AGRÉGATS
-        for classe in vars(agrégat).values()
+        for agregat in AGREGATS
+        for classe in vars(agregat).values()
         if isinstance(classe, type) and issubclass(classe, Fait) and "TOPIC" in vars(classe)
     ]
 
@@ -61,20 +61,20 @@ def champs(classe: type[BaseModel]) -> tuple[Champ, ...]:
 
 
 @cache
-def modèle(classe: type[BaseModel]) -> type[BaseModel]:
+def modele(classe: type[BaseModel]) -> type[BaseModel]:
     """Le modèle pydantic des données publiées d'une classe : la source de son schéma."""
-    définitions: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
     for champ in champs(classe):
-        déclaré = classe.model_fields[champ.attribut]
-        défaut = ... if déclaré.is_required() else déclaré.default
-        définitions[champ.clé] = (champ.type, Field(défaut, description=déclaré.description))
-    return create_model(sans_accents(classe.__name__), __config__=_MODÈLE, __doc__=classe.__doc__, **définitions)
+        declare = classe.model_fields[champ.attribut]
+        defaut = ... if declare.is_required() else declare.default
+        definitions[champ.cle] = (champ.type, Field(defaut, description=declare.description))
+    return create_model(sans_accents(classe.__name__), __config__=_MODELE, __doc__=classe.__doc__, **definitions)
 
 
-def données(fait: BaseModel) -> dict[str, Any]:
+def donnees(fait: BaseModel) -> dict[str, Any]:
     """Les données publiées d'un fait."""
     return {
-        champ.clé: getattr(fait, champ.attribut)
+        champ.cle: getattr(fait, champ.attribut)
         if champ.conversion is None
         else champ.conversion(getattr(fait, champ.attribut))
         for champ in champs(type(fait))
@@ -88,15 +88,15 @@ def en_utc(instant: datetime) -> datetime:
 
 def _champs(classe: type[BaseModel]) -> Iterator[Champ]:
     for attribut, type_ in get_type_hints(classe, include_extras=True).items():
-        if attribut not in classe.model_fields or attribut in _HORS_DONNÉES:
+        if attribut not in classe.model_fields or attribut in _HORS_DONNEES:
             continue
         try:
-            publié = _publier(type_)
+            publie = _publier(type_)
         except ChampSansDiffusion as refus:
             raise ChampSansDiffusion(f"{classe.__qualname__}.{attribut} : {refus}") from None
-        if publié is not None:
+        if publie is not None:
             suffixe = "_centimes" if type_ == Centimes else ""
-            yield Champ(attribut, sans_accents(attribut) + suffixe, *publié)
+            yield Champ(attribut, attribut + suffixe, *publie)
 
 
 def _publier(type_: Any) -> tuple[Any, Conversion | None] | None:  # noqa: PLR0911 (un cas par sorte de type)
@@ -109,7 +109,7 @@ def _publier(type_: Any) -> tuple[Any, Conversion | None] | None:  # noqa: PLR09
     if isinstance(type_, type) and issubclass(type_, Enum):
         return type_, None
     if isinstance(type_, type) and issubclass(type_, BaseModel):
-        return modèle(type_), données
+        return modele(type_), donnees
     if origine is Annotated and Diffusion.PUBLIQUE in type_.__metadata__:
         return type_, None
     if origine is Annotated and Diffusion.INTERNE in type_.__metadata__:
@@ -121,11 +121,11 @@ def _publier(type_: Any) -> tuple[Any, Conversion | None] | None:  # noqa: PLR09
     raise ChampSansDiffusion(f"{type_} ne dit pas s'il est publié")
 
 
-def _publier_suite(élément: Any) -> tuple[Any, Conversion | None] | None:
-    publié = _publier(élément)
-    if publié is None:
+def _publier_suite(element: Any) -> tuple[Any, Conversion | None] | None:
+    publie = _publier(element)
+    if publie is None:
         return None
-    type_, conversion = publié
+    type_, conversion = publie
 
     def convertir(valeurs: Sequence[Any]) -> list[Any]:
         return list(valeurs) if conversion is None else [conversion(valeur) for valeur in valeurs]
@@ -133,11 +133,11 @@ def _publier_suite(élément: Any) -> tuple[Any, Conversion | None] | None:
     return list[type_], convertir  # type: ignore[valid-type]
 
 
-def _publier_facultatif(présent: Any) -> tuple[Any, Conversion | None] | None:
-    publié = _publier(présent)
-    if publié is None:
+def _publier_facultatif(present: Any) -> tuple[Any, Conversion | None] | None:
+    publie = _publier(present)
+    if publie is None:
         return None
-    type_, conversion = publié
+    type_, conversion = publie
 
     def convertir(valeur: Any) -> Any:
         return None if valeur is None else conversion(valeur) if conversion else valeur

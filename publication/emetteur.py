@@ -30,13 +30,13 @@ OCTETS_MAX: Final = 1024 * 1024
 LOT_OCTETS: Final = 512 * 1024
 """Un lot Kafka : ce qu'une vague porte, au plus, dans une partition (octets). Mesuré : au-delà, rien à gagner."""
 
-ACCUSÉ_S: Final = 15.0
+ACCUSE_S: Final = 15.0
 """Attente des accusés d'une vague, au-delà de laquelle Kafka est en panne (secondes)."""
 
 CONNEXION_S: Final = 5.0
 """Attente d'un premier courtier, ou de ce qu'il sait du topic (secondes)."""
 
-FRAÎCHEUR_S: Final = 0.5
+FRAICHEUR_S: Final = 0.5
 """Âge de ce que l'on sait du topic, au-delà duquel on le redemande (secondes)."""
 
 _AMASSER_MS: Final = 20_000
@@ -51,7 +51,7 @@ class TopicAbsent(Panne):
     """Le topic des événements publiés n'existe pas : `creances topics` le crée."""
 
 
-class TopicRecréé(Panne):
+class TopicRecree(Panne):
     """Le topic n'est plus celui où l'on publiait : tout est à publier de nouveau."""
 
 
@@ -59,7 +59,7 @@ class MessageTropGrand(Exception):
     """Kafka refuse un message pour sa taille : l'événement ne pourra jamais être publié tel quel."""
 
 
-class Émetteur:
+class Emetteur:
     """Envoie des messages vers un topic ; ouvert à la première demande, rouvert après une panne."""
 
     def __init__(self, kafka: Mapping[str, Any], topic: str) -> None:
@@ -79,9 +79,9 @@ class Émetteur:
         Lève KafkaAbsent ou TopicAbsent.
         """
         producteur = self._ouvert()
-        âge = time.monotonic() - self._vu
-        if âge > FRAÎCHEUR_S:
-            self._redemander(producteur, attendre=âge > CONNEXION_S)
+        age = time.monotonic() - self._vu
+        if age > FRAICHEUR_S:
+            self._redemander(producteur, attendre=age > CONNEXION_S)
         actuel: UUID | None = producteur._metadata.topic_id(self.topic)  # noqa: SLF001
         if actuel is None or actuel != self._topic_id:
             # Les numéros de séquence du producteur sont ceux de l'ancien topic.
@@ -93,22 +93,22 @@ class Émetteur:
         return self._topic_id
 
     def _redemander(self, producteur: KafkaProducer, *, attendre: bool) -> None:
-        reçue = threading.Event()
+        recue = threading.Event()
         demande = producteur._metadata.request_update()  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
-        demande.add_both(lambda *_: reçue.set())
+        demande.add_both(lambda *_: recue.set())
         producteur._sender.wakeup()  # noqa: SLF001
-        if attendre and (not reçue.wait(CONNEXION_S) or demande.failed()):
+        if attendre and (not recue.wait(CONNEXION_S) or demande.failed()):
             self.abandonner()
             raise KafkaAbsent(str(demande.exception or "pas de réponse"))
 
-    def émettre(self, messages: Sequence[Message], topic_id: UUID) -> None:
+    def emettre(self, messages: Sequence[Message], topic_id: UUID) -> None:
         """Envoie ces messages dans l'ordre à ce topic, et ne rend la main que tous accusés.
 
         Lève KafkaAbsent, TopicAbsent, TopicRecréé ou MessageTropGrand ; une partie peut alors être prise, dans l'ordre.
         """
         producteur = self._ouvert()
         if self._topic_id != topic_id:
-            raise TopicRecréé(self.topic)
+            raise TopicRecree(self.topic)
         try:
             partitions = sorted(producteur.partitions_for(self.topic))
             for vague in vagues(messages, len(partitions)):
@@ -124,7 +124,7 @@ class Émetteur:
         """Lâche le producteur et ce qu'il n'a pas envoyé ; son `close` attendrait l'accusé d'un courtier absent."""
         if self._producteur is None:
             return
-        clients.lâcher(self._producteur, attente_s=CONNEXION_S)
+        clients.lacher(self._producteur, attente_s=CONNEXION_S)
         self._producteur, self._topic_id = None, None
 
     def _ouvert(self) -> KafkaProducer:
@@ -139,8 +139,8 @@ class Émetteur:
                 batch_size=LOT_OCTETS,
                 linger_ms=_AMASSER_MS,
                 max_request_size=OCTETS_MAX,
-                request_timeout_ms=round(ACCUSÉ_S * 500),
-                delivery_timeout_ms=round(ACCUSÉ_S * 1000) + _AMASSER_MS,
+                request_timeout_ms=round(ACCUSE_S * 500),
+                delivery_timeout_ms=round(ACCUSE_S * 1000) + _AMASSER_MS,
                 bootstrap_timeout_ms=round(CONNEXION_S * 1000),
                 max_block_ms=round(CONNEXION_S * 1000),
                 metrics_enabled=False,
@@ -161,10 +161,10 @@ class Émetteur:
         producteur._metadata.add_listener(self._surveiller)  # noqa: SLF001
         return producteur
 
-    def _surveiller(self, métadonnées: Any) -> None:
+    def _surveiller(self, metadonnees: Any) -> None:
         """Dans le fil du producteur : un lot qu'il retente ne doit pas tomber dans le topic recréé entre-temps."""
         self._vu = time.monotonic()
-        actuel = métadonnées.topic_id(self.topic)
+        actuel = metadonnees.topic_id(self.topic)
         producteur = self._producteur
         if producteur is None or actuel is None or actuel == self._topic_id:
             return
@@ -173,10 +173,10 @@ class Émetteur:
 
     def _envoyer(self, producteur: KafkaProducer, vague: Sequence[tuple[int, Message]], partitions: list[int]) -> None:
         futurs = [
-            producteur.send(self.topic, message.valeur, message.clé, message.en_têtes, partition=partitions[rang])
+            producteur.send(self.topic, message.valeur, message.cle, message.en_tetes, partition=partitions[rang])
             for rang, message in vague
         ]
-        limite = time.monotonic() + ACCUSÉ_S
+        limite = time.monotonic() + ACCUSE_S
         while not all(futur.is_done for futur in futurs):
             # UnknownError : le courtier a trouvé un lot trop grand, kafka-python l'a coupé ; on attend ses morceaux.
             with suppress(UnknownError):
@@ -194,11 +194,11 @@ def vagues(messages: Sequence[Message], partitions: int) -> Iterator[list[tuple[
     vague: list[tuple[int, Message]] = []
     octets = [0] * partitions
     for message in messages:
-        rang = (murmur2(message.clé) & 0x7FFFFFFF) % partitions
+        rang = (murmur2(message.cle) & 0x7FFFFFFF) % partitions
         place = message.octets
         if place > OCTETS_MAX:
             raise MessageTropGrand(f"{place} octets, {OCTETS_MAX} au plus")
-        if octets[rang] and octets[rang] + place > LOT_OCTETS - _OCTETS_D_EN_TÊTE:
+        if octets[rang] and octets[rang] + place > LOT_OCTETS - _OCTETS_D_EN_TETE:
             yield vague
             vague, octets = [], [0] * partitions
         vague.append((rang, message))
@@ -207,5 +207,5 @@ def vagues(messages: Sequence[Message], partitions: int) -> Iterator[list[tuple[
         yield vague
 
 
-_OCTETS_D_EN_TÊTE: Final = 1024
+_OCTETS_D_EN_TETE: Final = 1024
 """L'en-tête d'un lot Kafka, au plus (octets)."""

@@ -20,28 +20,28 @@ RETURNING nom
 """
 
 
-class Époque(NamedTuple):
+class Epoque(NamedTuple):
     """Une époque du journal."""
 
     nom: str
     """Son heure d'ouverture en UTC, `20261124T221305Z` : l'ordre des noms est celui des époques."""
     raison: str
     ouverte_par: str
-    enregistrée_le: Any
+    enregistree_le: Any
 
 
-def époques(conn: Connection[Any]) -> list[Époque]:
+def epoques(conn: Connection[Any]) -> list[Epoque]:
     """Toutes les époques, de la première à la courante."""
-    return [Époque(*ligne) for ligne in conn.execute(_LIRE)]
+    return [Epoque(*ligne) for ligne in conn.execute(_LIRE)]
 
 
-def époque_courante(conn: Connection[Any]) -> str:
+def epoque_courante(conn: Connection[Any]) -> str:
     """Le nom de l'époque courante."""
     (nom,) = conn.execute(_COURANTE).fetchone() or ("",)
     return str(nom)
 
 
-def ouvrir_époque(conn: Connection[Any], raison: str) -> str:
+def ouvrir_epoque(conn: Connection[Any], raison: str) -> str:
     """Ouvre une époque et rend son nom ; le publieur republiera tout le journal sous elle."""
     (nom,) = conn.execute(_OUVRIR, (raison,)).fetchone() or ("",)
     return str(nom)

@@ -13,28 +13,28 @@ from pydantic_core import to_json
 
 from domain.faits import Fait, sans_accents
 from journal.enregistreur import FaitLu
-from publication.contenu import données, en_utc
+from publication.contenu import donnees, en_utc
 
-TYPE_PRÉFIXE: Final = "fr.assurance-maladie.creances."
+TYPE_PREFIXE: Final = "fr.assurance-maladie.creances."
 VERSION: Final = "v1"
 """Une rupture du contenu se publie sous une autre version, à côté de la première."""
 
-SCHÉMA_PRÉFIXE: Final = "tag:assurance-maladie.fr,2026:creances/"
+SCHEMA_PREFIXE: Final = "tag:assurance-maladie.fr,2026:creances/"
 """CloudEvents veut un URI absolu ; celui-ci (RFC 4151) ne nomme aucun hôte et ne changera pas."""
 
 
 class Message(NamedTuple):
     """Ce que Kafka reçoit : la clé décide de la partition, donc de l'ordre."""
 
-    clé: bytes
+    cle: bytes
     valeur: bytes
-    en_têtes: list[tuple[str, bytes]]
+    en_tetes: list[tuple[str, bytes]]
 
     @property
     def octets(self) -> int:
         """Une borne de la place qu'il prend dans un lot Kafka."""
-        en_têtes = sum(len(nom) + len(valeur) + _OCTETS_PAR_CHAMP for nom, valeur in self.en_têtes)
-        return len(self.clé) + len(self.valeur) + en_têtes + _OCTETS_PAR_MESSAGE
+        en_tetes = sum(len(nom) + len(valeur) + _OCTETS_PAR_CHAMP for nom, valeur in self.en_tetes)
+        return len(self.cle) + len(self.valeur) + en_tetes + _OCTETS_PAR_MESSAGE
 
 
 _OCTETS_PAR_CHAMP: Final = 6
@@ -42,19 +42,19 @@ _OCTETS_PAR_MESSAGE: Final = 48
 """Longueurs et compteurs du format de Kafka, au plus."""
 
 
-def type_publié(classe: type[BaseModel]) -> str:
+def type_publie(classe: type[BaseModel]) -> str:
     """Le `ce_type` d'une classe de faits."""
-    return f"{TYPE_PRÉFIXE}{sans_accents(classe.__name__)}.{VERSION}"
+    return f"{TYPE_PREFIXE}{sans_accents(classe.__name__)}.{VERSION}"
 
 
-def schéma_publié(classe: type[BaseModel]) -> str:
+def schema_publie(classe: type[BaseModel]) -> str:
     """Le `ce_dataschema` d'une classe de faits : aussi le `$id` de son fichier dans `docs/schemas/`."""
-    return f"{SCHÉMA_PRÉFIXE}{sans_accents(classe.__name__)}.{VERSION}"
+    return f"{SCHEMA_PREFIXE}{sans_accents(classe.__name__)}.{VERSION}"
 
 
-def source_publiée(fragment: int, époque: str) -> str:
+def source_publiee(fragment: int, epoque: str) -> str:
     """Le `ce_source` : la base et l'époque du journal, sans aucun hôte."""
-    return f"/creances/bases/{fragment}/epoques/{époque}"
+    return f"/creances/bases/{fragment}/epoques/{epoque}"
 
 
 def composer(lu: FaitLu, source: bytes) -> Message:
@@ -64,9 +64,9 @@ def composer(lu: FaitLu, source: bytes) -> Message:
     sujet = fait.originator_id.partition("-")[2].encode()
     return Message(
         sujet,
-        to_json(données(fait)),
+        to_json(donnees(fait)),
         [
-            *_en_têtes_communs(type(fait)),
+            *_en_tetes_communs(type(fait)),
             ("ce_source", source),
             ("ce_id", identifiant.encode()),
             ("ce_subject", sujet),
@@ -89,10 +89,10 @@ def traceparent(cause: str, identifiant: str) -> str:
 
 
 @cache
-def _en_têtes_communs(classe: type[Fait]) -> tuple[tuple[str, bytes], ...]:
+def _en_tetes_communs(classe: type[Fait]) -> tuple[tuple[str, bytes], ...]:
     return (
         ("ce_specversion", b"1.0"),
-        ("ce_type", type_publié(classe).encode()),
-        ("ce_dataschema", schéma_publié(classe).encode()),
+        ("ce_type", type_publie(classe).encode()),
+        ("ce_dataschema", schema_publie(classe).encode()),
         ("content-type", b"application/json"),
     )

@@ -14,95 +14,95 @@ from psycopg import Connection
 from journal.enregistreur import FaitLu
 from journal.places import rencontrer
 from journal.suiveur import ConduitePerdue
-from publication.contenu import champs, faits_publiés
-from publication.emetteur import Émetteur
-from publication.message import composer, source_publiée
+from publication.contenu import champs, faits_publies
+from publication.emetteur import Emetteur
+from publication.message import composer, source_publiee
 
 # L'époque courante du journal, et là où l'on a publié en dernier.
-_OÙ: Final = """
+_OU: Final = """
 SELECT (SELECT max(nom) FROM journal.epoques), p.topic_id, p.epoque
 FROM (SELECT 1) AS une LEFT JOIN vues.publications p ON p.suiveur = %b
 """
 
 # Garde où l'on publie désormais.
-_PUBLIER_LÀ: Final = """
+_PUBLIER_LA: Final = """
 INSERT INTO vues.publications AS p (suiveur, topic, topic_id, epoque) VALUES (%b, %b, %b, %b)
 ON CONFLICT (suiveur) DO UPDATE SET topic = excluded.topic, topic_id = excluded.topic_id, epoque = excluded.epoque
 """
 
 # Reprend au début, et dit pourquoi dans l'état du suiveur.
-_REPRENDRE_AU_DÉBUT: Final = """
+_REPRENDRE_AU_DEBUT: Final = """
 UPDATE vues.suiveurs SET position = 0, derniere_erreur = coalesce(%b, derniere_erreur),
                          erreur_le = CASE WHEN %b::text IS NULL THEN erreur_le ELSE clock_timestamp() END
 WHERE nom = %b
 """
 
 # Ce qui était écarté est essayé de nouveau, à sa place.
-_OUBLIER_LES_ÉCARTÉS: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b"
+_OUBLIER_LES_ECARTES: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b"
 
 # Garde, avec la position, le topic qui a accusé ce lot.
-_PUBLIÉ: Final = """
+_PUBLIE: Final = """
 UPDATE vues.publications SET publie_le = clock_timestamp() WHERE suiveur = %b AND topic_id = %b AND epoque = %b
 """
 
 
 class _Lieu(NamedTuple):
     topic_id: UUID
-    époque: str
+    epoque: str
 
 
 class Publication:
     """La « vue » de la publication : ce qu'elle tient à jour est le topic."""
 
     nom: Final = "publication"
-    topics: Final = frozenset(classe.TOPIC for classe in faits_publiés())
+    topics: Final = frozenset(classe.TOPIC for classe in faits_publies())
 
-    def __init__(self, émetteur: Émetteur, fragment: int, *, étape: Callable[[str], None] = lambda _: None) -> None:
-        """`fragment` : le numéro de cette base. `étape` est appelée entre deux étapes, pour éprouver une coupure.
+    def __init__(self, emetteur: Emetteur, fragment: int, *, etape: Callable[[str], None] = lambda _: None) -> None:
+        """`fragment` : le numéro de cette base. `etape` est appelée entre deux étapes, pour éprouver une coupure.
 
         Lève ChampSansDiffusion.
         """
-        for classe in faits_publiés():
+        for classe in faits_publies():
             champs(classe)  # Un champ sans diffusion arrête le service ici, et n'écarte aucun événement.
-        self.émetteur = émetteur
+        self.emetteur = emetteur
         self.fragment = fragment
-        self.étape = étape
+        self.etape = etape
         self._lieu: _Lieu | None = None
-        self._journal = structlog.get_logger().bind(suiveur=self.nom, topic=émetteur.topic)
+        self._journal = structlog.get_logger().bind(suiveur=self.nom, topic=emetteur.topic)
 
     def s_accorder(self, conn: Connection[Any]) -> None:
         """Constate le topic et l'époque ; s'ils ont changé, alerte et reprend au début, d'un bloc."""
-        époque, topic_id, époque_publiée = conn.execute(_OÙ, (self.nom,)).fetchone() or ("", None, None)
-        lieu = _Lieu(self.émetteur.topic_id(), époque)
-        if lieu != (topic_id, époque_publiée):
-            self._reprendre(conn, lieu, topic_id, époque_publiée)
+        epoque, topic_id, epoque_publiee = conn.execute(_OU, (self.nom,)).fetchone() or ("", None, None)
+        lieu = _Lieu(self.emetteur.topic_id(), epoque)
+        if lieu != (topic_id, epoque_publiee):
+            self._reprendre(conn, lieu, topic_id, epoque_publiee)
         self._lieu = lieu
 
-    def _reprendre(self, conn: Connection[Any], lieu: _Lieu, topic_id: UUID | None, époque: str | None) -> None:
+    def _reprendre(self, conn: Connection[Any], lieu: _Lieu, topic_id: UUID | None, epoque: str | None) -> None:
         alerte = None
         if topic_id is not None and lieu.topic_id != topic_id:
             alerte = f"topic recréé ({topic_id} → {lieu.topic_id}) : tout est publié de nouveau"
             self._journal.error("topic_recree", ancien=str(topic_id), nouveau=str(lieu.topic_id))
-        elif époque is not None and lieu.époque != époque:
-            alerte = f"nouvelle époque du journal ({époque} → {lieu.époque}) : tout est publié de nouveau"
-            self._journal.error("nouvelle_epoque", ancienne=époque, nouvelle=lieu.époque)
+        elif epoque is not None and lieu.epoque != epoque:
+            alerte = f"nouvelle époque du journal ({epoque} → {lieu.epoque}) : tout est publié de nouveau"
+            self._journal.error("nouvelle_epoque", ancienne=epoque, nouvelle=lieu.epoque)
         with conn.transaction():
-            rencontrer(conn, self.émetteur.topic, lieu.topic_id)
-            conn.execute(_REPRENDRE_AU_DÉBUT, (alerte, alerte, self.nom))
-            conn.execute(_OUBLIER_LES_ÉCARTÉS, (self.nom,))
-            conn.execute(_PUBLIER_LÀ, (self.nom, self.émetteur.topic, lieu.topic_id, lieu.époque))
+            rencontrer(conn, self.emetteur.topic, lieu.topic_id)
+            conn.execute(_REPRENDRE_AU_DEBUT, (alerte, alerte, self.nom))
+            conn.execute(_OUBLIER_LES_ECARTES, (self.nom,))
+            conn.execute(_PUBLIER_LA, (self.nom, self.emetteur.topic, lieu.topic_id, lieu.epoque))
 
-    def préparer(self, faits: Sequence[FaitLu]) -> None:
+    def preparer(self, faits: Sequence[FaitLu]) -> None:
         """Publie ces faits et attend leurs accusés. Lève Panne, ou MessageTropGrand."""
         assert self._lieu is not None  # noqa: S101 (posé par `s_accorder`)
-        source = source_publiée(self.fragment, self._lieu.époque).encode()
+        source = source_publiee(self.fragment, self._lieu.epoque).encode()
         messages = [composer(lu, source) for lu in faits]
-        self.étape("publier")
-        self.émetteur.émettre(messages, self._lieu.topic_id)
-        self.étape("publie")
+        self.etape("publier")
+        self.emetteur.emettre(messages, self._lieu.topic_id)
+        self.etape("publie")
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[FaitLu]) -> None:  # noqa: ARG002 (déjà publiés)
         """Garde où ce lot a été publié, dans la transaction qui avance la position."""
         assert self._lieu is not None  # noqa: S101 (posé par `s_accorder`)
-        if conn.execute(_PUBLIÉ, (self.nom, *self._lieu)).rowcount != 1:
+        if conn.execute(_PUBLIE, (self.nom, *self._lieu)).rowcount != 1:
             raise ConduitePerdue(self.nom)

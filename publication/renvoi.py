@@ -16,9 +16,9 @@ from domain.creance import Créance
 from domain.paiement import Paiement
 from journal.enregistreur import FaitLu
 from journal.mapper import MapperDesFaits
-from publication.emetteur import MessageTropGrand, Émetteur
-from publication.epoques import époque_courante
-from publication.message import composer, source_publiée
+from publication.emetteur import Emetteur, MessageTropGrand
+from publication.epoques import epoque_courante
+from publication.message import composer, source_publiee
 from publication.publication import Publication
 
 LOT_MAX: Final = 4_000
@@ -43,20 +43,20 @@ _COMBIEN: Final = f"SELECT count(*) FROM ({_SUIVANTS}) AS suivants"  # noqa: S60
 class Renvoi(NamedTuple):
     """Ce qu'un renvoi a fait."""
 
-    renvoyés: int
+    renvoyes: int
     depuis: int
     """Première position demandée."""
-    jusqu_à: int
+    jusqu_a: int
     """La hauteur du publieur à la fin."""
-    arrêtés: dict[str, str]
+    arretes: dict[str, str]
     """Les flux arrêtés par un événement illisible ou trop grand, et pourquoi."""
 
 
-def flux_de(conn: Connection[Any], mapper: MapperDesFaits, référence: str) -> list[str]:
+def flux_de(conn: Connection[Any], mapper: MapperDesFaits, reference: str) -> list[str]:
     """Les flux qui concernent une créance : le sien, et ceux des paiements dont elle a reçu une part."""
-    créance = Créance.flux(référence)
+    creance = Créance.flux(reference)
     lignes = conn.execute(
-        "SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = %b ORDER BY version", (créance,)
+        "SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = %b ORDER BY version", (creance,)
     )
     transactions: dict[str, None] = {}
     for ligne in lignes:
@@ -66,73 +66,73 @@ def flux_de(conn: Connection[Any], mapper: MapperDesFaits, référence: str) -> 
             continue
         if transaction is not None:
             transactions[Paiement.flux(transaction)] = None
-    return [créance, *transactions]
+    return [creance, *transactions]
 
 
-def à_renvoyer(conn: Connection[Any], depuis: int, flux: Sequence[str] | None) -> int:
+def a_renvoyer(conn: Connection[Any], depuis: int, flux: Sequence[str] | None) -> int:
     """Combien d'événements un renvoi portera, au moins."""
-    (combien,) = conn.execute(_COMBIEN, _paramètres(depuis - 1, _hauteur(conn), flux, 2**62)).fetchone() or (0,)
+    (combien,) = conn.execute(_COMBIEN, _parametres(depuis - 1, _hauteur(conn), flux, 2**62)).fetchone() or (0,)
     return int(combien)
 
 
 def renvoyer(
     conn: Connection[Any],
-    émetteur: Émetteur,
+    emetteur: Emetteur,
     fragment: int,
     *,
     depuis: int,
     flux: Sequence[str] | None = None,
-    avancée: Callable[[int], None] = lambda _: None,
+    avancee: Callable[[int], None] = lambda _: None,
 ) -> Renvoi:
-    """Publie de nouveau ce qui l'a été depuis cette position, comprise ; `avancée` reçoit le nombre de chaque lot.
+    """Publie de nouveau ce qui l'a été depuis cette position, comprise ; `avancee` reçoit le nombre de chaque lot.
 
     `conn` est en autocommit : rien n'est tenu pendant les envois. Lève KafkaAbsent, TopicAbsent ou TopicRecréé.
     """
     mapper = MapperDesFaits()
-    topic_id = émetteur.topic_id()
-    source = source_publiée(fragment, époque_courante(conn)).encode()
-    arrêtés: dict[str, str] = {}
-    renvoyés, position = 0, depuis - 1
+    topic_id = emetteur.topic_id()
+    source = source_publiee(fragment, epoque_courante(conn)).encode()
+    arretes: dict[str, str] = {}
+    renvoyes, position = 0, depuis - 1
     while True:
         hauteur = _hauteur(conn)
-        lignes = conn.execute(_SUIVANTS, _paramètres(position, hauteur, flux, LOT_MAX)).fetchall()
+        lignes = conn.execute(_SUIVANTS, _parametres(position, hauteur, flux, LOT_MAX)).fetchall()
         if not lignes:
-            return Renvoi(renvoyés, depuis, hauteur, arrêtés)
-        faits = _lire(lignes, mapper, arrêtés)
-        renvoyés += _émettre(émetteur, faits, source, topic_id, arrêtés)
+            return Renvoi(renvoyes, depuis, hauteur, arretes)
+        faits = _lire(lignes, mapper, arretes)
+        renvoyes += _emettre(emetteur, faits, source, topic_id, arretes)
         position = lignes[-1][0]
-        avancée(len(lignes))
+        avancee(len(lignes))
 
 
-def _émettre(émetteur: Émetteur, faits: Sequence[FaitLu], source: bytes, topic_id: Any, arrêtés: dict[str, str]) -> int:
+def _emettre(emetteur: Emetteur, faits: Sequence[FaitLu], source: bytes, topic_id: Any, arretes: dict[str, str]) -> int:
     """Émet un lot ; un message trop grand arrête son flux, et le lot est coupé en deux jusqu'à l'isoler."""
-    faits = [lu for lu in faits if lu.fait.originator_id not in arrêtés]
+    faits = [lu for lu in faits if lu.fait.originator_id not in arretes]
     if not faits:
         return 0
     try:
-        émetteur.émettre([composer(lu, source) for lu in faits], topic_id)
+        emetteur.emettre([composer(lu, source) for lu in faits], topic_id)
     except MessageTropGrand as refus:
         if len(faits) == 1:
-            arrêtés[faits[0].fait.originator_id] = str(refus)
+            arretes[faits[0].fait.originator_id] = str(refus)
             structlog.get_logger().error("renvoi_refuse", flux=faits[0].fait.originator_id, cause=str(refus))
             return 0
         milieu = len(faits) // 2
-        première = _émettre(émetteur, faits[:milieu], source, topic_id, arrêtés)
-        return première + _émettre(émetteur, faits[milieu:], source, topic_id, arrêtés)
+        premiere = _emettre(emetteur, faits[:milieu], source, topic_id, arretes)
+        return premiere + _emettre(emetteur, faits[milieu:], source, topic_id, arretes)
     return len(faits)
 
 
-def _lire(lignes: Sequence[Any], mapper: MapperDesFaits, arrêtés: dict[str, str]) -> list[FaitLu]:
+def _lire(lignes: Sequence[Any], mapper: MapperDesFaits, arretes: dict[str, str]) -> list[FaitLu]:
     faits = []
-    for position, nom, version, topic, état, cause, enregistré_le in lignes:
-        if nom in arrêtés:
+    for position, nom, version, topic, etat, cause, enregistre_le in lignes:
+        if nom in arretes:
             continue
         try:
-            fait = mapper.lire(nom, version, topic, état)
+            fait = mapper.lire(nom, version, topic, etat)
         except MapperDeserialisationError as illisible:
-            arrêtés[nom] = str(illisible)
+            arretes[nom] = str(illisible)
         else:
-            faits.append(FaitLu(position, fait, cause, enregistré_le))
+            faits.append(FaitLu(position, fait, cause, enregistre_le))
     return faits
 
 
@@ -141,6 +141,6 @@ def _hauteur(conn: Connection[Any]) -> int:
     return int(position)
 
 
-def _paramètres(après: int, hauteur: int, flux: Sequence[str] | None, combien: int) -> tuple[Any, ...]:
+def _parametres(apres: int, hauteur: int, flux: Sequence[str] | None, combien: int) -> tuple[Any, ...]:
     noms = None if flux is None else list(flux)
-    return (après, hauteur, sorted(Publication.topics), noms, noms, Publication.nom, combien)
+    return (apres, hauteur, sorted(Publication.topics), noms, noms, Publication.nom, combien)

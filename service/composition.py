@@ -12,15 +12,15 @@ from guichet.guichet import Adresses, Guichet
 from journal.bases import Base
 from journal.enregistreur import Enregistreur
 from journal.suiveur import Suiveur, Vue
-from kiosque.reglages import PAR_DÉFAUT, RéglagesSips
+from kiosque.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
-from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
-from publication.emetteur import Émetteur
+from projections import DelaiAffichage, MessagerieDesAssures, Paiements, RestantDu
+from publication.emetteur import Emetteur
 from publication.publication import Publication
 from service.settings import Merchant, Settings
 
-VIEWS = (RestantDû.nom, Paiements.nom, DélaiAffichage.nom, MessagerieDesAssurés.nom)
+VIEWS = (RestantDu.nom, Paiements.nom, DelaiAffichage.nom, MessagerieDesAssures.nom)
 """The names of the views, in the order they are led."""
 
 FOLLOWERS = (*VIEWS, Publication.nom)
@@ -44,18 +44,18 @@ def sips(settings: Settings) -> Sips:
     if settings.kiosque_previous_secret_key and settings.kiosque_previous_key_version:
         keys[settings.kiosque_previous_key_version] = settings.kiosque_previous_secret_key
     merchants = {
-        PAR_DÉFAUT: Marchand(id=common.merchant_id, clés=keys, version_courante=common.key_version),
+        PAR_DEFAUT: Marchand(id=common.merchant_id, cles=keys, version_courante=common.key_version),
         **{caisse: _merchant(merchant) for caisse, merchant in settings.kiosque_merchants.items()},
     }
     page = _with_default_path(settings.kiosque_url, PAYPAGE)
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.kiosque_url))
     return Sips(
-        RéglagesSips(
+        ReglagesSips(
             url=page,
             url_interrogation=settings.kiosque_interrogation_url or origin + QUERY,
             algorithme=Algorithme(settings.kiosque_seal_algorithm),
             marchands=merchants,
-            délai_s=settings.kiosque_timeout.total_seconds(),
+            delai_s=settings.kiosque_timeout.total_seconds(),
         )
     )
 
@@ -63,7 +63,7 @@ def sips(settings: Settings) -> Sips:
 def _merchant(merchant: Merchant) -> Marchand:
     return Marchand(
         id=merchant.merchant_id,
-        clés={merchant.key_version: merchant.secret_key},
+        cles={merchant.key_version: merchant.secret_key},
         version_courante=merchant.key_version,
     )
 
@@ -116,14 +116,14 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
 def view(name: str, recorder: Enregistreur) -> Vue:
     """A view by its name. Raises ValueError for an unknown one."""
     match name:
-        case RestantDû.nom:
-            return RestantDû()
+        case RestantDu.nom:
+            return RestantDu()
         case Paiements.nom:
             return Paiements()
-        case DélaiAffichage.nom:
-            return DélaiAffichage(recorder)
-        case MessagerieDesAssurés.nom:
-            return MessagerieDesAssurés()
+        case DelaiAffichage.nom:
+            return DelaiAffichage(recorder)
+        case MessagerieDesAssures.nom:
+            return MessagerieDesAssures()
         case _:
             raise ValueError(f"vue inconnue : {name} (connues : {', '.join(VIEWS)})")
 
@@ -135,10 +135,10 @@ def follower(
     return Suiveur(
         required(settings.database_url, "DATABASE_URL"),
         view(name, recorder),
-        derrière=RestantDû.nom if name == DélaiAffichage.nom else None,
+        derriere=RestantDu.nom if name == DelaiAffichage.nom else None,
         lot_max=settings.follower_batch_size,
-        réveil_max_s=settings.follower_wait_max.total_seconds(),
-        étape=step,
+        reveil_max_s=settings.follower_wait_max.total_seconds(),
+        etape=step,
     )
 
 
@@ -147,19 +147,19 @@ def concerns(name: str, recorder: Enregistreur) -> frozenset[str]:
     return Publication.topics if name == Publication.nom else view(name, recorder).topics
 
 
-def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Suiveur, Émetteur]:
+def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Suiveur, Emetteur]:
     """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller."""
     sender = emitter(settings)
     follower = Suiveur(
         required(settings.database_url, "DATABASE_URL"),
-        Publication(sender, settings.shard_digit, étape=step),
+        Publication(sender, settings.shard_digit, etape=step),
         lot_max=settings.publication_batch_size,
-        réveil_max_s=settings.follower_wait_max.total_seconds(),
-        étape=step,
+        reveil_max_s=settings.follower_wait_max.total_seconds(),
+        etape=step,
     )
     return follower, sender
 
 
-def emitter(settings: Settings) -> Émetteur:
+def emitter(settings: Settings) -> Emetteur:
     """What sends to the topic of published events."""
-    return Émetteur(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)
+    return Emetteur(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)

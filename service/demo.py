@@ -18,14 +18,14 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from api.identite import Rôle, émettre_jeton
+from api.identite import RoleUtilisateur, emettre_jeton
 from domain.delai import jour_de_paris
 from domain.monnaie import euros
 from journal.comptes import sorts_de
 from journal.migrations import migrer
 from projections.audit import auditer
 from projections.historique import historique
-from projections.restant_du import lire_créance
+from projections.restant_du import lire_creance
 from service import kafka, roles, run, samples
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
@@ -210,9 +210,9 @@ class Scenario:
             return conn.execute(query, (payment["transaction"],)).fetchone() is not None
 
     def _bearer(self, insured: str) -> dict[str, str]:
-        token = émettre_jeton(
+        token = emettre_jeton(
             development_jwt_secret(self.settings),
-            Rôle.ASSURÉ,
+            RoleUtilisateur.ASSURE,
             insured,
             audience=self.settings.oidc_audience,
             maintenant=datetime.now(UTC),
@@ -226,8 +226,8 @@ class Scenario:
 
     def _balance(self, reference: str) -> dict[str, int]:
         with self._connect() as conn:
-            row = lire_créance(conn, reference)
-        return {"initial": row.montant_initial, "restant": row.restant_dû, "en_cours": row.en_cours} if row else {}
+            row = lire_creance(conn, reference)
+        return {"initial": row.montant_initial, "restant": row.restant_du, "en_cours": row.en_cours} if row else {}
 
     def _fates(self) -> dict[str, int]:
         with self._connect() as conn:
@@ -258,11 +258,11 @@ class Scenario:
         with self._connect() as conn:
             report = auditer(conn)
         self._say(
-            f"Audit : {report.créances} créances et {report.paiements} paiements recalculés depuis"
-            f" {report.événements} événements, {report.écarts_comptés} écart."
+            f"Audit : {report.creances} créances et {report.paiements} paiements recalculés depuis"
+            f" {report.evenements} événements, {report.ecarts_comptes} écart."
         )
-        if report.écarts_comptés:
-            raise DemoFailed("; ".join(report.écarts[:5]))
+        if report.ecarts_comptes:
+            raise DemoFailed("; ".join(report.ecarts[:5]))
 
     # --- Printing ----------------------------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class Scenario:
         table = Table("v", "Événement", "Restant dû", "En cours", title=f"Histoire de {reference}")
         table.add_column("Cause", overflow="fold")
         for step in self._history(reference):
-            table.add_row(str(step.version), step.type, euros(step.restant_dû), euros(step.en_cours), step.cause)
+            table.add_row(str(step.version), step.type, euros(step.restant_du), euros(step.en_cours), step.cause)
         self.console.print(table)
 
     def _shares(self, opened: Mapping[str, Any]) -> str:

@@ -15,11 +15,11 @@ import structlog
 
 from guichet.guichet import Guichet
 from guichet.relancer_paiement import Relance, Transmettre, relancer_paiement
-from journal.etats import BATTEMENT_S, ÉtatDuRôle
+from journal.etats import BATTEMENT_S, EtatDuRole
 from journal.pannes import est_une_panne
 from journal.reprise import Reprise
 from projections.messagerie import purger
-from projections.paiements import sans_réponse
+from projections.paiements import sans_reponse
 from service.settings import Settings
 
 NAME: Final = "relance"
@@ -49,12 +49,12 @@ class Janitor:
         self._counter = counter
         self._forward = forward
         self._clock = clock
-        self._age = settings.politique.interroger_après
+        self._age = settings.politique.interroger_apres
         self._interval = settings.janitor_interval
         self._batch = settings.janitor_batch_size
         self._pauses: dict[str, Pause] = {}
         self._log = structlog.get_logger()
-        self._state = ÉtatDuRôle(counter.base.url, NAME)
+        self._state = EtatDuRole(counter.base.url, NAME)
         self._retry = Reprise(self._log, "tournee_interrompue")
 
     def run(self, stop: threading.Event) -> None:
@@ -71,7 +71,7 @@ class Janitor:
             except Exception as fault:
                 if not est_une_panne(fault):
                     raise
-                wait_seconds = self._retry.échouer(fault)
+                wait_seconds = self._retry.echouer(fault)
                 self._state.interrompre(fault)
             stop.wait(wait_seconds)
         with suppress(psycopg.Error), self._counter.base.transaction() as conn:
@@ -104,16 +104,16 @@ class Janitor:
         self._pauses = {payment: pause for payment, pause in self._pauses.items() if pause.until > now - PAUSE_MAX}
         paused = [payment for payment, pause in self._pauses.items() if pause.until > now]
         with self._counter.base.transaction() as conn:
-            return sans_réponse(conn, now - self._age, self._batch, sauf=paused)
+            return sans_reponse(conn, now - self._age, self._batch, sauf=paused)
 
     def _pause(self, transaction: str, outcome: Relance) -> None:
         """Leave alone, twice as long each time, a payment that the bank holds, or whose kiosk does not answer."""
         before = self._pauses.pop(transaction, None)
-        if outcome in {Relance.RÉPONSE_TRANSMISE, Relance.INJOIGNABLE}:
+        if outcome in {Relance.REPONSE_TRANSMISE, Relance.INJOIGNABLE}:
             lasts = min(PAUSE_MAX, before.lasted * 2 if before else self._interval)
             self._pauses[transaction] = Pause(self._clock() + lasts, lasts)
 
     def _beat(self) -> None:
-        if self._state.à_redire:
+        if self._state.a_redire:
             with self._counter.base.transaction() as conn:
                 self._state.dire(conn, "actif")

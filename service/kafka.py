@@ -51,7 +51,7 @@ def topics(settings: Settings) -> dict[str, int]:
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
     admin = clients.ouvrir_client(
-        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUÊTE_MS
+        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUETE_MS
     )
     try:
         existing = set(admin.list_topics())
@@ -139,7 +139,7 @@ class Publisher:
         opened = self._open()
         try:
             clients.exiger_des_nouvelles(opened._metadata)  # noqa: SLF001  kafka-python offers it nowhere else
-        except clients.KafkaNeRépondPas as cause:
+        except clients.KafkaNeRepondPas as cause:
             raise KafkaIndisponible(str(cause)) from cause
         return opened
 
@@ -159,7 +159,7 @@ class Publisher:
     def _open(self) -> KafkaProducer:
         with self._opening:
             if self._producer is not None and clients.est_perdu(self._producer):
-                clients.lâcher(self._producer)
+                clients.lacher(self._producer)
                 self._producer = None
             if self._producer is None:
                 if time.monotonic() < self._reopen_at:
@@ -178,7 +178,7 @@ class Publisher:
             if current:
                 self._producer = None
         if current:
-            clients.lâcher(opened)
+            clients.lacher(opened)
 
     def forward(self, transaction: str, form: Mapping[str, str]) -> None:
         """Put a sealed form on the notifications' topic, as if the bank had sent it."""

@@ -94,7 +94,7 @@ class RolesCollector(Collector):
     def _read(self) -> Reading:
         try:
             rows = lag(self.settings, self.base)
-            with self.base.transaction(délai_s=WAIT_SECONDS) as conn:
+            with self.base.transaction(delai_s=WAIT_SECONDS) as conn:
                 fates = sorts_par_topic(conn)
         except (psycopg.Error, KafkaError) as cause:
             structlog.get_logger().warning("roles_illisibles", cause=raconter(cause))

@@ -15,7 +15,7 @@ from journal.bases import Base
 from journal.enregistreur import Enregistreur
 from journal.pannes import raconter
 from journal.places import Accidents, accidents, places
-from projections.paiements import attente_de_réponse
+from projections.paiements import attente_de_reponse
 from publication.publication import Publication
 from service import janitor, kafka
 from service.composition import FOLLOWERS, concerns
@@ -40,7 +40,7 @@ _PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"
 def lag(settings: Settings, base: Base) -> list[dict[str, Any]]:
     """One row a role that works by itself, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer."""
     now = datetime.now(UTC)
-    with base.transaction(délai_s=WAIT_SECONDS) as conn:
+    with base.transaction(delai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
         mishaps = accidents(conn)
         rows = [_follower(conn, name, states.get(name), now, Enregistreur(base)) for name in FOLLOWERS]
@@ -62,8 +62,8 @@ def _topic(topic: str, mishaps: Mapping[str, Accidents]) -> dict[str, Any]:
     found = mishaps.get(topic)
     return {
         "topic": topic,
-        "topic_recree": found.recréé if found else 0,
-        "topic_recree_le": found.recréé_le.isoformat() if found and found.recréé_le else None,
+        "topic_recree": found.recree if found else 0,
+        "topic_recree_le": found.recree_le.isoformat() if found and found.recree_le else None,
         "messages_perdus": found.perdus if found else 0,
         "partitions_arretees": 0,
     }
@@ -85,8 +85,8 @@ def _follower(
 
 def _janitor(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] | None, now: datetime) -> dict[str, Any]:
     """The payments past the age at which the kiosk is asked: how many, and by how long the oldest."""
-    due = now - settings.politique.interroger_après
-    count, opened = attente_de_réponse(conn, due)
+    due = now - settings.politique.interroger_apres
+    count, opened = attente_de_reponse(conn, due)
     return _row("tournee", janitor.NAME, count, _seconds(due, opened), state)
 
 
@@ -110,9 +110,9 @@ def _read_topic(reader: Any, base: Base, row: dict[str, Any], now: datetime) -> 
     if end is None:
         row |= {"etat": "topic_absent", "evenements": 0, "secondes": 0.0}
         return
-    with base.transaction(délai_s=WAIT_SECONDS) as conn:
+    with base.transaction(delai_s=WAIT_SECONDS) as conn:
         found = places(conn, row["topic"], end.topic_id, list(end.ends))
-    stopped = sorted(p for p, place in found.items() if place.arrêtée)
+    stopped = sorted(p for p, place in found.items() if place.arretee)
     positions = {p: max(found[p].position, start) for p, start in end.starts.items()}
     pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p] and p not in stopped}
     oldest = kafka.oldest_pending(reader, row["topic"], pending) if pending else None

@@ -12,7 +12,7 @@ import uvicorn
 
 from guichet.guichet import Guichet
 from kiosque.sceau import Algorithme
-from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from service import composition
 from service.janitor import NAME, Janitor
 from service.kafka import Publisher
@@ -94,8 +94,8 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
     """The bank's kiosk, simulated."""
     merchant = settings.merchant("")
     url = public_url or settings.simulator_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
-    application = créer_simulateur(
-        RéglagesSimulateur(
+    application = creer_simulateur(
+        ReglagesSimulateur(
             marchand=merchant.merchant_id,
             secret=merchant.secret_key,
             version=merchant.key_version,

@@ -12,12 +12,12 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from api.application import créer_api
+from api.application import creer_api
 from api.client_oidc import ClientOIDC
-from api.dependances import SECRET_DE_SESSION_OCTETS, Dépendances, Limites
-from api.emetteur import Émetteur
-from api.identite import Vérificateur, VérificateurDeDéveloppement, VérificateurOIDC
-from api.jetons import JetonsGardés
+from api.dependances import SECRET_DE_SESSION_OCTETS, Dependances, Limites
+from api.emetteur import Emetteur
+from api.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
+from api.jetons import JetonsGardes
 from guichet.guichet import Guichet
 from kiosque.sips import Sips
 from service import composition, roles
@@ -73,37 +73,37 @@ def _spare_the_collector() -> None:
 
 def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
-    issuer = Émetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
+    issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
     if issuer is not None:
-        tokens: Vérificateur = VérificateurOIDC(issuer, settings.oidc_audience)
+        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience)
     else:
-        tokens = VérificateurDeDéveloppement(development_jwt_secret(settings), settings.oidc_audience)
+        tokens = VerificateurDeDeveloppement(development_jwt_secret(settings), settings.oidc_audience)
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
-        with counter.base.transaction(délai_s=WAIT_SECONDS) as conn:
+        with counter.base.transaction(delai_s=WAIT_SECONDS) as conn:
             return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))
-    metrics.register(ClockCollector(counter.base.url, settings.politique.délai_affichage))
-    return créer_api(
-        Dépendances(
-            métriques=metrics,
+    metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
+    return creer_api(
+        Dependances(
+            metriques=metrics,
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
-            jetons=JetonsGardés(tokens),
+            jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),
-            prêt=ready,
+            pret=ready,
             horloge=lambda: datetime.now(UTC),
             limites=Limites(corps_octets_max=settings.body_limit_bytes),
-            démo=demo,
+            demo=demo,
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
-            durée_de_session=settings.session_max_age,
+            duree_de_session=settings.session_max_age,
             repos_de_session=settings.session_idle_max,
-            inactivité_borne=settings.terminal_idle,
+            inactivite_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
         )
     )
@@ -116,7 +116,7 @@ def session_secret(settings: Settings) -> str:
     return secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS)
 
 
-def sign_in(settings: Settings, issuer: Émetteur | None) -> ClientOIDC | None:
+def sign_in(settings: Settings, issuer: Emetteur | None) -> ClientOIDC | None:
     """How a person signs in to the pages, if an OIDC client is configured."""
     if issuer is None or settings.oidc_client_id is None:
         return None

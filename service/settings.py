@@ -159,23 +159,23 @@ class Settings(BaseSettings):
         _POLITIQUE.solde_maximum, description="Solde de PF/FR maximum ouvert au paiement, en centimes, compris."
     )
     politique_references_max: int = Field(
-        _POLITIQUE.références_max, ge=1, description="Références cochées dans un même paiement, au plus."
+        _POLITIQUE.references_max, ge=1, description="Références cochées dans un même paiement, au plus."
     )
     politique_ouverture: Duration = Field(
         _POLITIQUE.ouverture, description="Durée pendant laquelle le formulaire du kiosque est remis."
     )
     politique_interroger_apres: Duration = Field(
-        _POLITIQUE.interroger_après,
+        _POLITIQUE.interroger_apres,
         description="Âge d'un paiement sans réponse où l'on interroge le kiosque.",
     )
     politique_expirer_apres: Duration = Field(
-        _POLITIQUE.expirer_après, description="Âge à partir duquel un paiement inconnu du kiosque expire."
+        _POLITIQUE.expirer_apres, description="Âge à partir duquel un paiement inconnu du kiosque expire."
     )
     politique_delai_affichage: Duration = Field(
-        _POLITIQUE.délai_affichage, description="Délai pour afficher un paiement accepté."
+        _POLITIQUE.delai_affichage, description="Délai pour afficher un paiement accepté."
     )
     politique_anciennete_max: Duration = Field(
-        _POLITIQUE.ancienneté_max, description="Écart au-delà duquel l'heure de la banque n'est plus crue."
+        _POLITIQUE.anciennete_max, description="Écart au-delà duquel l'heure de la banque n'est plus crue."
     )
     janitor_interval: Duration = Field(
         timedelta(seconds=30), description="Temps entre deux tournées des paiements sans réponse."
@@ -298,12 +298,12 @@ class Settings(BaseSettings):
             maximum_par_paiement=self.politique_maximum_par_paiement,
             solde_minimum=self.politique_solde_minimum,
             solde_maximum=self.politique_solde_maximum,
-            références_max=self.politique_references_max,
+            references_max=self.politique_references_max,
             ouverture=self.politique_ouverture,
-            interroger_après=self.politique_interroger_apres,
-            expirer_après=self.politique_expirer_apres,
-            délai_affichage=self.politique_delai_affichage,
-            ancienneté_max=self.politique_anciennete_max,
+            interroger_apres=self.politique_interroger_apres,
+            expirer_apres=self.politique_expirer_apres,
+            delai_affichage=self.politique_delai_affichage,
+            anciennete_max=self.politique_anciennete_max,
         )
 
     @property

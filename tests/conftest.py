@@ -27,7 +27,7 @@ from tests.courtiers import COURTIERS, Courtier, ce_qui_manque_pour_apache
 VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startswith("CREANCES_")}
 
 # Les fixtures par lesquelles un test obtient un courtier.
-FIXTURES_KAFKA = {"kafka", "courtier_à_soi", "courtier_durable"}
+FIXTURES_KAFKA = {"kafka", "courtier_a_soi", "courtier_durable"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +60,7 @@ class Base:
 
     url: str
     """Pour le rôle du service."""
-    url_propriétaire: str
+    url_proprietaire: str
     """Pour le propriétaire du schéma."""
     nom: str
 
@@ -74,47 +74,47 @@ class Serveurs:
         self._courtier = courtier
 
     @cached_property
-    def _embarqué(self) -> EmbeddedPostgres:
+    def _embarque(self) -> EmbeddedPostgres:
         return self._pile.enter_context(embedded_postgres(self._dossier, throwaway=True))
 
     @cached_property
     def database_url(self) -> str:
         """L'URL du rôle du service."""
-        return VARIABLES.get("CREANCES_DATABASE_URL") or self._embarqué.database_url
+        return VARIABLES.get("CREANCES_DATABASE_URL") or self._embarque.database_url
 
     @cached_property
     def owner_database_url(self) -> str:
         """L'URL d'un rôle qui peut créer des bases."""
-        if donnée := VARIABLES.get("CREANCES_OWNER_DATABASE_URL") or VARIABLES.get("CREANCES_DATABASE_URL"):
-            return donnée
-        return self._embarqué.owner_database_url
+        if donnee := VARIABLES.get("CREANCES_OWNER_DATABASE_URL") or VARIABLES.get("CREANCES_DATABASE_URL"):
+            return donnee
+        return self._embarque.owner_database_url
 
     @cached_property
     def kafka_bootstrap(self) -> str:
         """Les courtiers, hôte:port."""
-        if donné := VARIABLES.get("CREANCES_KAFKA_BOOTSTRAP"):
-            return donné
+        if donne := VARIABLES.get("CREANCES_KAFKA_BOOTSTRAP"):
+            return donne
         return self._pile.enter_context(COURTIERS[self._courtier](self._dossier)).bootstrap
 
     @cached_property
-    def modèle(self) -> str:
+    def modele(self) -> str:
         """Le nom d'une base migrée une fois par session, que chaque test copie."""
         from journal.migrations import migrer
 
         nom = f"creances_modele_{secrets.token_hex(4)}"
-        self.exécuter(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
+        self.executer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
         self._pile.callback(self.supprimer_base, nom)  # Après le démarrage : défait avant l'arrêt.
         migrer(vers_base(self.owner_database_url, nom), utilisateur(self.database_url))
         return nom
 
-    def exécuter(self, instruction: sql.Composed) -> None:
+    def executer(self, instruction: sql.Composed) -> None:
         """Exécute une instruction hors transaction, comme propriétaire."""
         with psycopg.connect(self.owner_database_url, autocommit=True) as connexion:
             connexion.execute(instruction)
 
     def supprimer_base(self, nom: str) -> None:
         """Supprime une base, même si une connexion y reste ouverte."""
-        self.exécuter(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(nom)))
+        self.executer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(nom)))
 
 
 def vers_base(url: str, nom: str) -> str:
@@ -155,15 +155,15 @@ def seconde_base(serveurs: Serveurs) -> Iterator[Base]:
 def nouvelle_base(serveurs: Serveurs) -> Iterator[Base]:
     """Copie la base modèle ; la supprime à la fin."""
     nom = f"creances_test_{secrets.token_hex(6)}"
-    serveurs.exécuter(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(nom), sql.Identifier(serveurs.modèle))
+    serveurs.executer(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(nom), sql.Identifier(serveurs.modele))
     )
     yield Base(vers_base(serveurs.database_url, nom), vers_base(serveurs.owner_database_url, nom), nom)
     serveurs.supprimer_base(nom)
 
 
 @pytest.fixture(autouse=True)
-def prises_de_kafka_ramassées(request: pytest.FixtureRequest) -> Iterator[None]:
+def prises_de_kafka_ramassees(request: pytest.FixtureRequest) -> Iterator[None]:
     """Ramasse, sitôt le test fini, les prises que kafka-python laisse au ramasse-miettes quand un courtier s'en va.
 
     Sinon l'avertissement tomberait plus tard, dans un test qui n'y est pour rien.
@@ -176,7 +176,7 @@ def prises_de_kafka_ramassées(request: pytest.FixtureRequest) -> Iterator[None]
 
 
 @pytest.fixture
-def préfixe() -> str:
+def prefixe() -> str:
     """Un préfixe de topics que personne d'autre n'utilise."""
     return f"t-{secrets.token_hex(6)}"
 
@@ -195,7 +195,7 @@ def apache(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.fixture
-def courtier_à_soi(pytestconfig: pytest.Config) -> Iterator[Courtier]:
+def courtier_a_soi(pytestconfig: pytest.Config) -> Iterator[Courtier]:
     """Un courtier démarré pour ce test seul, qui peut l'arrêter, le tuer, le redémarrer (voir `--courtier`)."""
     with throwaway_folder() as dossier, COURTIERS[pytestconfig.getoption("--courtier")](dossier) as courtier:
         yield courtier
@@ -206,5 +206,5 @@ def courtier_durable(request: pytest.FixtureRequest) -> Courtier:
     """Un courtier à soi qui garde son journal d'un démarrage à l'autre : Apache Kafka."""
     if not COURTIERS[request.config.getoption("--courtier")].garde_son_journal:
         pytest.skip("demande un courtier qui garde son journal : make test-kafka")
-    courtier: Courtier = request.getfixturevalue("courtier_à_soi")
+    courtier: Courtier = request.getfixturevalue("courtier_a_soi")
     return courtier

@@ -27,7 +27,7 @@ from service.embedded.child import Child
 JARS: Final = Path(__file__).parent / "kafka" / "jars"
 JAVA_MIN: Final = 17
 PORTS_BAS: Final = 20_000
-ARRÊT_S: Final = 10.0
+ARRET_S: Final = 10.0
 """Temps laissé à un courtier pour s'arrêter proprement (secondes)."""
 
 JVM: Final = (
@@ -84,23 +84,23 @@ class Courtier(ABC):
         """Lance le processus."""
 
     @abstractmethod
-    def _prêt(self) -> bool:
+    def _pret(self) -> bool:
         """Dit si le courtier sert."""
 
-    def démarrer(self) -> None:
+    def demarrer(self) -> None:
         """Démarre, et attend que le courtier serve ; lève EmbeddedError, avec sa sortie, s'il n'y parvient pas."""
         assert self.serveur is None, "le courtier tourne déjà"
         self.serveur = self._lancer()
         try:
-            self.serveur.await_ready(self._prêt)
+            self.serveur.await_ready(self._pret)
         except EmbeddedError:
             self.tuer()
             raise
 
-    def arrêter(self) -> None:
+    def arreter(self) -> None:
         """Arrête proprement (SIGTERM)."""
         if self.serveur is not None:
-            self.serveur.stop((signal.SIGTERM, ARRÊT_S))
+            self.serveur.stop((signal.SIGTERM, ARRET_S))
             self.serveur = None
 
     def tuer(self) -> None:
@@ -109,17 +109,17 @@ class Courtier(ABC):
             self.serveur.stop()
             self.serveur = None
 
-    def redémarrer(self) -> None:
+    def redemarrer(self) -> None:
         """Arrête proprement, puis démarre sur le même port, avec son journal s'il le garde."""
-        self.arrêter()
-        self.démarrer()
+        self.arreter()
+        self.demarrer()
 
     def __enter__(self) -> Self:
-        self.démarrer()
+        self.demarrer()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.arrêter()
+        self.arreter()
 
 
 class Tansu(Courtier):
@@ -140,7 +140,7 @@ class Tansu(Courtier):
         commande = [broker_binary(), "broker", *options]
         return Child.start("Tansu", commande, self.dossier / "tansu.log", death_signal=signal.SIGKILL)
 
-    def _prêt(self) -> bool:
+    def _pret(self) -> bool:
         return speaks_kafka(self.bootstrap)
 
 
@@ -151,34 +151,34 @@ class Apache(Courtier):
 
     def __init__(self, dossier: Path, **options: str) -> None:
         super().__init__(dossier)
-        self._réglages = dossier / "kafka.properties"
-        self._données = dossier / "kafka"
-        contrôleur = f"127.0.0.1:{port_libre()}"
-        self._propriétés = APACHE | {
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{contrôleur}",
+        self._reglages = dossier / "kafka.properties"
+        self._donnees = dossier / "kafka"
+        controleur = f"127.0.0.1:{port_libre()}"
+        self._proprietes = APACHE | {
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controleur}",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.quorum.voters": f"1@{contrôleur}",
-            "log.dirs": str(self._données),
+            "controller.quorum.voters": f"1@{controleur}",
+            "log.dirs": str(self._donnees),
         }
-        self._propriétés |= {nom.replace("_", "."): valeur for nom, valeur in options.items()}
+        self._proprietes |= {nom.replace("_", "."): valeur for nom, valeur in options.items()}
 
     def _lancer(self) -> Child:
-        if not self._données.exists():
+        if not self._donnees.exists():
             self._formater()
-        commande = [*_java(), "kafka.Kafka", str(self._réglages)]
+        commande = [*_java(), "kafka.Kafka", str(self._reglages)]
         return Child.start("Apache Kafka", commande, self.dossier / "kafka.log", death_signal=signal.SIGKILL)
 
     def _formater(self) -> None:
         """Prépare le dossier des données, pour une grappe à l'identifiant tiré au sort."""
-        self._données.mkdir(mode=0o700)
-        self._réglages.write_text("".join(f"{nom}={valeur}\n" for nom, valeur in self._propriétés.items()))
+        self._donnees.mkdir(mode=0o700)
+        self._reglages.write_text("".join(f"{nom}={valeur}\n" for nom, valeur in self._proprietes.items()))
         grappe = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        commande = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={grappe}", "-c", str(self._réglages)]
+        commande = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={grappe}", "-c", str(self._reglages)]
         fini = subprocess.run(commande, check=False, capture_output=True, text=True, timeout=60)
         if fini.returncode != 0:
             raise EmbeddedError(f"Le dossier de Kafka n'a pu être formaté :\n{fini.stdout}{fini.stderr}")
 
-    def _prêt(self) -> bool:
+    def _pret(self) -> bool:
         """Répondre ne suffit pas : avant d'être inscrit auprès du contrôleur, le courtier refuse de créer un topic."""
         if not speaks_kafka(self.bootstrap):
             return False
@@ -221,9 +221,9 @@ def port_libre() -> int:
     Sinon une connexion pourrait le prendre pendant que le courtier est arrêté ; un client qui insiste finit même par
     tomber sur lui-même.
     """
-    premier_prêté = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    premier_prete = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.randrange(PORTS_BAS, max(premier_prêté, PORTS_BAS + 1000))  # noqa: S311 (aucun secret)
+        port = random.randrange(PORTS_BAS, max(premier_prete, PORTS_BAS + 1000))  # noqa: S311 (aucun secret)
         with socket.socket() as essai:
             try:
                 essai.bind(("127.0.0.1", port))

@@ -30,21 +30,21 @@ def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = 
         time.sleep(SONDAGE_SECONDES)
 
 
-def environnement(**réglages: object) -> dict[str, str]:
-    """Celui d'un processus que lance un test ; ses seules variables `CREANCES_…` sont `réglages`, dits sans préfixe."""
+def environnement(**reglages: object) -> dict[str, str]:
+    """Celui d'un processus que lance un test ; ses seules variables `CREANCES_…` sont `reglages`, dits sans préfixe."""
     propre = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
-    données = {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in réglages.items()}
-    return propre | données | {"PYTHONPATH": str(RACINE)}
+    donnees = {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in reglages.items()}
+    return propre | donnees | {"PYTHONPATH": str(RACINE)}
 
 
-def se_tuer(module: str, *arguments: object, **réglages: object) -> None:
+def se_tuer(module: str, *arguments: object, **reglages: object) -> None:
     """Lance un module de tests qui se tue par SIGKILL ; échoue s'il finit autrement, avec ce qu'il en a dit.
 
-    `réglages` : voir `environnement`.
+    `reglages` : voir `environnement`.
     """
     fini = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
-        env=environnement(**réglages),
+        env=environnement(**reglages),
         cwd=RACINE,
         capture_output=True,
         timeout=60,

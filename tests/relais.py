@@ -20,22 +20,22 @@ class Relais:
         self._passe.set()
         self._verrou = threading.Lock()
         self._ouvertes: set[socket.socket] = set()
-        self._écoute: socket.socket | None = None
+        self._ecoute: socket.socket | None = None
 
-    def rétablir(self) -> None:
+    def retablir(self) -> None:
         """Tout passe de nouveau."""
         self._passe.set()
-        if self._écoute is None:
-            self._écoute = socket.create_server(("127.0.0.1", self.port), backlog=64)
-            threading.Thread(target=self._accueillir, args=(self._écoute,), daemon=True).start()
+        if self._ecoute is None:
+            self._ecoute = socket.create_server(("127.0.0.1", self.port), backlog=64)
+            threading.Thread(target=self._accueillir, args=(self._ecoute,), daemon=True).start()
 
     def couper(self) -> None:
         """Raccroche toutes les connexions, et refuse les nouvelles."""
-        écoute, self._écoute = self._écoute, None
-        if écoute is not None:
+        ecoute, self._ecoute = self._ecoute, None
+        if ecoute is not None:
             with suppress(OSError):  # Réveille l'accueil, que fermer la prise ne réveille pas.
-                écoute.shutdown(socket.SHUT_RDWR)
-            écoute.close()
+                ecoute.shutdown(socket.SHUT_RDWR)
+            ecoute.close()
         self.raccrocher()
 
     def raccrocher(self) -> None:
@@ -50,17 +50,17 @@ class Relais:
         self._passe.clear()
 
     def __enter__(self) -> Self:
-        self.rétablir()
+        self.retablir()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.couper()
         self._passe.set()
 
-    def _accueillir(self, écoute: socket.socket) -> None:
+    def _accueillir(self, ecoute: socket.socket) -> None:
         while True:
             try:
-                client, _ = écoute.accept()
+                client, _ = ecoute.accept()
             except OSError:
                 return
             assert self.vers is not None, "un relais sans serveur"
@@ -74,15 +74,15 @@ class Relais:
                 continue
             with self._verrou:
                 self._ouvertes |= {client, serveur}
-            for d_où, où in ((client, serveur), (serveur, client)):
-                threading.Thread(target=self._relayer, args=(d_où, où), daemon=True).start()
+            for d_ou, ou in ((client, serveur), (serveur, client)):
+                threading.Thread(target=self._relayer, args=(d_ou, ou), daemon=True).start()
 
-    def _relayer(self, d_où: socket.socket, où: socket.socket) -> None:
+    def _relayer(self, d_ou: socket.socket, ou: socket.socket) -> None:
         with suppress(OSError):
-            while octets := d_où.recv(65536):
+            while octets := d_ou.recv(65536):
                 self._passe.wait()
-                où.sendall(octets)
-        for prise in (d_où, où):
+                ou.sendall(octets)
+        for prise in (d_ou, ou):
             _fermer(prise)
             with self._verrou:
                 self._ouvertes.discard(prise)
@@ -97,14 +97,14 @@ def _fermer(prise: socket.socket) -> None:
 def serveur_postgresql(url: str) -> tuple[int, Any]:
     """Où joindre ce PostgreSQL, pour un relais."""
     parties = urlsplit(url)
-    hôte = parse_qs(parties.query).get("host", [parties.hostname or "127.0.0.1"])[0]
+    hote = parse_qs(parties.query).get("host", [parties.hostname or "127.0.0.1"])[0]
     port = parties.port or 5432
-    return (socket.AF_UNIX, f"{hôte}/.s.PGSQL.{port}") if hôte.startswith("/") else (socket.AF_INET, (hôte, port))
+    return (socket.AF_UNIX, f"{hote}/.s.PGSQL.{port}") if hote.startswith("/") else (socket.AF_INET, (hote, port))
 
 
 def par_le_relais(url: str, relais: Relais) -> str:
     """La même base, par ce relais."""
     parties = urlsplit(url)
-    identité = f"{parties.username}:{parties.password}" if parties.password else parties.username
+    identite = f"{parties.username}:{parties.password}" if parties.password else parties.username
     base = parties.path.lstrip("/")
-    return f"postgresql://{identité}@127.0.0.1:{relais.port}/{base}?sslmode=disable&gssencmode=disable"
+    return f"postgresql://{identite}@127.0.0.1:{relais.port}/{base}?sslmode=disable&gssencmode=disable"

@@ -11,7 +11,7 @@ import pytest
 from tests.outils import RACINE
 
 # Ce que chaque pièce peut importer des autres.
-PIÈCES: dict[str, set[str]] = {
+PIECES: dict[str, set[str]] = {
     "domain": set(),
     "journal": {"domain"},
     "courtier": {"journal"},
@@ -38,7 +38,7 @@ PIÈCES: dict[str, set[str]] = {
 # Du domaine vers l'extérieur : rien d'autre que la bibliothèque standard et ces deux-là.
 TIERS_DU_DOMAINE = {"eventsourcing", "pydantic"}
 # Le vérificateur autonome n'importe aucune pièce.
-SANS_PIÈCE = {"preuve/verificateur.py"}
+SANS_PIECE = {"preuve/verificateur.py"}
 HORLOGES = {
     ("datetime", "now"),
     ("datetime", "utcnow"),
@@ -51,125 +51,125 @@ HORLOGES = {
     ("uuid", "uuid4"),
 }
 IMPORTS_IMPURS = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
-HORS_PIÈCES = {"bench", "deploy", "docs", "examples", "tests", "requirements", "build", "dist"}
+HORS_PIECES = {"bench", "deploy", "docs", "examples", "tests", "requirements", "build", "dist"}
 
 
-def modules(pièce: str) -> list[Path]:
-    return sorted((RACINE / pièce).rglob("*.py"))
+def modules(piece: str) -> list[Path]:
+    return sorted((RACINE / piece).rglob("*.py"))
 
 
-def importés(arbre: ast.AST) -> Iterator[tuple[int, str]]:
+def importes(arbre: ast.AST) -> Iterator[tuple[int, str]]:
     """Chaque module importé, en toutes lettres ; un import relatif reste dans sa pièce."""
-    for nœud in ast.walk(arbre):
-        match nœud:
+    for noeud in ast.walk(arbre):
+        match noeud:
             case ast.Import(names=noms):
-                yield from ((nœud.lineno, nom.name) for nom in noms)
+                yield from ((noeud.lineno, nom.name) for nom in noms)
             case ast.ImportFrom(module=str(module), level=0):
-                yield nœud.lineno, module
+                yield noeud.lineno, module
             case ast.Call(
                 func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
                 args=[ast.Constant(value=str(module)), *_],
             ):
-                yield nœud.lineno, module
+                yield noeud.lineno, module
             case _:
                 pass
 
 
-def fautes(pièce: str, source: str, fichier: str) -> list[str]:
+def fautes(piece: str, source: str, fichier: str) -> list[str]:
     """Dit tout ce qu'un module d'une pièce ne devrait pas faire."""
     arbre = ast.parse(source)
     return [
         f"{fichier}:{ligne}: {faute}"
         for ligne, faute in sorted(
-            {*fautes_d_import(pièce, arbre, fichier), *fautes_de_nom(arbre), *fautes_de_pureté(pièce, arbre)}
+            {*fautes_d_import(piece, arbre, fichier), *fautes_de_nom(arbre), *fautes_de_purete(piece, arbre)}
         )
     ]
 
 
-def fautes_d_import(pièce: str, arbre: ast.AST, fichier: str) -> Iterator[tuple[int, str]]:
-    permises = set() if fichier in SANS_PIÈCE else PIÈCES[pièce] | {pièce}
-    for ligne, module in importés(arbre):
-        tête = module.partition(".")[0]
-        if tête in PIÈCES.keys() | HORS_PIÈCES and tête not in permises:
-            yield ligne, f"{pièce} ne doit pas importer {module}"
-        elif pièce == "domain" and tête != pièce and tête not in sys.stdlib_module_names | TIERS_DU_DOMAINE:
+def fautes_d_import(piece: str, arbre: ast.AST, fichier: str) -> Iterator[tuple[int, str]]:
+    permises = set() if fichier in SANS_PIECE else PIECES[piece] | {piece}
+    for ligne, module in importes(arbre):
+        tete = module.partition(".")[0]
+        if tete in PIECES.keys() | HORS_PIECES and tete not in permises:
+            yield ligne, f"{piece} ne doit pas importer {module}"
+        elif piece == "domain" and tete != piece and tete not in sys.stdlib_module_names | TIERS_DU_DOMAINE:
             yield ligne, f"le domaine n'importe que la bibliothèque standard, {sorted(TIERS_DU_DOMAINE)} : {module}"
 
 
-def fautes_de_pureté(pièce: str, arbre: ast.AST) -> Iterator[tuple[int, str]]:
-    if pièce != "domain":
+def fautes_de_purete(piece: str, arbre: ast.AST) -> Iterator[tuple[int, str]]:
+    if piece != "domain":
         return
-    for ligne, module in importés(arbre):
+    for ligne, module in importes(arbre):
         if module.partition(".")[0] in IMPORTS_IMPURS:
             yield ligne, f"le domaine est pur : {module}"
-    for nœud in ast.walk(arbre):
-        match nœud:
-            case ast.Attribute(attr=méthode, value=ast.Name(id=porteur) | ast.Attribute(attr=porteur)) if (
+    for noeud in ast.walk(arbre):
+        match noeud:
+            case ast.Attribute(attr=methode, value=ast.Name(id=porteur) | ast.Attribute(attr=porteur)) if (
                 porteur,
-                méthode,
+                methode,
             ) in HORLOGES:
-                yield nœud.lineno, f"le temps et les identifiants viennent en argument : {porteur}.{méthode}"
+                yield noeud.lineno, f"le temps et les identifiants viennent en argument : {porteur}.{methode}"
             case ast.Call(func=ast.Name(id="open" | "print" | "input" as appel)):
-                yield nœud.lineno, f"le domaine est pur : {appel}()"
+                yield noeud.lineno, f"le domaine est pur : {appel}()"
             case _:
                 pass
 
 
 def fautes_de_nom(arbre: ast.AST) -> Iterator[tuple[int, str]]:
     """Python ramène les identifiants à NFKC, mais la chaîne "Créance" en NFD n'égalerait pas le nom de la classe."""
-    for nœud in ast.walk(arbre):
-        match nœud:
+    for noeud in ast.walk(arbre):
+        match noeud:
             case ast.ClassDef(name=nom) | ast.FunctionDef(name=nom) | ast.AsyncFunctionDef(name=nom):
                 if not unicodedata.is_normalized("NFC", nom):
-                    yield nœud.lineno, f"nom en NFD : {nom}"
+                    yield noeud.lineno, f"nom en NFD : {nom}"
             case ast.Constant(value=str(texte)) if not unicodedata.is_normalized("NFC", texte):
-                yield nœud.lineno, f"texte en NFD : {texte!r}"
+                yield noeud.lineno, f"texte en NFD : {texte!r}"
             case _:
                 pass
 
 
-def pièces_inconnues(racine: Path) -> list[str]:
+def pieces_inconnues(racine: Path) -> list[str]:
     """Les dossiers de Python à la racine qui ne sont ni une pièce ni un dossier connu."""
     return sorted(
         dossier.name
         for dossier in racine.iterdir()
         if dossier.is_dir()
         and not dossier.name.startswith((".", "__"))
-        and dossier.name not in PIÈCES.keys() | HORS_PIÈCES
+        and dossier.name not in PIECES.keys() | HORS_PIECES
         and any(dossier.rglob("*.py"))
     )
 
 
-@pytest.mark.parametrize("pièce", PIÈCES)
-def test_chaque_pièce_n_importe_que_ce_qu_elle_peut(pièce: str) -> None:
-    if not (RACINE / pièce).exists():
-        pytest.skip(f"{pièce}/ n'existe pas encore")
-    trouvées = [
+@pytest.mark.parametrize("piece", PIECES)
+def test_chaque_piece_n_importe_que_ce_qu_elle_peut(piece: str) -> None:
+    if not (RACINE / piece).exists():
+        pytest.skip(f"{piece}/ n'existe pas encore")
+    trouvees = [
         faute
-        for fichier in modules(pièce)
-        for faute in fautes(pièce, fichier.read_text("utf-8"), str(fichier.relative_to(RACINE)))
+        for fichier in modules(piece)
+        for faute in fautes(piece, fichier.read_text("utf-8"), str(fichier.relative_to(RACINE)))
     ]
-    assert trouvées == []
+    assert trouvees == []
 
 
-def test_aucune_pièce_inconnue_à_la_racine() -> None:
-    assert pièces_inconnues(RACINE) == []
+def test_aucune_piece_inconnue_a_la_racine() -> None:
+    assert pieces_inconnues(RACINE) == []
 
 
-def test_une_pièce_inconnue_est_vue(tmp_path: Path) -> None:
+def test_une_piece_inconnue_est_vue(tmp_path: Path) -> None:
     (tmp_path / "divers" / "fond").mkdir(parents=True)
     (tmp_path / "divers" / "fond" / "utils.py").touch()
     (tmp_path / "domain").mkdir()
     (tmp_path / "domain" / "x.py").touch()
-    assert pièces_inconnues(tmp_path) == ["divers"]
+    assert pieces_inconnues(tmp_path) == ["divers"]
 
 
 def test_les_noms_de_fichiers_sont_en_ascii() -> None:
-    assert [str(f) for pièce in [*PIÈCES, "tests"] for f in (RACINE / pièce).rglob("*") if not f.name.isascii()] == []
+    assert [str(f) for piece in [*PIECES, "tests"] for f in (RACINE / piece).rglob("*") if not f.name.isascii()] == []
 
 
 @pytest.mark.parametrize(
-    ("pièce", "source"),
+    ("piece", "source"),
     [
         ("domain", "import journal"),
         ("domain", "from service.settings import Settings"),
@@ -194,17 +194,17 @@ def test_les_noms_de_fichiers_sont_en_ascii() -> None:
         ("guichet", unicodedata.normalize("NFD", 'x = "PaiementAccepté"')),
     ],
 )
-def test_une_violation_plantée_est_vue(pièce: str, source: str) -> None:
-    assert fautes(pièce, source, f"{pièce}/planté.py") != []
+def test_une_violation_plantee_est_vue(piece: str, source: str) -> None:
+    assert fautes(piece, source, f"{piece}/planté.py") != []
 
 
-def test_le_vérificateur_autonome_n_importe_aucune_pièce() -> None:
+def test_le_verificateur_autonome_n_importe_aucune_piece() -> None:
     assert fautes("preuve", "from preuve import chaine", "preuve/verificateur.py") != []
     assert fautes("preuve", "from preuve import chaine", "preuve/sceaux.py") == []
 
 
 @pytest.mark.parametrize(
-    ("pièce", "source"),
+    ("piece", "source"),
     [
         (
             "domain",
@@ -215,5 +215,5 @@ def test_le_vérificateur_autonome_n_importe_aucune_pièce() -> None:
         ("consumers", "from guichet import notification\nfrom kafka import KafkaConsumer"),
     ],
 )
-def test_ce_qui_est_permis_passe(pièce: str, source: str) -> None:
-    assert fautes(pièce, source, f"{pièce}/permis.py") == []
+def test_ce_qui_est_permis_passe(piece: str, source: str) -> None:
+    assert fautes(piece, source, f"{piece}/permis.py") == []

@@ -8,49 +8,49 @@ from bench import ceiling, data, rebuild, report
 from bench.data import Scale
 from bench.figures import Figures
 from bench.servers import Database
-from journal.bases import Base as Accès
+from journal.bases import Base as Acces
 from journal.enregistreur import Enregistreur
 from journal.mapper import MapperDesFaits
 from service import composition
 from service.settings import Settings
 from tests.conftest import Base
 
-ÉCHELLE = Scale(créances=40, payments=10)
+ECHELLE = Scale(creances=40, payments=10)
 
 
 def lignes(conn: psycopg.Connection[tuple[object, ...]], vue: str) -> list[tuple[object, ...]]:
     return conn.execute(f"SELECT * FROM vues.{vue} ORDER BY 1").fetchall()  # noqa: S608
 
 
-def test_la_base_chargée_est_celle_que_les_suiveurs_auraient_laissée(base: Base) -> None:
-    data.load(Database(base.nom, base.url, base.url_propriétaire), ÉCHELLE)
-    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn, Accès(base.url) as accès:
-        chargées = {vue: lignes(conn, vue) for vue in ("restant_du", "paiements")}
-        assert len(chargées["restant_du"]) == 40
-        assert len(chargées["paiements"]) == 10
+def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Base) -> None:
+    data.load(Database(base.nom, base.url, base.url_proprietaire), ECHELLE)
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn, Acces(base.url) as acces:
+        chargees = {vue: lignes(conn, vue) for vue in ("restant_du", "paiements")}
+        assert len(chargees["restant_du"]) == 40
+        assert len(chargees["paiements"]) == 10
         conn.execute("TRUNCATE vues.restant_du, vues.paiements; UPDATE vues.suiveurs SET position = 0")
         settings = Settings(_env_file=None, database_url=base.url)
-        for vue in chargées:
-            composition.follower(settings, Enregistreur(accès), vue).rattraper()
-        assert {vue: lignes(conn, vue) for vue in chargées} == chargées
+        for vue in chargees:
+            composition.follower(settings, Enregistreur(acces), vue).rattraper()
+        assert {vue: lignes(conn, vue) for vue in chargees} == chargees
         conn.execute(rebuild._EMPTY)
         ceiling.rebuild(conn)
-        assert lignes(conn, "restant_du") == chargées["restant_du"]
+        assert lignes(conn, "restant_du") == chargees["restant_du"]
 
 
-def test_les_octets_chargés_sont_ceux_du_mapper() -> None:
+def test_les_octets_charges_sont_ceux_du_mapper() -> None:
     mapper = MapperDesFaits()
-    for ligne in data.events(ÉCHELLE):
+    for ligne in data.events(ECHELLE):
         fait = mapper.lire(*ligne)
         assert mapper.to_stored_event(fait).state == ligne.state
 
 
 def figures(ours: float) -> Figures:
     runs = {
-        f"{genre}.{échelle}.{manière}": [valeur]
+        f"{genre}.{echelle}.{maniere}": [valeur]
         for genre in ("pipeline", "rebuild")
-        for échelle in ("small", "large")
-        for manière, valeur in (("ours", ours), ("library", 100.0), ("ceiling", 5_000.0))
+        for echelle in ("small", "large")
+        for maniere, valeur in (("ours", ours), ("library", 100.0), ("ceiling", 5_000.0))
     }
     runs |= {"http.ours": [700.0], "http.bare": [1_000.0], "latency.p50": [12.0], "latency.p99": [40.0]}
     runs |= {"pipeline.large.ours, all followers": [ours], "memory.api": [100.0], "memory.api, growth": [1.0]}
@@ -59,20 +59,20 @@ def figures(ours: float) -> Figures:
 
 
 def test_la_table_dit_ce_qui_est_atteint_et_ce_qui_manque() -> None:
-    atteint, manqué = report.table(figures(2_000.0)), report.table(figures(900.0))
+    atteint, manque = report.table(figures(2_000.0)), report.table(figures(900.0))
     assert "| **20** | ≥ 10 | reached |" in atteint
     assert "| **0.4** | ≥ 0.3 | reached |" in atteint
     assert "missed" not in atteint
-    assert "| **9** | ≥ 10 | missed |" in manqué
-    assert "| **0.18** | ≥ 0.3 | missed |" in manqué
+    assert "| **9** | ≥ 10 | missed |" in manque
+    assert "| **0.18** | ≥ 0.3 | missed |" in manque
 
 
-def test_un_rapport_est_la_médiane_des_rapports_des_tours() -> None:
+def test_un_rapport_est_la_mediane_des_rapports_des_tours() -> None:
     mesures = Figures(runs={"a": [10.0, 1.0, 30.0], "b": [1.0, 1.0, 10.0]})
     assert mesures.ratio("a", "b") == 3.0
 
 
-def test_la_page_calcule_ce_qu_un_nœud_porte_et_le_graphique_se_lit() -> None:
+def test_la_page_calcule_ce_qu_un_noeud_porte_et_le_graphique_se_lit() -> None:
     page = report.page(figures(2_000.0))
     assert "4.0 times the peak" in page
     assert "450 bytes an event with its indexes: 135 GB a year" in page

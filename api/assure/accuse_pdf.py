@@ -9,35 +9,35 @@ from typing import Final
 
 import typst
 
-from domain.accuse import EXPÉDITEUR, OBJET, Accusé
+from domain.accuse import EXPEDITEUR, OBJET, Accuse
 
 _GABARIT: Final = Path(__file__).parent / "gabarits" / "accuse.typ"
 _NORME: Final = "ua-1"
 """typst refuse alors de composer ce qui n'y satisfait pas : un document sans titre ou sans langue, par exemple."""
 
-_UN_À_LA_FOIS: Final = Lock()
+_UN_A_LA_FOIS: Final = Lock()
 
 
-def accusé_en_pdf(accusé: Accusé) -> bytes:
+def accuse_en_pdf(accuse: Accuse) -> bytes:
     """Le PDF de ce message : toujours les mêmes octets. Bloquant, quelques millisecondes."""
     valeurs = {
         "objet": OBJET,
-        "expediteur": EXPÉDITEUR,
-        "date": accusé.horodatage,
-        "echeance": f"{accusé.échéance:%d/%m/%Y}",
-        "transaction": accusé.transaction,
-        "paragraphes": accusé.paragraphes,
-        "signature": accusé.signature,
-        "note": accusé.note,
+        "expediteur": EXPEDITEUR,
+        "date": accuse.horodatage,
+        "echeance": f"{accuse.echeance:%d/%m/%Y}",
+        "transaction": accuse.transaction,
+        "paragraphes": accuse.paragraphes,
+        "signature": accuse.signature,
+        "note": accuse.note,
     }
     # Les valeurs sont des données du document, jamais du code : rien de ce qu'elles portent n'est interprété.
-    with _UN_À_LA_FOIS:
+    with _UN_A_LA_FOIS:
         octets = _compositeur().compile(
             _gabarit(),
             format="pdf",
             sys_inputs={"accuse": json.dumps(valeurs)},
             pdf_standards=_NORME,
-            timestamp=accusé.accepté_le.astimezone(UTC),
+            timestamp=accuse.accepte_le.astimezone(UTC),
         )
     if not isinstance(octets, bytes):
         raise TypeError("typst n'a pas rendu un document")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from api.assure.canal import COOKIE, passage_de, tout_oublier
 from api.assure.rendu import page
 from api.assure.session import COOKIE as COOKIE_DE_SESSION
-from api.assure.visite import DUnAssuré, champs_de
+from api.assure.visite import DUnAssure, champs_de
 from api.dependances import DeLApplication
 from domain.avis import Canal
 
@@ -15,17 +15,17 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/inactivite")
-async def clore(requête: Request, moyens: DeLApplication) -> Response:
+async def clore(requete: Request, moyens: DeLApplication) -> Response:
     """Clôt la session laissée à la borne ; ailleurs, où une session ne se clôt pas ainsi, mène à l'accueil."""
-    if passage_de(requête, moyens.dépendances).canal is not Canal.BMS:
+    if passage_de(requete, moyens.dependances).canal is not Canal.BMS:
         return Response(status_code=303, headers={"Location": "/"})
-    réponse = page("inactivite.html", {"canal": Canal.BMS.value})
-    tout_oublier(réponse, COOKIE, COOKIE_DE_SESSION)
-    return réponse
+    reponse = page("inactivite.html", {"canal": Canal.BMS.value})
+    tout_oublier(reponse, COOKIE, COOKIE_DE_SESSION)
+    return reponse
 
 
 @routes.post("/presence")
-async def rester(requête: Request, visite: DUnAssuré) -> Response:
+async def rester(requete: Request, visite: DUnAssure) -> Response:
     """La personne est toujours là : la session est prolongée."""
-    await champs_de(requête, visite)
+    await champs_de(requete, visite)
     return visite.prolonger(Response(status_code=204))

@@ -10,7 +10,7 @@ import jwt
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependances import Dépendances
+from api.dependances import Dependances
 from domain.avis import Canal
 
 COOKIE: Final = "creances_canal"
@@ -22,24 +22,24 @@ class Passage(NamedTuple):
     canal: Canal
     vu_le: datetime
 
-    def inactif(self, dépendances: Dépendances) -> bool:
+    def inactif(self, dependances: Dependances) -> bool:
         """Dit si la borne a été laissée : rien depuis le délai d'inactivité."""
-        return self.canal is Canal.BMS and dépendances.horloge() - self.vu_le >= dépendances.inactivité_borne
+        return self.canal is Canal.BMS and dependances.horloge() - self.vu_le >= dependances.inactivite_borne
 
 
-def passage_de(requête: Request, dépendances: Dépendances) -> Passage:
+def passage_de(requete: Request, dependances: Dependances) -> Passage:
     """Le passage que dit le cookie ; le site si le cookie manque ou ne vient pas de nous."""
     try:
         contenu = jwt.decode(
-            requête.cookies.get(COOKIE, ""),
-            dépendances.secret_de_session,
+            requete.cookies.get(COOKIE, ""),
+            dependances.secret_de_session,
             algorithms=["HS256"],
             audience=COOKIE,
             options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
         )
         return Passage(Canal(contenu["canal"]), datetime.fromtimestamp(contenu["iat"], UTC))
     except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
-        return Passage(Canal.WEB, dépendances.horloge())
+        return Passage(Canal.WEB, dependances.horloge())
 
 
 def lire_canal(texte: str) -> Canal | None:
@@ -50,20 +50,20 @@ def lire_canal(texte: str) -> Canal | None:
         return None
 
 
-def poser_canal(réponse: Response, canal: Canal, dépendances: Dépendances) -> None:
+def poser_canal(reponse: Response, canal: Canal, dependances: Dependances) -> None:
     """Pose le cookie du canal, vu actif à l'instant ; il meurt avec le navigateur."""
-    contenu = {"aud": COOKIE, "canal": canal.value, "iat": dépendances.horloge().timestamp()}
-    réponse.set_cookie(
+    contenu = {"aud": COOKIE, "canal": canal.value, "iat": dependances.horloge().timestamp()}
+    reponse.set_cookie(
         COOKIE,
-        jwt.encode(contenu, dépendances.secret_de_session, algorithm="HS256"),
+        jwt.encode(contenu, dependances.secret_de_session, algorithm="HS256"),
         httponly=True,
         samesite="lax",
-        secure=dépendances.guichet.adresses.retour.startswith("https://"),
+        secure=dependances.guichet.adresses.retour.startswith("https://"),
     )
 
 
-def tout_oublier(réponse: Response, *cookies: str) -> None:
+def tout_oublier(reponse: Response, *cookies: str) -> None:
     """Efface ces cookies, et demande au navigateur d'oublier ce qu'il a gardé de nos pages."""
     for nom in cookies:
-        réponse.delete_cookie(nom)
-    réponse.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+        reponse.delete_cookie(nom)
+    reponse.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'

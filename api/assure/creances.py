@@ -4,42 +4,42 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.acces import Assuré
+from api.acces import Assure
 from api.assure.lecture import consulter, raison_de_ne_pas_cocher, repris_possible
-from api.assure.modeles import CréanceLue, LigneDeCréance, PaiementÀReprendre, RaisonDeNePasPayer
+from api.assure.modeles import CreanceLue, LigneDeCreance, PaiementAReprendre, RaisonDeNePasPayer
 from api.dependances import DeLApplication
-from api.problemes import problème_de
+from api.problemes import probleme_de
 from api.route_directe import RouteDirecte
-from api.schema import problèmes
+from api.schema import problemes
 from domain.caisses import nom_de_caisse
 from domain.politique import Politique
-from domain.refus import RéférenceNonOuverte
+from domain.refus import ReferenceNonOuverte
 from projections.paiements import LignePaiement
-from projections.restant_du import LigneCréance
+from projections.restant_du import LigneCreance
 
 routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"], route_class=RouteDirecte)
 
 
-@routes.get("/{reference}", summary="Chercher une créance", responses=problèmes(401, 403, 404))
-async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> CréanceLue:
+@routes.get("/{reference}", summary="Chercher une créance", responses=problemes(401, 403, 404))
+async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> CreanceLue:
     """La créance, si elle peut être payée et sinon pourquoi, et les autres créances de l'assuré qui restent dues.
 
     Une référence inconnue, exclue du service ou d'une autre personne a une seule et même réponse.
     """
     try:
-        consultation = await consulter(moyens, assuré, reference)
-    except RéférenceNonOuverte as refus:
-        raise problème_de(refus, statut=404) from None
-    politique = moyens.dépendances.guichet.politique
+        consultation = await consulter(moyens, assure, reference)
+    except ReferenceNonOuverte as refus:
+        raise probleme_de(refus, statut=404) from None
+    politique = moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
-    maintenant = moyens.dépendances.horloge()
-    return CréanceLue(
-        **_champs(consultation.cherchée, politique, ouverts),
+    maintenant = moyens.dependances.horloge()
+    return CreanceLue(
+        **_champs(consultation.cherchee, politique, ouverts),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
         maximum_par_paiement_centimes=politique.maximum_par_paiement,
-        autres=[LigneDeCréance(**_champs(ligne, politique, ouverts)) for ligne in consultation.autres],
+        autres=[LigneDeCreance(**_champs(ligne, politique, ouverts)) for ligne in consultation.autres],
         paiements_en_cours=[
-            PaiementÀReprendre(
+            PaiementAReprendre(
                 transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
             )
             for paiement in ouverts
@@ -48,20 +48,20 @@ async def chercher(reference: str, assuré: Assuré, moyens: DeLApplication) -> 
     )
 
 
-def _champs(ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:
+def _champs(ligne: LigneCreance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:
     raison = raison_de_ne_pas_cocher(ligne, politique, ouverts)
     return {
-        "reference": ligne.référence,
+        "reference": ligne.reference,
         "caisse": ligne.caisse,
         "nom_caisse": nom_de_caisse(ligne.caisse),
         "nature": ligne.nature,
-        "date_emission": ligne.date_émission,
+        "date_emission": ligne.date_emission,
         "montant_initial_centimes": ligne.montant_initial,
-        "restant_du_centimes": ligne.restant_dû,
+        "restant_du_centimes": ligne.restant_du,
         "en_cours_centimes": ligne.en_cours,
         "disponible_centimes": ligne.disponible,
-        "trop_percu_centimes": ligne.trop_perçu,
+        "trop_percu_centimes": ligne.trop_percu,
         "statut": ligne.statut,
         "payable": raison is None,
-        "refus": raison and RaisonDeNePasPayer(code=raison.code, detail=raison.phrase, jusqu_a=raison.jusqu_à),
+        "refus": raison and RaisonDeNePasPayer(code=raison.code, detail=raison.phrase, jusqu_a=raison.jusqu_a),
     }

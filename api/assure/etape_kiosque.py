@@ -7,57 +7,57 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import est_consultable, imputations_de, lire_compte, repris_possible, à_suivre, état_du_paiement
-from api.assure.visite import DUnAssuré, Visite
+from api.assure.lecture import a_suivre, est_consultable, etat_du_paiement, imputations_de, lire_compte, repris_possible
+from api.assure.visite import DUnAssure, Visite
 from domain.references import TRANSACTION
 from domain.refus import PaiementClos, PaiementInconnu
 from guichet.reprendre_paiement import reprendre_paiement
 
-RAFRAÎCHIR_S: Final = 4
+RAFRAICHIR_S: Final = 4
 """Sans script, intervalle entre deux regards sur un paiement en cours (secondes)."""
 
 routes = APIRouter(prefix="/paiements/{transaction}", include_in_schema=False)
 
 
 @routes.get("/kiosque")
-async def partir(transaction: str, visite: DUnAssuré) -> Response:
+async def partir(transaction: str, visite: DUnAssure) -> Response:
     """Le formulaire scellé, et le bouton qui mène au kiosque ; un paiement clos mène à son état."""
     if not TRANSACTION.fullmatch(transaction):
         raise PaiementInconnu
-    guichet, maintenant = visite.moyens.dépendances.guichet, visite.moyens.dépendances.horloge()
+    guichet, maintenant = visite.moyens.dependances.guichet, visite.moyens.dependances.horloge()
     try:
         ouvert = await anyio.to_thread.run_sync(
-            partial(reprendre_paiement, guichet, visite.assuré, transaction, maintenant)
+            partial(reprendre_paiement, guichet, visite.assure, transaction, maintenant)
         )
     except PaiementClos:
         return visite.mener(f"/paiements/{transaction}")
-    fin = (await état_du_paiement(visite.moyens, visite.assuré, transaction)).expire_le
+    fin = (await etat_du_paiement(visite.moyens, visite.assure, transaction)).expire_le
     return visite.rendre("kiosque.html", {"paiement": ouvert, "expire_le": fin}, vers=ouvert["kiosque"]["url"])
 
 
 @routes.get("")
-async def état(transaction: str, visite: DUnAssuré) -> Response:
+async def etat(transaction: str, visite: DUnAssure) -> Response:
     """Où en est le paiement : la réponse scellée de la banque décide, jamais le retour du navigateur."""
     return visite.rendre("paiement.html", await _valeurs(transaction, visite))
 
 
 @routes.get("/suivi")
-async def suivre(transaction: str, visite: DUnAssuré) -> Response:
+async def suivre(transaction: str, visite: DUnAssure) -> Response:
     """La part de la page que la réponse de la banque fait changer."""
     return visite.rendre_fragment("_etat.html", await _valeurs(transaction, visite))
 
 
 async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
-    moyens, maintenant = visite.moyens, visite.moyens.dépendances.horloge()
-    paiement = await état_du_paiement(moyens, visite.assuré, transaction)
-    parts = await anyio.to_thread.run_sync(imputations_de, moyens.dépendances.guichet, transaction)
-    créances = {ligne.référence: ligne for ligne in (await lire_compte(moyens, visite.assuré)).créances}
+    moyens, maintenant = visite.moyens, visite.moyens.dependances.horloge()
+    paiement = await etat_du_paiement(moyens, visite.assure, transaction)
+    parts = await anyio.to_thread.run_sync(imputations_de, moyens.dependances.guichet, transaction)
+    creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
     return {
         "paiement": paiement,
         "reprise": repris_possible(paiement, maintenant),
-        "parts": [(part, créances.get(part.référence)) for part in parts],
-        "encore_dues": any(ligne.restant_dû for ligne in créances.values() if est_consultable(ligne)),
-        "politique": moyens.dépendances.guichet.politique,
-        "suivre": à_suivre(paiement),
-        "rafraîchir_s": RAFRAÎCHIR_S if à_suivre(paiement) else None,
+        "parts": [(part, creances.get(part.reference)) for part in parts],
+        "encore_dues": any(ligne.restant_du for ligne in creances.values() if est_consultable(ligne)),
+        "politique": moyens.dependances.guichet.politique,
+        "suivre": a_suivre(paiement),
+        "rafraîchir_s": RAFRAICHIR_S if a_suivre(paiement) else None,
     }

@@ -7,13 +7,13 @@ from uuid import uuid4
 from starlette.responses import Response
 
 from api.assure.lecture import Consultation, Raison, raison_de_ne_pas_cocher, repris_possible
-from api.assure.saisie import MontantIllisible, Saisie, écrire_partage
+from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.assure.visite import Visite
-from domain.refus import MontantHorsBornes, MontantSupérieurAuSolde, PaiementEnCours, Refus, RestantDûInsuffisant
-from guichet.prevoir_paiement import PartPrévue
-from projections.restant_du import LigneCréance
+from domain.refus import MontantHorsBornes, MontantSuperieurAuSolde, PaiementEnCours, Refus, RestantDuInsuffisant
+from guichet.prevoir_paiement import PartPrevue
+from projections.restant_du import LigneCreance
 
-AU_MONTANT: Final = (MontantIllisible, MontantHorsBornes, MontantSupérieurAuSolde)
+AU_MONTANT: Final = (MontantIllisible, MontantHorsBornes, MontantSuperieurAuSolde)
 
 
 class Faute(NamedTuple):
@@ -24,13 +24,13 @@ class Faute(NamedTuple):
     phrase: str
 
 
-class LigneÀCocher(NamedTuple):
+class LigneACocher(NamedTuple):
     """Une créance de l'étape 2."""
 
-    créance: LigneCréance
+    creance: LigneCreance
     raison: Raison | None
     """Pourquoi elle ne peut pas être cochée, ou None."""
-    cochée: bool
+    cochee: bool
     rang: int
     """Sa place dans l'imputation, la plus ancienne d'abord."""
 
@@ -41,78 +41,78 @@ def page_du_montant(
     *,
     saisie: Saisie | None = None,
     refus: Sequence[Refus] = (),
-    prévision: Sequence[PartPrévue] = (),
+    prevision: Sequence[PartPrevue] = (),
     statut: int = 200,
 ) -> Response:
     """La page de l'étape 2 ; chaque refus à son champ et en tête, la saisie gardée."""
     lignes = _lignes(visite, consultation, saisie)
-    cochées = [ligne.créance for ligne in lignes if ligne.cochée]
-    maintenant = visite.moyens.dépendances.horloge()
+    cochees = [ligne.creance for ligne in lignes if ligne.cochee]
+    maintenant = visite.moyens.dependances.horloge()
     ouverts = consultation.sans_fin
     valeurs: dict[str, Any] = {
-        "cherchée": lignes[0],
+        "cherchee": lignes[0],
         "autres": lignes[1:],
-        "plusieurs_caisses": len({ligne.créance.caisse for ligne in lignes}) > 1,
-        "nombre": len(cochées),
-        "solde_total": sum(ligne.restant_dû for ligne in cochées),
+        "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
+        "nombre": len(cochees),
+        "solde_total": sum(ligne.restant_du for ligne in cochees),
         "montant": saisie.montant if saisie else "",
         "fautes": [Faute(_cible(un_refus), un_refus.phrase) for un_refus in refus],
         "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant)],
-        "prévision": prévision,
-        "politique": visite.moyens.dépendances.guichet.politique,
-        "clé": nouvelle_clé(),
+        "prevision": prevision,
+        "politique": visite.moyens.dependances.guichet.politique,
+        "cle": nouvelle_cle(),
     }
     return visite.rendre("montant.html", valeurs, statut=statut)
 
 
-def page_de_vérification(
+def page_de_verification(
     visite: Visite,
     consultation: Consultation,
     saisie: Saisie,
-    prévision: Sequence[PartPrévue],
+    prevision: Sequence[PartPrevue],
     *,
     refus: Refus | None = None,
 ) -> Response:
     """Le partage, relu avant de payer : ce que montre la page sans script, ou quand il vient de changer."""
     valeurs = {
         "saisie": saisie,
-        "caisse": consultation.cherchée.caisse,
-        "prévision": prévision,
-        "total": sum(part.part for part in prévision),
-        "partage_lu": écrire_partage(tuple((part.référence, part.part) for part in prévision if part.part)),
-        "politique": visite.moyens.dépendances.guichet.politique,
+        "caisse": consultation.cherchee.caisse,
+        "prevision": prevision,
+        "total": sum(part.part for part in prevision),
+        "partage_lu": ecrire_partage(tuple((part.reference, part.part) for part in prevision if part.part)),
+        "politique": visite.moyens.dependances.guichet.politique,
         "refus": refus,
         # La clé du formulaire lu passe de page en page : la relecture n'ouvre pas un second paiement.
-        "clé": saisie.clé,
+        "cle": saisie.cle,
     }
     return visite.rendre("verification.html", valeurs, statut=409 if refus else 200)
 
 
-def nouvelle_clé() -> str:
+def nouvelle_cle() -> str:
     """La clé d'un formulaire : le même, envoyé deux fois, n'ouvre qu'un paiement."""
     return uuid4().hex
 
 
-def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -> list[LigneÀCocher]:
+def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -> list[LigneACocher]:
     """La créance cherchée d'abord, puis les autres, la plus ancienne d'abord."""
-    politique = visite.moyens.dépendances.guichet.politique
+    politique = visite.moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
-    créances = [consultation.cherchée, *consultation.autres]
-    demandées = set(saisie.cochées) if saisie else {consultation.cherchée.référence}
-    anciennes = sorted(créances, key=lambda ligne: (ligne.date_émission, ligne.référence))
-    rangs = {ligne.référence: rang for rang, ligne in enumerate(anciennes)}
+    creances = [consultation.cherchee, *consultation.autres]
+    demandees = set(saisie.cochees) if saisie else {consultation.cherchee.reference}
+    anciennes = sorted(creances, key=lambda ligne: (ligne.date_emission, ligne.reference))
+    rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
     lignes = []
-    for ligne in créances:
+    for ligne in creances:
         raison = raison_de_ne_pas_cocher(ligne, politique, ouverts, exclusif=True)
-        cochée = raison is None and ligne.référence in demandées
-        lignes.append(LigneÀCocher(ligne, raison, cochée, rangs[ligne.référence]))
+        cochee = raison is None and ligne.reference in demandees
+        lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
     return lignes
 
 
 def _cible(refus: Refus) -> str:
     match refus:
-        case RestantDûInsuffisant():
-            return f"ligne-{refus.référence}"
+        case RestantDuInsuffisant():
+            return f"ligne-{refus.reference}"
         case PaiementEnCours():
             return "reprendre" if refus.transactions else "selection"
         case _:

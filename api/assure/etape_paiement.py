@@ -7,30 +7,30 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.etape_montant import page_de_vérification, page_du_montant
-from api.assure.etape_reference import page_de_la_référence
+from api.assure.etape_montant import page_de_verification, page_du_montant
+from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
-from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lire_sélection
-from api.assure.visite import DUnAssuré, Visite, champs_de
+from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lire_selection
+from api.assure.visite import DUnAssure, Visite, champs_de
 from api.problemes import STATUTS_DES_REFUS
-from domain.refus import Refus, RéférenceNonOuverte
-from guichet.ouvrir_paiement import PartageChangé, ouvrir_paiement
-from guichet.prevoir_paiement import PartPrévue, prévoir_paiement
+from domain.refus import ReferenceNonOuverte, Refus
+from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
+from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
 
 routes = APIRouter(include_in_schema=False)
 
 
 @routes.post("/payer")
-async def payer(requête: Request, visite: DUnAssuré) -> Response:
+async def payer(requete: Request, visite: DUnAssure) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
     Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification).
     """
-    saisie = lire_saisie(await champs_de(requête, visite))
+    saisie = lire_saisie(await champs_de(requete, visite))
     try:
-        consultation = await consulter(visite.moyens, visite.assuré, saisie.cherchée)
-    except RéférenceNonOuverte as refus:
-        return page_de_la_référence(visite, saisie.cherchée, refus, statut=404)
+        consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
+    except ReferenceNonOuverte as refus:
+        return page_de_la_reference(visite, saisie.cherchee, refus, statut=404)
     match saisie.action:
         case "modifier":
             return page_du_montant(visite, consultation, saisie=saisie)
@@ -41,17 +41,17 @@ async def payer(requête: Request, visite: DUnAssuré) -> Response:
 
 
 async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:
-    dépendances = visite.moyens.dépendances
+    dependances = visite.moyens.dependances
     if fautes := _fautes_de_saisie(saisie):
         return page_du_montant(visite, consultation, saisie=saisie, refus=fautes, statut=422)
     try:
         if not saisie.partage:
-            return page_de_vérification(visite, consultation, saisie, await _prévoir(visite, saisie))
-        demande = demande_de(saisie, visite.assuré, visite.canal)
+            return page_de_verification(visite, consultation, saisie, await _prevoir(visite, saisie))
+        demande = demande_de(saisie, visite.assure, visite.canal)
         ouvert = await anyio.to_thread.run_sync(
-            partial(ouvrir_paiement, dépendances.guichet, demande, dépendances.horloge())
+            partial(ouvrir_paiement, dependances.guichet, demande, dependances.horloge())
         )
-    except PartageChangé as refus:
+    except PartageChange as refus:
         return await _faire_relire(visite, consultation, saisie, refus)
     except Refus as refus:
         return _refuser(visite, consultation, saisie, refus)
@@ -66,25 +66,25 @@ async def _montrer_partage(visite: Visite, consultation: Consultation, saisie: S
     if fautes:
         return page_du_montant(visite, consultation, saisie=saisie, refus=fautes, statut=422)
     try:
-        prévision = await _prévoir(visite, saisie)
+        prevision = await _prevoir(visite, saisie)
     except Refus as refus:
         return _refuser(visite, consultation, saisie, refus)
-    return page_du_montant(visite, consultation, saisie=saisie, prévision=prévision)
+    return page_du_montant(visite, consultation, saisie=saisie, prevision=prevision)
 
 
-async def _faire_relire(visite: Visite, consultation: Consultation, saisie: Saisie, refus: PartageChangé) -> Response:
+async def _faire_relire(visite: Visite, consultation: Consultation, saisie: Saisie, refus: PartageChange) -> Response:
     try:
-        prévision = await _prévoir(visite, saisie)
+        prevision = await _prevoir(visite, saisie)
     except Refus as autre:
         return _refuser(visite, consultation, saisie, autre)
-    return page_de_vérification(visite, consultation, saisie, prévision, refus=refus)
+    return page_de_verification(visite, consultation, saisie, prevision, refus=refus)
 
 
-async def _prévoir(visite: Visite, saisie: Saisie) -> tuple[PartPrévue, ...]:
-    guichet = visite.moyens.dépendances.guichet
-    références, montant = lire_sélection(saisie), lire_montant(saisie.montant)
+async def _prevoir(visite: Visite, saisie: Saisie) -> tuple[PartPrevue, ...]:
+    guichet = visite.moyens.dependances.guichet
+    references, montant = lire_selection(saisie), lire_montant(saisie.montant)
     return await anyio.to_thread.run_sync(
-        partial(prévoir_paiement, guichet, visite.assuré, références, montant, exclusif=True)
+        partial(prevoir_paiement, guichet, visite.assure, references, montant, exclusif=True)
     )
 
 
@@ -96,7 +96,7 @@ def _refuser(visite: Visite, consultation: Consultation, saisie: Saisie, refus: 
 def _fautes_de_saisie(saisie: Saisie) -> list[Refus]:
     """Tout ce que la saisie a de fautif, d'un coup : la personne corrige en une fois."""
     fautes: list[Refus] = []
-    for lire in (lambda: lire_sélection(saisie), lambda: lire_montant(saisie.montant)):
+    for lire in (lambda: lire_selection(saisie), lambda: lire_montant(saisie.montant)):
         try:
             lire()
         except Refus as refus:

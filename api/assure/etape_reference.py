@@ -5,29 +5,29 @@ from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
 from api.assure.lecture import consulter
-from api.assure.saisie import RéférenceAbsente
-from api.assure.visite import DUnAssuré, Visite
-from domain.refus import Refus, RéférenceNonOuverte
+from api.assure.saisie import ReferenceAbsente
+from api.assure.visite import DUnAssure, Visite
+from domain.refus import ReferenceNonOuverte, Refus
 
 routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/payer")
-async def chercher(visite: DUnAssuré, reference: str | None = None) -> Response:
+async def chercher(visite: DUnAssure, reference: str | None = None) -> Response:
     """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant."""
     if reference is None:
-        return page_de_la_référence(visite)
+        return page_de_la_reference(visite)
     if not reference.strip():
-        return page_de_la_référence(visite, reference, RéférenceAbsente(), statut=422)
+        return page_de_la_reference(visite, reference, ReferenceAbsente(), statut=422)
     try:
-        consultation = await consulter(visite.moyens, visite.assuré, reference)
-    except RéférenceNonOuverte as refus:
-        return page_de_la_référence(visite, reference, refus, statut=404)
+        consultation = await consulter(visite.moyens, visite.assure, reference)
+    except ReferenceNonOuverte as refus:
+        return page_de_la_reference(visite, reference, refus, statut=404)
     return page_du_montant(visite, consultation)
 
 
-def page_de_la_référence(
-    visite: Visite, cherchée: str = "", refus: Refus | None = None, *, statut: int = 200
+def page_de_la_reference(
+    visite: Visite, cherchee: str = "", refus: Refus | None = None, *, statut: int = 200
 ) -> Response:
     """La recherche ; `refus` s'affiche au champ et en tête, la saisie est gardée."""
-    return visite.rendre("reference.html", {"cherchée": cherchée, "refus": refus}, statut=statut)
+    return visite.rendre("reference.html", {"cherchee": cherchee, "refus": refus}, statut=statut)

@@ -9,15 +9,15 @@ from api.dependances import Moyens
 from domain.imputation import Imputation
 from domain.paiement import Paiement
 from domain.politique import Politique
-from domain.references import TRANSACTION, lire_référence
-from domain.refus import PaiementEnCours, PaiementInconnu, RestantDûInsuffisant, RéférenceNonOuverte
+from domain.references import TRANSACTION, lire_reference
+from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, RestantDuInsuffisant
 from guichet.guichet import Guichet
 from projections.compte import Compte, compte
 from projections.paiements import LignePaiement
 from projections.paiements import paiement as lire_paiement
-from projections.restant_du import LigneCréance
+from projections.restant_du import LigneCreance
 
-PAIEMENTS_RÉCENTS: Final = 20
+PAIEMENTS_RECENTS: Final = 20
 """Derniers paiements d'un assuré que l'on regarde pour trouver ceux qui sont en cours."""
 
 AUCUNE: Final = ""
@@ -27,8 +27,8 @@ AUCUNE: Final = ""
 class Consultation(NamedTuple):
     """Ce que la recherche d'une référence donne."""
 
-    cherchée: LigneCréance
-    autres: list[LigneCréance]
+    cherchee: LigneCreance
+    autres: list[LigneCreance]
     """Celles de l'assuré qui restent dues en ligne, la plus ancienne d'abord."""
     sans_fin: list[LignePaiement]
     """Ses paiements en cours, le plus récent d'abord."""
@@ -39,47 +39,47 @@ class Raison(NamedTuple):
 
     code: str
     phrase: str
-    jusqu_à: datetime | None = None
+    jusqu_a: datetime | None = None
 
 
-async def consulter(moyens: Moyens, assuré: str, saisie: str) -> Consultation:
+async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
     """Cherche une créance de cet assuré.
 
     Lève RéférenceNonOuverte, après le même travail que la référence soit illisible, inconnue, exclue, annulée ou d'une
     autre personne : la requête ne lit que le compte de l'assuré, et ni la réponse ni sa durée ne disent laquelle.
     """
-    référence = lire_référence(saisie) or AUCUNE
+    reference = lire_reference(saisie) or AUCUNE
     async with moyens.pool.connection() as conn:
-        créances, sans_fin = await compte(conn, assuré, PAIEMENTS_RÉCENTS, sans_fin=True)
-    consultables = [ligne for ligne in créances if est_consultable(ligne)]
-    cherchée = next((ligne for ligne in consultables if ligne.référence == référence), None)
-    if cherchée is None:
-        raise RéférenceNonOuverte
-    autres = [ligne for ligne in consultables if ligne is not cherchée and ligne.restant_dû]
-    return Consultation(cherchée, autres, sans_fin)
+        creances, sans_fin = await compte(conn, assure, PAIEMENTS_RECENTS, sans_fin=True)
+    consultables = [ligne for ligne in creances if est_consultable(ligne)]
+    cherchee = next((ligne for ligne in consultables if ligne.reference == reference), None)
+    if cherchee is None:
+        raise ReferenceNonOuverte
+    autres = [ligne for ligne in consultables if ligne is not cherchee and ligne.restant_du]
+    return Consultation(cherchee, autres, sans_fin)
 
 
-async def lire_compte(moyens: Moyens, assuré: str) -> Compte:
+async def lire_compte(moyens: Moyens, assure: str) -> Compte:
     """Les créances de l'assuré et ses derniers paiements, en une requête."""
     async with moyens.pool.connection() as conn:
-        return await compte(conn, assuré, PAIEMENTS_RÉCENTS)
+        return await compte(conn, assure, PAIEMENTS_RECENTS)
 
 
-def est_consultable(ligne: LigneCréance) -> bool:
+def est_consultable(ligne: LigneCreance) -> bool:
     """Dit si la créance est ouverte au service en ligne."""
-    return ligne.payable_en_ligne and not ligne.annulée
+    return ligne.payable_en_ligne and not ligne.annulee
 
 
 def raison_de_ne_pas_cocher(
-    ligne: LigneCréance, politique: Politique, ouverts: list[LignePaiement], *, exclusif: bool = False
+    ligne: LigneCreance, politique: Politique, ouverts: list[LignePaiement], *, exclusif: bool = False
 ) -> Raison | None:
     """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
 
     La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré ; `exclusif` :
     un paiement en cours sur la ligne suffit.
     """
-    if ligne.restant_dû < politique.minimum_par_paiement:
-        refus = RestantDûInsuffisant(ligne.référence)
+    if ligne.restant_du < politique.minimum_par_paiement:
+        refus = RestantDuInsuffisant(ligne.reference)
         return Raison(refus.code, refus.phrase)
     if ligne.en_cours and (exclusif or ligne.disponible < politique.minimum_par_paiement):
         fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
@@ -99,9 +99,9 @@ def repris_possible(paiement: LignePaiement, maintenant: datetime) -> bool:
     return paiement.statut == "en_cours" and maintenant < paiement.expire_le
 
 
-def à_suivre(paiement: LignePaiement) -> bool:
+def a_suivre(paiement: LignePaiement) -> bool:
     """Dit si la page doit encore changer d'elle-même : la réponse, ou sa prise en compte, est attendue."""
-    return paiement.statut == "en_cours" or (paiement.statut == "accepte" and paiement.affiché_le is None)
+    return paiement.statut == "en_cours" or (paiement.statut == "accepte" and paiement.affiche_le is None)
 
 
 def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]:
@@ -111,7 +111,7 @@ def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]
     return paiement.imputations if paiement else ()
 
 
-async def état_du_paiement(moyens: Moyens, assuré: str, transaction: str) -> LignePaiement:
+async def etat_du_paiement(moyens: Moyens, assure: str, transaction: str) -> LignePaiement:
     """Où en est un paiement de cet assuré ; lève PaiementInconnu, aussi pour celui d'une autre personne.
 
     Un paiement qui vient d'être ouvert peut précéder la vue : il est alors lu au journal.
@@ -121,8 +121,8 @@ async def état_du_paiement(moyens: Moyens, assuré: str, transaction: str) -> L
     async with moyens.pool.connection() as conn:
         ligne = await lire_paiement(conn, transaction)
     if ligne is None:
-        ligne = await anyio.to_thread.run_sync(_au_journal, moyens.dépendances.guichet, transaction)
-    if ligne is None or ligne.assuré != assuré:
+        ligne = await anyio.to_thread.run_sync(_au_journal, moyens.dependances.guichet, transaction)
+    if ligne is None or ligne.assure != assure:
         raise PaiementInconnu
     return ligne
 
@@ -136,10 +136,10 @@ def _au_journal(guichet: Guichet, transaction: str) -> LignePaiement | None:
 
 
 def _ligne(paiement: Paiement) -> LignePaiement:
-    assert paiement.assuré and paiement.caisse and paiement.canal and paiement.expire_le  # noqa: S101, PT018 (connu)
+    assert paiement.assure and paiement.caisse and paiement.canal and paiement.expire_le  # noqa: S101, PT018 (connu)
     return LignePaiement(
         paiement.transaction,
-        paiement.assuré,
+        paiement.assure,
         paiement.caisse,
         paiement.canal.value,
         paiement.montant,
@@ -149,6 +149,6 @@ def _ligne(paiement: Paiement) -> LignePaiement:
         paiement.created_on,
         paiement.expire_le,
         paiement.conclu_le,
-        paiement.accepté_le,
+        paiement.accepte_le,
         None,
     )

@@ -8,8 +8,8 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher, à_suivre
-from api.assure.visite import DUnAssuré, Visite
+from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher
+from api.assure.visite import DUnAssure, Visite
 from guichet.guichet import Guichet
 from projections.mouvements import Mouvement, mouvements
 
@@ -17,37 +17,37 @@ routes = APIRouter(prefix="/creances", include_in_schema=False)
 
 
 @routes.get("")
-async def toutes(visite: DUnAssuré) -> Response:
+async def toutes(visite: DUnAssure) -> Response:
     """Toutes : à payer, soldées, annulées, et celles qui ne se paient pas en ligne."""
     return visite.rendre("creances.html", await _valeurs(visite))
 
 
 @routes.get("/suivi")
-async def suivre(visite: DUnAssuré) -> Response:
+async def suivre(visite: DUnAssure) -> Response:
     """La liste, relue par le script."""
     return visite.rendre_fragment("_creances.html", await _valeurs(visite))
 
 
 async def _valeurs(visite: Visite) -> dict[str, Any]:
-    créances, paiements = await lire_compte(visite.moyens, visite.assuré)
-    guichet = visite.moyens.dépendances.guichet
+    creances, paiements = await lire_compte(visite.moyens, visite.assure)
+    guichet = visite.moyens.dependances.guichet
     ouverts = en_cours(paiements)
-    histoires = await anyio.to_thread.run_sync(partial(_raconter, guichet, [ligne.référence for ligne in créances]))
+    histoires = await anyio.to_thread.run_sync(partial(_raconter, guichet, [ligne.reference for ligne in creances]))
     return {
         "créances": [
             (
                 ligne,
-                raison_de_ne_pas_cocher(ligne, guichet.politique, ouverts, exclusif=True) if ligne.restant_dû else None,
+                raison_de_ne_pas_cocher(ligne, guichet.politique, ouverts, exclusif=True) if ligne.restant_du else None,
                 est_consultable(ligne),
-                histoires[ligne.référence],
+                histoires[ligne.reference],
             )
-            for ligne in sorted(créances, key=lambda ligne: (not ligne.restant_dû, ligne.date_émission))
+            for ligne in sorted(creances, key=lambda ligne: (not ligne.restant_du, ligne.date_emission))
         ],
-        "restant_total": sum(ligne.restant_dû for ligne in créances if not ligne.annulée),
-        "suivre": any(à_suivre(paiement) for paiement in paiements),
+        "restant_total": sum(ligne.restant_du for ligne in creances if not ligne.annulee),
+        "suivre": any(a_suivre(paiement) for paiement in paiements),
     }
 
 
-def _raconter(guichet: Guichet, références: Sequence[str]) -> dict[str, list[Mouvement]]:
+def _raconter(guichet: Guichet, references: Sequence[str]) -> dict[str, list[Mouvement]]:
     with guichet.base.transaction() as conn:
-        return mouvements(conn, guichet.enregistreur, références)
+        return mouvements(conn, guichet.enregistreur, references)

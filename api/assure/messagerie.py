@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.accuse_pdf import accusé_en_pdf
-from api.assure.connexion import AccèsRefusé
+from api.assure.accuse_pdf import accuse_en_pdf
+from api.assure.connexion import AccesRefuse
 from api.assure.rendu import message as page_d_une_phrase
-from api.assure.visite import DUnAssuré, Visite, champs_de
+from api.assure.visite import DUnAssure, Visite, champs_de
 from api.dependances import Moyens
-from domain.accuse import EXPÉDITEUR, OBJET, Accusé
+from domain.accuse import EXPEDITEUR, OBJET, Accuse
 from domain.refus import MessageInconnu
 from guichet.guichet import Guichet
 from guichet.messagerie import consulter_message, messagerie_de, ouvrir_message, supprimer_message
@@ -22,7 +22,7 @@ from projections.messagerie import messages_de
 
 PDF: Final = "application/pdf"
 
-_EN_TÊTE: Final = {"objet": OBJET, "expéditeur": EXPÉDITEUR}
+_EN_TETE: Final = {"objet": OBJET, "expediteur": EXPEDITEUR}
 
 routes = APIRouter(prefix="/messagerie", include_in_schema=False)
 
@@ -30,7 +30,7 @@ routes = APIRouter(prefix="/messagerie", include_in_schema=False)
 class Message(NamedTuple):
     """Un message de la liste."""
 
-    accusé: Accusé
+    accuse: Accuse
     lu: bool
 
 
@@ -45,61 +45,61 @@ class Courrier(NamedTuple):
         return sum(not message.lu for message in self.messages)
 
 
-async def courrier_de(moyens: Moyens, assuré: str) -> Courrier:
+async def courrier_de(moyens: Moyens, assure: str) -> Courrier:
     """Les messages à montrer ; ce que l'assuré vient d'en faire compte déjà, même si la vue a un instant de retard."""
-    maintenant = moyens.dépendances.horloge()
+    maintenant = moyens.dependances.horloge()
     async with moyens.pool.connection() as conn:
-        lignes = await messages_de(conn, assuré, maintenant)
-    gestes = await anyio.to_thread.run_sync(messagerie_de, moyens.dépendances.guichet, assuré, maintenant)
+        lignes = await messages_de(conn, assure, maintenant)
+    gestes = await anyio.to_thread.run_sync(messagerie_de, moyens.dependances.guichet, assure, maintenant)
     messages = [
-        Message(Accusé(ligne.transaction, ligne.accepté_le), ligne.lu or ligne.transaction in gestes.lus)
+        Message(Accuse(ligne.transaction, ligne.accepte_le), ligne.lu or ligne.transaction in gestes.lus)
         for ligne in lignes
-        if ligne.transaction not in gestes.supprimés
+        if ligne.transaction not in gestes.supprimes
     ]
     return Courrier(sorted(messages, key=lambda message: message.lu))
 
 
 @routes.get("")
-async def liste(visite: DUnAssuré) -> Response:
+async def liste(visite: DUnAssure) -> Response:
     """Les messages de l'assuré."""
-    courrier = await courrier_de(visite.moyens, visite.assuré)
-    return visite.rendre("messagerie.html", _EN_TÊTE | {"courrier": courrier})
+    courrier = await courrier_de(visite.moyens, visite.assure)
+    return visite.rendre("messagerie.html", _EN_TETE | {"courrier": courrier})
 
 
 @routes.get("/{transaction}")
-async def lire(transaction: str, visite: DUnAssuré) -> Response:
+async def lire(transaction: str, visite: DUnAssure) -> Response:
     """Un message ; l'ouvrir le marque lu."""
-    accusé = await _au_guichet(ouvrir_message, visite, transaction)
-    return visite.rendre("messagerie-message.html", _EN_TÊTE | {"accusé": accusé})
+    accuse = await _au_guichet(ouvrir_message, visite, transaction)
+    return visite.rendre("messagerie-message.html", _EN_TETE | {"accuse": accuse})
 
 
 @routes.get("/{transaction}/suppression")
-async def confirmer(transaction: str, visite: DUnAssuré) -> Response:
+async def confirmer(transaction: str, visite: DUnAssure) -> Response:
     """Demande si c'est bien ce message qu'il faut supprimer."""
-    accusé = await _au_guichet(consulter_message, visite, transaction)
-    return visite.rendre("messagerie-suppression.html", _EN_TÊTE | {"accusé": accusé})
+    accuse = await _au_guichet(consulter_message, visite, transaction)
+    return visite.rendre("messagerie-suppression.html", _EN_TETE | {"accuse": accuse})
 
 
 @routes.post("/{transaction}/suppression")
-async def supprimer(transaction: str, requête: Request, visite: DUnAssuré) -> Response:
+async def supprimer(transaction: str, requete: Request, visite: DUnAssure) -> Response:
     """Supprime le message, et revient à la liste ; la seconde fois, il n'y a plus rien à faire."""
-    await champs_de(requête, visite)
+    await champs_de(requete, visite)
     await _au_guichet(supprimer_message, visite, transaction)
     return visite.mener("/messagerie")
 
 
 @routes.get("/{transaction}/accuse.pdf")
-async def en_pdf(transaction: str, visite: DUnAssuré, *, telecharger: bool = False) -> Response:
+async def en_pdf(transaction: str, visite: DUnAssure, *, telecharger: bool = False) -> Response:
     """Le message en PDF accessible, montré par le navigateur (pour l'imprimer) ou téléchargé."""
-    accusé = await _au_guichet(consulter_message, visite, transaction)
+    accuse = await _au_guichet(consulter_message, visite, transaction)
     disposition = "attachment" if telecharger else "inline"
-    en_têtes = {
-        "Content-Disposition": f'{disposition}; filename="accuse-de-reception-{accusé.transaction}.pdf"',
+    en_tetes = {
+        "Content-Disposition": f'{disposition}; filename="accuse-de-reception-{accuse.transaction}.pdf"',
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    octets = await anyio.to_thread.run_sync(accusé_en_pdf, accusé)
-    return visite.prolonger(Response(octets, media_type=PDF, headers=en_têtes))
+    octets = await anyio.to_thread.run_sync(accuse_en_pdf, accuse)
+    return visite.prolonger(Response(octets, media_type=PDF, headers=en_tetes))
 
 
 _T = TypeVar("_T")
@@ -107,10 +107,10 @@ _T = TypeVar("_T")
 
 async def _au_guichet(action: Callable[[Guichet, str, str, datetime], _T], visite: Visite, transaction: str) -> _T:
     """Ce que rend l'action ; lève AccèsRefusé (404) pour un message inconnu."""
-    dépendances = visite.moyens.dépendances
+    dependances = visite.moyens.dependances
     try:
         return await anyio.to_thread.run_sync(
-            action, dépendances.guichet, visite.assuré, transaction, dépendances.horloge()
+            action, dependances.guichet, visite.assure, transaction, dependances.horloge()
         )
     except MessageInconnu as inconnu:
-        raise AccèsRefusé(page_d_une_phrase("Message introuvable", inconnu.phrase, 404)) from None
+        raise AccesRefuse(page_d_une_phrase("Message introuvable", inconnu.phrase, 404)) from None

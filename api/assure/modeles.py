@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from domain.avis import Canal
 from domain.monnaie import Centimes
-from domain.references import lire_référence
+from domain.references import lire_reference
 
-SaisieDeRéférence = Annotated[str, StringConstraints(max_length=64)]
+SaisieDeReference = Annotated[str, StringConstraints(max_length=64)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -24,21 +24,21 @@ class DemandePaiement(BaseModel):
         },
     )
 
-    references: tuple[SaisieDeRéférence, ...] = Field(description="Références d'avis, sans répétition.")
+    references: tuple[SaisieDeReference, ...] = Field(description="Références d'avis, sans répétition.")
     montant_centimes: Centimes = Field(description="Montant du paiement, en centimes d'euro.")
     canal: Canal = Field(description="D'où l'assuré paie.")
 
     @field_validator("references")
     @classmethod
-    def lisibles(cls, références: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Normalise les références ; le contexte donne `références_max`."""
-        maximum = (info.context or {})["références_max"]
-        if len(références) > maximum:
+    def lisibles(cls, references: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Normalise les références ; le contexte donne `references_max`."""
+        maximum = (info.context or {})["references_max"]
+        if len(references) > maximum:
             raise ValueError(f"{maximum} références au plus par paiement")
-        normalisées = tuple(map(lire_référence, références))
-        if None in normalisées:
+        normalisees = tuple(map(lire_reference, references))
+        if None in normalisees:
             raise ValueError("une référence compte 16 chiffres et 1 lettre")
-        return tuple(référence for référence in normalisées if référence)
+        return tuple(reference for reference in normalisees if reference)
 
     @property
     def empreinte(self) -> bytes:
@@ -61,7 +61,7 @@ class FormulaireKiosque(BaseModel):
 
     @field_validator("champs")
     @classmethod
-    def rangés(cls, champs: dict[str, str]) -> dict[str, str]:
+    def ranges(cls, champs: dict[str, str]) -> dict[str, str]:
         """Toujours dans le même ordre : la même demande rend la même réponse, à l'octet près."""
         return dict(sorted(champs.items()))
 
@@ -76,7 +76,7 @@ class PaiementOuvert(BaseModel):
     kiosque: FormulaireKiosque
 
 
-class ÉtatPaiement(BaseModel):
+class EtatPaiement(BaseModel):
     """Où en est un paiement."""
 
     model_config = ConfigDict(title="EtatPaiement")
@@ -101,7 +101,7 @@ class RaisonDeNePasPayer(BaseModel):
     jusqu_a: datetime | None = Field(None, description="Fin du paiement en cours, s'il est la raison.")
 
 
-class LigneDeCréance(BaseModel):
+class LigneDeCreance(BaseModel):
     """Une créance et ce qu'elle doit encore."""
 
     model_config = ConfigDict(title="LigneDeCreance")
@@ -121,7 +121,7 @@ class LigneDeCréance(BaseModel):
     refus: RaisonDeNePasPayer | None
 
 
-class PaiementÀReprendre(BaseModel):
+class PaiementAReprendre(BaseModel):
     """Un paiement encore ouvert de l'assuré."""
 
     model_config = ConfigDict(title="PaiementAReprendre")
@@ -131,19 +131,19 @@ class PaiementÀReprendre(BaseModel):
     expire_le: datetime
 
 
-class CréanceLue(LigneDeCréance):
+class CreanceLue(LigneDeCreance):
     """La créance cherchée, les autres de l'assuré qui restent dues, et ses paiements en cours."""
 
     model_config = ConfigDict(title="Creance")
 
     minimum_par_paiement_centimes: int
     maximum_par_paiement_centimes: int
-    autres: list[LigneDeCréance]
-    paiements_en_cours: list[PaiementÀReprendre]
+    autres: list[LigneDeCreance]
+    paiements_en_cours: list[PaiementAReprendre]
 
 
-def schéma_de(modèle: type[BaseModel]) -> dict[str, Any]:
+def schema_de(modele: type[BaseModel]) -> dict[str, Any]:
     """Le corps de requête d'un modèle, pour OpenAPI : nous lisons le corps nous-mêmes."""
-    schéma = modèle.model_json_schema(ref_template="#/components/schemas/{model}")
-    schéma.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schéma}}}}
+    schema = modele.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

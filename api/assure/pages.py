@@ -13,5 +13,5 @@ from api.assure import (
 )
 
 routes = APIRouter(include_in_schema=False)
-for étape in (accueil, etape_reference, etape_paiement, etape_kiosque, mes_creances, borne, connexion_demo):
-    routes.include_router(étape.routes)
+for etape in (accueil, etape_reference, etape_paiement, etape_kiosque, mes_creances, borne, connexion_demo):
+    routes.include_router(etape.routes)

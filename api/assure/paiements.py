@@ -8,35 +8,35 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
 
-from api.acces import Assuré
-from api.assure.lecture import état_du_paiement
-from api.assure.modeles import DemandePaiement, PaiementOuvert, ÉtatPaiement, schéma_de
+from api.acces import Assure
+from api.assure.lecture import etat_du_paiement
+from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert, schema_de
 from api.corps import lire_json
 from api.dependances import DeLApplication
-from api.problemes import Problème
+from api.problemes import Probleme
 from api.route_directe import RouteDirecte
-from api.schema import problèmes
+from api.schema import problemes
 from domain.references import TRANSACTION
 from domain.refus import PaiementInconnu
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from guichet.reprendre_paiement import reprendre_paiement
 
-CLÉ_CARACTÈRES_MAX: Final = 128
-_CLÉ: Final = re.compile(rf"[\x21-\x7e]{{1,{CLÉ_CARACTÈRES_MAX}}}")
+CLE_CARACTERES_MAX: Final = 128
+_CLE: Final = re.compile(rf"[\x21-\x7e]{{1,{CLE_CARACTERES_MAX}}}")
 
 routes = APIRouter(prefix="/api/v1/paiements", tags=["Assuré"], route_class=RouteDirecte)
 
 
-async def _clé(
+async def _cle(
     idempotency_key: Annotated[
-        str | None, Header(description=f"Propre à la demande, {CLÉ_CARACTÈRES_MAX} signes au plus. Obligatoire.")
+        str | None, Header(description=f"Propre à la demande, {CLE_CARACTERES_MAX} signes au plus. Obligatoire.")
     ] = None,
 ) -> str:
     if not idempotency_key:
-        raise Problème(400, "cle_idempotence_manquante", "L'en-tête Idempotency-Key est obligatoire.")
-    if not _CLÉ.fullmatch(idempotency_key):
-        détail = f"L'en-tête Idempotency-Key compte 1 à {CLÉ_CARACTÈRES_MAX} signes ASCII visibles."
-        raise Problème(400, "cle_idempotence_invalide", détail)
+        raise Probleme(400, "cle_idempotence_manquante", "L'en-tête Idempotency-Key est obligatoire.")
+    if not _CLE.fullmatch(idempotency_key):
+        detail = f"L'en-tête Idempotency-Key compte 1 à {CLE_CARACTERES_MAX} signes ASCII visibles."
+        raise Probleme(400, "cle_idempotence_invalide", detail)
     return idempotency_key
 
 
@@ -44,38 +44,38 @@ async def _clé(
     "",
     status_code=201,
     summary="Ouvrir un paiement",
-    responses=problèmes(400, 401, 403, 409, 413, 415, 422),
-    openapi_extra=schéma_de(DemandePaiement),
+    responses=problemes(400, 401, 403, 409, 413, 415, 422),
+    openapi_extra=schema_de(DemandePaiement),
 )
 async def ouvrir(
-    requête: Request, assuré: Assuré, clé: Annotated[str, Depends(_clé)], moyens: DeLApplication
+    requete: Request, assure: Assure, cle: Annotated[str, Depends(_cle)], moyens: DeLApplication
 ) -> PaiementOuvert:
     """Réserve le montant sur les créances cochées et rend le formulaire scellé à poster au kiosque bancaire.
 
     La même clé et la même demande rendent la même réponse ; une autre demande sous cette clé est refusée (422).
     """
-    guichet, maintenant = moyens.dépendances.guichet, moyens.dépendances.horloge()
-    corps = await lire_json(requête, DemandePaiement, {"références_max": guichet.politique.références_max})
-    demande = Demande(assuré, corps.references, corps.montant_centimes, corps.canal, clé, corps.empreinte)
+    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
+    corps = await lire_json(requete, DemandePaiement, {"references_max": guichet.politique.references_max})
+    demande = Demande(assure, corps.references, corps.montant_centimes, corps.canal, cle, corps.empreinte)
     ouvert = await anyio.to_thread.run_sync(partial(ouvrir_paiement, guichet, demande, maintenant))
     return PaiementOuvert.model_validate(ouvert)
 
 
-@routes.post("/{transaction}/reprise", summary="Reprendre un paiement ouvert", responses=problèmes(401, 403, 404, 409))
-async def reprendre(transaction: str, assuré: Assuré, moyens: DeLApplication) -> PaiementOuvert:
+@routes.post("/{transaction}/reprise", summary="Reprendre un paiement ouvert", responses=problemes(401, 403, 404, 409))
+async def reprendre(transaction: str, assure: Assure, moyens: DeLApplication) -> PaiementOuvert:
     """Rend de nouveau le même formulaire scellé, tant que le paiement est ouvert."""
     if not TRANSACTION.fullmatch(transaction):
         raise PaiementInconnu
-    guichet, maintenant = moyens.dépendances.guichet, moyens.dépendances.horloge()
-    repris = await anyio.to_thread.run_sync(partial(reprendre_paiement, guichet, assuré, transaction, maintenant))
+    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
+    repris = await anyio.to_thread.run_sync(partial(reprendre_paiement, guichet, assure, transaction, maintenant))
     return PaiementOuvert.model_validate(repris)
 
 
-@routes.get("/{transaction}", summary="Suivre un paiement", responses=problèmes(401, 403, 404))
-async def suivre(transaction: str, assuré: Assuré, moyens: DeLApplication) -> ÉtatPaiement:
+@routes.get("/{transaction}", summary="Suivre un paiement", responses=problemes(401, 403, 404))
+async def suivre(transaction: str, assure: Assure, moyens: DeLApplication) -> EtatPaiement:
     """Où en est le paiement, et quand il a été affiché sur le compte."""
-    ligne = await état_du_paiement(moyens, assuré, transaction)
-    return ÉtatPaiement.model_validate(
+    ligne = await etat_du_paiement(moyens, assure, transaction)
+    return EtatPaiement.model_validate(
         {
             "transaction": ligne.transaction,
             "montant_centimes": ligne.montant,
@@ -84,6 +84,6 @@ async def suivre(transaction: str, assuré: Assuré, moyens: DeLApplication) -> 
             "ouvert_le": ligne.ouvert_le,
             "expire_le": ligne.expire_le,
             "conclu_le": ligne.conclu_le,
-            "affiche_le": ligne.affiché_le,
+            "affiche_le": ligne.affiche_le,
         }
     )

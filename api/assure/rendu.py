@@ -20,9 +20,9 @@ _GABARITS: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_CADRE: Final = {"assuré": None, "jeton": "", "canal": "web", "inactivité_s": None, "démo": False, "rubrique": ""}
+_CADRE: Final = {"assure": None, "jeton": "", "canal": "web", "inactivité_s": None, "demo": False, "rubrique": ""}
 """Ce que le gabarit de base attend, pour une page qui n'en dit rien."""
-_INSÉCABLE: Final = "\N{NO-BREAK SPACE}"
+_INSECABLE: Final = "\N{NO-BREAK SPACE}"
 
 
 def jour(instant: date) -> str:
@@ -33,12 +33,12 @@ def jour(instant: date) -> str:
 
 def heure(instant: datetime) -> str:
     """L'heure de Paris, à la minute : `15 h 54`."""
-    return f"{instant.astimezone(PARIS):%H{_INSÉCABLE}h{_INSÉCABLE}%M}"
+    return f"{instant.astimezone(PARIS):%H{_INSECABLE}h{_INSECABLE}%M}"
 
 
-def compté(nombre: int, un: str, plusieurs: str) -> str:
-    """Un nombre et son nom, accordé : `0 référence`, `2 références`."""
-    return f"{nombre}{_INSÉCABLE}{un if abs(nombre) <= 1 else plusieurs}"
+def compte(nombre: int, un: str, plusieurs: str) -> str:
+    """Un nombre et son nom, accordé : `0 reference`, `2 references`."""
+    return f"{nombre}{_INSECABLE}{un if abs(nombre) <= 1 else plusieurs}"
 
 
 def euros_ronds(centimes: int) -> str:
@@ -46,19 +46,19 @@ def euros_ronds(centimes: int) -> str:
     return euros(centimes).replace(",00", "")
 
 
-def signé(centimes: int) -> str:
+def signe(centimes: int) -> str:
     """Un mouvement : le montant, précédé d'un vrai signe moins s'il fait baisser la dette."""
     return euros(centimes).replace("-", "\N{MINUS SIGN}")
 
 
 _GABARITS.filters.update(
     euros=euros,
-    signe=signé,
+    signe=signe,
     euros_ronds=euros_ronds,
     jour=jour,
     heure=heure,
     caisse=nom_de_caisse,
-    compte=compté,
+    compte=compte,
     sens=sens_de,
 )
 
@@ -66,7 +66,7 @@ _GABARITS.filters.update(
 def page(gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> HTMLResponse:
     """La page rendue ; `vers` : l'URL étrangère où un formulaire de la page peut partir."""
     texte = _GABARITS.get_template(gabarit).render(_CADRE | valeurs)
-    return HTMLResponse(texte, status_code=statut, headers=_en_têtes(vers))
+    return HTMLResponse(texte, status_code=statut, headers=_en_tetes(vers))
 
 
 def fragment(gabarit: str, valeurs: dict[str, Any]) -> HTMLResponse:
@@ -79,7 +79,7 @@ def message(titre: str, phrase: str, statut: int) -> HTMLResponse:
     return page("message.html", {"titre": titre, "phrase": phrase}, statut=statut)
 
 
-def _en_têtes(vers: str | None) -> dict[str, str]:
+def _en_tetes(vers: str | None) -> dict[str, str]:
     origine = " {0.scheme}://{0.netloc}".format(urlsplit(vers)) if vers else ""
     return {
         "Content-Security-Policy": (

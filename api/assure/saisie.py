@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from domain.avis import Canal
-from domain.references import lire_référence
-from domain.refus import Refus, SélectionInvalide
+from domain.references import lire_reference
+from domain.refus import Refus, SelectionInvalide
 from guichet.ouvrir_paiement import Demande, Partage
 
 _MONTANT: Final = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,2}))?")
 _BLANCS: Final = re.compile(r"[\s€]+")
-_CLÉ: Final = re.compile(r"[0-9a-f]{32}")
+_CLE: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
@@ -23,13 +23,13 @@ class MontantIllisible(Refus):
     code = "montant_illisible"
 
 
-class RéférenceAbsente(Refus):
+class ReferenceAbsente(Refus):
     """Saisissez la référence de l'avis : 16 chiffres et 1 lettre."""
 
     code = "reference_absente"
 
 
-class FormulairePérimé(Refus):
+class FormulairePerime(Refus):
     """Ce formulaire a expiré : merci de recommencer votre recherche."""
 
     code = "formulaire_perime"
@@ -38,10 +38,10 @@ class FormulairePérimé(Refus):
 class Saisie(NamedTuple):
     """Les champs du formulaire, tels que tapés ; ils sont remontrés si le paiement est refusé."""
 
-    cherchée: str
-    cochées: tuple[str, ...]
+    cherchee: str
+    cochees: tuple[str, ...]
     montant: str
-    clé: str
+    cle: str
     partage: str
     """Le partage que la personne a lu, écrit par notre page ; vide si elle n'en a pas encore lu."""
     action: str
@@ -50,10 +50,10 @@ class Saisie(NamedTuple):
 def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
     """Les champs reconnus ; le dernier compte si l'un est répété."""
     par_nom = dict(champs)
-    cochées = tuple(valeur for nom, valeur in champs if nom == "references")
+    cochees = tuple(valeur for nom, valeur in champs if nom == "references")
     return Saisie(
         par_nom.get("reference", ""),
-        cochées,
+        cochees,
         par_nom.get("montant", ""),
         par_nom.get("cle", ""),
         par_nom.get("partage", ""),
@@ -61,29 +61,29 @@ def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
     )
 
 
-def lire_sélection(saisie: Saisie) -> tuple[str, ...]:
+def lire_selection(saisie: Saisie) -> tuple[str, ...]:
     """Les références cochées ; lève SélectionInvalide."""
-    références = tuple(référence for coche in saisie.cochées if (référence := lire_référence(coche)))
-    if len(références) != len(saisie.cochées) or not références:
-        raise SélectionInvalide
-    return références
+    references = tuple(reference for coche in saisie.cochees if (reference := lire_reference(coche)))
+    if len(references) != len(saisie.cochees) or not references:
+        raise SelectionInvalide
+    return references
 
 
-def demande_de(saisie: Saisie, assuré: str, canal: Canal) -> Demande:
+def demande_de(saisie: Saisie, assure: str, canal: Canal) -> Demande:
     """La demande de paiement ; lève le Refus que la personne doit lire.
 
     Exclusive : deux pages ouvertes ne peuvent pas mener à deux paiements de la même créance.
     """
-    références, montant = lire_sélection(saisie), lire_montant(saisie.montant)
-    if not _CLÉ.fullmatch(saisie.clé):
-        raise FormulairePérimé
-    empreinte = hashlib.sha256(json.dumps([références, montant]).encode()).digest()
+    references, montant = lire_selection(saisie), lire_montant(saisie.montant)
+    if not _CLE.fullmatch(saisie.cle):
+        raise FormulairePerime
+    empreinte = hashlib.sha256(json.dumps([references, montant]).encode()).digest()
     return Demande(
-        assuré,
-        références,
+        assure,
+        references,
         montant,
         canal,
-        f"page:{saisie.clé}",
+        f"page:{saisie.cle}",
         empreinte,
         exclusif=True,
         partage_lu=lire_partage(saisie.partage),
@@ -92,18 +92,18 @@ def demande_de(saisie: Saisie, assuré: str, canal: Canal) -> Demande:
 
 def lire_montant(texte: str) -> int:
     """Le montant en centimes de `20`, `20,5` ou `20.50 €` ; lève MontantIllisible."""
-    trouvé = _MONTANT.fullmatch(_BLANCS.sub("", texte))
-    if trouvé is None:
+    trouve = _MONTANT.fullmatch(_BLANCS.sub("", texte))
+    if trouve is None:
         raise MontantIllisible
-    return int(trouvé[1]) * 100 + int((trouvé[2] or "0").ljust(2, "0"))
+    return int(trouve[1]) * 100 + int((trouve[2] or "0").ljust(2, "0"))
 
 
 def lire_partage(texte: str) -> Partage:
-    """Le partage qu'`écrire_partage` a écrit ; tout autre texte n'en est aucun, et ne correspondra à rien."""
+    """Le partage qu'`ecrire_partage` a écrit ; tout autre texte n'en est aucun, et ne correspondra à rien."""
     parts = [_PART.fullmatch(part) for part in texte.split(",")]
     return tuple((part[1], int(part[2])) for part in parts if part)
 
 
-def écrire_partage(partage: Partage) -> str:
-    """Le partage, pour un champ caché du formulaire : `référence:centimes,…`."""
-    return ",".join(f"{référence}:{part}" for référence, part in partage)
+def ecrire_partage(partage: Partage) -> str:
+    """Le partage, pour un champ caché du formulaire : `reference:centimes,…`."""
+    return ",".join(f"{reference}:{part}" for reference, part in partage)

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from api.assure import session as sessions
 from api.assure.canal import Passage, passage_de, poser_canal
-from api.assure.connexion import AccèsRefusé, formulaire, par_le_compte, session_d_assuré
+from api.assure.connexion import AccesRefuse, formulaire, par_le_compte, session_d_assure
 from api.assure.rendu import fragment, page
 from api.dependances import DeLApplication, Moyens
 from domain.avis import Canal
 
-INACTIVITÉ = "/inactivite"
+INACTIVITE = "/inactivite"
 """Où mène une session que la borne a close."""
 
 Champs = list[tuple[str, str]]
@@ -36,7 +36,7 @@ class Visite:
     moyens: Moyens
     session: sessions.Session
     passage: Passage
-    assuré: str
+    assure: str
 
     @property
     def canal(self) -> Canal:
@@ -45,8 +45,8 @@ class Visite:
 
     def rendre(self, gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> Response:
         """La page, dans son cadre ; la session et le canal en sont prolongés."""
-        réponse = page(gabarit, valeurs | cadre(self.moyens, self.session, self.passage), statut=statut, vers=vers)
-        return self.prolonger(réponse)
+        reponse = page(gabarit, valeurs | cadre(self.moyens, self.session, self.passage), statut=statut, vers=vers)
+        return self.prolonger(reponse)
 
     def rendre_fragment(self, gabarit: str, valeurs: dict[str, Any]) -> Response:
         """Un morceau de page, relu par le script : n'est pas un signe d'activité, ne prolonge rien."""
@@ -54,43 +54,43 @@ class Visite:
 
     def mener(self, adresse: str) -> Response:
         """Mène le navigateur à une autre de nos pages."""
-        réponse = Response(status_code=303, headers={"Location": adresse, "Cache-Control": "no-store"})
-        return self.prolonger(réponse)
+        reponse = Response(status_code=303, headers={"Location": adresse, "Cache-Control": "no-store"})
+        return self.prolonger(reponse)
 
-    def prolonger(self, réponse: Response) -> Response:
+    def prolonger(self, reponse: Response) -> Response:
         """La même réponse, qui prolonge la session et le passage."""
-        sessions.poser(réponse, self.session, self.moyens.dépendances)
-        poser_canal(réponse, self.canal, self.moyens.dépendances)
-        return réponse
+        sessions.poser(reponse, self.session, self.moyens.dependances)
+        poser_canal(reponse, self.canal, self.moyens.dependances)
+        return reponse
 
 
 def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[str, Any]:
     """Ce que le gabarit de base attend."""
-    dépendances = moyens.dépendances
+    dependances = moyens.dependances
     return {
-        "assuré": session.assuré,
-        "jeton": sessions.jeton_de_formulaire(session, dépendances),
+        "assure": session.assure,
+        "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
-        "inactivité_s": dépendances.inactivité_borne.total_seconds() if passage.canal is Canal.BMS else None,
-        "démo": dépendances.démo,
+        "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "demo": dependances.demo,
     }
 
 
-async def visite_de(requête: Request, moyens: DeLApplication) -> Visite:
+async def visite_de(requete: Request, moyens: DeLApplication) -> Visite:
     """La visite de cette requête ; lève Ailleurs (borne laissée ; 401 à un script) ou AccèsRefusé."""
-    passage = passage_de(requête, moyens.dépendances)
-    if passage.inactif(moyens.dépendances):
-        if requête.headers.get("sec-fetch-dest", "document") != "document":
-            raise AccèsRefusé(par_le_compte())
-        raise Ailleurs(INACTIVITÉ)
-    session = await session_d_assuré(requête, moyens)
-    return Visite(moyens, session, passage, str(session.assuré))
+    passage = passage_de(requete, moyens.dependances)
+    if passage.inactif(moyens.dependances):
+        if requete.headers.get("sec-fetch-dest", "document") != "document":
+            raise AccesRefuse(par_le_compte())
+        raise Ailleurs(INACTIVITE)
+    session = await session_d_assure(requete, moyens)
+    return Visite(moyens, session, passage, str(session.assure))
 
 
-DUnAssuré = Annotated[Visite, Depends(visite_de)]
+DUnAssure = Annotated[Visite, Depends(visite_de)]
 
 
-async def champs_de(requête: Request, visite: Visite) -> Champs:
+async def champs_de(requete: Request, visite: Visite) -> Champs:
     """Les champs d'un formulaire venu d'une page de cette session ; lève Problème."""
-    _, champs = await formulaire(requête, visite.moyens)
+    _, champs = await formulaire(requete, visite.moyens)
     return champs

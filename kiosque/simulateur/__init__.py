@@ -4,7 +4,7 @@ Aucune carte n'y est débitée : les deux derniers chiffres de la carte de test 
 le numéro masqué survit à la requête.
 """
 
-from kiosque.simulateur.application import créer_simulateur
-from kiosque.simulateur.reglages import RéglagesSimulateur
+from kiosque.simulateur.application import creer_simulateur
+from kiosque.simulateur.reglages import ReglagesSimulateur
 
-__all__ = ["RéglagesSimulateur", "créer_simulateur"]
+__all__ = ["ReglagesSimulateur", "creer_simulateur"]

@@ -22,12 +22,12 @@ from kiosque.simulateur.facteur import Dormir
 from kiosque.simulateur.formulaires import lire_corps, lire_formulaire
 from kiosque.simulateur.pages import STATIQUE, page
 from kiosque.simulateur.parcours import Parcours
-from kiosque.simulateur.reglages import DemandeDeConsigne, RéglagesSimulateur
+from kiosque.simulateur.reglages import DemandeDeConsigne, ReglagesSimulateur
 
-SESSIONS_MONTRÉES = 50
-ENVOIS_MONTRÉS = 100
+SESSIONS_MONTREES = 50
+ENVOIS_MONTRES = 100
 
-Réponse = Callable[[Request], Awaitable[Response]]
+Reponse = Callable[[Request], Awaitable[Response]]
 
 
 def heure_utc() -> datetime:
@@ -35,8 +35,8 @@ def heure_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def créer_simulateur(
-    réglages: RéglagesSimulateur | None = None,
+def creer_simulateur(
+    reglages: ReglagesSimulateur | None = None,
     *,
     horloge: Horloge = heure_utc,
     dormir: Dormir = asyncio.sleep,
@@ -45,85 +45,85 @@ def créer_simulateur(
 
     `horloge` donne l'instant, avec fuseau, et date les sessions ; `dormir` attend les retards et les nouveaux essais.
     """
-    banque = Banque(réglages or RéglagesSimulateur(), horloge, dormir)
+    banque = Banque(reglages or ReglagesSimulateur(), horloge, dormir)
     parcours = Parcours(banque)
 
     @asynccontextmanager
-    async def durée_de_vie(_: Starlette) -> AsyncIterator[None]:
+    async def duree_de_vie(_: Starlette) -> AsyncIterator[None]:
         yield
         await banque.facteur.fermer()
 
     return Starlette(
         routes=[
-            Route("/paypage", _page(parcours.présenter), methods=["POST"]),
+            Route("/paypage", _page(parcours.presenter), methods=["POST"]),
             Route("/paypage/valider", _page(parcours.valider), methods=["POST"]),
             Route("/paypage/authentifier", _page(parcours.authentifier), methods=["POST"]),
             Route("/paypage/session/{jeton}", _session(parcours.revenir), methods=["GET"]),
             Route("/paypage/annuler", _page(parcours.annuler), methods=["POST"]),
-            Route("/paypage/recu", _page(parcours.reçu), methods=["POST"]),
+            Route("/paypage/recu", _page(parcours.recu), methods=["POST"]),
             Route("/interrogation", partial(_interroger, banque), methods=["POST"]),
             Route("/simulateur", partial(_montrer, banque), methods=["GET"]),
-            Route("/simulateur/reglages", partial(_régler, banque), methods=["GET", "POST"]),
+            Route("/simulateur/reglages", partial(_regler, banque), methods=["GET", "POST"]),
             Route("/livez", _vivant, methods=["GET"]),
             Mount("/statique", StaticFiles(directory=STATIQUE), name="statique"),
         ],
         exception_handlers={HTTPException: _erreur_http},
-        lifespan=durée_de_vie,
+        lifespan=duree_de_vie,
     )
 
 
-def _page(étape: Callable[[dict[str, str]], Response]) -> Réponse:
+def _page(etape: Callable[[dict[str, str]], Response]) -> Reponse:
     """Une étape du parcours : un formulaire posté, une page rendue, et un 400 qui dit pourquoi sinon."""
 
-    async def répondre(requête: Request) -> Response:
+    async def repondre(requete: Request) -> Response:
         try:
-            return étape(await lire_formulaire(requête))
+            return etape(await lire_formulaire(requete))
         except FormulaireIrrecevable as refus:
             return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
 
-    return répondre
+    return repondre
 
 
-def _session(étape: Callable[[dict[str, str]], Response]) -> Réponse:
+def _session(etape: Callable[[dict[str, str]], Response]) -> Reponse:
     """Une page retrouvée par le jeton que son adresse porte."""
 
-    async def répondre(requête: Request) -> Response:
+    async def repondre(requete: Request) -> Response:
         try:
-            return étape({"jeton": requête.path_params["jeton"]})
+            return etape({"jeton": requete.path_params["jeton"]})
         except FormulaireIrrecevable as refus:
             return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
 
-    return répondre
+    return repondre
 
 
-async def _interroger(banque: Banque, requête: Request) -> Response:
+async def _interroger(banque: Banque, requete: Request) -> Response:
     try:
-        connue, champs = banque.état(await lire_formulaire(requête))
+        connue, champs = banque.etat(await lire_formulaire(requete))
     except FormulaireIrrecevable as refus:
         return JSONResponse({"code": refus.code, "detail": str(refus)}, status_code=HTTPStatus.BAD_REQUEST)
     return JSONResponse(champs, status_code=HTTPStatus.OK if connue else HTTPStatus.NOT_FOUND)
 
 
 async def _montrer(banque: Banque, _: Request) -> Response:
-    sessions = banque.registre.récentes(SESSIONS_MONTRÉES)
+    sessions = banque.registre.recentes(SESSIONS_MONTREES)
     valeurs = {
-        "réglages": banque.réglages,
+        "reglages": banque.reglages,
         "prochaines": banque.consignes.prochaines,
         "sessions": [(s, s.conclusion, banque.consignes.de(s.demande.transaction)) for s in sessions],
-        "envois": list(banque.facteur.envois)[-ENVOIS_MONTRÉS:][::-1],
+        "envois": list(banque.facteur.envois)[-ENVOIS_MONTRES:][::-1],
     }
     return page("simulateur.html", valeurs=valeurs)
 
 
-async def _régler(banque: Banque, requête: Request) -> Response:
+async def _regler(banque: Banque, requete: Request) -> Response:
     """Note une consigne (POST, JSON), et rend celles qui attendent."""
-    if requête.method == "POST":
+    if requete.method == "POST":
         # Exiger JSON met l'adresse hors de portée d'un formulaire venu d'un autre site.
-        genre = requête.headers.get("content-type", "").partition(";")[0].strip().lower()
+        genre = requete.headers.get("content-type", "").partition(";")[0].strip().lower()
         if genre != "application/json":
             return JSONResponse({"detail": "du JSON est attendu"}, status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         try:
-            banque.consignes.noter(DemandeDeConsigne.model_validate_json(await lire_corps(requête)))
+            banque.consignes.noter(DemandeDeConsigne.model_validate_json(await lire_corps(requete)))
         except FormulaireIrrecevable as refus:
             return JSONResponse({"detail": str(refus)}, status_code=HTTPStatus.BAD_REQUEST)
         except ValidationError as refus:
@@ -138,5 +138,5 @@ async def _vivant(_: Request) -> Response:
 
 async def _erreur_http(_: Request, erreur: Exception) -> Response:
     statut = HTTPStatus(erreur.status_code) if isinstance(erreur, HTTPException) else HTTPStatus.BAD_REQUEST
-    entêtes = erreur.headers if isinstance(erreur, HTTPException) else None
-    return PlainTextResponse(f"{statut.value} {statut.phrase}", status_code=statut, headers=entêtes)
+    entetes = erreur.headers if isinstance(erreur, HTTPException) else None
+    return PlainTextResponse(f"{statut.value} {statut.phrase}", status_code=statut, headers=entetes)

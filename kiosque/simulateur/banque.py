@@ -8,21 +8,21 @@ from kiosque.sceau import Trousseau
 from kiosque.simulateur.consignes import Consignes
 from kiosque.simulateur.etat import Conclusion, Demande, Horloge, Registre, Session
 from kiosque.simulateur.facteur import Dormir, Envoi, Facteur
-from kiosque.simulateur.reglages import RéglagesSimulateur
-from kiosque.simulateur.reponse import lire_demande, sceller_inconnue, sceller_réponse, transaction_de
+from kiosque.simulateur.reglages import ReglagesSimulateur
+from kiosque.simulateur.reponse import lire_demande, sceller_inconnue, sceller_reponse, transaction_de
 
 
 class Banque:
     """L'état du simulateur et ses gestes ; rien d'HTTP ici que l'envoi."""
 
-    def __init__(self, réglages: RéglagesSimulateur, horloge: Horloge, dormir: Dormir) -> None:
+    def __init__(self, reglages: ReglagesSimulateur, horloge: Horloge, dormir: Dormir) -> None:
         """Part sans session ni consigne."""
-        self.réglages = réglages
-        self.registre = Registre(horloge, réglages.session_s)
+        self.reglages = reglages
+        self.registre = Registre(horloge, reglages.session_s)
         self.consignes = Consignes()
-        self.facteur = Facteur(réglages, dormir)
+        self.facteur = Facteur(reglages, dormir)
         self._horloge = horloge
-        self._trousseau = Trousseau([réglages.contrat], réglages.algorithme)
+        self._trousseau = Trousseau([reglages.contrat], reglages.algorithme)
 
     def lire_demande(self, champs: Mapping[str, str]) -> Demande:
         """La demande de paiement, sceau vérifié ; lève `FormulaireIrrecevable`."""
@@ -32,31 +32,31 @@ class Banque:
         """Conclut la session, une fois, et expédie la réponse automatique. `code_force` l'emporte sur `code`."""
         consigne = self.consignes.prendre(session.demande.transaction)
         conclusion = self.registre.conclure(session, consigne.code_force or code)
-        self._expédier(session.demande, conclusion)
+        self._expedier(session.demande, conclusion)
         return conclusion
 
     def signaler_doublon(self, demande: Demande) -> Conclusion:
         """Répond 94 à une référence déjà conclue ; l'issue première, elle, ne change pas."""
         conclusion = Conclusion(code=DOUBLON, le=self._horloge())
-        self._expédier(demande, conclusion)
+        self._expedier(demande, conclusion)
         return conclusion
 
     def sceller(self, demande: Demande, conclusion: Conclusion) -> dict[str, str]:
         """Le formulaire scellé de la réponse."""
-        return sceller_réponse(self.réglages, demande, conclusion)
+        return sceller_reponse(self.reglages, demande, conclusion)
 
-    def état(self, champs: Mapping[str, str]) -> tuple[bool, dict[str, str]]:
+    def etat(self, champs: Mapping[str, str]) -> tuple[bool, dict[str, str]]:
         """Si la transaction interrogée est connue, et la réponse scellée ; lève `FormulaireIrrecevable`."""
         transaction = transaction_de(ouvrir(champs, self._trousseau))
         session = self.registre.par_transaction(transaction)
         if session is None:
-            return False, sceller_inconnue(self.réglages, transaction)
+            return False, sceller_inconnue(self.reglages, transaction)
         code_force = self.consignes.de(transaction).code_force
-        return True, self.sceller(session.demande, self.registre.état(session, code_force))
+        return True, self.sceller(session.demande, self.registre.etat(session, code_force))
 
-    def _expédier(self, demande: Demande, conclusion: Conclusion) -> None:
+    def _expedier(self, demande: Demande, conclusion: Conclusion) -> None:
         if demande.url_notification is None:
             return
         consigne = self.consignes.de(demande.transaction)
         champs = self.sceller(demande, conclusion)
-        self.facteur.expédier(Envoi(demande.transaction, conclusion.code, demande.url_notification, champs, consigne))
+        self.facteur.expedier(Envoi(demande.transaction, conclusion.code, demande.url_notification, champs, consigne))

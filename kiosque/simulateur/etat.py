@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from kiosque.codes import ACCEPTÉ, EN_COURS, NE_CONCLUENT_RIEN, SESSION_EXPIRÉE
+from kiosque.codes import ACCEPTE, EN_COURS, NE_CONCLUENT_RIEN, SESSION_EXPIREE
 
 TRANSACTIONS_MAX = 20_000
 """Transactions retenues ; au-delà la plus ancienne est oubliée, et une interrogation la dit inconnue."""
@@ -35,7 +35,7 @@ class Conclusion:
     code: str
     le: datetime
     autorisation: str | None = None
-    carte_masquée: str | None = None
+    carte_masquee: str | None = None
     marque: str | None = None
 
 
@@ -55,7 +55,7 @@ class Authentification:
     """La carte saisie qui attend l'accord de sa banque ; de son numéro, rien que le masqué."""
 
     code: str
-    carte_masquée: str
+    carte_masquee: str
     marque: str
     essais: int = 0
 
@@ -66,7 +66,7 @@ class Registre:
     def __init__(self, horloge: Horloge, session_s: float, transactions_max: int = TRANSACTIONS_MAX) -> None:
         """Part vide ; `horloge` donne l'instant, avec fuseau."""
         self._horloge = horloge
-        self._durée = timedelta(seconds=session_s)
+        self._duree = timedelta(seconds=session_s)
         self._max = transactions_max
         self._par_transaction: OrderedDict[str, Session] = OrderedDict()
         self._par_jeton: dict[str, Session] = {}
@@ -81,8 +81,8 @@ class Registre:
         self._par_transaction[demande.transaction] = session
         self._par_jeton[session.jeton] = session
         while len(self._par_transaction) > self._max:
-            _, oubliée = self._par_transaction.popitem(last=False)
-            del self._par_jeton[oubliée.jeton]
+            _, oubliee = self._par_transaction.popitem(last=False)
+            del self._par_jeton[oubliee.jeton]
         return session
 
     def par_transaction(self, transaction: str) -> Session | None:
@@ -93,16 +93,16 @@ class Registre:
         """La session qui porte ce jeton, si elle est connue."""
         return self._par_jeton.get(jeton)
 
-    def expirée(self, session: Session) -> bool:
+    def expiree(self, session: Session) -> bool:
         """Dit si la session est restée ouverte trop longtemps sans conclusion."""
-        return session.conclusion is None and self._horloge() - session.ouverte_le >= self._durée
+        return session.conclusion is None and self._horloge() - session.ouverte_le >= self._duree
 
     def reste_s(self, session: Session) -> int:
         """Les secondes qui restent à la session, une au moins."""
-        reste = session.ouverte_le + self._durée - self._horloge()
+        reste = session.ouverte_le + self._duree - self._horloge()
         return max(int(reste.total_seconds()) + 1, 1)
 
-    def présenter(self, session: Session, carte: str, code: str) -> None:
+    def presenter(self, session: Session, carte: str, code: str) -> None:
         """Retient la carte saisie, masquée : `code` est ce que sa banque répondra une fois la personne reconnue."""
         session.authentification = Authentification(code, masquer(carte), marque_de(carte))
 
@@ -112,19 +112,19 @@ class Registre:
         session.conclusion = Conclusion(
             code=code,
             le=self._horloge(),
-            autorisation=_autorisation() if code == ACCEPTÉ else None,
-            carte_masquée=carte.carte_masquée if carte else None,
+            autorisation=_autorisation() if code == ACCEPTE else None,
+            carte_masquee=carte.carte_masquee if carte else None,
             marque=carte.marque if carte else None,
         )
         return session.conclusion
 
-    def état(self, session: Session, code_force: str | None = None) -> Conclusion:
+    def etat(self, session: Session, code_force: str | None = None) -> Conclusion:
         """La conclusion telle qu'une interrogation la voit : 60 tant que la page est ouverte, 97 une fois expirée.
 
         `code_force` dénoue une conclusion restée en attente, comme le ferait la banque de la personne.
         """
-        if self.expirée(session):
-            self.conclure(session, SESSION_EXPIRÉE)
+        if self.expiree(session):
+            self.conclure(session, SESSION_EXPIREE)
         conclusion = session.conclusion
         if conclusion is None:
             return Conclusion(code=EN_COURS, le=session.ouverte_le)
@@ -133,12 +133,12 @@ class Registre:
                 conclusion,
                 code=code_force,
                 le=self._horloge(),
-                autorisation=_autorisation() if code_force == ACCEPTÉ else None,
+                autorisation=_autorisation() if code_force == ACCEPTE else None,
             )
             session.conclusion = conclusion
         return conclusion
 
-    def récentes(self, nombre: int) -> list[Session]:
+    def recentes(self, nombre: int) -> list[Session]:
         """Les dernières sessions ouvertes, la plus récente d'abord."""
         sessions = list(self._par_transaction.values())
         return sessions[-nombre:][::-1]

@@ -9,9 +9,9 @@ from typing import Literal
 
 import httpx
 
-from kiosque.simulateur.reglages import Consigne, RéglagesSimulateur
+from kiosque.simulateur.reglages import Consigne, ReglagesSimulateur
 
-ENVOIS_GARDÉS_MAX = 1_000
+ENVOIS_GARDES_MAX = 1_000
 """Envois que la page d'état peut montrer ; les plus anciens sont oubliés."""
 
 EN_ROUTE_MAX = 10_000
@@ -41,17 +41,17 @@ class Envoi:
 class Facteur:
     """Envoie en arrière-plan ; chaque tâche est tenue, bornée, et annulée à l'arrêt."""
 
-    def __init__(self, réglages: RéglagesSimulateur, dormir: Dormir) -> None:
+    def __init__(self, reglages: ReglagesSimulateur, dormir: Dormir) -> None:
         """Prépare sans rien ouvrir : le client HTTP naît avec le premier envoi, dans sa boucle d'événements."""
-        self._réglages = réglages
+        self._reglages = reglages
         self._dormir = dormir
         self._client: httpx.AsyncClient | None = None
         self._guichets = asyncio.Semaphore(CONNEXIONS_MAX)
-        self._tâches: set[asyncio.Task[None]] = set()
+        self._taches: set[asyncio.Task[None]] = set()
         self._retenus: deque[Envoi] = deque(maxlen=EN_ROUTE_MAX)
-        self.envois: deque[Envoi] = deque(maxlen=ENVOIS_GARDÉS_MAX)
+        self.envois: deque[Envoi] = deque(maxlen=ENVOIS_GARDES_MAX)
 
-    def expédier(self, envoi: Envoi) -> None:
+    def expedier(self, envoi: Envoi) -> None:
         """Prend l'envoi en charge et rend la main aussitôt.
 
         Un envoi `inversee` est retenu jusqu'à ce que le suivant soit arrivé à son sort ; deux envois retenus de suite
@@ -66,19 +66,19 @@ class Facteur:
             return
         retenus = list(self._retenus)
         self._retenus.clear()
-        if len(self._tâches) >= EN_ROUTE_MAX:
-            for abandonné in (envoi, *retenus):
-                abandonné.sort = "abandonnée"
+        if len(self._taches) >= EN_ROUTE_MAX:
+            for abandonne in (envoi, *retenus):
+                abandonne.sort = "abandonnée"
             return
-        tâche = asyncio.get_running_loop().create_task(self._porter([envoi, *retenus]))
-        self._tâches.add(tâche)
-        tâche.add_done_callback(self._tâches.discard)
+        tache = asyncio.get_running_loop().create_task(self._porter([envoi, *retenus]))
+        self._taches.add(tache)
+        tache.add_done_callback(self._taches.discard)
 
     async def fermer(self) -> None:
         """Abandonne ce qui est en route et ferme les connexions."""
-        for tâche in list(self._tâches):
-            tâche.cancel()
-        await asyncio.gather(*self._tâches, return_exceptions=True)
+        for tache in list(self._taches):
+            tache.cancel()
+        await asyncio.gather(*self._taches, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -99,11 +99,11 @@ class Facteur:
 
     async def _essayer(self, envoi: Envoi) -> Sort:
         """Poste jusqu'à réussir : un 5xx ou un absent se retente, tout autre refus est définitif."""
-        attente = self._réglages.attente_initiale_s
-        for essai in range(self._réglages.essais_max):
+        attente = self._reglages.attente_initiale_s
+        for essai in range(self._reglages.essais_max):
             if essai:
                 await self._dormir(attente)
-                attente = min(attente * 2, self._réglages.attente_s_max)
+                attente = min(attente * 2, self._reglages.attente_s_max)
             envoi.essais += 1
             statut = await self._poster(envoi)
             if statut is not None and statut < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -113,10 +113,10 @@ class Facteur:
     async def _poster(self, envoi: Envoi) -> int | None:
         """Le statut HTTP, ou None si le marchand n'a pas répondu."""
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=self._réglages.délai_s, trust_env=False, follow_redirects=False)
+            self._client = httpx.AsyncClient(timeout=self._reglages.delai_s, trust_env=False, follow_redirects=False)
         async with self._guichets:
             try:
-                async with self._client.stream("POST", envoi.url, data=dict(envoi.champs)) as réponse:
-                    return réponse.status_code
+                async with self._client.stream("POST", envoi.url, data=dict(envoi.champs)) as reponse:
+                    return reponse.status_code
             except httpx.HTTPError:
                 return None

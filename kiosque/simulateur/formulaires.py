@@ -12,22 +12,22 @@ CORPS_OCTETS_MAX = 128 * 1024
 CHAMPS_MAX = 50
 
 
-async def lire_corps(requête: Request) -> bytes:
+async def lire_corps(requete: Request) -> bytes:
     """Le corps entier ; lève `FormulaireIllisible` dès qu'il dépasse la borne."""
     corps = bytearray()
-    async for morceau in requête.stream():
+    async for morceau in requete.stream():
         corps += morceau
         if len(corps) > CORPS_OCTETS_MAX:
             raise FormulaireIllisible(f"le corps dépasse {CORPS_OCTETS_MAX} octets")
     return bytes(corps)
 
 
-async def lire_formulaire(requête: Request) -> dict[str, str]:
+async def lire_formulaire(requete: Request) -> dict[str, str]:
     """Les champs d'un formulaire `application/x-www-form-urlencoded` ; lève `FormulaireIllisible`."""
-    genre = requête.headers.get("content-type", "").partition(";")[0].strip().lower()
+    genre = requete.headers.get("content-type", "").partition(";")[0].strip().lower()
     if genre != "application/x-www-form-urlencoded":
         raise FormulaireIllisible("le corps n'est pas un formulaire")
-    corps = await lire_corps(requête)
+    corps = await lire_corps(requete)
     try:
         paires = parse_qsl(
             corps.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=CHAMPS_MAX

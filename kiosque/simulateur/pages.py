@@ -45,7 +45,7 @@ def page(
 ) -> HTMLResponse:
     """La page rendue. `retour` : l'URL du marchand vers laquelle un formulaire de la page peut partir."""
     return HTMLResponse(
-        _GABARITS.get_template(gabarit).render(valeurs), status_code=statut, headers=_entêtes(origine_de(retour))
+        _GABARITS.get_template(gabarit).render(valeurs), status_code=statut, headers=_entetes(origine_de(retour))
     )
 
 
@@ -57,7 +57,7 @@ def origine_de(url: str | None) -> str:
     return f" {parties.scheme}://{parties.netloc}"
 
 
-def _entêtes(origine: str) -> dict[str, str]:
+def _entetes(origine: str) -> dict[str, str]:
     return {
         "Content-Security-Policy": (
             f"default-src 'none'; style-src 'self'; form-action 'self'{origine}; script-src 'self'; "

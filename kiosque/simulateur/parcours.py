@@ -5,10 +5,10 @@ from http import HTTPStatus
 
 from starlette.responses import HTMLResponse
 
-from kiosque.codes import ACCEPTÉ, ANNULÉ, SESSION_EXPIRÉE, TROP_D_ESSAIS
+from kiosque.codes import ACCEPTE, ANNULE, SESSION_EXPIREE, TROP_D_ESSAIS
 from kiosque.interface import FormulaireIllisible
 from kiosque.simulateur.banque import Banque
-from kiosque.simulateur.carte import CODE_ENVOYÉ, Carte, lire_carte
+from kiosque.simulateur.carte import CODE_ENVOYE, Carte, lire_carte
 from kiosque.simulateur.etat import Conclusion, Demande, Session
 from kiosque.simulateur.pages import page
 
@@ -23,13 +23,13 @@ class Parcours:
         """Les pages d'une banque."""
         self._banque = banque
 
-    def présenter(self, champs: Mapping[str, str]) -> HTMLResponse:
+    def presenter(self, champs: Mapping[str, str]) -> HTMLResponse:
         """La page de carte d'une demande scellée ; la même tant que la session est ouverte, 94 après sa fin."""
         demande = self._banque.lire_demande(champs)
         session = self._banque.registre.par_transaction(demande.transaction)
         if session is None:
             return self._saisie(self._banque.registre.ouvrir(demande))
-        if self._banque.registre.expirée(session):
+        if self._banque.registre.expiree(session):
             return self._expirer(session)
         if session.conclusion is not None or session.demande != demande:
             return self._fin(demande, self._banque.signaler_doublon(demande), jeton=None)
@@ -40,35 +40,35 @@ class Parcours:
         session = self._session(champs)
         if session.conclusion is not None:
             return self._fin(session.demande, session.conclusion, jeton=session.jeton)
-        if self._banque.registre.expirée(session):
+        if self._banque.registre.expiree(session):
             return self._expirer(session)
         carte = lire_carte(champs)
         if not isinstance(carte, Carte):
             return self._saisie(session, fautes=carte)
-        self._banque.registre.présenter(session, carte.numéro, carte.code)
-        return self._authentifier(session) if carte.authentifiée else self._conclure(session, carte.code)
+        self._banque.registre.presenter(session, carte.numero, carte.code)
+        return self._authentifier(session) if carte.authentifiee else self._conclure(session, carte.code)
 
     def authentifier(self, champs: Mapping[str, str]) -> HTMLResponse:
         """Le détour 3-D Secure : le code que la banque a envoyé ; trop d'erreurs concluent par 75."""
         session = self._session(champs)
         if session.conclusion is not None:
             return self._fin(session.demande, session.conclusion, jeton=session.jeton)
-        if self._banque.registre.expirée(session):
+        if self._banque.registre.expiree(session):
             return self._expirer(session)
         attendue = session.authentification
         if attendue is None:
             return self._saisie(session)
-        if champs.get("code", "").strip() == CODE_ENVOYÉ:
+        if champs.get("code", "").strip() == CODE_ENVOYE:
             return self._conclure(session, attendue.code)
         attendue.essais += 1
         if attendue.essais >= ESSAIS_MAX:
             return self._conclure(session, TROP_D_ESSAIS)
-        return self._authentifier(session, faute=f"Ce code n'est pas celui qui a été envoyé : {CODE_ENVOYÉ}.")
+        return self._authentifier(session, faute=f"Ce code n'est pas celui qui a été envoyé : {CODE_ENVOYE}.")
 
     def revenir(self, champs: Mapping[str, str]) -> HTMLResponse:
         """La page d'une session, après son délai : elle dit qu'elle est finie, et la banque en est prévenue."""
         session = self._session(champs)
-        if session.conclusion is None and self._banque.registre.expirée(session):
+        if session.conclusion is None and self._banque.registre.expiree(session):
             return self._expirer(session)
         if session.conclusion is not None:
             return self._fin(session.demande, session.conclusion, jeton=session.jeton)
@@ -79,14 +79,14 @@ class Parcours:
         session = self._session(champs)
         if session.conclusion is not None:
             return self._fin(session.demande, session.conclusion, jeton=session.jeton)
-        if self._banque.registre.expirée(session):
+        if self._banque.registre.expiree(session):
             return self._expirer(session)
-        return self._conclure(session, ANNULÉ)
+        return self._conclure(session, ANNULE)
 
-    def reçu(self, champs: Mapping[str, str]) -> HTMLResponse:
+    def recu(self, champs: Mapping[str, str]) -> HTMLResponse:
         """Le reçu seul, sur une page faite pour l'impression."""
         session = self._session(champs)
-        if session.conclusion is None or session.conclusion.code != ACCEPTÉ:
+        if session.conclusion is None or session.conclusion.code != ACCEPTE:
             raise FormulaireIllisible("aucun paiement accepté à imprimer")
         return page("recu.html", valeurs=self._valeurs(session.demande, session.conclusion))
 
@@ -97,7 +97,7 @@ class Parcours:
         return session
 
     def _expirer(self, session: Session) -> HTMLResponse:
-        return self._conclure(session, SESSION_EXPIRÉE)
+        return self._conclure(session, SESSION_EXPIREE)
 
     def _conclure(self, session: Session, code: str) -> HTMLResponse:
         conclusion = self._banque.conclure(session, code)
@@ -106,24 +106,24 @@ class Parcours:
     def _saisie(self, session: Session, fautes: Mapping[str, str] | None = None) -> HTMLResponse:
         valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "fautes": fautes or {}}
         statut = HTTPStatus.UNPROCESSABLE_ENTITY if fautes else HTTPStatus.OK
-        réponse = page("carte.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
-        return self._surveiller(réponse, session)
+        reponse = page("carte.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
+        return self._surveiller(reponse, session)
 
     def _authentifier(self, session: Session, faute: str | None = None) -> HTMLResponse:
-        valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "faute": faute, "envoyé": CODE_ENVOYÉ}
+        valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "faute": faute, "envoyé": CODE_ENVOYE}
         statut = HTTPStatus.UNPROCESSABLE_ENTITY if faute else HTTPStatus.OK
-        réponse = page("authentification.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
-        return self._surveiller(réponse, session)
+        reponse = page("authentification.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
+        return self._surveiller(reponse, session)
 
-    def _surveiller(self, réponse: HTMLResponse, session: Session) -> HTMLResponse:
+    def _surveiller(self, reponse: HTMLResponse, session: Session) -> HTMLResponse:
         """Une page abandonnée se remplace d'elle-même à la fin de la session."""
         secondes = self._banque.registre.reste_s(session)
-        réponse.headers["Refresh"] = f"{secondes}; url=/paypage/session/{session.jeton}"
-        return réponse
+        reponse.headers["Refresh"] = f"{secondes}; url=/paypage/session/{session.jeton}"
+        return reponse
 
     def _fin(self, demande: Demande, conclusion: Conclusion, *, jeton: str | None) -> HTMLResponse:
         """L'issue et « Continuer » : le retour au marchand, avec la même réponse scellée que l'automatique."""
-        gabarit = "accepte.html" if conclusion.code == ACCEPTÉ else "refuse.html"
+        gabarit = "accepte.html" if conclusion.code == ACCEPTE else "refuse.html"
         valeurs = self._valeurs(demande, conclusion) | {
             "jeton": jeton,
             "champs": self._banque.sceller(demande, conclusion),
@@ -131,4 +131,4 @@ class Parcours:
         return page(gabarit, retour=demande.url_retour, valeurs=valeurs)
 
     def _valeurs(self, demande: Demande, conclusion: Conclusion | None = None) -> dict[str, object]:
-        return {"réglages": self._banque.réglages, "demande": demande, "conclusion": conclusion}
+        return {"reglages": self._banque.reglages, "demande": demande, "conclusion": conclusion}

@@ -13,7 +13,7 @@ DOUBLONS_MAX = 100
 PROCHAINES_MAX = 10_000
 
 
-class RéglagesSimulateur(BaseModel):
+class ReglagesSimulateur(BaseModel):
     """Comment le simulateur se présente. Les valeurs par défaut sont le marchand de simulation public de Sips.
 
     `session_s` : durée d'une session de paiement, en secondes. `essais_max`, `attente_initiale_s`, `attente_s_max` :
@@ -34,10 +34,10 @@ class RéglagesSimulateur(BaseModel):
     essais_max: int = Field(default=8, ge=1, le=50)
     attente_initiale_s: float = Field(default=0.5, ge=0, le=60)
     attente_s_max: float = Field(default=30.0, ge=0, le=600)
-    délai_s: float = Field(default=5.0, gt=0, le=60)
+    delai_s: float = Field(default=5.0, gt=0, le=60)
 
     @model_validator(mode="after")
-    def cohérents(self) -> Self:
+    def coherents(self) -> Self:
         """Refuse au démarrage une adresse publique ou un marchand impossibles."""
         if not url_permise(self.url_publique):
             raise ValueError("l'URL publique est en http ou https")
@@ -47,7 +47,7 @@ class RéglagesSimulateur(BaseModel):
     @property
     def contrat(self) -> Marchand:
         """Le marchand et sa clé, tels que la banque les connaît."""
-        return Marchand(id=self.marchand, clés={self.version: self.secret}, version_courante=self.version)
+        return Marchand(id=self.marchand, cles={self.version: self.secret}, version_courante=self.version)
 
     @property
     def url_paypage(self) -> str:

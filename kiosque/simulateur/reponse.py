@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from domain.references import TRANSACTION
-from kiosque.codes import ACCEPTÉ, TRANSACTION_INCONNUE
+from kiosque.codes import ACCEPTE, TRANSACTION_INCONNUE
 from kiosque.donnees import valeur_de
 from kiosque.enveloppe import fermer
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, url_permise
 from kiosque.reponses import EURO, MONTANT
 from kiosque.simulateur.etat import Conclusion, Demande
-from kiosque.simulateur.reglages import RéglagesSimulateur
+from kiosque.simulateur.reglages import ReglagesSimulateur
 
 PARIS = ZoneInfo("Europe/Paris")
 VERSION_INTERFACE = "HP_2.40"
@@ -43,7 +43,7 @@ def transaction_de(valeurs: Mapping[str, str]) -> str:
     return transaction
 
 
-def sceller_réponse(réglages: RéglagesSimulateur, demande: Demande, conclusion: Conclusion) -> dict[str, str]:
+def sceller_reponse(reglages: ReglagesSimulateur, demande: Demande, conclusion: Conclusion) -> dict[str, str]:
     """Le formulaire scellé d'une réponse : le même pour l'automatique, la manuelle et l'interrogation."""
     valeurs = {
         **demande.rappels,
@@ -54,26 +54,26 @@ def sceller_réponse(réglages: RéglagesSimulateur, demande: Demande, conclusio
         "transactionOrigin": "INTERNET",
         "paymentPattern": "ONE_SHOT",
         "responseCode": conclusion.code,
-        "acquirerResponseCode": ACCEPTÉ if conclusion.code == ACCEPTÉ else "null",
+        "acquirerResponseCode": ACCEPTE if conclusion.code == ACCEPTE else "null",
         "authorisationId": conclusion.autorisation or "null",
-        "maskedPan": conclusion.carte_masquée or "null",
+        "maskedPan": conclusion.carte_masquee or "null",
         "paymentMeanBrand": conclusion.marque or "null",
         "paymentMeanType": "CARD" if conclusion.marque else "null",
         "transactionDateTime": conclusion.le.astimezone(PARIS).isoformat(timespec="seconds"),
     }
-    return _fermer(réglages, valeurs)
+    return _fermer(reglages, valeurs)
 
 
-def sceller_inconnue(réglages: RéglagesSimulateur, transaction: str) -> dict[str, str]:
+def sceller_inconnue(reglages: ReglagesSimulateur, transaction: str) -> dict[str, str]:
     """La réponse scellée à une interrogation sur une transaction que le kiosque ne connaît pas : code 25."""
-    return _fermer(réglages, {"transactionReference": transaction, "responseCode": TRANSACTION_INCONNUE})
+    return _fermer(reglages, {"transactionReference": transaction, "responseCode": TRANSACTION_INCONNUE})
 
 
-def _fermer(réglages: RéglagesSimulateur, valeurs: Mapping[str, str]) -> dict[str, str]:
+def _fermer(reglages: ReglagesSimulateur, valeurs: Mapping[str, str]) -> dict[str, str]:
     return fermer(
         valeurs,
-        réglages.contrat,
-        réglages.algorithme,
+        reglages.contrat,
+        reglages.algorithme,
         version_interface=VERSION_INTERFACE,
-        encodage=réglages.encodage,
+        encodage=reglages.encodage,
     )

@@ -12,18 +12,20 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from guichet.messages import OCTETS_MAX, MessageIllisible
-from guichet.prendre_avis import AvisAnnulé, AvisRectifié, AvisÉmis, EncaissementReçu, lire
+from guichet.prendre_avis import MessageAvisAnnule, MessageAvisEmis, MessageAvisRectifie, MessageEncaissementRecu, lire
 from service.bulk.lines import Line, Lines
 from service.bulk.messages import Checked, Refused, checked, refused
 
 COLUMNS: Final = list(
     dict.fromkeys(
-        name for message in (AvisÉmis, AvisRectifié, AvisAnnulé, EncaissementReçu) for name in message.model_fields
+        name
+        for message in (MessageAvisEmis, MessageAvisRectifie, MessageAvisAnnule, MessageEncaissementRecu)
+        for name in message.model_fields
     )
 )
 """All fields of the contract."""
 
-REQUIRED: Final = {name for name, field in AvisÉmis.model_fields.items() if field.is_required()} - {"type"}
+REQUIRED: Final = {name for name, field in MessageAvisEmis.model_fields.items() if field.is_required()} - {"type"}
 """The columns without which no line can be an avis."""
 
 AMOUNT: Final = re.compile(r"[0-9]{1,18}")

@@ -16,7 +16,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from domain.references import lire_référence
+from domain.references import lire_reference
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 
@@ -108,7 +108,7 @@ def readable_failures() -> Iterator[None]:
 
 def read_reference(text: str) -> str:
     """The reference as it is stored; a text that is none is a wrong usage."""
-    reference = lire_référence(text)
+    reference = lire_reference(text)
     if reference is None:
         raise typer.BadParameter("une référence compte 16 chiffres et 1 lettre")
     return reference

@@ -33,18 +33,18 @@ from service.settings import development_jwt_secret, settings_table, unknown_var
 @app.command()
 def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Le solde d'une créance, tel que la vue le montre."""
-    from projections.restant_du import lire_créance
+    from projections.restant_du import lire_creance
 
     with connection(data_dir) as (_, conn):
-        row = lire_créance(conn, read_reference(reference))
+        row = lire_creance(conn, read_reference(reference))
     if row is None:
         fail("Cette référence est inconnue.")
     answer = {
-        "reference": row.référence,
+        "reference": row.reference,
         "montant_initial_centimes": row.montant_initial,
-        "restant_du_centimes": row.restant_dû,
+        "restant_du_centimes": row.restant_du,
         "en_cours_centimes": row.en_cours,
-        "trop_percu_centimes": row.trop_perçu,
+        "trop_percu_centimes": row.trop_percu,
         "statut": row.statut,
         "version": row.version,
     }
@@ -52,8 +52,8 @@ def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = 
         print_json(answer)
         return
     table = Table(whole("Référence"), "Initial", "Restant dû", "En cours", "Trop-perçu", whole("Statut"), "Version")
-    amounts = (row.montant_initial, row.restant_dû, row.en_cours, row.trop_perçu)
-    table.add_row(row.référence, *map(euros, amounts), row.statut, str(row.version))
+    amounts = (row.montant_initial, row.restant_du, row.en_cours, row.trop_percu)
+    table.add_row(row.reference, *map(euros, amounts), row.statut, str(row.version))
     console.print(table)
 
 
@@ -74,7 +74,7 @@ def history(
     when = as_of.replace(tzinfo=PARIS) if as_of is not None and as_of.tzinfo is None else as_of
     with connection(data_dir) as (settings, conn):
         recorder = Enregistreur(Base(str(settings.database_url)))
-        steps = historique(conn, recorder, read_reference(reference), au=when, à_la_version=at_version)
+        steps = historique(conn, recorder, read_reference(reference), au=when, a_la_version=at_version)
     if not steps:
         fail("Aucun événement pour cette référence.")
     if as_json:
@@ -128,15 +128,15 @@ def audit(
         print_json(report.en_json())
     else:
         console.print(
-            f"{report.créances} créances, {report.paiements} paiements, {report.événements} événements"
-            f" (tête du journal : {report.tête})."
+            f"{report.creances} créances, {report.paiements} paiements, {report.evenements} événements"
+            f" (tête du journal : {report.tete})."
         )
-        console.print(f"Restant dû : {euros(report.restant_dû_total)} ; accepté : {euros(report.accepté_total)}.")
-        for gap in report.écarts:
+        console.print(f"Restant dû : {euros(report.restant_du_total)} ; accepté : {euros(report.accepte_total)}.")
+        for gap in report.ecarts:
             console.print(f"[red]écart[/red] {gap}")
-        verdict = "[green]aucun écart[/green]" if not report.écarts else f"[red]{report.écarts_comptés} écarts[/red]"
+        verdict = "[green]aucun écart[/green]" if not report.ecarts else f"[red]{report.ecarts_comptes} écarts[/red]"
         console.print(f"Audit : {verdict}.")
-    if report.écarts_comptés:
+    if report.ecarts_comptes:
         raise typer.Exit(PROBLEM)
 
 
@@ -170,20 +170,20 @@ def token(
     data_dir: DataDir = None,
 ) -> None:
     """Un jeton de développement ; refusé si un émetteur OIDC est configuré."""
-    from api.identite import Rôle, émettre_jeton
+    from api.identite import RoleUtilisateur, emettre_jeton
 
     try:
-        chosen = Rôle(role)
+        chosen = RoleUtilisateur(role)
     except ValueError as cause:
         raise typer.BadParameter(f"rôle inconnu : {role}") from cause
-    if (chosen is Rôle.ASSURÉ) != (assure is not None):
+    if (chosen is RoleUtilisateur.ASSURE) != (assure is not None):
         raise typer.BadParameter("--assure va avec le rôle assure, et seulement lui")
     settings = read_settings(data_dir)
     try:
         secret = development_jwt_secret(settings)
     except ValueError as cause:
         fail(str(cause))
-    text = émettre_jeton(secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+    text = emettre_jeton(secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC))
     if as_json:
         print_json({"token": text})
     else:

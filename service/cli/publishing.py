@@ -45,7 +45,7 @@ def publish(
 def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path | None) -> None:
     from journal.mapper import MapperDesFaits
     from journal.pannes import Panne
-    from publication.renvoi import flux_de, renvoyer, à_renvoyer
+    from publication.renvoi import a_renvoyer, flux_de, renvoyer
     from service.composition import emitter
 
     with connection(data_dir) as (settings, conn):
@@ -53,7 +53,7 @@ def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path 
         sender = emitter(settings)
         columns = (TextColumn("renvoi"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=errors, transient=True) as progress:
-            task = progress.add_task("renvoi", total=à_renvoyer(conn, start, streams))
+            task = progress.add_task("renvoi", total=a_renvoyer(conn, start, streams))
             try:
                 done = renvoyer(
                     conn,
@@ -61,19 +61,19 @@ def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path 
                     settings.shard_digit,
                     depuis=start,
                     flux=streams,
-                    avancée=lambda count: progress.advance(task, count),
+                    avancee=lambda count: progress.advance(task, count),
                 )
             except Panne as cause:
                 fail(f"Le renvoi s'est interrompu ; le reprendre est sans danger. {type(cause).__name__} : {cause}")
             finally:
                 sender.abandonner()
     if as_json:
-        print_json({"renvoyes": done.renvoyés, "depuis": done.depuis, "jusqu_a": done.jusqu_à, "arretes": done.arrêtés})
+        print_json({"renvoyes": done.renvoyes, "depuis": done.depuis, "jusqu_a": done.jusqu_a, "arretes": done.arretes})
     else:
-        console.print(f"{done.renvoyés} événements renvoyés (positions {done.depuis} à {done.jusqu_à}).")
-        for stream, why in done.arrêtés.items():
+        console.print(f"{done.renvoyes} événements renvoyés (positions {done.depuis} à {done.jusqu_a}).")
+        for stream, why in done.arretes.items():
             errors.print(f"{stream} s'arrête avant sa fin : {why}", markup=False)
-    if done.arrêtés:
+    if done.arretes:
         raise typer.Exit(PROBLEM)
 
 
@@ -87,14 +87,14 @@ def epoch(
     data_dir: DataDir = None,
 ) -> None:
     """Les époques du journal ; en ouvrir une après avoir restauré une sauvegarde plus ancienne."""
-    from publication.epoques import ouvrir_époque, époques
+    from publication.epoques import epoques, ouvrir_epoque
 
     with connection(data_dir) as (_, conn):
         if reason is not None:
             if not reason.strip():
                 raise typer.BadParameter("une raison est demandée")
-            ouvrir_époque(conn, reason.strip())
-        rows = époques(conn)
+            ouvrir_epoque(conn, reason.strip())
+        rows = epoques(conn)
     if as_json:
         print_json(
             [
@@ -102,7 +102,7 @@ def epoch(
                     "nom": row.nom,
                     "raison": row.raison,
                     "ouverte_par": row.ouverte_par,
-                    "enregistree_le": row.enregistrée_le.isoformat(),
+                    "enregistree_le": row.enregistree_le.isoformat(),
                 }
                 for row in rows
             ]
@@ -121,15 +121,15 @@ def schemas(
     as_json: Json = False,
 ) -> None:
     """Écrit les schémas JSON des événements publiés ; refuse un changement qui romprait un consommateur."""
-    from publication.schemas import SchémaIncompatible, écrire
+    from publication.schemas import SchemaIncompatible, ecrire
 
     try:
-        changed = écrire(folder)
-    except SchémaIncompatible as refusal:
+        changed = ecrire(folder)
+    except SchemaIncompatible as refusal:
         for name, reasons in refusal.ruptures.items():
             for reason in reasons:
                 errors.print(f"{name} : {reason}", markup=False)
-        fail(str(SchémaIncompatible.__doc__))
+        fail(str(SchemaIncompatible.__doc__))
     if as_json:
         print_json(changed)
     else:

@@ -9,24 +9,24 @@ from rich.table import Column, Table
 
 from domain.delai import PARIS
 from domain.monnaie import euros
-from projections.historique import Étape
+from projections.historique import Etape
 from service.cli.application import console
 
 SAME_TIME: Final = timedelta(seconds=1)
 """An event recorded within this time of its happening is told with one time."""
 
 
-def history_table(steps: Sequence[Étape]) -> Table:
+def history_table(steps: Sequence[Etape]) -> Table:
     """One row an event; a column that would say nothing is left out, so that it fits a terminal."""
-    overpaid = any(step.trop_perçu for step in steps)
-    late = any(abs(step.enregistré_le - step.survenu_le) >= SAME_TIME for step in steps)
+    overpaid = any(step.trop_percu for step in steps)
+    late = any(abs(step.enregistre_le - step.survenu_le) >= SAME_TIME for step in steps)
     table = Table(whole("v"), whole("Événement"), "Enregistré le", *(["Survenu le"] if late else []))
     for name in ("Restant dû", "En cours", *(["Trop-perçu"] if overpaid else [])):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("Cause", overflow="fold")
     for step in steps:
-        times = (step.enregistré_le, step.survenu_le) if late else (step.enregistré_le,)
-        amounts = (step.restant_dû, step.en_cours, *((step.trop_perçu,) if overpaid else ()))
+        times = (step.enregistre_le, step.survenu_le) if late else (step.enregistre_le,)
+        amounts = (step.restant_du, step.en_cours, *((step.trop_percu,) if overpaid else ()))
         table.add_row(
             str(step.version),
             step.type,

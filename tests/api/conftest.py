@@ -9,12 +9,12 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.application import Dépendances, créer_api
-from api.identite import Rôle, VérificateurDeDéveloppement, émettre_jeton
+from api.application import Dependances, creer_api
+from api.identite import RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
 from api.kafka import Genre, KafkaIndisponible
 from domain.avis import Avis, Mode
 from domain.creance import Créance
-from domain.notification import appliquer_réponse
+from domain.notification import appliquer_reponse
 from domain.politique import Politique
 from guichet.guichet import Adresses, Guichet
 from journal.bases import Base
@@ -22,15 +22,15 @@ from journal.enregistreur import Enregistreur, recueillir
 from journal.lot import Lot
 from journal.suiveur import Suiveur
 from kiosque.enveloppe import fermer
-from kiosque.reglages import RéglagesSips
+from kiosque.reglages import ReglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.sips import Sips
-from projections import DélaiAffichage, MessagerieDesAssurés, Paiements, RestantDû
+from projections import DelaiAffichage, MessagerieDesAssures, Paiements, RestantDu
 from tests.serveurs import servi
 
 SECRET = "secret-des-tests-de-trente-deux-octets"
 AUDIENCE = "creances"
-MARCHAND = Marchand(id="002001000000001", clés={1: "002001000000001_KEY1"}, version_courante=1)  # type: ignore[dict-item]
+MARCHAND = Marchand(id="002001000000001", cles={1: "002001000000001_KEY1"}, version_courante=1)  # type: ignore[dict-item]
 KIOSQUE = "http://kiosque.test/paypage"
 
 
@@ -42,11 +42,11 @@ class Facteur:
         self.en_panne = False
 
     async def publier(
-        self, genre: Genre, clé: bytes | None, valeur: bytes, en_têtes: Sequence[tuple[str, bytes]]
+        self, genre: Genre, cle: bytes | None, valeur: bytes, en_tetes: Sequence[tuple[str, bytes]]
     ) -> None:
         if self.en_panne:
             raise KafkaIndisponible("aucun accusé")
-        self.messages.append((genre, clé, valeur, dict(en_têtes)))
+        self.messages.append((genre, cle, valeur, dict(en_tetes)))
 
 
 @dataclass
@@ -56,10 +56,10 @@ class Service:
     guichet: Guichet
     url_base: str
     facteur: Facteur = field(default_factory=Facteur)
-    dépendances_api: Dépendances = field(init=False)
+    dependances_api: Dependances = field(init=False)
     client: httpx.Client = field(init=False)
     retard: Callable[[], list[dict[str, Any]]] = list
-    guichet_prêt: Callable[[], bool] = lambda: True
+    guichet_pret: Callable[[], bool] = lambda: True
     maintenant: datetime | None = None
 
     def heure(self) -> datetime:
@@ -67,81 +67,81 @@ class Service:
 
     def avis(
         self,
-        référence: str,
+        reference: str,
         montant: int = 87_09,
         *,
-        assuré: str = "a-1",
+        assure: str = "a-1",
         solde: int | None = None,
-        émis: date = date(2026, 5, 12),
+        emis: date = date(2026, 5, 12),
     ) -> str:
-        avis = Avis(référence, assuré, référence[:3], "PF/FR", montant, solde or montant, émis, Mode.DÉMATÉRIALISÉ)
+        avis = Avis(reference, assure, reference[:3], "PF/FR", montant, solde or montant, emis, Mode.DEMATERIALISE)
         self._inscrire([Créance.ouvrir(avis, self.guichet.politique, maintenant=self.heure())])
         self.rattraper()
-        return référence
+        return reference
 
-    def annuler(self, référence: str) -> None:
+    def annuler(self, reference: str) -> None:
         with self.guichet.base.transaction() as conn:
-            créance = self.guichet.charger_créances(conn, [référence])[référence]
-        créance.annuler("m-1", "erreur de la caisse", maintenant=self.heure())
-        self._inscrire([créance])
+            creance = self.guichet.charger_creances(conn, [reference])[reference]
+        creance.annuler("m-1", "erreur de la caisse", maintenant=self.heure())
+        self._inscrire([creance])
         self.rattraper()
 
-    def répondre(self, transaction: str, montant: int, code: str = "00") -> None:
+    def repondre(self, transaction: str, montant: int, code: str = "00") -> None:
         """Fait comme si la notification de la banque avait traversé Kafka."""
-        réponse = self.guichet.kiosque.lire(notification(transaction, montant, code, à=self.heure()))
+        reponse = self.guichet.kiosque.lire(notification(transaction, montant, code, a=self.heure()))
         with self.guichet.base.transaction() as conn:
             paiement = self.guichet.charger_paiement(conn, transaction)
             assert paiement is not None
-            créances = self.guichet.charger_créances(conn, [i.référence for i in paiement.imputations])
-        appliquer_réponse(
+            creances = self.guichet.charger_creances(conn, [i.reference for i in paiement.imputations])
+        appliquer_reponse(
             paiement,
-            créances,
-            réponse,
-            reçue_le=self.heure(),
+            creances,
+            reponse,
+            recue_le=self.heure(),
             politique=self.guichet.politique,
             maintenant=self.heure(),
         )
-        self._inscrire([paiement, *créances.values()])
+        self._inscrire([paiement, *creances.values()])
         self.rattraper()
 
     def rattraper(self) -> None:
         enregistreur = self.guichet.enregistreur
-        for vue, derrière in (
-            (RestantDû(), None),
+        for vue, derriere in (
+            (RestantDu(), None),
             (Paiements(), None),
-            (DélaiAffichage(enregistreur), "restant_du"),
-            (RestantDû(), None),
-            (DélaiAffichage(enregistreur), "restant_du"),
-            (MessagerieDesAssurés(self.heure), None),
+            (DelaiAffichage(enregistreur), "restant_du"),
+            (RestantDu(), None),
+            (DelaiAffichage(enregistreur), "restant_du"),
+            (MessagerieDesAssures(self.heure), None),
         ):
-            Suiveur(self.url_base, vue, derrière=derrière).rattraper()
+            Suiveur(self.url_base, vue, derriere=derriere).rattraper()
 
-    def _inscrire(self, agrégats: list[Any]) -> None:
+    def _inscrire(self, agregats: list[Any]) -> None:
         with self.guichet.base.transaction() as conn:
-            self.guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agrégats, "test")))
+            self.guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agregats, "test")))
 
     # --- Ce qu'un appelant fait --------------------------------------------------------------------------------------
 
-    def chercher(self, référence: str, assuré: str = "a-1") -> httpx.Response:
-        return self.client.get(f"/api/v1/creances/{référence}", headers=porteur(assuré))
+    def chercher(self, reference: str, assure: str = "a-1") -> httpx.Response:
+        return self.client.get(f"/api/v1/creances/{reference}", headers=porteur(assure))
 
     def payer(
-        self, *références: str, montant: Any = 20_00, clé: str = "k-1", assuré: str = "a-1", **plus: Any
+        self, *references: str, montant: Any = 20_00, cle: str = "k-1", assure: str = "a-1", **plus: Any
     ) -> httpx.Response:
-        corps = {"references": références, "montant_centimes": montant, "canal": "web"} | plus
-        return self.client.post("/api/v1/paiements", json=corps, headers=porteur(assuré) | {"Idempotency-Key": clé})
+        corps = {"references": references, "montant_centimes": montant, "canal": "web"} | plus
+        return self.client.post("/api/v1/paiements", json=corps, headers=porteur(assure) | {"Idempotency-Key": cle})
 
 
-def jeton(rôle: Rôle, assuré: str | None = None, *, à: datetime | None = None, secret: str = SECRET) -> str:
-    return émettre_jeton(secret, rôle, assuré, audience=AUDIENCE, maintenant=à or datetime.now(UTC))
+def jeton(role: RoleUtilisateur, assure: str | None = None, *, a: datetime | None = None, secret: str = SECRET) -> str:
+    return emettre_jeton(secret, role, assure, audience=AUDIENCE, maintenant=a or datetime.now(UTC))
 
 
-def porteur(assuré: str = "a-1") -> dict[str, str]:
-    return {"Authorization": f"Bearer {jeton(Rôle.ASSURÉ, assuré)}"}
+def porteur(assure: str = "a-1") -> dict[str, str]:
+    return {"Authorization": f"Bearer {jeton(RoleUtilisateur.ASSURE, assure)}"}
 
 
 def notification(
-    transaction: str, montant: int, code: str = "00", *, à: datetime | None = None, marchand: Marchand = MARCHAND
+    transaction: str, montant: int, code: str = "00", *, a: datetime | None = None, marchand: Marchand = MARCHAND
 ) -> dict[str, str]:
     """Une réponse scellée, telle que la banque la poste."""
     valeurs = {
@@ -150,21 +150,21 @@ def notification(
         "transactionReference": transaction,
         "responseCode": code,
         "authorisationId": "761208",
-        "transactionDateTime": (à or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "transactionDateTime": (a or datetime.now(UTC)).isoformat(timespec="seconds"),
     }
     return fermer(valeurs, marchand, Algorithme.SHA_256, version_interface="HP_2.40")
 
 
 @pytest.fixture
-def réglages_api() -> Mapping[str, Any]:
+def reglages_api() -> Mapping[str, Any]:
     """Ce qu'un test change aux dépendances de l'API."""
     return {}
 
 
 @pytest.fixture
-def service(base: Any, réglages_api: Mapping[str, Any]) -> Iterator[Service]:
+def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
     sips = Sips(
-        RéglagesSips(url=KIOSQUE, url_interrogation="http://kiosque.test/interrogation", marchands={"": MARCHAND})
+        ReglagesSips(url=KIOSQUE, url_interrogation="http://kiosque.test/interrogation", marchands={"": MARCHAND})
     )
     with Base(base.url) as base_du_guichet, sips:
         guichet = Guichet(
@@ -175,19 +175,19 @@ def service(base: Any, réglages_api: Mapping[str, Any]) -> Iterator[Service]:
             Adresses("http://service.test/kiosque/retour", "http://service.test/kiosque/notification"),
         )
         service = Service(guichet, base.url)
-        dépendances: dict[str, Any] = {
+        dependances: dict[str, Any] = {
             "guichet": guichet,
             "url_base": base.url,
             "publier": service.facteur.publier,
-            "jetons": VérificateurDeDéveloppement(SECRET, AUDIENCE),
+            "jetons": VerificateurDeDeveloppement(SECRET, AUDIENCE),
             "retard": lambda: service.retard(),  # noqa: PLW0108 (relu à chaque appel)
-            "prêt": lambda: service.guichet_prêt(),  # noqa: PLW0108 (relu à chaque appel)
+            "prêt": lambda: service.guichet_pret(),  # noqa: PLW0108 (relu à chaque appel)
             "horloge": service.heure,
-            "métriques": CollectorRegistry(),
+            "metriques": CollectorRegistry(),
         }
-        service.dépendances_api = Dépendances(**(dépendances | dict(réglages_api)))
+        service.dependances_api = Dependances(**(dependances | dict(reglages_api)))
         with (
-            servi(créer_api(service.dépendances_api)) as url,
+            servi(creer_api(service.dependances_api)) as url,
             httpx.Client(base_url=url, trust_env=False, timeout=20) as service.client,
         ):
             yield service

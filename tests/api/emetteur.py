@@ -20,9 +20,9 @@ from starlette.routing import Route
 
 from tests.serveurs import servi
 
-CLÉ = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-AUTRE_CLÉ = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLÉ.public_key())) | {
+CLE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+AUTRE_CLE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLE.public_key())) | {
     "kid": "k1",
     "use": "sig",
     "alg": "RS256",
@@ -33,14 +33,14 @@ RETOUR = "http://service.test/connexion/retour"
 
 
 @dataclass
-class ÉmetteurDEssai:
+class EmetteurDEssai:
     """L'émetteur, et ce qu'un test lui fait faire de travers."""
 
     url: str = ""
     personne: dict[str, Any] = field(default_factory=lambda: {"role": "assure", "assure": "a-1"})
     secret: str | None = SECRET
     jeton_en_plus: dict[str, Any] = field(default_factory=dict)
-    clé: Any = CLÉ
+    cle: Any = CLE
     annonce_en_plus: dict[str, Any] = field(default_factory=dict)
     en_panne: set[str] = field(default_factory=set)
     demandes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -51,14 +51,14 @@ class ÉmetteurDEssai:
         return Starlette(
             routes=[
                 Route("/.well-known/openid-configuration", self.annoncer),
-                Route("/cles", self.donner_les_clés),
+                Route("/cles", self.donner_les_cles),
                 Route("/autoriser", self.autoriser),
                 Route("/jeton", self.donner_un_jeton, methods=["POST"]),
             ]
         )
 
-    async def annoncer(self, requête: Request) -> Response:
-        if panne := self._panne(requête):
+    async def annoncer(self, requete: Request) -> Response:
+        if panne := self._panne(requete):
             return panne
         annonce = {
             "issuer": self.url,
@@ -69,12 +69,12 @@ class ÉmetteurDEssai:
         }
         return JSONResponse(annonce | self.annonce_en_plus)
 
-    async def donner_les_clés(self, requête: Request) -> Response:
-        return self._panne(requête) or JSONResponse({"keys": [PUBLIQUE]})
+    async def donner_les_cles(self, requete: Request) -> Response:
+        return self._panne(requete) or JSONResponse({"keys": [PUBLIQUE]})
 
-    async def autoriser(self, requête: Request) -> Response:
+    async def autoriser(self, requete: Request) -> Response:
         """La personne accepte aussitôt."""
-        demande = dict(requête.query_params)
+        demande = dict(requete.query_params)
         assert demande["client_id"] == CLIENT
         assert demande["redirect_uri"] == RETOUR
         assert demande["response_type"] == "code"
@@ -84,15 +84,15 @@ class ÉmetteurDEssai:
         self.demandes[code] = demande
         return RedirectResponse(f"{RETOUR}?{urlencode({'code': code, 'state': demande['state']})}", status_code=302)
 
-    async def donner_un_jeton(self, requête: Request) -> Response:
-        if panne := self._panne(requête):
+    async def donner_un_jeton(self, requete: Request) -> Response:
+        if panne := self._panne(requete):
             return panne
-        champs = {nom: str(valeur) for nom, valeur in (await requête.form()).items()}
-        if not self._client_reconnu(requête, champs):
+        champs = {nom: str(valeur) for nom, valeur in (await requete.form()).items()}
+        if not self._client_reconnu(requete, champs):
             return JSONResponse({"error": "invalid_client"}, status_code=401)
         demande = self.demandes.pop(champs["code"], None)
-        défi = base64.urlsafe_b64encode(hashlib.sha256(champs["code_verifier"].encode()).digest()).rstrip(b"=")
-        if demande is None or champs["redirect_uri"] != RETOUR or défi.decode() != demande["code_challenge"]:
+        defi = base64.urlsafe_b64encode(hashlib.sha256(champs["code_verifier"].encode()).digest()).rstrip(b"=")
+        if demande is None or champs["redirect_uri"] != RETOUR or defi.decode() != demande["code_challenge"]:
             return JSONResponse({"error": "invalid_grant", "error_description": "code"}, status_code=400)
         contenu = {
             "iss": self.url,
@@ -103,31 +103,31 @@ class ÉmetteurDEssai:
             "nonce": demande["nonce"],
         }
         contenu |= self.personne | self.jeton_en_plus
-        signé = jwt.encode(
+        signe = jwt.encode(
             {nom: valeur for nom, valeur in contenu.items() if valeur is not None},
-            self.clé,
-            algorithm="HS256" if isinstance(self.clé, str) else "RS256",
+            self.cle,
+            algorithm="HS256" if isinstance(self.cle, str) else "RS256",
             headers={"kid": "k1"},
         )
-        return JSONResponse({"access_token": "x", "token_type": "Bearer", "id_token": signé})
+        return JSONResponse({"access_token": "x", "token_type": "Bearer", "id_token": signe})
 
-    def _client_reconnu(self, requête: Request, champs: dict[str, str]) -> bool:
+    def _client_reconnu(self, requete: Request, champs: dict[str, str]) -> bool:
         if self.secret is None:
-            return champs.get("client_id") == CLIENT and "authorization" not in requête.headers
+            return champs.get("client_id") == CLIENT and "authorization" not in requete.headers
         from urllib.parse import quote
 
         attendu = base64.b64encode(f"{quote(CLIENT, safe='')}:{quote(self.secret, safe='')}".encode()).decode()
-        return requête.headers.get("authorization") == f"Basic {attendu}"
+        return requete.headers.get("authorization") == f"Basic {attendu}"
 
-    def _panne(self, requête: Request) -> Response | None:
-        self.lues.append(requête.url.path)
-        return Response("en panne", status_code=503) if requête.url.path in self.en_panne else None
+    def _panne(self, requete: Request) -> Response | None:
+        self.lues.append(requete.url.path)
+        return Response("en panne", status_code=503) if requete.url.path in self.en_panne else None
 
 
 @contextmanager
-def émetteur_d_essai() -> Iterator[ÉmetteurDEssai]:
+def emetteur_d_essai() -> Iterator[EmetteurDEssai]:
     """L'émetteur, servi sur un port libre."""
-    émetteur = ÉmetteurDEssai()
-    with servi(émetteur.application()) as url:
-        émetteur.url = url
-        yield émetteur
+    emetteur = EmetteurDEssai()
+    with servi(emetteur.application()) as url:
+        emetteur.url = url
+        yield emetteur

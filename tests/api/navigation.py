@@ -8,7 +8,7 @@ import httpx
 
 from tests.api.conftest import Service
 
-RÉF = "3811701200010075F"
+REF = "3811701200010075F"
 AUTRE = "3811702400012980F"
 EUR = "\N{NO-BREAK SPACE}€"
 NAVIGATEUR = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -16,9 +16,9 @@ NAVIGATEUR = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 def champ(page: httpx.Response, nom: str) -> str:
     """La valeur d'un champ de la page."""
-    trouvé = re.search(rf'name="{nom}" value="([^"]*)"', page.text)
-    assert trouvé is not None, f"{nom} absent de la page"
-    return unescape(trouvé[1])
+    trouve = re.search(rf'name="{nom}" value="([^"]*)"', page.text)
+    assert trouve is not None, f"{nom} absent de la page"
+    return unescape(trouve[1])
 
 
 def lisible(page: httpx.Response) -> str:
@@ -28,41 +28,41 @@ def lisible(page: httpx.Response) -> str:
 
 def fautes(page: httpx.Response) -> list[tuple[str, str]]:
     """Le résumé des fautes : l'élément où mène chacune, et sa phrase."""
-    résumé = page.text.partition('id="erreurs"')[2].partition("</div>")[0]
-    return [(cible, unescape(phrase)) for cible, phrase in re.findall(r'<a href="#([^"]+)">([^<]*)</a>', résumé)]
+    resume = page.text.partition('id="erreurs"')[2].partition("</div>")[0]
+    return [(cible, unescape(phrase)) for cible, phrase in re.findall(r'<a href="#([^"]+)">([^<]*)</a>', resume)]
 
 
-def devenir(service: Service, assuré: str = "a-1", canal: str | None = None) -> None:
+def devenir(service: Service, assure: str = "a-1", canal: str | None = None) -> None:
     """Ouvre une session de cet assuré."""
     service.client.headers.update(NAVIGATEUR)
     if canal is not None:
         assert service.client.get("/", params={"canal": canal}).headers["Location"] == "/"
     accueil = service.client.get("/")
-    réponse = service.client.post("/demonstration/assure", data={"jeton": champ(accueil, "jeton"), "assure": assuré})
-    assert (réponse.status_code, réponse.headers["Location"]) == (303, "/")
+    reponse = service.client.post("/demonstration/assure", data={"jeton": champ(accueil, "jeton"), "assure": assure})
+    assert (reponse.status_code, reponse.headers["Location"]) == (303, "/")
 
 
-def chercher(service: Service, référence: str = RÉF) -> httpx.Response:
+def chercher(service: Service, reference: str = REF) -> httpx.Response:
     """L'étape 1 : ce que la recherche rend."""
-    return service.client.get("/payer", params={"reference": référence})
+    return service.client.get("/payer", params={"reference": reference})
 
 
-def vérifier(service: Service, page: httpx.Response, montant: str = "20,00", **plus: Any) -> httpx.Response:
+def verifier(service: Service, page: httpx.Response, montant: str = "20,00", **plus: Any) -> httpx.Response:
     """L'étape 2 : « Payer », sans avoir lu le partage."""
-    données = {nom: champ(page, nom) for nom in ("jeton", "cle")}
-    saisie = {"reference": RÉF, "references": [RÉF], "montant": montant, "action": "payer"}
-    return service.client.post("/payer", data=données | saisie | plus)
+    donnees = {nom: champ(page, nom) for nom in ("jeton", "cle")}
+    saisie = {"reference": REF, "references": [REF], "montant": montant, "action": "payer"}
+    return service.client.post("/payer", data=donnees | saisie | plus)
 
 
 def payer(service: Service, page: httpx.Response, montant: str = "20,00", **plus: Any) -> httpx.Response:
     """L'étape 2 en entier : « Payer », puis « Confirmer et payer » si le partage est à relire."""
-    relue = vérifier(service, page, montant, **plus)
+    relue = verifier(service, page, montant, **plus)
     if relue.status_code != httpx.codes.OK:
         return relue
-    return vérifier(service, page, montant, **({"partage": champ(relue, "partage")} | plus))
+    return verifier(service, page, montant, **({"partage": champ(relue, "partage")} | plus))
 
 
-def transaction_de(départ: httpx.Response) -> str:
+def transaction_de(depart: httpx.Response) -> str:
     """La transaction où mène un paiement ouvert."""
-    assert départ.status_code == httpx.codes.SEE_OTHER, lisible(départ)
-    return départ.headers["Location"].split("/")[2]
+    assert depart.status_code == httpx.codes.SEE_OTHER, lisible(depart)
+    return depart.headers["Location"].split("/")[2]

@@ -2,77 +2,77 @@ import pytest
 
 from tests.api.conftest import Service, porteur
 
-RÉF = "3811701200010075F"
+REF = "3811701200010075F"
 AUTRE = "3811702400012980F"
 INCONNUE = "3811708600076602F"
 
 
-def test_l_assuré_voit_sa_créance_et_les_autres(service: Service) -> None:
-    service.avis(RÉF)
+def test_l_assure_voit_sa_creance_et_les_autres(service: Service) -> None:
+    service.avis(REF)
     service.avis(AUTRE, 50_00)
-    réponse = service.chercher(RÉF)
-    assert réponse.status_code == 200
-    corps = réponse.json()
-    assert (corps["reference"], corps["nom_caisse"]) == (RÉF, "CPAM DE L'ISÈRE")
+    reponse = service.chercher(REF)
+    assert reponse.status_code == 200
+    corps = reponse.json()
+    assert (corps["reference"], corps["nom_caisse"]) == (REF, "CPAM DE L'ISÈRE")
     assert (corps["montant_initial_centimes"], corps["restant_du_centimes"], corps["payable"]) == (87_09, 87_09, True)
     assert [autre["reference"] for autre in corps["autres"]] == [AUTRE]
     assert (corps["minimum_par_paiement_centimes"], corps["maximum_par_paiement_centimes"]) == (16_00, 50_00)
 
 
-def test_la_saisie_tolère_espaces_et_minuscules(service: Service) -> None:
-    service.avis(RÉF)
-    assert service.chercher("3811 7012 00010075f").json()["reference"] == RÉF
+def test_la_saisie_tolere_espaces_et_minuscules(service: Service) -> None:
+    service.avis(REF)
+    assert service.chercher("3811 7012 00010075f").json()["reference"] == REF
 
 
-def test_inconnue_exclue_annulée_illisible_ou_d_un_autre_ont_la_même_réponse_à_l_octet_près(service: Service) -> None:
-    autrui, exclue, annulée = "3811701200010001A", "3811701200010002B", "3811701200010003C"
-    service.avis(autrui, assuré="a-2")
+def test_inconnue_exclue_annulee_illisible_ou_d_un_autre_ont_la_meme_reponse_a_l_octet_pres(service: Service) -> None:
+    autrui, exclue, annulee = "3811701200010001A", "3811701200010002B", "3811701200010003C"
+    service.avis(autrui, assure="a-2")
     service.avis(exclue, 39_99)
-    service.avis(annulée)
-    service.annuler(annulée)
-    réponses = [
-        service.chercher(référence) for référence in (INCONNUE, autrui, exclue, annulée, "abc", "%00", "é" * 90)
+    service.avis(annulee)
+    service.annuler(annulee)
+    reponses = [
+        service.chercher(reference) for reference in (INCONNUE, autrui, exclue, annulee, "abc", "%00", "é" * 90)
     ]
-    assert {réponse.status_code for réponse in réponses} == {404}
-    assert len({réponse.content for réponse in réponses}) == 1
-    assert len({tuple(sorted(réponse.headers)) for réponse in réponses}) == 1
-    corps = réponses[0].json()
+    assert {reponse.status_code for reponse in reponses} == {404}
+    assert len({reponse.content for reponse in reponses}) == 1
+    assert len({tuple(sorted(reponse.headers)) for reponse in reponses}) == 1
+    corps = reponses[0].json()
     assert corps["code"] == "reference_non_ouverte"
     assert corps["detail"] == "Cette référence de courrier n'est pas ouverte au paiement en ligne."
 
 
-def test_un_restant_dû_insuffisant_est_montré_avec_sa_raison(service: Service) -> None:
-    service.avis(RÉF, 7_00, solde=60_00)
-    corps = service.chercher(RÉF).json()
+def test_un_restant_du_insuffisant_est_montre_avec_sa_raison(service: Service) -> None:
+    service.avis(REF, 7_00, solde=60_00)
+    corps = service.chercher(REF).json()
     assert corps["payable"] is False
     assert corps["refus"]["code"] == "restant_du_insuffisant"
     assert "inférieur au montant minimum" in corps["refus"]["detail"]
 
 
-def test_un_paiement_en_cours_dit_jusqu_à_quand_et_se_reprend(service: Service) -> None:
-    service.avis(RÉF, 60_00)
-    ouvert = service.payer(RÉF, montant=50_00).json()
+def test_un_paiement_en_cours_dit_jusqu_a_quand_et_se_reprend(service: Service) -> None:
+    service.avis(REF, 60_00)
+    ouvert = service.payer(REF, montant=50_00).json()
     service.rattraper()
-    corps = service.chercher(RÉF).json()
+    corps = service.chercher(REF).json()
     assert corps["refus"]["code"] == "paiement_en_cours"
     assert corps["refus"]["jusqu_a"] is not None
     assert corps["en_cours_centimes"] == 50_00
     assert [p["transaction"] for p in corps["paiements_en_cours"]] == [ouvert["transaction"]]
 
 
-@pytest.mark.parametrize("en_têtes", [{}, {"Authorization": "Basic x"}, {"Authorization": "Bearer x.y.z"}])
-def test_sans_jeton_valable_la_réponse_est_401_avec_un_défi(service: Service, en_têtes: dict[str, str]) -> None:
-    réponse = service.client.get(f"/api/v1/creances/{RÉF}", headers=en_têtes)
-    assert réponse.status_code == 401
-    assert réponse.headers["WWW-Authenticate"].startswith("Bearer")
-    assert réponse.headers["Content-Type"] == "application/problem+json"
+@pytest.mark.parametrize("en_tetes", [{}, {"Authorization": "Basic x"}, {"Authorization": "Bearer x.y.z"}])
+def test_sans_jeton_valable_la_reponse_est_401_avec_un_defi(service: Service, en_tetes: dict[str, str]) -> None:
+    reponse = service.client.get(f"/api/v1/creances/{REF}", headers=en_tetes)
+    assert reponse.status_code == 401
+    assert reponse.headers["WWW-Authenticate"].startswith("Bearer")
+    assert reponse.headers["Content-Type"] == "application/problem+json"
 
 
-def test_la_base_absente_est_une_indisponibilité_et_pas_une_erreur_interne(service: Service) -> None:
-    service.avis(RÉF)
+def test_la_base_absente_est_une_indisponibilite_et_pas_une_erreur_interne(service: Service) -> None:
+    service.avis(REF)
     service.guichet.base.fermer()
-    en_têtes = porteur() | {"Idempotency-Key": "k"}
-    corps = {"references": [RÉF], "montant_centimes": 2000, "canal": "web"}
-    réponse = service.client.post("/api/v1/paiements", json=corps, headers=en_têtes)
-    assert (réponse.status_code, réponse.json()["code"]) == (503, "base_indisponible")
-    assert réponse.headers["Retry-After"]
+    en_tetes = porteur() | {"Idempotency-Key": "k"}
+    corps = {"references": [REF], "montant_centimes": 2000, "canal": "web"}
+    reponse = service.client.post("/api/v1/paiements", json=corps, headers=en_tetes)
+    assert (reponse.status_code, reponse.json()["code"]) == (503, "base_indisponible")
+    assert reponse.headers["Retry-After"]

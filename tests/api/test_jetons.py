@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.identite import Identité, JetonInvalide, Rôle, VérificateurDeDéveloppement, émettre_jeton
-from api.jetons import GARDÉ_S, JETONS_MAX, JetonsGardés
+from api.identite import Identite, JetonInvalide, RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
+from api.jetons import GARDE_S, JETONS_MAX, JetonsGardes
 
 SECRET = "un secret de test de trente-deux octets"
 MAINTENANT = datetime.now(UTC).replace(microsecond=0)
@@ -16,12 +16,12 @@ class Compteur:
     """Le vérificateur de développement, et combien de fois il a travaillé."""
 
     def __init__(self) -> None:
-        self.vrai = VérificateurDeDéveloppement(SECRET, "creances")
+        self.vrai = VerificateurDeDeveloppement(SECRET, "creances")
         self.appels = 0
 
-    async def vérifier(self, jeton: str) -> Identité:
+    async def verifier(self, jeton: str) -> Identite:
         self.appels += 1
-        return await self.vrai.vérifier(jeton)
+        return await self.vrai.verifier(jeton)
 
 
 class Horloge:
@@ -32,47 +32,47 @@ class Horloge:
         return self.heure
 
 
-def jeton(assuré: str = "a-1") -> str:
-    return émettre_jeton(SECRET, Rôle.ASSURÉ, assuré, audience="creances", maintenant=MAINTENANT)
+def jeton(assure: str = "a-1") -> str:
+    return emettre_jeton(SECRET, RoleUtilisateur.ASSURE, assure, audience="creances", maintenant=MAINTENANT)
 
 
-def test_le_même_jeton_n_est_vérifié_qu_une_fois_puis_de_nouveau_après_une_minute() -> None:
+def test_le_meme_jeton_n_est_verifie_qu_une_fois_puis_de_nouveau_apres_une_minute() -> None:
     compteur, horloge, le_jeton = Compteur(), Horloge(), jeton()
-    jetons = JetonsGardés(compteur, horloge)
-    assert [asyncio.run(jetons.vérifier(le_jeton)) for _ in range(3)] == [Identité(Rôle.ASSURÉ, "a-1")] * 3
+    jetons = JetonsGardes(compteur, horloge)
+    assert [asyncio.run(jetons.verifier(le_jeton)) for _ in range(3)] == [Identite(RoleUtilisateur.ASSURE, "a-1")] * 3
     assert compteur.appels == 1
-    horloge.heure += GARDÉ_S
-    asyncio.run(jetons.vérifier(le_jeton))
+    horloge.heure += GARDE_S
+    asyncio.run(jetons.verifier(le_jeton))
     assert compteur.appels == 2
 
 
-def test_deux_jetons_gardés_ne_se_confondent_pas() -> None:
-    jetons = JetonsGardés(Compteur(), Horloge())
-    for assuré in ("a-1", "a-2", "a-1"):
-        assert asyncio.run(jetons.vérifier(jeton(assuré))).assuré == assuré
+def test_deux_jetons_gardes_ne_se_confondent_pas() -> None:
+    jetons = JetonsGardes(Compteur(), Horloge())
+    for assure in ("a-1", "a-2", "a-1"):
+        assert asyncio.run(jetons.verifier(jeton(assure))).assure == assure
 
 
-def test_un_jeton_n_est_pas_gardé_au_delà_de_son_échéance() -> None:
+def test_un_jeton_n_est_pas_garde_au_dela_de_son_echeance() -> None:
     compteur, horloge, le_jeton = Compteur(), Horloge(), jeton()
     horloge.heure += 12 * 3600 - 10  # Dix secondes avant l'échéance.
-    jetons = JetonsGardés(compteur, horloge)
-    asyncio.run(jetons.vérifier(le_jeton))
+    jetons = JetonsGardes(compteur, horloge)
+    asyncio.run(jetons.verifier(le_jeton))
     horloge.heure += 11
-    asyncio.run(jetons.vérifier(le_jeton))
+    asyncio.run(jetons.verifier(le_jeton))
     assert compteur.appels == 2
 
 
-def test_un_jeton_refusé_l_est_à_chaque_fois() -> None:
+def test_un_jeton_refuse_l_est_a_chaque_fois() -> None:
     compteur = Compteur()
-    jetons = JetonsGardés(compteur, Horloge())
+    jetons = JetonsGardes(compteur, Horloge())
     for _ in range(2):
         with pytest.raises(JetonInvalide):
-            asyncio.run(jetons.vérifier(jeton() + "x"))
+            asyncio.run(jetons.verifier(jeton() + "x"))
     assert compteur.appels == 2
 
 
-def test_le_nombre_de_jetons_gardés_est_borné() -> None:
-    jetons = JetonsGardés(Compteur(), Horloge())
-    jetons._gardés = {bytes([0]) + n.to_bytes(4): None for n in range(JETONS_MAX)}  # type: ignore[misc]
-    asyncio.run(jetons.vérifier(jeton()))
-    assert len(jetons._gardés) == 1
+def test_le_nombre_de_jetons_gardes_est_borne() -> None:
+    jetons = JetonsGardes(Compteur(), Horloge())
+    jetons._gardes = {bytes([0]) + n.to_bytes(4): None for n in range(JETONS_MAX)}  # type: ignore[misc]
+    asyncio.run(jetons.verifier(jeton()))
+    assert len(jetons._gardes) == 1

@@ -17,39 +17,39 @@ from kiosque.sceau import Algorithme, Marchand
 from tests.api.conftest import MARCHAND, Service, notification
 
 FORMULAIRE = {"Content-Type": "application/x-www-form-urlencoded"}
-ÉTRANGER = Marchand(id=MARCHAND.id, clés={1: SecretStr("une autre clé")}, version_courante=1)
+ETRANGER = Marchand(id=MARCHAND.id, cles={1: SecretStr("une autre clé")}, version_courante=1)
 
 
 def poster(service: Service, champs: Any) -> Any:
     return service.client.post("/kiosque/notification", data=champs)
 
 
-def test_une_notification_scellée_est_prise_en_charge_telle_que_reçue(service: Service) -> None:
+def test_une_notification_scellee_est_prise_en_charge_telle_que_recue(service: Service) -> None:
     service.maintenant = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
     champs = notification("PCLCB261520000001", 20_00)
     assert poster(service, champs).status_code == 200
-    [(genre, clé, valeur, _)] = service.facteur.messages
-    assert (genre, clé) == ("notifications", b"PCLCB261520000001")
+    [(genre, cle, valeur, _)] = service.facteur.messages
+    assert (genre, cle) == ("notifications", b"PCLCB261520000001")
     assert json.loads(valeur) == champs | {"recue_le": "2026-06-01T10:00:00Z"}
 
 
-def test_un_recue_le_venu_du_réseau_ne_compte_pas(service: Service) -> None:
+def test_un_recue_le_venu_du_reseau_ne_compte_pas(service: Service) -> None:
     champs = notification("PCLCB261520000001", 20_00)
     poster(service, champs | {"recue_le": "1999-01-01T00:00:00Z"})
     assert not json.loads(service.facteur.messages[0][2])["recue_le"].startswith("1999")
 
 
-def test_un_mauvais_sceau_est_refusé_et_gardé_aux_rebuts_rejouable(service: Service) -> None:
-    champs = notification("PCLCB261520000001", 20_00, marchand=ÉTRANGER)
-    réponse = poster(service, champs)
-    assert (réponse.status_code, réponse.json()["code"]) == (400, "sceau_invalide")
-    [(genre, clé, valeur, en_têtes)] = service.facteur.messages
-    assert (genre, clé) == ("rebuts", None)
+def test_un_mauvais_sceau_est_refuse_et_garde_aux_rebuts_rejouable(service: Service) -> None:
+    champs = notification("PCLCB261520000001", 20_00, marchand=ETRANGER)
+    reponse = poster(service, champs)
+    assert (reponse.status_code, reponse.json()["code"]) == (400, "sceau_invalide")
+    [(genre, cle, valeur, en_tetes)] = service.facteur.messages
+    assert (genre, cle) == ("rebuts", None)
     lu = json.loads(valeur)
     assert lu.pop("recue_le")
     assert lu == champs
-    assert en_têtes["sha256"].decode() == hashlib.sha256(valeur).hexdigest()
-    assert en_têtes["cause"].decode().startswith("Le sceau du message ne correspond pas")
+    assert en_tetes["sha256"].decode() == hashlib.sha256(valeur).hexdigest()
+    assert en_tetes["cause"].decode().startswith("Le sceau du message ne correspond pas")
 
 
 @pytest.mark.parametrize(
@@ -65,40 +65,40 @@ def test_un_mauvais_sceau_est_refusé_et_gardé_aux_rebuts_rejouable(service: Se
         b"Data=merchantId%3D1%00&Seal=x",
     ],
 )
-def test_un_formulaire_illisible_est_refusé_et_gardé(service: Service, corps: bytes) -> None:
-    réponse = service.client.post("/kiosque/notification", content=corps, headers=FORMULAIRE)
-    assert réponse.status_code == 400
-    assert réponse.headers["Content-Type"] == "application/problem+json"
+def test_un_formulaire_illisible_est_refuse_et_garde(service: Service, corps: bytes) -> None:
+    reponse = service.client.post("/kiosque/notification", content=corps, headers=FORMULAIRE)
+    assert reponse.status_code == 400
+    assert reponse.headers["Content-Type"] == "application/problem+json"
     assert [genre for genre, *_ in service.facteur.messages] == ["rebuts"]
 
 
 def test_du_json_n_est_pas_un_formulaire(service: Service) -> None:
-    réponse = service.client.post("/kiosque/notification", json=notification("T1", 1))
-    assert (réponse.status_code, réponse.json()["code"]) == (400, "formulaire_illisible")
+    reponse = service.client.post("/kiosque/notification", json=notification("T1", 1))
+    assert (reponse.status_code, reponse.json()["code"]) == (400, "formulaire_illisible")
 
 
-def test_un_corps_trop_grand_est_refusé_sans_être_lu(service: Service) -> None:
+def test_un_corps_trop_grand_est_refuse_sans_etre_lu(service: Service) -> None:
     for contenu in (b"Data=" + b"a" * 10_000_000, (b"a" * 65_536 for _ in range(160))):
-        réponse = service.client.post("/kiosque/notification", content=contenu, headers=FORMULAIRE)
-        assert (réponse.status_code, réponse.json()["code"]) == (413, "corps_trop_grand")
+        reponse = service.client.post("/kiosque/notification", content=contenu, headers=FORMULAIRE)
+        assert (reponse.status_code, reponse.json()["code"]) == (413, "corps_trop_grand")
     assert service.facteur.messages == []
 
 
-@pytest.mark.parametrize("marchand", [MARCHAND, ÉTRANGER])
+@pytest.mark.parametrize("marchand", [MARCHAND, ETRANGER])
 def test_sans_kafka_la_banque_doit_recommencer(service: Service, marchand: Marchand) -> None:
     service.facteur.en_panne = True
-    réponse = poster(service, notification("T1", 20_00, marchand=marchand))
-    assert (réponse.status_code, réponse.json()["code"]) == (503, "kafka_indisponible")
-    assert int(réponse.headers["Retry-After"]) > 0
+    reponse = poster(service, notification("T1", 20_00, marchand=marchand))
+    assert (reponse.status_code, reponse.json()["code"]) == (503, "kafka_indisponible")
+    assert int(reponse.headers["Retry-After"]) > 0
 
 
-class TestDébitDesRebuts:
+class TestDebitDesRebuts:
     @pytest.fixture
-    def réglages_api(self) -> dict[str, Any]:
-        return {"limites": Limites(rebuts_par_seconde=0.0, rebuts_en_rafale=3), "métriques": CollectorRegistry()}
+    def reglages_api(self) -> dict[str, Any]:
+        return {"limites": Limites(rebuts_par_seconde=0.0, rebuts_en_rafale=3), "metriques": CollectorRegistry()}
 
-    def test_au_delà_du_débit_les_refusés_ne_sont_plus_gardés_mais_comptés(self, service: Service) -> None:
-        faux = notification("T1", 20_00, marchand=ÉTRANGER)
+    def test_au_dela_du_debit_les_refuses_ne_sont_plus_gardes_mais_comptes(self, service: Service) -> None:
+        faux = notification("T1", 20_00, marchand=ETRANGER)
         assert {poster(service, faux).status_code for _ in range(5)} == {400}
         assert len(service.facteur.messages) == 3
         assert poster(service, notification("T1", 20_00)).status_code == 200
@@ -106,16 +106,16 @@ class TestDébitDesRebuts:
         assert 'creances_formulaires_refuses_total{code="sceau_invalide",garde="non"} 2.0' in mesures
 
 
-def test_le_retour_mène_à_l_état_du_paiement_et_ne_décide_de_rien(service: Service) -> None:
-    réponse = service.client.post("/kiosque/retour", data=notification("PCLCB261520000001", 20_00))
-    assert (réponse.status_code, réponse.headers["Location"]) == (303, "/paiements/PCLCB261520000001")
+def test_le_retour_mene_a_l_etat_du_paiement_et_ne_decide_de_rien(service: Service) -> None:
+    reponse = service.client.post("/kiosque/retour", data=notification("PCLCB261520000001", 20_00))
+    assert (reponse.status_code, reponse.headers["Location"]) == (303, "/paiements/PCLCB261520000001")
     assert service.facteur.messages == []
 
 
-@pytest.mark.parametrize("champs", [{}, {"Data": "x", "Seal": "y"}, notification("T1", 1, marchand=ÉTRANGER)])
-def test_un_retour_irrecevable_mène_à_l_accueil(service: Service, champs: dict[str, str]) -> None:
-    réponse = service.client.post("/kiosque/retour", data=champs)
-    assert (réponse.status_code, réponse.headers["Location"]) == (303, "/")
+@pytest.mark.parametrize("champs", [{}, {"Data": "x", "Seal": "y"}, notification("T1", 1, marchand=ETRANGER)])
+def test_un_retour_irrecevable_mene_a_l_accueil(service: Service, champs: dict[str, str]) -> None:
+    reponse = service.client.post("/kiosque/retour", data=champs)
+    assert (reponse.status_code, reponse.headers["Location"]) == (303, "/")
 
 
 def test_un_algorithme_choisi_par_le_message_n_est_pas_cru(service: Service) -> None:
@@ -128,7 +128,7 @@ def test_un_algorithme_choisi_par_le_message_n_est_pas_cru(service: Service) -> 
     assert poster(service, champs).status_code == 400
 
 
-class TestKafkaRéel:
+class TestKafkaReel:
     @pytest.fixture
     def topic(self, kafka: str) -> str:
         topic = f"t-{secrets.token_hex(6)}"
@@ -139,17 +139,17 @@ class TestKafkaRéel:
         return topic
 
     @pytest.fixture
-    def réglages_api(self, kafka: str, topic: str) -> Iterator[dict[str, Any]]:
+    def reglages_api(self, kafka: str, topic: str) -> Iterator[dict[str, Any]]:
         producteur = KafkaProducer(bootstrap_servers=kafka, acks="all", allow_auto_create_topics=False)
 
-        async def publier(genre: str, clé: bytes | None, valeur: bytes, _: object) -> None:
+        async def publier(genre: str, cle: bytes | None, valeur: bytes, _: object) -> None:
             assert genre == "notifications"
-            await anyio.to_thread.run_sync(lambda: producteur.send(topic, key=clé, value=valeur).get(timeout=10))
+            await anyio.to_thread.run_sync(lambda: producteur.send(topic, key=cle, value=valeur).get(timeout=10))
 
         yield {"publier": publier}
         producteur.close(timeout=5)
 
-    def test_à_la_réponse_200_le_message_est_sur_le_topic(self, service: Service, kafka: str, topic: str) -> None:
+    def test_a_la_reponse_200_le_message_est_sur_le_topic(self, service: Service, kafka: str, topic: str) -> None:
         champs = notification("PCLCB261520000001", 20_00)
         assert poster(service, champs).status_code == 200
         lecteur = KafkaConsumer(

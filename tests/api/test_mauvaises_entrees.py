@@ -5,21 +5,21 @@ import pytest
 
 from tests.api.conftest import Service, porteur
 
-RÉF = "3811701200010075F"
-EN_TÊTES = {"Idempotency-Key": "k-1", "Content-Type": "application/json"}
+REF = "3811701200010075F"
+EN_TETES = {"Idempotency-Key": "k-1", "Content-Type": "application/json"}
 
 
-def poster(service: Service, corps: bytes, **en_têtes: str) -> httpx.Response:
-    return service.client.post("/api/v1/paiements", content=corps, headers=porteur() | EN_TÊTES | en_têtes)
+def poster(service: Service, corps: bytes, **en_tetes: str) -> httpx.Response:
+    return service.client.post("/api/v1/paiements", content=corps, headers=porteur() | EN_TETES | en_tetes)
 
 
-def vérifier(réponse: httpx.Response, statut: int, code: str) -> dict[str, Any]:
-    corps: dict[str, Any] = réponse.json()
-    assert (réponse.status_code, corps["code"]) == (statut, code), corps
-    assert réponse.headers["Content-Type"] == "application/problem+json"
+def verifier(reponse: httpx.Response, statut: int, code: str) -> dict[str, Any]:
+    corps: dict[str, Any] = reponse.json()
+    assert (reponse.status_code, corps["code"]) == (statut, code), corps
+    assert reponse.headers["Content-Type"] == "application/problem+json"
     assert set(corps) >= {"type", "title", "status", "detail", "code"}
     assert corps["status"] == statut
-    assert "Traceback" not in réponse.text
+    assert "Traceback" not in reponse.text
     return corps
 
 
@@ -37,19 +37,19 @@ def vérifier(réponse: httpx.Response, statut: int, code: str) -> dict[str, Any
         b'"\\ud800"',
     ],
 )
-def test_ce_qui_n_est_pas_du_json_est_une_requête_invalide(service: Service, corps: bytes) -> None:
-    réponse = poster(service, corps)
-    assert réponse.status_code in {400, 422}
-    assert réponse.headers["Content-Type"] == "application/problem+json"
+def test_ce_qui_n_est_pas_du_json_est_une_requete_invalide(service: Service, corps: bytes) -> None:
+    reponse = poster(service, corps)
+    assert reponse.status_code in {400, 422}
+    assert reponse.headers["Content-Type"] == "application/problem+json"
 
 
 def test_l_imbrication_profonde_se_dit(service: Service) -> None:
-    corps = vérifier(poster(service, b"[" * 20_000), 400, "json_invalide")
+    corps = verifier(poster(service, b"[" * 20_000), 400, "json_invalide")
     assert corps["detail"] == "Le corps est trop profondément imbriqué."
 
 
 def test_l_utf8_invalide_se_dit(service: Service) -> None:
-    assert "UTF-8" in vérifier(poster(service, b'{"a": "\xff"}'), 400, "json_invalide")["detail"]
+    assert "UTF-8" in verifier(poster(service, b'{"a": "\xff"}'), 400, "json_invalide")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -73,55 +73,55 @@ def test_l_utf8_invalide_se_dit(service: Service) -> None:
         ("inconnu", "1"),
     ],
 )
-def test_un_champ_fautif_est_nommé_en_français(service: Service, champ: str, valeur: str) -> None:
-    champs = {"references": f'["{RÉF}"]', "montant_centimes": "2000", "canal": '"web"'} | {champ: valeur}
+def test_un_champ_fautif_est_nomme_en_francais(service: Service, champ: str, valeur: str) -> None:
+    champs = {"references": f'["{REF}"]', "montant_centimes": "2000", "canal": '"web"'} | {champ: valeur}
     corps = "{" + ",".join(f'"{nom}": {texte}' for nom, texte in champs.items()) + "}"
-    problème = vérifier(poster(service, corps.encode()), 422, "donnees_invalides")
-    assert problème["champs"][0]["champ"].startswith(champ)
-    assert problème["detail"].startswith("Les données ne sont pas valides. ")
-    assert "Input" not in problème["detail"]
+    probleme = verifier(poster(service, corps.encode()), 422, "donnees_invalides")
+    assert probleme["champs"][0]["champ"].startswith(champ)
+    assert probleme["detail"].startswith("Les données ne sont pas valides. ")
+    assert "Input" not in probleme["detail"]
 
 
-def test_un_corps_qui_n_est_pas_un_objet_est_refusé(service: Service) -> None:
-    vérifier(poster(service, b"[]"), 422, "donnees_invalides")
+def test_un_corps_qui_n_est_pas_un_objet_est_refuse(service: Service) -> None:
+    verifier(poster(service, b"[]"), 422, "donnees_invalides")
 
 
-def test_un_champ_absent_est_nommé(service: Service) -> None:
-    champs = vérifier(poster(service, b"{}"), 422, "donnees_invalides")["champs"]
+def test_un_champ_absent_est_nomme(service: Service) -> None:
+    champs = verifier(poster(service, b"{}"), 422, "donnees_invalides")["champs"]
     assert {faute["champ"] for faute in champs} == {"references", "montant_centimes", "canal"}
 
 
-def test_un_autre_type_de_contenu_est_refusé(service: Service) -> None:
-    réponse = poster(service, b"{}", **{"Content-Type": "text/plain"})
-    vérifier(réponse, 415, "type_de_contenu_non_pris_en_charge")
+def test_un_autre_type_de_contenu_est_refuse(service: Service) -> None:
+    reponse = poster(service, b"{}", **{"Content-Type": "text/plain"})
+    verifier(reponse, 415, "type_de_contenu_non_pris_en_charge")
 
 
-@pytest.mark.parametrize("annoncé", [True, False])
-def test_un_corps_de_10_mo_est_refusé(service: Service, annoncé: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("annonce", [True, False])
+def test_un_corps_de_10_mo_est_refuse(service: Service, annonce: bool) -> None:  # noqa: FBT001
     morceau = b" " * 65_536
-    contenu = morceau * 160 if annoncé else (morceau for _ in range(160))
-    réponse = service.client.post("/api/v1/paiements", content=contenu, headers=porteur() | EN_TÊTES)
-    vérifier(réponse, 413, "corps_trop_grand")
+    contenu = morceau * 160 if annonce else (morceau for _ in range(160))
+    reponse = service.client.post("/api/v1/paiements", content=contenu, headers=porteur() | EN_TETES)
+    verifier(reponse, 413, "corps_trop_grand")
 
 
-def test_une_adresse_inconnue_est_un_problème(service: Service) -> None:
-    vérifier(service.client.get("/api/v1/nulle-part"), 404, "introuvable")
-    vérifier(service.client.get("/statique/absent.css"), 404, "introuvable")
+def test_une_adresse_inconnue_est_un_probleme(service: Service) -> None:
+    verifier(service.client.get("/api/v1/nulle-part"), 404, "introuvable")
+    verifier(service.client.get("/statique/absent.css"), 404, "introuvable")
 
 
-def test_une_méthode_non_permise_est_un_problème(service: Service) -> None:
-    réponse = service.client.delete("/api/v1/paiements")
-    vérifier(réponse, 405, "methode_non_permise")
-    assert "POST" in réponse.headers["Allow"]
+def test_une_methode_non_permise_est_un_probleme(service: Service) -> None:
+    reponse = service.client.delete("/api/v1/paiements")
+    verifier(reponse, 405, "methode_non_permise")
+    assert "POST" in reponse.headers["Allow"]
 
 
-def test_l_imprévu_ne_dit_rien_de_son_origine_sinon_un_numéro(service: Service) -> None:
+def test_l_imprevu_ne_dit_rien_de_son_origine_sinon_un_numero(service: Service) -> None:
     def tomber() -> bool:
         raise RuntimeError("un détail intime")
 
-    service.guichet_prêt = tomber
-    réponse = service.client.get("/readyz")
-    corps = vérifier(réponse, 500, "erreur_interne")
-    assert "intime" not in réponse.text
-    assert corps["correlation"] == réponse.headers["X-Correlation-Id"]
+    service.guichet_pret = tomber
+    reponse = service.client.get("/readyz")
+    corps = verifier(reponse, 500, "erreur_interne")
+    assert "intime" not in reponse.text
+    assert corps["correlation"] == reponse.headers["X-Correlation-Id"]
     assert corps["correlation"] in corps["detail"]

@@ -11,41 +11,41 @@ import pytest
 from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
 
-from api.assure.accuse_pdf import accusé_en_pdf
-from domain.accuse import OBJET, Accusé
+from api.assure.accuse_pdf import accuse_en_pdf
+from domain.accuse import OBJET, Accuse
 from journal.suiveur import Suiveur
-from projections import MessagerieDesAssurés
+from projections import MessagerieDesAssures
 from tests.api.conftest import Service
 
-RÉF = "3811701200010075F"
+REF = "3811701200010075F"
 AUTRE = "3811702400012980F"
 LE_5_JUILLET = datetime(2018, 7, 5, 6, 59, tzinfo=UTC)
 """08:59 à Paris, comme sur l'écran du pas-à-pas."""
 
 
 @pytest.fixture
-def réglages_api() -> dict[str, Any]:
-    return {"démo": True}
+def reglages_api() -> dict[str, Any]:
+    return {"demo": True}
 
 
 def jeton_de(page: httpx.Response) -> str:
-    trouvé = re.search(r'name="jeton" value="([^"]+)"', page.text)
-    assert trouvé is not None
-    return trouvé[1]
+    trouve = re.search(r'name="jeton" value="([^"]+)"', page.text)
+    assert trouve is not None
+    return trouve[1]
 
 
-def devenir(service: Service, assuré: str = "a-1") -> None:
+def devenir(service: Service, assure: str = "a-1") -> None:
     service.client.cookies.clear()
     jeton = jeton_de(service.client.get("/"))
-    service.client.post("/demonstration/assure", data={"jeton": jeton, "assure": assuré})
+    service.client.post("/demonstration/assure", data={"jeton": jeton, "assure": assure})
 
 
-def accepté(service: Service, référence: str = RÉF, *, assuré: str = "a-1", clé: str = "k-1") -> str:
+def accepte(service: Service, reference: str = REF, *, assure: str = "a-1", cle: str = "k-1") -> str:
     """Un paiement que la banque a accepté ; rend sa transaction."""
     service.maintenant = service.maintenant or LE_5_JUILLET
-    service.avis(référence, assuré=assuré)
-    transaction = str(service.payer(référence, assuré=assuré, clé=clé).json()["transaction"])
-    service.répondre(transaction, 20_00)
+    service.avis(reference, assure=assure)
+    transaction = str(service.payer(reference, assure=assure, cle=cle).json()["transaction"])
+    service.repondre(transaction, 20_00)
     return transaction
 
 
@@ -55,20 +55,20 @@ def texte(page: httpx.Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", principal)).split())
 
 
-def supprimer(service: Service, transaction: str, **données: str) -> httpx.Response:
+def supprimer(service: Service, transaction: str, **donnees: str) -> httpx.Response:
     page = service.client.get(f"/messagerie/{transaction}/suppression")
-    jeton = jeton_de(page) if "jeton" not in données else ""
-    return service.client.post(f"/messagerie/{transaction}/suppression", data={"jeton": jeton} | données)
+    jeton = jeton_de(page) if "jeton" not in donnees else ""
+    return service.client.post(f"/messagerie/{transaction}/suppression", data={"jeton": jeton} | donnees)
 
 
 def test_sans_message_la_messagerie_le_dit(service: Service) -> None:
-    service.avis(RÉF)
+    service.avis(REF)
     devenir(service)
     assert "Vous n'avez pas de message." in texte(service.client.get("/messagerie"))
 
 
-def test_le_message_est_celui_du_pas_à_pas_mot_pour_mot(service: Service) -> None:
-    transaction = accepté(service)
+def test_le_message_est_celui_du_pas_a_pas_mot_pour_mot(service: Service) -> None:
+    transaction = accepte(service)
     devenir(service)
     assert "1 message , dont 1 non lu ." in re.sub(r"([,.])", r" \1", texte(service.client.get("/messagerie")))
     page = service.client.get(f"/messagerie/{transaction}")
@@ -87,8 +87,8 @@ def test_le_message_est_celui_du_pas_à_pas_mot_pour_mot(service: Service) -> No
     )
 
 
-def test_ouvrir_un_message_le_marque_lu_aussitôt_et_une_fois(service: Service) -> None:
-    transaction = accepté(service)
+def test_ouvrir_un_message_le_marque_lu_aussitot_et_une_fois(service: Service) -> None:
+    transaction = accepte(service)
     devenir(service)
     assert "non-lu" in service.client.get("/messagerie").text
     for _ in range(2):
@@ -101,11 +101,11 @@ def test_ouvrir_un_message_le_marque_lu_aussitôt_et_une_fois(service: Service) 
         assert len(service.guichet.enregistreur.raconter(conn, "messagerie-a-1")) == 1
 
 
-def test_les_non_lus_d_abord_puis_du_plus_récent_au_plus_ancien(service: Service) -> None:
+def test_les_non_lus_d_abord_puis_du_plus_recent_au_plus_ancien(service: Service) -> None:
     transactions = []
-    for jour, référence in enumerate((RÉF, AUTRE, "3811708600076602F")):
+    for jour, reference in enumerate((REF, AUTRE, "3811708600076602F")):
         service.maintenant = LE_5_JUILLET + timedelta(days=jour)
-        transactions.append(accepté(service, référence, clé=f"k-{jour}"))
+        transactions.append(accepte(service, reference, cle=f"k-{jour}"))
     devenir(service)
     service.client.get(f"/messagerie/{transactions[2]}")
     page = service.client.get("/messagerie").text
@@ -113,35 +113,35 @@ def test_les_non_lus_d_abord_puis_du_plus_récent_au_plus_ancien(service: Servic
     assert ordre == [transactions[1], transactions[0], transactions[2]]
 
 
-def test_un_message_supprimé_disparaît_aussitôt_et_pour_toujours(service: Service) -> None:
-    transaction = accepté(service)
-    reste = accepté(service, AUTRE, clé="k-2")
+def test_un_message_supprime_disparait_aussitot_et_pour_toujours(service: Service) -> None:
+    transaction = accepte(service)
+    reste = accepte(service, AUTRE, cle="k-2")
     devenir(service)
     confirmation = service.client.get(f"/messagerie/{transaction}/suppression")
     assert "Supprimer ce message ?" in texte(confirmation)
     jeton = jeton_de(confirmation)
     for _ in range(2):  # Un double clic.
-        réponse = service.client.post(f"/messagerie/{transaction}/suppression", data={"jeton": jeton})
-        assert (réponse.status_code, réponse.headers["Location"]) == (303, "/messagerie")
+        reponse = service.client.post(f"/messagerie/{transaction}/suppression", data={"jeton": jeton})
+        assert (reponse.status_code, reponse.headers["Location"]) == (303, "/messagerie")
 
-    def montrés() -> list[str]:
+    def montres() -> list[str]:
         return re.findall(r'href="/messagerie/(PCLCB\d+)"', service.client.get("/messagerie").text)
 
-    assert montrés() == [reste]
+    assert montres() == [reste]
     service.rattraper()
-    assert montrés() == [reste]
+    assert montres() == [reste]
     with service.guichet.base.transaction() as conn:
         conn.execute("TRUNCATE vues.messagerie")
         conn.execute("UPDATE vues.suiveurs SET position = 0 WHERE nom = 'messagerie'")
-    Suiveur(service.url_base, MessagerieDesAssurés(service.heure)).rattraper()
-    assert montrés() == [reste]
+    Suiveur(service.url_base, MessagerieDesAssures(service.heure)).rattraper()
+    assert montres() == [reste]
     for suite in ("", "/suppression", "/accuse.pdf"):
         assert service.client.get(f"/messagerie/{transaction}{suite}").status_code == 404
 
 
 def test_le_message_d_un_autre_se_confond_avec_celui_qui_n_existe_pas(service: Service) -> None:
-    service.avis(AUTRE, assuré="a-2")
-    transaction = accepté(service)
+    service.avis(AUTRE, assure="a-2")
+    transaction = accepte(service)
     devenir(service, "a-2")
     jeton = jeton_de(service.client.get("/", params={"reference": AUTRE}))
     for suite in ("", "/suppression", "/accuse.pdf"):
@@ -149,25 +149,25 @@ def test_le_message_d_un_autre_se_confond_avec_celui_qui_n_existe_pas(service: S
         inconnu = service.client.get(f"/messagerie/PCLCB000000000000{suite}")
         assert d_un_autre.status_code == inconnu.status_code == 404
         assert d_un_autre.text == inconnu.text
-    for nommée in (transaction, "PCLCB000000000000", "%00", "é", "a" * 40):
-        réponse = service.client.post(f"/messagerie/{nommée}/suppression", data={"jeton": jeton})
-        assert réponse.status_code == 404
-        assert "Ce message n&#39;existe pas, ou plus." in réponse.text
+    for nommee in (transaction, "PCLCB000000000000", "%00", "é", "a" * 40):
+        reponse = service.client.post(f"/messagerie/{nommee}/suppression", data={"jeton": jeton})
+        assert reponse.status_code == 404
+        assert "Ce message n&#39;existe pas, ou plus." in reponse.text
     devenir(service)
     assert transaction in service.client.get("/messagerie").text
 
 
-def test_un_paiement_refusé_n_a_pas_de_message(service: Service) -> None:
+def test_un_paiement_refuse_n_a_pas_de_message(service: Service) -> None:
     service.maintenant = LE_5_JUILLET
-    service.avis(RÉF)
-    transaction = service.payer(RÉF).json()["transaction"]
-    service.répondre(transaction, 20_00, "05")
+    service.avis(REF)
+    transaction = service.payer(REF).json()["transaction"]
+    service.repondre(transaction, 20_00, "05")
     devenir(service)
     assert service.client.get(f"/messagerie/{transaction}").status_code == 404
 
 
 def test_un_message_de_plus_de_six_mois_a_disparu(service: Service) -> None:
-    transaction = accepté(service)
+    transaction = accepte(service)
     service.maintenant = datetime(2019, 1, 4, 22, 59, tzinfo=UTC)
     devenir(service)
     assert transaction in service.client.get("/messagerie").text
@@ -177,7 +177,7 @@ def test_un_message_de_plus_de_six_mois_a_disparu(service: Service) -> None:
 
 
 def test_supprimer_demande_le_jeton_de_la_page_et_jamais_un_lien(service: Service) -> None:
-    transaction = accepté(service)
+    transaction = accepte(service)
     devenir(service)
     assert supprimer(service, transaction, jeton="0" * 64).status_code == 403
     ailleurs = service.client.post(
@@ -192,60 +192,60 @@ def test_supprimer_demande_le_jeton_de_la_page_et_jamais_un_lien(service: Servic
 
 
 def test_sans_session_rien_ne_se_lit(service: Service) -> None:
-    transaction = accepté(service)
+    transaction = accepte(service)
     for adresse in ("", f"/{transaction}", f"/{transaction}/accuse.pdf", f"/{transaction}/suppression"):
-        réponse = service.client.get(f"/messagerie{adresse}")
-        assert réponse.status_code == 401
-        assert "Connexion requise" in réponse.text
+        reponse = service.client.get(f"/messagerie{adresse}")
+        assert reponse.status_code == 401
+        assert "Connexion requise" in reponse.text
     assert service.client.post(f"/messagerie/{transaction}/suppression", data={"jeton": "x"}).status_code == 401
 
 
-def test_le_pdf_se_montre_ou_se_télécharge(service: Service) -> None:
-    transaction = accepté(service)
+def test_le_pdf_se_montre_ou_se_telecharge(service: Service) -> None:
+    transaction = accepte(service)
     devenir(service)
-    montré = service.client.get(f"/messagerie/{transaction}/accuse.pdf")
-    assert montré.headers["Content-Type"] == "application/pdf"
-    assert montré.headers["Content-Disposition"].startswith("inline")
-    assert montré.headers["Cache-Control"] == "no-store"
+    montre = service.client.get(f"/messagerie/{transaction}/accuse.pdf")
+    assert montre.headers["Content-Type"] == "application/pdf"
+    assert montre.headers["Content-Disposition"].startswith("inline")
+    assert montre.headers["Cache-Control"] == "no-store"
     page = unescape(service.client.get(f"/messagerie/{transaction}").text)
     adresse = re.search(r'href="([^"]+telecharger[^"]*)"', page)
     assert adresse is not None
-    téléchargé = service.client.get(adresse[1])
+    telecharge = service.client.get(adresse[1])
     nom = f'attachment; filename="accuse-de-reception-{transaction}.pdf"'
-    assert téléchargé.headers["Content-Disposition"] == nom
-    assert téléchargé.content == montré.content
-    assert OBJET in PdfReader(BytesIO(montré.content)).pages[0].extract_text()
+    assert telecharge.headers["Content-Disposition"] == nom
+    assert telecharge.content == montre.content
+    assert OBJET in PdfReader(BytesIO(montre.content)).pages[0].extract_text()
 
 
 # --- Le PDF ----------------------------------------------------------------------------------------------------------
 
-ACCUSÉ = Accusé("PCLCB181860000001", LE_5_JUILLET)
+ACCUSE = Accuse("PCLCB181860000001", LE_5_JUILLET)
 
 
 def document() -> Any:
-    return PdfReader(BytesIO(accusé_en_pdf(ACCUSÉ)))
+    return PdfReader(BytesIO(accuse_en_pdf(ACCUSE)))
 
 
-def balises(nœud: Any) -> list[str]:
+def balises(noeud: Any) -> list[str]:
     """Les balises de la structure, dans l'ordre de lecture."""
-    nœud = nœud.get_object()
-    if isinstance(nœud, list):
-        return [balise for enfant in nœud for balise in balises(enfant)]
-    if not isinstance(nœud, DictionaryObject):
+    noeud = noeud.get_object()
+    if isinstance(noeud, list):
+        return [balise for enfant in noeud for balise in balises(enfant)]
+    if not isinstance(noeud, DictionaryObject):
         return []
-    enfants = balises(nœud["/K"]) if "/K" in nœud else []
-    return [str(nœud["/S"]), *enfants] if "/S" in nœud else enfants
+    enfants = balises(noeud["/K"]) if "/K" in noeud else []
+    return [str(noeud["/S"]), *enfants] if "/S" in noeud else enfants
 
 
 def test_le_pdf_dit_le_message_en_une_page() -> None:
     lu = document()
     assert len(lu.pages) == 1
     dit = " ".join(lu.pages[0].extract_text().split())
-    for phrase in (*ACCUSÉ.paragraphes, *ACCUSÉ.signature, ACCUSÉ.note, OBJET, "Sera supprimé le 05/01/2019"):
+    for phrase in (*ACCUSE.paragraphes, *ACCUSE.signature, ACCUSE.note, OBJET, "Sera supprimé le 05/01/2019"):
         assert phrase in dit
 
 
-def test_le_pdf_est_accessible_balisé_titré_et_en_français() -> None:
+def test_le_pdf_est_accessible_balise_titre_et_en_francais() -> None:
     lu = document()
     racine = lu.trailer["/Root"]
     assert racine["/MarkInfo"]["/Marked"] is True or racine["/MarkInfo"]["/Marked"].value is True
@@ -270,11 +270,11 @@ def test_le_pdf_porte_ses_polices_avec_leurs_accents() -> None:
         assert "/ToUnicode" in police.get_object()
 
 
-def test_le_même_message_donne_les_mêmes_octets() -> None:
-    assert accusé_en_pdf(ACCUSÉ) == accusé_en_pdf(ACCUSÉ)
-    assert accusé_en_pdf(ACCUSÉ) != accusé_en_pdf(ACCUSÉ._replace(transaction="PCLCB181860000002"))
+def test_le_meme_message_donne_les_memes_octets() -> None:
+    assert accuse_en_pdf(ACCUSE) == accuse_en_pdf(ACCUSE)
+    assert accuse_en_pdf(ACCUSE) != accuse_en_pdf(ACCUSE._replace(transaction="PCLCB181860000002"))
 
 
 def test_rien_de_ce_que_porte_un_message_n_est_du_code() -> None:
-    piégé = Accusé('#panic() "] $x$ `y` \\', LE_5_JUILLET)
-    assert "#panic()" in PdfReader(BytesIO(accusé_en_pdf(piégé))).pages[0].extract_text()
+    piege = Accuse('#panic() "] $x$ `y` \\', LE_5_JUILLET)
+    assert "#panic()" in PdfReader(BytesIO(accuse_en_pdf(piege))).pages[0].extract_text()

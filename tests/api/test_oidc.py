@@ -10,17 +10,17 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.identite import Identité, JetonInvalide, Rôle, VérificateurOIDC, ÉmetteurInjoignable
+from api.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
 
-CLÉ = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLÉ.public_key())) | {
+CLE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLE.public_key())) | {
     "kid": "k1",
     "use": "sig",
     "alg": "RS256",
 }
 
 
-class Émetteur(BaseHTTPRequestHandler):
+class Emetteur(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         ici = f"http://{self.headers['Host']}"
         annonce = {"issuer": ici, "jwks_uri": f"{ici}/cles"}
@@ -35,31 +35,31 @@ class Émetteur(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def émetteur() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Émetteur) as serveur:
+def emetteur() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Emetteur) as serveur:
         Thread(target=serveur.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{serveur.server_port}"
         serveur.shutdown()
 
 
-def signer(émetteur: str, clé: Any = CLÉ, algorithme: str = "RS256", kid: str = "k1", **plus: Any) -> str:
+def signer(emetteur: str, cle: Any = CLE, algorithme: str = "RS256", kid: str = "k1", **plus: Any) -> str:
     contenu = {
-        "iss": émetteur,
+        "iss": emetteur,
         "aud": "creances",
         "exp": datetime.now(UTC) + timedelta(minutes=5),
         "role": "assure",
         "assure": "a-1",
     } | plus
-    présents = {nom: valeur for nom, valeur in contenu.items() if valeur is not None}
-    return jwt.encode(présents, clé, algorithm=algorithme, headers={"kid": kid})
+    presents = {nom: valeur for nom, valeur in contenu.items() if valeur is not None}
+    return jwt.encode(presents, cle, algorithm=algorithme, headers={"kid": kid})
 
 
-def vérifier(émetteur: str, jeton: str) -> Identité:
-    return anyio.run(VérificateurOIDC(émetteur, "creances").vérifier, jeton)
+def verifier(emetteur: str, jeton: str) -> Identite:
+    return anyio.run(VerificateurOIDC(emetteur, "creances").verifier, jeton)
 
 
-def test_un_jeton_de_l_émetteur_est_reconnu(émetteur: str) -> None:
-    assert vérifier(émetteur, signer(émetteur)) == Identité(Rôle.ASSURÉ, "a-1")
+def test_un_jeton_de_l_emetteur_est_reconnu(emetteur: str) -> None:
+    assert verifier(emetteur, signer(emetteur)) == Identite(RoleUtilisateur.ASSURE, "a-1")
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_un_jeton_de_l_émetteur_est_reconnu(émetteur: str) -> None:
         {"role": "roi"},
         {"assure": None},
         {"kid": "k2"},
-        {"clé": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
-        {"clé": "un secret de trente-deux octets ou plus", "algorithme": "HS256"},
+        {"cle": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
+        {"cle": "un secret de trente-deux octets ou plus", "algorithme": "HS256"},
     ],
 )
-def test_tout_autre_jeton_est_refusé(émetteur: str, plus: dict[str, Any]) -> None:
+def test_tout_autre_jeton_est_refuse(emetteur: str, plus: dict[str, Any]) -> None:
     with pytest.raises(JetonInvalide):
-        vérifier(émetteur, signer(émetteur, **plus))
+        verifier(emetteur, signer(emetteur, **plus))
 
 
 @pytest.mark.parametrize("jeton", ["", "x", "a.b.c", "é.è.ê", "." * 10])
-def test_ce_qui_n_est_pas_un_jeton_est_refusé(émetteur: str, jeton: str) -> None:
+def test_ce_qui_n_est_pas_un_jeton_est_refuse(emetteur: str, jeton: str) -> None:
     with pytest.raises(JetonInvalide):
-        vérifier(émetteur, jeton)
+        verifier(emetteur, jeton)
 
 
-def test_un_émetteur_injoignable_n_est_pas_un_jeton_invalide() -> None:
-    with pytest.raises(ÉmetteurInjoignable):
-        vérifier("http://127.0.0.1:9", signer("http://127.0.0.1:9"))
+def test_un_emetteur_injoignable_n_est_pas_un_jeton_invalide() -> None:
+    with pytest.raises(EmetteurInjoignable):
+        verifier("http://127.0.0.1:9", signer("http://127.0.0.1:9"))

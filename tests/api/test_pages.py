@@ -14,7 +14,7 @@ from tests.api.navigation import (
     AUTRE,
     EUR,
     NAVIGATEUR,
-    RÉF,
+    REF,
     champ,
     chercher,
     devenir,
@@ -22,20 +22,20 @@ from tests.api.navigation import (
     lisible,
     payer,
     transaction_de,
-    vérifier,
+    verifier,
 )
 
 
 @pytest.fixture
-def réglages_api() -> dict[str, Any]:
-    return {"démo": True}
+def reglages_api() -> dict[str, Any]:
+    return {"demo": True}
 
 
 class TestLeParcours:
-    def test_du_choix_de_l_assuré_au_nouveau_restant_dû(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_du_choix_de_l_assure_au_nouveau_restant_du(self, service: Service) -> None:
+        service.avis(REF)
         service.avis(AUTRE, 50_00)
-        assert RÉF in service.client.get("/").text
+        assert REF in service.client.get("/").text
         devenir(service)
         assert "Où trouver la référence de votre avis ?" in service.client.get("/payer").text
         page = chercher(service, "3811 7012 0001 0075f")
@@ -44,15 +44,15 @@ class TestLeParcours:
             assert texte in lisible(page)
         assert "Vous pouvez payer en ligne entre 16 € et 50 € par paiement." in lisible(page)
 
-        relue = vérifier(service, page)
+        relue = verifier(service, page)
         assert relue.status_code == 200
-        assert f"{RÉF} 20,00 € 67,09 €" in lisible(relue)
-        départ = vérifier(service, page, partage=champ(relue, "partage"))
-        assert départ.status_code == 303
-        kiosque = service.client.get(départ.headers["Location"])
+        assert f"{REF} 20,00 € 67,09 €" in lisible(relue)
+        depart = verifier(service, page, partage=champ(relue, "partage"))
+        assert depart.status_code == 303
+        kiosque = service.client.get(depart.headers["Location"])
         assert f'action="{KIOSQUE}"' in kiosque.text
         assert "form-action 'self' http://kiosque.test;" in kiosque.headers["Content-Security-Policy"]
-        transaction = transaction_de(départ)
+        transaction = transaction_de(depart)
         assert f"transactionReference={transaction}" in champ(kiosque, "Data")
         assert champ(kiosque, "Seal")
 
@@ -61,7 +61,7 @@ class TestLeParcours:
         assert "nous attendons la réponse de la banque" in lisible(attente)
         assert "Nous vous remercions" not in attente.text  # Le retour du navigateur ne prouve rien.
         assert '<noscript><meta http-equiv="refresh"' in attente.text
-        service.répondre(transaction, 20_00)
+        service.repondre(transaction, 20_00)
         merci = "Nous vous remercions pour votre paiement, nous le traitons dans les plus brefs délais."
         fin = service.client.get(retour.headers["Location"])
         assert merci in fin.text
@@ -73,93 +73,93 @@ class TestLeParcours:
         )
 
     def test_un_paiement_sur_deux_lignes_dit_son_partage_et_ce_qui_ne_se_paierait_plus(self, service: Service) -> None:
-        service.avis(RÉF, 40_00, émis=date(2026, 5, 12))
-        service.avis(AUTRE, 25_00, solde=60_00, émis=date(2026, 6, 1))
+        service.avis(REF, 40_00, emis=date(2026, 5, 12))
+        service.avis(AUTRE, 25_00, solde=60_00, emis=date(2026, 6, 1))
         devenir(service)
         page = chercher(service)
-        montré = vérifier(service, page, "50", references=[RÉF, AUTRE], action="partage")
-        assert "2 références sélectionnées" in lisible(montré)
-        assert f"{RÉF} 40,00 € 0,00 €" in lisible(montré)
-        assert f"{AUTRE} 10,00 € 15,00 €" in lisible(montré)
-        assert f"Il resterait 15,00 € sur la référence {AUTRE}" in lisible(montré)
-        assert champ(montré, "montant") == "50"
-        départ = payer(service, page, "50", references=[RÉF, AUTRE])
-        assert f"{AUTRE} 10,00 €" in lisible(service.client.get(départ.headers["Location"]))
+        montre = verifier(service, page, "50", references=[REF, AUTRE], action="partage")
+        assert "2 références sélectionnées" in lisible(montre)
+        assert f"{REF} 40,00 € 0,00 €" in lisible(montre)
+        assert f"{AUTRE} 10,00 € 15,00 €" in lisible(montre)
+        assert f"Il resterait 15,00 € sur la référence {AUTRE}" in lisible(montre)
+        assert champ(montre, "montant") == "50"
+        depart = payer(service, page, "50", references=[REF, AUTRE])
+        assert f"{AUTRE} 10,00 €" in lisible(service.client.get(depart.headers["Location"]))
 
-    def test_un_paiement_refusé_par_la_banque_se_dit_et_se_recommence(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_un_paiement_refuse_par_la_banque_se_dit_et_se_recommence(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         transaction = transaction_de(payer(service, chercher(service)))
-        service.répondre(transaction, 20_00, "05")
+        service.repondre(transaction, 20_00, "05")
         page = service.client.get(f"/paiements/{transaction}")
         assert "Votre transaction de paiement a échoué." in page.text
         assert "paiement refusé par la banque" in page.text
         assert f"87,09{EUR}" in page.text
-        assert f'href="/payer?reference={RÉF}"' in page.text
+        assert f'href="/payer?reference={REF}"' in page.text
         assert "Votre transaction de paiement a échoué." in service.client.get("/").text
 
     def test_sans_paiement_l_accueil_le_dit(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
         accueil = lisible(service.client.get("/"))
         assert "Aucun nouveau paiement" in accueil
         assert "Vous avez 1 créance à payer en ligne. Montant restant dû 87,09 €" in accueil
 
     def test_l_accueil_ne_dit_pas_payable_en_ligne_ce_qui_ne_l_est_plus(self, service: Service) -> None:
-        service.avis(RÉF, 12_50, solde=60_00)
+        service.avis(REF, 12_50, solde=60_00)
         devenir(service)
         accueil = lisible(service.client.get("/"))
         assert "Vous n'avez aucune créance à payer en ligne. Montant restant dû 12,50 €" in accueil
 
-    def test_modifier_revient_à_l_étape_2_avec_la_saisie(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_modifier_revient_a_l_etape_2_avec_la_saisie(self, service: Service) -> None:
+        service.avis(REF)
         service.avis(AUTRE)
         devenir(service)
-        page = vérifier(service, chercher(service), "33,50", references=[AUTRE], action="modifier")
+        page = verifier(service, chercher(service), "33,50", references=[AUTRE], action="modifier")
         assert champ(page, "montant") == "33,50"
-        cochées = re.findall(r'value="(\w+)" id="r-\w+"[^>]*checked', page.text)
-        assert cochées == [AUTRE]
+        cochees = re.findall(r'value="(\w+)" id="r-\w+"[^>]*checked', page.text)
+        assert cochees == [AUTRE]
 
-    def test_la_page_des_créances_les_montre_toutes_avec_leur_histoire(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_la_page_des_creances_les_montre_toutes_avec_leur_histoire(self, service: Service) -> None:
+        service.avis(REF)
         service.avis(AUTRE, 30_00, solde=250_00)
         devenir(service)
-        refusée = transaction_de(payer(service, chercher(service)))
-        service.répondre(refusée, 20_00, "05")
-        acceptée = transaction_de(payer(service, chercher(service), "25"))
-        service.répondre(acceptée, 25_00)
+        refusee = transaction_de(payer(service, chercher(service)))
+        service.repondre(refusee, 20_00, "05")
+        acceptee = transaction_de(payer(service, chercher(service), "25"))
+        service.repondre(acceptee, 25_00)
         en_cours = transaction_de(payer(service, chercher(service), "16"))
         service.rattraper()
         page = lisible(service.client.get("/creances"))
         assert "Montant initial dû 87,09 € Payé 25,00 € En cours de paiement 16,00 € Montant restant dû 62,09 €" in page
-        assert f"Paiement en ligne {refusée} Échoué −20,00 €" in page
-        assert f"Paiement en ligne {acceptée} Accepté, affiché le" in page
+        assert f"Paiement en ligne {refusee} Échoué −20,00 €" in page
+        assert f"Paiement en ligne {acceptee} Accepté, affiché le" in page
         assert f"Paiement en ligne {en_cours} En attente de la banque −16,00 €" in page
         assert "Montant restant dû 30,00 € Cette référence de courrier n'est pas ouverte au paiement en ligne." in page
 
 
 class TestLesRefus:
-    @pytest.mark.parametrize("référence", [RÉF, "381", "3811701200010075", "' OR 1=1 --", "9" * 64])
-    def test_une_référence_non_ouverte_se_dit_avec_la_phrase_du_pas_à_pas(
-        self, service: Service, référence: str
+    @pytest.mark.parametrize("reference", [REF, "381", "3811701200010075", "' OR 1=1 --", "9" * 64])
+    def test_une_reference_non_ouverte_se_dit_avec_la_phrase_du_pas_a_pas(
+        self, service: Service, reference: str
     ) -> None:
-        service.avis(RÉF, assuré="a-2")
+        service.avis(REF, assure="a-2")
         devenir(service)
-        page = chercher(service, référence)
+        page = chercher(service, reference)
         phrase = "Cette référence de courrier n'est pas ouverte au paiement en ligne."
         assert (page.status_code, fautes(page)) == (404, [("reference", phrase)])
-        assert champ(page, "reference") == référence
+        assert champ(page, "reference") == reference
         assert 'aria-invalid="true"' in page.text
 
-    def test_une_référence_vide_se_demande(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_une_reference_vide_se_demande(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         page = chercher(service, " ")
         assert page.status_code == 422
         assert fautes(page) == [("reference", "Saisissez la référence de l'avis : 16 chiffres et 1 lettre.")]
 
-    def test_un_restant_dû_sous_le_minimum_se_dit_en_tête_et_ne_se_coche_pas(self, service: Service) -> None:
-        service.avis(RÉF, 7_00, solde=60_00)
+    def test_un_restant_du_sous_le_minimum_se_dit_en_tete_et_ne_se_coche_pas(self, service: Service) -> None:
+        service.avis(REF, 7_00, solde=60_00)
         devenir(service)
         page = chercher(service)
         assert page.status_code == 200
@@ -168,11 +168,11 @@ class TestLesRefus:
             " ligne : merci d'utiliser un autre moyen de paiement."
         )
         assert lisible(page).count(phrase) == 1
-        assert re.search(rf'id="r-{RÉF}"[^>]*disabled', page.text)
+        assert re.search(rf'id="r-{REF}"[^>]*disabled', page.text)
         assert "0 référence sélectionnée" in lisible(page)
-        forcée = vérifier(service, page)
-        assert forcée.status_code == 409
-        assert fautes(forcée) == [(f"ligne-{RÉF}", phrase)]
+        forcee = verifier(service, page)
+        assert forcee.status_code == 409
+        assert fautes(forcee) == [(f"ligne-{REF}", phrase)]
 
     @pytest.mark.parametrize(
         ("montant", "statut", "phrase"),
@@ -186,35 +186,35 @@ class TestLesRefus:
             ("-20", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
         ],
     )
-    def test_un_montant_refusé_se_dit_à_son_champ_et_en_tête_et_garde_la_saisie(
+    def test_un_montant_refuse_se_dit_a_son_champ_et_en_tete_et_garde_la_saisie(
         self, service: Service, montant: str, statut: int, phrase: str
     ) -> None:
-        service.avis(RÉF, 45_00)
+        service.avis(REF, 45_00)
         devenir(service)
-        page = vérifier(service, chercher(service), montant)
+        page = verifier(service, chercher(service), montant)
         assert page.status_code == statut
         [(cible, dite)] = fautes(page)
         assert cible == "montant"
         assert dite.startswith(phrase)
         assert 'id="faute-montant"' in page.text
         assert champ(page, "montant") == montant
-        assert re.search(rf'id="r-{RÉF}"[^>]*checked', page.text)
+        assert re.search(rf'id="r-{REF}"[^>]*checked', page.text)
         assert "Erreur : " in page.text.partition("<title>")[2].partition("</title>")[0]
 
     def test_deux_fautes_se_disent_ensemble(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
-        page = vérifier(service, chercher(service), "abc", references=[])
+        page = verifier(service, chercher(service), "abc", references=[])
         assert [cible for cible, _ in fautes(page)] == ["selection", "montant"]
 
-    def test_deux_caisses_cochées_ensemble_se_refusent(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_deux_caisses_cochees_ensemble_se_refusent(self, service: Service) -> None:
+        service.avis(REF)
         autre_caisse = service.avis("0111702400012980F")
         devenir(service)
         page = chercher(service)
         assert "Les références de caisses différentes se paient séparément" in lisible(page)
-        refusé = vérifier(service, page, references=[RÉF, autre_caisse])
-        assert fautes(refusé) == [
+        refuse = verifier(service, page, references=[REF, autre_caisse])
+        assert fautes(refuse) == [
             (
                 "selection",
                 "Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément.",
@@ -222,83 +222,83 @@ class TestLesRefus:
         ]
 
     def test_un_partage_qui_n_est_plus_celui_que_la_personne_a_lu_se_relit(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
         page = chercher(service)
-        for inventé in (f"{RÉF}:1999", "n'importe quoi", f"{AUTRE}:2000"):
-            relue = vérifier(service, page, partage=inventé)
+        for invente in (f"{REF}:1999", "n'importe quoi", f"{AUTRE}:2000"):
+            relue = verifier(service, page, partage=invente)
             assert relue.status_code == 409
             assert "Le partage de votre paiement entre vos références a changé" in relue.text
-            assert champ(relue, "partage") == f"{RÉF}:2000"
-        assert vérifier(service, page, partage=f"{RÉF}:2000").status_code == 303
+            assert champ(relue, "partage") == f"{REF}:2000"
+        assert verifier(service, page, partage=f"{REF}:2000").status_code == 303
 
 
 class TestJamaisDeuxPaiements:
-    def test_le_même_formulaire_envoyé_deux_fois_n_ouvre_qu_un_paiement(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_le_meme_formulaire_envoye_deux_fois_n_ouvre_qu_un_paiement(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         page = chercher(service)
         assert (
             payer(service, page).headers["Location"]
-            == vérifier(service, page, partage=f"{RÉF}:2000").headers["Location"]
+            == verifier(service, page, partage=f"{REF}:2000").headers["Location"]
         )
         assert paiements_ouverts(service) == 1
 
-    def test_deux_onglets_n_ouvrent_qu_un_paiement_et_l_offrent_à_la_reprise(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_deux_onglets_n_ouvrent_qu_un_paiement_et_l_offrent_a_la_reprise(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         premier, second = chercher(service), chercher(service)
         adresse = payer(service, premier).headers["Location"]
         service.rattraper()
-        refusé = payer(service, second)
-        assert refusé.status_code == 409
-        assert [cible for cible, _ in fautes(refusé)] == ["reprendre"]
-        assert f'href="{adresse}"' in refusé.text
+        refuse = payer(service, second)
+        assert refuse.status_code == 409
+        assert [cible for cible, _ in fautes(refuse)] == ["reprendre"]
+        assert f'href="{adresse}"' in refuse.text
         assert paiements_ouverts(service) == 1
         assert f'href="{adresse}"' in service.client.get("/").text
 
-    def test_deux_onglets_au_même_instant_n_ouvrent_qu_un_paiement(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_deux_onglets_au_meme_instant_n_ouvrent_qu_un_paiement(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         pages = [chercher(service) for _ in range(4)]
-        départ = Barrier(len(pages))
+        depart = Barrier(len(pages))
 
         def ouvrir(page: httpx.Response) -> int:
-            départ.wait()
-            return vérifier(service, page, partage=f"{RÉF}:2000").status_code
+            depart.wait()
+            return verifier(service, page, partage=f"{REF}:2000").status_code
 
         with ThreadPoolExecutor(len(pages)) as fils:
             assert sorted(fils.map(ouvrir, pages)) == [303, 409, 409, 409]
         assert paiements_ouverts(service) == 1
 
-    def test_reprendre_rend_le_même_formulaire_scellé(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_reprendre_rend_le_meme_formulaire_scelle(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         adresse = payer(service, chercher(service)).headers["Location"]
         assert champ(service.client.get(adresse), "Data") == champ(service.client.get(adresse), "Data")
 
-    def test_un_formulaire_déjà_servi_pour_autre_chose_le_dit(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_un_formulaire_deja_servi_pour_autre_chose_le_dit(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         page = chercher(service)
         payer(service, page)
-        autre = vérifier(service, page, "25", partage=f"{RÉF}:2500")
+        autre = verifier(service, page, "25", partage=f"{REF}:2500")
         assert autre.status_code == 422
         assert paiements_ouverts(service) == 1
 
-    def test_revenir_en_arrière_après_un_refus_de_la_banque_mène_à_son_état(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_revenir_en_arriere_apres_un_refus_de_la_banque_mene_a_son_etat(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         page = chercher(service)
         transaction = transaction_de(payer(service, page))
-        service.répondre(transaction, 20_00, "05")
-        encore = vérifier(service, page, partage=f"{RÉF}:2000")
+        service.repondre(transaction, 20_00, "05")
+        encore = verifier(service, page, partage=f"{REF}:2000")
         assert transaction_de(encore) == transaction
         kiosque = service.client.get(encore.headers["Location"])
         assert kiosque.headers["Location"] == f"/paiements/{transaction}"
 
-    def test_passé_le_délai_le_paiement_ne_se_reprend_plus_et_dit_d_attendre(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_passe_le_delai_le_paiement_ne_se_reprend_plus_et_dit_d_attendre(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         transaction = transaction_de(payer(service, chercher(service)))
         service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
@@ -307,69 +307,69 @@ class TestJamaisDeuxPaiements:
         assert "/kiosque" not in page.text
 
 
-class TestMauvaisesEntrées:
+class TestMauvaisesEntrees:
     @pytest.mark.parametrize("nom", ["reference", "references", "montant", "cle", "partage", "action", "jeton"])
     def test_un_script_dans_un_champ_ressort_inerte_et_ne_change_rien(self, service: Service, nom: str) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
-        page = vérifier(service, chercher(service), **{nom: "<script>alert(1)</script>\"'>"})
+        page = verifier(service, chercher(service), **{nom: "<script>alert(1)</script>\"'>"})
         assert page.status_code in {200, 403, 404, 409, 422}
         assert "<script>alert" not in page.text
         assert page.headers["Content-Type"].startswith("text/html")
         assert paiements_ouverts(service) == 0
 
-    def test_la_référence_d_un_autre_glissée_dans_le_formulaire_ne_dit_rien_de_lui(self, service: Service) -> None:
-        service.avis(RÉF)
-        service.avis(AUTRE, 33_33, assuré="a-2")
+    def test_la_reference_d_un_autre_glissee_dans_le_formulaire_ne_dit_rien_de_lui(self, service: Service) -> None:
+        service.avis(REF)
+        service.avis(AUTRE, 33_33, assure="a-2")
         devenir(service)
         page = chercher(service)
-        cochée = vérifier(service, page, references=[RÉF, AUTRE])
-        inconnue = vérifier(service, page, references=[RÉF, "3819999999999999Z"])
-        assert cochée.status_code == inconnue.status_code == 409
-        assert fautes(cochée) == fautes(inconnue)
-        assert "33,33" not in cochée.text
-        cherchée = vérifier(service, page, reference=AUTRE, references=[AUTRE])
-        assert cherchée.status_code == 404
-        assert "33,33" not in cherchée.text
+        cochee = verifier(service, page, references=[REF, AUTRE])
+        inconnue = verifier(service, page, references=[REF, "3819999999999999Z"])
+        assert cochee.status_code == inconnue.status_code == 409
+        assert fautes(cochee) == fautes(inconnue)
+        assert "33,33" not in cochee.text
+        cherchee = verifier(service, page, reference=AUTRE, references=[AUTRE])
+        assert cherchee.status_code == 404
+        assert "33,33" not in cherchee.text
         assert paiements_ouverts(service) == 0
 
     @pytest.mark.parametrize("jeton", ["0" * 64, "", "é"])
-    def test_un_formulaire_venu_d_ailleurs_est_refusé_par_une_page(self, service: Service, jeton: str) -> None:
-        service.avis(RÉF)
+    def test_un_formulaire_venu_d_ailleurs_est_refuse_par_une_page(self, service: Service, jeton: str) -> None:
+        service.avis(REF)
         devenir(service)
-        page = vérifier(service, chercher(service), jeton=jeton)
+        page = verifier(service, chercher(service), jeton=jeton)
         assert page.status_code == 403
         assert "<h1" in page.text
         assert "Ce formulaire a expiré" in page.text
         assert paiements_ouverts(service) == 0
 
-    def test_le_jeton_d_une_autre_session_est_refusé(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_le_jeton_d_une_autre_session_est_refuse(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service)
         page = chercher(service)
         devenir(service)
-        assert vérifier(service, page).status_code == 403
+        assert verifier(service, page).status_code == 403
 
     def test_une_session_finie_demande_de_se_connecter(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
         page = chercher(service)
         service.client.cookies.clear()
-        for réponse in (vérifier(service, page), chercher(service), service.client.get("/creances")):
-            assert réponse.status_code == 401
-            assert "Connectez-vous à votre compte ameli" in réponse.text
+        for reponse in (verifier(service, page), chercher(service), service.client.get("/creances")):
+            assert reponse.status_code == 401
+            assert "Connectez-vous à votre compte ameli" in reponse.text
 
     def test_le_paiement_d_un_autre_reste_inconnu(self, service: Service) -> None:
-        service.avis(RÉF)
-        transaction = service.payer(RÉF).json()["transaction"]
+        service.avis(REF)
+        transaction = service.payer(REF).json()["transaction"]
         devenir(service, "a-2")
         for adresse in (f"/paiements/{transaction}", f"/paiements/{transaction}/kiosque", "/paiements/%00"):
-            réponse = service.client.get(adresse)
-            assert réponse.status_code == 404
-            assert "Paiement introuvable" in réponse.text
+            reponse = service.client.get(adresse)
+            assert reponse.status_code == 404
+            assert "Paiement introuvable" in reponse.text
 
     @pytest.mark.parametrize(
-        ("corps", "en_têtes", "statut"),
+        ("corps", "en_tetes", "statut"),
         [
             (b"a=%ff", {"Content-Type": "application/x-www-form-urlencoded"}, 400),
             (b"{}", {"Content-Type": "application/json"}, 415),
@@ -382,29 +382,29 @@ class TestMauvaisesEntrées:
         ],
     )
     def test_un_corps_impossible_a_une_page_claire(
-        self, service: Service, corps: bytes, en_têtes: dict[str, str], statut: int
+        self, service: Service, corps: bytes, en_tetes: dict[str, str], statut: int
     ) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
-        réponse = service.client.post("/payer", content=corps, headers=en_têtes)
-        assert réponse.status_code == statut
-        assert 'lang="fr"' in réponse.text
-        assert "Traceback" not in réponse.text
+        reponse = service.client.post("/payer", content=corps, headers=en_tetes)
+        assert reponse.status_code == statut
+        assert 'lang="fr"' in reponse.text
+        assert "Traceback" not in reponse.text
 
-    def test_une_adresse_inconnue_a_une_page_et_l_api_garde_ses_problèmes(self, service: Service) -> None:
+    def test_une_adresse_inconnue_a_une_page_et_l_api_garde_ses_problemes(self, service: Service) -> None:
         page = service.client.get("/nulle-part", headers=NAVIGATEUR)
         assert (page.status_code, "Page introuvable" in page.text) == (404, True)
         assert service.client.get("/api/v1/nulle-part", headers=NAVIGATEUR).json()["code"] == "introuvable"
 
     def test_un_pseudonyme_impossible_ne_nomme_personne(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service, "\x00")
         assert "Qui êtes-vous" in service.client.get("/").text
 
 
-class TestLaSûretéDesPages:
+class TestLaSureteDesPages:
     def test_les_pages_n_admettent_que_nos_scripts_et_le_cookie_n_est_pas_lisible(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         page = service.client.get("/", headers=NAVIGATEUR)
         politique = page.headers["Content-Security-Policy"]
         assert "script-src 'self';" in politique
@@ -416,17 +416,17 @@ class TestLaSûretéDesPages:
         assert "SameSite=lax" in page.headers["Set-Cookie"]
 
     def test_aucune_page_ne_porte_de_script_ni_de_style_en_ligne(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
-        étape_2 = chercher(service)
-        adresse = payer(service, étape_2).headers["Location"]
-        for page in (étape_2, *(service.client.get(a) for a in ("/", "/payer", "/creances", adresse))):
+        etape_2 = chercher(service)
+        adresse = payer(service, etape_2).headers["Location"]
+        for page in (etape_2, *(service.client.get(a) for a in ("/", "/payer", "/creances", adresse))):
             assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|<style|\son\w+=", page.text)
             for lien in re.findall(r'(?:src|href)="(/statique/[^"]+)"', page.text):
                 assert service.client.get(lien).status_code == 200
 
 
-def test_l_étape_2_d_un_assuré_de_50_créances_lit_la_base_en_une_requête(
+def test_l_etape_2_d_un_assure_de_50_creances_lit_la_base_en_une_requete(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from psycopg import AsyncCursor
@@ -434,23 +434,23 @@ def test_l_étape_2_d_un_assuré_de_50_créances_lit_la_base_en_une_requête(
     for rang in range(50):
         service.avis(f"3812612000{rang:06d}F")
     devenir(service)
-    requêtes: list[str] = []
-    exécuter = AsyncCursor.execute
+    requetes: list[str] = []
+    executer = AsyncCursor.execute
 
-    async def compter(curseur: Any, requête: Any, *arguments: Any, **options: Any) -> Any:
-        requêtes.append(str(requête).strip())
-        return await exécuter(curseur, requête, *arguments, **options)
+    async def compter(curseur: Any, requete: Any, *arguments: Any, **options: Any) -> Any:
+        requetes.append(str(requete).strip())
+        return await executer(curseur, requete, *arguments, **options)
 
     monkeypatch.setattr(AsyncCursor, "execute", compter)
     page = chercher(service, "3812612000000007F")
     assert "49 références trouvées" in lisible(page)
-    assert len([requête for requête in requêtes if requête]) == 1  # La vérification du pool est une requête vide.
+    assert len([requete for requete in requetes if requete]) == 1  # La vérification du pool est une requête vide.
 
 
 class TestLesCanaux:
     @pytest.mark.parametrize("canal", ["web", "application", "bms"])
     def test_le_canal_est_retenu_dans_le_paiement(self, service: Service, canal: str) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service, canal=canal)
         transaction = transaction_de(payer(service, chercher(service)))
         with service.guichet.base.transaction() as conn:
@@ -460,20 +460,20 @@ class TestLesCanaux:
         assert paiement.canal.value == canal
         assert f'class="canal-{canal}"' in service.client.get("/").text
 
-    def test_un_canal_inventé_ou_un_cookie_forgé_est_le_site(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_un_canal_invente_ou_un_cookie_forge_est_le_site(self, service: Service) -> None:
+        service.avis(REF)
         service.client.cookies.set("creances_canal", "forgé".encode().hex())
         assert 'class="canal-web"' in service.client.get("/", params={"canal": "minitel"}).text
 
-    def test_une_borne_laissée_deux_minutes_est_fermée_et_n_a_rien_gardé(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_une_borne_laissee_deux_minutes_est_fermee_et_n_a_rien_garde(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service, canal="bms")
-        étape_2 = chercher(service)
+        etape_2 = chercher(service)
         service.maintenant = datetime.now(UTC) + timedelta(seconds=119)
         assert chercher(service).status_code == 200
         service.maintenant += timedelta(seconds=121)
-        for réponse in (chercher(service), vérifier(service, étape_2)):
-            assert (réponse.status_code, réponse.headers["Location"]) == (303, "/inactivite")
+        for reponse in (chercher(service), verifier(service, etape_2)):
+            assert (reponse.status_code, reponse.headers["Location"]) == (303, "/inactivite")
         du_script = service.client.get("/accueil/suivi", headers={"Sec-Fetch-Dest": "empty"})
         assert (du_script.status_code, "Set-Cookie" in du_script.headers) == (401, False)
         fin = service.client.get("/inactivite")
@@ -481,16 +481,16 @@ class TestLesCanaux:
         assert '"cookies"' in fin.headers["Clear-Site-Data"]
         assert fin.headers["Cache-Control"] == "no-store"
         assert not service.client.cookies
-        assert RÉF not in fin.text
+        assert REF not in fin.text
         assert chercher(service).status_code == 401
 
     def test_suivre_un_paiement_ne_prolonge_pas_la_session_d_une_borne(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service, canal="bms")
         assert "Set-Cookie" not in service.client.get("/accueil/suivi").headers
 
-    def test_une_présence_prolonge_la_session_d_une_borne(self, service: Service) -> None:
-        service.avis(RÉF)
+    def test_une_presence_prolonge_la_session_d_une_borne(self, service: Service) -> None:
+        service.avis(REF)
         devenir(service, canal="bms")
         jeton = champ(service.client.get("/"), "jeton")
         for _ in range(3):
@@ -500,15 +500,15 @@ class TestLesCanaux:
         assert service.client.post("/presence", data={"jeton": "faux"}).status_code == 403
 
     def test_le_site_ne_ferme_pas_au_bout_de_deux_minutes(self, service: Service) -> None:
-        service.avis(RÉF)
+        service.avis(REF)
         devenir(service)
         service.maintenant = datetime.now(UTC) + timedelta(minutes=10)
         assert chercher(service).status_code == 200
         assert service.client.get("/inactivite").headers["Location"] == "/"
 
 
-def test_se_déconnecter_ferme_la_session(service: Service) -> None:
-    service.avis(RÉF)
+def test_se_deconnecter_ferme_la_session(service: Service) -> None:
+    service.avis(REF)
     devenir(service)
     jeton = champ(service.client.get("/"), "jeton")
     assert service.client.get("/deconnexion").status_code == 405
@@ -525,19 +525,19 @@ def paiements_ouverts(service: Service) -> int:
     return int(nombre)
 
 
-class TestHorsDémonstration:
+class TestHorsDemonstration:
     @pytest.fixture
-    def réglages_api(self) -> dict[str, Any]:
+    def reglages_api(self) -> dict[str, Any]:
         return {}
 
     def test_la_page_demande_de_passer_par_le_compte(self, service: Service) -> None:
         service.client.headers.update(NAVIGATEUR)
         formulaire = {"assure": "a-1"}
-        for réponse in (
+        for reponse in (
             service.client.get("/"),
             service.client.get("/paiements/T1"),
             service.client.post("/payer", data=formulaire),
             service.client.post("/demonstration/assure", data=formulaire),
         ):
-            assert réponse.status_code == httpx.codes.UNAUTHORIZED
-            assert "Connectez-vous à votre compte ameli" in réponse.text
+            assert reponse.status_code == httpx.codes.UNAUTHORIZED
+            assert "Connectez-vous à votre compte ameli" in reponse.text

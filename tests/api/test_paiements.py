@@ -7,89 +7,89 @@ from api.problemes import STATUTS_DES_REFUS
 from domain.refus import Refus
 from tests.api.conftest import KIOSQUE, Service, porteur
 
-RÉF = "3811701200010075F"
+REF = "3811701200010075F"
 AUTRE = "3811702400012980F"
 
 
-def test_un_paiement_s_ouvre_et_rend_le_formulaire_scellé(service: Service) -> None:
-    service.avis(RÉF)
-    réponse = service.payer(RÉF)
-    assert réponse.status_code == 201
-    corps = réponse.json()
+def test_un_paiement_s_ouvre_et_rend_le_formulaire_scelle(service: Service) -> None:
+    service.avis(REF)
+    reponse = service.payer(REF)
+    assert reponse.status_code == 201
+    corps = reponse.json()
     assert corps["montant_centimes"] == 20_00
-    assert corps["imputations"] == [{"reference": RÉF, "montant_centimes": 20_00}]
+    assert corps["imputations"] == [{"reference": REF, "montant_centimes": 20_00}]
     assert corps["kiosque"]["url"] == KIOSQUE
     assert {"Data", "Seal", "InterfaceVersion"} <= set(corps["kiosque"]["champs"])
     assert corps["transaction"].startswith("PCLCB")
 
 
-def test_la_même_clé_et_la_même_demande_rendent_la_même_réponse_à_l_octet_près(service: Service) -> None:
-    service.avis(RÉF)
-    première, seconde = service.payer(RÉF), service.payer(RÉF.lower())
-    assert (première.status_code, première.content) == (seconde.status_code, seconde.content)
+def test_la_meme_cle_et_la_meme_demande_rendent_la_meme_reponse_a_l_octet_pres(service: Service) -> None:
+    service.avis(REF)
+    premiere, seconde = service.payer(REF), service.payer(REF.lower())
+    assert (premiere.status_code, premiere.content) == (seconde.status_code, seconde.content)
 
 
-def test_la_même_clé_pour_une_autre_demande_est_refusée(service: Service) -> None:
-    service.avis(RÉF)
-    service.payer(RÉF)
-    réponse = service.payer(RÉF, montant=30_00)
-    assert (réponse.status_code, réponse.json()["code"]) == (422, "cle_reutilisee")
+def test_la_meme_cle_pour_une_autre_demande_est_refusee(service: Service) -> None:
+    service.avis(REF)
+    service.payer(REF)
+    reponse = service.payer(REF, montant=30_00)
+    assert (reponse.status_code, reponse.json()["code"]) == (422, "cle_reutilisee")
 
 
-def test_la_même_clé_de_deux_assurés_ouvre_deux_paiements(service: Service) -> None:
-    service.avis(RÉF)
-    service.avis(AUTRE, assuré="a-2")
-    assert service.payer(RÉF).json()["transaction"] != service.payer(AUTRE, assuré="a-2").json()["transaction"]
+def test_la_meme_cle_de_deux_assures_ouvre_deux_paiements(service: Service) -> None:
+    service.avis(REF)
+    service.avis(AUTRE, assure="a-2")
+    assert service.payer(REF).json()["transaction"] != service.payer(AUTRE, assure="a-2").json()["transaction"]
 
 
-def test_la_même_clé_au_même_instant_n_ouvre_qu_un_paiement(service: Service) -> None:
-    service.avis(RÉF)
+def test_la_meme_cle_au_meme_instant_n_ouvre_qu_un_paiement(service: Service) -> None:
+    service.avis(REF)
     with ThreadPoolExecutor(8) as fils:
-        réponses = list(fils.map(lambda _: service.payer(RÉF), range(8)))
-    assert {réponse.status_code for réponse in réponses} == {201}
-    assert len({réponse.content for réponse in réponses}) == 1
+        reponses = list(fils.map(lambda _: service.payer(REF), range(8)))
+    assert {reponse.status_code for reponse in reponses} == {201}
+    assert len({reponse.content for reponse in reponses}) == 1
 
 
-@pytest.mark.parametrize("clé", [None, "", "k" * 129, "avec espace"])
-def test_une_clé_absente_ou_impossible_est_une_requête_invalide(service: Service, clé: str | None) -> None:
-    en_têtes = porteur() | ({} if clé is None else {"Idempotency-Key": clé})
-    réponse = service.client.post("/api/v1/paiements", json={}, headers=en_têtes)
-    assert réponse.status_code == 400
-    assert réponse.json()["code"].startswith("cle_idempotence")
+@pytest.mark.parametrize("cle", [None, "", "k" * 129, "avec espace"])
+def test_une_cle_absente_ou_impossible_est_une_requete_invalide(service: Service, cle: str | None) -> None:
+    en_tetes = porteur() | ({} if cle is None else {"Idempotency-Key": cle})
+    reponse = service.client.post("/api/v1/paiements", json={}, headers=en_tetes)
+    assert reponse.status_code == 400
+    assert reponse.json()["code"].startswith("cle_idempotence")
 
 
 @pytest.mark.parametrize(
-    ("références", "montant", "code"),
+    ("references", "montant", "code"),
     [
         (["3811708600076602F"], 20_00, "reference_non_ouverte"),
         (["3811701200010001A"], 20_00, "reference_non_ouverte"),
         (["3811701200010004D"], 20_00, "restant_du_insuffisant"),
-        ([RÉF], 15_99, "montant_hors_bornes"),
-        ([RÉF], 50_01, "montant_hors_bornes"),
-        ([RÉF], 0, "montant_hors_bornes"),
+        ([REF], 15_99, "montant_hors_bornes"),
+        ([REF], 50_01, "montant_hors_bornes"),
+        ([REF], 0, "montant_hors_bornes"),
         ([AUTRE], 45_00, "montant_superieur_au_solde"),
-        ([RÉF, "6311701200010005E"], 20_00, "caisses_differentes"),
+        ([REF, "6311701200010005E"], 20_00, "caisses_differentes"),
         ([], 20_00, "selection_invalide"),
-        ([RÉF, RÉF.lower()], 20_00, "selection_invalide"),
+        ([REF, REF.lower()], 20_00, "selection_invalide"),
     ],
 )
-def test_chaque_refus_a_son_code_et_sa_phrase(service: Service, références: list[str], montant: int, code: str) -> None:
-    service.avis(RÉF)
+def test_chaque_refus_a_son_code_et_sa_phrase(service: Service, references: list[str], montant: int, code: str) -> None:
+    service.avis(REF)
     service.avis(AUTRE, 40_00)
-    service.avis("3811701200010001A", assuré="a-2")
+    service.avis("3811701200010001A", assure="a-2")
     service.avis("3811701200010004D", 7_00, solde=60_00)
     service.avis("6311701200010005E")
-    réponse = service.payer(*références, montant=montant)
-    corps = réponse.json()
-    assert (réponse.status_code, corps["code"], corps["status"]) == (409, code, 409)
+    reponse = service.payer(*references, montant=montant)
+    corps = reponse.json()
+    assert (reponse.status_code, corps["code"], corps["status"]) == (409, code, 409)
     assert corps["type"] == f"urn:creances:probleme:{code}"
     assert corps["detail"].endswith(".")
 
 
-def test_un_paiement_en_cours_dit_lequel_et_jusqu_à_quand(service: Service) -> None:
-    service.avis(RÉF, 60_00)
-    ouvert = service.payer(RÉF, montant=50_00).json()
-    corps = service.payer(RÉF, montant=20_00, clé="k-2").json()
+def test_un_paiement_en_cours_dit_lequel_et_jusqu_a_quand(service: Service) -> None:
+    service.avis(REF, 60_00)
+    ouvert = service.payer(REF, montant=50_00).json()
+    corps = service.payer(REF, montant=20_00, cle="k-2").json()
     assert corps["code"] == "paiement_en_cours"
     assert corps["transactions"] == [ouvert["transaction"]]
     assert datetime.fromisoformat(corps["jusqu_a"]) == datetime.fromisoformat(ouvert["expire_le"])
@@ -101,9 +101,9 @@ def test_chaque_refus_du_domaine_a_un_statut() -> None:
     } == set(STATUTS_DES_REFUS)
 
 
-def test_un_paiement_se_suit_avant_même_que_la_vue_ne_l_ait(service: Service) -> None:
-    service.avis(RÉF)
-    transaction = service.payer(RÉF).json()["transaction"]
+def test_un_paiement_se_suit_avant_meme_que_la_vue_ne_l_ait(service: Service) -> None:
+    service.avis(REF)
+    transaction = service.payer(REF).json()["transaction"]
     adresse = f"/api/v1/paiements/{transaction}"
     avant = service.client.get(adresse, headers=porteur())
     service.rattraper()
@@ -114,21 +114,21 @@ def test_un_paiement_se_suit_avant_même_que_la_vue_ne_l_ait(service: Service) -
 
 @pytest.mark.parametrize(("code", "statut"), [("00", "accepte"), ("05", "echoue")])
 def test_un_paiement_conclu_dit_son_issue_et_ne_se_reprend_plus(service: Service, code: str, statut: str) -> None:
-    service.avis(RÉF)
-    transaction = service.payer(RÉF).json()["transaction"]
-    service.répondre(transaction, 20_00, code)
+    service.avis(REF)
+    transaction = service.payer(REF).json()["transaction"]
+    service.repondre(transaction, 20_00, code)
     suivi = service.client.get(f"/api/v1/paiements/{transaction}", headers=porteur()).json()
     assert suivi["statut"] == statut
     assert suivi["conclu_le"] is not None
     assert (suivi["affiche_le"] is not None) == (statut == "accepte")
     reprise = service.client.post(f"/api/v1/paiements/{transaction}/reprise", headers=porteur())
     assert (reprise.status_code, reprise.json()["code"]) == (409, "paiement_clos")
-    assert service.chercher(RÉF).json()["restant_du_centimes"] == (67_09 if code == "00" else 87_09)
+    assert service.chercher(REF).json()["restant_du_centimes"] == (67_09 if code == "00" else 87_09)
 
 
-def test_la_reprise_rend_le_même_formulaire_tant_que_le_paiement_est_ouvert(service: Service) -> None:
-    service.avis(RÉF)
-    ouvert = service.payer(RÉF)
+def test_la_reprise_rend_le_meme_formulaire_tant_que_le_paiement_est_ouvert(service: Service) -> None:
+    service.avis(REF)
+    ouvert = service.payer(REF)
     adresse = f"/api/v1/paiements/{ouvert.json()['transaction']}/reprise"
     assert service.client.post(adresse, headers=porteur()).content == ouvert.content
     service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
@@ -137,8 +137,8 @@ def test_la_reprise_rend_le_même_formulaire_tant_que_le_paiement_est_ouvert(ser
 
 @pytest.mark.parametrize("transaction", ["PCLCB262280000001", "a-b", "%00", "x" * 36])
 def test_un_paiement_inconnu_ou_d_un_autre_est_introuvable(service: Service, transaction: str) -> None:
-    service.avis(RÉF)
-    ouvert = service.payer(RÉF).json()["transaction"]
+    service.avis(REF)
+    ouvert = service.payer(REF).json()["transaction"]
     for adresse in (transaction, ouvert):
         lu = service.client.get(f"/api/v1/paiements/{adresse}", headers=porteur("a-2"))
         repris = service.client.post(f"/api/v1/paiements/{adresse}/reprise", headers=porteur("a-2"))

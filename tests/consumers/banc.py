@@ -15,7 +15,7 @@ from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from kiosque.sceau import Algorithme, sceller
 from kiosque.sips import Sips
-from projections import DélaiAffichage, MessagerieDesAssurés
+from projections import DelaiAffichage, MessagerieDesAssures
 from service import composition, kafka
 from service.settings import Settings
 from tests.outils import attendre
@@ -26,12 +26,12 @@ MAINTENANT = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 """L'heure du banc : fixe, pour que deux exécutions écrivent les mêmes octets."""
 
 
-def avis(numéro: int, *, assuré: str = "a-1", montant: int = 87_09, **champs: Any) -> dict[str, Any]:
+def avis(numero: int, *, assure: str = "a-1", montant: int = 87_09, **champs: Any) -> dict[str, Any]:
     """Un avis de somme à payer, payable en ligne."""
     return {
         "type": "avis_emis",
-        "reference": f"38117012{numéro:08d}F",
-        "assure": assuré,
+        "reference": f"38117012{numero:08d}F",
+        "assure": assure,
         "caisse": "381",
         "nature": "PF/FR",
         "montant_initial_centimes": montant,
@@ -43,7 +43,7 @@ def avis(numéro: int, *, assuré: str = "a-1", montant: int = 87_09, **champs: 
 
 def notification(transaction: str, montant: int, code: str = "00", **champs: str) -> dict[str, str]:
     """Une réponse automatique de la banque, scellée, telle que l'API la met sur Kafka."""
-    données = {
+    donnees = {
         "amount": str(montant),
         "currencyCode": "978",
         "merchantId": MARCHAND,
@@ -53,7 +53,7 @@ def notification(transaction: str, montant: int, code: str = "00", **champs: str
         "transactionDateTime": "2026-06-01T11:59:00+02:00",
         "keyVersion": "1",
     } | champs
-    data = "|".join(f"{nom}={valeur}" for nom, valeur in données.items())
+    data = "|".join(f"{nom}={valeur}" for nom, valeur in donnees.items())
     return {
         "Data": data,
         "Seal": sceller(data.encode(), SECRET, Algorithme.SHA_256),
@@ -70,37 +70,37 @@ class Banc:
     guichet: Guichet
     conn: psycopg.Connection[Any]
 
-    def émettre(self, topic: str, messages: Sequence[tuple[str, bytes | dict[str, Any]]]) -> None:
+    def emettre(self, topic: str, messages: Sequence[tuple[str, bytes | dict[str, Any]]]) -> None:
         """Met des messages sur un topic, et attend que Kafka les ait."""
-        émetteur = kafka.producer(self.settings)
-        for clé, valeur in messages:
+        emetteur = kafka.producer(self.settings)
+        for cle, valeur in messages:
             octets = valeur if isinstance(valeur, bytes) else json.dumps(valeur).encode()
-            émetteur.send(topic, key=clé.encode(), value=octets)
-        émetteur.flush()
-        émetteur.close()
+            emetteur.send(topic, key=cle.encode(), value=octets)
+        emetteur.flush()
+        emetteur.close()
 
-    def émettre_avis(self, *messages: dict[str, Any]) -> None:
+    def emettre_avis(self, *messages: dict[str, Any]) -> None:
         """Met des messages de caisse sur leur topic."""
-        self.émettre(self.settings.topic_avis, [(message["reference"], message) for message in messages])
+        self.emettre(self.settings.topic_avis, [(message["reference"], message) for message in messages])
 
-    def ouvrir(self, référence: str, montant: int, *, assuré: str = "a-1", à: datetime = MAINTENANT) -> str:
+    def ouvrir(self, reference: str, montant: int, *, assure: str = "a-1", a: datetime = MAINTENANT) -> str:
         """Ouvre un paiement ; rend sa transaction."""
-        clé = f"{référence}-{montant}"
-        demande = Demande(assuré, (référence,), montant, Canal.WEB, clé, clé.encode().ljust(32))
-        return str(ouvrir_paiement(self.guichet, demande, à)["transaction"])
+        cle = f"{reference}-{montant}"
+        demande = Demande(assure, (reference,), montant, Canal.WEB, cle, cle.encode().ljust(32))
+        return str(ouvrir_paiement(self.guichet, demande, a)["transaction"])
 
     def consommer(self, nom: str, messages: int) -> None:
         """Fait tourner un consommateur jusqu'à ce que tant de messages de son topic aient un sort."""
         boucle = composition.consumer(self.settings, self.guichet, nom)
         boucle.groupe += f"-{self.conn.info.dbname}"
         boucle.horloge = lambda: MAINTENANT
-        arrêt = threading.Event()
-        fil = threading.Thread(target=boucle.tourner, args=(arrêt,))
+        arret = threading.Event()
+        fil = threading.Thread(target=boucle.tourner, args=(arret,))
         fil.start()
         try:
             attendre(lambda: self.sorts(boucle.topic) >= messages, secondes=60, quoi=f"{messages} sorts sur {nom}")
         finally:
-            arrêt.set()
+            arret.set()
             fil.join()
             boucle.rebuts.fermer()
 
@@ -109,7 +109,7 @@ class Banc:
         for _ in range(2):  # L'affichage écrit au journal : le second tour le projette.
             for nom in composition.VIEWS:
                 suiveur = composition.follower(self.settings, self.guichet.enregistreur, nom)
-                if isinstance(suiveur.vue, DélaiAffichage | MessagerieDesAssurés):
+                if isinstance(suiveur.vue, DelaiAffichage | MessagerieDesAssures):
                     suiveur.vue.horloge = lambda: MAINTENANT
                 suiveur.rattraper()
 
@@ -122,8 +122,8 @@ class Banc:
 
     def par_sort(self, topic: str) -> dict[str, int]:
         """Le compte de chaque sort d'un topic."""
-        requête = "SELECT sort, count(*) FROM journal.sorts WHERE topic = %s GROUP BY sort"
-        return dict(self.conn.execute(requête, (topic,)).fetchall())
+        requete = "SELECT sort, count(*) FROM journal.sorts WHERE topic = %s GROUP BY sort"
+        return dict(self.conn.execute(requete, (topic,)).fetchall())
 
     def journal(self) -> list[tuple[Any, ...]]:
         """Tout le journal, flux par flux : ce qui doit être le même d'une exécution à l'autre."""
@@ -131,7 +131,7 @@ class Banc:
             "SELECT flux, version, topic, etat, cause FROM journal.evenements ORDER BY flux, version"
         ).fetchall()
 
-    def vue(self, nom: str, clé: str) -> list[tuple[Any, ...]]:
+    def vue(self, nom: str, cle: str) -> list[tuple[Any, ...]]:
         """Une vue entière, sans les positions, qui dépendent de l'entrelacement."""
         colonnes = [
             colonne
@@ -141,7 +141,7 @@ class Banc:
                 (nom,),
             )
         ]
-        return self.conn.execute(f"SELECT {', '.join(colonnes)} FROM vues.{nom} ORDER BY {clé}").fetchall()  # noqa: S608
+        return self.conn.execute(f"SELECT {', '.join(colonnes)} FROM vues.{nom} ORDER BY {cle}").fetchall()  # noqa: S608
 
     def rebuts(self, topic: str, combien: int) -> list[Any]:
         """Les premiers rebuts d'un topic."""
@@ -166,18 +166,18 @@ class Banc:
 
 
 @contextmanager
-def banc(url: str, kafka_bootstrap: str, préfixe: str, **réglages: Any) -> Iterator[Banc]:
+def banc(url: str, kafka_bootstrap: str, prefixe: str, **reglages: Any) -> Iterator[Banc]:
     """Un banc sur cette base et ces topics, créés s'ils manquent."""
     settings = Settings(
         _env_file=None,
         database_url=url,
         kafka_bootstrap=kafka_bootstrap,
-        topic_prefix=préfixe,
+        topic_prefix=prefixe,
         partitions_avis=2,
         partitions_notifications=2,
         kafka_max_poll_interval=timedelta(seconds=2),
         kafka_session_timeout=timedelta(seconds=1.5),
-        **réglages,
+        **reglages,
     )
     kafka.create_topics(settings)
     guichet = composition.guichet(settings, application="banc")

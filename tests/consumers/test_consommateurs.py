@@ -19,39 +19,39 @@ from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 
 
 @pytest.fixture
-def b(base: Any, kafka: str, préfixe: str) -> Any:
-    with banc(base.url, kafka, préfixe) as ouvert:
+def b(base: Any, kafka: str, prefixe: str) -> Any:
+    with banc(base.url, kafka, prefixe) as ouvert:
         yield ouvert
 
 
-def solde(b: Banc, référence: str) -> tuple[int, int]:
+def solde(b: Banc, reference: str) -> tuple[int, int]:
     b.projeter()
-    ligne = b.conn.execute("SELECT solde, en_cours FROM vues.restant_du WHERE reference = %s", (référence,)).fetchone()
+    ligne = b.conn.execute("SELECT solde, en_cours FROM vues.restant_du WHERE reference = %s", (reference,)).fetchone()
     assert ligne is not None
     return ligne[0], ligne[1]
 
 
 def test_une_notification_devient_un_solde_prouvable(b: Banc) -> None:
-    créance = avis(1)
-    b.émettre_avis(créance)
+    creance = avis(1)
+    b.emettre_avis(creance)
     b.consommer("avis", 1)
-    transaction = b.ouvrir(créance["reference"], 20_00)
-    assert solde(b, créance["reference"]) == (87_09, 20_00)
+    transaction = b.ouvrir(creance["reference"], 20_00)
+    assert solde(b, creance["reference"]) == (87_09, 20_00)
 
     topic = b.settings.topic_notifications
-    b.émettre(topic, [(transaction, notification(transaction, 20_00))] * 3)
+    b.emettre(topic, [(transaction, notification(transaction, 20_00))] * 3)
     b.consommer("kiosque", 3)
 
-    assert solde(b, créance["reference"]) == (67_09, 0)
+    assert solde(b, creance["reference"]) == (67_09, 0)
     assert b.par_sort(topic) == {"appliquee": 1, "doublon": 2}
     rapport = auditer(b.conn)
-    assert rapport.écarts == []
-    assert rapport.accepté_total == 20_00
+    assert rapport.ecarts == []
+    assert rapport.accepte_total == 20_00
 
 
 def test_chaque_message_de_caisse_mauvais_a_un_sort_et_une_cause_et_les_bons_passent(b: Banc) -> None:
     bon = avis(1)
-    rectifié = {"type": "avis_rectifie", "reference": bon["reference"], "message_id": "m1", "motif": "erreur"}
+    rectifie = {"type": "avis_rectifie", "reference": bon["reference"], "message_id": "m1", "motif": "erreur"}
     mauvais: list[tuple[str, bytes | dict[str, Any], str]] = [
         ("pas du JSON", b"{", "JSON"),
         ("UTF-8", b"\xff\xfe", "UTF-8"),
@@ -63,7 +63,7 @@ def test_chaque_message_de_caisse_mauvais_a_un_sort_et_une_cause_et_les_bons_pas
         ("montant texte", avis(2) | {"montant_initial_centimes": "1200"}, "entier"),
         ("montant booléen", avis(2) | {"montant_initial_centimes": True}, "entier"),
         ("référence courte", avis(2) | {"reference": "123F"}, "reference"),
-        ("NIR pour pseudonyme", avis(2, assuré="255081416802538"), "assure"),
+        ("NIR pour pseudonyme", avis(2, assure="255081416802538"), "assure"),
         ("champ de trop", avis(2) | {"nom": "Dupont"}, "inconnu"),
         ("type inconnu", avis(2) | {"type": "autre"}, "type"),
         ("date illisible", avis(2) | {"date_emission": "12/05/2026"}, "date"),
@@ -72,15 +72,15 @@ def test_chaque_message_de_caisse_mauvais_a_un_sort_et_une_cause_et_les_bons_pas
         ("profond", b"[" * 30_000, "JSON"),
     ]
     topic = b.settings.topic_avis
-    b.émettre(topic, [("k", valeur) for _, valeur, _ in mauvais])
-    b.émettre_avis(
+    b.emettre(topic, [("k", valeur) for _, valeur, _ in mauvais])
+    b.emettre_avis(
         bon,
         bon,
         bon | {"montant_initial_centimes": 99_00},
         {"type": "avis_annule", "reference": avis(7)["reference"], "message_id": "m9", "motif": ""},
-        rectifié | {"montant_initial_centimes": 50_00},
+        rectifie | {"montant_initial_centimes": 50_00},
         bon,
-        rectifié | {"montant_initial_centimes": 51_00},
+        rectifie | {"montant_initial_centimes": 51_00},
     )
     b.consommer("avis", len(mauvais) + 7)
 
@@ -103,10 +103,10 @@ def test_chaque_message_de_caisse_mauvais_a_un_sort_et_une_cause_et_les_bons_pas
 
 
 def test_chaque_notification_finit_dans_exactement_un_sort(b: Banc) -> None:
-    créances = [avis(numéro) for numéro in range(4)]
-    b.émettre_avis(*créances)
+    creances = [avis(numero) for numero in range(4)]
+    b.emettre_avis(*creances)
     b.consommer("avis", 4)
-    t = [b.ouvrir(créance["reference"], 20_00) for créance in créances]
+    t = [b.ouvrir(creance["reference"], 20_00) for creance in creances]
     inconnue = "PCLCB260010009999"
     messages: list[tuple[str, Any]] = [
         (t[0], notification(t[0], 20_00, "05")),
@@ -128,7 +128,7 @@ def test_chaque_notification_finit_dans_exactement_un_sort(b: Banc) -> None:
         (inconnue, notification(inconnue, 33_00, "05")),
     ]
     topic = b.settings.topic_notifications
-    b.émettre(topic, messages)
+    b.emettre(topic, messages)
     b.consommer("kiosque", len(messages))
 
     assert b.par_sort(topic) == {
@@ -141,22 +141,22 @@ def test_chaque_notification_finit_dans_exactement_un_sort(b: Banc) -> None:
         "rejetee": 6,
     }
     assert sum(b.par_sort(topic).values()) == len(messages)
-    assert solde(b, créances[0]["reference"]) == (67_09, 0)
-    assert solde(b, créances[1]["reference"]) == (87_09, 20_00), "en attente : la réservation est gardée"
-    assert solde(b, créances[2]["reference"]) == (87_09, 0), "un code inconnu est un échec, jamais une acceptation"
-    (non_imputés,) = b.conn.execute(
+    assert solde(b, creances[0]["reference"]) == (67_09, 0)
+    assert solde(b, creances[1]["reference"]) == (87_09, 20_00), "en attente : la réservation est gardée"
+    assert solde(b, creances[2]["reference"]) == (87_09, 0), "un code inconnu est un échec, jamais une acceptation"
+    (non_imputes,) = b.conn.execute(
         "SELECT count(*) FROM journal.evenements WHERE topic = 'paiement.EncaissementNonImpute'"
     ).fetchone() or (0,)
-    assert non_imputés == 2
-    assert auditer(b.conn).écarts == []
+    assert non_imputes == 2
+    assert auditer(b.conn).ecarts == []
 
 
 def test_rien_de_la_carte_ni_de_l_adresse_ne_reste_dans_postgresql(b: Banc) -> None:
-    b.émettre_avis(avis(1))
+    b.emettre_avis(avis(1))
     b.consommer("avis", 1)
     t = b.ouvrir(avis(1)["reference"], 20_00)
     sensibles = {"customerIpAddress": "194.78.195.168", "panExpiryDate": "203002", "tokenPan": "g011040a730424d1ba6"}
-    b.émettre(
+    b.emettre(
         b.settings.topic_notifications,
         [(t, notification(t, 20_00, maskedPan="5017##########00", **sensibles))],
     )
@@ -172,32 +172,32 @@ def test_rien_de_la_carte_ni_de_l_adresse_ne_reste_dans_postgresql(b: Banc) -> N
         assert valeur not in tout
 
 
-def test_le_lot_tardif_d_un_consommateur_périmé_est_refusé(b: Banc) -> None:
-    b.émettre_avis(avis(1))
+def test_le_lot_tardif_d_un_consommateur_perime_est_refuse(b: Banc) -> None:
+    b.emettre_avis(avis(1))
     b.consommer("avis", 1)
     t = b.ouvrir(avis(1)["reference"], 20_00)
-    b.émettre(b.settings.topic_notifications, [(t, notification(t, 20_00))])
+    b.emettre(b.settings.topic_notifications, [(t, notification(t, 20_00))])
     b.consommer("kiosque", 1)
-    partition, décalage = _où(b)
-    périmé = composition.consumer(b.settings, b.guichet, "kiosque")
-    périmé.placement.attendues = {partition.partition: 0}
-    message = Message(partition, décalage, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
+    partition, decalage = _ou(b)
+    perime = composition.consumer(b.settings, b.guichet, "kiosque")
+    perime.placement.attendues = {partition.partition: 0}
+    message = Message(partition, decalage, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
     avant = b.journal()
 
     with pytest.raises(ConflitDePosition):
-        périmé.enregistrer([message])
+        perime.enregistrer([message])
     assert b.journal() == avant
 
 
-def test_un_défaut_du_code_ne_retient_que_le_message_fautif(b: Banc) -> None:
-    b.émettre_avis(*(avis(n) for n in range(5)))
+def test_un_defaut_du_code_ne_retient_que_le_message_fautif(b: Banc) -> None:
+    b.emettre_avis(*(avis(n) for n in range(5)))
     b.consommer("avis", 5)
     t = [b.ouvrir(avis(n)["reference"], 20_00) for n in range(5)]
-    b.émettre(b.settings.topic_notifications, [(x, notification(x, 20_00)) for x in t])
+    b.emettre(b.settings.topic_notifications, [(x, notification(x, 20_00)) for x in t])
     boucle = composition.consumer(b.settings, b.guichet, "kiosque")
 
     def prendre(guichet: Any, conn: Any, messages: Any, maintenant: Any) -> Any:
-        if any(t[2].encode() == message.clé for message in messages):
+        if any(t[2].encode() == message.cle for message in messages):
             raise ZeroDivisionError("défaut planté")
         return prendre_notifications(guichet, conn, messages, maintenant)
 
@@ -217,7 +217,7 @@ def test_un_défaut_du_code_ne_retient_que_le_message_fautif(b: Banc) -> None:
 def test_le_nombre_d_instructions_sql_d_un_lot_ne_grandit_que_de_deux_par_tranche(
     b: Banc, taille: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    b.émettre_avis(*(avis(n) for n in range(taille)))
+    b.emettre_avis(*(avis(n) for n in range(taille)))
     b.consommer("avis", taille)
     t = [b.ouvrir(avis(n)["reference"], 20_00) for n in range(taille)]
     boucle = composition.consumer(b.settings, b.guichet, "kiosque")
@@ -228,12 +228,12 @@ def test_le_nombre_d_instructions_sql_d_un_lot_ne_grandit_que_de_deux_par_tranch
         for n, x in enumerate(t)
     ]
     instructions: list[str] = []
-    exécuter, ici = psycopg.Cursor.execute, threading.get_ident()
+    executer, ici = psycopg.Cursor.execute, threading.get_ident()
 
-    def compter(curseur: Any, requête: Any, *reste: Any, **options: Any) -> Any:
-        if requête and threading.get_ident() == ici:  # Le pool éprouve la connexion par une requête vide.
-            instructions.append(str(requête))
-        return exécuter(curseur, requête, *reste, **options)
+    def compter(curseur: Any, requete: Any, *reste: Any, **options: Any) -> Any:
+        if requete and threading.get_ident() == ici:  # Le pool éprouve la connexion par une requête vide.
+            instructions.append(str(requete))
+        return executer(curseur, requete, *reste, **options)
 
     monkeypatch.setattr(psycopg.Cursor, "execute", compter)
     boucle.enregistrer(messages)
@@ -241,7 +241,7 @@ def test_le_nombre_d_instructions_sql_d_un_lot_ne_grandit_que_de_deux_par_tranch
 
     # L'ordre, les événements, le réveil, les positions, les sorts ; et deux chargements par tranche.
     assert len(instructions) == 5 + 2 * ceil(taille / TRANCHE), instructions
-    assert b.par_sort(b.settings.topic_notifications) == {Sort.APPLIQUÉE.value: taille}
+    assert b.par_sort(b.settings.topic_notifications) == {Sort.APPLIQUEE.value: taille}
 
 
 def _topic_id(b: Banc) -> Any:
@@ -256,7 +256,7 @@ def _topic_id(b: Banc) -> Any:
         lecteur.close()
 
 
-def _où(b: Banc) -> tuple[Partition, int]:
+def _ou(b: Banc) -> tuple[Partition, int]:
     ligne = b.conn.execute(
         "SELECT topic_id, topic, partition, decalage FROM journal.sorts WHERE topic = %s",
         (b.settings.topic_notifications,),
@@ -265,16 +265,16 @@ def _où(b: Banc) -> tuple[Partition, int]:
     return Partition(*ligne[:3]), ligne[3]
 
 
-def test_un_message_de_dix_mégaoctets_est_rejeté_et_gardé_entier_aux_rebuts(b: Banc) -> None:
+def test_un_message_de_dix_megaoctets_est_rejete_et_garde_entier_aux_rebuts(b: Banc) -> None:
     boucle = composition.consumer(b.settings, b.guichet, "kiosque")
     boucle.placement.attendues = {0: 0}
-    énorme = b"x" * 10_000_000
+    enorme = b"x" * 10_000_000
     topic = b.settings.topic_notifications
-    boucle.enregistrer([Message(Partition(_topic_id(b), topic, 0), 0, b"k", énorme, MAINTENANT)])
+    boucle.enregistrer([Message(Partition(_topic_id(b), topic, 0), 0, b"k", enorme, MAINTENANT)])
     boucle.rebuts.fermer()
 
     assert b.par_sort(topic) == {"rejetee": 1}
     (cause,) = b.conn.execute("SELECT cause FROM journal.sorts").fetchone() or ("",)
     assert cause == "message de 10000000 octets, 65536 au plus"
     (rebut,) = b.rebuts(topic, 1)
-    assert rebut.value == énorme
+    assert rebut.value == enorme

@@ -8,18 +8,18 @@ from service import composition
 from tests.consumers.banc import Banc, avis, banc, notification
 from tests.outils import se_tuer
 
-ÉTAPES_D_UN_LOT = 6
+ETAPES_D_UN_LOT = 6
 """décider, rebuter, inscrire, valider, validé, suite."""
 LOT = 4
 
 
-def tuer(b: Banc, rôle: str, étape: int) -> None:
+def tuer(b: Banc, role: str, etape: int) -> None:
     """Lance le rôle, qui se tue à cette étape."""
     se_tuer(
         "tests.consumers.role_tue",
-        rôle,
-        étape,
-        f"{b.settings.topic_prefix}-{étape}",
+        role,
+        etape,
+        f"{b.settings.topic_prefix}-{etape}",
         database_url=b.settings.database_url,
         kafka_bootstrap=b.settings.kafka_bootstrap,
         topic_prefix=b.settings.topic_prefix,
@@ -28,13 +28,13 @@ def tuer(b: Banc, rôle: str, étape: int) -> None:
     )
 
 
-def préparer(b: Banc, *, seulement_la_base: bool = False) -> list[tuple[str, Any]]:
+def preparer(b: Banc, *, seulement_la_base: bool = False) -> list[tuple[str, Any]]:
     """Dix créances, un paiement ouvert sur chacune ; rend ce que la banque en dira, doublons et désordre compris."""
-    créances = [avis(numéro) for numéro in range(10)]
+    creances = [avis(numero) for numero in range(10)]
     if not seulement_la_base:
-        b.émettre_avis(*créances)
-    b.consommer("avis", len(créances))
-    transactions = [b.ouvrir(créance["reference"], 20_00) for créance in créances]
+        b.emettre_avis(*creances)
+    b.consommer("avis", len(creances))
+    transactions = [b.ouvrir(creance["reference"], 20_00) for creance in creances]
     dits: list[tuple[str, Any]] = []
     for rang, transaction in enumerate(transactions):
         match rang % 5:
@@ -55,62 +55,62 @@ def préparer(b: Banc, *, seulement_la_base: bool = False) -> list[tuple[str, An
 
 
 @pytest.fixture
-def deux_bancs(base: Any, seconde_base: Any, kafka: str, préfixe: str) -> Any:
+def deux_bancs(base: Any, seconde_base: Any, kafka: str, prefixe: str) -> Any:
     """Deux bases qui lisent les mêmes topics : l'une tranquille, l'autre que l'on tue."""
     with (
-        banc(base.url, kafka, préfixe, batch_size=LOT) as tranquille,
-        banc(seconde_base.url, kafka, préfixe, batch_size=LOT) as tuée,
+        banc(base.url, kafka, prefixe, batch_size=LOT) as tranquille,
+        banc(seconde_base.url, kafka, prefixe, batch_size=LOT) as tuee,
     ):
-        yield tranquille, tuée
+        yield tranquille, tuee
 
 
-def test_un_consommateur_tué_à_chaque_étape_laisse_le_même_journal_et_les_mêmes_vues(
+def test_un_consommateur_tue_a_chaque_etape_laisse_le_meme_journal_et_les_memes_vues(
     deux_bancs: tuple[Banc, Banc],
 ) -> None:
-    tranquille, tuée = deux_bancs
-    dits = préparer(tranquille)
-    préparer(tuée, seulement_la_base=True)
-    tranquille.émettre(tranquille.settings.topic_notifications, dits)
+    tranquille, tuee = deux_bancs
+    dits = preparer(tranquille)
+    preparer(tuee, seulement_la_base=True)
+    tranquille.emettre(tranquille.settings.topic_notifications, dits)
 
-    for étape in range(1, ÉTAPES_D_UN_LOT + 1):
-        tuer(tuée, "kiosque", étape)
-    assert tuée.sorts(tuée.settings.topic_notifications) < len(dits), "tout est déjà fait : la coupure n'éprouve rien"
+    for etape in range(1, ETAPES_D_UN_LOT + 1):
+        tuer(tuee, "kiosque", etape)
+    assert tuee.sorts(tuee.settings.topic_notifications) < len(dits), "tout est déjà fait : la coupure n'éprouve rien"
 
-    for b in (tranquille, tuée):
+    for b in (tranquille, tuee):
         b.consommer("kiosque", len(dits))
         b.projeter()
-    assert tuée.journal() == tranquille.journal()
-    for vue, clé in (("restant_du", "reference"), ("paiements", "transaction")):
-        assert tuée.vue(vue, clé) == tranquille.vue(vue, clé)
-    assert tuée.par_sort(tuée.settings.topic_notifications) == tranquille.par_sort(
+    assert tuee.journal() == tranquille.journal()
+    for vue, cle in (("restant_du", "reference"), ("paiements", "transaction")):
+        assert tuee.vue(vue, cle) == tranquille.vue(vue, cle)
+    assert tuee.par_sort(tuee.settings.topic_notifications) == tranquille.par_sort(
         tranquille.settings.topic_notifications
     )
 
 
 @pytest.mark.parametrize("vue", composition.VIEWS)
-def test_un_suiveur_tué_à_chaque_étape_laisse_les_mêmes_vues(deux_bancs: tuple[Banc, Banc], vue: str) -> None:
-    tranquille, tuée = deux_bancs
-    dits = préparer(tranquille)
-    préparer(tuée, seulement_la_base=True)
-    tranquille.émettre(tranquille.settings.topic_notifications, dits)
-    for b in (tranquille, tuée):
+def test_un_suiveur_tue_a_chaque_etape_laisse_les_memes_vues(deux_bancs: tuple[Banc, Banc], vue: str) -> None:
+    tranquille, tuee = deux_bancs
+    dits = preparer(tranquille)
+    preparer(tuee, seulement_la_base=True)
+    tranquille.emettre(tranquille.settings.topic_notifications, dits)
+    for b in (tranquille, tuee):
         b.consommer("kiosque", len(dits))
     if vue == "delai_affichage":  # Il lit derrière restant_du.
-        composition.follower(tuée.settings, tuée.guichet.enregistreur, "restant_du").rattraper()
+        composition.follower(tuee.settings, tuee.guichet.enregistreur, "restant_du").rattraper()
 
-    for étape in range(1, 5):  # lire, appliquer, valider, suite
-        tuer(tuée, vue, étape)
-    for b in (tranquille, tuée):
+    for etape in range(1, 5):  # lire, appliquer, valider, suite
+        tuer(tuee, vue, etape)
+    for b in (tranquille, tuee):
         b.projeter()
 
-    for nom, clé in (
+    for nom, cle in (
         ("restant_du", "reference"),
         ("paiements", "transaction"),
         ("delai_affichage", "reference"),
         ("messagerie", "transaction"),
     ):
-        sans_heure = [tuple(v for v in ligne if not hasattr(v, "tzinfo")) for ligne in tranquille.vue(nom, clé)]
-        assert [tuple(v for v in ligne if not hasattr(v, "tzinfo")) for ligne in tuée.vue(nom, clé)] == sans_heure
-    affichés = [ligne[:3] for ligne in tranquille.journal() if "Affiche" in ligne[2]]
-    assert [ligne[:3] for ligne in tuée.journal() if "Affiche" in ligne[2]] == affichés
-    assert affichés, "aucun paiement affiché : le test n'éprouve rien"
+        sans_heure = [tuple(v for v in ligne if not hasattr(v, "tzinfo")) for ligne in tranquille.vue(nom, cle)]
+        assert [tuple(v for v in ligne if not hasattr(v, "tzinfo")) for ligne in tuee.vue(nom, cle)] == sans_heure
+    affiches = [ligne[:3] for ligne in tranquille.journal() if "Affiche" in ligne[2]]
+    assert [ligne[:3] for ligne in tuee.journal() if "Affiche" in ligne[2]] == affiches
+    assert affiches, "aucun paiement affiché : le test n'éprouve rien"

@@ -26,44 +26,44 @@ class Coupeur:
 
     def __init__(self, dossier: Path, vers: tuple[int, Any]) -> None:
         self.couper = threading.Event()
-        self.coupés = 0
+        self.coupes = 0
         self._vers = vers
-        self._écoute = socket.socket(socket.AF_UNIX)
-        self._écoute.bind(str(dossier / ".s.PGSQL.5432"))
-        self._écoute.listen()
+        self._ecoute = socket.socket(socket.AF_UNIX)
+        self._ecoute.bind(str(dossier / ".s.PGSQL.5432"))
+        self._ecoute.listen()
         threading.Thread(target=self._accueillir, daemon=True).start()
 
     def _accueillir(self) -> None:
         while True:
             try:
-                client, _ = self._écoute.accept()
+                client, _ = self._ecoute.accept()
             except OSError:
                 return
             famille, adresse = self._vers
             serveur = socket.socket(famille)
             serveur.connect(adresse)
-            raccroché = threading.Event()
-            threading.Thread(target=self._aller, args=(client, serveur, raccroché), daemon=True).start()
-            threading.Thread(target=self._retour, args=(serveur, client, raccroché), daemon=True).start()
+            raccroche = threading.Event()
+            threading.Thread(target=self._aller, args=(client, serveur, raccroche), daemon=True).start()
+            threading.Thread(target=self._retour, args=(serveur, client, raccroche), daemon=True).start()
 
-    def _aller(self, client: socket.socket, serveur: socket.socket, raccroché: threading.Event) -> None:
+    def _aller(self, client: socket.socket, serveur: socket.socket, raccroche: threading.Event) -> None:
         while octets := _lire(client):
             if self.couper.is_set() and b"COMMIT" in octets:
                 self.couper.clear()
-                self.coupés += 1
-                raccroché.set()
+                self.coupes += 1
+                raccroche.set()
             serveur.sendall(octets)
         _raccrocher(serveur)
 
-    def _retour(self, serveur: socket.socket, client: socket.socket, raccroché: threading.Event) -> None:
+    def _retour(self, serveur: socket.socket, client: socket.socket, raccroche: threading.Event) -> None:
         while octets := _lire(serveur):
-            if raccroché.is_set():
+            if raccroche.is_set():
                 break  # La réponse à COMMIT est arrivée jusqu'ici, et n'ira pas plus loin.
             client.sendall(octets)
         _raccrocher(client)
 
     def fermer(self) -> None:
-        self._écoute.close()
+        self._ecoute.close()
 
 
 def _raccrocher(prise: socket.socket) -> None:
@@ -83,55 +83,55 @@ def _lire(prise: socket.socket) -> bytes:
 def coupeur(base: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coupeur, str]]:
     """Le relais, et l'URL qui passe par lui."""
     parties = urlsplit(base.url)
-    hôte = parse_qs(parties.query).get("host", [parties.hostname or "127.0.0.1"])[0]
+    hote = parse_qs(parties.query).get("host", [parties.hostname or "127.0.0.1"])[0]
     port = parties.port or 5432
     vers: tuple[int, Any] = (
-        (socket.AF_UNIX, f"{hôte}/.s.PGSQL.{port}") if hôte.startswith("/") else (socket.AF_INET, (hôte, port))
+        (socket.AF_UNIX, f"{hote}/.s.PGSQL.{port}") if hote.startswith("/") else (socket.AF_INET, (hote, port))
     )
     dossier = tmp_path_factory.mktemp("r")
     relais = Coupeur(dossier, vers)
-    identité = f"{parties.username}:{parties.password}" if parties.password else parties.username
+    identite = f"{parties.username}:{parties.password}" if parties.password else parties.username
     yield (
         relais,
-        f"postgresql://{identité}@/{parties.path.lstrip('/')}?host={dossier}&sslmode=disable&gssencmode=disable",
+        f"postgresql://{identite}@/{parties.path.lstrip('/')}?host={dossier}&sslmode=disable&gssencmode=disable",
     )
     relais.fermer()
 
 
-def test_ouvrir_un_paiement_dont_la_réponse_se_perd_n_en_ouvre_qu_un(
-    base: Any, coupeur: tuple[Coupeur, str], kafka: str, préfixe: str
+def test_ouvrir_un_paiement_dont_la_reponse_se_perd_n_en_ouvre_qu_un(
+    base: Any, coupeur: tuple[Coupeur, str], kafka: str, prefixe: str
 ) -> None:
     relais, url = coupeur
-    with banc(base.url, kafka, préfixe) as droit:
-        droit.émettre_avis(avis(1))
+    with banc(base.url, kafka, prefixe) as droit:
+        droit.emettre_avis(avis(1))
         droit.consommer("avis", 1)
-        with banc(url, kafka, préfixe) as relayé:
+        with banc(url, kafka, prefixe) as relaye:
             relais.couper.set()
-            demande = Demande("a-1", (avis(1)["reference"],), 20_00, Canal.WEB, "clé", b"x" * 32)
-            réponse = ouvrir_paiement(relayé.guichet, demande, MAINTENANT)
-        assert relais.coupés == 1
+            demande = Demande("a-1", (avis(1)["reference"],), 20_00, Canal.WEB, "cle", b"x" * 32)
+            reponse = ouvrir_paiement(relaye.guichet, demande, MAINTENANT)
+        assert relais.coupes == 1
         ouverts = droit.conn.execute(
             "SELECT flux FROM journal.evenements WHERE topic = 'paiement.PaiementOuvert'"
         ).fetchall()
-        assert ouverts == [(f"paiement-{réponse['transaction']}",)]
+        assert ouverts == [(f"paiement-{reponse['transaction']}",)]
 
 
-def test_un_lot_dont_la_réponse_se_perd_n_est_pas_enregistré_deux_fois(
-    base: Any, coupeur: tuple[Coupeur, str], kafka: str, préfixe: str
+def test_un_lot_dont_la_reponse_se_perd_n_est_pas_enregistre_deux_fois(
+    base: Any, coupeur: tuple[Coupeur, str], kafka: str, prefixe: str
 ) -> None:
     relais, url = coupeur
-    with banc(base.url, kafka, préfixe) as droit, banc(url, kafka, préfixe) as relayé:
-        droit.émettre_avis(avis(1))
+    with banc(base.url, kafka, prefixe) as droit, banc(url, kafka, prefixe) as relaye:
+        droit.emettre_avis(avis(1))
         droit.consommer("avis", 1)
         t = droit.ouvrir(avis(1)["reference"], 20_00)
-        boucle = composition.consumer(relayé.settings, relayé.guichet, "kiosque")
+        boucle = composition.consumer(relaye.settings, relaye.guichet, "kiosque")
         boucle.placement.attendues = {0: 0}
-        où = Partition(_identifiant(droit.conn), droit.settings.topic_notifications, 0)
-        message = Message(où, 0, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
+        ou = Partition(_identifiant(droit.conn), droit.settings.topic_notifications, 0)
+        message = Message(ou, 0, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
         relais.couper.set()
         with pytest.raises(ConflitDePosition):  # La boucle se replace alors sur ce que PostgreSQL connaît.
             boucle.enregistrer([message])
-        assert relais.coupés == 1
+        assert relais.coupes == 1
         assert droit.par_sort(droit.settings.topic_notifications) == {"appliquee": 1}
         compte = "SELECT count(*) FROM journal.evenements WHERE topic = 'creance.PaiementAccepte'"
         assert droit.conn.execute(compte).fetchone() == (1,)

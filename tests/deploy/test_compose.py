@@ -16,7 +16,7 @@ import typer
 import yaml
 
 from journal.etats import BATTEMENT_S
-from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from service import cli, kafka, run
 from service.cli.health import healthy
 from service.composition import VIEWS
@@ -26,17 +26,17 @@ from tests.outils import RACINE
 
 COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-NÔTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}
-TÂCHES = {"migrate", "topics"}
+NOTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}
+TACHES = {"migrate", "topics"}
 
 
-def résoudre(valeur: object) -> str:
-    """Ce que vaut une variable que personne ne donne : son défaut, `${NOM:-défaut}`."""
+def resoudre(valeur: object) -> str:
+    """Ce que vaut une variable que personne ne donne : son défaut, `${NOM:-defaut}`."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(valeur))
 
 
 def environnement(service: dict[str, Any]) -> dict[str, str]:
-    return {nom: résoudre(valeur) for nom, valeur in service.get("environment", {}).items()}
+    return {nom: resoudre(valeur) for nom, valeur in service.get("environment", {}).items()}
 
 
 def analyser(arguments: list[str]) -> str:
@@ -47,7 +47,7 @@ def analyser(arguments: list[str]) -> str:
     return nom
 
 
-def rôles(arguments: list[str]) -> set[str]:
+def roles(arguments: list[str]) -> set[str]:
     """Les rôles de `creances up` qu'une commande lance."""
     match arguments:
         case ["consume", topic]:
@@ -67,11 +67,11 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = dossier / "secrets.sh"
     script.write_bytes((RACINE / "deploy/secrets.sh").read_bytes())
 
-    def tirés() -> dict[str, bytes]:
+    def tires() -> dict[str, bytes]:
         subprocess.run(["/bin/sh", str(script)], check=True, capture_output=True)
         return {fichier.name: fichier.read_bytes() for fichier in (dossier / "secrets").iterdir()}
 
-    assert tirés() == tirés(), "la seconde fois ne change rien"
+    assert tires() == tires(), "la seconde fois ne change rien"
     return dossier / "secrets"
 
 
@@ -80,7 +80,7 @@ def settings(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Les réglages qu'un service lira."""
 
     def lire(nom: str) -> Settings:
-        variables = environnement(NÔTRES[nom])
+        variables = environnement(NOTRES[nom])
         assert unknown_variables(variables) == []
         for variable, valeur in variables.items():
             monkeypatch.setenv(variable, valeur.replace("/run/secrets", str(secrets)))
@@ -96,9 +96,9 @@ def routes(application: Any) -> set[str]:
 # --- Les commandes ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nom", NÔTRES)
+@pytest.mark.parametrize("nom", NOTRES)
 def test_chaque_commande_est_une_commande_de_creances(nom: str) -> None:
-    assert analyser(NÔTRES[nom]["command"])
+    assert analyser(NOTRES[nom]["command"])
 
 
 @pytest.mark.parametrize("arguments", [["consomme"], ["consume", "avis", "de-trop"], ["api", "--port", "80"]])
@@ -107,56 +107,56 @@ def test_une_commande_qui_n_existe_pas_est_vue(arguments: list[str]) -> None:
         analyser(arguments)
 
 
-def test_chaque_rôle_a_un_conteneur_et_un_seul() -> None:
-    lancés = [rôle for nom, s in NÔTRES.items() if nom not in TÂCHES for rôle in rôles(s["command"])]
-    assert sorted(lancés) == sorted([*run.ALL, "kiosque"])
-    assert NÔTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
+def test_chaque_role_a_un_conteneur_et_un_seul() -> None:
+    lances = [role for nom, s in NOTRES.items() if nom not in TACHES for role in roles(s["command"])]
+    assert sorted(lances) == sorted([*run.ALL, "kiosque"])
+    assert NOTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
 
 
 # --- Les réglages ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nom", NÔTRES)
-def test_chaque_variable_est_un_réglage_et_chaque_secret_vient_d_un_fichier(nom: str, settings: Any) -> None:
+@pytest.mark.parametrize("nom", NOTRES)
+def test_chaque_variable_est_un_reglage_et_chaque_secret_vient_d_un_fichier(nom: str, settings: Any) -> None:
     lus: Settings = settings(nom)
     assert lus.model_fields_set >= {"database_url", "kafka_bootstrap"}
-    donnés = {v for v in environnement(NÔTRES[nom]).values() if v.startswith("/run/secrets/")}
-    assert {Path(v).name for v in donnés} == set(NÔTRES[nom]["secrets"])
+    donnes = {v for v in environnement(NOTRES[nom]).values() if v.startswith("/run/secrets/")}
+    assert {Path(v).name for v in donnes} == set(NOTRES[nom]["secrets"])
     base = urlsplit(str(lus.database_url))
     assert (base.hostname, base.port, base.path) == (
         "postgres",
         5432,
         f"/{SERVICES['postgres']['environment']['POSTGRES_DB']}",
     )
-    écoute = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
-    assert f"PLAINTEXT://{lus.kafka_bootstrap}" == écoute
-    assert f"PLAINTEXT://:{écoute.rpartition(':')[2]}" in SERVICES["kafka"]["environment"]["KAFKA_LISTENERS"].split(",")
+    ecoute = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert f"PLAINTEXT://{lus.kafka_bootstrap}" == ecoute
+    assert f"PLAINTEXT://:{ecoute.rpartition(':')[2]}" in SERVICES["kafka"]["environment"]["KAFKA_LISTENERS"].split(",")
 
 
-def test_les_secrets_tirés_sont_ceux_que_compose_monte(secrets: Path) -> None:
+def test_les_secrets_tires_sont_ceux_que_compose_monte(secrets: Path) -> None:
     assert {Path(s["file"]).name for s in COMPOSE["secrets"].values()} == {f.name for f in secrets.iterdir()}
     assert set(COMPOSE["secrets"]) == {nom for s in SERVICES.values() for nom in s.get("secrets", [])}
     for nom, secret in COMPOSE["secrets"].items():
         assert secret["file"] == f"deploy/secrets/{nom}"
     assert secrets.stat().st_mode & 0o077 == 0
-    propriétaire, service = (urlsplit((secrets / f"{x}database_url").read_text()) for x in ("owner_", ""))
-    assert propriétaire.username == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
-    assert propriétaire.password == (secrets / "owner_password").read_text()
+    proprietaire, service = (urlsplit((secrets / f"{x}database_url").read_text()) for x in ("owner_", ""))
+    assert proprietaire.username == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    assert proprietaire.password == (secrets / "owner_password").read_text()
     assert f"CREATE ROLE {service.username} LOGIN" in (RACINE / "deploy/postgres/10-service-role.sh").read_text()
     assert service.password == (secrets / "service_password").read_text()
     assert "deploy/secrets/" in (RACINE / ".gitignore").read_text().splitlines()
 
 
-def test_seule_la_migration_tient_l_url_du_propriétaire() -> None:
-    assert [nom for nom, s in NÔTRES.items() if "owner_database_url" in s["secrets"]] == ["migrate"]
+def test_seule_la_migration_tient_l_url_du_proprietaire() -> None:
+    assert [nom for nom, s in NOTRES.items() if "owner_database_url" in s["secrets"]] == ["migrate"]
 
 
-def test_aucun_topic_n_est_nommé_hors_des_réglages(settings: Any) -> None:
+def test_aucun_topic_n_est_nomme_hors_des_reglages(settings: Any) -> None:
     connus = kafka.topics(settings("topics"))
     for fichier in [RACINE / "docker-compose.yml", *(RACINE / "deploy").rglob("*.*")]:
         if fichier.is_file() and "secrets" not in fichier.parts:
-            nommés = re.findall(r"\bcreances\.(?:avis|kiosque|evenements)[\w.]*", fichier.read_text("utf-8"))
-            assert set(nommés) <= set(connus), fichier
+            nommes = re.findall(r"\bcreances\.(?:avis|kiosque|evenements)[\w.]*", fichier.read_text("utf-8"))
+            assert set(nommes) <= set(connus), fichier
     assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert settings("topics").topic_replicas == 1, "un seul courtier ici"
 
@@ -170,18 +170,18 @@ def test_le_courtier_est_la_version_que_les_tests_tournent() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
 
 
-def test_rien_n_est_publié_hors_de_la_machine(settings: Any) -> None:
-    publiés = {nom: s["ports"] for nom, s in SERVICES.items() if "ports" in s}
-    assert set(publiés) == {"api", "kiosque", "grafana", "prometheus"}
-    assert all(port.startswith("127.0.0.1:") for ports in publiés.values() for port in ports)
-    assert publiés["api"] == [f"127.0.0.1:{urlsplit(settings('api').public_url).port}:{settings('api').api_port}"]
-    simulé = settings("kiosque")
-    assert publiés["kiosque"] == [f"127.0.0.1:{urlsplit(simulé.kiosque_url).port}:{simulé.simulator_port}"]
-    assert simulé.simulator_url == simulé.kiosque_url
-    assert simulé.simulator_host == settings("api").api_host == "0.0.0.0"  # noqa: S104
+def test_rien_n_est_publie_hors_de_la_machine(settings: Any) -> None:
+    publies = {nom: s["ports"] for nom, s in SERVICES.items() if "ports" in s}
+    assert set(publies) == {"api", "kiosque", "grafana", "prometheus"}
+    assert all(port.startswith("127.0.0.1:") for ports in publies.values() for port in ports)
+    assert publies["api"] == [f"127.0.0.1:{urlsplit(settings('api').public_url).port}:{settings('api').api_port}"]
+    simule = settings("kiosque")
+    assert publies["kiosque"] == [f"127.0.0.1:{urlsplit(simule.kiosque_url).port}:{simule.simulator_port}"]
+    assert simule.simulator_url == simule.kiosque_url
+    assert simule.simulator_host == settings("api").api_host == "0.0.0.0"  # noqa: S104
 
 
-def test_la_banque_simulée_et_le_service_se_joignent(settings: Any) -> None:
+def test_la_banque_simulee_et_le_service_se_joignent(settings: Any) -> None:
     lus: Settings = settings("relance")
     assert lus.kiosque_interrogation_url == f"http://kiosque:{lus.simulator_port}/interrogation"
     assert lus.notification_url == f"http://api:{lus.api_port}"
@@ -204,20 +204,20 @@ def test_chacun_attend_ce_qu_il_lui_faut() -> None:
     for nom, service in SERVICES.items():
         for attendu, condition in service.get("depends_on", {}).items():
             assert attendu in SERVICES
-            if attendu in TÂCHES:
+            if attendu in TACHES:
                 assert condition == {"condition": "service_completed_successfully"}, nom
             else:
                 assert condition == {"condition": "service_healthy"}, nom
                 assert "test" in SERVICES[attendu]["healthcheck"], nom
-    for nom, service in NÔTRES.items():
-        if nom not in TÂCHES | {"kiosque"}:
-            assert set(service["depends_on"]) == TÂCHES, nom
+    for nom, service in NOTRES.items():
+        if nom not in TACHES | {"kiosque"}:
+            assert set(service["depends_on"]) == TACHES, nom
 
 
-@pytest.mark.parametrize("nom", NÔTRES)
-def test_chaque_examen_de_santé_regarde_ce_rôle(nom: str, settings: Any) -> None:
-    examen = NÔTRES[nom]["healthcheck"]
-    if nom in TÂCHES:
+@pytest.mark.parametrize("nom", NOTRES)
+def test_chaque_examen_de_sante_regarde_ce_role(nom: str, settings: Any) -> None:
+    examen = NOTRES[nom]["healthcheck"]
+    if nom in TACHES:
         assert examen == {"disable": True}
         return
     match examen["test"]:
@@ -225,9 +225,9 @@ def test_chaque_examen_de_santé_regarde_ce_rôle(nom: str, settings: Any) -> No
             compile(programme, nom, "exec")
             [url] = re.findall(r"http://[^']+", programme)
             lus: Settings = settings(nom)
-            simulé = nom == "kiosque"
-            assert urlsplit(url).port == (lus.simulator_port if simulé else lus.api_port)
-            servies = routes(créer_simulateur(RéglagesSimulateur())) if simulé else routes_de_l_api()
+            simule = nom == "kiosque"
+            assert urlsplit(url).port == (lus.simulator_port if simule else lus.api_port)
+            servies = routes(creer_simulateur(ReglagesSimulateur())) if simule else routes_de_l_api()
             assert urlsplit(url).path in servies
         case ["CMD", "creances", *arguments]:
             assert analyser(arguments) == "healthy"
@@ -238,23 +238,23 @@ def test_chaque_examen_de_santé_regarde_ce_rôle(nom: str, settings: Any) -> No
                 "publish": "publication",
                 **{f"project:{vue}": vue for vue in VIEWS},
             }
-            assert set(noms) == {attendus.get(rôle, rôle) for rôle in rôles(NÔTRES[nom]["command"])}
+            assert set(noms) == {attendus.get(role, role) for role in roles(NOTRES[nom]["command"])}
             assert set(arguments[1:]) == set(noms)
         case autre:
             raise AssertionError(autre)
 
 
 def routes_de_l_api() -> set[str]:
-    from api.exploitation.sante import routes as santé
+    from api.exploitation.sante import routes as sante
 
-    return routes(santé)
+    return routes(sante)
 
 
-def test_une_question_au_kiosque_tient_dans_l_âge_que_l_examen_tolère(settings: Any) -> None:
+def test_une_question_au_kiosque_tient_dans_l_age_que_l_examen_tolere(settings: Any) -> None:
     """Le rôle `relance` ne donne pas signe de vie tant qu'il attend une réponse."""
     lus: Settings = settings("relance")
-    âge = inspect.signature(healthy).parameters["max_age"].default
-    assert lus.kiosque_timeout.total_seconds() + BATTEMENT_S < âge
+    age = inspect.signature(healthy).parameters["max_age"].default
+    assert lus.kiosque_timeout.total_seconds() + BATTEMENT_S < age
 
 
 # --- L'image ---------------------------------------------------------------------------------------------------------
@@ -273,11 +273,11 @@ def valeurs(instruction: str) -> list[str]:
 
 
 def test_l_image_se_construit_de_fichiers_qui_existent() -> None:
-    assert NÔTRES["api"]["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile"}
+    assert NOTRES["api"]["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile"}
     admis = [ligne for ligne in (RACINE / ".dockerignore").read_text().splitlines() if ligne.startswith("!")]
     pyproject = tomllib.loads((RACINE / "pyproject.toml").read_text())
-    pièces = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
-    assert set(admis) == {f"!{nom}" for nom in ("pyproject.toml", "requirements", *pièces)}
+    pieces = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    assert set(admis) == {f"!{nom}" for nom in ("pyproject.toml", "requirements", *pieces)}
     for copie in valeurs("COPY"):
         if copie.startswith("--from="):
             assert copie.partition(" ")[0] == "--from=build"
@@ -298,18 +298,18 @@ def test_l_image_est_du_python_que_les_tests_tournent() -> None:
     assert pyproject["project"]["requires-python"] == f">={version}"
 
 
-def test_l_image_lance_un_rôle_sans_privilège_ni_outil_de_construction() -> None:
+def test_l_image_lance_un_role_sans_privilege_ni_outil_de_construction() -> None:
     final = list(instructions())[[nom for nom, _ in instructions()].index("FROM", 1) :]
     assert [reste for nom, reste in final if nom == "USER"] == ["10001"]
     assert not any("pip" in reste for nom, reste in final if nom == "RUN")
-    [entrée], [commande] = valeurs("ENTRYPOINT"), valeurs("CMD")
-    assert json.loads(entrée) == ["creances"]
+    [entree], [commande] = valeurs("ENTRYPOINT"), valeurs("CMD")
+    assert json.loads(entree) == ["creances"]
     assert analyser(json.loads(commande)) == "api"
     assert valeurs("EXPOSE") == [str(Settings(_env_file=None).api_port)]
     [examen] = valeurs("HEALTHCHECK")
-    assert json.loads(examen[examen.index("[") :]) == NÔTRES["api"]["healthcheck"]["test"][1:]
-    entrées = pyproject_scripts()
-    assert entrées["creances"] == "service.cli:main"
+    assert json.loads(examen[examen.index("[") :]) == NOTRES["api"]["healthcheck"]["test"][1:]
+    entrees = pyproject_scripts()
+    assert entrees["creances"] == "service.cli:main"
 
 
 def pyproject_scripts() -> dict[str, str]:
@@ -317,18 +317,18 @@ def pyproject_scripts() -> dict[str, str]:
     return lus
 
 
-def test_les_dépendances_de_l_image_sont_celles_du_projet_figées_et_sans_rien_d_embarqué() -> None:
-    def figées(nom: str) -> dict[str, str]:
+def test_les_dependances_de_l_image_sont_celles_du_projet_figees_et_sans_rien_d_embarque() -> None:
+    def figees(nom: str) -> dict[str, str]:
         texte = (RACINE / "requirements" / nom).read_text()
         assert texte.count("==") <= texte.count("--hash=sha256:")
         return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", texte, flags=re.MULTILINE))
 
     projet = tomllib.loads((RACINE / "pyproject.toml").read_text())
     noms = {re.split(r"[\[<>=]", d)[0].lower() for d in projet["project"]["dependencies"]}
-    embarquées = {re.split(r"[\[<>=]", d)[0] for d in projet["project"]["optional-dependencies"]["embarque"]}
-    production, construction, essai = figées("production.txt"), figées("build.txt"), figées("runtime.txt")
+    embarquees = {re.split(r"[\[<>=]", d)[0] for d in projet["project"]["optional-dependencies"]["embarque"]}
+    production, construction, essai = figees("production.txt"), figees("build.txt"), figees("runtime.txt")
     assert noms <= set(production)
-    assert not embarquées & set(production)
+    assert not embarquees & set(production)
     assert "hatchling" in construction
     assert "hatchling" not in production
     for nom, version in (production | construction).items():

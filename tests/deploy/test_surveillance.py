@@ -24,12 +24,12 @@ DEPLOY = RACINE / "deploy"
 COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SCRUTATION = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
 ALERTES: list[dict[str, Any]] = [
-    règle
+    regle
     for groupe in yaml.safe_load((DEPLOY / "prometheus/alertes.yml").read_text("utf-8"))["groups"]
-    for règle in groupe["rules"]
+    for regle in groupe["rules"]
 ]
 TABLEAU = json.loads((DEPLOY / "grafana/dashboards/creances.json").read_text("utf-8"))
-REQUÊTES = {f"alerte {a['alert']}": str(a["expr"]) for a in ALERTES} | {
+REQUETES = {f"alerte {a['alert']}": str(a["expr"]) for a in ALERTES} | {
     f"panneau {p['title']} {cible['refId']}": cible["expr"] for p in TABLEAU["panels"] for cible in p["targets"]
 }
 # Ce que PromQL apporte de lui-même.
@@ -45,7 +45,7 @@ def mesures(serveurs: Serveurs, kafka: str) -> dict[str, set[str]]:
     """Chaque nom que l'API réelle expose, et ses étiquettes, après un avis, une page et un formulaire refusé."""
     lues = ""
     with nouvelle_base(serveurs) as base, banc(base.url, kafka, "t-surveillance") as b:
-        b.émettre_avis(avis(1))
+        b.emettre_avis(avis(1))
         b.consommer("avis", 1)
         b.projeter()
         settings = b.settings.model_copy(update={"oidc_issuer": "http://emetteur.test"})
@@ -54,40 +54,40 @@ def mesures(serveurs: Serveurs, kafka: str) -> dict[str, set[str]]:
             servi(run.api(settings, b.guichet, publisher, demo=False)) as url,
             httpx.Client(base_url=url, trust_env=False, timeout=20) as client,
         ):
-            refusé = client.post("/kiosque/notification", data=notification("T1", 20_00) | {"Seal": "faux"})
-            assert refusé.status_code == 400
+            refuse = client.post("/kiosque/notification", data=notification("T1", 20_00) | {"Seal": "faux"})
+            assert refuse.status_code == 400
             lues = client.get("/metrics").text
         publisher.close()
-    exposées: dict[str, set[str]] = {}
+    exposees: dict[str, set[str]] = {}
     for famille in text_string_to_metric_families(lues):
         for mesure in famille.samples:
-            exposées.setdefault(mesure.name, set()).update(mesure.labels)
-    return exposées
+            exposees.setdefault(mesure.name, set()).update(mesure.labels)
+    return exposees
 
 
-def nommées(requête: str) -> Iterator[tuple[str, set[str]]]:
+def nommees(requete: str) -> Iterator[tuple[str, set[str]]]:
     """Chaque mesure d'une requête, et les étiquettes que la requête lui demande."""
-    sans_textes = re.sub(r'"[^"]*"', '""', requête)
-    groupées = {e for liste in re.findall(r"\bby\s*\(([^)]*)\)", sans_textes) for e in re.findall(r"\w+", liste)}
+    sans_textes = re.sub(r'"[^"]*"', '""', requete)
+    groupees = {e for liste in re.findall(r"\bby\s*\(([^)]*)\)", sans_textes) for e in re.findall(r"\w+", liste)}
     sans_groupes = re.sub(r"\bby\s*\([^)]*\)", "", sans_textes)
     for nom, choix in re.findall(
         r"(?<![\w.\[])([a-zA-Z_]\w*)(\{[^}]*\})?", re.sub(r"\[[^]]*\]|\boffset \w+", "", sans_groupes)
     ):
         if nom not in LANGAGE and (choix or nom not in re.findall(r"\w+(?=\s*[!=]~?\")", sans_groupes)):
-            yield nom, groupées | set(re.findall(r"(\w+)\s*[!=]", choix))
+            yield nom, groupees | set(re.findall(r"(\w+)\s*[!=]", choix))
 
 
-@pytest.mark.parametrize("qui", REQUÊTES)
-def test_chaque_requête_ne_nomme_que_ce_qui_est_mesuré(qui: str, mesures: dict[str, set[str]]) -> None:
-    lues = list(nommées(REQUÊTES[qui]))
+@pytest.mark.parametrize("qui", REQUETES)
+def test_chaque_requete_ne_nomme_que_ce_qui_est_mesure(qui: str, mesures: dict[str, set[str]]) -> None:
+    lues = list(nommees(REQUETES[qui]))
     assert lues
-    for nom, étiquettes in lues:
+    for nom, etiquettes in lues:
         assert nom in mesures or nom in DE_PROMETHEUS, nom
-        assert étiquettes <= (mesures.get(nom) or DE_PROMETHEUS.get(nom, set())), (nom, étiquettes)
+        assert etiquettes <= (mesures.get(nom) or DE_PROMETHEUS.get(nom, set())), (nom, etiquettes)
 
 
 @pytest.mark.parametrize(
-    ("requête", "attendu"),
+    ("requete", "attendu"),
     [
         ("creances_rien > 0", [("creances_rien", set())]),
         ('sum by (role) (rate(a_total{x=~"b(c)"}[5m])) / b', [("a_total", {"role", "x"}), ("b", {"role"})]),
@@ -95,19 +95,19 @@ def test_chaque_requête_ne_nomme_que_ce_qui_est_mesuré(qui: str, mesures: dict
         ('histogram_quantile(0.5, sum by (le) (rate(c_bucket{r!="d"}[5m])))', [("c_bucket", {"le", "r"})]),
     ],
 )
-def test_une_requête_se_lit(requête: str, attendu: list[tuple[str, set[str]]]) -> None:
-    assert list(nommées(requête)) == attendu
+def test_une_requete_se_lit(requete: str, attendu: list[tuple[str, set[str]]]) -> None:
+    assert list(nommees(requete)) == attendu
 
 
-def test_chaque_mesure_de_retard_et_d_horloge_est_surveillée(mesures: dict[str, set[str]]) -> None:
-    regardées = {nom for requête in REQUÊTES.values() for nom, _ in nommées(requête)}
-    nôtres = {
+def test_chaque_mesure_de_retard_et_d_horloge_est_surveillee(mesures: dict[str, set[str]]) -> None:
+    regardees = {nom for requete in REQUETES.values() for nom, _ in nommees(requete)}
+    notres = {
         nom for nom in mesures if nom.startswith("creances_") and not nom.endswith(("_created", "_sum", "_count"))
     }
-    assert nôtres <= regardées
+    assert notres <= regardees
 
 
-def test_chaque_alerte_a_sa_marche_à_suivre_et_réciproquement() -> None:
+def test_chaque_alerte_a_sa_marche_a_suivre_et_reciproquement() -> None:
     assert len({a["alert"] for a in ALERTES}) == len(ALERTES)
     suivies = set()
     for alerte in ALERTES:
@@ -121,52 +121,52 @@ def test_chaque_alerte_a_sa_marche_à_suivre_et_réciproquement() -> None:
     assert all(f"({nom})" in sommaire for nom in suivies)
 
 
-def test_les_commandes_que_les_marches_à_suivre_donnent_existent() -> None:
+def test_les_commandes_que_les_marches_a_suivre_donnent_existent() -> None:
     from tests.deploy.test_compose import analyser
 
-    données = {
+    donnees = {
         commande
         for fiche in (RACINE / "docs/runbooks").glob("*.md")
         for commande in re.findall(r"`creances ([^`]+)`", fiche.read_text("utf-8"))
     }
-    assert données
-    for commande in données:
+    assert donnees
+    for commande in donnees:
         arguments = shlex.split(commande.replace("REF", "3811701200010075F"))
         assert analyser(arguments), commande
 
 
-def test_les_requêtes_sql_des_marches_à_suivre_se_lisent_sur_cette_base(base: Any) -> None:
-    données = [
-        requête.replace("%", "%%").replace("…", "x")
+def test_les_requetes_sql_des_marches_a_suivre_se_lisent_sur_cette_base(base: Any) -> None:
+    donnees = [
+        requete.replace("%", "%%").replace("…", "x")
         for fiche in (RACINE / "docs/runbooks").glob("*.md")
-        for requête in re.findall(r"`((?:SELECT|UPDATE) [^`]+)`", fiche.read_text("utf-8"))
+        for requete in re.findall(r"`((?:SELECT|UPDATE) [^`]+)`", fiche.read_text("utf-8"))
     ]
-    assert données
+    assert donnees
     with psycopg.connect(base.url, autocommit=True) as conn:
-        for requête in données:
-            conn.execute(f"EXPLAIN {requête}".encode())
+        for requete in donnees:
+            conn.execute(f"EXPLAIN {requete}".encode())
 
 
-def test_ce_que_les_marches_à_suivre_disent_de_chercher_au_journal_y_est_écrit() -> None:
+def test_ce_que_les_marches_a_suivre_disent_de_chercher_au_journal_y_est_ecrit() -> None:
     code = "".join(
         f.read_text("utf-8") for d in ("service", "journal", "consumers") for f in (RACINE / d).rglob("*.py")
     )
     fiches = "".join(f.read_text("utf-8") for f in (RACINE / "docs/runbooks").glob("*.md"))
-    cherchés = set(re.findall(r"`([a-z]+_(?:tombe|interrompu|ecarte|recree|perdus))`", fiches))
-    assert cherchés
-    assert [nom for nom in cherchés if f'"{nom}"' not in code] == []
+    cherches = set(re.findall(r"`([a-z]+_(?:tombe|interrompu|ecarte|recree|perdus))`", fiches))
+    assert cherches
+    assert [nom for nom in cherches if f'"{nom}"' not in code] == []
 
 
 def test_prometheus_et_grafana_trouvent_ce_qu_ils_lisent(mesures: dict[str, set[str]]) -> None:
     assert mesures
     assert SCRUTATION["rule_files"] == ["alertes.yml"]
     assert "./deploy/prometheus:/etc/prometheus:ro" in COMPOSE["services"]["prometheus"]["volumes"]
-    [tâche] = SCRUTATION["scrape_configs"]
-    assert tâche["job_name"] == "creances"
-    assert tâche["metrics_path"] == "/metrics"
-    [cible] = tâche["static_configs"][0]["targets"]
-    hôte, port = cible.split(":")
-    assert COMPOSE["services"][hôte]["ports"][0].endswith(f":{port}")
+    [tache] = SCRUTATION["scrape_configs"]
+    assert tache["job_name"] == "creances"
+    assert tache["metrics_path"] == "/metrics"
+    [cible] = tache["static_configs"][0]["targets"]
+    hote, port = cible.split(":")
+    assert COMPOSE["services"][hote]["ports"][0].endswith(f":{port}")
     [source] = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     adresse = urlsplit(source["url"])
     assert COMPOSE["services"][adresse.hostname]["ports"][0].endswith(f":{adresse.port}")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from domain.accuse import Accusé, accusé_de, est_échu, échéance_de
+from domain.accuse import Accuse, accuse_de, echeance_de, est_echu
 from domain.avis import Canal
 from domain.creance import Créance
 from domain.delai import PARIS
@@ -18,27 +18,27 @@ from domain.refus import MessageInconnu
 from journal.mapper import MapperDesFaits
 
 T0 = datetime(2018, 7, 5, 6, 59, tzinfo=UTC)
-ACCUSÉ = Accusé("T1", T0)
+ACCUSE = Accuse("T1", T0)
 
 
-def paiement(*fins: Fin, assuré: str = "a-1") -> Paiement:
+def paiement(*fins: Fin, assure: str = "a-1") -> Paiement:
     ouvert = Paiement.ouvrir(
         "T1",
-        assuré=assuré,
+        assure=assure,
         caisse="381",
         canal=Canal.WEB,
         marchand="002001000000001",
         montant=20_00,
-        imputations=(Imputation(référence="3811701200010075F", part=20_00),),
+        imputations=(Imputation(reference="3811701200010075F", part=20_00),),
         expire_le=T0,
         maintenant=T0,
     )
     for fin in fins:
-        ouvert.conclure(fin, "x", accepté_le=T0 if fin is Fin.ACCEPTÉ else None, maintenant=T0)
+        ouvert.conclure(fin, "x", accepte_le=T0 if fin is Fin.ACCEPTE else None, maintenant=T0)
     return ouvert
 
 
-class Scène:
+class Scene:
     """étant_donné(…).quand(…).alors(…) sur une messagerie."""
 
     def __init__(self, *gestes: Callable[[Messagerie], None]) -> None:
@@ -47,7 +47,7 @@ class Scène:
             geste(self.messagerie)
         self.messagerie.pending_events.clear()
 
-    def quand(self, geste: Callable[[Messagerie], None]) -> "Scène":
+    def quand(self, geste: Callable[[Messagerie], None]) -> "Scene":
         self.geste = geste
         return self
 
@@ -61,28 +61,28 @@ class Scène:
         assert self.messagerie.pending_events == []
 
 
-étant_donné = Scène
+etant_donne = Scene
 
 
 def lire(messagerie: Messagerie) -> None:
-    messagerie.lire(ACCUSÉ, maintenant=T0)
+    messagerie.lire(ACCUSE, maintenant=T0)
 
 
 def supprimer(messagerie: Messagerie) -> None:
-    messagerie.supprimer(ACCUSÉ, maintenant=T0)
+    messagerie.supprimer(ACCUSE, maintenant=T0)
 
 
-def test_le_message_dit_ce_que_montre_le_pas_à_pas() -> None:
-    assert ACCUSÉ.paragraphes[1] == "Nous accusons réception de votre paiement de créance du 05/07/2018."
-    assert f"{ACCUSÉ.échéance:%d/%m/%Y}" == "05/01/2019"
-    assert ACCUSÉ.note == (
+def test_le_message_dit_ce_que_montre_le_pas_a_pas() -> None:
+    assert ACCUSE.paragraphes[1] == "Nous accusons réception de votre paiement de créance du 05/07/2018."
+    assert f"{ACCUSE.echeance:%d/%m/%Y}" == "05/01/2019"
+    assert ACCUSE.note == (
         "(*) ou par téléphone au 36 46 (coût 0,06 euro/min + prix appel), depuis l'étranger composez le"
         " +33 811 70 36 46 (tarif variable selon l'opérateur téléphonique)."
     )
 
 
 @pytest.mark.parametrize(
-    ("jour", "échéance"),
+    ("jour", "echeance"),
     [
         (date(2018, 7, 5), date(2019, 1, 5)),
         (date(2026, 8, 31), date(2027, 2, 28)),
@@ -94,56 +94,56 @@ def test_le_message_dit_ce_que_montre_le_pas_à_pas() -> None:
         (date(2026, 3, 31), date(2026, 9, 30)),
     ],
 )
-def test_il_est_gardé_six_mois_et_le_dernier_jour_du_mois_fait_foi(jour: date, échéance: date) -> None:
-    assert échéance_de(datetime(jour.year, jour.month, jour.day, 12, tzinfo=PARIS)) == échéance
+def test_il_est_garde_six_mois_et_le_dernier_jour_du_mois_fait_foi(jour: date, echeance: date) -> None:
+    assert echeance_de(datetime(jour.year, jour.month, jour.day, 12, tzinfo=PARIS)) == echeance
 
 
 def test_le_jour_est_celui_de_paris() -> None:
-    après_minuit_à_paris = datetime(2026, 8, 30, 22, 30, tzinfo=UTC)
-    assert échéance_de(après_minuit_à_paris) == date(2027, 2, 28)
-    assert "31/08/2026" in Accusé("T1", après_minuit_à_paris).paragraphes[1]
+    apres_minuit_a_paris = datetime(2026, 8, 30, 22, 30, tzinfo=UTC)
+    assert echeance_de(apres_minuit_a_paris) == date(2027, 2, 28)
+    assert "31/08/2026" in Accuse("T1", apres_minuit_a_paris).paragraphes[1]
 
 
-def test_il_disparaît_à_minuit_de_paris_le_jour_dit() -> None:
+def test_il_disparait_a_minuit_de_paris_le_jour_dit() -> None:
     minuit = datetime(2019, 1, 5, tzinfo=PARIS)
-    assert not est_échu(ACCUSÉ.échéance, minuit - timedelta(seconds=1))
-    assert est_échu(ACCUSÉ.échéance, minuit)
+    assert not est_echu(ACCUSE.echeance, minuit - timedelta(seconds=1))
+    assert est_echu(ACCUSE.echeance, minuit)
 
 
-@pytest.mark.parametrize("fins", [(Fin.ACCEPTÉ,), (Fin.EXPIRÉ, Fin.ACCEPTÉ), (Fin.ÉCHOUÉ, Fin.ACCEPTÉ)])
-def test_un_paiement_accepté_même_tard_a_un_accusé(fins: tuple[Fin, ...]) -> None:
-    assert accusé_de(paiement(*fins), "a-1", T0) == ACCUSÉ
+@pytest.mark.parametrize("fins", [(Fin.ACCEPTE,), (Fin.EXPIRE, Fin.ACCEPTE), (Fin.ECHOUE, Fin.ACCEPTE)])
+def test_un_paiement_accepte_meme_tard_a_un_accuse(fins: tuple[Fin, ...]) -> None:
+    assert accuse_de(paiement(*fins), "a-1", T0) == ACCUSE
 
 
 @pytest.mark.parametrize(
-    ("connu", "assuré", "âge"),
+    ("connu", "assure", "age"),
     [
         (None, "a-1", timedelta(0)),
         (paiement(), "a-1", timedelta(0)),
-        (paiement(Fin.ÉCHOUÉ), "a-1", timedelta(0)),
-        (paiement(Fin.EXPIRÉ), "a-1", timedelta(0)),
-        (paiement(Fin.ACCEPTÉ), "a-2", timedelta(0)),
-        (paiement(Fin.ACCEPTÉ), "a-1", timedelta(days=190)),
+        (paiement(Fin.ECHOUE), "a-1", timedelta(0)),
+        (paiement(Fin.EXPIRE), "a-1", timedelta(0)),
+        (paiement(Fin.ACCEPTE), "a-2", timedelta(0)),
+        (paiement(Fin.ACCEPTE), "a-1", timedelta(days=190)),
     ],
     ids=["inconnu", "en cours", "échoué", "expiré", "d'un autre", "trop ancien"],
 )
-def test_tout_autre_message_est_inconnu(connu: Paiement | None, assuré: str, âge: timedelta) -> None:
+def test_tout_autre_message_est_inconnu(connu: Paiement | None, assure: str, age: timedelta) -> None:
     with pytest.raises(MessageInconnu):
-        accusé_de(connu, assuré, T0 + âge)
+        accuse_de(connu, assure, T0 + age)
 
 
 def test_lire_deux_fois_ne_se_constate_qu_une() -> None:
-    étant_donné().quand(lire).alors(Messagerie.MessageLu)
-    étant_donné(lire).quand(lire).alors()
+    etant_donne().quand(lire).alors(Messagerie.MessageLu)
+    etant_donne(lire).quand(lire).alors()
 
 
 def test_supprimer_deux_fois_ne_se_constate_qu_une() -> None:
-    étant_donné().quand(supprimer).alors(Messagerie.MessageSupprimé)
-    étant_donné(lire, supprimer).quand(supprimer).alors()
+    etant_donne().quand(supprimer).alors(Messagerie.MessageSupprimé)
+    etant_donne(lire, supprimer).quand(supprimer).alors()
 
 
-def test_un_message_supprimé_ne_se_lit_plus() -> None:
-    étant_donné(supprimer).quand(lire).refuse()
+def test_un_message_supprime_ne_se_lit_plus() -> None:
+    etant_donne(supprimer).quand(lire).refuse()
 
 
 def test_une_messagerie_se_relit_de_ses_faits_depuis_le_premier() -> None:
@@ -153,16 +153,16 @@ def test_une_messagerie_se_relit_de_ses_faits_depuis_le_premier() -> None:
     mapper = MapperDesFaits()
     relue: Any = None
     for fait in messagerie.pending_events:
-        stocké = mapper.to_stored_event(fait)
-        assert isinstance(stocké, StoredEvent)
-        relue = mapper.to_domain_event(stocké).mutate(relue)
+        stocke = mapper.to_stored_event(fait)
+        assert isinstance(stocke, StoredEvent)
+        relue = mapper.to_domain_event(stocke).mutate(relue)
     assert isinstance(relue, Messagerie)
-    assert (relue.id, relue.version, relue.assuré) == ("messagerie-a-1", 2, "a-1")
-    assert relue.lus == relue.supprimés == {"T1"}
+    assert (relue.id, relue.version, relue.assure) == ("messagerie-a-1", 2, "a-1")
+    assert relue.lus == relue.supprimes == {"T1"}
 
 
 def test_ses_faits_ne_sortent_pas_du_service() -> None:
-    assert not Messagerie.MessageLu.PUBLIÉ
-    assert not Messagerie.MessageSupprimé.PUBLIÉ
-    assert Créance.AvisEmis.PUBLIÉ
-    assert Paiement.PaiementConclu.PUBLIÉ
+    assert not Messagerie.MessageLu.PUBLIE
+    assert not Messagerie.MessageSupprimé.PUBLIE
+    assert Créance.AvisEmis.PUBLIE
+    assert Paiement.PaiementConclu.PUBLIE

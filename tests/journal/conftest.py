@@ -25,7 +25,7 @@ def service(base: Any) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def propriétaire(base: Any) -> Iterator[psycopg.Connection[Any]]:
+def proprietaire(base: Any) -> Iterator[psycopg.Connection[Any]]:
     """Une connexion du propriétaire, en autocommit."""
-    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         yield conn

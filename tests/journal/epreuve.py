@@ -16,7 +16,7 @@ DE_TROP_POUR_LA_TABLE = 1_000_000
 """Une somme que la table refuse : une faute que PostgreSQL constate, et qui défait la transaction."""
 
 # Une ligne par flux ; la trace est la suite des versions appliquées.
-CRÉER = """
+CREER = """
 CREATE TABLE vues.{nom} (flux text PRIMARY KEY, trace text NOT NULL, somme bigint NOT NULL CHECK (somme < 1000000))
 """
 
@@ -49,7 +49,7 @@ def ailleurs(flux: str, version: int) -> Inscription:
     return Inscription(Ailleurs(originator_id=flux, originator_version=version, timestamp=T0), "épreuve")
 
 
-def écrire(enregistreur: Enregistreur, *inscriptions: Inscription) -> list[int]:
+def ecrire(enregistreur: Enregistreur, *inscriptions: Inscription) -> list[int]:
     """Écrit ces faits dans une transaction à eux ; rend leurs positions."""
     with enregistreur.base.transaction() as conn:
         return enregistreur.inscrire(conn, Lot(inscriptions=list(inscriptions)))
@@ -65,8 +65,8 @@ class Trace:
         self.fautives = set(fautives)
         self.lots: list[int] = []
 
-    def créer(self, conn: Connection[Any]) -> None:
-        conn.execute(sql.SQL(CRÉER).format(nom=sql.Identifier(self.nom)))
+    def creer(self, conn: Connection[Any]) -> None:
+        conn.execute(sql.SQL(CREER).format(nom=sql.Identifier(self.nom)))
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[FaitLu]) -> None:
         self.lots.append(len(faits))
@@ -87,10 +87,10 @@ class Trace:
 
     def lire(self, conn: Connection[Any]) -> dict[str, str]:
         """La trace de chaque flux."""
-        requête = sql.SQL("SELECT flux, trace FROM vues.{} ORDER BY flux").format(sql.Identifier(self.nom))
-        return dict(conn.execute(requête).fetchall())
+        requete = sql.SQL("SELECT flux, trace FROM vues.{} ORDER BY flux").format(sql.Identifier(self.nom))
+        return dict(conn.execute(requete).fetchall())
 
-    def écartés(self, conn: Connection[Any]) -> list[tuple[str, int]]:
+    def ecartes(self, conn: Connection[Any]) -> list[tuple[str, int]]:
         """Flux et version des événements écartés, dans l'ordre du journal."""
         return conn.execute(
             "SELECT e.flux, e.version FROM vues.ecartes x JOIN journal.evenements e USING (position)"

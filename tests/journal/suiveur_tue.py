@@ -13,13 +13,13 @@ def main() -> None:
     url, vue, fatale, lot_max = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     faites = 0
 
-    def étape(_: str) -> None:
+    def etape(_: str) -> None:
         nonlocal faites
         faites += 1
         if faites == fatale:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Suiveur(url, Trace(vue), lot_max=lot_max, étape=étape).rattraper()
+    Suiveur(url, Trace(vue), lot_max=lot_max, etape=etape).rattraper()
 
 
 if __name__ == "__main__":

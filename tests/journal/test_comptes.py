@@ -20,19 +20,19 @@ COMPTES = "0007_comptes.sql"
 
 def lot(topic_id: UUID, depuis: int, *sorts: Sort, topic: str = "t", partition: int = 0) -> Lot:
     """Un lot qui ne rend que des sorts, à des décalages qui se suivent."""
-    numérotés = enumerate(sorts, depuis)
+    numerotes = enumerate(sorts, depuis)
     place = Partition(topic_id, topic, partition)
-    return Lot(sorts=[SortRendu(place, n, sort, "cause", None, b"e" * 32, {}) for n, sort in numérotés])
+    return Lot(sorts=[SortRendu(place, n, sort, "cause", None, b"e" * 32, {}) for n, sort in numerotes])
 
 
-def test_les_comptes_sont_ceux_des_sorts_écrits(base: Any) -> None:
-    premier, recréé = uuid4(), uuid4()
+def test_les_comptes_sont_ceux_des_sorts_ecrits(base: Any) -> None:
+    premier, recree = uuid4(), uuid4()
     lots = [
-        lot(premier, 0, Sort.APPLIQUÉE, Sort.APPLIQUÉE, Sort.DOUBLON),
-        lot(premier, 3, Sort.APPLIQUÉE),
-        lot(premier, 0, Sort.REJETÉE, partition=1),
-        lot(recréé, 0, Sort.APPLIQUÉE),
-        lot(uuid4(), 0, Sort.REJETÉE, topic="u"),
+        lot(premier, 0, Sort.APPLIQUEE, Sort.APPLIQUEE, Sort.DOUBLON),
+        lot(premier, 3, Sort.APPLIQUEE),
+        lot(premier, 0, Sort.REJETEE, partition=1),
+        lot(recree, 0, Sort.APPLIQUEE),
+        lot(uuid4(), 0, Sort.REJETEE, topic="u"),
     ]
     with Base(base.url) as ouverte:
         enregistreur = Enregistreur(ouverte)
@@ -49,22 +49,22 @@ def test_les_comptes_sont_ceux_des_sorts_écrits(base: Any) -> None:
                 ("u", "rejetee"): 1,
             }
             assert comptes.sorts_de(conn, "u") == {"rejetee": 1}
-            assert comptes.écarts(conn) == []
+            assert comptes.ecarts(conn) == []
             conn.execute("UPDATE vues.sorts SET messages = 2 WHERE sort = 'doublon'")
             conn.execute("DELETE FROM vues.sorts WHERE topic = 'u'")
-            assert comptes.écarts(conn) == [
+            assert comptes.ecarts(conn) == [
                 "sorts : t/0 doublon vaut 2, le journal dit 1",
                 "sorts : u/0 rejetee vaut 0, le journal dit 1",
             ]
 
 
-def test_les_sorts_d_avant_sont_comptés_par_la_migration(
-    base: Any, propriétaire: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+def test_les_sorts_d_avant_sont_comptes_par_la_migration(
+    base: Any, proprietaire: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nom = f"creances_avant_{uuid4().hex[:12]}"
-    url, utilisateur = urlsplit(base.url_propriétaire)._replace(path=f"/{nom}").geturl(), urlsplit(base.url).username
+    url, utilisateur = urlsplit(base.url_proprietaire)._replace(path=f"/{nom}").geturl(), urlsplit(base.url).username
     tous = list(migrations._fichiers())
-    propriétaire.execute(f"CREATE DATABASE {nom}")
+    proprietaire.execute(f"CREATE DATABASE {nom}")
     try:
         monkeypatch.setattr(migrations, "_fichiers", lambda: [un for un in tous if un[0] < COMPTES])
         migrer(url, utilisateur or "")
@@ -77,6 +77,6 @@ def test_les_sorts_d_avant_sont_comptés_par_la_migration(
         assert COMPTES in migrer(url, utilisateur or "")
         with psycopg.connect(url) as conn:
             assert comptes.sorts_par_topic(conn) == {("t", "doublon"): 3}
-            assert comptes.écarts(conn) == []
+            assert comptes.ecarts(conn) == []
     finally:
-        propriétaire.execute(f"DROP DATABASE {nom} WITH (FORCE)")
+        proprietaire.execute(f"DROP DATABASE {nom} WITH (FORCE)")

@@ -4,18 +4,18 @@ from typing import Any
 
 import psycopg
 
-from journal.etats import ÉtatDuRôle
+from journal.etats import EtatDuRole
 
 
-def test_un_rôle_interrompu_ou_arrêté_n_attend_pas_pour_se_redire_actif(base: Any) -> None:
-    état = ÉtatDuRôle(base.url, "essai")
+def test_un_role_interrompu_ou_arrete_n_attend_pas_pour_se_redire_actif(base: Any) -> None:
+    etat = EtatDuRole(base.url, "essai")
     with psycopg.connect(base.url, autocommit=True) as conn:
-        à_redire = [état.à_redire]
-        état.dire(conn, "actif")
-        à_redire.append(état.à_redire)
-        état.interrompre(OSError("absent"))
-        à_redire.append(état.à_redire)
-        état.dire(conn, "actif")
-        état.dire(conn, "inactif")
-        à_redire.append(état.à_redire)
-    assert à_redire == [True, False, True, True]
+        a_redire = [etat.a_redire]
+        etat.dire(conn, "actif")
+        a_redire.append(etat.a_redire)
+        etat.interrompre(OSError("absent"))
+        a_redire.append(etat.a_redire)
+        etat.dire(conn, "actif")
+        etat.dire(conn, "inactif")
+        a_redire.append(etat.a_redire)
+    assert a_redire == [True, False, True, True]

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from journal import migrations
-from journal.migrations import MigrationModifiée, migrer
+from journal.migrations import MigrationModifiee, migrer
 
 TOUTES = ["0001_journal.sql", "0002_vues.sql"]
 
@@ -23,12 +23,12 @@ def utilisateur(base: Any) -> str:
 
 
 @pytest.fixture
-def url_vide(base: Any, propriétaire: psycopg.Connection[Any]) -> Iterator[str]:
+def url_vide(base: Any, proprietaire: psycopg.Connection[Any]) -> Iterator[str]:
     """L'URL, pour le propriétaire, d'une base que rien n'a migrée."""
     nom = f"creances_vide_{secrets.token_hex(6)}"
-    propriétaire.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
-    yield urlsplit(base.url_propriétaire)._replace(path=f"/{nom}").geturl()
-    propriétaire.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(nom)))
+    proprietaire.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
+    yield urlsplit(base.url_proprietaire)._replace(path=f"/{nom}").geturl()
+    proprietaire.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(nom)))
 
 
 def avec(monkeypatch: pytest.MonkeyPatch, *fichiers: tuple[str, str]) -> None:
@@ -37,44 +37,44 @@ def avec(monkeypatch: pytest.MonkeyPatch, *fichiers: tuple[str, str]) -> None:
     monkeypatch.setattr(migrations, "_fichiers", lambda: sorted(tous.items()))
 
 
-def test_une_base_à_jour_n_a_rien_à_migrer(url_vide: str, utilisateur: str) -> None:
+def test_une_base_a_jour_n_a_rien_a_migrer(url_vide: str, utilisateur: str) -> None:
     assert migrer(url_vide, utilisateur)[: len(TOUTES)] == TOUTES
     assert migrer(url_vide, utilisateur) == []
 
 
-def test_deux_migrations_en_même_temps_n_appliquent_chaque_fichier_qu_une_fois(url_vide: str, utilisateur: str) -> None:
-    départ = threading.Barrier(2)
-    appliquées: list[list[str]] = []
+def test_deux_migrations_en_meme_temps_n_appliquent_chaque_fichier_qu_une_fois(url_vide: str, utilisateur: str) -> None:
+    depart = threading.Barrier(2)
+    appliquees: list[list[str]] = []
 
     def migrer_ensemble() -> None:
-        départ.wait()
-        appliquées.append(migrer(url_vide, utilisateur))
+        depart.wait()
+        appliquees.append(migrer(url_vide, utilisateur))
 
     fils = [threading.Thread(target=migrer_ensemble) for _ in range(2)]
     for fil in fils:
         fil.start()
     for fil in fils:
         fil.join()
-    assert sorted(appliquées) == [[], [nom for nom, _ in migrations._fichiers()]]
+    assert sorted(appliquees) == [[], [nom for nom, _ in migrations._fichiers()]]
 
 
-def test_un_fichier_changé_depuis_son_application_est_refusé(
+def test_un_fichier_change_depuis_son_application_est_refuse(
     base: Any, utilisateur: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     avec(monkeypatch, ("0001_journal.sql", dict(migrations._fichiers())["0001_journal.sql"] + "\n-- une retouche\n"))
-    with pytest.raises(MigrationModifiée, match="0001_journal"):
-        migrer(base.url_propriétaire, utilisateur)
+    with pytest.raises(MigrationModifiee, match="0001_journal"):
+        migrer(base.url_proprietaire, utilisateur)
 
 
-def test_une_migration_qui_échoue_ne_laisse_rien_et_s_applique_une_fois_corrigée(
-    base: Any, utilisateur: str, propriétaire: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+def test_une_migration_qui_echoue_ne_laisse_rien_et_s_applique_une_fois_corrigee(
+    base: Any, utilisateur: str, proprietaire: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     avec(monkeypatch, ("9999_epreuve.sql", "CREATE TABLE vues.epreuve (n int); SELECT 1 / 0;"))
     with pytest.raises(psycopg.errors.DivisionByZero):
-        migrer(base.url_propriétaire, utilisateur)
-    assert propriétaire.execute("SELECT to_regclass('vues.epreuve')").fetchone() == (None,)
+        migrer(base.url_proprietaire, utilisateur)
+    assert proprietaire.execute("SELECT to_regclass('vues.epreuve')").fetchone() == (None,)
     avec(monkeypatch, ("9999_epreuve.sql", "CREATE TABLE vues.epreuve (n int);"))
-    assert migrer(base.url_propriétaire, utilisateur) == ["9999_epreuve.sql"]
+    assert migrer(base.url_proprietaire, utilisateur) == ["9999_epreuve.sql"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_une_migration_qui_échoue_ne_laisse_rien_et_s_applique_une_fois_corrig�
         "UPDATE public.creances_migrations SET empreinte = ''",
     ],
 )
-def test_le_service_ne_change_rien_à_la_forme_du_journal(service: psycopg.Connection[Any], interdit: str) -> None:
+def test_le_service_ne_change_rien_a_la_forme_du_journal(service: psycopg.Connection[Any], interdit: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         service.execute(interdit.encode())
 
@@ -106,5 +106,5 @@ def test_le_service_dispose_des_vues(service: psycopg.Connection[Any]) -> None:
     service.execute("DROP TABLE vues.epreuve")
 
 
-def test_le_service_prend_des_numéros_de_transaction(service: psycopg.Connection[Any]) -> None:
+def test_le_service_prend_des_numeros_de_transaction(service: psycopg.Connection[Any]) -> None:
     assert service.execute("SELECT nextval('journal.numeros_de_transaction')").fetchone() == (1,)

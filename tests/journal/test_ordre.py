@@ -16,19 +16,19 @@ from journal.conflits import ConflitDeVersion
 from journal.enregistreur import Enregistreur, recueillir
 from journal.lot import Lot
 from journal.suiveur import Suiveur
-from projections import RestantDû
+from projections import RestantDu
 from tests.outils import attendre
 
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 
 
-def créance(numéro: int) -> Créance:
-    avis = Avis(f"38117012{numéro:08d}F", "a-1", "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+def creance(numero: int) -> Créance:
+    avis = Avis(f"38117012{numero:08d}F", "a-1", "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
     return Créance.ouvrir(avis, Politique(), maintenant=T0)
 
 
-def inscrire(enregistreur: Enregistreur, conn: Any, numéro: int) -> None:
-    enregistreur.inscrire(conn, Lot(inscriptions=recueillir([créance(numéro)], "test")))
+def inscrire(enregistreur: Enregistreur, conn: Any, numero: int) -> None:
+    enregistreur.inscrire(conn, Lot(inscriptions=recueillir([creance(numero)], "test")))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def enregistreur(base: Any) -> Iterator[Enregistreur]:
 
 
 @pytest.mark.parametrize("avec_le_verrou", [True, False])
-def test_un_suiveur_ne_manque_rien_grâce_au_verrou_et_manque_sans_lui(
+def test_un_suiveur_ne_manque_rien_grace_au_verrou_et_manque_sans_lui(
     base: Any,
     enregistreur: Enregistreur,
     avec_le_verrou: bool,  # noqa: FBT001
@@ -47,13 +47,13 @@ def test_un_suiveur_ne_manque_rien_grâce_au_verrou_et_manque_sans_lui(
     """Le premier écrit et ne valide pas ; le second écrit et valide ; le suiveur passe ; le premier valide."""
     if not avec_le_verrou:
         monkeypatch.setattr(Enregistreur, "ordonner", lambda *_: None)
-    suiveur = Suiveur(base.url, RestantDû())
-    validé = threading.Event()
+    suiveur = Suiveur(base.url, RestantDu())
+    valide = threading.Event()
 
     def second() -> None:
         with enregistreur.base.transaction() as conn:
             inscrire(enregistreur, conn, 2)
-        validé.set()
+        valide.set()
 
     fil = threading.Thread(target=second)
     with psycopg.connect(base.url, autocommit=True) as guetteur:
@@ -62,9 +62,9 @@ def test_un_suiveur_ne_manque_rien_grâce_au_verrou_et_manque_sans_lui(
             fil.start()
             if avec_le_verrou:
                 attendre(lambda: _attend_un_verrou(guetteur), quoi="le second attend son tour")
-                assert not validé.is_set()
+                assert not valide.is_set()
             else:
-                assert validé.wait(10)
+                assert valide.wait(10)
             suiveur.rattraper()
         fil.join()
         suiveur.rattraper()
@@ -72,43 +72,43 @@ def test_un_suiveur_ne_manque_rien_grâce_au_verrou_et_manque_sans_lui(
     assert vues == (2 if avec_le_verrou else 1)
 
 
-def test_huit_écrivains_et_un_suiveur_qui_les_talonne_ne_perdent_aucun_événement(
+def test_huit_ecrivains_et_un_suiveur_qui_les_talonne_ne_perdent_aucun_evenement(
     base: Any, enregistreur: Enregistreur
 ) -> None:
-    écrivains, chacun = 8, 40
-    arrêt = threading.Event()
-    suiveur = threading.Thread(target=Suiveur(base.url, RestantDû(), lot_max=50).tourner, args=(arrêt,))
+    ecrivains, chacun = 8, 40
+    arret = threading.Event()
+    suiveur = threading.Thread(target=Suiveur(base.url, RestantDu(), lot_max=50).tourner, args=(arret,))
     suiveur.start()
 
-    def écrire(rang: int) -> None:
+    def ecrire(rang: int) -> None:
         for n in range(chacun):
             with enregistreur.base.transaction() as conn:
                 inscrire(enregistreur, conn, rang * 1000 + n)
 
-    fils = [threading.Thread(target=écrire, args=(rang,)) for rang in range(écrivains)]
+    fils = [threading.Thread(target=ecrire, args=(rang,)) for rang in range(ecrivains)]
     for fil in fils:
         fil.start()
     for fil in fils:
         fil.join()
     try:
         with psycopg.connect(base.url, autocommit=True) as conn:
-            requête = "SELECT count(*) FROM vues.restant_du"
-            attendre(lambda: conn.execute(requête).fetchone() == (écrivains * chacun,), secondes=20)
+            requete = "SELECT count(*) FROM vues.restant_du"
+            attendre(lambda: conn.execute(requete).fetchone() == (ecrivains * chacun,), secondes=20)
             heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
     finally:
-        arrêt.set()
+        arret.set()
         suiveur.join()
     assert heures == sorted(heures)
 
 
 def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, enregistreur: Enregistreur) -> None:
-    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         conn.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
             " VALUES ('horloge', 1, 'x', '', 'horloge en avance', clock_timestamp() + interval '1 hour')"
         )
-        with enregistreur.base.transaction() as écriture:
-            inscrire(enregistreur, écriture, 1)
+        with enregistreur.base.transaction() as ecriture:
+            inscrire(enregistreur, ecriture, 1)
         heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
     assert heures[1] == heures[0]
 
@@ -117,8 +117,8 @@ def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, enregistreur: Enre
     "table", ["evenements", "positions", "sorts", "cles_idempotence", "topics", "pertes", "arrets", "reprises"]
 )
 @pytest.mark.parametrize("ordre", ["UPDATE {} SET enregistre_le = now()", "DELETE FROM {}", "TRUNCATE {}"])
-def test_personne_ne_change_ce_qui_est_écrit(base: Any, table: str, ordre: str) -> None:
-    for url in (base.url, base.url_propriétaire):
+def test_personne_ne_change_ce_qui_est_ecrit(base: Any, table: str, ordre: str) -> None:
+    for url in (base.url, base.url_proprietaire):
         with psycopg.connect(url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(ordre.format(f"journal.{table}").encode())
 
@@ -131,20 +131,20 @@ def test_personne_ne_choisit_une_position(base: Any) -> None:
         )
 
 
-def test_deux_écritures_de_la_même_version_se_heurtent(enregistreur: Enregistreur) -> None:
+def test_deux_ecritures_de_la_meme_version_se_heurtent(enregistreur: Enregistreur) -> None:
     with enregistreur.base.transaction() as conn:
         inscrire(enregistreur, conn, 1)
     with pytest.raises(ConflitDeVersion), enregistreur.base.transaction() as conn:
         inscrire(enregistreur, conn, 1)
 
 
-def test_un_événement_illisible_est_écarté_avec_les_suivants_de_son_flux_et_les_autres_avancent(
+def test_un_evenement_illisible_est_ecarte_avec_les_suivants_de_son_flux_et_les_autres_avancent(
     base: Any, enregistreur: Enregistreur
 ) -> None:
-    fautive = créance(1)
+    fautive = creance(1)
     with enregistreur.base.transaction() as conn:
         enregistreur.inscrire(conn, Lot(inscriptions=recueillir([fautive], "test")))
-    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         conn.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
             " VALUES (%s, 2, 'creance.PaiementInitie', 'pas du JSON', 'planté', now())",
@@ -152,25 +152,25 @@ def test_un_événement_illisible_est_écarté_avec_les_suivants_de_son_flux_et_
         )
         fautive.version = 2
         fautive.initier_paiement("T1", 20_00, Canal.WEB, T0, maintenant=T0)
-        with enregistreur.base.transaction() as écriture:
-            enregistreur.inscrire(écriture, Lot(inscriptions=recueillir([fautive], "test")))
-            inscrire(enregistreur, écriture, 2)
-        Suiveur(base.url, RestantDû()).rattraper()
+        with enregistreur.base.transaction() as ecriture:
+            enregistreur.inscrire(ecriture, Lot(inscriptions=recueillir([fautive], "test")))
+            inscrire(enregistreur, ecriture, 2)
+        Suiveur(base.url, RestantDu()).rattraper()
         assert conn.execute("SELECT reference, en_cours FROM vues.restant_du ORDER BY 1").fetchall() == [
-            (créance(1).avis.référence, 0),
-            (créance(2).avis.référence, 0),
+            (creance(1).avis.reference, 0),
+            (creance(2).avis.reference, 0),
         ]
-        écartés = conn.execute("SELECT position FROM vues.ecartes WHERE suiveur = 'restant_du'").fetchall()
-        assert len(écartés) == 2
+        ecartes = conn.execute("SELECT position FROM vues.ecartes WHERE suiveur = 'restant_du'").fetchall()
+        assert len(ecartes) == 2
 
         conn.execute("UPDATE vues.ecartes SET libere_le = now()")
-        Suiveur(base.url, RestantDû()).rattraper()
+        Suiveur(base.url, RestantDu()).rattraper()
         assert conn.execute("SELECT count(*) FROM vues.ecartes WHERE libere_le IS NULL").fetchone() == (2,)
 
 
 def _attend_un_verrou(conn: Any) -> bool:
-    requête = (
+    requete = (
         "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
         " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"
     )
-    return bool(conn.execute(requête).fetchall())
+    return bool(conn.execute(requete).fetchall())

@@ -17,9 +17,9 @@ from tests.consumers.banc import MAINTENANT, Banc
 @contextmanager
 def en_marche(b: Banc, *noms: str) -> Iterator[dict[str, Boucle]]:
     """Fait tourner ces consommateurs jusqu'à la fin du bloc ; ils reviennent seuls de ce qui leur arrive."""
-    arrêt = threading.Event()
+    arret = threading.Event()
     boucles = {nom: composition.consumer(b.settings, b.guichet, nom) for nom in noms}
-    fils = [threading.Thread(target=boucle.tourner, args=(arrêt,), daemon=True) for boucle in boucles.values()]
+    fils = [threading.Thread(target=boucle.tourner, args=(arret,), daemon=True) for boucle in boucles.values()]
     for boucle in boucles.values():
         boucle.horloge = lambda: MAINTENANT
     for fil in fils:
@@ -27,7 +27,7 @@ def en_marche(b: Banc, *noms: str) -> Iterator[dict[str, Boucle]]:
     try:
         yield boucles
     finally:
-        arrêt.set()
+        arret.set()
         for fil in fils:
             fil.join(30)
         for boucle in boucles.values():
@@ -44,10 +44,10 @@ def administrateur(b: Banc) -> Iterator[Any]:
         admin.close()
 
 
-def régler_topic(b: Banc, topic: str, **réglages: str) -> None:
+def regler_topic(b: Banc, topic: str, **reglages: str) -> None:
     """Change les réglages d'un topic, et attend que le courtier les applique."""
     ressource = ConfigResource(
-        ConfigResourceType.TOPIC, topic, {nom.replace("_", "."): v for nom, v in réglages.items()}
+        ConfigResourceType.TOPIC, topic, {nom.replace("_", "."): v for nom, v in reglages.items()}
     )
     with administrateur(b) as admin:
         admin.alter_configs([ressource])
@@ -66,5 +66,5 @@ def fins(b: Banc, topic: str) -> kafka.TopicEnd:
 
 def sorts_par_topic(b: Banc, topic: str) -> dict[UUID, int]:
     """Combien de messages ont un sort, pour chaque topic qui a porté ce nom."""
-    requête = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
-    return dict(b.conn.execute(requête, (topic,)).fetchall())
+    requete = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
+    return dict(b.conn.execute(requete, (topic,)).fetchall())

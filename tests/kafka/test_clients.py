@@ -44,22 +44,22 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
     assert ouverts() <= descripteurs
 
 
-def test_demander_un_topic_absent_ne_le_crée_pas(kafka: str, préfixe: str) -> None:
+def test_demander_un_topic_absent_ne_le_cree_pas(kafka: str, prefixe: str) -> None:
     """Tansu, comme un Kafka aux réglages d'origine, crée le topic dont on s'enquiert, sauf si on le lui défend."""
     consommateur = clients.ouvrir_client(KafkaConsumer, bootstrap_servers=kafka)
     producteur = clients.ouvrir_client(KafkaProducer, bootstrap_servers=kafka, max_block_ms=500)
     try:
-        assert not consommateur.partitions_for_topic(f"{préfixe}.absent")
+        assert not consommateur.partitions_for_topic(f"{prefixe}.absent")
         with pytest.raises(KafkaError):
-            producteur.partitions_for(f"{préfixe}.absent")
+            producteur.partitions_for(f"{prefixe}.absent")
     finally:
         consommateur.close()
         producteur.close()
     with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-        assert f"{préfixe}.absent" not in admin.list_topics()
+        assert f"{prefixe}.absent" not in admin.list_topics()
 
 
-class AuDébut(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
+class AuDebut(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
     """Se place au début des partitions reçues."""
 
     def __init__(self, consommateur: KafkaConsumer) -> None:
@@ -73,34 +73,34 @@ class AuDébut(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python
 
 
 def test_l_identifiant_d_un_topic_n_attend_pas_la_lecture_en_cours(
-    kafka: str, préfixe: str, monkeypatch: pytest.MonkeyPatch
+    kafka: str, prefixe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Un courtier répond dans l'ordre sur une connexion : tout lot attendrait la fin de la lecture suivante."""
-    settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=préfixe)
+    settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=prefixe)
     kafka_du_service.create_topics(settings)
     # Tansu fait attendre qui entre dans un groupe une part de `max_poll_interval_ms`.
     connexion = settings.kafka_connection() | {"max_poll_interval_ms": 2_000, "session_timeout_ms": 1_500}
     connexion["heartbeat_interval_ms"] = 500
-    consommateur = lecteur.ouvrir(connexion, groupe=préfixe, client="identifiant", lot_max=1)
+    consommateur = lecteur.ouvrir(connexion, groupe=prefixe, client="identifiant", lot_max=1)
     try:
-        consommateur.subscribe([settings.topic_avis], listener=AuDébut(consommateur))
+        consommateur.subscribe([settings.topic_avis], listener=AuDebut(consommateur))
 
-        def confié() -> bool:
+        def confie() -> bool:
             consommateur.poll(timeout_ms=100)
             return bool(consommateur.assignment())
 
-        attendre(confié, secondes=30, quoi="des partitions")
-        demandés, redemander = [], consommateur._cluster.refresh_metadata
+        attendre(confie, secondes=30, quoi="des partitions")
+        demandes, redemander = [], consommateur._cluster.refresh_metadata
 
         async def noter(node_id: object = None) -> None:
-            demandés.append(node_id)
+            demandes.append(node_id)
             await redemander(node_id)
 
         monkeypatch.setattr(consommateur._cluster, "refresh_metadata", noter)
         assert lecteur.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
         coordinateur = consommateur._coordinator.coordinator_id
         assert coordinateur is not None
-        assert coordinateur in demandés, "la question est partie derrière la lecture"
+        assert coordinateur in demandes, "la question est partie derrière la lecture"
     finally:
         lecteur.fermer(consommateur)
 

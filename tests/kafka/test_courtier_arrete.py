@@ -17,15 +17,15 @@ from tests.kafka.en_marche import en_marche, fins
 from tests.outils import attendre
 
 PAIEMENTS = 80
-DÉJÀ_LUS = 20
+DEJA_LUS = 20
 """Ce qui a un sort quand le courtier s'arrête."""
-RÉESSAI_S = 0.2
-COUPURES: dict[str, Callable[[Courtier], None]] = {"SIGKILL": Courtier.tuer, "SIGTERM": Courtier.arrêter}
+REESSAI_S = 0.2
+COUPURES: dict[str, Callable[[Courtier], None]] = {"SIGKILL": Courtier.tuer, "SIGTERM": Courtier.arreter}
 
 
 @pytest.fixture
-def b(base: Any, courtier_durable: Courtier, préfixe: str) -> Iterator[Banc]:
-    with banc(base.url, courtier_durable.bootstrap, préfixe) as ouvert:
+def b(base: Any, courtier_durable: Courtier, prefixe: str) -> Iterator[Banc]:
+    with banc(base.url, courtier_durable.bootstrap, prefixe) as ouvert:
         yield ouvert
 
 
@@ -38,51 +38,51 @@ def poster(b: Banc, dits: list[tuple[str, dict[str, str]]]) -> None:
                 facteur.send(b.settings.topic_notifications, transaction.encode(), json.dumps(formulaire).encode())
                 break
             except KafkaIndisponible:
-                time.sleep(RÉESSAI_S)
+                time.sleep(REESSAI_S)
     facteur.close()
 
 
 @pytest.mark.parametrize("coupure", COUPURES.values(), ids=COUPURES.keys())
-def test_chaque_notification_a_un_sort_et_un_seul_malgré_l_arrêt_du_courtier(
+def test_chaque_notification_a_un_sort_et_un_seul_malgre_l_arret_du_courtier(
     b: Banc, courtier_durable: Courtier, coupure: Callable[[Courtier], None]
 ) -> None:
-    créances = [avis(numéro) for numéro in range(PAIEMENTS)]
+    creances = [avis(numero) for numero in range(PAIEMENTS)]
     topic = b.settings.topic_notifications
     with en_marche(b, "avis", "kiosque"):
-        b.émettre_avis(*créances)
+        b.emettre_avis(*creances)
         attendre(lambda: b.sorts(b.settings.topic_avis) == PAIEMENTS, secondes=30, quoi="les avis pris")
-        t = [b.ouvrir(créance["reference"], 20_00) for créance in créances]
-        mal_scellée = notification(t[0], 20_00) | {"Seal": "0" * 64}
+        t = [b.ouvrir(creance["reference"], 20_00) for creance in creances]
+        mal_scellee = notification(t[0], 20_00) | {"Seal": "0" * 64}
         dits = [(x, notification(x, 20_00)) for x in t]
         for rang in range(0, PAIEMENTS, 8):
-            dits.insert(rang, (t[0], mal_scellée))
+            dits.insert(rang, (t[0], mal_scellee))
         banque = threading.Thread(target=poster, args=(b, dits), daemon=True)
         banque.start()
-        attendre(lambda: b.sorts(topic) >= DÉJÀ_LUS, secondes=30, quoi="les premiers sorts")
+        attendre(lambda: b.sorts(topic) >= DEJA_LUS, secondes=30, quoi="les premiers sorts")
         coupure(courtier_durable)
         assert banque.is_alive(), "tout est déjà posté : la coupure n'éprouve rien"
-        courtier_durable.démarrer()
+        courtier_durable.demarrer()
         banque.join(60)
         assert not banque.is_alive()
-        reçus = sum(fins(b, topic).ends.values())
-        attendre(lambda: b.sorts(topic) == reçus, secondes=30, quoi=f"{reçus} sorts")
+        recus = sum(fins(b, topic).ends.values())
+        attendre(lambda: b.sorts(topic) == recus, secondes=30, quoi=f"{recus} sorts")
 
-    assert reçus >= len(dits)
+    assert recus >= len(dits)
     sorts = b.par_sort(topic)
-    assert (sorts["appliquee"], sum(sorts.values())) == (PAIEMENTS, reçus)
-    acceptés = "SELECT count(*), count(DISTINCT flux) FROM journal.evenements WHERE topic = 'creance.PaiementAccepte'"
-    assert b.conn.execute(acceptés).fetchone() == (PAIEMENTS, PAIEMENTS)
+    assert (sorts["appliquee"], sum(sorts.values())) == (PAIEMENTS, recus)
+    acceptes = "SELECT count(*), count(DISTINCT flux) FROM journal.evenements WHERE topic = 'creance.PaiementAccepte'"
+    assert b.conn.execute(acceptes).fetchone() == (PAIEMENTS, PAIEMENTS)
     b.projeter()
     rapport = auditer(b.conn)
-    assert (rapport.écarts, rapport.accepté_total) == ([], PAIEMENTS * 20_00)
-    rejetés = {
-        f"{partition}@{décalage}"
-        for partition, décalage in b.conn.execute(
+    assert (rapport.ecarts, rapport.accepte_total) == ([], PAIEMENTS * 20_00)
+    rejetes = {
+        f"{partition}@{decalage}"
+        for partition, decalage in b.conn.execute(
             "SELECT partition, decalage FROM journal.sorts WHERE topic = %s AND sort = 'rejetee'", (topic,)
         )
     }
-    assert rejetés
+    assert rejetes
     rebuts = [dict(rebut.headers) for rebut in b.rebuts(topic, sum(fins(b, f"{topic}.rebuts").ends.values()))]
     assert {
-        f"{en_têtes['origine-partition'].decode()}@{en_têtes['origine-position'].decode()}" for en_têtes in rebuts
-    } == rejetés
+        f"{en_tetes['origine-partition'].decode()}@{en_tetes['origine-position'].decode()}" for en_tetes in rebuts
+    } == rejetes

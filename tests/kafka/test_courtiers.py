@@ -12,7 +12,7 @@ from tests import courtiers
 from tests.courtiers import Courtier, ce_qui_manque_pour_apache
 from tests.outils import RACINE, attendre
 
-DÉPART = """
+DEPART = """
 import sys, time
 from pathlib import Path
 from tests.courtiers import COURTIERS
@@ -28,33 +28,33 @@ def topics(courtier: Courtier) -> dict[str, object]:
         return {dit["name"]: dit["topic_id"] for dit in admin.describe_topics()}
 
 
-def test_tué_il_revient_sur_le_même_port_avec_son_journal_s_il_en_garde_un(courtier_à_soi: Courtier) -> None:
-    adresse = courtier_à_soi.bootstrap
+def test_tue_il_revient_sur_le_meme_port_avec_son_journal_s_il_en_garde_un(courtier_a_soi: Courtier) -> None:
+    adresse = courtier_a_soi.bootstrap
     with KafkaAdminClient(bootstrap_servers=adresse) as admin:
         admin.create_topics({"t": {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-    avant = topics(courtier_à_soi)
+    avant = topics(courtier_a_soi)
     assert "t" in avant
-    courtier_à_soi.tuer()
-    courtier_à_soi.démarrer()
-    assert courtier_à_soi.bootstrap == adresse
-    assert topics(courtier_à_soi) == (avant if courtier_à_soi.garde_son_journal else {})
+    courtier_a_soi.tuer()
+    courtier_a_soi.demarrer()
+    assert courtier_a_soi.bootstrap == adresse
+    assert topics(courtier_a_soi) == (avant if courtier_a_soi.garde_son_journal else {})
 
 
 @pytest.mark.kafka
-def test_il_meurt_avec_qui_l_a_démarré(pytestconfig: pytest.Config) -> None:
+def test_il_meurt_avec_qui_l_a_demarre(pytestconfig: pytest.Config) -> None:
     with (
         throwaway_folder() as dossier,
         subprocess.Popen(
-            [sys.executable, "-c", DÉPART, pytestconfig.getoption("--courtier"), str(dossier)],
+            [sys.executable, "-c", DEPART, pytestconfig.getoption("--courtier"), str(dossier)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=RACINE,
-        ) as père,
+        ) as pere,
     ):
-        assert père.stdout is not None
-        pid = int(père.stdout.readline())
+        assert pere.stdout is not None
+        pid = int(pere.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
-        père.kill()
+        pere.kill()
         attendre(lambda: not vivant(pid), quoi="la fin du courtier")
 
 
@@ -66,7 +66,7 @@ def vivant(pid: int) -> bool:
         return False
 
 
-def test_ce_qui_manque_à_apache_est_dit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ce_qui_manque_a_apache_est_dit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     java = tmp_path / "java"
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
     java.chmod(0o755)

@@ -14,20 +14,20 @@ from tests.consumers.banc import Banc, avis, banc, notification
 from tests.kafka.en_marche import administrateur, en_marche, fins, sorts_par_topic
 from tests.outils import attendre
 
-REMARQUÉ_S = 10.0
+REMARQUE_S = 10.0
 """Ce que l'on laisse à un consommateur pour voir qu'un topic a été recréé (secondes)."""
 
 
 @pytest.fixture
-def b(base: Any, kafka: str, préfixe: str) -> Any:
-    with banc(base.url, kafka, préfixe) as ouvert:
+def b(base: Any, kafka: str, prefixe: str) -> Any:
+    with banc(base.url, kafka, prefixe) as ouvert:
         # Occupé, le consommateur ne doit pas perdre ses partitions : les retrouver lui montrerait le nouveau topic.
         yield replace(
             ouvert, settings=ouvert.settings.model_copy(update={"kafka_max_poll_interval": timedelta(minutes=1)})
         )
 
 
-def recréer(b: Banc, topic: str) -> None:
+def recreer(b: Banc, topic: str) -> None:
     """Supprime le topic, et le recrée dès qu'il a disparu."""
     with administrateur(b) as admin:
         admin.delete_topics([topic])
@@ -35,38 +35,38 @@ def recréer(b: Banc, topic: str) -> None:
     kafka_du_service.create_topics(b.settings)
 
 
-@pytest.mark.parametrize("occupé", [False, True], ids=["lit", "occupe"])
-def test_les_messages_d_un_topic_recréé_ont_chacun_un_sort_sous_le_nouvel_identifiant(b: Banc, *, occupé: bool) -> None:
+@pytest.mark.parametrize("occupe", [False, True], ids=["lit", "occupe"])
+def test_les_messages_d_un_topic_recree_ont_chacun_un_sort_sous_le_nouvel_identifiant(b: Banc, *, occupe: bool) -> None:
     """Occupé ailleurs, le consommateur n'a même pas vu le topic manquer : sa lecture suivante, par nom, réussit."""
-    créances = [avis(numéro) for numéro in range(12)]
-    b.émettre_avis(*créances)
-    b.consommer("avis", len(créances))
-    t = [b.ouvrir(créance["reference"], 20_00) for créance in créances]
+    creances = [avis(numero) for numero in range(12)]
+    b.emettre_avis(*creances)
+    b.consommer("avis", len(creances))
+    t = [b.ouvrir(creance["reference"], 20_00) for creance in creances]
     topic = b.settings.topic_notifications
     libre = threading.Event()
-    if not occupé:
+    if not occupe:
         libre.set()
 
-    def étape(nom: str) -> None:
+    def etape(nom: str) -> None:
         if nom == "suite":
             libre.wait(30)
 
     with en_marche(b, "kiosque") as boucles:
-        boucles["kiosque"].étape = étape
-        b.émettre(topic, [(x, notification(x, 20_00)) for x in t[:4]])
+        boucles["kiosque"].etape = etape
+        b.emettre(topic, [(x, notification(x, 20_00)) for x in t[:4]])
         attendre(lambda: b.sorts(topic) == 4, secondes=30, quoi="les premiers sorts")
         ancien = fins(b, topic).topic_id
-        recréer(b, topic)
+        recreer(b, topic)
         # Plus de messages que l'ancien topic n'en avait : lus à ses positions, les derniers passeraient pour les siens.
-        b.émettre(topic, [(x, notification(x, 20_00)) for x in t])
+        b.emettre(topic, [(x, notification(x, 20_00)) for x in t])
         nouveau = fins(b, topic).topic_id
         assert nouveau != ancien
         libre.set()
-        début = time.monotonic()
+        debut = time.monotonic()
         attendre(lambda: sorts_par_topic(b, topic).get(nouveau) == len(t), secondes=30, quoi="les sorts du nouveau")
-        assert time.monotonic() - début < REMARQUÉ_S
+        assert time.monotonic() - debut < REMARQUE_S
 
     assert sorts_par_topic(b, topic) == {ancien: 4, nouveau: len(t)}
     assert b.par_sort(topic) == {"appliquee": len(t), "doublon": 4}
     b.projeter()
-    assert auditer(b.conn).écarts == []
+    assert auditer(b.conn).ecarts == []

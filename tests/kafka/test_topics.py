@@ -9,21 +9,21 @@ from service import kafka as kafka_du_service
 from service.settings import Settings
 from tests.consumers.banc import Banc, avis, banc
 from tests.kafka.en_marche import administrateur, en_marche
-from tests.kafka.test_limites import dernière_erreur
+from tests.kafka.test_limites import derniere_erreur
 from tests.outils import attendre
 
 
 @pytest.fixture
-def b(base: Any, kafka: str, préfixe: str) -> Any:
-    with banc(base.url, kafka, préfixe) as ouvert:
+def b(base: Any, kafka: str, prefixe: str) -> Any:
+    with banc(base.url, kafka, prefixe) as ouvert:
         yield ouvert
 
 
-def test_créés_de_plusieurs_endroits_à_la_fois_ils_le_sont_une_fois(kafka: str, préfixe: str) -> None:
-    settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=préfixe)
+def test_crees_de_plusieurs_endroits_a_la_fois_ils_le_sont_une_fois(kafka: str, prefixe: str) -> None:
+    settings = Settings(_env_file=None, kafka_bootstrap=kafka, topic_prefix=prefixe)
     with ThreadPoolExecutor(4) as fils:
-        créés = [nom for noms in fils.map(kafka_du_service.create_topics, [settings] * 4) for nom in noms]
-    assert sorted(créés) == sorted(kafka_du_service.topics(settings))
+        crees = [nom for noms in fils.map(kafka_du_service.create_topics, [settings] * 4) for nom in noms]
+    assert sorted(crees) == sorted(kafka_du_service.topics(settings))
     assert kafka_du_service.create_topics(settings) == []
 
 
@@ -33,8 +33,8 @@ def test_un_consommateur_dont_le_topic_n_existe_pas_encore_le_dit_et_l_attend(b:
         admin.delete_topics([topic])
         attendre(lambda: topic not in admin.list_topics(), quoi="le topic supprimé")
     with en_marche(b, "avis"):
-        erreur = attendre(lambda: dernière_erreur(b, "consommateur_avis"), secondes=30, quoi="une erreur dite")
+        erreur = attendre(lambda: derniere_erreur(b, "consommateur_avis"), secondes=30, quoi="une erreur dite")
         assert "TopicInconnu" in erreur, erreur
         kafka_du_service.create_topics(b.settings)
-        b.émettre_avis(avis(1))
+        b.emettre_avis(avis(1))
         attendre(lambda: b.sorts(topic) == 1, secondes=30, quoi="l'avis pris")

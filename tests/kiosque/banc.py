@@ -15,17 +15,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from domain.reponse import RéponseBancaire
+from domain.reponse import ReponseBancaire
 from kiosque.interface import DemandeDePaiement
-from kiosque.reglages import RéglagesSips
+from kiosque.reglages import ReglagesSips
 from kiosque.sceau import Marchand
-from kiosque.simulateur import RéglagesSimulateur, créer_simulateur
+from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from kiosque.simulateur.formulaires import lire_formulaire
 from kiosque.sips import Sips
 from tests.outils import attendre
 from tests.serveurs import servi
 
-CHAMP_CACHÉ = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+CHAMP_CACHE = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
 
 @dataclass
@@ -45,13 +45,13 @@ class Montre:
 class Receveur:
     """Le marchand : garde ce qu'il reçoit, et répond les statuts prévus, puis 200."""
 
-    reçus: list[dict[str, str]] = field(default_factory=list)
+    recus: list[dict[str, str]] = field(default_factory=list)
     statuts: list[int] = field(default_factory=list)
 
-    async def notifier(self, requête: Request) -> Response:
-        champs = await lire_formulaire(requête)
+    async def notifier(self, requete: Request) -> Response:
+        champs = await lire_formulaire(requete)
         statut = self.statuts.pop(0) if self.statuts else 200
-        self.reçus.append(champs)
+        self.recus.append(champs)
         return PlainTextResponse("", status_code=statut)
 
     def application(self) -> Starlette:
@@ -63,12 +63,12 @@ class Vanne:
 
     def __init__(self) -> None:
         self.ouverte = threading.Event()
-        self.demandées: list[float] = []
+        self.demandees: list[float] = []
 
     async def dormir(self, secondes: float) -> None:
         import asyncio
 
-        self.demandées.append(secondes)
+        self.demandees.append(secondes)
         while not self.ouverte.is_set():  # noqa: ASYNC110 (l'événement vient d'un autre fil)
             await asyncio.sleep(0.005)
 
@@ -105,35 +105,35 @@ class Banc:
 
     def valider(self, page: httpx.Response, carte: str = "5017000000000000") -> httpx.Response:
         saisie = {"numero": carte, "mois": "12", "annee": "30", "cryptogramme": "123"}
-        return self.navigateur.post("/paypage/valider", data=cachés(page) | saisie)
+        return self.navigateur.post("/paypage/valider", data=caches(page) | saisie)
 
-    def régler(self, **consigne: object) -> None:
+    def regler(self, **consigne: object) -> None:
         assert self.navigateur.post("/simulateur/reglages", json=consigne).status_code == 200
 
-    def état(self, transaction: str) -> RéponseBancaire | None:
+    def etat(self, transaction: str) -> ReponseBancaire | None:
         champs = self.kiosque.interroger(transaction, "002001000000001")
         return None if champs is None else self.kiosque.lire(champs)
 
-    def reçues(self, nombre: int) -> list[RéponseBancaire]:
+    def recues(self, nombre: int) -> list[ReponseBancaire]:
         """Les réponses automatiques, une fois qu'il y en a au moins tant."""
-        attendre(lambda: len(self.receveur.reçus) >= nombre, quoi=f"{nombre} réponses automatiques")
-        return [self.kiosque.lire(champs) for champs in self.receveur.reçus]
+        attendre(lambda: len(self.receveur.recus) >= nombre, quoi=f"{nombre} réponses automatiques")
+        return [self.kiosque.lire(champs) for champs in self.receveur.recus]
 
 
-def cachés(page: httpx.Response) -> dict[str, str]:
+def caches(page: httpx.Response) -> dict[str, str]:
     """Les champs cachés d'une page ; celui du reçu est ôté des champs scellés par son nom."""
-    return {nom: unescape(valeur) for nom, valeur in CHAMP_CACHÉ.findall(page.text)}
+    return {nom: unescape(valeur) for nom, valeur in CHAMP_CACHE.findall(page.text)}
 
 
 @contextmanager
-def banc(**réglages: object) -> Iterator[Banc]:
+def banc(**reglages: object) -> Iterator[Banc]:
     """Le simulateur, le marchand et le client Sips, reliés."""
     montre, vanne, receveur = Montre(), Vanne(), Receveur()
-    choix = RéglagesSimulateur.model_validate({"attente_initiale_s": 0.0} | réglages)
-    simulateur = créer_simulateur(choix, horloge=montre, dormir=vanne.dormir)
-    contrat = Marchand(id=choix.marchand, clés={1: SecretStr("002001000000001_KEY1")}, version_courante=1)
+    choix = ReglagesSimulateur.model_validate({"attente_initiale_s": 0.0} | reglages)
+    simulateur = creer_simulateur(choix, horloge=montre, dormir=vanne.dormir)
+    contrat = Marchand(id=choix.marchand, cles={1: SecretStr("002001000000001_KEY1")}, version_courante=1)
     with servi(simulateur) as url, servi(receveur.application()) as marchand_url:
-        sips = RéglagesSips(
+        sips = ReglagesSips(
             url=f"{url}/paypage",
             url_interrogation=f"{url}/interrogation",
             algorithme=choix.algorithme,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from kiosque.donnees import encoder
-from kiosque.reglages import RéglagesSips
+from kiosque.reglages import ReglagesSips
 from kiosque.sceau import Algorithme, Marchand, sceller
 from kiosque.sips import Sips
 
@@ -18,14 +18,14 @@ Sceller = Callable[..., dict[str, str]]
 
 
 def sips(algorithme: Algorithme = Algorithme.SHA_256, **autres: object) -> Sips:
-    marchand = Marchand(id=MARCHAND, clés={1: SecretStr(SECRET), 2: SecretStr(SECRET_2)}, version_courante=1)
+    marchand = Marchand(id=MARCHAND, cles={1: SecretStr(SECRET), 2: SecretStr(SECRET_2)}, version_courante=1)
     valeurs = {
         "url": "http://kiosque.test/paypage",
         "url_interrogation": "http://kiosque.test/interrogation",
         "algorithme": algorithme,
         "marchands": {"": marchand},
     }
-    return Sips(RéglagesSips.model_validate(valeurs | autres))
+    return Sips(ReglagesSips.model_validate(valeurs | autres))
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosque.donnees import DATA_OCTETS_MAX, Encodage, décoder, encoder, lire, valeur_de, écrire
+from kiosque.donnees import DATA_OCTETS_MAX, Encodage, decoder, ecrire, encoder, lire, valeur_de
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
-from kiosque.reglages import RéglagesSips
+from kiosque.reglages import ReglagesSips
 from kiosque.sceau import Algorithme, Marchand, sceller
 from kiosque.sips import Sips
 
 SECRET = "002001000000001_KEY1"
-MARCHAND = Marchand.model_validate({"id": "002001000000001", "clés": {1: SECRET}, "version_courante": 1})
+MARCHAND = Marchand.model_validate({"id": "002001000000001", "cles": {1: SECRET}, "version_courante": 1})
 KIOSQUE = Sips(
-    RéglagesSips(url="http://kiosque.test/p", url_interrogation="http://kiosque.test/i", marchands={"": MARCHAND})
+    ReglagesSips(url="http://kiosque.test/p", url_interrogation="http://kiosque.test/i", marchands={"": MARCHAND})
 )
 
 noms = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_size=20)
@@ -27,23 +27,23 @@ champs_libres = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(noms, valeurs, min_size=1, max_size=20), st.sampled_from(["base64", "base64url"]))
-def test_ce_qui_s_écrit_se_relit(paires: dict[str, str], encodage: Encodage) -> None:
-    assert lire(décoder(encoder(écrire(paires), encodage), encodage)) == paires
+def test_ce_qui_s_ecrit_se_relit(paires: dict[str, str], encodage: Encodage) -> None:
+    assert lire(decoder(encoder(ecrire(paires), encodage), encodage)) == paires
 
 
 @given(st.dictionaries(noms, st.text(string.printable[:95].replace("|", "")), min_size=1, max_size=20))
-def test_en_clair_ce_qui_s_écrit_se_relit(paires: dict[str, str]) -> None:
-    assert lire(décoder(encoder(écrire(paires), ""), "")) == paires
+def test_en_clair_ce_qui_s_ecrit_se_relit(paires: dict[str, str]) -> None:
+    assert lire(decoder(encoder(ecrire(paires), ""), "")) == paires
 
 
 @given(champs_libres)
-def test_des_champs_quelconques_ne_lèvent_qu_un_refus(champs: dict[str, str]) -> None:
+def test_des_champs_quelconques_ne_levent_qu_un_refus(champs: dict[str, str]) -> None:
     with contextlib.suppress(FormulaireIrrecevable):
         KIOSQUE.lire(champs)
 
 
 @given(st.binary(), st.sampled_from(["", "base64", "base64url", "rot13"]))
-def test_des_octets_quelconques_ne_lèvent_qu_un_refus(octets: bytes, encodage: str) -> None:
+def test_des_octets_quelconques_ne_levent_qu_un_refus(octets: bytes, encodage: str) -> None:
     with contextlib.suppress(FormulaireIrrecevable):
         KIOSQUE.lire({"Data": octets.decode("utf-8", "surrogateescape"), "Seal": "0" * 64, "Encode": encodage})
 
@@ -56,18 +56,18 @@ def test_des_octets_quelconques_ne_lèvent_qu_un_refus(octets: bytes, encodage: 
         valeurs,
     )
 )
-def test_sous_un_bon_sceau_des_valeurs_quelconques_ne_lèvent_qu_un_refus(paires: dict[str, str]) -> None:
-    data = encoder(écrire({**paires, "merchantId": MARCHAND.id, "keyVersion": "1"}), "base64")
+def test_sous_un_bon_sceau_des_valeurs_quelconques_ne_levent_qu_un_refus(paires: dict[str, str]) -> None:
+    data = encoder(ecrire({**paires, "merchantId": MARCHAND.id, "keyVersion": "1"}), "base64")
     sceau = sceller(data.encode(), SECRET.encode(), Algorithme.SHA_256)
     with contextlib.suppress(FormulaireIrrecevable):
         KIOSQUE.lire({"Data": data, "Seal": sceau, "Encode": "base64"})
 
 
-def test_une_paire_se_coupe_au_premier_signe_égal_seulement() -> None:
+def test_une_paire_se_coupe_au_premier_signe_egal_seulement() -> None:
     assert lire("normalReturnUrl=http://a/?b=c|d==") == {"normalReturnUrl": "http://a/?b=c", "d": "="}
 
 
-def test_le_littéral_null_et_le_vide_sont_absents() -> None:
+def test_le_litteral_null_et_le_vide_sont_absents() -> None:
     lues = lire("a=null|b=|c=nullité".replace("é", "e"))
     assert [valeur_de(lues, nom) for nom in "abcd"] == [None, None, "nullite", None]
 
@@ -75,7 +75,7 @@ def test_le_littéral_null_et_le_vide_sont_absents() -> None:
 @pytest.mark.parametrize(
     "texte", ["", "amount", "amount=1|", "=1", "amount=1|amount=1", "a=1||b=2", "|".join("x" * 999)]
 )
-def test_un_data_mal_formé_est_illisible(texte: str) -> None:
+def test_un_data_mal_forme_est_illisible(texte: str) -> None:
     with pytest.raises(FormulaireIllisible):
         lire(texte)
 
@@ -93,12 +93,12 @@ def test_un_data_mal_formé_est_illisible(texte: str) -> None:
         ("a" * (DATA_OCTETS_MAX + 1), ""),
     ],
 )
-def test_un_data_mal_encodé_ou_trop_long_est_illisible(data: str, encodage: str) -> None:
+def test_un_data_mal_encode_ou_trop_long_est_illisible(data: str, encodage: str) -> None:
     with pytest.raises(FormulaireIllisible):
-        décoder(data, encodage)
+        decoder(data, encodage)
 
 
 @pytest.mark.parametrize("paires", [{"a": "b|c"}, {"a=b": "c"}, {"": "x"}, {"a": "x\n"}, {"a": "\ud800"}])
-def test_ce_qui_ne_se_relirait_pas_ne_s_écrit_pas(paires: dict[str, str]) -> None:
+def test_ce_qui_ne_se_relirait_pas_ne_s_ecrit_pas(paires: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="champ"):
-        écrire(paires)
+        ecrire(paires)

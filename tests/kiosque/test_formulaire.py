@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from kiosque.donnees import lire
 from kiosque.interface import DemandeDePaiement, DemandeInvalide
-from kiosque.reglages import RéglagesSips
+from kiosque.reglages import ReglagesSips
 from kiosque.sceau import Algorithme, Marchand, sceller
 from kiosque.sips import Sips
 
@@ -40,11 +40,11 @@ def test_le_formulaire_porte_les_champs_de_sips_sous_un_bon_sceau(kiosque: Sips)
     assert formulaire.champs["Seal"] == sceller(formulaire.champs["Data"].encode(), SECRET.encode(), Algorithme.SHA_256)
 
 
-def test_la_même_demande_donne_le_même_formulaire(kiosque: Sips) -> None:
+def test_la_meme_demande_donne_le_meme_formulaire(kiosque: Sips) -> None:
     assert kiosque.formulaire(DEMANDE) == kiosque.formulaire(replace(DEMANDE))
 
 
-def test_le_pseudonyme_de_l_assuré_ne_sort_pas(kiosque: Sips) -> None:
+def test_le_pseudonyme_de_l_assure_ne_sort_pas(kiosque: Sips) -> None:
     data = kiosque.formulaire(DEMANDE).champs["Data"]
     assert DEMANDE.client not in data
     assert len(lire(data)["customerId"]) == 19
@@ -70,18 +70,18 @@ def test_le_pseudonyme_de_l_assuré_ne_sort_pas(kiosque: Sips) -> None:
         {"url_notification": "http://"},
     ],
 )
-def test_une_demande_incohérente_ne_naît_pas(faute: dict[str, object]) -> None:
+def test_une_demande_incoherente_ne_nait_pas(faute: dict[str, object]) -> None:
     with pytest.raises(DemandeInvalide):
         replace(DEMANDE, **faute)  # type: ignore[arg-type]
 
 
-def test_chaque_caisse_a_son_marchand_et_une_caisse_sans_marchand_est_refusée() -> None:
+def test_chaque_caisse_a_son_marchand_et_une_caisse_sans_marchand_est_refusee() -> None:
     marchands = {
-        caisse: Marchand.model_validate({"id": identifiant, "clés": {1: "x"}, "version_courante": 1})
+        caisse: Marchand.model_validate({"id": identifiant, "cles": {1: "x"}, "version_courante": 1})
         for caisse, identifiant in {"381": "201000005940002", "011": "201000005940003"}.items()
     }
-    réglages = RéglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands=marchands)
-    with Sips(réglages) as kiosque:
+    reglages = ReglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands=marchands)
+    with Sips(reglages) as kiosque:
         assert lire(kiosque.formulaire(DEMANDE).champs["Data"])["merchantId"] == "201000005940002"
         assert kiosque.marchand_de("011") == "201000005940003"
         with pytest.raises(DemandeInvalide):
@@ -91,10 +91,10 @@ def test_chaque_caisse_a_son_marchand_et_une_caisse_sans_marchand_est_refusée()
 
 
 @pytest.mark.parametrize(
-    "faute", [{"url": "kiosque"}, {"marchands": {}}, {"marchands": {"3": None}}, {"algorithme": "MD5"}, {"délai_s": 0}]
+    "faute", [{"url": "kiosque"}, {"marchands": {}}, {"marchands": {"3": None}}, {"algorithme": "MD5"}, {"delai_s": 0}]
 )
-def test_des_réglages_impossibles_sont_refusés_au_démarrage(faute: dict[str, object]) -> None:
-    marchand = Marchand.model_validate({"id": "002001000000001", "clés": {1: "x"}, "version_courante": 1})
+def test_des_reglages_impossibles_sont_refuses_au_demarrage(faute: dict[str, object]) -> None:
+    marchand = Marchand.model_validate({"id": "002001000000001", "cles": {1: "x"}, "version_courante": 1})
     bons = {"url": "http://k.test/p", "url_interrogation": "http://k.test/i", "marchands": {"": marchand}}
     with pytest.raises(ValidationError):
-        RéglagesSips.model_validate(bons | faute)
+        ReglagesSips.model_validate(bons | faute)

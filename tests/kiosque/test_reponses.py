@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.reponse import Issue, RéponseBancaire
+from domain.reponse import Issue, ReponseBancaire
 from kiosque.codes import SENS, sens_de
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, FormulaireIrrecevable
 from kiosque.sips import Sips
 
 Sceller = Callable[..., dict[str, str]]
-Lire = Callable[..., RéponseBancaire]
+Lire = Callable[..., ReponseBancaire]
 
 BASE = {
     "merchantId": "002001000000001",
@@ -27,39 +27,39 @@ CONCLUANTS = {"00", "05", "12", "14", "17", "24", "25", "30", "34", "40", "51", 
 
 @pytest.fixture
 def lue(kiosque: Sips, sceau_de_la_banque: Sceller) -> Lire:
-    def lire(**changements: str | None) -> RéponseBancaire:
+    def lire(**changements: str | None) -> ReponseBancaire:
         valeurs = {nom: valeur for nom, valeur in (BASE | changements).items() if valeur is not None}
         return kiosque.lire(sceau_de_la_banque("|".join(f"{n}={v}" for n, v in valeurs.items()), encodage="base64"))
 
     return lire
 
 
-def test_une_réponse_complète_est_lue_champ_par_champ(lue: Lire) -> None:
+def test_une_reponse_complete_est_lue_champ_par_champ(lue: Lire) -> None:
     assert lue(
         authorisationId="761208",
         maskedPan="5017#####00",
         paymentMeanBrand="CB",
         transactionDateTime="2017-09-11T15:54:23+02:00",
         acquirerResponseCode="00",
-    ) == RéponseBancaire(
+    ) == ReponseBancaire(
         transaction="PCLCB172540000004",
         marchand="002001000000001",
         montant=20_00,
-        issue=Issue.ACCEPTÉE,
+        issue=Issue.ACCEPTEE,
         code="00",
         autorisation="761208",
-        carte_masquée="5017#####00",
+        carte_masquee="5017#####00",
         marque="CB",
         transaction_le=datetime(2017, 9, 11, 13, 54, 23, tzinfo=UTC),
-        code_acquéreur="00",
+        code_acquereur="00",
     )
 
 
 @pytest.mark.parametrize("code", sorted(SENS))
 def test_chaque_code_connu_a_son_issue(lue: Lire, code: str) -> None:
-    attendue = Issue.ACCEPTÉE if code == "00" else Issue.EN_ATTENTE if code in EN_ATTENTE else Issue.REFUSÉE
-    réponse = lue(responseCode=code)
-    assert (réponse.issue, réponse.code) == (attendue, code)
+    attendue = Issue.ACCEPTEE if code == "00" else Issue.EN_ATTENTE if code in EN_ATTENTE else Issue.REFUSEE
+    reponse = lue(responseCode=code)
+    assert (reponse.issue, reponse.code) == (attendue, code)
 
 
 def test_les_codes_du_protocole_sont_tous_connus() -> None:
@@ -68,14 +68,14 @@ def test_les_codes_du_protocole_sont_tous_connus() -> None:
 
 @pytest.mark.parametrize("code", ["01", "42", "0", "000", "OK", "A1"])
 def test_un_code_inconnu_est_un_refus_qui_garde_son_code(lue: Lire, code: str) -> None:
-    réponse = lue(responseCode=code)
-    assert (réponse.issue, réponse.code) == (Issue.REFUSÉE, code)
+    reponse = lue(responseCode=code)
+    assert (reponse.issue, reponse.code) == (Issue.REFUSEE, code)
     assert code in sens_de(code)
 
 
 @pytest.mark.parametrize("nom", ["transactionReference", "amount", "responseCode"])
 @pytest.mark.parametrize("valeur", [None, "", "null", "é", "1\n", "12 34", "x" * 36])
-def test_un_champ_exigé_absent_ou_mal_formé_est_illisible(lue: Lire, nom: str, valeur: str | None) -> None:
+def test_un_champ_exige_absent_ou_mal_forme_est_illisible(lue: Lire, nom: str, valeur: str | None) -> None:
     with pytest.raises(FormulaireIllisible):
         lue(**{nom: valeur})
 
@@ -90,7 +90,7 @@ def test_le_plus_grand_montant_du_protocole_se_lit(lue: Lire) -> None:
     assert lue(amount="9" * 12).montant == 999_999_999_999
 
 
-def test_une_autre_devise_est_refusée_et_une_devise_tue_est_l_euro(lue: Lire) -> None:
+def test_une_autre_devise_est_refusee_et_une_devise_tue_est_l_euro(lue: Lire) -> None:
     with pytest.raises(DeviseInattendue):
         lue(currencyCode="840")
     assert lue(currencyCode=None).montant == lue(currencyCode="null").montant == 20_00
@@ -100,29 +100,29 @@ def test_une_autre_devise_est_refusée_et_une_devise_tue_est_l_euro(lue: Lire) -
     "date",
     [None, "null", "hier", "2018-02-30T00:00:00+01:00", "2018-02-06T07:54:23", "0001-01-01T00:00:00+12:00", "9" * 60],
 )
-def test_une_date_abîmée_ou_sans_fuseau_ne_fait_pas_perdre_l_accord(lue: Lire, date: str | None) -> None:
-    réponse = lue(transactionDateTime=date)
-    assert (réponse.issue, réponse.transaction_le) == (Issue.ACCEPTÉE, None)
+def test_une_date_abimee_ou_sans_fuseau_ne_fait_pas_perdre_l_accord(lue: Lire, date: str | None) -> None:
+    reponse = lue(transactionDateTime=date)
+    assert (reponse.issue, reponse.transaction_le) == (Issue.ACCEPTEE, None)
 
 
 @pytest.mark.parametrize("carte", ["4500#############01", "450000######0001", "************0001", "450000XXXXXX0001"])
-def test_un_numéro_vraiment_masqué_est_gardé(lue: Lire, carte: str) -> None:
-    assert lue(maskedPan=carte).carte_masquée == carte
+def test_un_numero_vraiment_masque_est_garde(lue: Lire, carte: str) -> None:
+    assert lue(maskedPan=carte).carte_masquee == carte
 
 
 @pytest.mark.parametrize(
     "carte", ["4500000000000001", "4500000#####0001", "450000#####00001", "4500##0000000001", "#4500000000000#", "4500"]
 )
-def test_un_numéro_qui_en_montre_trop_est_jeté(lue: Lire, carte: str) -> None:
-    réponse = lue(maskedPan=carte)
-    assert (réponse.issue, réponse.carte_masquée) == (Issue.ACCEPTÉE, None)
+def test_un_numero_qui_en_montre_trop_est_jete(lue: Lire, carte: str) -> None:
+    reponse = lue(maskedPan=carte)
+    assert (reponse.issue, reponse.carte_masquee) == (Issue.ACCEPTEE, None)
 
 
 @pytest.mark.parametrize("valeur", ["x" * 65, "a\x00b", "a\nb"])
-def test_une_valeur_libre_impropre_est_jetée_sans_perdre_l_accord(lue: Lire, valeur: str) -> None:
-    réponse = lue(authorisationId=valeur, paymentMeanBrand=valeur, acquirerResponseCode=valeur)
-    assert (réponse.issue, réponse.autorisation, réponse.marque, réponse.code_acquéreur) == (
-        Issue.ACCEPTÉE,
+def test_une_valeur_libre_impropre_est_jetee_sans_perdre_l_accord(lue: Lire, valeur: str) -> None:
+    reponse = lue(authorisationId=valeur, paymentMeanBrand=valeur, acquirerResponseCode=valeur)
+    assert (reponse.issue, reponse.autorisation, reponse.marque, reponse.code_acquereur) == (
+        Issue.ACCEPTEE,
         None,
         None,
         None,

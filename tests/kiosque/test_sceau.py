@@ -15,7 +15,7 @@ DEMANDE = (
     "amount=1234|currencyCode=978|merchantId=002001000000001|normalReturnUrl=http://www.normalreturnurl.com"
     "|transactionReference=marlon1|keyVersion=1"
 )
-RÉPONSE = (
+REPONSE = (
     "captureDay=0|captureMode=AUTHOR_CAPTURE|currencyCode=978|merchantId=002001000000001|orderChannel=INTERNET"
     "|responseCode=00|transactionDateTime=2018-02-06T07:54:23+01:00|transactionReference=b4fb98a9c2c|keyVersion=1"
     "|acquirerResponseCode=00|amount=2|authorisationId=12345|guaranteeIndicator=Y|cardCSCResultCode=4D"
@@ -23,7 +23,7 @@ RÉPONSE = (
     "|maskedPan=4500#############01|holderAuthentRelegation=N|holderAuthentStatus=3D_SUCCESS"
     "|tokenPan=g011040a730424d1ba6|transactionOrigin=INTERNET|paymentPattern=ONE_SHOT"
 )
-SCEAU_RÉPONSE = "56bddfce68695b9b8a9de51c426aae31bb303fb15570f343975eaa3bd33c8c59"
+SCEAU_REPONSE = "56bddfce68695b9b8a9de51c426aae31bb303fb15570f343975eaa3bd33c8c59"
 
 Sceller = Callable[..., dict[str, str]]
 
@@ -33,98 +33,98 @@ Sceller = Callable[..., dict[str, str]]
     [
         (DEMANDE, Algorithme.SHA_256, "65421e720d149e8a79bdc9a29f6c462ed199b78f32e558c6c5fc15f0084e5384"),
         (DEMANDE, Algorithme.HMAC_SHA_256, "3bf5b394168a91d19baaf38bcf47605eadf44603c95223421327f5e1163dcaff"),
-        (RÉPONSE, Algorithme.SHA_256, SCEAU_RÉPONSE),
+        (REPONSE, Algorithme.SHA_256, SCEAU_REPONSE),
     ],
 )
-def test_les_vecteurs_de_sips_sont_retrouvés(data: str, algorithme: Algorithme, sceau: str) -> None:
+def test_les_vecteurs_de_sips_sont_retrouves(data: str, algorithme: Algorithme, sceau: str) -> None:
     assert sceller(data.encode(), SECRET.encode(), algorithme) == sceau
 
 
-def test_la_réponse_du_vecteur_est_acceptée(kiosque: Sips) -> None:
-    assert kiosque.lire({"Data": RÉPONSE, "Seal": SCEAU_RÉPONSE}).transaction == "b4fb98a9c2c"
+def test_la_reponse_du_vecteur_est_acceptee(kiosque: Sips) -> None:
+    assert kiosque.lire({"Data": REPONSE, "Seal": SCEAU_REPONSE}).transaction == "b4fb98a9c2c"
 
 
-def test_un_seul_chiffre_changé_dans_data_est_refusé(kiosque: Sips) -> None:
+def test_un_seul_chiffre_change_dans_data_est_refuse(kiosque: Sips) -> None:
     with pytest.raises(SceauInvalide):
-        kiosque.lire({"Data": RÉPONSE.replace("amount=2", "amount=3"), "Seal": SCEAU_RÉPONSE})
+        kiosque.lire({"Data": REPONSE.replace("amount=2", "amount=3"), "Seal": SCEAU_REPONSE})
 
 
 @pytest.mark.parametrize(
-    "sceau", ["", "null", SCEAU_RÉPONSE.upper(), SCEAU_RÉPONSE[:-1], f"{SCEAU_RÉPONSE}0", f" {SCEAU_RÉPONSE}", "é" * 64]
+    "sceau", ["", "null", SCEAU_REPONSE.upper(), SCEAU_REPONSE[:-1], f"{SCEAU_REPONSE}0", f" {SCEAU_REPONSE}", "é" * 64]
 )
-def test_un_sceau_vide_en_majuscules_ou_mal_fait_est_refusé(kiosque: Sips, sceau: str) -> None:
+def test_un_sceau_vide_en_majuscules_ou_mal_fait_est_refuse(kiosque: Sips, sceau: str) -> None:
     with pytest.raises(SceauInvalide):
-        kiosque.lire({"Data": RÉPONSE, "Seal": sceau})
+        kiosque.lire({"Data": REPONSE, "Seal": sceau})
 
 
 def test_un_message_sans_sceau_est_illisible(kiosque: Sips) -> None:
     with pytest.raises(FormulaireIllisible):
-        kiosque.lire({"Data": RÉPONSE})
+        kiosque.lire({"Data": REPONSE})
 
 
-@pytest.mark.parametrize("réglé", list(Algorithme))
-def test_l_algorithme_annoncé_par_le_message_ne_compte_pas(
-    autre_kiosque: Callable[..., Sips], sceau_de_la_banque: Sceller, réglé: Algorithme
+@pytest.mark.parametrize("regle", list(Algorithme))
+def test_l_algorithme_annonce_par_le_message_ne_compte_pas(
+    autre_kiosque: Callable[..., Sips], sceau_de_la_banque: Sceller, regle: Algorithme
 ) -> None:
-    autre = next(algorithme for algorithme in Algorithme if algorithme is not réglé)
-    kiosque = autre_kiosque(réglé)
+    autre = next(algorithme for algorithme in Algorithme if algorithme is not regle)
+    kiosque = autre_kiosque(regle)
     with pytest.raises(SceauInvalide):
-        kiosque.lire(sceau_de_la_banque(RÉPONSE, algorithme=autre) | {"SealAlgorithm": autre.value})
-    bon = sceau_de_la_banque(RÉPONSE, algorithme=réglé) | {"SealAlgorithm": autre.value}
+        kiosque.lire(sceau_de_la_banque(REPONSE, algorithme=autre) | {"SealAlgorithm": autre.value})
+    bon = sceau_de_la_banque(REPONSE, algorithme=regle) | {"SealAlgorithm": autre.value}
     assert kiosque.lire(bon).montant == 2
 
 
-def test_un_autre_marchand_est_refusé(kiosque: Sips, sceau_de_la_banque: Sceller) -> None:
+def test_un_autre_marchand_est_refuse(kiosque: Sips, sceau_de_la_banque: Sceller) -> None:
     with pytest.raises(MarchandInconnu):
-        kiosque.lire(sceau_de_la_banque(RÉPONSE.replace(MARCHAND, "002001000000002")))
+        kiosque.lire(sceau_de_la_banque(REPONSE.replace(MARCHAND, "002001000000002")))
 
 
-def test_les_deux_versions_de_clé_vivent_ensemble(kiosque: Sips, sceau_de_la_banque: Sceller) -> None:
-    seconde = RÉPONSE.replace("keyVersion=1", "keyVersion=2")
+def test_les_deux_versions_de_cle_vivent_ensemble(kiosque: Sips, sceau_de_la_banque: Sceller) -> None:
+    seconde = REPONSE.replace("keyVersion=1", "keyVersion=2")
     assert kiosque.lire(sceau_de_la_banque(seconde, secret="002001000000001_KEY2")).montant == 2
     with pytest.raises(SceauInvalide):
         kiosque.lire(sceau_de_la_banque(seconde, secret=SECRET))
 
 
 @pytest.mark.parametrize("version", ["3", "", "null", "01", "-1", "١"])
-def test_une_version_de_clé_inconnue_est_refusée(kiosque: Sips, sceau_de_la_banque: Sceller, version: str) -> None:
-    texte = RÉPONSE.replace("keyVersion=1", f"keyVersion={version}")
+def test_une_version_de_cle_inconnue_est_refusee(kiosque: Sips, sceau_de_la_banque: Sceller, version: str) -> None:
+    texte = REPONSE.replace("keyVersion=1", f"keyVersion={version}")
     encodage = "" if texte.isascii() else "base64"
     with pytest.raises(SceauInvalide):
         kiosque.lire(sceau_de_la_banque(texte, encodage=encodage))
 
 
 @pytest.mark.parametrize("encodage", ["base64", "base64url"])
-def test_le_sceau_porte_sur_data_tel_qu_envoyé(kiosque: Sips, sceau_de_la_banque: Sceller, encodage: str) -> None:
-    champs = sceau_de_la_banque(f"{RÉPONSE}|returnContext=reçu?>~ÿ", encodage=encodage)
+def test_le_sceau_porte_sur_data_tel_qu_envoye(kiosque: Sips, sceau_de_la_banque: Sceller, encodage: str) -> None:
+    champs = sceau_de_la_banque(f"{REPONSE}|returnContext=reçu?>~ÿ", encodage=encodage)
     assert kiosque.lire(champs).code == "00"
     with pytest.raises(SceauInvalide):
-        kiosque.lire(champs | {"Seal": sceller(RÉPONSE.encode(), SECRET.encode(), Algorithme.SHA_256)})
+        kiosque.lire(champs | {"Seal": sceller(REPONSE.encode(), SECRET.encode(), Algorithme.SHA_256)})
 
 
 def test_base64url_peut_arriver_sans_remplissage(kiosque: Sips) -> None:
     import base64
 
-    data = base64.urlsafe_b64encode(RÉPONSE.encode()).decode().rstrip("=")
+    data = base64.urlsafe_b64encode(REPONSE.encode()).decode().rstrip("=")
     sceau = sceller(data.encode(), SECRET.encode(), Algorithme.SHA_256)
     assert kiosque.lire({"Data": data, "Seal": sceau, "Encode": "base64url"}).montant == 2
 
 
-def test_une_clé_vide_ou_une_troisième_clé_est_refusée_au_démarrage() -> None:
+def test_une_cle_vide_ou_une_troisieme_cle_est_refusee_au_demarrage() -> None:
     with pytest.raises(ValidationError, match="vide"):
-        Marchand(id=MARCHAND, clés={1: SecretStr("")}, version_courante=1)
+        Marchand(id=MARCHAND, cles={1: SecretStr("")}, version_courante=1)
     with pytest.raises(ValidationError):
-        Marchand(id=MARCHAND, clés={n: SecretStr("x") for n in (1, 2, 3)}, version_courante=1)
+        Marchand(id=MARCHAND, cles={n: SecretStr("x") for n in (1, 2, 3)}, version_courante=1)
     with pytest.raises(ValidationError, match="version courante"):
-        Marchand(id=MARCHAND, clés={1: SecretStr("x")}, version_courante=2)
+        Marchand(id=MARCHAND, cles={1: SecretStr("x")}, version_courante=2)
 
 
-def test_deux_secrets_ne_se_disputent_pas_la_même_version() -> None:
-    marchands = [Marchand(id=MARCHAND, clés={1: SecretStr(clé)}, version_courante=1) for clé in ("un", "deux")]
+def test_deux_secrets_ne_se_disputent_pas_la_meme_version() -> None:
+    marchands = [Marchand(id=MARCHAND, cles={1: SecretStr(cle)}, version_courante=1) for cle in ("un", "deux")]
     with pytest.raises(ValueError, match="deux secrets"):
         Trousseau(marchands, Algorithme.SHA_256)
 
 
-def test_un_secret_ne_s_écrit_dans_aucune_représentation(kiosque: Sips) -> None:
-    marchand = Marchand(id=MARCHAND, clés={1: SecretStr(SECRET)}, version_courante=1)
+def test_un_secret_ne_s_ecrit_dans_aucune_representation(kiosque: Sips) -> None:
+    marchand = Marchand(id=MARCHAND, cles={1: SecretStr(SECRET)}, version_courante=1)
     assert SECRET not in repr(marchand) + str(marchand) + marchand.model_dump_json() + repr(kiosque)

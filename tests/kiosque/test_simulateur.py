@@ -7,11 +7,11 @@ import pytest
 
 from domain.reponse import Issue
 from kiosque.interface import KiosqueInjoignable
-from kiosque.reglages import RéglagesSips
+from kiosque.reglages import ReglagesSips
 from kiosque.sceau import Algorithme, Marchand
 from kiosque.simulateur.etat import Demande, Registre
 from kiosque.sips import Sips
-from tests.kiosque.banc import Banc, Montre, banc, cachés
+from tests.kiosque.banc import Banc, Montre, banc, caches
 from tests.outils import attendre
 
 MARCHAND = "002001000000001"
@@ -19,11 +19,11 @@ MARCHAND = "002001000000001"
 
 @pytest.fixture
 def b() -> Iterator[Banc]:
-    with banc() as monté:
-        yield monté
+    with banc() as monte:
+        yield monte
 
 
-def test_un_paiement_accepté_est_notifié_et_montre_son_reçu(b: Banc) -> None:
+def test_un_paiement_accepte_est_notifie_et_montre_son_recu(b: Banc) -> None:
     saisie = b.ouvrir("T1")
     for texte in (
         'lang="fr"',
@@ -47,14 +47,14 @@ def test_un_paiement_accepté_est_notifié_et_montre_son_reçu(b: Banc) -> None:
         f'action="{b.marchand_url}/kiosque/retour"',
     ):
         assert texte in fin.text
-    (automatique,) = b.reçues(1)
-    assert (automatique.issue, automatique.montant) == (Issue.ACCEPTÉE, 20_00)
+    (automatique,) = b.recues(1)
+    assert (automatique.issue, automatique.montant) == (Issue.ACCEPTEE, 20_00)
     assert automatique.autorisation is not None
     assert automatique.autorisation in fin.text
     assert automatique.transaction_le == b.montre.heure
-    assert b.kiosque.lire(cachés(fin)) == automatique == b.état("T1")
-    reçu = b.navigateur.post("/paypage/recu", data={"jeton": cachés(fin)["jeton"]})
-    assert "Reçu du paiement" in reçu.text
+    assert b.kiosque.lire(caches(fin)) == automatique == b.etat("T1")
+    recu = b.navigateur.post("/paypage/recu", data={"jeton": caches(fin)["jeton"]})
+    assert "Reçu du paiement" in recu.text
 
 
 def test_les_pages_n_admettent_ni_script_ni_tiers(b: Banc) -> None:
@@ -69,18 +69,18 @@ def test_les_pages_n_admettent_ni_script_ni_tiers(b: Banc) -> None:
 def test_les_deux_derniers_chiffres_de_la_carte_sont_le_code(b: Banc, code: str) -> None:
     fin = b.payer("T1", f"49700000000000{code}")
     assert "Votre paiement n'a pas abouti." in fin.text
-    (automatique,) = b.reçues(1)
+    (automatique,) = b.recues(1)
     assert automatique.code == code
     assert automatique.autorisation is None
 
 
 def test_annuler_conclut_par_17(b: Banc) -> None:
-    fin = b.navigateur.post("/paypage/annuler", data=cachés(b.ouvrir("T1")))
+    fin = b.navigateur.post("/paypage/annuler", data=caches(b.ouvrir("T1")))
     assert "annulé par la personne" in fin.text
-    assert [réponse.code for réponse in b.reçues(1)] == ["17"]
+    assert [reponse.code for reponse in b.recues(1)] == ["17"]
 
 
-def test_une_saisie_fautive_se_corrige_sans_conclure_ni_répéter_la_carte(b: Banc) -> None:
+def test_une_saisie_fautive_se_corrige_sans_conclure_ni_repeter_la_carte(b: Banc) -> None:
     saisie = b.ouvrir("T1")
     reprise = b.valider(saisie, "4970 12")
     assert reprise.status_code == 422
@@ -89,42 +89,42 @@ def test_une_saisie_fautive_se_corrige_sans_conclure_ni_répéter_la_carte(b: Ba
     assert "accepté" in b.valider(reprise).text
 
 
-def test_le_numéro_de_la_carte_ne_reste_nulle_part(b: Banc) -> None:
+def test_le_numero_de_la_carte_ne_reste_nulle_part(b: Banc) -> None:
     carte = "4970123456789000"
     assert carte not in b.payer("T1", carte).text
-    b.reçues(1)
-    assert carte not in b.navigateur.get("/simulateur").text + str(b.receveur.reçus)
+    b.recues(1)
+    assert carte not in b.navigateur.get("/simulateur").text + str(b.receveur.recus)
 
 
-def test_rafraîchir_la_page_de_fin_ne_conclut_pas_deux_fois(b: Banc) -> None:
+def test_rafraichir_la_page_de_fin_ne_conclut_pas_deux_fois(b: Banc) -> None:
     saisie = b.ouvrir("T1")
-    première = b.valider(saisie)
-    assert cachés(b.valider(saisie, "4970000000000005")) == cachés(première)
-    b.reçues(1)
+    premiere = b.valider(saisie)
+    assert caches(b.valider(saisie, "4970000000000005")) == caches(premiere)
+    b.recues(1)
     b.payer("T2")
-    assert [réponse.transaction for réponse in b.reçues(2)] == ["T1", "T2"]
+    assert [reponse.transaction for reponse in b.recues(2)] == ["T1", "T2"]
 
 
-def test_le_même_formulaire_rend_la_même_page_tant_que_la_session_est_ouverte(b: Banc) -> None:
-    première = b.ouvrir("T1")
+def test_le_meme_formulaire_rend_la_meme_page_tant_que_la_session_est_ouverte(b: Banc) -> None:
+    premiere = b.ouvrir("T1")
     b.montre.avancer(minutes=14)
-    assert cachés(b.ouvrir("T1")) == cachés(première)
+    assert caches(b.ouvrir("T1")) == caches(premiere)
 
 
-def test_une_référence_déjà_conclue_répond_94_et_garde_son_issue(b: Banc) -> None:
+def test_une_reference_deja_conclue_repond_94_et_garde_son_issue(b: Banc) -> None:
     b.payer("T1")
     reprise = b.ouvrir("T1")
     assert "déjà utilisée" in reprise.text
-    assert b.kiosque.lire(cachés(reprise)).code == "94"
-    assert sorted(réponse.code for réponse in b.reçues(2)) == ["00", "94"]
-    état = b.état("T1")
-    assert état is not None
-    assert état.code == "00"
+    assert b.kiosque.lire(caches(reprise)).code == "94"
+    assert sorted(reponse.code for reponse in b.recues(2)) == ["00", "94"]
+    etat = b.etat("T1")
+    assert etat is not None
+    assert etat.code == "00"
 
 
-def test_une_même_référence_pour_un_autre_montant_répond_94(b: Banc) -> None:
+def test_une_meme_reference_pour_un_autre_montant_repond_94(b: Banc) -> None:
     saisie = b.ouvrir("T1", 20_00)
-    assert b.kiosque.lire(cachés(b.ouvrir("T1", 30_00))).code == "94"
+    assert b.kiosque.lire(caches(b.ouvrir("T1", 30_00))).code == "94"
     assert "accepté" in b.valider(saisie).text
 
 
@@ -132,102 +132,102 @@ def test_une_session_de_plus_de_quinze_minutes_conclut_par_97(b: Banc) -> None:
     saisie = b.ouvrir("T1")
     b.montre.avancer(minutes=15)
     assert "session expirée" in b.valider(saisie).text
-    assert [réponse.code for réponse in b.reçues(1)] == ["97"]
+    assert [reponse.code for reponse in b.recues(1)] == ["97"]
 
 
-def test_une_session_abandonnée_s_interroge_60_puis_97(b: Banc) -> None:
+def test_une_session_abandonnee_s_interroge_60_puis_97(b: Banc) -> None:
     b.ouvrir("T1")
-    en_cours = b.état("T1")
+    en_cours = b.etat("T1")
     b.montre.avancer(minutes=15)
-    expirée = b.état("T1")
+    expiree = b.etat("T1")
     assert en_cours is not None
-    assert expirée is not None
+    assert expiree is not None
     assert (en_cours.issue, en_cours.code) == (Issue.EN_ATTENTE, "60")
-    assert (expirée.issue, expirée.code) == (Issue.REFUSÉE, "97")
+    assert (expiree.issue, expiree.code) == (Issue.REFUSEE, "97")
 
 
 def test_une_transaction_inconnue_du_kiosque_n_est_rien(b: Banc) -> None:
-    assert b.état("T404") is None
+    assert b.etat("T404") is None
 
 
-def test_un_doublon_est_livré_autant_de_fois_que_demandé(b: Banc) -> None:
-    b.régler(doublons=2)
+def test_un_doublon_est_livre_autant_de_fois_que_demande(b: Banc) -> None:
+    b.regler(doublons=2)
     b.payer("T1")
-    réponses = b.reçues(3)
-    assert réponses == [réponses[0]] * 3
+    reponses = b.recues(3)
+    assert reponses == [reponses[0]] * 3
     b.payer("T2")
-    assert [réponse.transaction for réponse in b.reçues(4)] == ["T1", "T1", "T1", "T2"]
+    assert [reponse.transaction for reponse in b.recues(4)] == ["T1", "T1", "T1", "T2"]
 
 
-def test_une_réponse_en_retard_arrive_après_le_retour_du_navigateur(b: Banc) -> None:
-    b.régler(transaction="T1", retard_s=120)
+def test_une_reponse_en_retard_arrive_apres_le_retour_du_navigateur(b: Banc) -> None:
+    b.regler(transaction="T1", retard_s=120)
     assert "accepté" in b.payer("T1").text
-    attendre(lambda: b.vanne.demandées == [120.0], quoi="le facteur attend")
-    assert b.receveur.reçus == []
+    attendre(lambda: b.vanne.demandees == [120.0], quoi="le facteur attend")
+    assert b.receveur.recus == []
     b.vanne.ouverte.set()
-    assert b.reçues(1)[0].transaction == "T1"
+    assert b.recues(1)[0].transaction == "T1"
 
 
-def test_une_réponse_perdue_n_arrive_jamais_mais_s_interroge(b: Banc) -> None:
-    b.régler(perdue=True)
+def test_une_reponse_perdue_n_arrive_jamais_mais_s_interroge(b: Banc) -> None:
+    b.regler(perdue=True)
     b.payer("T1")
     b.payer("T2")
-    assert [réponse.transaction for réponse in b.reçues(1)] == ["T2"]
-    état = b.état("T1")
-    assert état is not None
-    assert état.issue is Issue.ACCEPTÉE
+    assert [reponse.transaction for reponse in b.recues(1)] == ["T2"]
+    etat = b.etat("T1")
+    assert etat is not None
+    assert etat.issue is Issue.ACCEPTEE
     assert "perdue" in b.navigateur.get("/simulateur").text
 
 
-def test_une_réponse_inversée_arrive_après_celle_de_la_transaction_suivante(b: Banc) -> None:
-    b.régler(inversee=True)
+def test_une_reponse_inversee_arrive_apres_celle_de_la_transaction_suivante(b: Banc) -> None:
+    b.regler(inversee=True)
     b.payer("T1")
     b.payer("T2")
-    assert [réponse.transaction for réponse in b.reçues(2)] == ["T2", "T1"]
+    assert [reponse.transaction for reponse in b.recues(2)] == ["T2", "T1"]
 
 
-def test_un_code_forcé_l_emporte_sur_la_carte_puis_dénoue_l_attente(b: Banc) -> None:
-    b.régler(prochaines=1, code_force="60")
+def test_un_code_force_l_emporte_sur_la_carte_puis_denoue_l_attente(b: Banc) -> None:
+    b.regler(prochaines=1, code_force="60")
     b.payer("T1")
-    assert b.reçues(1)[0].issue is Issue.EN_ATTENTE
-    b.régler(transaction="T1", code_force="00")
-    état = b.état("T1")
-    assert état is not None
-    assert état.issue is Issue.ACCEPTÉE
-    assert b.état("T1") == état
+    assert b.recues(1)[0].issue is Issue.EN_ATTENTE
+    b.regler(transaction="T1", code_force="00")
+    etat = b.etat("T1")
+    assert etat is not None
+    assert etat.issue is Issue.ACCEPTEE
+    assert b.etat("T1") == etat
 
 
-def test_zéro_prochaine_efface_les_consignes_qui_attendaient(b: Banc) -> None:
-    b.régler(prochaines=3, perdue=True)
-    b.régler(prochaines=0)
+def test_zero_prochaine_efface_les_consignes_qui_attendaient(b: Banc) -> None:
+    b.regler(prochaines=3, perdue=True)
+    b.regler(prochaines=0)
     b.payer("T1")
-    assert len(b.reçues(1)) == 1
+    assert len(b.recues(1)) == 1
 
 
-def test_un_marchand_en_panne_est_rappelé_jusqu_à_ce_qu_il_prenne(b: Banc) -> None:
+def test_un_marchand_en_panne_est_rappele_jusqu_a_ce_qu_il_prenne(b: Banc) -> None:
     b.receveur.statuts = [503, 500, 200]
     b.vanne.ouverte.set()
     b.payer("T1")
-    réponses = b.reçues(3)
-    assert réponses == [réponses[0]] * 3
-    assert len(b.vanne.demandées) == 2
+    reponses = b.recues(3)
+    assert reponses == [reponses[0]] * 3
+    assert len(b.vanne.demandees) == 2
 
 
-def test_un_refus_du_marchand_n_est_pas_retenté(b: Banc) -> None:
+def test_un_refus_du_marchand_n_est_pas_retente(b: Banc) -> None:
     b.receveur.statuts = [400]
     b.payer("T1")
     attendre(lambda: "refusée" in b.navigateur.get("/simulateur").text, quoi="l'envoi est refusé")
-    assert len(b.receveur.reçus) == 1
+    assert len(b.receveur.recus) == 1
 
 
-def test_les_nouveaux_essais_sont_bornés_et_de_plus_en_plus_espacés() -> None:
+def test_les_nouveaux_essais_sont_bornes_et_de_plus_en_plus_espaces() -> None:
     with banc(essais_max=4, attente_initiale_s=1.0, attente_s_max=3.0) as b:
         b.vanne.ouverte.set()
         b.receveur.statuts = [503] * 9
         b.payer("T1")
         attendre(lambda: "abandonnée" in b.navigateur.get("/simulateur").text, quoi="l'envoi est abandonné")
-        assert len(b.receveur.reçus) == 4
-        assert b.vanne.demandées == [1.0, 2.0, 3.0]
+        assert len(b.receveur.recus) == 4
+        assert b.vanne.demandees == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("algorithme", list(Algorithme))
@@ -235,7 +235,7 @@ def test_les_nouveaux_essais_sont_bornés_et_de_plus_en_plus_espacés() -> None:
 def test_les_deux_bouts_s_entendent_sous_chaque_sceau_et_encodage(algorithme: Algorithme, encodage: str) -> None:
     with banc(algorithme=algorithme, encodage=encodage) as b:
         b.payer("T1")
-        assert b.reçues(1)[0].issue is Issue.ACCEPTÉE
+        assert b.recues(1)[0].issue is Issue.ACCEPTEE
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_une_demande_au_mauvais_sceau_ou_illisible_rend_une_page_400(b: Banc, ch
     assert page.status_code == 400
     assert "ne peut pas être traitée" in page.text
     assert b.navigateur.post("/interrogation", data=champs).status_code == 400
-    assert b.état("T1") is None
+    assert b.etat("T1") is None
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_une_demande_au_mauvais_sceau_ou_illisible_rend_une_page_400(b: Banc, ch
         (b"{}", "application/json"),
     ],
 )
-def test_un_corps_quelconque_est_refusé_par_un_400(b: Banc, corps: bytes, genre: str) -> None:
+def test_un_corps_quelconque_est_refuse_par_un_400(b: Banc, corps: bytes, genre: str) -> None:
     for adresse in ("/paypage", "/paypage/valider", "/paypage/annuler", "/paypage/recu", "/interrogation"):
         assert b.navigateur.post(adresse, content=corps, headers={"content-type": genre}).status_code == 400
 
@@ -270,7 +270,7 @@ def test_un_corps_quelconque_est_refusé_par_un_400(b: Banc, corps: bytes, genre
     "consigne",
     [{"doublons": -1}, {"doublons": 1000}, {"retard_s": "1"}, {"perdue": "oui"}, {"code_force": "000"}, {"autre": 1}],
 )
-def test_une_consigne_impossible_est_refusée(b: Banc, consigne: dict[str, object]) -> None:
+def test_une_consigne_impossible_est_refusee(b: Banc, consigne: dict[str, object]) -> None:
     assert b.navigateur.post("/simulateur/reglages", json=consigne).status_code == 422
     assert b.navigateur.post("/simulateur/reglages", data={"doublons": "1"}).status_code == 415
     assert b.navigateur.get("/simulateur/reglages").json() == {"prochaines": []}
@@ -285,10 +285,10 @@ def test_le_registre_oublie_la_plus_ancienne_transaction() -> None:
     assert registre.par_transaction("T3") is not None
 
 
-def test_une_interrogation_sous_une_autre_clé_ne_conclut_rien(b: Banc) -> None:
-    autre = Marchand.model_validate({"id": MARCHAND, "clés": {1: "une autre clé"}, "version_courante": 1})
-    réglages = RéglagesSips(url=b.url, url_interrogation=f"{b.url}/interrogation", marchands={"": autre})
-    with Sips(réglages) as kiosque, pytest.raises(KiosqueInjoignable):
+def test_une_interrogation_sous_une_autre_cle_ne_conclut_rien(b: Banc) -> None:
+    autre = Marchand.model_validate({"id": MARCHAND, "cles": {1: "une autre clé"}, "version_courante": 1})
+    reglages = ReglagesSips(url=b.url, url_interrogation=f"{b.url}/interrogation", marchands={"": autre})
+    with Sips(reglages) as kiosque, pytest.raises(KiosqueInjoignable):
         kiosque.interroger("T1", MARCHAND)
 
 
@@ -296,7 +296,7 @@ CHAMPS = {"Data": "transactionReference=T1", "Seal": "0" * 64}
 
 
 @pytest.mark.parametrize(
-    "réponse",
+    "reponse",
     [
         httpx.Response(404),
         httpx.Response(404, json={"detail": "Not Found"}),
@@ -313,57 +313,57 @@ CHAMPS = {"Data": "transactionReference=T1", "Seal": "0" * 64}
     ],
     ids=repr,
 )
-def test_une_réponse_inexploitable_ne_vaut_jamais_transaction_inconnue(
-    réponse: httpx.Response | httpx.HTTPError,
+def test_une_reponse_inexploitable_ne_vaut_jamais_transaction_inconnue(
+    reponse: httpx.Response | httpx.HTTPError,
 ) -> None:
-    def répondre(_: httpx.Request) -> httpx.Response:
-        if isinstance(réponse, httpx.Response):
-            return réponse
-        raise réponse
+    def repondre(_: httpx.Request) -> httpx.Response:
+        if isinstance(reponse, httpx.Response):
+            return reponse
+        raise reponse
 
-    marchand = Marchand.model_validate({"id": MARCHAND, "clés": {1: "x"}, "version_courante": 1})
-    réglages = RéglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands={"": marchand})
-    with httpx.Client(transport=httpx.MockTransport(répondre)) as client, pytest.raises(KiosqueInjoignable):
-        Sips(réglages, client).interroger("T1", MARCHAND)
+    marchand = Marchand.model_validate({"id": MARCHAND, "cles": {1: "x"}, "version_courante": 1})
+    reglages = ReglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands={"": marchand})
+    with httpx.Client(transport=httpx.MockTransport(repondre)) as client, pytest.raises(KiosqueInjoignable):
+        Sips(reglages, client).interroger("T1", MARCHAND)
 
 
-CARTE_AUTHENTIFIÉE = "5017000000003300"
+CARTE_AUTHENTIFIEE = "5017000000003300"
 
 
 def authentifier(b: Banc, page: httpx.Response, code: str) -> httpx.Response:
-    return b.navigateur.post("/paypage/authentifier", data=cachés(page) | {"code": code})
+    return b.navigateur.post("/paypage/authentifier", data=caches(page) | {"code": code})
 
 
-def test_le_détour_3d_secure_ne_conclut_qu_une_fois_le_code_donné(b: Banc) -> None:
-    détour = b.payer("T1", CARTE_AUTHENTIFIÉE)
-    assert "Authentification de votre banque" in détour.text
-    assert CARTE_AUTHENTIFIÉE not in détour.text
-    assert b.receveur.reçus == []
-    faux = authentifier(b, détour, "000000")
+def test_le_detour_3d_secure_ne_conclut_qu_une_fois_le_code_donne(b: Banc) -> None:
+    detour = b.payer("T1", CARTE_AUTHENTIFIEE)
+    assert "Authentification de votre banque" in detour.text
+    assert CARTE_AUTHENTIFIEE not in detour.text
+    assert b.receveur.recus == []
+    faux = authentifier(b, detour, "000000")
     assert faux.status_code == 422
     assert 'aria-invalid="true"' in faux.text
     fin = authentifier(b, faux, "123456")
     assert "Votre paiement a été accepté." in fin.text
     assert "5017##########00" in fin.text
-    assert [réponse.code for réponse in b.reçues(1)] == ["00"]
-    assert cachés(authentifier(b, détour, "123456")) == cachés(fin)  # Rafraîchir ne conclut pas deux fois.
+    assert [reponse.code for reponse in b.recues(1)] == ["00"]
+    assert caches(authentifier(b, detour, "123456")) == caches(fin)  # Rafraîchir ne conclut pas deux fois.
 
 
 def test_trois_codes_d_authentification_faux_concluent_par_75(b: Banc) -> None:
-    détour = b.payer("T1", CARTE_AUTHENTIFIÉE)
-    faux = [authentifier(b, détour, "1") for _ in range(3)]
+    detour = b.payer("T1", CARTE_AUTHENTIFIEE)
+    faux = [authentifier(b, detour, "1") for _ in range(3)]
     assert [page.status_code for page in faux] == [422, 422, 200]
     assert "essais dépassé" in faux[-1].text
-    assert [réponse.code for réponse in b.reçues(1)] == ["75"]
+    assert [reponse.code for reponse in b.recues(1)] == ["75"]
 
 
-def test_le_détour_3d_secure_s_annule(b: Banc) -> None:
-    détour = b.payer("T1", CARTE_AUTHENTIFIÉE)
-    assert "annulé" in b.navigateur.post("/paypage/annuler", data=cachés(détour)).text
-    assert [réponse.code for réponse in b.reçues(1)] == ["17"]
+def test_le_detour_3d_secure_s_annule(b: Banc) -> None:
+    detour = b.payer("T1", CARTE_AUTHENTIFIEE)
+    assert "annulé" in b.navigateur.post("/paypage/annuler", data=caches(detour)).text
+    assert [reponse.code for reponse in b.recues(1)] == ["17"]
 
 
-def test_une_page_abandonnée_se_remplace_au_bout_de_quinze_minutes_et_la_banque_le_dit(b: Banc) -> None:
+def test_une_page_abandonnee_se_remplace_au_bout_de_quinze_minutes_et_la_banque_le_dit(b: Banc) -> None:
     saisie = b.ouvrir("T1")
     b.montre.avancer(minutes=5)
     reprise = b.ouvrir("T1")
@@ -373,5 +373,5 @@ def test_une_page_abandonnée_se_remplace_au_bout_de_quinze_minutes_et_la_banque
     assert "Informations de la carte" in b.navigateur.get(adresse).text
     b.montre.avancer(minutes=10)
     assert "session expirée" in b.navigateur.get(adresse).text
-    assert [réponse.code for réponse in b.reçues(1)] == ["97"]
+    assert [reponse.code for reponse in b.recues(1)] == ["97"]
     assert b.navigateur.get("/paypage/session/inconnue").status_code == 400

@@ -25,12 +25,12 @@ from tests.conftest import VARIABLES, Serveurs, nouvelle_base
 from tests.courtiers import port_libre
 from tests.outils import attendre
 
-INACTIVITÉ = timedelta(seconds=5)
+INACTIVITE = timedelta(seconds=5)
 """Le délai d'inactivité de la borne, ici."""
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LARGE = {"width": 1280, "height": 900}
-TÉLÉPHONE = {"width": 320, "height": 640}
+TELEPHONE = {"width": 320, "height": 640}
 
 
 @dataclass
@@ -38,41 +38,41 @@ class Pile:
     """Le service entier, et de quoi y mettre des avis."""
 
     settings: Settings
-    numéro: int = 0
-    expéditeur: Any = field(default=None, repr=False)
+    numero: int = 0
+    expediteur: Any = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
         return self.settings.public_url
 
-    def avis(self, montant: int = 87_09, *, assuré: str, caisse: str = "381", solde: int | None = None) -> str:
+    def avis(self, montant: int = 87_09, *, assure: str, caisse: str = "381", solde: int | None = None) -> str:
         """Émet un avis sur Kafka et attend que la vue le montre ; le premier émis est le plus ancien."""
-        self.numéro += 1
-        référence = f"{caisse}26120{self.numéro:08d}F"
+        self.numero += 1
+        reference = f"{caisse}26120{self.numero:08d}F"
         message = {
             "type": "avis_emis",
-            "reference": référence,
-            "assure": assuré,
+            "reference": reference,
+            "assure": assure,
             "caisse": caisse,
             "nature": "PF/FR",
             "montant_initial_centimes": montant,
             "solde_pf_fr_centimes": solde or min(max(montant, 40_00), 200_00),
-            "date_emission": f"2026-01-{1 + self.numéro % 28:02d}",
+            "date_emission": f"2026-01-{1 + self.numero % 28:02d}",
             "mode": "dematerialise",
         }
-        self.expéditeur = self.expéditeur or kafka.producer(self.settings)
-        self.expéditeur.send(self.settings.topic_avis, key=référence.encode(), value=json.dumps(message).encode())
-        self.expéditeur.flush()
-        attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", référence), secondes=30)
-        return référence
+        self.expediteur = self.expediteur or kafka.producer(self.settings)
+        self.expediteur.send(self.settings.topic_avis, key=reference.encode(), value=json.dumps(message).encode())
+        self.expediteur.flush()
+        attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=30)
+        return reference
 
-    def lire(self, requête: Any, *valeurs: Any) -> list[Any]:
+    def lire(self, requete: Any, *valeurs: Any) -> list[Any]:
         with psycopg.connect(str(self.settings.database_url), autocommit=True) as conn:
-            return conn.execute(requête, valeurs).fetchall()
+            return conn.execute(requete, valeurs).fetchall()
 
-    def paiements(self, assuré: str) -> list[tuple[str, str]]:
+    def paiements(self, assure: str) -> list[tuple[str, str]]:
         """Les paiements d'un assuré : statut et canal, dans l'ordre."""
-        return self.lire("SELECT statut, canal FROM vues.paiements WHERE assure = %s ORDER BY ouvert_le", assuré)
+        return self.lire("SELECT statut, canal FROM vues.paiements WHERE assure = %s ORDER BY ouvert_le", assure)
 
     def consigne(self, **consigne: object) -> None:
         """Demande au kiosque de se conduire mal."""
@@ -82,12 +82,12 @@ class Pile:
 
 def chromium() -> str:
     """Le navigateur de la machine."""
-    trouvé = VARIABLES.get("CREANCES_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if trouvé is None and os.environ.get("CI") == "true":
+    trouve = VARIABLES.get("CREANCES_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if trouve is None and os.environ.get("CI") == "true":
         pytest.fail("Aucun navigateur : en intégration continue, ces tests ne sont pas sautés.", pytrace=False)
-    if trouvé is None:
+    if trouve is None:
         pytest.skip("Aucun navigateur : installez chromium, ou donnez CREANCES_TEST_CHROMIUM.")
-    return trouvé
+    return trouve
 
 
 # Par module : tant que Playwright est ouvert, une boucle tourne dans ce fil, et asyncio.run échouerait ailleurs.
@@ -96,9 +96,9 @@ def navigateur() -> Iterator[Browser]:
     """Chromium, dans un profil neuf."""
     chemin = chromium()
     with sync_playwright() as pilote:
-        lancé = pilote.chromium.launch(executable_path=chemin, args=ARGUMENTS)
-        yield lancé
-        lancé.close()
+        lance = pilote.chromium.launch(executable_path=chemin, args=ARGUMENTS)
+        yield lance
+        lance.close()
 
 
 @pytest.fixture(scope="session")
@@ -110,35 +110,35 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         port, port_du_kiosque = port_libre(), port_libre()
         settings = Settings(
             database_url=base.url,
-            owner_database_url=base.url_propriétaire,
+            owner_database_url=base.url_proprietaire,
             kafka_bootstrap=serveurs.kafka_bootstrap,
             topic_prefix=f"t-{base.nom}",
             public_url=f"http://127.0.0.1:{port}",
             api_port=port,
             kiosque_url=f"http://127.0.0.1:{port_du_kiosque}",
             simulator_port=port_du_kiosque,
-            terminal_idle=INACTIVITÉ,
+            terminal_idle=INACTIVITE,
             data_dir=dossier,
         )
         kafka.create_topics(settings)
-        arrêt, code = threading.Event(), list[int]()
-        rôles = [*run.ALL, "kiosque"]
-        fil = threading.Thread(target=lambda: code.append(run.run_until(settings, rôles, arrêt, demo=True)))
+        arret, code = threading.Event(), list[int]()
+        roles = [*run.ALL, "kiosque"]
+        fil = threading.Thread(target=lambda: code.append(run.run_until(settings, roles, arret, demo=True)))
         fil.start()
         servie = Pile(settings)
         try:
             for url in (settings.public_url, settings.kiosque_url):
-                attendre(lambda url=url: répond(f"{url}/livez"), secondes=30)  # type: ignore[misc]
+                attendre(lambda url=url: repond(f"{url}/livez"), secondes=30)  # type: ignore[misc]
             yield servie
         finally:
-            if servie.expéditeur is not None:
-                servie.expéditeur.close()
-            arrêt.set()
+            if servie.expediteur is not None:
+                servie.expediteur.close()
+            arret.set()
             fil.join(30)
         assert code == [0]
 
 
-def répond(url: str) -> bool:
+def repond(url: str) -> bool:
     try:
         return httpx.get(url, trust_env=False).is_success
     except httpx.HTTPError:
@@ -164,23 +164,23 @@ class Visiteur:
     def aller(self, chemin: str) -> None:
         self.page.goto(self.pile.url + chemin)
 
-    def entrer(self, assuré: str, canal: str = "web") -> None:
+    def entrer(self, assure: str, canal: str = "web") -> None:
         """Se fait connaître, à la porte de la démonstration."""
         self.aller(f"/?canal={canal}")
-        self.page.get_by_label("Un autre assuré").fill(assuré)
+        self.page.get_by_label("Un autre assuré").fill(assure)
         self.page.locator(".autre-assure button").click()
         self.page.get_by_role("heading", name="Bonjour").wait_for()
 
-    def chercher(self, référence: str) -> None:
+    def chercher(self, reference: str) -> None:
         """Étape 1."""
         self.aller("/payer")
-        self.page.get_by_label("Référence de l'avis").fill(référence)
+        self.page.get_by_label("Référence de l'avis").fill(reference)
         self.page.get_by_role("button", name="Rechercher").click()
 
-    def saisir(self, montant: str, *cochées: str) -> None:
+    def saisir(self, montant: str, *cochees: str) -> None:
         """Étape 2, sans payer."""
-        for référence in cochées:
-            self.page.locator(f"#r-{référence}").check()
+        for reference in cochees:
+            self.page.locator(f"#r-{reference}").check()
         self.page.get_by_label("Montant du paiement").fill(montant)
 
     def payer(self) -> None:
@@ -188,9 +188,9 @@ class Visiteur:
         self.page.get_by_role("button", name="Payer", exact=True).click()
         self.page.wait_for_url("**/paypage")
 
-    def carte(self, numéro: str) -> None:
+    def carte(self, numero: str) -> None:
         """La carte, au kiosque."""
-        for champ, valeur in {"Numéro de carte": numéro, "Mois": "12", "Année": "30", "Cryptogramme": "123"}.items():
+        for champ, valeur in {"Numéro de carte": numero, "Mois": "12", "Année": "30", "Cryptogramme": "123"}.items():
             self.page.get_by_label(champ).fill(valeur)
         self.page.get_by_role("button", name="Valider").click()
 

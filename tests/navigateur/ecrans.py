@@ -12,13 +12,13 @@ from tests.outils import attendre
 DOSSIER = Path(__file__).resolve().parents[2] / "docs" / "ecrans"
 COULEURS = 96
 BUREAU = {"width": 1100, "height": 760}
-TÉLÉPHONE = {"width": 375, "height": 720}
+TELEPHONE = {"width": 375, "height": 720}
 BORNE = {"width": 1080, "height": 1180}
 
 
-def test_les_écrans(pile: Pile, visiteurs: Any) -> None:
-    ancienne, récente = pile.avis(87_09, assuré="demo-0042", solde=137_09), pile.avis(50_00, assuré="demo-0042")
-    pile.avis(12_50, assuré="demo-0042", solde=60_00)
+def test_les_ecrans(pile: Pile, visiteurs: Any) -> None:
+    ancienne, recente = pile.avis(87_09, assure="demo-0042", solde=137_09), pile.avis(50_00, assure="demo-0042")
+    pile.avis(12_50, assure="demo-0042", solde=60_00)
     DOSSIER.mkdir(exist_ok=True)
     bureau: Visiteur = visiteurs(viewport=BUREAU)
     bureau.entrer("demo-0042")
@@ -26,7 +26,7 @@ def test_les_écrans(pile: Pile, visiteurs: Any) -> None:
     bureau.page.get_by_text("Où trouver la référence").click()
     prendre(bureau, "etape-1")
     bureau.chercher(ancienne)
-    bureau.saisir("45", récente)
+    bureau.saisir("45", recente)
     bureau.page.get_by_label("Montant du paiement").blur()
     prendre(bureau, "etape-2")
     bureau.payer()
@@ -47,21 +47,21 @@ def test_les_écrans(pile: Pile, visiteurs: Any) -> None:
     bureau.page.locator(f"#h-{ancienne} summary").click()
     prendre(bureau, "creances")
 
-    téléphone: Visiteur = visiteurs(viewport=TÉLÉPHONE, has_touch=True)
-    téléphone.entrer("demo-0042", "application")
-    prendre(téléphone, "telephone-accueil")
-    téléphone.chercher(récente)
-    téléphone.saisir("12", ancienne)
-    téléphone.page.get_by_role("button", name="Payer", exact=True).click()
-    téléphone.page.locator("#erreurs").wait_for()
-    prendre(téléphone, "telephone-erreur")
-    téléphone.saisir("40")
-    téléphone.page.get_by_label("Montant du paiement").blur()
-    prendre(téléphone, "telephone-etape-2")
+    telephone: Visiteur = visiteurs(viewport=TELEPHONE, has_touch=True)
+    telephone.entrer("demo-0042", "application")
+    prendre(telephone, "telephone-accueil")
+    telephone.chercher(recente)
+    telephone.saisir("12", ancienne)
+    telephone.page.get_by_role("button", name="Payer", exact=True).click()
+    telephone.page.locator("#erreurs").wait_for()
+    prendre(telephone, "telephone-erreur")
+    telephone.saisir("40")
+    telephone.page.get_by_label("Montant du paiement").blur()
+    prendre(telephone, "telephone-etape-2")
 
     borne: Visiteur = visiteurs(viewport=BORNE, has_touch=True)
     borne.entrer("demo-0042", "bms")
-    borne.chercher(récente)
+    borne.chercher(recente)
     prendre(borne, "borne-etape-2")
 
 

@@ -7,44 +7,44 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.navigateur.conftest import LARGE, TÉLÉPHONE, Pile, Visiteur
+from tests.navigateur.conftest import LARGE, TELEPHONE, Pile, Visiteur
 from tests.outils import attendre
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-RÈGLES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-MISES_EN_PAGE_ÉTROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}
+REGLES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}
 """Les pages que l'écran étroit dispose autrement ; les autres n'y changent que de largeur."""
 
 
 def infractions(page: Page) -> list[str]:
     """Ce qu'axe reproche à la page : la règle, et où."""
     page.evaluate(AXE)
-    trouvées = page.evaluate("règles => axe.run(document, règles)", RÈGLES)["violations"]
-    return [f"{t['id']} : {nœud['html'][:160]}" for t in trouvées for nœud in t["nodes"]]
+    trouvees = page.evaluate("règles => axe.run(document, règles)", REGLES)["violations"]
+    return [f"{t['id']} : {noeud['html'][:160]}" for t in trouvees for noeud in t["nodes"]]
 
 
-@pytest.mark.parametrize(("écran", "canal"), [(LARGE, "web"), (TÉLÉPHONE, "application")])
-def test_aucune_page_n_enfreint_wcag(pile: Pile, visiteurs: Any, écran: dict[str, int], canal: str) -> None:
-    assuré = f"n-axe-{canal}"
-    référence, autre = pile.avis(60_00, assuré=assuré), pile.avis(assuré=assuré)
-    petite, ailleurs = pile.avis(7_00, assuré=assuré), pile.avis(assuré=assuré, caisse="011")
-    venu: Visiteur = visiteurs(viewport=écran)
+@pytest.mark.parametrize(("ecran", "canal"), [(LARGE, "web"), (TELEPHONE, "application")])
+def test_aucune_page_n_enfreint_wcag(pile: Pile, visiteurs: Any, ecran: dict[str, int], canal: str) -> None:
+    assure = f"n-axe-{canal}"
+    reference, autre = pile.avis(60_00, assure=assure), pile.avis(assure=assure)
+    petite, ailleurs = pile.avis(7_00, assure=assure), pile.avis(assure=assure, caisse="011")
+    venu: Visiteur = visiteurs(viewport=ecran)
     vues: dict[str, list[str]] = {}
     for nom in (
-        *jusqu_au_montant(venu, canal, assuré, petite),
-        *jusqu_au_reçu(venu, référence, autre, ailleurs),
-        *par_la_messagerie(venu, assuré),
+        *jusqu_au_montant(venu, canal, assure, petite),
+        *jusqu_au_recu(venu, reference, autre, ailleurs),
+        *par_la_messagerie(venu, assure),
     ):
-        vues[nom] = infractions(venu.page) if écran is LARGE or nom in MISES_EN_PAGE_ÉTROITES else []
+        vues[nom] = infractions(venu.page) if ecran is LARGE or nom in MISES_EN_PAGE_ETROITES else []
     assert len(vues) == 21
     assert {nom: fautes for nom, fautes in vues.items() if fautes} == {}
 
 
-def jusqu_au_montant(venu: Visiteur, canal: str, assuré: str, petite: str) -> Iterator[str]:
+def jusqu_au_montant(venu: Visiteur, canal: str, assure: str, petite: str) -> Iterator[str]:
     """Mène à chaque page, et la nomme quand elle est là."""
     venu.aller(f"/?canal={canal}")
     yield "choix"
-    venu.entrer(assuré, canal)
+    venu.entrer(assure, canal)
     yield "accueil"
     venu.aller("/payer")
     venu.page.get_by_text("Où trouver la référence").click()
@@ -57,10 +57,10 @@ def jusqu_au_montant(venu: Visiteur, canal: str, assuré: str, petite: str) -> I
     yield "introuvable"
 
 
-def jusqu_au_reçu(venu: Visiteur, référence: str, autre: str, ailleurs: str) -> Iterator[str]:
+def jusqu_au_recu(venu: Visiteur, reference: str, autre: str, ailleurs: str) -> Iterator[str]:
     """Mène à chaque page, et la nomme quand elle est là."""
     page = venu.page
-    venu.chercher(référence)
+    venu.chercher(reference)
     venu.saisir("5", autre, ailleurs)
     page.get_by_role("button", name="Payer", exact=True).click()
     page.locator("#erreurs").wait_for()
@@ -97,16 +97,16 @@ def jusqu_au_reçu(venu: Visiteur, référence: str, autre: str, ailleurs: str) 
     venu.lit("Il est pris en compte")
     yield "état"
     venu.aller("/creances")
-    page.locator(f"#h-{référence} summary").click()
+    page.locator(f"#h-{reference} summary").click()
     yield "créances"
     venu.aller("/paiements/inconnu")
     yield "paiement inconnu"
 
 
-def par_la_messagerie(venu: Visiteur, assuré: str) -> Iterator[str]:
+def par_la_messagerie(venu: Visiteur, assure: str) -> Iterator[str]:
     """Mène à chaque page, et la nomme quand elle est là."""
     page = venu.page
-    attendre(lambda: venu.pile.lire("SELECT 1 FROM vues.messagerie WHERE assure = %s", assuré))
+    attendre(lambda: venu.pile.lire("SELECT 1 FROM vues.messagerie WHERE assure = %s", assure))
     venu.aller("/messagerie")
     page.get_by_role("link", name="Accusé de réception").wait_for()
     yield "messagerie"
@@ -118,8 +118,8 @@ def par_la_messagerie(venu: Visiteur, assuré: str) -> Iterator[str]:
     yield "suppression"
 
 
-def test_le_préavis_de_la_borne_et_sa_fin_n_enfreignent_pas_wcag(pile: Pile, visiteur: Visiteur) -> None:
-    pile.avis(assuré="n-axe-bms")
+def test_le_preavis_de_la_borne_et_sa_fin_n_enfreignent_pas_wcag(pile: Pile, visiteur: Visiteur) -> None:
+    pile.avis(assure="n-axe-bms")
     visiteur.entrer("n-axe-bms", "bms")
     visiteur.page.get_by_role("alertdialog").wait_for()
     assert infractions(visiteur.page) == []

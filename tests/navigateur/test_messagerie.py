@@ -5,38 +5,38 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.navigateur.conftest import LARGE, TÉLÉPHONE, Pile, Visiteur
+from tests.navigateur.conftest import LARGE, TELEPHONE, Pile, Visiteur
 from tests.navigateur.test_accessibilite import infractions
 from tests.outils import attendre
 
 OBJET = "Accusé de réception de votre paiement de créance"
 
 
-def payer(pile: Pile, venu: Visiteur, assuré: str) -> None:
+def payer(pile: Pile, venu: Visiteur, assure: str) -> None:
     """Un paiement que la banque accepte, et son message arrivé."""
-    référence = pile.avis(60_00, assuré=assuré)
-    venu.entrer(assuré)
-    venu.chercher(référence)
+    reference = pile.avis(60_00, assure=assure)
+    venu.entrer(assure)
+    venu.chercher(reference)
     venu.saisir("20")
     venu.payer()
     venu.carte("5017 0000 0000 0000")
     venu.page.get_by_text("Votre paiement a été accepté.").wait_for()
-    attendre(lambda: pile.lire("SELECT 1 FROM vues.messagerie WHERE assure = %s", assuré), quoi="le message")
+    attendre(lambda: pile.lire("SELECT 1 FROM vues.messagerie WHERE assure = %s", assure), quoi="le message")
 
 
 def non_lus(page: Page) -> str:
     return " ".join(page.get_by_role("region", name="Ma messagerie").inner_text().split())
 
 
-@pytest.mark.parametrize(("écran", "script"), [(LARGE, True), (TÉLÉPHONE, False)], ids=["script", "sans script"])
-def test_l_accusé_se_lit_se_télécharge_et_se_supprime(
-    pile: Pile, visiteurs: Any, écran: dict[str, int], *, script: bool
+@pytest.mark.parametrize(("ecran", "script"), [(LARGE, True), (TELEPHONE, False)], ids=["script", "sans script"])
+def test_l_accuse_se_lit_se_telecharge_et_se_supprime(
+    pile: Pile, visiteurs: Any, ecran: dict[str, int], *, script: bool
 ) -> None:
-    assuré = f"n-courrier-{script}"
-    payer(pile, visiteurs(), assuré)
-    venu: Visiteur = visiteurs(viewport=écran, java_script_enabled=script)
+    assure = f"n-courrier-{script}"
+    payer(pile, visiteurs(), assure)
+    venu: Visiteur = visiteurs(viewport=ecran, java_script_enabled=script)
     page, fautes = venu.page, dict[str, list[str]]()
-    venu.entrer(assuré)
+    venu.entrer(assure)
     assert "1 non lu" in non_lus(page)
 
     page.get_by_role("link", name="Ouvrir ma messagerie").click()
@@ -46,13 +46,13 @@ def test_l_accusé_se_lit_se_télécharge_et_se_supprime(
     page.get_by_role("heading", name=OBJET).wait_for()
     if script:
         fautes["message"] = infractions(page)
-    with page.expect_download() as téléchargement:
+    with page.expect_download() as telechargement:
         page.get_by_role("link", name="Télécharger en PDF").click()
-    assert téléchargement.value.suggested_filename.startswith("accuse-de-reception-PCLCB")
+    assert telechargement.value.suggested_filename.startswith("accuse-de-reception-PCLCB")
     adresse = page.get_by_role("link", name="Imprimer").get_attribute("href")
-    montré = page.request.get(f"{pile.url}{adresse}")
-    assert montré.headers["content-disposition"].startswith("inline")
-    assert montré.body().startswith(b"%PDF-")
+    montre = page.request.get(f"{pile.url}{adresse}")
+    assert montre.headers["content-disposition"].startswith("inline")
+    assert montre.body().startswith(b"%PDF-")
 
     page.get_by_role("link", name="Retour").click()
     assert "non lu" not in page.get_by_role("listitem").filter(has_text=OBJET).inner_text()
@@ -67,5 +67,5 @@ def test_l_accusé_se_lit_se_télécharge_et_se_supprime(
         fautes["vide"] = infractions(page)
     venu.aller("/")
     assert "non lu" not in non_lus(page)
-    assert {nom: trouvées for nom, trouvées in fautes.items() if trouvées} == {}
+    assert {nom: trouvees for nom, trouvees in fautes.items() if trouvees} == {}
     assert venu.plaintes == []

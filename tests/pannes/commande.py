@@ -9,7 +9,7 @@ from tests.outils import CREANCES, RACINE
 
 def environnement(settings: Settings) -> dict[str, str]:
     """Les variables qui mènent un processus aux serveurs de ce banc."""
-    réglages = settings.model_dump(
+    reglages = settings.model_dump(
         include={
             "database_url",
             "kafka_bootstrap",
@@ -21,7 +21,7 @@ def environnement(settings: Settings) -> dict[str, str]:
         },
         mode="json",
     )
-    return outils.environnement(**réglages)
+    return outils.environnement(**reglages)
 
 
 def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

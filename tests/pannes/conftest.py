@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api import application
-from api.identite import Rôle, émettre_jeton
+from api.identite import RoleUtilisateur, emettre_jeton
 from courtier import clients
 from journal import bases
 from service import composition, metrics, retard, run
@@ -29,7 +29,7 @@ from tests.serveurs import servi
 
 
 @pytest.fixture
-def délais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
+def delais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Les attentes du service, ramenées à une seconde ou deux : elles bornent de même, et le test n'attend pas."""
     monkeypatch.setattr(clients, "OUVERTURE_MS", 1_000)
     producteur = {"bootstrap_timeout_ms": 1_000, "max_block_ms": 1_000}
@@ -38,7 +38,7 @@ def délais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_du_service, "ACK_SECONDS", 3.0)
     monkeypatch.setattr(kafka_du_service, "READ_MS", 1_000)
     for module in (bases, application):
-        monkeypatch.setattr(module, "DÉLAI_D_OBTENTION_S", 1.0)
+        monkeypatch.setattr(module, "DELAI_D_OBTENTION_S", 1.0)
     for module in (retard, metrics, run):
         monkeypatch.setattr(module, "WAIT_SECONDS", 1.0)
 
@@ -47,7 +47,7 @@ VUES = {"restant_du": "reference", "paiements": "transaction", "delai_affichage"
 """Chaque vue, et ce qui l'ordonne."""
 
 
-class TansuRelayé(Tansu):
+class TansuRelaye(Tansu):
     """Le courtier embarqué, que ses clients ne joignent que par le relais."""
 
     def __init__(self, dossier: Path, relais: Relais) -> None:
@@ -55,10 +55,10 @@ class TansuRelayé(Tansu):
         self.relais = relais
 
     def _lancer(self) -> Child:
-        écoute, annonce = f"tcp://{self.bootstrap}", f"tcp://127.0.0.1:{self.relais.port}"
+        ecoute, annonce = f"tcp://{self.bootstrap}", f"tcp://127.0.0.1:{self.relais.port}"
         options = [
             "--listener-url",
-            écoute,
+            ecoute,
             "--advertised-listener-url",
             annonce,
             "--storage-engine",
@@ -68,36 +68,36 @@ class TansuRelayé(Tansu):
         return Child.start("Tansu", commande, self.dossier / "tansu.log", death_signal=signal.SIGKILL)
 
 
-def relayé(nom: str, dossier: Path, relais: Relais) -> Courtier:
+def relaye(nom: str, dossier: Path, relais: Relais) -> Courtier:
     """Un courtier qui s'annonce à l'adresse du relais."""
     if COURTIERS[nom] is Apache:
         return Apache(dossier, advertised_listeners=f"PLAINTEXT://127.0.0.1:{relais.port}")
-    return TansuRelayé(dossier, relais)
+    return TansuRelaye(dossier, relais)
 
 
 @pytest.fixture(scope="module")
-def kafka_relayé(pytestconfig: pytest.Config) -> Iterator[Relais]:
+def kafka_relaye(pytestconfig: pytest.Config) -> Iterator[Relais]:
     """Un relais devant un courtier à lui."""
     with ExitStack() as pile:
         dossier = pile.enter_context(throwaway_folder())
         relais = pile.enter_context(Relais())
-        courtier = relayé(pytestconfig.getoption("--courtier"), dossier, relais)
+        courtier = relaye(pytestconfig.getoption("--courtier"), dossier, relais)
         relais.vers = (2, ("127.0.0.1", courtier.port))
         pile.enter_context(courtier)
         yield relais
 
 
 @pytest.fixture
-def base_relayée(base: Any) -> Iterator[tuple[Relais, str]]:
+def base_relayee(base: Any) -> Iterator[tuple[Relais, str]]:
     """Un relais devant PostgreSQL, et l'URL qui passe par lui."""
     with Relais(serveur_postgresql(base.url)) as relais:
         yield relais, par_le_relais(base.url, relais)
 
 
 @contextmanager
-def rôles(b: Banc, *noms: str) -> Iterator[None]:
+def roles(b: Banc, *noms: str) -> Iterator[None]:
     """Fait tourner des consommateurs (`avis`, `kiosque`) et des vues, jusqu'à la fin du bloc."""
-    arrêt = threading.Event()
+    arret = threading.Event()
     cibles: list[Any] = []
     for nom in noms:
         if nom in composition.VIEWS:
@@ -110,13 +110,13 @@ def rôles(b: Banc, *noms: str) -> Iterator[None]:
             boucle.groupe += f"-{b.conn.info.dbname}"
             boucle.horloge = lambda: MAINTENANT
             cibles.append(boucle)
-    fils = [threading.Thread(target=cible.tourner, args=(arrêt,), daemon=True) for cible in cibles]
+    fils = [threading.Thread(target=cible.tourner, args=(arret,), daemon=True) for cible in cibles]
     for fil in fils:
         fil.start()
     try:
         yield
     finally:
-        arrêt.set()
+        arret.set()
         for fil in fils:
             fil.join(30)
         assert not any(fil.is_alive() for fil in fils), "un rôle ne s'arrête pas"
@@ -125,13 +125,13 @@ def rôles(b: Banc, *noms: str) -> Iterator[None]:
                 cible.rebuts.fermer()
 
 
-def état(b: Banc, nom: str) -> tuple[str, str, int]:
+def etat(b: Banc, nom: str) -> tuple[str, str, int]:
     """État, dernière erreur, interruptions d'un rôle."""
-    requête = "SELECT etat, coalesce(derniere_erreur, ''), interruptions FROM vues.suiveurs WHERE nom = %s"
-    return b.conn.execute(requête, (nom,)).fetchone() or ("absent", "", 0)
+    requete = "SELECT etat, coalesce(derniere_erreur, ''), interruptions FROM vues.suiveurs WHERE nom = %s"
+    return b.conn.execute(requete, (nom,)).fetchone() or ("absent", "", 0)
 
 
-def mêmes_journaux_et_vues(*bancs: Banc) -> None:
+def memes_journaux_et_vues(*bancs: Banc) -> None:
     """Ce que laisse une exécution troublée est ce que laisse une exécution tranquille ; l'audit n'y trouve rien."""
     from projections.audit import auditer
 
@@ -140,35 +140,37 @@ def mêmes_journaux_et_vues(*bancs: Banc) -> None:
     premier, *autres = bancs
     for autre in autres:
         assert autre.journal() == premier.journal()
-        for vue, clé in (
+        for vue, cle in (
             ("restant_du", "reference"),
             ("paiements", "transaction"),
             ("delai_affichage", "transaction, reference"),
         ):
-            assert autre.vue(vue, clé) == premier.vue(vue, clé), vue
+            assert autre.vue(vue, cle) == premier.vue(vue, cle), vue
     for b in bancs:
-        assert auditer(b.conn).écarts == []
+        assert auditer(b.conn).ecarts == []
 
 
 @contextmanager
 def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
     """L'API telle que le service la compose."""
     settings = b.settings.model_copy(update={"data_dir": dossier})
-    éditeur = Publisher(settings)
+    editeur = Publisher(settings)
     try:
         with (
-            servi(run.api(settings, b.guichet, éditeur, demo=False)) as url,
+            servi(run.api(settings, b.guichet, editeur, demo=False)) as url,
             httpx.Client(base_url=url, trust_env=False, timeout=30) as client,
         ):
             client.headers["Authorization"] = f"Bearer {jeton(settings)}"
             yield client
     finally:
-        éditeur.close()
+        editeur.close()
 
 
 def jeton(settings: Settings) -> str:
     secret = development_jwt_secret(settings)
-    return émettre_jeton(secret, Rôle.ASSURÉ, "a-1", audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+    return emettre_jeton(
+        secret, RoleUtilisateur.ASSURE, "a-1", audience=settings.oidc_audience, maintenant=datetime.now(UTC)
+    )
 
 
 def mesure(client: httpx.Client, nom: str) -> float:

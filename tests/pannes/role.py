@@ -19,24 +19,24 @@ from tests.consumers.banc import MAINTENANT
 
 def main() -> None:
     """Consomme jusqu'à SIGTERM."""
-    rôle, groupe, figé = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    role, groupe, fige = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0
     lots = 0
 
-    def étape(nom: str) -> None:
+    def etape(nom: str) -> None:
         nonlocal lots
         if nom == "inscrire":
             lots += 1
-            if lots == figé:
+            if lots == fige:
                 structlog.get_logger().info("fige")
                 os.kill(os.getpid(), signal.SIGSTOP)
 
-    arrêt = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: arrêt.set())
+    arret = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: arret.set())
     configure_logs("INFO", "json")
     guichet = composition.guichet(Settings(_env_file=None), application="role")
-    lisant = composition.consumer(Settings(_env_file=None), guichet, rôle, étape)
+    lisant = composition.consumer(Settings(_env_file=None), guichet, role, etape)
     lisant.groupe, lisant.horloge = groupe, lambda: MAINTENANT
-    lisant.tourner(arrêt)
+    lisant.tourner(arret)
     lisant.rebuts.fermer()
     guichet.base.fermer()
 

@@ -61,17 +61,17 @@ FAUTES = {
 
 
 @pytest.mark.parametrize("sqlstate", PANNES.values(), ids=PANNES.keys())
-def test_ce_qui_ne_tient_pas_aux_données_est_une_panne(sqlstate: str) -> None:
+def test_ce_qui_ne_tient_pas_aux_donnees_est_une_panne(sqlstate: str) -> None:
     assert est_une_panne(erreur(sqlstate))
 
 
 @pytest.mark.parametrize("sqlstate", FAUTES.values(), ids=FAUTES.keys())
-def test_ce_qui_tient_aux_données_est_une_faute(sqlstate: str) -> None:
+def test_ce_qui_tient_aux_donnees_est_une_faute(sqlstate: str) -> None:
     assert not est_une_panne(erreur(sqlstate))
 
 
 @pytest.mark.parametrize(
-    ("levée", "panne"),
+    ("levee", "panne"),
     [
         (psycopg.OperationalError("server closed the connection unexpectedly"), True),
         (psycopg.InterfaceError("the connection is closed"), True),
@@ -86,13 +86,13 @@ def test_ce_qui_tient_aux_données_est_une_faute(sqlstate: str) -> None:
     ids=repr,
 )
 def test_sans_sqlstate_la_connexion_est_une_panne_et_le_reste_une_faute(
-    levée: BaseException,
+    levee: BaseException,
     panne: bool,  # noqa: FBT001
 ) -> None:
-    assert est_une_panne(levée) is panne
+    assert est_une_panne(levee) is panne
 
 
-def test_une_requête_ne_retente_que_ce_qui_a_des_chances() -> None:
+def test_une_requete_ne_retente_que_ce_qui_a_des_chances() -> None:
     assert [s for s in PANNES.values() if se_retente(erreur(s))] == [
         "08001", "08006", "40001", "40P01", "57P01", "57P02", "57P03"
     ]  # fmt: skip
@@ -113,24 +113,24 @@ def test_une_erreur_se_raconte_en_une_ligne_avec_sa_cause() -> None:
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_l_attente_est_bornée(échecs: int, hasard: float) -> None:
-    assert RECUL_MIN_S * (1 - PART_DU_HASARD) <= recul(échecs, hasard) <= RECUL_MAX_S
+def test_l_attente_est_bornee(echecs: int, hasard: float) -> None:
+    assert RECUL_MIN_S * (1 - PART_DU_HASARD) <= recul(echecs, hasard) <= RECUL_MAX_S
 
 
-def test_l_attente_double_puis_plafonne_et_le_hasard_l_écourte() -> None:
-    assert [recul(échecs, 0.0) for échecs in range(1, 9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
-    assert [recul(échecs, 1.0) for échecs in (1, 2, 8)] == [0.1, 0.2, 5.0]
+def test_l_attente_double_puis_plafonne_et_le_hasard_l_ecourte() -> None:
+    assert [recul(echecs, 0.0) for echecs in range(1, 9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert [recul(echecs, 1.0) for echecs in (1, 2, 8)] == [0.1, 0.2, 5.0]
 
 
 def test_une_panne_qui_dure_se_dit_en_une_ligne_par_essai_et_une_seule_trace_par_cause() -> None:
     lignes: list[Any]
     with capture_logs() as lignes:
         reprise = Reprise(structlog.get_logger(), "role_interrompu", hasard=lambda: 0.0)
-        attentes = [reprise.échouer(Panne(f"le port {port} refuse")) for port in (4001, 4002, 4003)]
-        attentes.append(reprise.échouer(Panne("disque plein")))
+        attentes = [reprise.echouer(Panne(f"le port {port} refuse")) for port in (4001, 4002, 4003)]
+        attentes.append(reprise.echouer(Panne("disque plein")))
         reprise.progresser()
         reprise.progresser()
-        attentes.append(reprise.échouer(Panne("disque plein")))
+        attentes.append(reprise.echouer(Panne("disque plein")))
     assert attentes == [0.2, 0.4, 0.8, 1.6, 0.2]
     assert [(ligne.get("essai"), bool(ligne.get("exc_info"))) for ligne in lignes] == [
         (1, True), (2, False), (3, False), (4, True), (None, False), (1, True)

@@ -21,27 +21,27 @@ from service import kafka as kafka_du_service
 from service.retard import lag
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
-from tests.pannes.conftest import api, mesure, mêmes_journaux_et_vues, rôles, état
+from tests.pannes.conftest import api, etat, memes_journaux_et_vues, mesure, roles
 from tests.relais import Relais
 
-pytestmark = pytest.mark.usefixtures("délais_courts")
+pytestmark = pytest.mark.usefixtures("delais_courts")
 
-RÉGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
+REGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
 """Un courtier muet est dit absent après trois âges : 1,5 s au lieu de 15."""
 
 
 @pytest.fixture
-def b(base: Any, kafka_relayé: Relais, préfixe: str) -> Iterator[Banc]:
-    kafka_relayé.rétablir()
-    with banc(base.url, f"127.0.0.1:{kafka_relayé.port}", préfixe, **RÉGLAGES) as ouvert:
+def b(base: Any, kafka_relaye: Relais, prefixe: str) -> Iterator[Banc]:
+    kafka_relaye.retablir()
+    with banc(base.url, f"127.0.0.1:{kafka_relaye.port}", prefixe, **REGLAGES) as ouvert:
         yield ouvert
-    kafka_relayé.rétablir()
+    kafka_relaye.retablir()
 
 
 @pytest.fixture
-def tranquille(seconde_base: Any, kafka_relayé: Relais, préfixe: str) -> Iterator[Banc]:
-    kafka_relayé.rétablir()
-    with banc(seconde_base.url, f"127.0.0.1:{kafka_relayé.port}", préfixe, **RÉGLAGES) as ouvert:
+def tranquille(seconde_base: Any, kafka_relaye: Relais, prefixe: str) -> Iterator[Banc]:
+    kafka_relaye.retablir()
+    with banc(seconde_base.url, f"127.0.0.1:{kafka_relaye.port}", prefixe, **REGLAGES) as ouvert:
         yield ouvert
 
 
@@ -55,133 +55,133 @@ def poster(client: httpx.Client, transaction: str) -> httpx.Response:
 
 
 def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
-    b: Banc, tranquille: Banc, kafka_relayé: Relais
+    b: Banc, tranquille: Banc, kafka_relaye: Relais
 ) -> None:
-    créances = [avis(numéro) for numéro in range(8)]
-    b.émettre_avis(*créances)
+    creances = [avis(numero) for numero in range(8)]
+    b.emettre_avis(*creances)
     for chacun in (b, tranquille):
-        chacun.consommer("avis", len(créances))
-    transactions = [[chacun.ouvrir(c["reference"], 20_00) for c in créances] for chacun in (b, tranquille)]
+        chacun.consommer("avis", len(creances))
+    transactions = [[chacun.ouvrir(c["reference"], 20_00) for c in creances] for chacun in (b, tranquille)]
     assert transactions[0] == transactions[1]
     dits = [(t, notification(t, 20_00, code)) for t in transactions[0] for code in ("05", "00", "00")]
     topic = b.settings.topic_notifications
 
-    with rôles(b, "kiosque", "restant_du", "paiements"):
-        b.émettre(topic, dits[:10])
+    with roles(b, "kiosque", "restant_du", "paiements"):
+        b.emettre(topic, dits[:10])
         attendre(lambda: b.sorts(topic) == 10, secondes=30, quoi="les premiers sorts")
-        attendre(lambda: état(b, "consommateur_kiosque")[0] == "actif", quoi="le consommateur actif")
-        kafka_relayé.couper()
-        attendre(lambda: état(b, "consommateur_kiosque")[0] == "arrete", secondes=20, quoi="l'arrêt dit")
+        attendre(lambda: etat(b, "consommateur_kiosque")[0] == "actif", quoi="le consommateur actif")
+        kafka_relaye.couper()
+        attendre(lambda: etat(b, "consommateur_kiosque")[0] == "arrete", secondes=20, quoi="l'arrêt dit")
         dit = lignes(b)
         assert "Kafka" in dit["consommateur_kiosque"]["derniere_erreur"]
         assert dit["consommateur_kiosque"]["evenements"] is None
         assert dit["consommateur_kiosque"]["illisible"].startswith("Kafka ne répond pas")
         assert (dit["restant_du"]["etat"], dit["restant_du"]["evenements"]) == ("actif", 0)
-        kafka_relayé.rétablir()
-        b.émettre(topic, dits[10:])
+        kafka_relaye.retablir()
+        b.emettre(topic, dits[10:])
         attendre(lambda: b.sorts(topic) == len(dits), secondes=40, quoi="tous les sorts")
-        attendre(lambda: état(b, "consommateur_kiosque")[0] == "actif", secondes=20, quoi="le consommateur revenu")
-        après = lignes(b)["consommateur_kiosque"]
-        assert (après["evenements"], après["interruptions"] >= 1) == (0, True)
-        assert après["erreur_le"] < après["battement_le"], (
+        attendre(lambda: etat(b, "consommateur_kiosque")[0] == "actif", secondes=20, quoi="le consommateur revenu")
+        apres = lignes(b)["consommateur_kiosque"]
+        assert (apres["evenements"], apres["interruptions"] >= 1) == (0, True)
+        assert apres["erreur_le"] < apres["battement_le"], (
             "l'erreur est passée : elle a une date, avant celle du retour"
         )
 
     tranquille.consommer("kiosque", len(dits))
     assert b.par_sort(topic) == tranquille.par_sort(topic) == {"appliquee": 16, "doublon": 8}
-    mêmes_journaux_et_vues(tranquille, b)
+    memes_journaux_et_vues(tranquille, b)
 
 
-def test_sans_kafka_l_api_lit_se_dit_prête_répond_503_à_la_banque_et_se_rétablit_seule(
-    b: Banc, kafka_relayé: Relais, tmp_path: Any
+def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit_seule(
+    b: Banc, kafka_relaye: Relais, tmp_path: Any
 ) -> None:
-    b.émettre_avis(avis(1))
+    b.emettre_avis(avis(1))
     b.consommer("avis", 1)
     t = b.ouvrir(avis(1)["reference"], 20_00)
     b.projeter()
-    kafka_relayé.couper()
+    kafka_relaye.couper()
     with api(b, tmp_path) as client:
         for essai in range(3):  # Kafka manque dès le démarrage.
-            début = time.monotonic()
-            réponse = poster(client, t)
-            assert (réponse.status_code, réponse.json()["code"]) == (503, "kafka_indisponible")
-            assert int(réponse.headers["Retry-After"]) > 0
-            assert time.monotonic() - début < (kafka_du_service.ACK_SECONDS if essai == 0 else 1), (
+            debut = time.monotonic()
+            reponse = poster(client, t)
+            assert (reponse.status_code, reponse.json()["code"]) == (503, "kafka_indisponible")
+            assert int(reponse.headers["Retry-After"]) > 0
+            assert time.monotonic() - debut < (kafka_du_service.ACK_SECONDS if essai == 0 else 1), (
                 "un refus n'attend pas son tour"
             )
         assert client.get("/readyz").status_code == 200
         assert client.get(f"/api/v1/creances/{avis(1)['reference']}").status_code == 200
-        début = time.monotonic()
+        debut = time.monotonic()
         assert mesure(client, 'creances_roles_lisibles{serveur="kafka"}') == 0
         assert mesure(client, 'creances_roles_lisibles{serveur="postgresql"}') == 1
-        assert time.monotonic() - début < 10
+        assert time.monotonic() - debut < 10
 
-        kafka_relayé.rétablir()
+        kafka_relaye.retablir()
         attendre(lambda: poster(client, t).status_code == 200, secondes=20, quoi="la banque entendue de nouveau")
-        kafka_relayé.couper()
+        kafka_relaye.couper()
         attendre(lambda: poster(client, t).status_code == 503, secondes=20, quoi="la banque refusée")
-        kafka_relayé.rétablir()
+        kafka_relaye.retablir()
         attendre(lambda: poster(client, t).status_code == 200, secondes=20, quoi="la banque entendue encore")
         attendre(
             lambda: mesure(client, 'creances_roles_lisibles{serveur="kafka"}') == 1, secondes=20, quoi="Kafka lisible"
         )
 
 
-def test_un_courtier_qui_se_tait_sans_raccrocher_est_une_panne_comme_une_autre(b: Banc, kafka_relayé: Relais) -> None:
-    b.émettre_avis(avis(1))
-    with rôles(b, "avis"):
+def test_un_courtier_qui_se_tait_sans_raccrocher_est_une_panne_comme_une_autre(b: Banc, kafka_relaye: Relais) -> None:
+    b.emettre_avis(avis(1))
+    with roles(b, "avis"):
         attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30)
-        kafka_relayé.faire_taire()
-        attendre(lambda: état(b, "consommateur_avis")[0] == "arrete", secondes=20, quoi="le silence dit")
-        kafka_relayé.rétablir()
-        b.émettre_avis(avis(2))
+        kafka_relaye.faire_taire()
+        attendre(lambda: etat(b, "consommateur_avis")[0] == "arrete", secondes=20, quoi="le silence dit")
+        kafka_relaye.retablir()
+        b.emettre_avis(avis(2))
         attendre(lambda: b.sorts(b.settings.topic_avis) == 2, secondes=40, quoi="la reprise")
 
 
-def test_un_rôle_démarré_sans_kafka_attend_et_s_arrête_quand_on_le_lui_demande(
-    b: Banc, kafka_relayé: Relais, capsys: pytest.CaptureFixture[str]
+def test_un_role_demarre_sans_kafka_attend_et_s_arrete_quand_on_le_lui_demande(
+    b: Banc, kafka_relaye: Relais, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    b.émettre_avis(avis(1))
-    kafka_relayé.couper()
-    with rôles(b, "avis", "kiosque"):
-        attendre(lambda: état(b, "consommateur_avis")[2] >= 1, secondes=30, quoi="une interruption dite")
-        kafka_relayé.rétablir()
+    b.emettre_avis(avis(1))
+    kafka_relaye.couper()
+    with roles(b, "avis", "kiosque"):
+        attendre(lambda: etat(b, "consommateur_avis")[2] >= 1, secondes=30, quoi="une interruption dite")
+        kafka_relaye.retablir()
         attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="l'avis pris")
     traces = capsys.readouterr().out.count("Traceback (most recent call last)")
     assert traces <= 4, f"{traces} traces pour deux rôles et une panne"
 
 
-def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistré_sans_lui(
-    b: Banc, kafka_relayé: Relais
+def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistre_sans_lui(
+    b: Banc, kafka_relaye: Relais
 ) -> None:
     boucle = composition.consumer(b.settings, b.guichet, "avis")
     boucle.placement.attendues = {0: 0}
     topic = b.settings.topic_avis
     illisible = Message(Partition(uuid4(), topic, 0), 0, b"k", b"{", MAINTENANT)
-    kafka_relayé.couper()
+    kafka_relaye.couper()
     with pytest.raises(RebutsInjoignables):
         boucle.enregistrer([illisible])
     assert b.sorts(topic) == 0
-    kafka_relayé.rétablir()
+    kafka_relaye.retablir()
     boucle.enregistrer([illisible])
     assert b.par_sort(topic) == {"rejetee": 1}
     assert len(b.rebuts(topic, 1)) == 1
     boucle.rebuts.fermer()
 
 
-def test_des_essais_répétés_ne_laissent_rien_derrière_eux(
-    b: Banc, kafka_relayé: Relais, monkeypatch: pytest.MonkeyPatch
+def test_des_essais_repetes_ne_laissent_rien_derriere_eux(
+    b: Banc, kafka_relaye: Relais, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sinon, quelques heures de panne épuiseraient le processus."""
     monkeypatch.setattr(clients, "OUVERTURE_MS", 200)
     connexion = b.settings.kafka_connection()
 
     def essayer() -> int:
-        kafka_relayé.rétablir()
+        kafka_relaye.retablir()
         ouvert = lecteur.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
-        kafka_relayé.couper()
+        kafka_relaye.couper()
         lecteur.fermer(ouvert)
-        with pytest.raises(clients.KafkaNeRépondPas):
+        with pytest.raises(clients.KafkaNeRepondPas):
             lecteur.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
         with pytest.raises(KafkaError):
             clients.ouvrir_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
@@ -191,14 +191,14 @@ def test_des_essais_répétés_ne_laissent_rien_derrière_eux(
     assert [essayer() for _ in range(3)] == [avant] * 3
 
 
-def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relayé: Relais) -> None:
+def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relaye: Relais) -> None:
     from service.composition import FOLLOWERS
     from tests.pannes.commande import creances
 
-    kafka_relayé.couper()
-    début = time.monotonic()
+    kafka_relaye.couper()
+    debut = time.monotonic()
     fini = creances(b.settings, "lag", "--json")
-    assert time.monotonic() - début < 20
+    assert time.monotonic() - debut < 20
     assert fini.returncode == 1
     assert fini.stderr.startswith("Kafka ne répond pas")
     assert [ligne["nom"] for ligne in json.loads(fini.stdout)][2:] == [*FOLLOWERS, "relance"]

@@ -18,30 +18,30 @@ from journal.migrations import migrer
 from journal.pannes import est_une_panne
 from journal.reprise import Reprise
 from journal.suiveur import Suiveur
-from projections import RestantDû
+from projections import RestantDu
 from service import composition
 from service.embedded import embedded_postgres, throwaway_folder
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.courtiers import port_libre
-from tests.journal.test_ordre import créance
+from tests.journal.test_ordre import creance
 from tests.outils import attendre
 from tests.pannes.commande import creances
-from tests.pannes.conftest import api, mesure, mêmes_journaux_et_vues, rôles, état
+from tests.pannes.conftest import api, etat, memes_journaux_et_vues, mesure, roles
 from tests.relais import Relais
 
-pytestmark = pytest.mark.usefixtures("délais_courts")
+pytestmark = pytest.mark.usefixtures("delais_courts")
 
 
 @pytest.fixture
-def propriétaire(base: Any) -> Iterator[psycopg.Connection[Any]]:
+def proprietaire(base: Any) -> Iterator[psycopg.Connection[Any]]:
     """Une connexion du propriétaire du schéma, en autocommit."""
-    with psycopg.connect(base.url_propriétaire, autocommit=True) as conn:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         yield conn
 
 
 @pytest.fixture
-def b(base: Any, kafka: str, préfixe: str) -> Iterator[Banc]:
-    with banc(base.url, kafka, préfixe) as ouvert:
+def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
+    with banc(base.url, kafka, prefixe) as ouvert:
         yield ouvert
 
 
@@ -81,7 +81,7 @@ def sans_place(conn: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def verrouillée(conn: psycopg.Connection[Any]) -> Iterator[None]:
+def verrouillee(conn: psycopg.Connection[Any]) -> Iterator[None]:
     """Une table que quelqu'un retient plus longtemps que `lock_timeout`."""
     with conn.transaction():
         conn.execute("LOCK TABLE journal.sorts, vues.restant_du IN ACCESS EXCLUSIVE MODE")
@@ -107,92 +107,92 @@ def disque_plein(conn: psycopg.Connection[Any]) -> Iterator[None]:
 def pannes(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """Les pannes qui ont interrompu un rôle, même quand la base ne peut pas les garder ; les reculs sont écourtés."""
     vues: list[BaseException] = []
-    échouer = Reprise.échouer
+    echouer = Reprise.echouer
 
     def noter(reprise: Reprise, erreur: BaseException) -> float:
         vues.append(erreur)
-        return min(échouer(reprise, erreur), 0.3)
+        return min(echouer(reprise, erreur), 0.3)
 
-    monkeypatch.setattr(Reprise, "échouer", noter)
+    monkeypatch.setattr(Reprise, "echouer", noter)
     return vues
 
 
-@pytest.mark.parametrize("refus", [en_lecture_seule, sans_place, verrouillée, disque_plein])
-def test_un_refus_de_la_base_n_est_la_faute_d_aucun_message_ni_d_aucun_événement(  # noqa: PLR0917
+@pytest.mark.parametrize("refus", [en_lecture_seule, sans_place, verrouillee, disque_plein])
+def test_un_refus_de_la_base_n_est_la_faute_d_aucun_message_ni_d_aucun_evenement(  # noqa: PLR0917
     base: Any,
     b: Banc,
-    propriétaire: psycopg.Connection[Any],
+    proprietaire: psycopg.Connection[Any],
     pannes: list[BaseException],
     refus: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bases, "OPTIONS", "-c lock_timeout=200ms")
     topic = b.settings.topic_avis
-    b.émettre_avis(avis(0))
+    b.emettre_avis(avis(0))
     with banc(base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as servi:
-        with rôles(servi, "avis", "restant_du"):
-            attendre(lambda: propriétaire.execute("SELECT 1 FROM vues.restant_du").fetchall(), secondes=30)
-            with refus(propriétaire):
-                b.émettre_avis(*(avis(n) for n in range(1, 6)))
+        with roles(servi, "avis", "restant_du"):
+            attendre(lambda: proprietaire.execute("SELECT 1 FROM vues.restant_du").fetchall(), secondes=30)
+            with refus(proprietaire):
+                b.emettre_avis(*(avis(n) for n in range(1, 6)))
                 attendre(lambda: pannes, secondes=30, quoi="une panne")
             compter = "SELECT (SELECT count(*) FROM journal.sorts), (SELECT count(*) FROM vues.restant_du)"
-            attendre(lambda: propriétaire.execute(compter).fetchone() == (6, 6), secondes=40, quoi="la reprise")
-            attendre(lambda: _interruptions(propriétaire) >= 1, secondes=20, quoi="une interruption gardée")
+            attendre(lambda: proprietaire.execute(compter).fetchone() == (6, 6), secondes=40, quoi="la reprise")
+            attendre(lambda: _interruptions(proprietaire) >= 1, secondes=20, quoi="une interruption gardée")
         assert all(map(est_une_panne, pannes)), pannes
-    with banc(base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as après:
-        assert après.par_sort(topic) == {"appliquee": 6}
-        assert propriétaire.execute("SELECT * FROM vues.ecartes").fetchall() == []
-        mêmes_journaux_et_vues(après)
+    with banc(base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as apres:
+        assert apres.par_sort(topic) == {"appliquee": 6}
+        assert proprietaire.execute("SELECT * FROM vues.ecartes").fetchall() == []
+        memes_journaux_et_vues(apres)
 
 
 def test_une_base_qui_refuse_les_positions_au_partage_n_est_pas_dite_une_panne_de_kafka(
-    b: Banc, propriétaire: psycopg.Connection[Any], pannes: list[BaseException], monkeypatch: pytest.MonkeyPatch
+    b: Banc, proprietaire: psycopg.Connection[Any], pannes: list[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Les positions se lisent dans l'écoute du partage, dont kafka-python enveloppe ce qu'elle lève."""
     monkeypatch.setattr(bases, "OPTIONS", "-c lock_timeout=200ms")
-    b.émettre_avis(avis(1))
+    b.emettre_avis(avis(1))
     with banc(b.guichet.base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as servi:
-        with propriétaire.transaction():
-            propriétaire.execute("LOCK TABLE journal.positions IN ACCESS EXCLUSIVE MODE")
-            with rôles(servi, "avis"):
+        with proprietaire.transaction():
+            proprietaire.execute("LOCK TABLE journal.positions IN ACCESS EXCLUSIVE MODE")
+            with roles(servi, "avis"):
                 attendre(lambda: pannes, secondes=30, quoi="une panne")
-        with rôles(servi, "avis"):
+        with roles(servi, "avis"):
             attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="la reprise")
     assert [type(panne) for panne in pannes[:1]] == [psycopg.errors.LockNotAvailable]
     assert all(map(est_une_panne, pannes)), pannes
 
 
-def test_une_donnée_que_la_base_refuse_n_écarte_que_son_message_et_que_son_flux(
-    b: Banc, propriétaire: psycopg.Connection[Any]
+def test_une_donnee_que_la_base_refuse_n_ecarte_que_son_message_et_que_son_flux(
+    b: Banc, proprietaire: psycopg.Connection[Any]
 ) -> None:
     """Un caractère intraduisible, une valeur trop longue : attendre n'y changerait rien."""
     fautif = avis(2)["reference"]
-    propriétaire.execute(
+    proprietaire.execute(
         "CREATE FUNCTION public.refuser() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'intraduisible' USING ERRCODE = 'untranslatable_character'; END $$"
     )
-    propriétaire.execute(
+    proprietaire.execute(
         "CREATE TRIGGER refuser BEFORE INSERT ON journal.sorts FOR EACH ROW"
         f" WHEN (new.objet = '{fautif}' AND new.sort = 'appliquee') EXECUTE FUNCTION public.refuser()".encode()
     )
-    propriétaire.execute(
+    proprietaire.execute(
         "CREATE TRIGGER refuser BEFORE INSERT ON vues.restant_du FOR EACH ROW"
         f" WHEN (new.reference = '{avis(4)['reference']}') EXECUTE FUNCTION public.refuser()".encode()
     )
-    b.émettre_avis(*(avis(n) for n in range(6)))
+    b.emettre_avis(*(avis(n) for n in range(6)))
     b.consommer("avis", 6)
     assert b.par_sort(b.settings.topic_avis) == {"appliquee": 5, "rejetee": 1}
     (cause,) = b.conn.execute("SELECT cause FROM journal.sorts WHERE sort = 'rejetee'").fetchone() or ("",)
     assert "UntranslatableCharacter" in cause
     composition.follower(b.settings, b.guichet.enregistreur, "restant_du").rattraper()
     assert len(b.vue("restant_du", "reference")) == 4
-    écartés = b.conn.execute("SELECT flux FROM vues.ecartes").fetchall()
-    assert écartés == [(f"creance-{avis(4)['reference']}",)]
+    ecartes = b.conn.execute("SELECT flux FROM vues.ecartes").fetchall()
+    assert ecartes == [(f"creance-{avis(4)['reference']}",)]
 
 
 def test_un_message_aux_signes_que_postgresql_ne_sait_pas_garder_a_un_sort(b: Banc) -> None:
     """U+0000 est du JSON valable, et PostgreSQL n'en veut ni dans un texte ni dans un jsonb."""
-    b.émettre_avis(avis(1))
+    b.emettre_avis(avis(1))
     b.consommer("avis", 1)
     t = b.ouvrir(avis(1)["reference"], 20_00)
     messages = [
@@ -202,10 +202,10 @@ def test_un_message_aux_signes_que_postgresql_ne_sait_pas_garder_a_un_sort(b: Ba
         (t, notification(t, 20_00)),
     ]
     topic = b.settings.topic_notifications
-    b.émettre(topic, messages)
+    b.emettre(topic, messages)
     b.consommer("kiosque", len(messages))
     assert sum(b.par_sort(topic).values()) == len(messages)
-    mêmes_journaux_et_vues(b)
+    memes_journaux_et_vues(b)
 
 
 def _interruptions(conn: psycopg.Connection[Any]) -> int:
@@ -217,39 +217,39 @@ def _interruptions(conn: psycopg.Connection[Any]) -> int:
 
 
 @pytest.mark.parametrize("coup", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL], ids=["fast", "immediate", "kill -9"])
-def test_un_suiveur_et_un_guichet_reviennent_d_un_redémarrage_de_postgresql(coup: signal.Signals) -> None:
+def test_un_suiveur_et_un_guichet_reviennent_d_un_redemarrage_de_postgresql(coup: signal.Signals) -> None:
     with throwaway_folder() as dossier:
         with embedded_postgres(dossier, throwaway=True) as serveur:
             migrer(serveur.owner_database_url, "creances")
             url = serveur.database_url
-            arrêt = threading.Event()
-            suiveur = threading.Thread(target=Suiveur(url, RestantDû()).tourner, args=(arrêt,))
+            arret = threading.Event()
+            suiveur = threading.Thread(target=Suiveur(url, RestantDu()).tourner, args=(arret,))
             enregistreur = Enregistreur(bases.Base(url))
             suiveur.start()
-            écrire_avis(enregistreur, 1)
+            ecrire_avis(enregistreur, 1)
             attendre(lambda: visibles(url) == 1, quoi="le premier avis visible")
             serveur.server.process.send_signal(coup)
             serveur.server.process.wait(30)
         try:
-            début = time.monotonic()
+            debut = time.monotonic()
             with pytest.raises(psycopg.OperationalError):
-                écrire_avis(enregistreur, 2)
-            assert time.monotonic() - début < bases.DÉLAI_D_OBTENTION_S + 1
+                ecrire_avis(enregistreur, 2)
+            assert time.monotonic() - debut < bases.DELAI_D_OBTENTION_S + 1
             with embedded_postgres(dossier, throwaway=True) as serveur:
                 assert serveur.database_url == url
-                écrire_avis(enregistreur, 2)
+                ecrire_avis(enregistreur, 2)
                 attendre(lambda: visibles(url) == 2, secondes=20, quoi="le second avis visible")
-                arrêt.set()
+                arret.set()
                 suiveur.join(20)
                 assert not suiveur.is_alive()
         finally:
-            arrêt.set()
+            arret.set()
             enregistreur.base.fermer()
 
 
-def écrire_avis(enregistreur: Enregistreur, numéro: int) -> None:
+def ecrire_avis(enregistreur: Enregistreur, numero: int) -> None:
     with enregistreur.base.transaction() as conn:
-        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([créance(numéro)], "test")))
+        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([creance(numero)], "test")))
 
 
 def visibles(url: str) -> int:
@@ -258,79 +258,79 @@ def visibles(url: str) -> int:
         return int(compte)
 
 
-def test_coupée_en_plein_lot_puis_absente_la_base_retrouve_le_même_journal(
-    base: Any, seconde_base: Any, base_relayée: tuple[Relais, str], kafka: str, préfixe: str
+def test_coupee_en_plein_lot_puis_absente_la_base_retrouve_le_meme_journal(
+    base: Any, seconde_base: Any, base_relayee: tuple[Relais, str], kafka: str, prefixe: str
 ) -> None:
-    relais, url = base_relayée
-    with banc(base.url, kafka, préfixe, batch_size=4) as droit, banc(seconde_base.url, kafka, préfixe) as tranquille:
-        créances = [avis(numéro) for numéro in range(8)]
-        droit.émettre_avis(*créances)
+    relais, url = base_relayee
+    with banc(base.url, kafka, prefixe, batch_size=4) as droit, banc(seconde_base.url, kafka, prefixe) as tranquille:
+        creances = [avis(numero) for numero in range(8)]
+        droit.emettre_avis(*creances)
         for b in (droit, tranquille):
-            b.consommer("avis", len(créances))
-        transactions = [droit.ouvrir(c["reference"], 20_00) for c in créances]
-        assert transactions == [tranquille.ouvrir(c["reference"], 20_00) for c in créances]
+            b.consommer("avis", len(creances))
+        transactions = [droit.ouvrir(c["reference"], 20_00) for c in creances]
+        assert transactions == [tranquille.ouvrir(c["reference"], 20_00) for c in creances]
         topic = droit.settings.topic_notifications
         dits = [(t, notification(t, 20_00, code)) for t in transactions for code in ("05", "00", "00")]
-        with banc(url, kafka, préfixe, batch_size=4) as relayé:
+        with banc(url, kafka, prefixe, batch_size=4) as relaye:
             coupures = iter(("decider", "inscrire", "valider", "valide", "suite"))
             prochaine = next(coupures)
 
-            def étape(nom: str) -> None:
+            def etape(nom: str) -> None:
                 nonlocal prochaine
                 if nom == prochaine:  # Au milieu d'un lot, une fois par étape ; puis, à la dernière, plus rien.
                     prochaine = next(coupures, "")
                     relais.raccrocher() if prochaine else relais.couper()
 
-            boucle = composition.consumer(relayé.settings, relayé.guichet, "kiosque", étape)
+            boucle = composition.consumer(relaye.settings, relaye.guichet, "kiosque", etape)
             boucle.horloge = lambda: MAINTENANT
-            arrêt = threading.Event()
-            fil = threading.Thread(target=boucle.tourner, args=(arrêt,))
+            arret = threading.Event()
+            fil = threading.Thread(target=boucle.tourner, args=(arret,))
             fil.start()
             try:
-                droit.émettre(topic, dits)
-                attendre(lambda: relais._écoute is None, secondes=40, quoi="la base coupée pour de bon")
-                attendre(lambda: boucle._reprise.échecs >= 2, secondes=30, quoi="des essais sans elle")
-                relais.rétablir()
+                droit.emettre(topic, dits)
+                attendre(lambda: relais._ecoute is None, secondes=40, quoi="la base coupée pour de bon")
+                attendre(lambda: boucle._reprise.echecs >= 2, secondes=30, quoi="des essais sans elle")
+                relais.retablir()
                 attendre(lambda: droit.sorts(topic) == len(dits), secondes=40, quoi="tous les sorts")
-                attendre(lambda: état(droit, boucle.nom)[0] == "actif", secondes=20, quoi="le rôle actif")
-                assert état(droit, boucle.nom)[2] >= 2, "les interruptions que la base n'a pu garder y sont dites après"
+                attendre(lambda: etat(droit, boucle.nom)[0] == "actif", secondes=20, quoi="le rôle actif")
+                assert etat(droit, boucle.nom)[2] >= 2, "les interruptions que la base n'a pu garder y sont dites après"
             finally:
-                relais.rétablir()
-                arrêt.set()
+                relais.retablir()
+                arret.set()
                 fil.join()
         tranquille.consommer("kiosque", len(dits))
-        mêmes_journaux_et_vues(tranquille, droit)
+        memes_journaux_et_vues(tranquille, droit)
         assert droit.par_sort(topic) == tranquille.par_sort(topic)
 
 
 # --- Ce que l'API en dit ---------------------------------------------------------------------------------------------
 
 
-def payer(client: httpx.Client, clé: str) -> tuple[httpx.Response, float]:
+def payer(client: httpx.Client, cle: str) -> tuple[httpx.Response, float]:
     """Ouvre un paiement ; rend la réponse, et le temps qu'elle a pris (secondes)."""
-    début = time.monotonic()
+    debut = time.monotonic()
     corps = {"references": [avis(1)["reference"]], "montant_centimes": 20_00, "canal": "web"}
-    réponse = client.post("/api/v1/paiements", json=corps, headers={"Idempotency-Key": clé})
-    return réponse, time.monotonic() - début
+    reponse = client.post("/api/v1/paiements", json=corps, headers={"Idempotency-Key": cle})
+    return reponse, time.monotonic() - debut
 
 
-def exiger_une_indisponibilité(réponse: httpx.Response, durée_s: float) -> None:
-    assert (réponse.status_code, réponse.json()["code"]) == (503, "base_indisponible")
-    assert réponse.headers["Content-Type"] == "application/problem+json"
-    assert int(réponse.headers["Retry-After"]) > 0
-    assert durée_s < bases.DÉLAI_D_OBTENTION_S + 2
+def exiger_une_indisponibilite(reponse: httpx.Response, duree_s: float) -> None:
+    assert (reponse.status_code, reponse.json()["code"]) == (503, "base_indisponible")
+    assert reponse.headers["Content-Type"] == "application/problem+json"
+    assert int(reponse.headers["Retry-After"]) > 0
+    assert duree_s < bases.DELAI_D_OBTENTION_S + 2
 
 
-def test_quand_le_pool_est_épuisé_l_api_le_dit_dans_un_délai_et_n_ouvre_rien(
-    base: Any, kafka: str, préfixe: str, tmp_path: Any
+def test_quand_le_pool_est_epuise_l_api_le_dit_dans_un_delai_et_n_ouvre_rien(
+    base: Any, kafka: str, prefixe: str, tmp_path: Any
 ) -> None:
-    with banc(base.url, kafka, préfixe, database_pool_max=1) as b:
-        b.émettre_avis(avis(1))
+    with banc(base.url, kafka, prefixe, database_pool_max=1) as b:
+        b.emettre_avis(avis(1))
         b.consommer("avis", 1)
         b.projeter()
         with api(b, tmp_path) as client:
             with b.guichet.base.transaction():
-                exiger_une_indisponibilité(*payer(client, "k"))
+                exiger_une_indisponibilite(*payer(client, "k"))
                 assert client.get(f"/api/v1/creances/{avis(1)['reference']}").status_code == 200, "on lit encore"
                 assert client.get("/readyz").status_code == 503
                 assert client.get("/livez").status_code == 200
@@ -341,31 +341,31 @@ def test_quand_le_pool_est_épuisé_l_api_le_dit_dans_un_délai_et_n_ouvre_rien(
         assert b.conn.execute(ouverts).fetchone() == (1,)
 
 
-def test_sans_postgresql_l_api_répond_503_dans_un_délai_puis_se_rétablit_seule(
-    base: Any, base_relayée: tuple[Relais, str], kafka: str, préfixe: str, tmp_path: Any
+def test_sans_postgresql_l_api_repond_503_dans_un_delai_puis_se_retablit_seule(
+    base: Any, base_relayee: tuple[Relais, str], kafka: str, prefixe: str, tmp_path: Any
 ) -> None:
-    relais, url = base_relayée
-    with banc(base.url, kafka, préfixe) as droit:
-        droit.émettre_avis(avis(1))
+    relais, url = base_relayee
+    with banc(base.url, kafka, prefixe) as droit:
+        droit.emettre_avis(avis(1))
         droit.consommer("avis", 1)
         droit.projeter()
-        with banc(url, kafka, préfixe) as b, api(b, tmp_path) as client:
+        with banc(url, kafka, prefixe) as b, api(b, tmp_path) as client:
             lire = f"/api/v1/creances/{avis(1)['reference']}"
             assert client.get(lire).status_code == 200
             assert payer(client, "k1")[0].status_code == 201
             relais.couper()
-            exiger_une_indisponibilité(*payer(client, "k2"))
-            début = time.monotonic()
-            exiger_une_indisponibilité(client.get(lire), time.monotonic() - début)
+            exiger_une_indisponibilite(*payer(client, "k2"))
+            debut = time.monotonic()
+            exiger_une_indisponibilite(client.get(lire), time.monotonic() - debut)
             assert client.get("/readyz").status_code == 503
-            début = time.monotonic()
+            debut = time.monotonic()
             assert mesure(client, 'creances_roles_lisibles{serveur="postgresql"}') == 0
             assert (
                 mesure(client, 'creances_http_requetes_total{methode="POST",route="/api/v1/paiements",statut="503"')
                 == 1
             )
-            assert time.monotonic() - début < 10
-            relais.rétablir()
+            assert time.monotonic() - debut < 10
+            relais.retablir()
             attendre(lambda: client.get(lire).status_code == 200, secondes=20, quoi="on lit de nouveau")
             attendre(
                 lambda: payer(client, "k1")[0].status_code == 201, secondes=20, quoi="la même clé, la même réponse"

@@ -11,22 +11,22 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from courtier import lecteur
 from journal.lot import Partition
-from journal.places import accidents, perdre, rencontrer, à_l_arrêt
+from journal.places import a_l_arret, accidents, perdre, rencontrer
 from service import kafka as kafka_du_service
 from service.retard import lag
 from tests.consumers.banc import Banc, avis, banc, notification
 from tests.outils import attendre
 from tests.pannes.commande import creances
-from tests.pannes.conftest import mêmes_journaux_et_vues, rôles
+from tests.pannes.conftest import memes_journaux_et_vues, roles
 
-RÉGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
-DÉJÀ_LUS = 1_000
+REGLAGES: dict[str, Any] = {"kafka_metadata_max_age": 0.5}
+DEJA_LUS = 1_000
 """Une position que le topic n'a jamais atteinte : comme si son journal avait raccourci."""
 
 
 @pytest.fixture
-def b(base: Any, kafka: str, préfixe: str) -> Iterator[Banc]:
-    with banc(base.url, kafka, préfixe, **RÉGLAGES) as ouvert:
+def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
+    with banc(base.url, kafka, prefixe, **REGLAGES) as ouvert:
         yield ouvert
 
 
@@ -38,13 +38,13 @@ def refus_de_position(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPat
     poll = KafkaConsumer.poll
 
     def refuser(consommateur: Any, *arguments: Any, **options: Any) -> Any:
-        assignées = list(consommateur.assignment() - consommateur.paused())
-        positions = {tp: consommateur._subscription.position(tp) for tp in assignées}
-        débuts, fins = lecteur.bornes(consommateur, assignées[0].topic, [tp.partition for tp in assignées]) if (
-            assignées
+        assignees = list(consommateur.assignment() - consommateur.paused())
+        positions = {tp: consommateur._subscription.position(tp) for tp in assignees}
+        debuts, fins = lecteur.bornes(consommateur, assignees[0].topic, [tp.partition for tp in assignees]) if (
+            assignees
         ) else ({}, {})  # fmt: skip
         for tp, position in positions.items():
-            if position is not None and not débuts[tp.partition] <= position.offset <= max(fins[tp.partition], 100):
+            if position is not None and not debuts[tp.partition] <= position.offset <= max(fins[tp.partition], 100):
                 raise kafka.errors.OffsetOutOfRangeError({tp: position.offset})
         return poll(consommateur, *arguments, **options)
 
@@ -52,8 +52,8 @@ def refus_de_position(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPat
 
 
 def ligne(b: Banc, nom: str) -> dict[str, Any]:
-    [trouvée] = [ligne for ligne in lag(b.settings, b.guichet.base) if ligne["nom"] == nom]
-    return trouvée
+    [trouvee] = [ligne for ligne in lag(b.settings, b.guichet.base) if ligne["nom"] == nom]
+    return trouvee
 
 
 def topic_id(b: Banc, topic: str) -> UUID:
@@ -66,7 +66,7 @@ def topic_id(b: Banc, topic: str) -> UUID:
     return fin.topic_id
 
 
-def recréer(b: Banc, topic: str) -> None:
+def recreer(b: Banc, topic: str) -> None:
     admin = KafkaAdminClient(**b.settings.kafka_connection())
     try:
         admin.delete_topics([topic])
@@ -77,46 +77,46 @@ def recréer(b: Banc, topic: str) -> None:
 
 
 @pytest.mark.parametrize("en_marche", [False, True], ids=["à l'arrêt", "en marche"])
-def test_un_topic_recréé_est_lu_depuis_son_début_et_cela_se_dit(
+def test_un_topic_recree_est_lu_depuis_son_debut_et_cela_se_dit(
     b: Banc,
     en_marche: bool,  # noqa: FBT001
 ) -> None:
     topic = b.settings.topic_avis
-    b.émettre_avis(*(avis(n) for n in range(6)))
+    b.emettre_avis(*(avis(n) for n in range(6)))
     if not en_marche:
         b.consommer("avis", 6)
-        recréer(b, topic)
-        b.émettre_avis(*(avis(n) for n in range(4, 12)))
-    with rôles(b, "avis"):
+        recreer(b, topic)
+        b.emettre_avis(*(avis(n) for n in range(4, 12)))
+    with roles(b, "avis"):
         attendre(lambda: b.sorts(topic) >= 6, secondes=30, quoi="le premier topic lu")
         if en_marche:
-            recréer(b, topic)
+            recreer(b, topic)
             # Plus de messages que l'ancien n'en avait : lus à ses positions, les derniers passeraient pour les siens.
-            b.émettre_avis(*(avis(n) for n in range(4, 12)))
+            b.emettre_avis(*(avis(n) for n in range(4, 12)))
         attendre(lambda: b.sorts(topic) == 14, secondes=40, quoi="un sort à chaque message des deux topics")
         attendre(lambda: ligne(b, "consommateur_avis")["topic_recree"] == 1, quoi="la recréation dite")
-    requête = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
-    assert sorted(dict(b.conn.execute(requête, (topic,)).fetchall()).values()) == [6, 8]
+    requete = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
+    assert sorted(dict(b.conn.execute(requete, (topic,)).fetchall()).values()) == [6, 8]
     assert b.par_sort(topic) == {"appliquee": 12, "doublon": 2}
     assert ligne(b, "consommateur_avis")["topic_recree_le"] is not None
-    mêmes_journaux_et_vues(b)
+    memes_journaux_et_vues(b)
 
 
 @pytest.mark.usefixtures("refus_de_position")
-def test_une_partition_raccourcie_s_arrête_seule_se_dit_et_reprend_quand_une_personne_le_décide(b: Banc) -> None:
-    b.émettre_avis(avis(0))
+def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_personne_le_decide(b: Banc) -> None:
+    b.emettre_avis(avis(0))
     b.consommer("avis", 1)
     transactions = [b.ouvrir(avis(0)["reference"], montant) for montant in (20_00,)]
     topic = b.settings.topic_notifications
     identifiant = topic_id(b, topic)
     planter = "INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a) VALUES (%s, %s, 0, 0, %s)"
-    b.conn.execute(planter, (identifiant, topic, DÉJÀ_LUS))
+    b.conn.execute(planter, (identifiant, topic, DEJA_LUS))
     envoyer(b, topic, 0, transactions[0], notification(transactions[0], 20_00, "05"))
-    with rôles(b, "kiosque"):
+    with roles(b, "kiosque"):
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 1, secondes=30, quoi="l'arrêt dit")
         envoyer(b, topic, 1, transactions[0], notification(transactions[0], 20_00, "60"))
         attendre(lambda: b.sorts(topic) == 1, secondes=30, quoi="l'autre partition continue")
-    with rôles(b, "kiosque"):  # Relancé, il ne la reprend pas de lui-même.
+    with roles(b, "kiosque"):  # Relancé, il ne la reprend pas de lui-même.
         envoyer(b, topic, 1, transactions[0], notification(transactions[0], 20_00, "60"))
         attendre(lambda: b.sorts(topic) == 2, secondes=30, quoi="l'autre partition continue encore")
         assert b.conn.execute(
@@ -129,47 +129,47 @@ def test_une_partition_raccourcie_s_arrête_seule_se_dit_et_reprend_quand_une_pe
         assert reprise.returncode == 0, reprise.stderr
         attendre(lambda: b.sorts(topic) == 3, secondes=30, quoi="la partition reprise depuis son début")
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 0, quoi="plus rien d'arrêté")
-    assert à_l_arrêt(b.conn) == []
+    assert a_l_arret(b.conn) == []
     assert b.par_sort(topic) == {"appliquee": 1, "en_attente": 2}
-    mêmes_journaux_et_vues(b)
+    memes_journaux_et_vues(b)
 
 
-def test_ce_que_la_rétention_efface_avant_lecture_est_sauté_compté_et_dit(b: Banc, courtier_durable: Any) -> None:
+def test_ce_que_la_retention_efface_avant_lecture_est_saute_compte_et_dit(b: Banc, courtier_durable: Any) -> None:
     """Avec un courtier qui sait effacer le début d'une partition : Apache Kafka."""
-    with banc(str(b.settings.database_url), courtier_durable.bootstrap, "retention", **RÉGLAGES) as effacé:
-        topic = effacé.settings.topic_avis
+    with banc(str(b.settings.database_url), courtier_durable.bootstrap, "retention", **REGLAGES) as efface:
+        topic = efface.settings.topic_avis
         for n in range(10):
-            envoyer(effacé, topic, 0, avis(n)["reference"], avis(n))
-        admin = KafkaAdminClient(**effacé.settings.kafka_connection())
+            envoyer(efface, topic, 0, avis(n)["reference"], avis(n))
+        admin = KafkaAdminClient(**efface.settings.kafka_connection())
         try:
             admin.delete_records({TopicPartition(topic, 0): 4})
         finally:
             admin.close()
-        with rôles(effacé, "avis"):
-            attendre(lambda: effacé.sorts(topic) == 6, secondes=40, quoi="les six qui restent")
-            assert ligne(effacé, "consommateur_avis")["messages_perdus"] == 4
+        with roles(efface, "avis"):
+            attendre(lambda: efface.sorts(topic) == 6, secondes=40, quoi="les six qui restent")
+            assert ligne(efface, "consommateur_avis")["messages_perdus"] == 4
         pertes = "SELECT partition, depuis, jusqu_a FROM journal.pertes"
-        assert effacé.conn.execute(pertes).fetchall() == [(0, 0, 4)]
-        effacé.consommer("avis", 6)  # Relancé, rien n'est perdu une seconde fois.
-        assert effacé.conn.execute(pertes).fetchall() == [(0, 0, 4)]
+        assert efface.conn.execute(pertes).fetchall() == [(0, 0, 4)]
+        efface.consommer("avis", 6)  # Relancé, rien n'est perdu une seconde fois.
+        assert efface.conn.execute(pertes).fetchall() == [(0, 0, 4)]
 
 
-def envoyer(b: Banc, topic: str, partition: int, clé: str, valeur: dict[str, Any]) -> None:
+def envoyer(b: Banc, topic: str, partition: int, cle: str, valeur: dict[str, Any]) -> None:
     """Met un message sur cette partition."""
     import json
 
-    émetteur = kafka_du_service.producer(b.settings)
-    émetteur.send(topic, key=clé.encode(), value=json.dumps(valeur).encode(), partition=partition)
-    émetteur.flush()
-    émetteur.close()
+    emetteur = kafka_du_service.producer(b.settings)
+    emetteur.send(topic, key=cle.encode(), value=json.dumps(valeur).encode(), partition=partition)
+    emetteur.flush()
+    emetteur.close()
 
 
 @pytest.mark.parametrize("octets_max", [2_000])
-def test_un_rebut_trop_grand_pour_son_topic_est_produit_tronqué_et_ne_retient_personne(
-    base: Any, courtier_durable: Any, préfixe: str, octets_max: int
+def test_un_rebut_trop_grand_pour_son_topic_est_produit_tronque_et_ne_retient_personne(
+    base: Any, courtier_durable: Any, prefixe: str, octets_max: int
 ) -> None:
     """Avec un courtier qui applique max.message.bytes : Apache Kafka."""
-    with banc(base.url, courtier_durable.bootstrap, préfixe, **RÉGLAGES) as b:
+    with banc(base.url, courtier_durable.bootstrap, prefixe, **REGLAGES) as b:
         topic = b.settings.topic_avis
         admin = KafkaAdminClient(**b.settings.kafka_connection())
         try:
@@ -179,15 +179,15 @@ def test_un_rebut_trop_grand_pour_son_topic_est_produit_tronqué_et_ne_retient_p
             admin.create_topics({f"{topic}.rebuts": options})
         finally:
             admin.close()
-        b.émettre(topic, [("k", b"{"), ("k", b"x" * 10_000), ("k" * 5_000, b"["), ("k", b"]"), ("k", b"y" * 900_000)])
-        b.émettre_avis(avis(1))
+        b.emettre(topic, [("k", b"{"), ("k", b"x" * 10_000), ("k" * 5_000, b"["), ("k", b"]"), ("k", b"y" * 900_000)])
+        b.emettre_avis(avis(1))
         b.consommer("avis", 6)
         assert b.par_sort(topic) == {"appliquee": 1, "rejetee": 5}
         rebuts = b.rebuts(topic, 5)
         assert sorted(rebut.value for rebut in rebuts) == [b"", b"", b"", b"]", b"{"]
-        tronqués = [dict(rebut.headers) for rebut in rebuts if not rebut.value]
-        assert all(en_têtes["tronque"] and en_têtes["origine-position"] for en_têtes in tronqués)
-        mêmes_journaux_et_vues(b)
+        tronques = [dict(rebut.headers) for rebut in rebuts if not rebut.value]
+        assert all(en_tetes["tronque"] and en_tetes["origine-position"] for en_tetes in tronques)
+        memes_journaux_et_vues(b)
 
 
 def test_les_accidents_se_lisent_sans_kafka(base: Any) -> None:
@@ -199,4 +199,4 @@ def test_les_accidents_se_lisent_sans_kafka(base: Any) -> None:
         assert rencontrer(conn, "t", nouveau) is None
         perdre(conn, Partition(nouveau, "t", 0), 0, 7)
         [dit] = accidents(conn).values()
-        assert (dit.recréé, dit.perdus, dit.recréé_le is not None) == (1, 7, True)
+        assert (dit.recree, dit.perdus, dit.recree_le is not None) == (1, 7, True)

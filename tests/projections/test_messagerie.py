@@ -11,24 +11,24 @@ import pytest
 from domain.avis import Avis, Mode
 from domain.creance import Créance
 from domain.delai import PARIS
-from domain.notification import appliquer_réponse
+from domain.notification import appliquer_reponse
 from domain.refus import MessageInconnu
 from guichet.messagerie import ouvrir_message, supprimer_message
 from journal.enregistreur import recueillir
 from journal.lot import Lot
 from kiosque.sips import Sips
-from projections import MessagerieDesAssurés
+from projections import MessagerieDesAssures
 from projections.audit import auditer
 from projections.messagerie import LigneMessage, messages_de, purger
 from service import composition
 from service.settings import Settings
 from tests.consumers.banc import MAINTENANT, Banc, avis, notification
 
-ACCEPTÉ_LE = MAINTENANT - timedelta(minutes=1)
+ACCEPTE_LE = MAINTENANT - timedelta(minutes=1)
 """L'heure que la banque donne dans les notifications du banc : l'échéance est le 1er décembre 2026."""
 
-ÉCHÉANCE = datetime(2026, 12, 1, tzinfo=PARIS)
-VEILLE = ÉCHÉANCE - timedelta(seconds=1)
+ECHEANCE = datetime(2026, 12, 1, tzinfo=PARIS)
+VEILLE = ECHEANCE - timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -38,72 +38,72 @@ def b(base: Any) -> Iterator[Banc]:
     guichet = composition.guichet(settings, application="banc")
     with guichet.base, cast("Sips", guichet.kiosque), psycopg.connect(base.url, autocommit=True) as conn:
         ouvert = Banc(settings, guichet, conn)
-        for numéro, assuré in ((1, "a-1"), (2, "a-2")):
-            émettre(ouvert, numéro, assuré)
+        for numero, assure in ((1, "a-1"), (2, "a-2")):
+            emettre(ouvert, numero, assure)
         yield ouvert
 
 
-def émettre(b: Banc, numéro: int, assuré: str = "a-1") -> None:
-    référence = avis(numéro)["reference"]
-    reçu = Avis(référence, assuré, "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
-    enregistrer(b, Créance.ouvrir(reçu, b.guichet.politique, maintenant=MAINTENANT))
+def emettre(b: Banc, numero: int, assure: str = "a-1") -> None:
+    reference = avis(numero)["reference"]
+    recu = Avis(reference, assure, "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+    enregistrer(b, Créance.ouvrir(recu, b.guichet.politique, maintenant=MAINTENANT))
 
 
-def enregistrer(b: Banc, *agrégats: Any) -> None:
+def enregistrer(b: Banc, *agregats: Any) -> None:
     with b.guichet.base.transaction() as conn:
-        b.guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agrégats, "test")))
+        b.guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agregats, "test")))
 
 
-def payer(b: Banc, *codes: str, numéro: int = 1, assuré: str = "a-1") -> str:
+def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> str:
     """Ouvre un paiement, et fait dire cela à la banque, dans l'ordre."""
-    transaction = b.ouvrir(avis(numéro)["reference"], 20_00, assuré=assuré)
+    transaction = b.ouvrir(avis(numero)["reference"], 20_00, assure=assure)
     dire(b, transaction, *codes)
     return transaction
 
 
 def dire(b: Banc, transaction: str, *codes: str) -> None:
     for code in codes:
-        réponse = b.guichet.kiosque.lire(notification(transaction, 20_00, code))
+        reponse = b.guichet.kiosque.lire(notification(transaction, 20_00, code))
         with b.guichet.base.transaction() as conn:
             paiement = b.guichet.charger_paiement(conn, transaction)
             assert paiement is not None
-            créances = b.guichet.charger_créances(conn, [i.référence for i in paiement.imputations])
-        appliquer_réponse(
-            paiement, créances, réponse, reçue_le=MAINTENANT, politique=b.guichet.politique, maintenant=MAINTENANT
+            creances = b.guichet.charger_creances(conn, [i.reference for i in paiement.imputations])
+        appliquer_reponse(
+            paiement, creances, reponse, recue_le=MAINTENANT, politique=b.guichet.politique, maintenant=MAINTENANT
         )
-        enregistrer(b, paiement, *créances.values())
+        enregistrer(b, paiement, *creances.values())
 
 
-def suivre(b: Banc, à: datetime = MAINTENANT, lot_max: int = 100) -> None:
+def suivre(b: Banc, a: datetime = MAINTENANT, lot_max: int = 100) -> None:
     suiveur = composition.follower(b.settings, b.guichet.enregistreur, "messagerie")
-    suiveur.vue = MessagerieDesAssurés(lambda: à)
+    suiveur.vue = MessagerieDesAssures(lambda: a)
     suiveur.lot_max = lot_max
     suiveur.rattraper()
 
 
-def reconstruire(b: Banc, à: datetime = MAINTENANT, lot_max: int = 100) -> None:
+def reconstruire(b: Banc, a: datetime = MAINTENANT, lot_max: int = 100) -> None:
     """Jette la vue, et suit le journal de nouveau, depuis le début."""
     b.conn.execute("TRUNCATE vues.messagerie")
     b.conn.execute("UPDATE vues.suiveurs SET position = 0 WHERE nom = 'messagerie'")
-    suivre(b, à, lot_max)
+    suivre(b, a, lot_max)
 
 
 def lignes(b: Banc) -> list[tuple[Any, ...]]:
     return b.vue("messagerie", "transaction")
 
 
-def messages(b: Banc, assuré: str = "a-1", à: datetime = MAINTENANT) -> list[LigneMessage]:
+def messages(b: Banc, assure: str = "a-1", a: datetime = MAINTENANT) -> list[LigneMessage]:
     async def lire() -> list[LigneMessage]:
         async with await psycopg.AsyncConnection.connect(str(b.settings.database_url)) as conn:
-            return await messages_de(conn, assuré, à)
+            return await messages_de(conn, assure, a)
 
     return asyncio.run(lire())
 
 
-def test_un_paiement_accepté_donne_un_message_quel_que_soit_le_nombre_de_notifications(b: Banc) -> None:
+def test_un_paiement_accepte_donne_un_message_quel_que_soit_le_nombre_de_notifications(b: Banc) -> None:
     transaction = payer(b, "00", "00", "05", "00")
     suivre(b)
-    assert messages(b) == [LigneMessage(transaction, ACCEPTÉ_LE, lu=False)]
+    assert messages(b) == [LigneMessage(transaction, ACCEPTE_LE, lu=False)]
     assert messages(b, "a-2") == []
 
 
@@ -114,7 +114,7 @@ def test_un_paiement_que_la_banque_n_accepte_pas_n_en_donne_aucun(b: Banc, codes
     assert lignes(b) == []
 
 
-def test_une_acceptation_après_un_refus_ou_une_expiration_en_donne_un(b: Banc) -> None:
+def test_une_acceptation_apres_un_refus_ou_une_expiration_en_donne_un(b: Banc) -> None:
     transaction = payer(b, "05")
     suivre(b)
     assert messages(b) == []
@@ -123,15 +123,15 @@ def test_une_acceptation_après_un_refus_ou_une_expiration_en_donne_un(b: Banc) 
     assert [message.transaction for message in messages(b)] == [transaction]
 
 
-def test_lu_et_supprimé_survivent_à_une_reconstruction(b: Banc) -> None:
+def test_lu_et_supprime_survivent_a_une_reconstruction(b: Banc) -> None:
     premier = payer(b, "00")
-    second = payer(b, "00", numéro=2, assuré="a-2")
+    second = payer(b, "00", numero=2, assure="a-2")
     ouvrir_message(b.guichet, "a-1", premier, MAINTENANT)
     ouvrir_message(b.guichet, "a-2", second, MAINTENANT)
     supprimer_message(b.guichet, "a-2", second, MAINTENANT)
     suivre(b, lot_max=1)
     avant = lignes(b)
-    assert messages(b) == [LigneMessage(premier, ACCEPTÉ_LE, lu=True)]
+    assert messages(b) == [LigneMessage(premier, ACCEPTE_LE, lu=True)]
     assert messages(b, "a-2") == []
     reconstruire(b)
     assert lignes(b) == avant
@@ -139,7 +139,7 @@ def test_lu_et_supprimé_survivent_à_une_reconstruction(b: Banc) -> None:
     assert lignes(b) == avant
 
 
-def test_supprimer_deux_fois_n_écrit_qu_un_fait(b: Banc) -> None:
+def test_supprimer_deux_fois_n_ecrit_qu_un_fait(b: Banc) -> None:
     transaction = payer(b, "00")
     for _ in range(2):
         supprimer_message(b.guichet, "a-1", transaction, MAINTENANT)
@@ -151,42 +151,42 @@ def test_supprimer_deux_fois_n_écrit_qu_un_fait(b: Banc) -> None:
 @pytest.mark.parametrize("geste", [ouvrir_message, supprimer_message])
 def test_le_message_d_un_autre_est_inconnu_comme_celui_qui_n_existe_pas(b: Banc, geste: Callable[..., Any]) -> None:
     transaction = payer(b, "00")
-    for assuré, nommée in (("a-2", transaction), ("a-1", "PCLCB000000000000"), ("a-1", "../x")):
+    for assure, nommee in (("a-2", transaction), ("a-1", "PCLCB000000000000"), ("a-1", "../x")):
         with pytest.raises(MessageInconnu):
-            geste(b.guichet, assuré, nommée, MAINTENANT)
+            geste(b.guichet, assure, nommee, MAINTENANT)
     assert not [ligne for ligne in b.journal() if ligne[0].startswith("messagerie-")]
 
 
-def test_un_message_échu_ne_se_montre_plus_avant_même_d_être_purgé(b: Banc) -> None:
+def test_un_message_echu_ne_se_montre_plus_avant_meme_d_etre_purge(b: Banc) -> None:
     transaction = payer(b, "00")
     suivre(b)
-    assert len(messages(b, à=VEILLE)) == 1
-    assert messages(b, à=ÉCHÉANCE) == []
+    assert len(messages(b, a=VEILLE)) == 1
+    assert messages(b, a=ECHEANCE) == []
     assert len(lignes(b)) == 1
     with pytest.raises(MessageInconnu):
-        ouvrir_message(b.guichet, "a-1", transaction, ÉCHÉANCE)
+        ouvrir_message(b.guichet, "a-1", transaction, ECHEANCE)
 
 
-def test_la_purge_efface_les_messages_échus_et_eux_seuls(b: Banc) -> None:
+def test_la_purge_efface_les_messages_echus_et_eux_seuls(b: Banc) -> None:
     transaction = payer(b, "00")
     ouvrir_message(b.guichet, "a-1", transaction, MAINTENANT)
     suivre(b)
     assert purger(b.conn, VEILLE) == 0
-    assert purger(b.conn, ÉCHÉANCE) == 1
+    assert purger(b.conn, ECHEANCE) == 1
     assert lignes(b) == []
-    assert purger(b.conn, ÉCHÉANCE) == 0
+    assert purger(b.conn, ECHEANCE) == 0
 
 
-@pytest.mark.parametrize("à", [VEILLE, ÉCHÉANCE])
-def test_au_même_instant_la_vue_suivie_et_purgée_est_la_vue_reconstruite(b: Banc, à: datetime) -> None:
+@pytest.mark.parametrize("a", [VEILLE, ECHEANCE])
+def test_au_meme_instant_la_vue_suivie_et_purgee_est_la_vue_reconstruite(b: Banc, a: datetime) -> None:
     premier = payer(b, "00")
-    payer(b, "00", numéro=2, assuré="a-2")
+    payer(b, "00", numero=2, assure="a-2")
     supprimer_message(b.guichet, "a-1", premier, MAINTENANT)
     suivre(b)
-    purger(b.conn, à)
+    purger(b.conn, a)
     suivie = lignes(b)
-    assert len(suivie) == (2 if à == VEILLE else 0)
-    reconstruire(b, à)
+    assert len(suivie) == (2 if a == VEILLE else 0)
+    reconstruire(b, a)
     assert lignes(b) == suivie
 
 
@@ -211,10 +211,10 @@ def test_un_geste_connu_avant_l_acceptation_tient_encore_quand_elle_arrive(b: Ba
     assert lignes(b) == directe
 
 
-def test_un_lot_ne_coûte_que_deux_instructions_quel_qu_en_soit_le_nombre(b: Banc) -> None:
-    for numéro in range(3, 9):
-        émettre(b, numéro)
-        payer(b, "00", numéro=numéro)
+def test_un_lot_ne_coute_que_deux_instructions_quel_qu_en_soit_le_nombre(b: Banc) -> None:
+    for numero in range(3, 9):
+        emettre(b, numero)
+        payer(b, "00", numero=numero)
 
     class Compteur(psycopg.Connection[Any]):
         instructions = 0
@@ -223,7 +223,7 @@ def test_un_lot_ne_coûte_que_deux_instructions_quel_qu_en_soit_le_nombre(b: Ban
             Compteur.instructions += 1
             return super().execute(*arguments, **options)
 
-    vue, lus = MessagerieDesAssurés(lambda: MAINTENANT), faits(b)
+    vue, lus = MessagerieDesAssures(lambda: MAINTENANT), faits(b)
     with Compteur.connect(str(b.settings.database_url), autocommit=True) as conn:
         vue.appliquer(conn, lus)
     assert Compteur.instructions == 2
@@ -239,13 +239,13 @@ def test_l_audit_compare_la_vue_au_journal(b: Banc) -> None:
     transaction = payer(b, "00")
     ouvrir_message(b.guichet, "a-1", transaction, MAINTENANT)
     b.projeter()
-    assert auditer(b.conn, maintenant=MAINTENANT).écarts == []
+    assert auditer(b.conn, maintenant=MAINTENANT).ecarts == []
     b.conn.execute("UPDATE vues.messagerie SET lu_le = NULL")
-    assert "messagerie" in auditer(b.conn, maintenant=MAINTENANT).écarts[0]
+    assert "messagerie" in auditer(b.conn, maintenant=MAINTENANT).ecarts[0]
     b.conn.execute("DELETE FROM vues.messagerie")
-    [écart] = auditer(b.conn, maintenant=MAINTENANT).écarts
-    assert écart.startswith(f"messagerie : {transaction} vaut None")
-    assert auditer(b.conn, maintenant=ÉCHÉANCE).écarts == [], "échu : effacé n'est pas un écart"
+    [ecart] = auditer(b.conn, maintenant=MAINTENANT).ecarts
+    assert ecart.startswith(f"messagerie : {transaction} vaut None")
+    assert auditer(b.conn, maintenant=ECHEANCE).ecarts == [], "échu : effacé n'est pas un écart"
 
 
 def test_l_audit_voit_un_message_qui_ne_vient_d_aucun_paiement(b: Banc) -> None:
@@ -254,5 +254,5 @@ def test_l_audit_voit_un_message_qui_ne_vient_d_aucun_paiement(b: Banc) -> None:
         "INSERT INTO vues.messagerie (transaction, assure, accepte_le, echeance) VALUES ('T9', 'a-1', %s, %s)",
         (MAINTENANT, datetime(2026, 12, 1, tzinfo=UTC).date()),
     )
-    assert auditer(b.conn, maintenant=MAINTENANT).écarts == ["messagerie : T9 sans événement"]
-    assert auditer(b.conn, maintenant=ÉCHÉANCE).écarts == []
+    assert auditer(b.conn, maintenant=MAINTENANT).ecarts == ["messagerie : T9 sans événement"]
+    assert auditer(b.conn, maintenant=ECHEANCE).ecarts == []

@@ -15,9 +15,9 @@ from journal.lot import Lot
 from projections.mouvements import Mouvement, mouvements
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
-RÉF = "3811701200010075F"
-AVIS = Avis(RÉF, "a-1", "381", "PF/FR", 100_00, 100_00, date(2026, 5, 12), Mode.PAPIER)
-PERSONNES = {"saisi_par": "x", "approuvé_par": "y"}
+REF = "3811701200010075F"
+AVIS = Avis(REF, "a-1", "381", "PF/FR", 100_00, 100_00, date(2026, 5, 12), Mode.PAPIER)
+PERSONNES = {"saisi_par": "x", "approuve_par": "y"}
 
 
 @pytest.fixture
@@ -26,33 +26,33 @@ def journal(base: Any) -> Iterator[tuple[Base, Enregistreur]]:
         yield ouverte, Enregistreur(ouverte)
 
 
-def raconter(journal: tuple[Base, Enregistreur], créance: Créance) -> list[tuple[str, int, str]]:
+def raconter(journal: tuple[Base, Enregistreur], creance: Créance) -> list[tuple[str, int, str]]:
     base, enregistreur = journal
     with base.transaction() as conn:
-        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([créance], "test")))
+        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([creance], "test")))
     with base.transaction() as conn:
-        histoires = mouvements(conn, enregistreur, [RÉF, "3811701200010076F"])
+        histoires = mouvements(conn, enregistreur, [REF, "3811701200010076F"])
     assert histoires["3811701200010076F"] == []
-    return [résumé(ligne) for ligne in histoires[RÉF]]
+    return [resume(ligne) for ligne in histoires[REF]]
 
 
-def résumé(ligne: Mouvement) -> tuple[str, int, str]:
-    return ligne.libellé, ligne.montant, ligne.état
+def resume(ligne: Mouvement) -> tuple[str, int, str]:
+    return ligne.libelle, ligne.montant, ligne.etat
 
 
-def initier(créance: Créance, transaction: str, part: int) -> None:
-    créance.initier_paiement(transaction, part, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
+def initier(creance: Créance, transaction: str, part: int) -> None:
+    creance.initier_paiement(transaction, part, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
 
 
 def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Base, Enregistreur]) -> None:
-    créance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
-    initier(créance, "T1", 20_00)
-    créance.constater_échec("T1", "refus", maintenant=T0)
-    initier(créance, "T2", 30_00)
-    créance.accepter_paiement("T2", 30_00, T0, maintenant=T0)
-    créance.afficher_paiement("T2", maintenant=T0)
-    initier(créance, "T3", 16_00)
-    assert raconter(journal, créance) == [
+    creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
+    initier(creance, "T1", 20_00)
+    creance.constater_echec("T1", "refus", maintenant=T0)
+    initier(creance, "T2", 30_00)
+    creance.accepter_paiement("T2", 30_00, T0, maintenant=T0)
+    creance.afficher_paiement("T2", maintenant=T0)
+    initier(creance, "T3", 16_00)
+    assert raconter(journal, creance) == [
         ("Paiement en ligne", -16_00, "en_cours"),
         ("Paiement en ligne", -30_00, "accepte"),
         ("Paiement en ligne", -20_00, "echoue"),
@@ -60,13 +60,13 @@ def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Base, 
     ]
 
 
-def test_une_acceptation_après_un_échec_est_la_même_ligne(journal: tuple[Base, Enregistreur]) -> None:
-    créance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
-    initier(créance, "T1", 20_00)
-    créance.constater_échec("T1", "expiré", maintenant=T0)
-    créance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
-    créance.accepter_paiement("T9", 5_00, T0, maintenant=T0)  # Rattachée sans avoir été réservée.
-    assert raconter(journal, créance)[:2] == [
+def test_une_acceptation_apres_un_echec_est_la_meme_ligne(journal: tuple[Base, Enregistreur]) -> None:
+    creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
+    initier(creance, "T1", 20_00)
+    creance.constater_echec("T1", "expiré", maintenant=T0)
+    creance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
+    creance.accepter_paiement("T9", 5_00, T0, maintenant=T0)  # Rattachée sans avoir été réservée.
+    assert raconter(journal, creance)[:2] == [
         ("Paiement en ligne", -5_00, "accepte"),
         ("Paiement en ligne", -20_00, "accepte"),
     ]
@@ -75,16 +75,16 @@ def test_une_acceptation_après_un_échec_est_la_même_ligne(journal: tuple[Base
 def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
     journal: tuple[Base, Enregistreur],
 ) -> None:
-    créance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
-    initier(créance, "T1", 20_00)
-    créance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
-    créance.contrepasser("T1", "impayé", maintenant=T0, **PERSONNES)
-    créance.encaisser("m1", 12_00, Moyen.CHÈQUE, date(2026, 6, 2), maintenant=T0)
-    créance.rectifier("m2", 90_00, "erreur", maintenant=T0)
-    créance.annuler("m3", "erreur", maintenant=T0)
-    créance.rembourser("m4", 12_00, maintenant=T0, **PERSONNES)
-    lignes = raconter(journal, créance)
-    assert [libellé for libellé, _, _ in lignes] == [
+    creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
+    initier(creance, "T1", 20_00)
+    creance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
+    creance.contrepasser("T1", "impayé", maintenant=T0, **PERSONNES)
+    creance.encaisser("m1", 12_00, Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
+    creance.rectifier("m2", 90_00, "erreur", maintenant=T0)
+    creance.annuler("m3", "erreur", maintenant=T0)
+    creance.rembourser("m4", 12_00, maintenant=T0, **PERSONNES)
+    lignes = raconter(journal, creance)
+    assert [libelle for libelle, _, _ in lignes] == [
         "Trop-perçu remboursé",
         "Avis annulé par la caisse",
         "Montant rectifié par la caisse",
@@ -93,4 +93,4 @@ def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
         "Paiement en ligne",
         "Avis de somme à payer",
     ]
-    assert sum(montant for _, montant, _ in lignes) == créance.solde == 0
+    assert sum(montant for _, montant, _ in lignes) == creance.solde == 0

@@ -23,116 +23,116 @@ T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 PSEUDONYME = "pseudonyme-a-taire"
 
 
-class Reçu(NamedTuple):
+class Recu(NamedTuple):
     """Un message relu sur le topic."""
 
     partition: int
-    clé: bytes
+    cle: bytes
     valeur: bytes
-    en_têtes: dict[str, bytes]
+    en_tetes: dict[str, bytes]
 
     @property
     def flux(self) -> str:
-        return self.en_têtes["ce_id"].decode().rpartition(":")[0]
+        return self.en_tetes["ce_id"].decode().rpartition(":")[0]
 
     @property
     def version(self) -> int:
-        return int(self.en_têtes["ce_id"].decode().rpartition(":")[2])
+        return int(self.en_tetes["ce_id"].decode().rpartition(":")[2])
 
 
-def réglages(url: str, kafka_bootstrap: str, préfixe: str, **autres: Any) -> Settings:
+def reglages(url: str, kafka_bootstrap: str, prefixe: str, **autres: Any) -> Settings:
     return Settings(
         _env_file=None,
         database_url=url,
         kafka_bootstrap=kafka_bootstrap,
-        topic_prefix=préfixe,
+        topic_prefix=prefixe,
         partitions_evenements=3,
         **autres,
     )
 
 
-def créance(numéro: int) -> Créance:
-    avis = Avis(f"38117012{numéro:08d}F", PSEUDONYME, "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+def creance(numero: int) -> Créance:
+    avis = Avis(f"38117012{numero:08d}F", PSEUDONYME, "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
     return Créance.ouvrir(avis, Politique(), maintenant=T0)
 
 
-def inscrire(enregistreur: Enregistreur, *agrégats: Any, cause: str = "test") -> None:
+def inscrire(enregistreur: Enregistreur, *agregats: Any, cause: str = "test") -> None:
     with enregistreur.base.transaction() as conn:
-        enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agrégats, cause)))
+        enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agregats, cause)))
 
 
-def avec_paiements(numéro: int, combien: int) -> Créance:
+def avec_paiements(numero: int, combien: int) -> Créance:
     """Une créance et ses paiements initiés puis échoués : 1 + 2 × combien faits."""
-    ouverte = créance(numéro)
+    ouverte = creance(numero)
     for rang in range(combien):
-        ouverte.initier_paiement(f"T{numéro}X{rang}", 20_00, Canal.WEB, T0, maintenant=T0)
-        ouverte.constater_échec(f"T{numéro}X{rang}", "refusé", maintenant=T0)
+        ouverte.initier_paiement(f"T{numero}X{rang}", 20_00, Canal.WEB, T0, maintenant=T0)
+        ouverte.constater_echec(f"T{numero}X{rang}", "refusé", maintenant=T0)
     return ouverte
 
 
 def publier(settings: Settings) -> int:
     """Publie tout ce qui attend ; rend le nombre de faits."""
-    suiveur, émetteur = composition.publication(settings)
+    suiveur, emetteur = composition.publication(settings)
     try:
         return suiveur.rattraper()
     finally:
-        émetteur.abandonner()
+        emetteur.abandonner()
 
 
 @contextmanager
 def publieur(settings: Settings) -> Iterator[None]:
     """Le rôle, qui tourne le temps du bloc."""
-    suiveur, émetteur = composition.publication(settings)
-    arrêt = threading.Event()
-    fil = threading.Thread(target=suiveur.tourner, args=(arrêt,))
+    suiveur, emetteur = composition.publication(settings)
+    arret = threading.Event()
+    fil = threading.Thread(target=suiveur.tourner, args=(arret,))
     fil.start()
     try:
         yield
     finally:
-        arrêt.set()
+        arret.set()
         fil.join()
-        émetteur.abandonner()
+        emetteur.abandonner()
 
 
-def relire(settings: Settings) -> list[Reçu]:
+def relire(settings: Settings) -> list[Recu]:
     """Tout ce que porte le topic maintenant, chaque partition dans l'ordre."""
     marque = secrets.token_bytes(8)
-    émetteur = kafka.producer(settings)
-    partitions = émetteur.partitions_for(settings.topic_evenements)
+    emetteur = kafka.producer(settings)
+    partitions = emetteur.partitions_for(settings.topic_evenements)
     for partition in partitions:  # Une marque : la fin que dit Tansu est le début du dernier lot.
-        émetteur.send(settings.topic_evenements, b"", marque, [("fin", marque)], partition=partition)
-    émetteur.close()
+        emetteur.send(settings.topic_evenements, b"", marque, [("fin", marque)], partition=partition)
+    emetteur.close()
     lecteur = kafka.reader(settings)
     lecteur.subscribe([settings.topic_evenements])
-    lus: list[Reçu] = []
+    lus: list[Recu] = []
 
     def tout() -> bool:
         for tp, enregistrements in lecteur.poll(timeout_ms=100).items():
-            lus.extend(Reçu(tp.partition, lu.key, lu.value, dict(lu.headers)) for lu in enregistrements)
-        return sum(lu.clé == marque for lu in lus) == len(partitions)
+            lus.extend(Recu(tp.partition, lu.key, lu.value, dict(lu.headers)) for lu in enregistrements)
+        return sum(lu.cle == marque for lu in lus) == len(partitions)
 
     try:
         attendre(tout, secondes=60, quoi="tout le topic relu")
     finally:
         lecteur.close()
-    return [lu for lu in lus if "fin" not in lu.en_têtes]
+    return [lu for lu in lus if "fin" not in lu.en_tetes]
 
 
-def versions(reçus: list[Reçu]) -> dict[str, list[int]]:
+def versions(recus: list[Recu]) -> dict[str, list[int]]:
     """Les versions de chaque flux, dans l'ordre du topic."""
     par_flux: dict[str, list[int]] = {}
-    for reçu in reçus:
-        par_flux.setdefault(reçu.flux, []).append(reçu.version)
+    for recu in recus:
+        par_flux.setdefault(recu.flux, []).append(recu.version)
     return par_flux
 
 
-def retenues(reçues: list[int]) -> list[int]:
+def retenues(recues: list[int]) -> list[int]:
     """Ce que garde un consommateur qui ignore une version déjà dépassée."""
-    gardées: list[int] = []
-    for version in reçues:
-        if not gardées or version > gardées[-1]:
-            gardées.append(version)
-    return gardées
+    gardees: list[int] = []
+    for version in recues:
+        if not gardees or version > gardees[-1]:
+            gardees.append(version)
+    return gardees
 
 
 def journal(url: str) -> dict[str, list[int]]:
@@ -144,7 +144,7 @@ def journal(url: str) -> dict[str, list[int]]:
     return par_flux
 
 
-def état(url: str) -> dict[str, Any]:
+def etat(url: str) -> dict[str, Any]:
     """La ligne du suiveur."""
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as conn:
         return conn.execute("SELECT * FROM vues.suiveurs WHERE nom = 'publication'").fetchone() or {"position": None}

@@ -17,9 +17,9 @@ def enregistreur(base: Any) -> Iterator[Enregistreur]:
 
 
 @pytest.fixture
-def settings(base: Any, kafka: str, préfixe: str) -> Settings:
+def settings(base: Any, kafka: str, prefixe: str) -> Settings:
     from service.kafka import create_topics
 
-    donnés = banc.réglages(base.url, kafka, préfixe)
-    create_topics(donnés)
-    return donnés
+    donnes = banc.reglages(base.url, kafka, prefixe)
+    create_topics(donnes)
+    return donnes

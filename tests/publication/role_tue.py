@@ -14,13 +14,13 @@ def main() -> None:
     fatale = int(sys.argv[1])
     faites = 0
 
-    def étape(_: str) -> None:
+    def etape(_: str) -> None:
         nonlocal faites
         faites += 1
         if faites == fatale:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    suiveur, _ = composition.publication(Settings(_env_file=None), étape)
+    suiveur, _ = composition.publication(Settings(_env_file=None), etape)
     suiveur.tourner(threading.Event())
 
 

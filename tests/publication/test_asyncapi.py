@@ -9,8 +9,8 @@ import yaml
 
 from guichet import prendre_avis
 from guichet.messages import MessageIllisible
-from publication.contenu import faits_publiés
-from publication.message import composer, type_publié
+from publication.contenu import faits_publies
+from publication.message import composer, type_publie
 from service import kafka
 from service.settings import Settings
 from tests.consumers import banc
@@ -21,25 +21,25 @@ DOC: dict[str, Any] = yaml.safe_load((RACINE / "docs" / "asyncapi.yaml").read_te
 MESSAGES = DOC["components"]["messages"]
 
 DE_CAISSE: dict[str, Any] = {
-    get_args(modèle.model_fields["type"].annotation)[0]: modèle
-    for modèle in (
-        prendre_avis.AvisÉmis,
-        prendre_avis.AvisRectifié,
-        prendre_avis.AvisAnnulé,
-        prendre_avis.EncaissementReçu,
+    get_args(modele.model_fields["type"].annotation)[0]: modele
+    for modele in (
+        prendre_avis.MessageAvisEmis,
+        prendre_avis.MessageAvisRectifie,
+        prendre_avis.MessageAvisAnnule,
+        prendre_avis.MessageEncaissementRecu,
     )
 }
 
 
-def nommés(canal: str) -> list[str]:
+def nommes(canal: str) -> list[str]:
     """Les messages d'un canal, dont chacun pointe vers le sien."""
     messages = DOC["channels"][canal]["messages"]
     assert all(lien["$ref"] == f"#/components/messages/{nom}" for nom, lien in messages.items())
     return list(messages)
 
 
-def accepte(schéma: Any, instance: Any) -> bool:
-    racine = {"components": DOC["components"], **schéma}
+def accepte(schema: Any, instance: Any) -> bool:
+    racine = {"components": DOC["components"], **schema}
     return bool(jsonschema.Draft202012Validator(racine).is_valid(instance))
 
 
@@ -47,7 +47,7 @@ def test_ce_sont_les_topics_du_service() -> None:
     assert DOC["asyncapi"].startswith("3.")
     du_service = {nom for nom in kafka.topics(Settings(_env_file=None)) if not nom.endswith(".rebuts")}
     assert {canal["address"] for canal in DOC["channels"].values()} == du_service
-    sens = {opération["channel"]["$ref"]: opération["action"] for opération in DOC["operations"].values()}
+    sens = {operation["channel"]["$ref"]: operation["action"] for operation in DOC["operations"].values()}
     assert sens == {
         "#/channels/avis": "receive",
         "#/channels/notifications": "receive",
@@ -55,28 +55,28 @@ def test_ce_sont_les_topics_du_service() -> None:
     }
 
 
-def test_ce_sont_les_événements_publiés_et_leurs_schémas() -> None:
-    documentés = {MESSAGES[nom]["name"]: MESSAGES[nom]["payload"]["$ref"] for nom in nommés("evenements")}
-    assert documentés == {type_publié(classe): f"schemas/{type_publié(classe)}.json" for classe in faits_publiés()}
-    assert all((RACINE / "docs" / fichier).is_file() for fichier in documentés.values())
+def test_ce_sont_les_evenements_publies_et_leurs_schemas() -> None:
+    documentes = {MESSAGES[nom]["name"]: MESSAGES[nom]["payload"]["$ref"] for nom in nommes("evenements")}
+    assert documentes == {type_publie(classe): f"schemas/{type_publie(classe)}.json" for classe in faits_publies()}
+    assert all((RACINE / "docs" / fichier).is_file() for fichier in documentes.values())
 
 
-@pytest.mark.parametrize("classe", faits_publiés(), ids=lambda classe: classe.TOPIC)
-def test_les_en_têtes_d_un_événement_sont_ceux_que_l_on_documente(classe: Any) -> None:
-    schéma = DOC["components"]["schemas"]["cloudevent"]
-    en_têtes = {nom: valeur.decode() for nom, valeur in composer(exemple(classe), SOURCE).en_têtes}
-    assert en_têtes.keys() == set(schéma["required"]) == schéma["properties"].keys()
-    jsonschema.validate(en_têtes, schéma)
-    assert CORPUS[classe.TOPIC]["flux"] == en_têtes["ce_id"].partition(":")[0]
+@pytest.mark.parametrize("classe", faits_publies(), ids=lambda classe: classe.TOPIC)
+def test_les_en_tetes_d_un_evenement_sont_ceux_que_l_on_documente(classe: Any) -> None:
+    schema = DOC["components"]["schemas"]["cloudevent"]
+    en_tetes = {nom: valeur.decode() for nom, valeur in composer(exemple(classe), SOURCE).en_tetes}
+    assert en_tetes.keys() == set(schema["required"]) == schema["properties"].keys()
+    jsonschema.validate(en_tetes, schema)
+    assert CORPUS[classe.TOPIC]["flux"] == en_tetes["ce_id"].partition(":")[0]
 
 
 def test_ce_sont_les_messages_des_caisses() -> None:
-    assert set(nommés("avis")) == DE_CAISSE.keys()
-    for nom, modèle in DE_CAISSE.items():
-        documenté = MESSAGES[nom]["payload"]
-        assert documenté["properties"].keys() == modèle.model_fields.keys()
-        obligatoires = set(modèle.model_fields) - ({"type"} if nom == "avis_emis" else set())
-        assert set(documenté["required"]) == obligatoires
+    assert set(nommes("avis")) == DE_CAISSE.keys()
+    for nom, modele in DE_CAISSE.items():
+        documente = MESSAGES[nom]["payload"]
+        assert documente["properties"].keys() == modele.model_fields.keys()
+        obligatoires = set(modele.model_fields) - ({"type"} if nom == "avis_emis" else set())
+        assert set(documente["required"]) == obligatoires
 
 
 EXEMPLES = {
@@ -101,7 +101,7 @@ FAUX: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("nom", "faute"), [*((nom, {}) for nom in EXEMPLES), *FAUX])
-def test_le_document_et_le_code_acceptent_et_refusent_les_mêmes_messages(nom: str, faute: dict[str, Any]) -> None:
+def test_le_document_et_le_code_acceptent_et_refusent_les_memes_messages(nom: str, faute: dict[str, Any]) -> None:
     message = {"type": nom, "reference": "3811701200000001F"} | EXEMPLES[nom] | faute
     assert accepte(MESSAGES[nom]["payload"], message) is not bool(faute)
     if faute:
@@ -112,6 +112,6 @@ def test_le_document_et_le_code_acceptent_et_refusent_les_mêmes_messages(nom: s
 
 
 def test_la_notification_du_contrat_est_celle_du_document() -> None:
-    assert nommés("notifications") == ["notification"]
+    assert nommes("notifications") == ["notification"]
     assert accepte(MESSAGES["notification"]["payload"], banc.notification("T1", 20_00))
     assert not accepte(MESSAGES["notification"]["payload"], {"Data": 1, "Seal": "", "InterfaceVersion": ""})

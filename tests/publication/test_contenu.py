@@ -18,10 +18,10 @@ from domain.faits import Fait
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 from journal.enregistreur import FaitLu
-from journal.mapper import AGRÉGATS, MapperDesFaits
+from journal.mapper import AGREGATS, MapperDesFaits
 from publication import schemas
-from publication.contenu import ChampSansDiffusion, champs, faits_publiés
-from publication.message import Message, composer, source_publiée, traceparent
+from publication.contenu import ChampSansDiffusion, champs, faits_publies
+from publication.message import Message, composer, source_publiee, traceparent
 
 CORPUS = {
     lu["topic"]: lu
@@ -30,33 +30,33 @@ CORPUS = {
 }
 """Un exemple stocké de chaque fait."""
 
-À_TAIRE = {"assure", "saisi_par", "approuve_par", "autorisation", "carte_masquee", "motif", "nir", "nom"}
+A_TAIRE = {"assure", "saisi_par", "approuve_par", "autorisation", "carte_masquee", "motif", "nir", "nom"}
 """Ce qui ne quitte pas le service, écrit ici à part : le code, lui, le tire des types."""
 
-PLANTÉ = "PLANTE-0"
-SOURCE = source_publiée(0, "20260101T000000Z").encode()
+PLANTE = "PLANTE-0"
+SOURCE = source_publiee(0, "20260101T000000Z").encode()
 
 
-def exemple(classe: type[Fait], **remplacés: Any) -> FaitLu:
-    stocké = CORPUS[classe.TOPIC]
-    état = stocké["etat"] | {clé: valeur for clé, valeur in remplacés.items() if clé in stocké["etat"]}
+def exemple(classe: type[Fait], **remplaces: Any) -> FaitLu:
+    stocke = CORPUS[classe.TOPIC]
+    etat = stocke["etat"] | {cle: valeur for cle, valeur in remplaces.items() if cle in stocke["etat"]}
     fait = MapperDesFaits().to_domain_event(
-        StoredEvent(stocké["flux"], stocké["version"], stocké["topic"], json.dumps(état).encode())
+        StoredEvent(stocke["flux"], stocke["version"], stocke["topic"], json.dumps(etat).encode())
     )
     return FaitLu(1, fait, "kafka:creances.avis/0@12", datetime(2026, 6, 1, tzinfo=UTC))
 
 
 def relu(message: Message) -> CloudEvent:
-    événement = binaire.from_binary_event(
-        binaire.KafkaMessage(dict(message.en_têtes), message.clé.decode(), message.valeur)
+    evenement = binaire.from_binary_event(
+        binaire.KafkaMessage(dict(message.en_tetes), message.cle.decode(), message.valeur)
     )
-    assert isinstance(événement, CloudEvent)
-    return événement
+    assert isinstance(evenement, CloudEvent)
+    return evenement
 
 
-def test_seuls_les_faits_qui_sortent_du_service_sont_publiés() -> None:
-    tous = [classe for agrégat in AGRÉGATS for classe in vars(agrégat).values() if _est_un_fait(classe)]
-    assert {classe for classe in tous if classe.PUBLIÉ} == set(faits_publiés())
+def test_seuls_les_faits_qui_sortent_du_service_sont_publies() -> None:
+    tous = [classe for agregat in AGREGATS for classe in vars(agregat).values() if _est_un_fait(classe)]
+    assert {classe for classe in tous if classe.PUBLIE} == set(faits_publies())
     assert Messagerie.MessageSupprimé in tous
 
 
@@ -64,55 +64,55 @@ def _est_un_fait(classe: object) -> bool:
     return isinstance(classe, type) and issubclass(classe, Fait) and "TOPIC" in vars(classe)
 
 
-@pytest.mark.parametrize("classe", faits_publiés(), ids=lambda classe: classe.TOPIC)
+@pytest.mark.parametrize("classe", faits_publies(), ids=lambda classe: classe.TOPIC)
 def test_aucun_pseudonyme_ni_agent_ni_carte_ne_sort(classe: type[Fait]) -> None:
-    message = composer(exemple(classe, **dict.fromkeys(À_TAIRE, PLANTÉ)), SOURCE)
-    assert PLANTÉ.encode() not in message.valeur + message.clé
-    assert all(PLANTÉ.encode() not in valeur for _, valeur in message.en_têtes)
-    assert not À_TAIRE & json.loads(message.valeur).keys()
+    message = composer(exemple(classe, **dict.fromkeys(A_TAIRE, PLANTE)), SOURCE)
+    assert PLANTE.encode() not in message.valeur + message.cle
+    assert all(PLANTE.encode() not in valeur for _, valeur in message.en_tetes)
+    assert not A_TAIRE & json.loads(message.valeur).keys()
 
 
 def test_les_exemples_portent_bien_ce_qu_ils_doivent_taire() -> None:
-    portés = {clé for lu in CORPUS.values() for clé in lu["etat"]}
-    assert portés >= À_TAIRE - {"nir", "nom"}, "le test précédent n'éprouverait rien"
+    portes = {cle for lu in CORPUS.values() for cle in lu["etat"]}
+    assert portes >= A_TAIRE - {"nir", "nom"}, "le test précédent n'éprouverait rien"
 
 
-@pytest.mark.parametrize("classe", faits_publiés(), ids=lambda classe: classe.TOPIC)
-def test_tout_autre_champ_sort_sous_une_clé_ascii_qui_dit_son_unité(classe: type[Fait]) -> None:
-    stocké = CORPUS[classe.TOPIC]["etat"].keys() - À_TAIRE - {"timestamp", "originator_topic"}
+@pytest.mark.parametrize("classe", faits_publies(), ids=lambda classe: classe.TOPIC)
+def test_tout_autre_champ_sort_sous_une_cle_ascii_qui_dit_son_unite(classe: type[Fait]) -> None:
+    stocke = CORPUS[classe.TOPIC]["etat"].keys() - A_TAIRE - {"timestamp", "originator_topic"}
     sorties = json.loads(composer(exemple(classe), SOURCE).valeur)
-    assert {clé.removesuffix("_centimes") for clé in sorties} == stocké
-    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", clé) for clé in sorties)
-    for clé, valeur in sorties.items():
-        assert (type(valeur) is int) == clé.endswith("_centimes"), clé
+    assert {cle.removesuffix("_centimes") for cle in sorties} == stocke
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", cle) for cle in sorties)
+    for cle, valeur in sorties.items():
+        assert (type(valeur) is int) == cle.endswith("_centimes"), cle
 
 
-@pytest.mark.parametrize("classe", faits_publiés(), ids=lambda classe: classe.TOPIC)
-def test_un_message_est_un_cloudevent_que_sa_bibliothèque_relit(classe: type[Fait]) -> None:
+@pytest.mark.parametrize("classe", faits_publies(), ids=lambda classe: classe.TOPIC)
+def test_un_message_est_un_cloudevent_que_sa_bibliotheque_relit(classe: type[Fait]) -> None:
     lu = exemple(classe)
     message = composer(lu, SOURCE)
-    événement = relu(message)
+    evenement = relu(message)
     sujet = lu.fait.originator_id.partition("-")[2]
-    assert événement.get_id() == f"{lu.fait.originator_id}:{lu.fait.originator_version}"
-    assert événement.get_type().isascii()
-    assert événement.get_type() == f"fr.assurance-maladie.creances.{classe.TOPIC.partition('.')[2]}.v1"
-    assert événement.get_source() == "/creances/bases/0/epoques/20260101T000000Z"
-    assert événement.get_subject() == événement.get_extension("partitionkey") == message.clé.decode() == sujet
-    assert événement.get_time() == lu.fait.timestamp
-    assert événement.get_datacontenttype() == "application/json"
-    schéma = schemas.schémas()[f"{événement.get_type()}.json"]
-    assert schéma["$id"] == événement.get_dataschema()
-    jsonschema.validate(événement.get_data(), schéma, format_checker=jsonschema.FormatChecker())
+    assert evenement.get_id() == f"{lu.fait.originator_id}:{lu.fait.originator_version}"
+    assert evenement.get_type().isascii()
+    assert evenement.get_type() == f"fr.assurance-maladie.creances.{classe.TOPIC.partition('.')[2]}.v1"
+    assert evenement.get_source() == "/creances/bases/0/epoques/20260101T000000Z"
+    assert evenement.get_subject() == evenement.get_extension("partitionkey") == message.cle.decode() == sujet
+    assert evenement.get_time() == lu.fait.timestamp
+    assert evenement.get_datacontenttype() == "application/json"
+    schema = schemas.schemas()[f"{evenement.get_type()}.json"]
+    assert schema["$id"] == evenement.get_dataschema()
+    jsonschema.validate(evenement.get_data(), schema, format_checker=jsonschema.FormatChecker())
 
 
 def test_les_instants_sortent_en_utc() -> None:
     lu = exemple(Créance.PaiementAccepté, accepte_le="2026-06-01T11:59:00+02:00", timestamp="2026-06-01T12:00:00+02:00")
     message = composer(lu, SOURCE)
     assert json.loads(message.valeur)["accepte_le"] == "2026-06-01T09:59:00Z"
-    assert dict(message.en_têtes)["ce_time"] == b"2026-06-01T10:00:00Z"
+    assert dict(message.en_tetes)["ce_time"] == b"2026-06-01T10:00:00Z"
 
 
-def test_les_faits_d_une_même_cause_partagent_une_trace_et_la_gardent_une_fois_republiés() -> None:
+def test_les_faits_d_une_meme_cause_partagent_une_trace_et_la_gardent_une_fois_republies() -> None:
     un, autre = traceparent("kafka:t/0@1", "creance-A:2"), traceparent("kafka:t/0@1", "paiement-B:2")
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", un)
     assert un.split("-")[1] == autre.split("-")[1]
@@ -121,7 +121,7 @@ def test_les_faits_d_une_même_cause_partagent_une_trace_et_la_gardent_une_fois_
     assert un == traceparent("kafka:t/0@1", "creance-A:2")
 
 
-def test_les_parts_d_un_paiement_sortent_avec_leurs_références() -> None:
+def test_les_parts_d_un_paiement_sortent_avec_leurs_references() -> None:
     sorties = json.loads(composer(exemple(Paiement.PaiementOuvert), SOURCE).valeur)
     assert sorties["imputations"]
     assert {frozenset(part) for part in sorties["imputations"]} == {frozenset({"reference", "part_centimes"})}
@@ -134,14 +134,14 @@ class SansMarque(Fait):
     nom_de_famille: str
 
 
-class EntierSansUnité(Fait):
+class EntierSansUnite(Fait):
     """Un fait dont un entier ne dit pas son unité."""
 
     TOPIC: ClassVar[str] = "epreuve.EntierSansUnite"
     valeur: int
 
 
-class Marqué(Fait):
+class Marque(Fait):
     """Un fait dont chaque texte dit s'il est publié."""
 
     TOPIC: ClassVar[str] = "epreuve.Marque"
@@ -150,11 +150,11 @@ class Marqué(Fait):
     tus: tuple[Annotated[str, Diffusion.INTERNE], ...]
 
 
-@pytest.mark.parametrize(("classe", "champ"), [(SansMarque, "nom_de_famille"), (EntierSansUnité, "valeur")])
-def test_un_champ_qui_ne_dit_pas_s_il_sort_est_refusé(classe: type[Fait], champ: str) -> None:
+@pytest.mark.parametrize(("classe", "champ"), [(SansMarque, "nom_de_famille"), (EntierSansUnite, "valeur")])
+def test_un_champ_qui_ne_dit_pas_s_il_sort_est_refuse(classe: type[Fait], champ: str) -> None:
     with pytest.raises(ChampSansDiffusion, match=champ):
         champs(classe)
 
 
-def test_un_champ_marqué_sort_ou_non_selon_sa_marque() -> None:
-    assert [champ.clé for champ in champs(Marqué)] == ["dit"]
+def test_un_champ_marque_sort_ou_non_selon_sa_marque() -> None:
+    assert [champ.cle for champ in champs(Marque)] == ["dit"]

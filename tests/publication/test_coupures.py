@@ -19,7 +19,7 @@ from tests.courtiers import Apache, Tansu
 from tests.outils import attendre, se_tuer
 from tests.publication import banc
 
-ÉTAPES_D_UN_LOT = 6
+ETAPES_D_UN_LOT = 6
 """lire, publier, publié, appliquer, valider, suite."""
 LOT = 10
 
@@ -30,10 +30,10 @@ def enregistreur(base: Any) -> Iterator[Enregistreur]:
         yield ouvert
 
 
-def tuer(settings: Settings, étape: int) -> None:
+def tuer(settings: Settings, etape: int) -> None:
     se_tuer(
         "tests.publication.role_tue",
-        étape,
+        etape,
         database_url=settings.database_url,
         kafka_bootstrap=settings.kafka_bootstrap,
         topic_prefix=settings.topic_prefix,
@@ -41,180 +41,180 @@ def tuer(settings: Settings, étape: int) -> None:
     )
 
 
-def test_le_publieur_tué_à_chaque_étape_ne_manque_rien_et_garde_l_ordre(
-    base: Any, kafka: str, préfixe: str, enregistreur: Enregistreur
+def test_le_publieur_tue_a_chaque_etape_ne_manque_rien_et_garde_l_ordre(
+    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
 ) -> None:
-    settings = banc.réglages(base.url, kafka, préfixe)
-    _créer(settings)
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 3) for numéro in range(12)))
+    settings = banc.reglages(base.url, kafka, prefixe)
+    _creer(settings)
+    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 3) for numero in range(12)))
 
-    for étape in range(1, ÉTAPES_D_UN_LOT + 1):
-        tuer(settings, étape)
-    assert banc.état(base.url)["position"] < 84, "tout est déjà publié : la coupure n'éprouve rien"
+    for etape in range(1, ETAPES_D_UN_LOT + 1):
+        tuer(settings, etape)
+    assert banc.etat(base.url)["position"] < 84, "tout est déjà publié : la coupure n'éprouve rien"
     banc.publier(settings)
 
-    publiées = banc.versions(banc.relire(settings))
+    publiees = banc.versions(banc.relire(settings))
     attendues = banc.journal(base.url)
-    assert {flux: banc.retenues(reçues) for flux, reçues in publiées.items()} == attendues
-    assert publiées != attendues, "rien n'est sorti deux fois : la coupure n'éprouve rien"
+    assert {flux: banc.retenues(recues) for flux, recues in publiees.items()} == attendues
+    assert publiees != attendues, "rien n'est sorti deux fois : la coupure n'éprouve rien"
 
 
-def test_kafka_absent_n_écarte_rien_se_dit_et_à_son_retour_tout_sort_de_nouveau(
-    base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
+def test_kafka_absent_n_ecarte_rien_se_dit_et_a_son_retour_tout_sort_de_nouveau(
+    base: Any, tmp_path: Path, prefixe: str, enregistreur: Enregistreur
 ) -> None:
     """Tansu oublie tout en s'arrêtant : à son retour le topic manque, puis est un autre."""
     with Tansu(tmp_path) as courtier:
-        settings = banc.réglages(base.url, courtier.bootstrap, préfixe)
-        _créer(settings)
-        banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10)))
+        settings = banc.reglages(base.url, courtier.bootstrap, prefixe)
+        _creer(settings)
+        banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
         with banc.publieur(settings):
-            attendre(lambda: banc.état(base.url)["position"] == 50, secondes=20)
-            avant = {reçu.en_têtes["ce_source"] for reçu in banc.relire(settings)}
+            attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=20)
+            avant = {recu.en_tetes["ce_source"] for recu in banc.relire(settings)}
             courtier.tuer()
-            banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10, 20)))
-            attendre(lambda: "KafkaAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
-            assert banc.état(base.url)["position"] == 50
-            courtier.démarrer()
-            attendre(lambda: "TopicAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
-            _créer(settings)
-            attendre(lambda: banc.état(base.url)["position"] == 100, secondes=60, quoi="tout publié")
-        assert _écartés(base) == 0
-        assert "topic recréé" in banc.état(base.url)["derniere_erreur"]
-        reçus = banc.relire(settings)
-    assert banc.versions(reçus) == banc.journal(base.url)
-    assert {reçu.en_têtes["ce_source"] for reçu in reçus} == avant
+            banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10, 20)))
+            attendre(lambda: "KafkaAbsent" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+            assert banc.etat(base.url)["position"] == 50
+            courtier.demarrer()
+            attendre(lambda: "TopicAbsent" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+            _creer(settings)
+            attendre(lambda: banc.etat(base.url)["position"] == 100, secondes=60, quoi="tout publié")
+        assert _ecartes(base) == 0
+        assert "topic recréé" in banc.etat(base.url)["derniere_erreur"]
+        recus = banc.relire(settings)
+    assert banc.versions(recus) == banc.journal(base.url)
+    assert {recu.en_tetes["ce_source"] for recu in recus} == avant
 
 
-def test_kafka_absent_au_démarrage_se_dit_et_tout_sort_quand_il_vient(
-    base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
+def test_kafka_absent_au_demarrage_se_dit_et_tout_sort_quand_il_vient(
+    base: Any, tmp_path: Path, prefixe: str, enregistreur: Enregistreur
 ) -> None:
     courtier = Tansu(tmp_path)
-    settings = banc.réglages(base.url, courtier.bootstrap, préfixe)
+    settings = banc.reglages(base.url, courtier.bootstrap, prefixe)
     banc.inscrire(enregistreur, banc.avec_paiements(1, 2))
     with banc.publieur(settings):
-        attendre(lambda: "KafkaAbsent" in (banc.état(base.url).get("derniere_erreur") or ""), secondes=30, quoi="dit")
+        attendre(lambda: "KafkaAbsent" in (banc.etat(base.url).get("derniere_erreur") or ""), secondes=30, quoi="dit")
         with courtier:
-            _créer(settings)
-            attendre(lambda: banc.état(base.url)["position"] == 5, secondes=60, quoi="tout publié")
-            publiées = banc.versions(banc.relire(settings))
-    assert publiées == banc.journal(base.url)
+            _creer(settings)
+            attendre(lambda: banc.etat(base.url)["position"] == 5, secondes=60, quoi="tout publié")
+            publiees = banc.versions(banc.relire(settings))
+    assert publiees == banc.journal(base.url)
 
 
 @pytest.mark.usefixtures("apache")
-def test_un_envoi_retenté_ne_tombe_pas_dans_le_topic_recréé_entre_temps(kafka: str, préfixe: str, base: Any) -> None:
+def test_un_envoi_retente_ne_tombe_pas_dans_le_topic_recree_entre_temps(kafka: str, prefixe: str, base: Any) -> None:
     """Sinon ces versions y précéderaient les premières, qu'un consommateur ignorerait ensuite."""
-    settings = banc.réglages(base.url, kafka, préfixe)
-    _créer(settings)
-    émetteur = composition.emitter(settings)
-    topic_id = émetteur.topic_id()
+    settings = banc.reglages(base.url, kafka, prefixe)
+    _creer(settings)
+    emetteur = composition.emitter(settings)
+    topic_id = emetteur.topic_id()
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([settings.topic_evenements])
     admin.close()
     with ThreadPoolExecutor(1) as fil:
-        envoi = fil.submit(émetteur.émettre, [Message(b"k", b"{}", [("ce_id", b"a:7")])], topic_id)
-        attendre(lambda: émetteur._producteur is not None and not envoi.done(), quoi="l'envoi est retenté")
-        _créer(settings)
+        envoi = fil.submit(emetteur.emettre, [Message(b"k", b"{}", [("ce_id", b"a:7")])], topic_id)
+        attendre(lambda: emetteur._producteur is not None and not envoi.done(), quoi="l'envoi est retenté")
+        _creer(settings)
         with pytest.raises(Panne):
             envoi.result(timeout=30)
-    émetteur.abandonner()
+    emetteur.abandonner()
     assert banc.relire(settings) == []
 
 
 @pytest.mark.usefixtures("apache")
-def test_apache_kafka_tué_puis_revenu_reçoit_la_suite_sans_rien_de_répété_ni_de_perdu(
-    base: Any, tmp_path: Path, préfixe: str, enregistreur: Enregistreur
+def test_apache_kafka_tue_puis_revenu_recoit_la_suite_sans_rien_de_repete_ni_de_perdu(
+    base: Any, tmp_path: Path, prefixe: str, enregistreur: Enregistreur
 ) -> None:
     """Son journal est sur disque : à son retour le topic est le même, le publieur reprend là où il en était."""
     with Apache(tmp_path) as courtier:
-        settings = banc.réglages(base.url, courtier.bootstrap, préfixe)
-        _créer(settings)
-        banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10)))
+        settings = banc.reglages(base.url, courtier.bootstrap, prefixe)
+        _creer(settings)
+        banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
         with banc.publieur(settings):
-            attendre(lambda: banc.état(base.url)["position"] == 50, secondes=20)
+            attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=20)
             courtier.tuer()
-            banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 3) for numéro in range(10, 20)))
-            attendre(lambda: "KafkaAbsent" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
-            courtier.démarrer()
-            attendre(lambda: banc.état(base.url)["position"] == 120, secondes=60, quoi="tout publié")
-        assert _écartés(base) == 0
-        publiées = banc.versions(banc.relire(settings))
-    assert {flux: banc.retenues(reçues) for flux, reçues in publiées.items()} == banc.journal(base.url)
+            banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 3) for numero in range(10, 20)))
+            attendre(lambda: "KafkaAbsent" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
+            courtier.demarrer()
+            attendre(lambda: banc.etat(base.url)["position"] == 120, secondes=60, quoi="tout publié")
+        assert _ecartes(base) == 0
+        publiees = banc.versions(banc.relire(settings))
+    assert {flux: banc.retenues(recues) for flux, recues in publiees.items()} == banc.journal(base.url)
 
 
-def test_un_topic_recréé_sans_que_kafka_s_arrête_est_vu_et_tout_sort_de_nouveau(
-    base: Any, kafka: str, préfixe: str, enregistreur: Enregistreur
+def test_un_topic_recree_sans_que_kafka_s_arrete_est_vu_et_tout_sort_de_nouveau(
+    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
 ) -> None:
-    settings = banc.réglages(base.url, kafka, préfixe)
-    _créer(settings)
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(10)))
+    settings = banc.reglages(base.url, kafka, prefixe)
+    _creer(settings)
+    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
     with banc.publieur(settings):
-        attendre(lambda: banc.état(base.url)["position"] == 50, secondes=20)
+        attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=20)
         admin = KafkaAdminClient(bootstrap_servers=kafka)
         admin.delete_topics([settings.topic_evenements])
         admin.close()
-        _créer(settings)
-        attendre(lambda: "topic recréé" in (banc.état(base.url)["derniere_erreur"] or ""), secondes=30)
-        attendre(lambda: banc.état(base.url)["position"] == 50, secondes=30)
+        _creer(settings)
+        attendre(lambda: "topic recréé" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=30)
+        attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=30)
         ligne = next(ligne for ligne in lag(settings, enregistreur.base) if ligne["nom"] == "publication")
         assert "tout est publié de nouveau" in ligne["derniere_erreur"]
         assert (ligne["topic"], ligne["topic_recree"]) == (settings.topic_evenements, 1)
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
-def test_un_topic_recréé_pendant_l_arrêt_est_vu_au_démarrage(
-    base: Any, kafka: str, préfixe: str, enregistreur: Enregistreur
+def test_un_topic_recree_pendant_l_arret_est_vu_au_demarrage(
+    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
 ) -> None:
-    settings = banc.réglages(base.url, kafka, préfixe)
-    _créer(settings)
+    settings = banc.reglages(base.url, kafka, prefixe)
+    _creer(settings)
     banc.inscrire(enregistreur, banc.avec_paiements(1, 2))
     banc.publier(settings)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([settings.topic_evenements])
     admin.close()
-    _créer(settings)
+    _creer(settings)
     assert banc.publier(settings) == 5
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
 def test_sans_topic_le_publieur_attend_et_le_dit(
-    base: Any, kafka: str, préfixe: str, enregistreur: Enregistreur
+    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
 ) -> None:
-    settings = banc.réglages(base.url, kafka, préfixe)
+    settings = banc.reglages(base.url, kafka, prefixe)
     banc.inscrire(enregistreur, banc.avec_paiements(1, 1))
     with banc.publieur(settings):
-        attendre(lambda: "TopicAbsent" in (banc.état(base.url).get("derniere_erreur") or ""), secondes=30)
-        _créer(settings)
-        attendre(lambda: banc.état(base.url)["position"] == 3, secondes=30)
+        attendre(lambda: "TopicAbsent" in (banc.etat(base.url).get("derniere_erreur") or ""), secondes=30)
+        _creer(settings)
+        attendre(lambda: banc.etat(base.url)["position"] == 3, secondes=30)
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
-def test_une_nouvelle_époque_republie_tout_sous_un_autre_nom(
-    base: Any, kafka: str, préfixe: str, enregistreur: Enregistreur
+def test_une_nouvelle_epoque_republie_tout_sous_un_autre_nom(
+    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
 ) -> None:
-    from publication.epoques import ouvrir_époque, époque_courante
+    from publication.epoques import epoque_courante, ouvrir_epoque
 
-    settings = banc.réglages(base.url, kafka, préfixe)
-    _créer(settings)
+    settings = banc.reglages(base.url, kafka, prefixe)
+    _creer(settings)
     banc.inscrire(enregistreur, banc.avec_paiements(1, 1))
     banc.publier(settings)
     with psycopg.connect(base.url) as conn:
-        première = époque_courante(conn)
-        seconde = ouvrir_époque(conn, "sauvegarde restaurée")
-        troisième = ouvrir_époque(conn, "encore une, dans la même seconde")
-    assert première < seconde < troisième
+        premiere = epoque_courante(conn)
+        seconde = ouvrir_epoque(conn, "sauvegarde restaurée")
+        troisieme = ouvrir_epoque(conn, "encore une, dans la même seconde")
+    assert premiere < seconde < troisieme
     assert banc.publier(settings) == 3
-    reçus = banc.relire(settings)
-    assert [reçu.en_têtes["ce_source"].decode().rpartition("/")[2] for reçu in reçus] == [première] * 3 + [
-        troisième
+    recus = banc.relire(settings)
+    assert [recu.en_tetes["ce_source"].decode().rpartition("/")[2] for recu in recus] == [premiere] * 3 + [
+        troisieme
     ] * 3
-    assert [reçu.version for reçu in reçus] == [1, 2, 3] * 2
+    assert [recu.version for recu in recus] == [1, 2, 3] * 2
 
 
-def _créer(settings: Settings) -> None:
+def _creer(settings: Settings) -> None:
     kafka.create_topics(settings)
 
 
-def _écartés(base: Any) -> int:
+def _ecartes(base: Any) -> int:
     with psycopg.connect(base.url) as conn:
         (compte,) = conn.execute("SELECT count(*) FROM vues.ecartes").fetchone() or (0,)
         return int(compte)

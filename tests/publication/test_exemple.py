@@ -11,11 +11,11 @@ import pytest
 
 from examples.consommateur_cpam import Balances
 from journal.enregistreur import Enregistreur
-from publication.epoques import ouvrir_époque
+from publication.epoques import ouvrir_epoque
 from service.settings import Settings
 from tests.outils import RACINE
 from tests.publication import banc
-from tests.publication.test_renvoi import payée, renvoi
+from tests.publication.test_renvoi import payee, renvoi
 
 BASE = "/creances/bases/0"
 ICI, PUIS = "20260101T000000Z", "20260202T000000Z"
@@ -28,19 +28,19 @@ def soldes(tmp_path: Path) -> Iterator[Balances]:
     tenus.db.close()
 
 
-def dire(soldes: Balances, version: int, type_: str, données: str, *, époque: str = ICI) -> str:
+def dire(soldes: Balances, version: int, type_: str, donnees: str, *, epoque: str = ICI) -> str:
     return soldes.take(
         {
-            "ce_source": f"{BASE}/epoques/{époque}".encode(),
+            "ce_source": f"{BASE}/epoques/{epoque}".encode(),
             "ce_id": f"creance-R:{version}".encode(),
             "ce_type": f"fr.assurance-maladie.creances.{type_}.v1".encode(),
             "ce_subject": b"R",
         },
-        données.encode(),
+        donnees.encode(),
     )
 
 
-def test_une_version_déjà_vue_est_ignorée_et_une_version_trop_loin_attend(soldes: Balances) -> None:
+def test_une_version_deja_vue_est_ignoree_et_une_version_trop_loin_attend(soldes: Balances) -> None:
     assert dire(soldes, 1, "AvisEmis", '{"montant_initial_centimes":5000}') == "applied"
     assert dire(soldes, 1, "AvisEmis", '{"montant_initial_centimes":5000}') == "ignored"
     assert dire(soldes, 3, "PaiementAccepte", '{"part_centimes":2000}') == "waiting"
@@ -52,12 +52,12 @@ def test_une_version_déjà_vue_est_ignorée_et_une_version_trop_loin_attend(sol
     assert soldes.holes() == []
 
 
-def test_une_nouvelle_époque_remplace_l_ancienne_dont_un_retardataire_est_ignoré(soldes: Balances) -> None:
+def test_une_nouvelle_epoque_remplace_l_ancienne_dont_un_retardataire_est_ignore(soldes: Balances) -> None:
     dire(soldes, 1, "AvisEmis", '{"montant_initial_centimes":5000}')
     dire(soldes, 2, "PaiementAccepte", '{"part_centimes":2000}')
-    assert dire(soldes, 1, "AvisEmis", '{"montant_initial_centimes":5000}', époque=PUIS) == "applied"
+    assert dire(soldes, 1, "AvisEmis", '{"montant_initial_centimes":5000}', epoque=PUIS) == "applied"
     assert dire(soldes, 3, "PaiementAccepte", '{"part_centimes":1}') == "ignored"
-    assert dire(soldes, 2, "EncaissementRecu", '{"montant_centimes":700}', époque=PUIS) == "applied"
+    assert dire(soldes, 2, "EncaissementRecu", '{"montant_centimes":700}', epoque=PUIS) == "applied"
     assert soldes.balance("R") == 4300
 
 
@@ -79,21 +79,21 @@ def lancer(settings: Settings, fichier: Path) -> None:
     assert fini.returncode == 0, fini.stderr
 
 
-def test_ses_soldes_sont_ceux_du_service_après_un_renvoi_et_une_nouvelle_époque(
+def test_ses_soldes_sont_ceux_du_service_apres_un_renvoi_et_une_nouvelle_epoque(
     base: Any, enregistreur: Enregistreur, settings: Settings, tmp_path: Path
 ) -> None:
     fichier = tmp_path / "soldes.sqlite"
-    for numéro in range(1, 6):
-        banc.inscrire(enregistreur, *payée(numéro))
+    for numero in range(1, 6):
+        banc.inscrire(enregistreur, *payee(numero))
     banc.publier(settings)
     lancer(settings, fichier)
-    banc.inscrire(enregistreur, *payée(6))
+    banc.inscrire(enregistreur, *payee(6))
     banc.publier(settings)
     renvoi(settings, 3)
     lancer(settings, fichier)
     with psycopg.connect(base.url, autocommit=True) as conn:
         assert somme(fichier) == (6, 6 * 67_09)
-        ouvrir_époque(conn, "sauvegarde restaurée")
+        ouvrir_epoque(conn, "sauvegarde restaurée")
     banc.publier(settings)
     lancer(settings, fichier)
     assert somme(fichier) == (6, 6 * 67_09)

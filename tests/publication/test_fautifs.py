@@ -12,24 +12,24 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from domain.avis import Canal
 from journal.enregistreur import Enregistreur
 from journal.mapper import MapperDesFaits
-from publication.emetteur import LOT_OCTETS, MessageTropGrand, TopicRecréé, vagues
+from publication.emetteur import LOT_OCTETS, MessageTropGrand, TopicRecree, vagues
 from publication.message import Message
 from service import composition
 from service.settings import Settings
 from tests.publication import banc
 
 
-def planter(base: Any, flux: str, version: int, état: bytes, topic: str = "creance.PaiementEchoue") -> None:
+def planter(base: Any, flux: str, version: int, etat: bytes, topic: str = "creance.PaiementEchoue") -> None:
     """Écrit au journal un fait que personne n'a décidé."""
-    with psycopg.connect(base.url_propriétaire) as conn:
+    with psycopg.connect(base.url_proprietaire) as conn:
         conn.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
             " VALUES (%s, %s, %s, %s, 'planté', now())",
-            (flux, version, topic, état),
+            (flux, version, topic, etat),
         )
 
 
-def écartés(base: Any) -> list[tuple[str, str]]:
+def ecartes(base: Any) -> list[tuple[str, str]]:
     with psycopg.connect(base.url) as conn:
         return conn.execute(
             "SELECT flux, cause FROM vues.ecartes WHERE suiveur = 'publication' ORDER BY position"
@@ -40,73 +40,73 @@ ILLISIBLE = b"pas du JSON"
 TROP_GRAND = (
     b'{"timestamp":"2026-06-01T10:00:00Z","transaction":"T1X0","part_liberee":1,"cause":"' + b"x" * 1_100_000 + b'"}'
 )
-REFUSÉ_PAR_LE_COURTIER = TROP_GRAND.replace(b"x" * 1_100_000, b"x" * 700_000)
+REFUSE_PAR_LE_COURTIER = TROP_GRAND.replace(b"x" * 1_100_000, b"x" * 700_000)
 """Sous la limite du producteur, mais au-dessus de celle que ce topic s'est donnée."""
 
 
 @pytest.mark.parametrize(
-    ("état", "pourquoi"),
+    ("etat", "pourquoi"),
     [(ILLISIBLE, "événement illisible"), (TROP_GRAND, "MessageTropGrand")],
     ids=["illisible", "trop grand"],
 )
-def test_un_événement_impubliable_arrête_son_flux_et_lui_seul(
-    base: Any, enregistreur: Enregistreur, settings: Settings, état: bytes, pourquoi: str
+def test_un_evenement_impubliable_arrete_son_flux_et_lui_seul(
+    base: Any, enregistreur: Enregistreur, settings: Settings, etat: bytes, pourquoi: str
 ) -> None:
     fautive = banc.avec_paiements(1, 1)
     banc.inscrire(enregistreur, fautive, banc.avec_paiements(2, 1))
-    planter(base, fautive.id, 4, état)
+    planter(base, fautive.id, 4, etat)
     fautive.version = 4
     fautive.initier_paiement("T1X9", 20_00, Canal.WEB, banc.T0, maintenant=banc.T0)
     banc.inscrire(enregistreur, fautive, banc.avec_paiements(3, 1))
 
     banc.publier(settings)
 
-    publiées = {flux: banc.retenues(reçues) for flux, reçues in banc.versions(banc.relire(settings)).items()}
+    publiees = {flux: banc.retenues(recues) for flux, recues in banc.versions(banc.relire(settings)).items()}
     attendues = banc.journal(base.url)
-    assert publiées == attendues | {fautive.id: [1, 2, 3]}
-    (premier, cause), (second, suite) = écartés(base)
+    assert publiees == attendues | {fautive.id: [1, 2, 3]}
+    (premier, cause), (second, suite) = ecartes(base)
     assert premier == second == fautive.id
     assert pourquoi in cause
     assert suite == "suit un événement écarté du même flux"
     assert banc.publier(settings) == 0
 
 
-def test_un_flux_libéré_repart_dans_l_ordre_s_il_est_devenu_publiable(
+def test_un_flux_libere_repart_dans_l_ordre_s_il_est_devenu_publiable(
     base: Any, enregistreur: Enregistreur, settings: Settings
 ) -> None:
     fautive = banc.avec_paiements(1, 2)
     banc.inscrire(enregistreur, fautive)
     with psycopg.connect(base.url, autocommit=True) as conn:
-        suiveur, émetteur = composition.publication(settings)
-        réel, suiveur.mapper = suiveur.mapper, Défaillant()
+        suiveur, emetteur = composition.publication(settings)
+        reel, suiveur.mapper = suiveur.mapper, Defaillant()
         suiveur.rattraper()
-        assert [flux for flux, _ in écartés(base)] == [fautive.id] * 3
+        assert [flux for flux, _ in ecartes(base)] == [fautive.id] * 3
         conn.execute("UPDATE vues.ecartes SET libere_le = now() WHERE suiveur = 'publication'")
         suiveur.rattraper()
-        assert len(écartés(base)) == 3, "toujours fautif : il retourne à l'attente"
-        suiveur.mapper = réel
+        assert len(ecartes(base)) == 3, "toujours fautif : il retourne à l'attente"
+        suiveur.mapper = reel
         suiveur.rattraper()
-        assert len(écartés(base)) == 3, "non libéré : il y reste"
+        assert len(ecartes(base)) == 3, "non libéré : il y reste"
         conn.execute("UPDATE vues.ecartes SET libere_le = now() WHERE suiveur = 'publication'")
         suiveur.rattraper()
-        émetteur.abandonner()
-    assert écartés(base) == []
-    publiées = banc.versions(banc.relire(settings))
-    assert banc.retenues(publiées[fautive.id]) == [1, 2, 3, 4, 5]
+        emetteur.abandonner()
+    assert ecartes(base) == []
+    publiees = banc.versions(banc.relire(settings))
+    assert banc.retenues(publiees[fautive.id]) == [1, 2, 3, 4, 5]
 
 
-class Défaillant(MapperDesFaits):
+class Defaillant(MapperDesFaits):
     """Un mapper dont le code ne sait pas encore lire la troisième version d'un flux."""
 
-    def lire(self, flux: Any, version: int, topic: str, état: bytes) -> Any:
+    def lire(self, flux: Any, version: int, topic: str, etat: bytes) -> Any:
         if version == 3:
             raise ValueError("pas encore su")
-        return super().lire(flux, version, topic, état)
+        return super().lire(flux, version, topic, etat)
 
 
 @pytest.mark.usefixtures("apache")
-def test_le_courtier_refuse_un_message_le_producteur_est_relevé_et_les_autres_passent(
-    base: Any, enregistreur: Enregistreur, kafka: str, préfixe: str
+def test_le_courtier_refuse_un_message_le_producteur_est_releve_et_les_autres_passent(
+    base: Any, enregistreur: Enregistreur, kafka: str, prefixe: str
 ) -> None:
     """La limite du topic est plus basse que la nôtre : kafka-python condamne alors tout son producteur.
 
@@ -114,7 +114,7 @@ def test_le_courtier_refuse_un_message_le_producteur_est_relevé_et_les_autres_p
     """
     from kafka import KafkaAdminClient
 
-    settings = banc.réglages(base.url, kafka, préfixe)
+    settings = banc.reglages(base.url, kafka, prefixe)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.create_topics(
         {
@@ -127,33 +127,33 @@ def test_le_courtier_refuse_un_message_le_producteur_est_relevé_et_les_autres_p
     )
     admin.close()
     fautive = banc.avec_paiements(1, 1)
-    banc.inscrire(enregistreur, fautive, *(banc.avec_paiements(numéro, 1) for numéro in range(2, 30)))
-    planter(base, fautive.id, 4, REFUSÉ_PAR_LE_COURTIER)
+    banc.inscrire(enregistreur, fautive, *(banc.avec_paiements(numero, 1) for numero in range(2, 30)))
+    planter(base, fautive.id, 4, REFUSE_PAR_LE_COURTIER)
     banc.publier(settings)
-    reçus = banc.relire(settings)
-    publiées = {flux: banc.retenues(reçues) for flux, reçues in banc.versions(reçus).items()}
-    assert publiées == banc.journal(base.url) | {fautive.id: [1, 2, 3]}
-    assert len(écartés(base)) == 1
+    recus = banc.relire(settings)
+    publiees = {flux: banc.retenues(recues) for flux, recues in banc.versions(recus).items()}
+    assert publiees == banc.journal(base.url) | {fautive.id: [1, 2, 3]}
+    assert len(ecartes(base)) == 1
 
 
 def test_rien_ne_part_vers_un_autre_topic_que_celui_que_l_on_croit(settings: Settings) -> None:
     from uuid import uuid4
 
-    émetteur = composition.emitter(settings)
-    with pytest.raises(TopicRecréé):
-        émetteur.émettre([Message(b"k", b"{}", [])], uuid4())
-    émetteur.abandonner()
+    emetteur = composition.emitter(settings)
+    with pytest.raises(TopicRecree):
+        emetteur.emettre([Message(b"k", b"{}", [])], uuid4())
+    emetteur.abandonner()
     assert banc.relire(settings) == []
 
 
-def test_un_message_trop_grand_est_dit_et_l_émetteur_sert_encore(settings: Settings) -> None:
-    émetteur = composition.emitter(settings)
-    topic_id = émetteur.topic_id()
+def test_un_message_trop_grand_est_dit_et_l_emetteur_sert_encore(settings: Settings) -> None:
+    emetteur = composition.emitter(settings)
+    topic_id = emetteur.topic_id()
     with pytest.raises(MessageTropGrand):
-        émetteur.émettre([Message(b"k", b"x" * 1_100_000, [])], topic_id)
-    émetteur.émettre([Message(b"k", b"{}", [("ce_id", b"a:1")])], topic_id)
-    émetteur.abandonner()
-    assert [reçu.valeur for reçu in banc.relire(settings)] == [b"{}"]
+        emetteur.emettre([Message(b"k", b"x" * 1_100_000, [])], topic_id)
+    emetteur.emettre([Message(b"k", b"{}", [("ce_id", b"a:1")])], topic_id)
+    emetteur.abandonner()
+    assert [recu.valeur for recu in banc.relire(settings)] == [b"{}"]
 
 
 @given(
@@ -167,14 +167,14 @@ def test_un_message_trop_grand_est_dit_et_l_émetteur_sert_encore(settings: Sett
     ),
     st.integers(1, 6),
 )
-def test_une_vague_tient_en_un_seul_lot_kafka_par_partition(reçus: list[Any], partitions: int) -> None:
+def test_une_vague_tient_en_un_seul_lot_kafka_par_partition(recus: list[Any], partitions: int) -> None:
     """Éprouvé avec le constructeur de lots de kafka-python : refusé ou plein, il enverrait avant la fin."""
-    messages = [Message(clé, b"v" * taille, en_têtes) for clé, taille, en_têtes in reçus]
-    coupées = list(vagues(messages, partitions))
-    assert [message for vague in coupées for _, message in vague] == messages
-    for vague in coupées:
+    messages = [Message(cle, b"v" * taille, en_tetes) for cle, taille, en_tetes in recus]
+    coupees = list(vagues(messages, partitions))
+    assert [message for vague in coupees for _, message in vague] == messages
+    for vague in coupees:
         lots = [MemoryRecordsBuilder(2, 0, LOT_OCTETS) for _ in range(partitions)]
         for rang, message in vague:
-            assert rang == (murmur2(message.clé) & 0x7FFFFFFF) % partitions
-            assert lots[rang].append(None, message.clé, message.valeur, message.en_têtes) is not None
+            assert rang == (murmur2(message.cle) & 0x7FFFFFFF) % partitions
+            assert lots[rang].append(None, message.cle, message.valeur, message.en_tetes) is not None
         assert not any(lot.is_full() for lot in lots if lot.next_offset() > 1)

@@ -14,12 +14,12 @@ from tests.publication import banc
 
 
 @pytest.fixture
-def settings(base: Any, kafka: str, préfixe: str) -> Settings:
+def settings(base: Any, kafka: str, prefixe: str) -> Settings:
     from service.kafka import create_topics
 
-    donnés = banc.réglages(base.url, kafka, préfixe)
-    create_topics(donnés)
-    return donnés
+    donnes = banc.reglages(base.url, kafka, prefixe)
+    create_topics(donnes)
+    return donnes
 
 
 @pytest.fixture
@@ -31,20 +31,20 @@ def enregistreur(base: Any) -> Iterator[Enregistreur]:
 def test_tout_le_journal_sort_une_fois_chaque_flux_dans_l_ordre(
     base: Any, enregistreur: Enregistreur, settings: Settings
 ) -> None:
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numéro, 2) for numéro in range(20)))
+    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(20)))
     assert banc.publier(settings) == 100
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
     assert banc.publier(settings) == 0
 
 
-def test_huit_écrivains_et_un_publieur_qui_les_talonne(
+def test_huit_ecrivains_et_un_publieur_qui_les_talonne(
     base: Any, enregistreur: Enregistreur, settings: Settings
 ) -> None:
-    def écrire(rang: int) -> None:
+    def ecrire(rang: int) -> None:
         for n in range(25):
             banc.inscrire(enregistreur, banc.avec_paiements(rang * 1000 + n, 2))
 
-    fils = [threading.Thread(target=écrire, args=(rang,)) for rang in range(8)]
+    fils = [threading.Thread(target=ecrire, args=(rang,)) for rang in range(8)]
     with banc.publieur(settings):
         for fil in fils:
             fil.start()
@@ -52,5 +52,5 @@ def test_huit_écrivains_et_un_publieur_qui_les_talonne(
             fil.join()
         with psycopg.connect(base.url, autocommit=True) as conn:
             fin = conn.execute("SELECT max(position) FROM journal.evenements").fetchone()
-            attendre(lambda: (banc.état(base.url)["position"],) == fin, secondes=30)
+            attendre(lambda: (banc.etat(base.url)["position"],) == fin, secondes=30)
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)

@@ -17,36 +17,36 @@ PaiementConclu = "fr.assurance-maladie.creances.PaiementConclu.v1.json"
 
 def test_les_fichiers_sont_ceux_des_classes() -> None:
     """S'il échoue : `creances schemas`, qui refuse une rupture."""
-    assert schemas.lire(DOSSIER) == schemas.schémas()
+    assert schemas.lire(DOSSIER) == schemas.schemas()
 
 
-@pytest.mark.parametrize("nom", schemas.schémas())
-def test_chaque_schéma_est_valide_et_son_fichier_porte_le_nom_du_type(nom: str) -> None:
-    schéma = schemas.schémas()[nom]
-    jsonschema.Draft202012Validator.check_schema(schéma)
-    assert nom == f"fr.assurance-maladie.creances.{schéma['title']}.v1.json"
-    assert schéma["$id"].endswith(f"{schéma['title']}.v1")
-    assert schéma["description"]
+@pytest.mark.parametrize("nom", schemas.schemas())
+def test_chaque_schema_est_valide_et_son_fichier_porte_le_nom_du_type(nom: str) -> None:
+    schema = schemas.schemas()[nom]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert nom == f"fr.assurance-maladie.creances.{schema['title']}.v1.json"
+    assert schema["$id"].endswith(f"{schema['title']}.v1")
+    assert schema["description"]
 
 
 def change(chemin: str, valeur: Any = None) -> Callable[[Any], None]:
     """Change (None : retire) une valeur d'un schéma, au bout d'un chemin."""
 
-    def changer(schéma: Any) -> None:
+    def changer(schema: Any) -> None:
         *parents, dernier = chemin.split("/")
-        for clé in parents:
-            schéma = schéma[clé]
+        for cle in parents:
+            schema = schema[cle]
         if valeur is None:
-            del schéma[dernier]
+            del schema[dernier]
         else:
-            schéma[dernier] = valeur
+            schema[dernier] = valeur
 
     return changer
 
 
-def renommer(schéma: Any) -> None:
-    schéma["properties"]["motif_de_fin"] = schéma["properties"].pop("cause")
-    schéma["required"][schéma["required"].index("cause")] = "motif_de_fin"
+def renommer(schema: Any) -> None:
+    schema["properties"]["motif_de_fin"] = schema["properties"].pop("cause")
+    schema["required"][schema["required"].index("cause")] = "motif_de_fin"
 
 
 RUPTURES: dict[str, Callable[[Any], None]] = {
@@ -69,27 +69,27 @@ RUPTURES: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize(("raison", "planter"), RUPTURES.items())
-def test_une_rupture_plantée_est_refusée_et_rien_n_est_écrit(
+def test_une_rupture_plantee_est_refusee_et_rien_n_est_ecrit(
     raison: str, planter: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schemas.écrire(tmp_path)
+    schemas.ecrire(tmp_path)
     avant = schemas.lire(tmp_path)
     nouveaux = copy.deepcopy(avant)
     planter(nouveaux[PaiementConclu])
-    monkeypatch.setattr(schemas, "schémas", lambda: nouveaux)
-    with pytest.raises(schemas.SchémaIncompatible) as refus:
-        schemas.écrire(tmp_path)
+    monkeypatch.setattr(schemas, "schemas", lambda: nouveaux)
+    with pytest.raises(schemas.SchemaIncompatible) as refus:
+        schemas.ecrire(tmp_path)
     assert raison.strip() in " ; ".join(refus.value.ruptures[PaiementConclu])
     assert schemas.lire(tmp_path) == avant
 
 
-def test_un_événement_que_l_on_ne_publie_plus_est_une_rupture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    schemas.écrire(tmp_path)
-    restants = schemas.schémas()
+def test_un_evenement_que_l_on_ne_publie_plus_est_une_rupture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas.ecrire(tmp_path)
+    restants = schemas.schemas()
     del restants[PaiementConclu]
-    monkeypatch.setattr(schemas, "schémas", lambda: restants)
-    with pytest.raises(schemas.SchémaIncompatible, match="n'est plus publié"):
-        schemas.écrire(tmp_path)
+    monkeypatch.setattr(schemas, "schemas", lambda: restants)
+    with pytest.raises(schemas.SchemaIncompatible, match="n'est plus publié"):
+        schemas.ecrire(tmp_path)
 
 
 PERMIS: list[Callable[[Any], None]] = [
@@ -104,9 +104,9 @@ PERMIS: list[Callable[[Any], None]] = [
 def test_un_ajout_facultatif_ou_une_description_passe(
     changer: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schemas.écrire(tmp_path)
+    schemas.ecrire(tmp_path)
     nouveaux = copy.deepcopy(schemas.lire(tmp_path))
     changer(nouveaux[PaiementConclu])
-    monkeypatch.setattr(schemas, "schémas", lambda: nouveaux)
-    assert schemas.écrire(tmp_path) == [PaiementConclu]
+    monkeypatch.setattr(schemas, "schemas", lambda: nouveaux)
+    assert schemas.ecrire(tmp_path) == [PaiementConclu]
     assert schemas.lire(tmp_path) == json.loads(json.dumps(nouveaux))

@@ -36,12 +36,12 @@ def en_json(dossier: Path, *arguments: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def démo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """Une démonstration servie : son dossier, et ce qu'elle a écrit jusque-là."""
     dossier = tmp_path_factory.mktemp("demo")
     sortie = dossier / "sortie.txt"
     with sortie.open("w") as flux:
-        lancée = subprocess.Popen(
+        lancee = subprocess.Popen(
             [*CREANCES, "demo", "--port", "0", "--avis", "30", "--data-dir", str(dossier)],
             stdout=flux,
             stderr=subprocess.STDOUT,
@@ -49,59 +49,59 @@ def démo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
         )
     try:
         attendre(
-            lambda: "est servie sur" in sortie.read_text() or lancée.poll() is not None,
+            lambda: "est servie sur" in sortie.read_text() or lancee.poll() is not None,
             secondes=60,
             quoi="la démonstration servie",
         )
-        assert lancée.poll() is None, sortie.read_text()
+        assert lancee.poll() is None, sortie.read_text()
         yield dossier, sortie.read_text()
     finally:
-        lancée.send_signal(signal.SIGINT)
-        assert lancée.wait(timeout=30) == 0, sortie.read_text()
+        lancee.send_signal(signal.SIGINT)
+        assert lancee.wait(timeout=30) == 0, sortie.read_text()
     assert not (dossier / "stack.json").exists()
 
 
-def créance_du_scénario(dit: str) -> str:
-    trouvée = re.search(r"Histoire de (\d{16}[A-Z])", dit)
-    assert trouvée is not None
-    return trouvée[1]
+def creance_du_scenario(dit: str) -> str:
+    trouvee = re.search(r"Histoire de (\d{16}[A-Z])", dit)
+    assert trouvee is not None
+    return trouvee[1]
 
 
-def test_la_démonstration_raconte_ses_étapes(démo: tuple[Path, str]) -> None:
-    _, dit = démo
+def test_la_demonstration_raconte_ses_etapes(demo: tuple[Path, str]) -> None:
+    _, dit = demo
     for mot in ("Les caisses émettent 30 avis", "la banque accepte", "doublon", "refuse la carte", "Retard", "0 écart"):
         assert mot in " ".join(dit.split()), mot
 
 
-def test_stack_json_dit_où_tout_se_trouve(démo: tuple[Path, str]) -> None:
-    dit = json.loads((démo[0] / "stack.json").read_text())
+def test_stack_json_dit_ou_tout_se_trouve(demo: tuple[Path, str]) -> None:
+    dit = json.loads((demo[0] / "stack.json").read_text())
     assert set(dit) == {
         "api_url", "kiosque_url", "database_url", "owner_database_url", "kafka_bootstrap",
         "merchant_id", "secret_key", "key_version",
     }  # fmt: skip
 
 
-def test_history_montre_chaque_événement_avec_le_solde_après_lui(démo: tuple[Path, str]) -> None:
-    dossier, dit = démo
-    référence = créance_du_scénario(dit)
-    étapes = en_json(dossier, "history", référence)
-    assert [(étape["type"], étape["restant_du_centimes"], étape["en_cours_centimes"]) for étape in étapes] == [
+def test_history_montre_chaque_evenement_avec_le_solde_apres_lui(demo: tuple[Path, str]) -> None:
+    dossier, dit = demo
+    reference = creance_du_scenario(dit)
+    etapes = en_json(dossier, "history", reference)
+    assert [(etape["type"], etape["restant_du_centimes"], etape["en_cours_centimes"]) for etape in etapes] == [
         ("AvisEmis", 87_09, 0),
         ("PaiementInitié", 87_09, 20_00),
         ("PaiementAccepté", 67_09, 0),
         ("PaiementAffiché", 67_09, 0),
     ]
-    assert len(en_json(dossier, "history", référence, "--at-version", "2")) == 2
-    au = étapes[2]["enregistre_le"]
-    assert [étape["version"] for étape in en_json(dossier, "history", référence, "--as-of", au)] == [1, 2, 3]
-    assert creances(dossier, "history", référence, "--as-of", "2020-01-01T00:00:00Z").returncode == 1
+    assert len(en_json(dossier, "history", reference, "--at-version", "2")) == 2
+    au = etapes[2]["enregistre_le"]
+    assert [etape["version"] for etape in en_json(dossier, "history", reference, "--as-of", au)] == [1, 2, 3]
+    assert creances(dossier, "history", reference, "--as-of", "2020-01-01T00:00:00Z").returncode == 1
 
 
-def test_balance_notifications_lag_et_audit_s_accordent(démo: tuple[Path, str]) -> None:
-    dossier, dit = démo
-    référence = créance_du_scénario(dit)
-    assert en_json(dossier, "balance", référence) == {
-        "reference": référence,
+def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) -> None:
+    dossier, dit = demo
+    reference = creance_du_scenario(dit)
+    assert en_json(dossier, "balance", reference) == {
+        "reference": reference,
         "montant_initial_centimes": 87_09,
         "restant_du_centimes": 67_09,
         "en_cours_centimes": 0,
@@ -112,7 +112,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(démo: tuple[Path, str])
     sorts = en_json(dossier, "notifications")
     assert sorts["total"] == 3 == sum(sorts["fates"].values())
     assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (2, 1)
-    assert {rôle["nom"]: rôle["evenements"] for rôle in en_json(dossier, "lag")} == {
+    assert {role["nom"]: role["evenements"] for role in en_json(dossier, "lag")} == {
         "consommateur_avis": 0,
         "consommateur_kiosque": 0,
         "restant_du": 0,
@@ -123,48 +123,48 @@ def test_balance_notifications_lag_et_audit_s_accordent(démo: tuple[Path, str])
         "relance": 0,
     }
     assert en_json(dossier, "audit")["ecarts_total"] == 0
-    assert en_json(dossier, "audit", référence)["creances"] == 1
+    assert en_json(dossier, "audit", reference)["creances"] == 1
 
 
-def test_l_audit_trouve_un_solde_altéré_et_le_dit(démo: tuple[Path, str]) -> None:
-    dossier, dit = démo
-    référence = créance_du_scénario(dit)
+def test_l_audit_trouve_un_solde_altere_et_le_dit(demo: tuple[Path, str]) -> None:
+    dossier, dit = demo
+    reference = creance_du_scenario(dit)
     url = json.loads((dossier / "stack.json").read_text())["database_url"]
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("UPDATE vues.restant_du SET solde = solde - 1 WHERE reference = %s", (référence,))
+        conn.execute("UPDATE vues.restant_du SET solde = solde - 1 WHERE reference = %s", (reference,))
         fini = creances(dossier, "audit")
-        conn.execute("UPDATE vues.restant_du SET solde = solde + 1 WHERE reference = %s", (référence,))
+        conn.execute("UPDATE vues.restant_du SET solde = solde + 1 WHERE reference = %s", (reference,))
     assert fini.returncode == 1
-    assert f"{référence} solde vaut 6708, le journal dit 6709" in " ".join(fini.stdout.split())
+    assert f"{reference} solde vaut 6708, le journal dit 6709" in " ".join(fini.stdout.split())
 
 
-def test_une_référence_mal_formée_est_un_mauvais_usage(démo: tuple[Path, str]) -> None:
-    assert creances(démo[0], "balance", "123").returncode == 2
-    assert creances(démo[0], "balance", "0000000000000000Z").returncode == 1
+def test_une_reference_mal_formee_est_un_mauvais_usage(demo: tuple[Path, str]) -> None:
+    assert creances(demo[0], "balance", "123").returncode == 2
+    assert creances(demo[0], "balance", "0000000000000000Z").returncode == 1
 
 
-def test_les_mesures_de_l_api_couvrent_tous_les_rôles(démo: tuple[Path, str]) -> None:
-    url = json.loads((démo[0] / "stack.json").read_text())["api_url"]
+def test_les_mesures_de_l_api_couvrent_tous_les_roles(demo: tuple[Path, str]) -> None:
+    url = json.loads((demo[0] / "stack.json").read_text())["api_url"]
     mesures = httpx.get(f"{url}/metrics", trust_env=False).text
     for serveur in ("postgresql", "kafka"):
         assert f'creances_roles_lisibles{{serveur="{serveur}"}} 1.0' in mesures
-    for rôle in ("consommateur_avis", "consommateur_kiosque", *VIEWS):
-        assert f'creances_retard_evenements{{role="{rôle}"}} 0.0' in mesures
-        assert f'creances_role_actif{{role="{rôle}"}} 1.0' in mesures
+    for role in ("consommateur_avis", "consommateur_kiosque", *VIEWS):
+        assert f'creances_retard_evenements{{role="{role}"}} 0.0' in mesures
+        assert f'creances_role_actif{{role="{role}"}} 1.0' in mesures
     assert 'creances_sorts{sort="doublon",topic="creances.kiosque.notifications"} 1.0' in mesures
 
 
-def test_un_jeton_de_développement_ouvre_l_api(démo: tuple[Path, str]) -> None:
-    fini = creances(démo[0], "token", "--role", "exploitation")
+def test_un_jeton_de_developpement_ouvre_l_api(demo: tuple[Path, str]) -> None:
+    fini = creances(demo[0], "token", "--role", "exploitation")
     assert fini.returncode == 0, fini.stderr
     assert fini.stdout.count(".") == 2
-    assert creances(démo[0], "token", "--role", "assure").returncode == 2
+    assert creances(demo[0], "token", "--role", "assure").returncode == 2
 
 
-def test_le_readme_montre_ce_que_les_commandes_écrivent(démo: tuple[Path, str]) -> None:
+def test_le_readme_montre_ce_que_les_commandes_ecrivent(demo: tuple[Path, str]) -> None:
     """À refaire par `make flow` quand il ne le montre plus ; les chiffres, propres à une exécution, ne comptent pas."""
-    dossier, dit = démo
+    dossier, dit = demo
     _, _, reste = (RACINE / "README.md").read_text("utf-8").partition(flow.BEGIN)
-    montré, fin, _ = reste.partition(flow.END)
+    montre, fin, _ = reste.partition(flow.END)
     assert fin
-    assert flow.words(montré) == flow.words(flow.section(dit, dossier))
+    assert flow.words(montre) == flow.words(flow.section(dit, dossier))

@@ -28,7 +28,7 @@ class EnCours(NamedTuple):
     """Une commande qui tourne, et ses trois flux."""
 
     processus: subprocess.Popen[bytes]
-    entrée: IO[bytes]
+    entree: IO[bytes]
     sortie: IO[bytes]
     erreurs: IO[bytes]
 
@@ -47,10 +47,10 @@ class Import:
             "CREANCES_TOPIC_PREFIX": self.settings.topic_prefix,
         }
 
-    def lancer(self, *arguments: str | Path, entrée: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    def lancer(self, *arguments: str | Path, entree: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*CREANCES, "import-avis", *map(str, arguments)],
-            input=entrée,
+            input=entree,
             capture_output=True,
             cwd=RACINE,
             env=self.variables,
@@ -58,8 +58,8 @@ class Import:
             check=False,
         )
 
-    def en_json(self, *arguments: str | Path, entrée: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        fini = self.lancer(*arguments, "--json", entrée=entrée)
+    def en_json(self, *arguments: str | Path, entree: bytes | None = None) -> tuple[int, dict[str, Any]]:
+        fini = self.lancer(*arguments, "--json", entree=entree)
         return fini.returncode, json.loads(fini.stdout)
 
     @contextmanager
@@ -81,7 +81,7 @@ class Import:
             finally:
                 processus.kill()
 
-    def reçus(self, combien: int) -> list[tuple[bytes, bytes]]:
+    def recus(self, combien: int) -> list[tuple[bytes, bytes]]:
         """Tout ce que le topic tient : clé et valeur, dans l'ordre de chaque partition."""
         lecteur = kafka.reader(self.settings)
         lecteur.subscribe([self.settings.topic_avis])
@@ -97,30 +97,30 @@ class Import:
         try:
             attendre(lambda: lire() >= combien, secondes=20, quoi=f"{combien} messages")
             # Rien de plus : jusqu'à une marque posée maintenant au bout de chaque partition.
-            posées = self._marquer()
-            attendre(lambda: [lire(), posées <= marques][1], secondes=20, quoi="le bout du topic")
+            posees = self._marquer()
+            attendre(lambda: [lire(), posees <= marques][1], secondes=20, quoi="le bout du topic")
         finally:
             lecteur.close()
         assert len(lus) == combien
         return lus
 
     def _marquer(self) -> set[bytes]:
-        émetteur = kafka.producer(self.settings)
+        emetteur = kafka.producer(self.settings)
         marques = {partition: secrets.token_bytes(8) for partition in range(self.settings.partitions_avis)}
         for partition, valeur in marques.items():
-            émetteur.send(self.settings.topic_avis, key=MARQUE, value=valeur, partition=partition)
-        émetteur.flush()
-        émetteur.close()
+            emetteur.send(self.settings.topic_avis, key=MARQUE, value=valeur, partition=partition)
+        emetteur.flush()
+        emetteur.close()
         return set(marques.values())
 
 
 @pytest.fixture
-def importer(kafka: str, préfixe: str) -> Import:
-    return sur(kafka, préfixe)
+def importer(kafka: str, prefixe: str) -> Import:
+    return sur(kafka, prefixe)
 
 
-def sur(courtiers: str, préfixe: str) -> Import:
-    settings = Settings(_env_file=None, kafka_bootstrap=courtiers, topic_prefix=préfixe, partitions_avis=3)
+def sur(courtiers: str, prefixe: str) -> Import:
+    settings = Settings(_env_file=None, kafka_bootstrap=courtiers, topic_prefix=prefixe, partitions_avis=3)
     kafka.create_topics(settings)
     return Import(settings)
 
@@ -131,7 +131,7 @@ def fichier(dossier: Path, *messages: Any, nom: str = "avis.jsonl") -> Path:
     return chemin
 
 
-def test_les_bonnes_lignes_passent_et_les_mauvaises_sont_nommées(importer: Import, tmp_path: Path) -> None:
+def test_les_bonnes_lignes_passent_et_les_mauvaises_sont_nommees(importer: Import, tmp_path: Path) -> None:
     chemin = fichier(tmp_path, avis(1), b"{", avis(2), avis(3, montant=0), avis(1))
     fini = importer.lancer(chemin)
     assert fini.returncode == 1
@@ -143,14 +143,14 @@ def test_les_bonnes_lignes_passent_et_les_mauvaises_sont_nommées(importer: Impo
     assert f"Mis sur {importer.settings.topic_avis} et accusé par Kafka : 3 lignes." in dit
     assert "Refusé, et nommé sur la sortie d'erreur : 2 lignes." in dit
     attendus = sorted((m["reference"].encode(), json.dumps(m).encode()) for m in (avis(1), avis(1), avis(2)))
-    assert sorted(importer.reçus(3)) == attendus
+    assert sorted(importer.recus(3)) == attendus
 
 
-def test_le_rapport_json_dit_chaque_ligne_refusée_et_les_comptes(importer: Import, tmp_path: Path) -> None:
-    tête = "reference;assure;caisse;nature;montant_initial_centimes;solde_pf_fr_centimes;date_emission;mode"
+def test_le_rapport_json_dit_chaque_ligne_refusee_et_les_comptes(importer: Import, tmp_path: Path) -> None:
+    tete = "reference;assure;caisse;nature;montant_initial_centimes;solde_pf_fr_centimes;date_emission;mode"
     ligne = "3811701200000001F;a-1;381;PF/FR;8709;8709;2026-05-12;papier"
     chemin = fichier(
-        tmp_path, tête.encode(), ligne.encode(), ligne.replace("8709", "87,09", 1).encode(), nom="avis.CSV"
+        tmp_path, tete.encode(), ligne.encode(), ligne.replace("8709", "87,09", 1).encode(), nom="avis.CSV"
     )
     code, rapport = importer.en_json(chemin)
     assert code == 1
@@ -170,34 +170,34 @@ def test_le_rapport_json_dit_chaque_ligne_refusée_et_les_comptes(importer: Impo
         "reprendre_a_la_ligne": None,
         "a_blanc": False,
     }  # fmt: skip
-    [(clé, valeur)] = importer.reçus(1)
-    assert (clé, json.loads(valeur)) == (b"3811701200000001F", {k: v for k, v in avis(1).items() if k != "type"})
+    [(cle, valeur)] = importer.recus(1)
+    assert (cle, json.loads(valeur)) == (b"3811701200000001F", {k: v for k, v in avis(1).items() if k != "type"})
 
 
 @pytest.mark.parametrize("forme", ["jsonl", "csv"])
-def test_l_entrée_standard_se_lit_dans_les_deux_formes(importer: Import, forme: str) -> None:
+def test_l_entree_standard_se_lit_dans_les_deux_formes(importer: Import, forme: str) -> None:
     message = avis(7)
     csv = ",".join(message) + "\r\n" + ",".join(map(str, message.values()))
-    entrée = b"\xef\xbb\xbf" + (csv.encode() if forme == "csv" else json.dumps(message).encode())
-    code, rapport = importer.en_json("-", entrée=entrée)
+    entree = b"\xef\xbb\xbf" + (csv.encode() if forme == "csv" else json.dumps(message).encode())
+    code, rapport = importer.en_json("-", entree=entree)
     assert (code, rapport["envoyees"], rapport["refusees"]) == (0, 1, [])
-    assert [json.loads(valeur) for _, valeur in importer.reçus(1)] == [message]
-    assert importer.lancer("-", "--format", forme, entrée=b"").returncode == 0
+    assert [json.loads(valeur) for _, valeur in importer.recus(1)] == [message]
+    assert importer.lancer("-", "--format", forme, entree=b"").returncode == 0
 
 
-def test_à_blanc_tout_est_vérifié_et_rien_n_est_envoyé(importer: Import, tmp_path: Path) -> None:
+def test_a_blanc_tout_est_verifie_et_rien_n_est_envoye(importer: Import, tmp_path: Path) -> None:
     code, rapport = importer.en_json(fichier(tmp_path, avis(1), b"{", avis(2)), "--dry-run")
     assert (code, rapport["lues"], rapport["envoyees"], rapport["a_blanc"]) == (1, 3, 0, True)
-    assert importer.reçus(0) == []
+    assert importer.recus(0) == []
 
 
-def test_on_reprend_à_une_ligne(importer: Import, tmp_path: Path) -> None:
+def test_on_reprend_a_une_ligne(importer: Import, tmp_path: Path) -> None:
     code, rapport = importer.en_json(fichier(tmp_path, b"{", avis(1), b"", avis(2), b"{"), "--from-line", "4")
     assert (code, rapport["lues"], rapport["envoyees"]) == (1, 2, 1)
-    assert [refusée["ligne"] for refusée in rapport["refusees"]] == [5]
-    assert [clé.decode() for clé, _ in importer.reçus(1)] == [avis(2)["reference"]]
-    tête, corps = ",".join(avis(1)).encode(), ",".join(map(str, avis(3).values())).encode()
-    code, rapport = importer.en_json(fichier(tmp_path, tête, b"x", corps, nom="a.csv"), "--from-line", "3")
+    assert [refusee["ligne"] for refusee in rapport["refusees"]] == [5]
+    assert [cle.decode() for cle, _ in importer.recus(1)] == [avis(2)["reference"]]
+    tete, corps = ",".join(avis(1)).encode(), ",".join(map(str, avis(3).values())).encode()
+    code, rapport = importer.en_json(fichier(tmp_path, tete, b"x", corps, nom="a.csv"), "--from-line", "3")
     assert (code, rapport["lues"], rapport["envoyees"]) == (0, 1, 1)
     code, rapport = importer.en_json(fichier(tmp_path, b"x", corps, nom="a.csv"), "--from-line", "3")
     assert (code, rapport["refusees"][0]["ligne"]) == (1, 1), "un en-tête inutilisable est dit d'où que l'on reprenne"
@@ -214,7 +214,7 @@ def test_on_reprend_à_une_ligne(importer: Import, tmp_path: Path) -> None:
     ],
 )
 def test_un_mauvais_usage_sort_avec_deux(importer: Import, arguments: list[str], dit: str) -> None:
-    fini = importer.lancer(*arguments, entrée=b"")
+    fini = importer.lancer(*arguments, entree=b"")
     assert fini.returncode == 2
     assert dit in fini.stderr.decode()
 
@@ -235,19 +235,19 @@ def test_sans_courtier_ni_topic_on_dit_quoi_faire(importer: Import, tmp_path: Pa
     assert "CREANCES_KAFKA_BOOTSTRAP" in sans.stderr.decode()
 
 
-def test_une_ligne_sans_fin_ne_prend_pas_de_mémoire(importer: Import) -> None:
+def test_une_ligne_sans_fin_ne_prend_pas_de_memoire(importer: Import) -> None:
     """64 Mio sur une ligne, puis un bon avis : le pic de mémoire reste celui d'un petit fichier."""
 
     def pic(blocs: int) -> tuple[int, dict[str, Any]]:
-        with importer.ouvert("-", "--json", "--dry-run", "--format", "jsonl") as lancé:
+        with importer.ouvert("-", "--json", "--dry-run", "--format", "jsonl") as lance:
             for _ in range(blocs):
-                lancé.entrée.write(b"x" * 1024 * 1024)
-            lancé.entrée.write(b"\n" + json.dumps(avis(1)).encode() + b"\n")
-            lancé.entrée.close()
-            rapport = json.loads(lancé.sortie.read())
-            _, statut, usage = os.wait4(lancé.processus.pid, 0)
-            lancé.processus.returncode = os.waitstatus_to_exitcode(statut)
-        assert lancé.processus.returncode == 1
+                lance.entree.write(b"x" * 1024 * 1024)
+            lance.entree.write(b"\n" + json.dumps(avis(1)).encode() + b"\n")
+            lance.entree.close()
+            rapport = json.loads(lance.sortie.read())
+            _, statut, usage = os.wait4(lance.processus.pid, 0)
+            lance.processus.returncode = os.waitstatus_to_exitcode(statut)
+        assert lance.processus.returncode == 1
         return usage.ru_maxrss, rapport
 
     petit, _ = pic(1)
@@ -263,68 +263,68 @@ def test_une_ligne_sans_fin_ne_prend_pas_de_mémoire(importer: Import) -> None:
 @pytest.fixture
 def courtier() -> Iterator[EmbeddedBroker]:
     """Un courtier à soi, que le test peut figer."""
-    with throwaway_folder() as dossier, embedded_broker(dossier) as démarré:
-        yield démarré
-        démarré.server.process.send_signal(signal.SIGCONT)
+    with throwaway_folder() as dossier, embedded_broker(dossier) as demarre:
+        yield demarre
+        demarre.server.process.send_signal(signal.SIGCONT)
 
 
 def test_kafka_absent_on_attend_on_le_dit_et_rien_n_est_perdu(courtier: EmbeddedBroker, tmp_path: Path) -> None:
     importer = sur(courtier.kafka_bootstrap, "t")
-    with importer.ouvert("-", "--json") as lancé:
-        lancé.entrée.write(fichier(tmp_path, *(avis(n) for n in range(50))).read_bytes())
-        lancé.entrée.flush()
-        importer.reçus(50)
+    with importer.ouvert("-", "--json") as lance:
+        lance.entree.write(fichier(tmp_path, *(avis(n) for n in range(50))).read_bytes())
+        lance.entree.flush()
+        importer.recus(50)
         courtier.server.process.send_signal(signal.SIGSTOP)
-        lancé.entrée.write(fichier(tmp_path, *(avis(n) for n in range(50, 100))).read_bytes())
-        lancé.entrée.close()
-        dit = lancé.erreurs.readline().decode()
+        lance.entree.write(fichier(tmp_path, *(avis(n) for n in range(50, 100))).read_bytes())
+        lance.entree.close()
+        dit = lance.erreurs.readline().decode()
         assert re.match(r"Kafka n'accuse plus rien depuis \d+ s ; 50 lignes attendent, rien n'est perdu", dit), dit
         courtier.server.process.send_signal(signal.SIGCONT)
-        rapport = json.loads(lancé.sortie.read())
-        assert lancé.processus.wait(30) == 0
+        rapport = json.loads(lance.sortie.read())
+        assert lance.processus.wait(30) == 0
     assert (rapport["lues"], rapport["envoyees"], rapport["refusees"]) == (100, 100, [])
-    assert sorted(clé.decode() for clé, _ in importer.reçus(100)) == sorted(avis(n)["reference"] for n in range(100))
+    assert sorted(cle.decode() for cle, _ in importer.recus(100)) == sorted(avis(n)["reference"] for n in range(100))
 
 
-def test_ctrl_c_dit_où_reprendre_et_reprendre_finit_le_travail(importer: Import, tmp_path: Path) -> None:
+def test_ctrl_c_dit_ou_reprendre_et_reprendre_finit_le_travail(importer: Import, tmp_path: Path) -> None:
     tout = fichier(tmp_path, *(avis(n) for n in range(300)))
     lignes = tout.read_bytes().splitlines(keepends=True)
-    with importer.ouvert("-", "--json") as lancé:
-        lancé.entrée.write(b"".join(lignes[:100]) + lignes[100][:40])
-        lancé.entrée.flush()
-        importer.reçus(100)
-        lancé.processus.send_signal(signal.SIGINT)  # L'entrée reste ouverte : la commande attend la suite.
-        rapport = json.loads(lancé.sortie.read())
-        assert lancé.processus.wait(30) == 130
+    with importer.ouvert("-", "--json") as lance:
+        lance.entree.write(b"".join(lignes[:100]) + lignes[100][:40])
+        lance.entree.flush()
+        importer.recus(100)
+        lance.processus.send_signal(signal.SIGINT)  # L'entrée reste ouverte : la commande attend la suite.
+        rapport = json.loads(lance.sortie.read())
+        assert lance.processus.wait(30) == 130
     assert (rapport["interrompu"], rapport["reprendre_a_la_ligne"], rapport["envoyees"]) == (True, 101, 100)
     code, suite = importer.en_json(tout, "--from-line", str(rapport["reprendre_a_la_ligne"]))
     assert (code, suite["envoyees"]) == (0, 200)
-    assert sorted(clé.decode() for clé, _ in importer.reçus(300)) == sorted(avis(n)["reference"] for n in range(300))
+    assert sorted(cle.decode() for cle, _ in importer.recus(300)) == sorted(avis(n)["reference"] for n in range(300))
 
 
-def test_ctrl_c_pendant_l_absence_de_kafka_nomme_la_première_ligne_sans_accusé(
+def test_ctrl_c_pendant_l_absence_de_kafka_nomme_la_premiere_ligne_sans_accuse(
     courtier: EmbeddedBroker, tmp_path: Path
 ) -> None:
     importer = sur(courtier.kafka_bootstrap, "t")
-    with importer.ouvert("-") as lancé:
-        lancé.entrée.write(fichier(tmp_path, *(avis(n) for n in range(10))).read_bytes())
-        lancé.entrée.flush()
-        importer.reçus(10)
+    with importer.ouvert("-") as lance:
+        lance.entree.write(fichier(tmp_path, *(avis(n) for n in range(10))).read_bytes())
+        lance.entree.flush()
+        importer.recus(10)
         courtier.server.process.send_signal(signal.SIGSTOP)
         suite = fichier(tmp_path, *(avis(n) for n in range(10, 20_000))).read_bytes()
         # Plus que ce qu'elle prend sans accusé : elle ne lira pas tout.
-        écriture = threading.Thread(target=_écrire, args=(lancé.entrée, suite))
-        écriture.start()
-        assert b"10000 lignes attendent" in lancé.erreurs.readline(), "ce qui attend est borné"
-        lancé.processus.send_signal(signal.SIGTERM)
-        dit = lancé.sortie.read().decode()
-        assert lancé.processus.wait(30) == 130
-        écriture.join(10)
+        ecriture = threading.Thread(target=_ecrire, args=(lance.entree, suite))
+        ecriture.start()
+        assert b"10000 lignes attendent" in lance.erreurs.readline(), "ce qui attend est borné"
+        lance.processus.send_signal(signal.SIGTERM)
+        dit = lance.sortie.read().decode()
+        assert lance.processus.wait(30) == 130
+        ecriture.join(10)
         assert "Tout ce qui précède la ligne 11 est traité ; au-delà, sans accusé : 10000 lignes." in dit
         assert "--from-line 11" in dit
-        assert all(ligne.startswith(b"Kafka n'accuse plus rien") for ligne in lancé.erreurs.read().splitlines())
+        assert all(ligne.startswith(b"Kafka n'accuse plus rien") for ligne in lance.erreurs.read().splitlines())
 
 
-def _écrire(entrée: IO[bytes], octets: bytes) -> None:
+def _ecrire(entree: IO[bytes], octets: bytes) -> None:
     with suppress(BrokenPipeError):
-        entrée.write(octets)
+        entree.write(octets)

@@ -13,16 +13,16 @@ from service.logs import Repeats, bind_role, configure_logs
 def sortie() -> Iterator[io.StringIO]:
     """Les journaux d'un test, en JSON ; la configuration d'avant revient après."""
     racine = logging.getLogger()
-    poignées, niveau = racine.handlers, racine.level
+    poignees, niveau = racine.handlers, racine.level
     flux = io.StringIO()
     configure_logs("INFO", "json", flux)
     yield flux
-    racine.handlers, racine.level = poignées, niveau
+    racine.handlers, racine.level = poignees, niveau
     structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
 
 
-def test_un_événement_est_une_ligne_json_avec_son_rôle(sortie: io.StringIO) -> None:
+def test_un_evenement_est_une_ligne_json_avec_son_role(sortie: io.StringIO) -> None:
     bind_role("consume", shard=0)
     structlog.get_logger("essai").info("batch.applied", messages=500)
     ligne = json.loads(sortie.getvalue())
@@ -35,7 +35,7 @@ def test_un_événement_est_une_ligne_json_avec_son_rôle(sortie: io.StringIO) -
     assert ligne["timestamp"].endswith("Z")
 
 
-def test_ni_sceau_ni_donnée_personnelle_ni_secret_n_est_écrit(sortie: io.StringIO) -> None:
+def test_ni_sceau_ni_donnee_personnelle_ni_secret_n_est_ecrit(sortie: io.StringIO) -> None:
     interdits = {
         "Data": "amount=2000",
         "Seal": "56bddfce",
@@ -58,13 +58,13 @@ def test_ni_sceau_ni_donnée_personnelle_ni_secret_n_est_écrit(sortie: io.Strin
     assert "@db/creances" in texte
 
 
-def test_une_référence_de_créance_n_est_pas_prise_pour_un_nir(sortie: io.StringIO) -> None:
+def test_une_reference_de_creance_n_est_pas_prise_pour_un_nir(sortie: io.StringIO) -> None:
     structlog.get_logger("essai").info("avis.taken", reference="2011701200010075F", merchant="002001000000001")
     assert json.loads(sortie.getvalue())["reference"] == "2011701200010075F"
     assert json.loads(sortie.getvalue())["merchant"] == "002001000000001"
 
 
-def test_une_bibliothèque_ne_répète_la_même_chose_qu_une_fois_par_minute() -> None:
+def test_une_bibliotheque_ne_repete_la_meme_chose_qu_une_fois_par_minute() -> None:
     heure = 0.0
     filtre = Repeats(lambda: heure)
 

@@ -15,10 +15,10 @@ from tests.outils import attendre
 AJOUTER = "INSERT INTO vues.messagerie (transaction, assure, accepte_le, echeance) VALUES (%s, 'a-1', %s, %s)"
 
 
-def test_la_tournée_efface_les_messages_échus_et_eux_seuls(base: Any) -> None:
+def test_la_tournee_efface_les_messages_echus_et_eux_seuls(base: Any) -> None:
     settings = Settings(_env_file=None, database_url=base.url, kafka_bootstrap="127.0.0.1:9")
     guichet, facteur = composition.guichet(settings, application="purge"), Publisher(settings)
-    maintenant, arrêt = datetime.now(UTC), threading.Event()
+    maintenant, arret = datetime.now(UTC), threading.Event()
     with guichet.base, cast("Sips", guichet.kiosque), psycopg.connect(base.url, autocommit=True) as conn:
         for transaction, jours in (("T1", -1), ("T2", 2)):
             conn.execute(AJOUTER, (transaction, maintenant, (maintenant + timedelta(days=jours)).date()))
@@ -27,11 +27,11 @@ def test_la_tournée_efface_les_messages_échus_et_eux_seuls(base: Any) -> None:
             lignes = conn.execute("SELECT transaction FROM vues.messagerie ORDER BY 1").fetchall()
             return [transaction for (transaction,) in lignes]
 
-        fil = threading.Thread(target=roles.janitor(settings, guichet, facteur).run, args=(arrêt,))
+        fil = threading.Thread(target=roles.janitor(settings, guichet, facteur).run, args=(arret,))
         fil.start()
         try:
             attendre(lambda: restent() == ["T2"], quoi="la purge de T1 seul")
         finally:
-            arrêt.set()
+            arret.set()
             fil.join()
             facteur.close()

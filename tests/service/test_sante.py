@@ -19,8 +19,8 @@ from tests.outils import CREANCES, RACINE, attendre
 
 
 @pytest.fixture
-def b(base: Any, kafka: str, préfixe: str) -> Iterator[Banc]:
-    with banc(base.url, kafka, préfixe) as ouvert:
+def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
+    with banc(base.url, kafka, prefixe) as ouvert:
         yield ouvert
 
 
@@ -34,24 +34,24 @@ def healthy(b: Banc, *arguments: str) -> tuple[int, dict[str, tuple[str, bool]]]
     return fini.returncode, {ligne["nom"]: (ligne["etat"], ligne["sain"]) for ligne in dit}
 
 
-def test_un_rôle_est_sain_quand_il_est_mené_et_donne_signe_de_vie(b: Banc) -> None:
+def test_un_role_est_sain_quand_il_est_mene_et_donne_signe_de_vie(b: Banc) -> None:
     jamais = ("jamais_demarre", False)
     assert healthy(b, "restant_du", "relance") == (1, {"restant_du": jamais, "relance": jamais})
     suiveur = composition.follower(b.settings, b.guichet.enregistreur, "restant_du")
     relance = roles.janitor(b.settings, b.guichet, Publisher(b.settings))
-    arrêt = threading.Event()
-    fils = [threading.Thread(target=tourner, args=(arrêt,)) for tourner in (suiveur.tourner, relance.run)]
+    arret = threading.Event()
+    fils = [threading.Thread(target=tourner, args=(arret,)) for tourner in (suiveur.tourner, relance.run)]
     for fil in fils:
         fil.start()
     try:
-        mené = "SELECT count(*) FROM vues.suiveurs WHERE etat = 'actif' AND battement_le IS NOT NULL"
-        attendre(lambda: b.conn.execute(mené).fetchone() == (2,), quoi="deux signes de vie")
+        mene = "SELECT count(*) FROM vues.suiveurs WHERE etat = 'actif' AND battement_le IS NOT NULL"
+        attendre(lambda: b.conn.execute(mene).fetchone() == (2,), quoi="deux signes de vie")
         sain = ("actif", True)
         assert healthy(b, "restant_du", "relance") == (0, {"restant_du": sain, "relance": sain})
         code, dit = healthy(b, "restant_du", "paiements")
         assert (code, dit["paiements"]) == (1, jamais)
     finally:
-        arrêt.set()
+        arret.set()
         for fil in fils:
             fil.join()
     assert healthy(b, "restant_du")[1] == {"restant_du": ("inactif", False)}, "arrêté proprement : plus mené"
@@ -61,7 +61,7 @@ def test_un_rôle_est_sain_quand_il_est_mené_et_donne_signe_de_vie(b: Banc) -> 
     assert healthy(b, "restant_du", "--max-age", "100") == (0, {"restant_du": ("actif", True)})
 
 
-def test_un_rôle_inconnu_est_un_mauvais_usage_et_une_base_absente_un_défaut(b: Banc) -> None:
+def test_un_role_inconnu_est_un_mauvais_usage_et_une_base_absente_un_defaut(b: Banc) -> None:
     assert healthy(b, "restant_dû") == (2, {})
     ailleurs = Banc(b.settings.model_copy(update={"database_url": "postgresql://x@127.0.0.1:1/x"}), b.guichet, b.conn)
     assert healthy(ailleurs, "restant_du") == (1, {})

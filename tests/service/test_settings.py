@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from api.emetteur import Émetteur
+from api.emetteur import Emetteur
 from domain.politique import Politique
 from service.run import session_secret, sign_in
 from service.settings import (
@@ -30,7 +30,7 @@ def lignes(settings: Settings) -> dict[str, SettingRow]:
     return {ligne.variable: ligne for ligne in settings_table(settings)}
 
 
-def test_sans_rien_les_serveurs_sont_embarqués_et_l_écoute_est_locale() -> None:
+def test_sans_rien_les_serveurs_sont_embarques_et_l_ecoute_est_locale() -> None:
     settings = Settings()
     assert settings.database_url is None
     assert settings.kafka_bootstrap is None
@@ -39,12 +39,12 @@ def test_sans_rien_les_serveurs_sont_embarqués_et_l_écoute_est_locale() -> Non
     assert settings.topic_notifications == "creances.kiosque.notifications"
 
 
-def test_la_politique_par_défaut_est_celle_du_domaine() -> None:
+def test_la_politique_par_defaut_est_celle_du_domaine() -> None:
     assert Settings().politique == Politique()
 
 
-def test_chaque_règle_de_la_politique_est_un_réglage(monkeypatch: pytest.MonkeyPatch) -> None:
-    données = {
+def test_chaque_regle_de_la_politique_est_un_reglage(monkeypatch: pytest.MonkeyPatch) -> None:
+    donnees = {
         "MINIMUM_PAR_PAIEMENT": "1000",
         "MAXIMUM_PAR_PAIEMENT": "6000",
         "SOLDE_MINIMUM": "3000",
@@ -56,34 +56,34 @@ def test_chaque_règle_de_la_politique_est_un_réglage(monkeypatch: pytest.Monke
         "DELAI_AFFICHAGE": "12 h",
         "ANCIENNETE_MAX": "3 j",
     }
-    for nom, valeur in données.items():
+    for nom, valeur in donnees.items():
         monkeypatch.setenv(f"CREANCES_POLITIQUE_{nom}", valeur)
     assert Settings().politique == Politique(
         minimum_par_paiement=10_00,
         maximum_par_paiement=60_00,
         solde_minimum=30_00,
         solde_maximum=300_00,
-        références_max=7,
+        references_max=7,
         ouverture=timedelta(minutes=10),
-        interroger_après=timedelta(minutes=21),
-        expirer_après=timedelta(minutes=40),
-        délai_affichage=timedelta(hours=12),
-        ancienneté_max=timedelta(days=3),
+        interroger_apres=timedelta(minutes=21),
+        expirer_apres=timedelta(minutes=40),
+        delai_affichage=timedelta(hours=12),
+        anciennete_max=timedelta(days=3),
     )
-    assert len(données) == len(Politique.model_fields)
+    assert len(donnees) == len(Politique.model_fields)
 
 
-def test_chaque_réglage_est_décrit() -> None:
+def test_chaque_reglage_est_decrit() -> None:
     assert [ligne.variable for ligne in settings_table(Settings()) if not ligne.description] == []
 
 
 def test_un_secret_vient_d_un_fichier_sans_sa_fin_de_ligne(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "clé").write_text("s3cret \n")
-    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "clé"))
+    (tmp_path / "cle").write_text("s3cret \n")
+    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "cle"))
     assert Settings().kiosque_secret_key.get_secret_value() == "s3cret "
 
 
-def test_les_commerçants_des_caisses_viennent_d_un_fichier_json(
+def test_les_commercants_des_caisses_viennent_d_un_fichier_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "m.json").write_text('{"381": {"merchant_id": "211000021310001", "secret_key": "k", "key_version": 3}}')
@@ -104,10 +104,10 @@ def test_le_fichier_env_peut_nommer_un_fichier_et_l_environnement_l_emporte(
     assert Settings().database_url == "postgresql://creances@ailleurs/creances"
 
 
-def test_un_secret_donné_deux_fois_est_refusé(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "clé").write_text("a")
+def test_un_secret_donne_deux_fois_est_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cle").write_text("a")
     monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY", "b")
-    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "clé"))
+    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "cle"))
     with pytest.raises((ValueError, SettingsError), match="n'en gardez qu'un"):
         Settings()
 
@@ -141,7 +141,7 @@ def test_une_variable_vide_compte_pour_absente(monkeypatch: pytest.MonkeyPatch) 
         ("SHARD_DIGIT", "10"),
     ],
 )
-def test_une_valeur_hors_des_bornes_est_refusée_sans_être_montrée(
+def test_une_valeur_hors_des_bornes_est_refusee_sans_etre_montree(
     variable: str, valeur: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"CREANCES_{variable}", valeur)
@@ -171,26 +171,26 @@ def test_la_table_cache_les_secrets_et_les_mots_de_passe_des_adresses() -> None:
     assert "m0t-de-p" not in repr(settings)
 
 
-def test_le_secret_de_développement_est_créé_une_fois_et_n_est_lisible_que_de_son_propriétaire(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "données")
+def test_le_secret_de_developpement_est_cree_une_fois_et_n_est_lisible_que_de_son_proprietaire(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "donnees")
     secret = development_jwt_secret(settings)
     assert len(secret.encode()) >= 32
     assert development_jwt_secret(settings) == secret
-    assert [f.name for f in (tmp_path / "données").iterdir()] == ["jwt.secret"]
-    assert (tmp_path / "données" / "jwt.secret").stat().st_mode & 0o777 == 0o600
+    assert [f.name for f in (tmp_path / "donnees").iterdir()] == ["jwt.secret"]
+    assert (tmp_path / "donnees" / "jwt.secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_pas_de_jeton_de_développement_quand_un_émetteur_oidc_est_configuré() -> None:
+def test_pas_de_jeton_de_developpement_quand_un_emetteur_oidc_est_configure() -> None:
     with pytest.raises(ValueError, match="OIDC"):
         development_jwt_secret(Settings(oidc_issuer="https://connexion.exemple.fr/", jwt_secret=SECRET_LONG))  # type: ignore[arg-type]
 
 
-def test_une_variable_mal_orthographiée_est_signalée() -> None:
-    donné = {"CREANCES_DATABSE_URL": "", "CREANCES_API_PORT": "", "CREANCES_JWT_SECRET_FILE": "", "PATH": ""}
-    assert unknown_variables(donné) == ["CREANCES_DATABSE_URL"]
+def test_une_variable_mal_orthographiee_est_signalee() -> None:
+    donne = {"CREANCES_DATABSE_URL": "", "CREANCES_API_PORT": "", "CREANCES_JWT_SECRET_FILE": "", "PATH": ""}
+    assert unknown_variables(donne) == ["CREANCES_DATABSE_URL"]
 
 
-def test_les_clients_kafka_reçoivent_leurs_accès() -> None:
+def test_les_clients_kafka_recoivent_leurs_acces() -> None:
     settings = Settings(kafka_bootstrap="a:9092,b:9092", kafka_security_protocol="SASL_SSL", kafka_sasl_username="u")
     assert settings.kafka_connection() == {
         "bootstrap_servers": ["a:9092", "b:9092"],
@@ -203,7 +203,7 @@ def test_les_clients_kafka_reçoivent_leurs_accès() -> None:
 
 
 @pytest.mark.parametrize(
-    "données",
+    "donnees",
     [
         {"OIDC_CLIENT_ID": "c"},
         {"OIDC_ISSUER": "https://qui.test", "OIDC_CLIENT_SECRET": "s"},
@@ -212,16 +212,16 @@ def test_les_clients_kafka_reçoivent_leurs_accès() -> None:
     ],
     ids=str,
 )
-def test_des_réglages_de_connexion_qui_ne_tiennent_pas_sont_refusés(
-    données: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_des_reglages_de_connexion_qui_ne_tiennent_pas_sont_refuses(
+    donnees: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for nom, valeur in données.items():
+    for nom, valeur in donnees.items():
         monkeypatch.setenv(f"CREANCES_{nom}", valeur)
     with pytest.raises(ValidationError):
         Settings()
 
 
-def test_la_connexion_aux_pages_vient_des_réglages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_la_connexion_aux_pages_vient_des_reglages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").write_text("secret du client\n")
     monkeypatch.setenv("CREANCES_OIDC_ISSUER", "https://qui.test/")
     monkeypatch.setenv("CREANCES_OIDC_CLIENT_ID", "pages")
@@ -229,13 +229,13 @@ def test_la_connexion_aux_pages_vient_des_réglages(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("CREANCES_PUBLIC_URL", "https://creances.test")
     monkeypatch.setenv("CREANCES_SESSION_SECRET", SECRET_LONG)
     settings = Settings()
-    client = sign_in(settings, Émetteur("https://qui.test"))
+    client = sign_in(settings, Emetteur("https://qui.test"))
     assert client is not None
     assert (client.identifiant, client.secret) == ("pages", "secret du client")
     assert client.url_retour == "https://creances.test/connexion/retour"
     assert "secret du client" not in repr(client)
     assert session_secret(settings) == SECRET_LONG
-    assert sign_in(Settings(oidc_client_id=None, oidc_client_secret=None), Émetteur("https://qui.test")) is None
+    assert sign_in(Settings(oidc_client_id=None, oidc_client_secret=None), Emetteur("https://qui.test")) is None
 
 
 def test_sans_secret_de_session_chaque_processus_a_le_sien() -> None:

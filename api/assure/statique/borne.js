@@ -2,22 +2,22 @@
 "use strict";
 
 const veille = document.querySelector("#veille");
-const inactivitéMs = Number(veille.dataset.inactiviteS) * 1000;
-const préavisMs = Math.min(30_000, inactivitéMs / 2);
+const inactiviteMs = Number(veille.dataset.inactiviteS) * 1000;
+const preavisMs = Math.min(30_000, inactiviteMs / 2);
 let active = Date.now();
-let prolongée = Date.now();
+let prolongee = Date.now();
 
 async function prolonger() {
-  prolongée = Date.now();
+  prolongee = Date.now();
   const corps = new URLSearchParams({ jeton: veille.dataset.jeton });
-  const réponse = await fetch("/presence", { method: "POST", body: corps, credentials: "same-origin" });
-  if (!réponse.ok) partir();
+  const reponse = await fetch("/presence", { method: "POST", body: corps, credentials: "same-origin" });
+  if (!reponse.ok) partir();
 }
 
 function signaler() {
   if (!veille.hidden) return; // Le préavis se répond par son bouton.
   active = Date.now();
-  if (active - prolongée > inactivitéMs / 4) prolonger().catch(() => {});
+  if (active - prolongee > inactiviteMs / 4) prolonger().catch(() => {});
 }
 
 function partir() {
@@ -26,9 +26,9 @@ function partir() {
 
 function regarder() {
   const depuis = Date.now() - active;
-  if (depuis >= inactivitéMs) {
+  if (depuis >= inactiviteMs) {
     partir();
-  } else if (veille.hidden && depuis >= inactivitéMs - préavisMs) {
+  } else if (veille.hidden && depuis >= inactiviteMs - preavisMs) {
     veille.hidden = false;
     document.querySelector("#veille-rester").focus();
   }

@@ -1,5 +1,5 @@
 // Étape 3 : part au kiosque sans attendre. Revenir en arrière ou recharger ne repart pas : la personne décide.
 "use strict";
 
-const [arrivée] = performance.getEntriesByType("navigation");
-if (arrivée?.type === "navigate") document.querySelector("[data-depart]").requestSubmit();
+const [arrivee] = performance.getEntriesByType("navigation");
+if (arrivee?.type === "navigate") document.querySelector("[data-depart]").requestSubmit();

@@ -5,28 +5,28 @@ const INTERVALLE_MS = 700; // Le compte doit dire un paiement dans les deux seco
 const SOUTENU_MS = 60 * 1000; // Une réponse qui tarde davantage se demande moins souvent.
 const INTERVALLE_MAX_MS = 15 * 1000;
 const PATIENCE_MS = 45 * 60 * 1000; // Au-delà, la personne actualise elle-même.
-const début = Date.now();
+const debut = Date.now();
 const zone = document.querySelector("[data-suivi]");
 const canal = new BroadcastChannel("creances");
 let minuterie = 0;
 
 function attend() {
-  return zone.querySelector("[data-suivre]") !== null && Date.now() - début < PATIENCE_MS;
+  return zone.querySelector("[data-suivre]") !== null && Date.now() - debut < PATIENCE_MS;
 }
 
 async function relire() {
-  const réponse = await fetch(zone.dataset.suivi, { credentials: "same-origin", cache: "no-store" });
-  if (réponse.status === 401) {
+  const reponse = await fetch(zone.dataset.suivi, { credentials: "same-origin", cache: "no-store" });
+  if (reponse.status === 401) {
     location.reload(); // La session est finie : la page entière le dira.
     return;
   }
-  if (!réponse.ok) return;
-  const lu = new DOMParser().parseFromString(await réponse.text(), "text/html").body;
+  if (!reponse.ok) return;
+  const lu = new DOMParser().parseFromString(await reponse.text(), "text/html").body;
   // Ce que la personne a déplié le reste.
-  for (const déplié of zone.querySelectorAll("details[open][id]")) {
-    lu.querySelector("#" + CSS.escape(déplié.id))?.setAttribute("open", "");
+  for (const deplie of zone.querySelectorAll("details[open][id]")) {
+    lu.querySelector("#" + CSS.escape(deplie.id))?.setAttribute("open", "");
   }
-  préparer(lu);
+  preparer(lu);
   if (lu.innerHTML.trim() === zone.innerHTML.trim()) return;
   const tenu = document.activeElement?.getAttribute("href");
   zone.replaceChildren(...lu.childNodes);
@@ -35,7 +35,7 @@ async function relire() {
   canal.postMessage("change");
 }
 
-function préparer(racine) {
+function preparer(racine) {
   for (const bouton of racine.querySelectorAll("[data-imprimer]")) bouton.hidden = false;
 }
 
@@ -51,12 +51,12 @@ async function suivre() {
 
 function attendre() {
   clearTimeout(minuterie);
-  const âge = Date.now() - début;
-  const intervalle = âge < SOUTENU_MS ? INTERVALLE_MS : Math.min(âge / 20, INTERVALLE_MAX_MS);
+  const age = Date.now() - debut;
+  const intervalle = age < SOUTENU_MS ? INTERVALLE_MS : Math.min(age / 20, INTERVALLE_MAX_MS);
   if (attend()) minuterie = setTimeout(suivre, intervalle);
 }
 
-préparer(zone);
+preparer(zone);
 zone.addEventListener("click", (clic) => {
   if (clic.target.closest("[data-imprimer]")) window.print();
 });
