@@ -11,16 +11,17 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
-from api import gestionnaires, kiosque
+from api import banque as kiosque
 from api.assure import connexion, creances, messagerie, pages, paiements
-from api.dependances import Dependances, Limites, Moyens
-from api.enveloppe import Enveloppe
 from api.exploitation import sante, suivi
-from api.mesures import Mesures
-from api.schema import poser_schema
-from api.seau import Seau
-from api.taille import TailleBornee
-from journal.bases import DELAI_D_OBTENTION_S, DELAI_DE_CONNEXION_S, OPTIONS
+from api.socle import gestionnaires
+from api.socle.dependances import Dependances, Limites, Moyens
+from api.socle.enveloppe import Enveloppe
+from api.socle.mesures import Mesures
+from api.socle.rate_limiter import RateLimiter
+from api.socle.schema import poser_schema
+from api.socle.taille import TailleBornee
+from engine.database import CONNECT_TIMEOUT_S, OPTIONS, POOL_TIMEOUT_S
 
 STATIQUE: Final = Path(__file__).parent / "assure" / "statique"
 DESCRIPTION: Final = (
@@ -35,7 +36,7 @@ def creer_api(dependances: Dependances) -> FastAPI:
     """
     mesures = Mesures(dependances.metriques)
     limites = dependances.limites
-    moyens = Moyens(dependances, _pool(dependances), Seau(limites.rebuts_par_seconde, limites.rebuts_en_rafale))
+    moyens = Moyens(dependances, _pool(dependances), RateLimiter(limites.rebuts_par_seconde, limites.rebuts_en_rafale))
 
     @asynccontextmanager
     async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:
@@ -81,12 +82,12 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
         dependances.url_base,
         min_size=1,
         max_size=dependances.connexions_max,
-        timeout=DELAI_D_OBTENTION_S,
+        timeout=POOL_TIMEOUT_S,
         check=AsyncConnectionPool.check_connection,
         kwargs={
             "autocommit": True,
             "application_name": "creances-api",
-            "connect_timeout": DELAI_DE_CONNEXION_S,
+            "connect_timeout": CONNECT_TIMEOUT_S,
             "options": OPTIONS,
         },
         open=False,

@@ -15,7 +15,7 @@ from jinja2 import Environment
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from journal.bases import DELAI_D_OBTENTION_S, DELAI_DE_CONNEXION_S, OPTIONS
+from engine.database import CONNECT_TIMEOUT_S, OPTIONS, POOL_TIMEOUT_S
 from service.roles import http
 from service.settings import Settings
 
@@ -33,9 +33,9 @@ def application(settings: Settings) -> FastAPI:
         str(settings.database_url),
         min_size=1,
         max_size=settings.database_pool_max,
-        timeout=DELAI_D_OBTENTION_S,
+        timeout=POOL_TIMEOUT_S,
         check=AsyncConnectionPool.check_connection,
-        kwargs={"autocommit": True, "connect_timeout": DELAI_DE_CONNEXION_S, "options": OPTIONS},
+        kwargs={"autocommit": True, "connect_timeout": CONNECT_TIMEOUT_S, "options": OPTIONS},
         open=False,
     )
 

@@ -24,8 +24,8 @@ from bench.data import EPOCH, SHARE, reference, transaction
 from domain.creance import Créance
 from domain.faits import Fait
 from domain.paiement import Fin, Paiement
-from journal.enregistreur import VERROU_D_ORDRE
-from journal.mapper import MapperDesFaits
+from engine.mapper import EventMapper
+from engine.recorder import ORDER_LOCK
 from service.settings import Settings
 
 BATCH: Final = 500
@@ -127,7 +127,7 @@ def _write(  # noqa: PLR0917  one batch, by hand
         shares.append(int(fields["amount"]))
     until = {record.partition: record.offset + 1 for record in records}
     with conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock(%b::int8)", (VERROU_D_ORDRE,))
+        conn.execute("SELECT pg_advisory_xact_lock(%b::int8)", (ORDER_LOCK,))
         positions = [p for (p,) in conn.execute(_EVENTS, (streams, versions, topics, states, causes))]
         conn.execute(_VIEW, (references, shares, positions[1::2]))
         spans = ([read[p] for p in until], list(until.values()))
@@ -198,7 +198,7 @@ def _templates() -> tuple[Callable[[str, bytes], bytes], Callable[[str, bytes], 
 
 
 def _filler(fact: Fait) -> Callable[[str, bytes], bytes]:
-    state = MapperDesFaits().to_stored_event(fact).state.replace(b"%", b"%%")
+    state = EventMapper().to_stored_event(fact).state.replace(b"%", b"%%")
     instant = b'"timestamp":"%b"' % EPOCH.isoformat().replace("+00:00", "Z").encode()
     if instant not in state:
         raise ValueError(f"no timestamp in {state!r}")

@@ -20,8 +20,8 @@ from domain.faits import Fait
 from domain.imputation import Imputation
 from domain.paiement import Paiement
 from domain.politique import Politique
-from journal.mapper import MapperDesFaits
-from kiosque.sceau import Algorithme, sceller
+from engine.mapper import EventMapper
+from kiosque.sips.sceau import Algorithme, sceller
 from projections import DelaiAffichage, Paiements, RestantDu
 
 EPOCH: Final = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
@@ -242,7 +242,7 @@ def _template(fact: Fait) -> Callable[[int, int], bytes]:
         assure(_MARK).encode(): lambda number, _: assure(number),
         transaction(_MARK).encode(): lambda _, payment: transaction(payment),
     }
-    state = MapperDesFaits().to_stored_event(fact).state
+    state = EventMapper().to_stored_event(fact).state
     found = sorted((state.find(mark), mark) for mark in marks if mark in state)
     pattern = state.replace(b"%", b"%%")
     for _, mark in found:

@@ -31,9 +31,9 @@ from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.reponse import ReponseBancaire
+from engine.mapper import EventMapper
 from guichet.prendre_notification import _instant
-from journal.mapper import MapperDesFaits
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
 from projections import RestantDu
 from service.composition import sips
 from service.settings import Settings
@@ -62,7 +62,7 @@ class Banque(EventSourcedProjection[str]):
 
     def construct_mapper(self) -> Mapper[str]:
         """The service's mapper: pydantic, no transcoder."""
-        return MapperDesFaits()
+        return EventMapper()
 
     def policy(self, domain_event: Any, processing_event: ProcessingEvent[str]) -> None:
         """Get, trigger, collect: the two aggregates of one payment."""

@@ -12,8 +12,8 @@ from bench.data import DEBT, SHARE, Scale
 from bench.processes import bench_script, wait_for
 from bench.servers import Database, Servers
 from bench.stage import Stage
-from journal.bases import Base
-from journal.enregistreur import Enregistreur
+from engine import database as engine_database
+from engine.recorder import Recorder
 from projections import RestantDu
 from service import composition
 
@@ -36,11 +36,11 @@ def concerned(scale: Scale) -> int:
 
 def ours(servers: Servers, stage: Stage, database: Database) -> float:
     """The service's follower, alone, from position 0."""
-    base = Base(database.url)
+    base = engine_database.Database(database.url)
     settings = servers.settings(database, stage.topics)
     with base, psycopg.connect(database.owner_url, autocommit=True) as conn:
-        follower = composition.follower(settings, Enregistreur(base), RestantDu.nom)
-        return _timed(servers, stage, conn, follower.rattraper)
+        follower = composition.follower(settings, Recorder(base), RestantDu.nom)
+        return _timed(servers, stage, conn, follower.catch_up)
 
 
 def by_hand(servers: Servers, stage: Stage, database: Database) -> float:

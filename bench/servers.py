@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from journal.migrations import migrer
 from service.embedded import embedded_broker, embedded_postgres, throwaway_folder
+from service.schema import migrate
 from service.settings import Settings
 
 
@@ -61,7 +61,7 @@ class Servers:
         self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database.name)))
         if migrated:
             user = psycopg.conninfo.conninfo_to_dict(database.url)["user"]
-            migrer(database.owner_url, str(user))
+            migrate(database.owner_url, str(user))
         return database
 
     @contextmanager

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from consumers.boucle import Boucle
+from engine.consumer import Consumer
 from guichet.prendre_notification import prendre_notifications
 
 
-def consommateur_du_kiosque(topic: str, **reglages: Any) -> Boucle:
-    """La boucle qui prend les notifications ; `reglages` : ceux de `Boucle`."""
-    return Boucle(nom="consommateur_kiosque", topic=topic, prendre=prendre_notifications, groupe=topic, **reglages)
+def consommateur_du_kiosque(topic: str, **reglages: Any) -> Consumer:
+    """La boucle qui prend les notifications ; `reglages` : ceux de `Consumer`."""
+    return Consumer(nom="consommateur_kiosque", topic=topic, prendre=prendre_notifications, groupe=topic, **reglages)

@@ -27,7 +27,7 @@ class Fait(BaseModel, CanMutateAggregate[str]):
     """Un événement : un modèle figé, que `mutate` applique à son agrégat.
 
     Chaque classe concrète porte un `TOPIC` ASCII : ce qui est stocké ne nomme jamais un module. Un champ changé demande
-    d'augmenter `class_version` et d'écrire `upcast_vN_vN+1(etat)` (voir `journal.mapper`).
+    d'augmenter `class_version` et d'écrire `upcast_vN_vN+1(etat)` (voir `engine.mapper`).
     """
 
     model_config = MODELE

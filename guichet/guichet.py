@@ -10,10 +10,10 @@ from psycopg import Connection
 from domain.creance import Créance
 from domain.paiement import Paiement
 from domain.politique import Politique
-from journal.bases import Base
-from journal.conflits import ConflitDeCle, ConflitDeVersion
-from journal.enregistreur import Enregistreur
-from journal.pannes import se_retente
+from engine.conflicts import KeyConflict, VersionConflict
+from engine.database import Database
+from engine.outages import is_retryable
+from engine.recorder import Recorder
 from kiosque.interface import Kiosque
 
 ESSAIS_OPTIMISTES: Final = 3
@@ -37,8 +37,8 @@ class Adresses:
 class Guichet:
     """Les moyens d'un cas d'usage."""
 
-    base: Base
-    enregistreur: Enregistreur
+    base: Database
+    recorder: Recorder
     kiosque: Kiosque
     politique: Politique
     adresses: Adresses
@@ -57,24 +57,24 @@ class Guichet:
             try:
                 with self.base.transaction() as conn:
                     if conflits >= ESSAIS_OPTIMISTES:
-                        self.enregistreur.ordonner(conn)
+                        self.recorder.take_order(conn)
                     return decision(conn)
-            except (ConflitDeVersion, ConflitDeCle) as conflit:
+            except (VersionConflict, KeyConflict) as conflit:
                 conflits += 1
                 structlog.get_logger().info("decision_reprise", conflit=type(conflit).__name__, essai=conflits)
             except Exception as erreur:
                 pannes += 1
-                if pannes >= ESSAIS_APRES_PANNE or not se_retente(erreur):
+                if pannes >= ESSAIS_APRES_PANNE or not is_retryable(erreur):
                     raise
                 structlog.get_logger().warning("decision_apres_panne", essai=pannes)
 
     def charger_creances(self, conn: Connection[Any], references: list[str]) -> dict[str, Créance]:
         """Les créances qui existent, par référence, en une requête."""
-        flux = self.enregistreur.charger(conn, map(Créance.flux, references))
+        flux = self.recorder.load(conn, map(Créance.flux, references))
         return {reference: flux[nom] for reference in references if (nom := Créance.flux(reference)) in flux}
 
     def charger_paiement(self, conn: Connection[Any], transaction: str) -> Paiement | None:
         """Le paiement de cette transaction, s'il a un événement."""
         nom = Paiement.flux(transaction)
-        paiement: Paiement | None = self.enregistreur.charger(conn, [nom]).get(nom)
+        paiement: Paiement | None = self.recorder.load(conn, [nom]).get(nom)
         return paiement

@@ -14,9 +14,9 @@ from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 from domain.references import TRANSACTION
 from domain.refus import MessageInconnu
+from engine.batch import Batch
+from engine.recorder import collect
 from guichet.guichet import Guichet
-from journal.enregistreur import recueillir
-from journal.lot import Lot
 
 CAUSE = "requete:messagerie"
 
@@ -44,7 +44,7 @@ def messagerie_de(guichet: Guichet, assure: str, maintenant: datetime) -> Messag
     """Ce que l'assuré a fait de ses messages, à l'instant."""
     flux = Messagerie.flux(assure)
     with guichet.base.transaction() as conn:
-        connue: Messagerie | None = guichet.enregistreur.charger(conn, [flux]).get(flux)
+        connue: Messagerie | None = guichet.recorder.load(conn, [flux]).get(flux)
     return connue or Messagerie.vide(assure, maintenant=maintenant)
 
 
@@ -52,7 +52,7 @@ def _faire(guichet: Guichet, assure: str, transaction: str, maintenant: datetime
     def decision(conn: Connection[Any]) -> Accuse:
         accuse, messagerie = _charger(guichet, conn, assure, transaction, maintenant)
         geste(messagerie, accuse, maintenant=maintenant)
-        guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir([messagerie], CAUSE)))
+        guichet.recorder.record(conn, Batch(entries=collect([messagerie], CAUSE)))
         return accuse
 
     return guichet.decider(decision)
@@ -65,6 +65,6 @@ def _charger(
     if not TRANSACTION.fullmatch(transaction):
         raise MessageInconnu
     paiement, messagerie = Paiement.flux(transaction), Messagerie.flux(assure)
-    connus = guichet.enregistreur.charger(conn, [paiement, messagerie])
+    connus = guichet.recorder.load(conn, [paiement, messagerie])
     accuse = accuse_de(connus.get(paiement), assure, maintenant)
     return accuse, connus.get(messagerie) or Messagerie.vide(assure, maintenant=maintenant)

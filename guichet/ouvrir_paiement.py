@@ -12,9 +12,9 @@ from domain.ouverture import ouvrir_paiement as ouvrir
 from domain.paiement import Paiement
 from domain.references import caisse_de, composer_transaction
 from domain.refus import Refus
+from engine.batch import Batch, IdempotencyKey
+from engine.recorder import collect
 from guichet.guichet import Guichet
-from journal.enregistreur import recueillir
-from journal.lot import CleIdempotence, Lot
 from kiosque.interface import DemandeDePaiement
 
 
@@ -56,7 +56,7 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
     """
 
     def decision(conn: Connection[Any]) -> dict[str, Any]:
-        connue = guichet.enregistreur.cle(conn, demande.assure, demande.cle)
+        connue = guichet.recorder.cle(conn, demande.assure, demande.cle)
         if connue is not None:
             if connue.empreinte != demande.empreinte:
                 raise CleReutilisee
@@ -72,7 +72,7 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
         )
         if demande.partage_lu not in {None, tuple((part.reference, part.part) for part in imputations)}:
             raise PartageChange
-        numero = guichet.enregistreur.numero_suivant(conn)
+        numero = guichet.recorder.next_number(conn)
         transaction = composer_transaction(jour_de_paris(maintenant), numero, guichet.fragment)
         paiement = ouvrir(
             transaction,
@@ -85,11 +85,11 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
             maintenant=maintenant,
         )
         reponse = decrire(guichet, paiement)
-        guichet.enregistreur.inscrire(
+        guichet.recorder.record(
             conn,
-            Lot(
-                inscriptions=recueillir([paiement, *creances.values()], f"requete:{demande.cle}"),
-                cle=CleIdempotence(demande.assure, demande.cle, demande.empreinte, reponse),
+            Batch(
+                entries=collect([paiement, *creances.values()], f"requete:{demande.cle}"),
+                cle=IdempotencyKey(demande.assure, demande.cle, demande.empreinte, reponse),
             ),
         )
         return reponse

@@ -18,10 +18,10 @@ from domain.monnaie import Centimes
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 from domain.refus import AvisDejaAnnule, AvisInconnu, Refus
 from domain.sort import Sort, Verdict
+from engine.batch import Batch
+from engine.messages import Message, Outcome, UnreadableMessage, exiger_taille, rendre_sort
+from engine.recorder import collect
 from guichet.guichet import Guichet
-from guichet.messages import Message, MessageIllisible, Traitement, exiger_taille, rendre_sort
-from journal.enregistreur import recueillir
-from journal.lot import Lot
 
 CentimesPositifs = Annotated[Centimes, Field(gt=0)]
 
@@ -99,39 +99,37 @@ _LECTEUR: TypeAdapter[MessageDeCaisse] = TypeAdapter(
 
 
 def lire(valeur: bytes) -> MessageDeCaisse:
-    """Lit un message de caisse ; lève MessageIllisible avec une cause qu'une personne comprend."""
+    """Lit un message de caisse ; lève UnreadableMessage avec une cause qu'une personne comprend."""
     try:
         valeur.decode("utf-8")
         return _LECTEUR.validate_json(valeur)
     except UnicodeDecodeError as erreur:
-        raise MessageIllisible(f"octets qui ne sont pas de l'UTF-8, à la place {erreur.start}") from erreur
+        raise UnreadableMessage(f"octets qui ne sont pas de l'UTF-8, à la place {erreur.start}") from erreur
     except ValidationError as erreur:
-        raise MessageIllisible(_phrase(erreur)) from erreur
+        raise UnreadableMessage(_phrase(erreur)) from erreur
 
 
-def prendre_avis(
-    guichet: Guichet, conn: Connection[Any], messages: Sequence[Message], maintenant: datetime
-) -> Traitement:
+def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Message], maintenant: datetime) -> Outcome:
     """Décide d'un lot de messages de caisse, dans l'ordre ; une seule requête charge ce qu'ils touchent."""
-    traitement = Traitement(Lot(), [])
-    lus: list[tuple[Message, MessageDeCaisse | MessageIllisible]] = []
+    traitement = Outcome(Batch(), [])
+    lus: list[tuple[Message, MessageDeCaisse | UnreadableMessage]] = []
     for message in messages:
         try:
             exiger_taille(message)
             lus.append((message, lire(message.valeur)))
-        except MessageIllisible as illisible:
+        except UnreadableMessage as illisible:
             lus.append((message, illisible))
     creances = guichet.charger_creances(
-        conn, list({lu.reference for _, lu in lus if not isinstance(lu, MessageIllisible)})
+        conn, list({lu.reference for _, lu in lus if not isinstance(lu, UnreadableMessage)})
     )
     for message, lu in lus:
-        if isinstance(lu, MessageIllisible):
+        if isinstance(lu, UnreadableMessage):
             rendre_sort(traitement, message, Verdict(Sort.REJETEE, str(lu)), None, {})
             continue
         verdict = _appliquer(guichet, creances, lu, maintenant)
         creance = creances.get(lu.reference)
         if creance is not None:
-            traitement.lot.inscriptions += recueillir([creance], message.origine)
+            traitement.lot.entries += collect([creance], message.origine)
         rendre_sort(traitement, message, verdict, lu.reference, {"type": lu.type})
     return traitement
 

@@ -16,10 +16,10 @@ from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
 from domain.reponse import ReponseBancaire
 from domain.sort import Sort, Verdict
+from engine.batch import Batch
+from engine.messages import Message, Outcome, UnreadableMessage, exiger_taille, rendre_sort
+from engine.recorder import collect
 from guichet.guichet import Guichet
-from guichet.messages import Message, MessageIllisible, Traitement, exiger_taille, rendre_sort
-from journal.enregistreur import recueillir
-from journal.lot import Lot
 from kiosque.interface import FormulaireIrrecevable
 
 _Lue = tuple[ReponseBancaire, datetime]
@@ -30,7 +30,7 @@ TRANCHE: Final = 125
 
 
 def lire(guichet: Guichet, message: Message) -> _Lue:
-    """Lit une notification et l'instant de sa réception ; lève MessageIllisible ou FormulaireIrrecevable.
+    """Lit une notification et l'instant de sa réception ; lève UnreadableMessage ou FormulaireIrrecevable.
 
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
     """
@@ -38,21 +38,21 @@ def lire(guichet: Guichet, message: Message) -> _Lue:
     try:
         champs = from_json(message.valeur, allow_inf_nan=False)
     except ValueError as erreur:
-        raise MessageIllisible("ce n'est pas du JSON en UTF-8") from erreur
+        raise UnreadableMessage("ce n'est pas du JSON en UTF-8") from erreur
     if not isinstance(champs, dict):
-        raise MessageIllisible("un objet JSON est attendu")
+        raise UnreadableMessage("un objet JSON est attendu")
     recue_le = _instant(champs.pop("recue_le", None)) or message.recu_le
     formulaire = {nom: valeur for nom, valeur in champs.items() if isinstance(valeur, str)}
     if len(formulaire) != len(champs):
-        raise MessageIllisible("les champs du formulaire sont des textes")
+        raise UnreadableMessage("les champs du formulaire sont des textes")
     return guichet.kiosque.lire(formulaire), min(recue_le, message.recu_le)
 
 
 def prendre_notifications(
     guichet: Guichet, conn: Connection[Any], messages: Sequence[Message], maintenant: datetime
-) -> Traitement:
+) -> Outcome:
     """Décide d'un lot de notifications, dans l'ordre."""
-    traitement = Traitement(Lot(), [])
+    traitement = Outcome(Batch(), [])
     lues, paiements, creances = _lire_et_charger(guichet, conn, messages)
     for message, lue in zip(messages, lues, strict=True):
         if isinstance(lue, str):
@@ -70,7 +70,7 @@ def prendre_notifications(
         if paiement is not None:
             paiements[reponse.transaction] = paiement
             touchees = [creances[imputation.reference] for imputation in paiement.imputations]
-            traitement.lot.inscriptions += recueillir([paiement, *touchees], message.origine)
+            traitement.lot.entries += collect([paiement, *touchees], message.origine)
         rendre_sort(traitement, message, verdict, reponse.transaction, _champs(reponse, recue_le))
     return traitement
 
@@ -91,7 +91,7 @@ def _lire_et_charger(
             tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[debut : debut + TRANCHE]]
             lues += tranche
             flux = [Paiement.flux(lue[0].transaction) for lue in tranche if not isinstance(lue, str)]
-            attendus.append(guichet.enregistreur.demander(conn, flux))
+            attendus.append(guichet.recorder.request(conn, flux))
         demandees: set[str] = set()
         attendues = []
         for attendre in attendus:
@@ -99,7 +99,7 @@ def _lire_et_charger(
             paiements |= {paiement.transaction: paiement for paiement in charges}
             references = {i.reference for paiement in charges for i in paiement.imputations} - demandees
             demandees |= references
-            attendues.append(guichet.enregistreur.demander(conn, map(Créance.flux, references)))
+            attendues.append(guichet.recorder.request(conn, map(Créance.flux, references)))
         for attendre in attendues:
             creances |= {creance.avis.reference: creance for creance in attendre().values()}
     return lues, paiements, creances
@@ -108,7 +108,7 @@ def _lire_et_charger(
 def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | str:
     try:
         return lire(guichet, message)
-    except (MessageIllisible, FormulaireIrrecevable) as illisible:
+    except (UnreadableMessage, FormulaireIrrecevable) as illisible:
         return str(illisible)
 
 

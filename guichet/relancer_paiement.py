@@ -12,9 +12,9 @@ from typing import Any
 from psycopg import Connection
 
 from domain.notification import expirer
+from engine.batch import Batch
+from engine.recorder import collect
 from guichet.guichet import Guichet
-from journal.enregistreur import recueillir
-from journal.lot import Lot
 from kiosque.interface import KiosqueInjoignable
 
 
@@ -62,8 +62,8 @@ def _expirer(guichet: Guichet, transaction: str, maintenant: datetime) -> bool:
         creances = guichet.charger_creances(conn, [imputation.reference for imputation in paiement.imputations])
         if not expirer(paiement, creances, maintenant=maintenant):
             return False
-        inscriptions = recueillir([paiement, *creances.values()], "relance:inconnu-du-kiosque")
-        guichet.enregistreur.inscrire(conn, Lot(inscriptions=inscriptions))
+        entries = collect([paiement, *creances.values()], "relance:inconnu-du-kiosque")
+        guichet.recorder.record(conn, Batch(entries=entries))
         return True
 
     return guichet.decider(decision)

@@ -11,12 +11,12 @@ from uuid import UUID
 import structlog
 from psycopg import Connection
 
-from journal.enregistreur import FaitLu
-from journal.places import rencontrer
-from journal.suiveur import ConduitePerdue
+from engine.follower import LeadershipLost
+from engine.positions import rencontrer
+from engine.recorder import RecordedEvent
+from publication.cloudevent import composer, source_publiee
 from publication.contenu import champs, faits_publies
-from publication.emetteur import Emetteur
-from publication.message import composer, source_publiee
+from publication.sender import Sender
 
 # L'époque courante du journal, et là où l'on a publié en dernier.
 _OU: Final = """
@@ -57,23 +57,23 @@ class Publication:
     nom: Final = "publication"
     topics: Final = frozenset(classe.TOPIC for classe in faits_publies())
 
-    def __init__(self, emetteur: Emetteur, fragment: int, *, etape: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, sender: Sender, fragment: int, *, etape: Callable[[str], None] = lambda _: None) -> None:
         """`fragment` : le numéro de cette base. `etape` est appelée entre deux étapes, pour éprouver une coupure.
 
         Lève ChampSansDiffusion.
         """
         for classe in faits_publies():
             champs(classe)  # Un champ sans diffusion arrête le service ici, et n'écarte aucun événement.
-        self.emetteur = emetteur
+        self.sender = sender
         self.fragment = fragment
         self.etape = etape
         self._lieu: _Lieu | None = None
-        self._journal = structlog.get_logger().bind(suiveur=self.nom, topic=emetteur.topic)
+        self._log = structlog.get_logger().bind(suiveur=self.nom, topic=sender.topic)
 
     def s_accorder(self, conn: Connection[Any]) -> None:
         """Constate le topic et l'époque ; s'ils ont changé, alerte et reprend au début, d'un bloc."""
         epoque, topic_id, epoque_publiee = conn.execute(_OU, (self.nom,)).fetchone() or ("", None, None)
-        lieu = _Lieu(self.emetteur.topic_id(), epoque)
+        lieu = _Lieu(self.sender.topic_id(), epoque)
         if lieu != (topic_id, epoque_publiee):
             self._reprendre(conn, lieu, topic_id, epoque_publiee)
         self._lieu = lieu
@@ -82,27 +82,27 @@ class Publication:
         alerte = None
         if topic_id is not None and lieu.topic_id != topic_id:
             alerte = f"topic recréé ({topic_id} → {lieu.topic_id}) : tout est publié de nouveau"
-            self._journal.error("topic_recree", ancien=str(topic_id), nouveau=str(lieu.topic_id))
+            self._log.error("topic_recree", ancien=str(topic_id), nouveau=str(lieu.topic_id))
         elif epoque is not None and lieu.epoque != epoque:
             alerte = f"nouvelle époque du journal ({epoque} → {lieu.epoque}) : tout est publié de nouveau"
-            self._journal.error("nouvelle_epoque", ancienne=epoque, nouvelle=lieu.epoque)
+            self._log.error("nouvelle_epoque", ancienne=epoque, nouvelle=lieu.epoque)
         with conn.transaction():
-            rencontrer(conn, self.emetteur.topic, lieu.topic_id)
+            rencontrer(conn, self.sender.topic, lieu.topic_id)
             conn.execute(_REPRENDRE_AU_DEBUT, (alerte, alerte, self.nom))
             conn.execute(_OUBLIER_LES_ECARTES, (self.nom,))
-            conn.execute(_PUBLIER_LA, (self.nom, self.emetteur.topic, lieu.topic_id, lieu.epoque))
+            conn.execute(_PUBLIER_LA, (self.nom, self.sender.topic, lieu.topic_id, lieu.epoque))
 
-    def preparer(self, faits: Sequence[FaitLu]) -> None:
-        """Publie ces faits et attend leurs accusés. Lève Panne, ou MessageTropGrand."""
+    def preparer(self, faits: Sequence[RecordedEvent]) -> None:
+        """Publie ces faits et attend leurs accusés. Lève Outage, ou MessageTropGrand."""
         assert self._lieu is not None  # noqa: S101 (posé par `s_accorder`)
         source = source_publiee(self.fragment, self._lieu.epoque).encode()
         messages = [composer(lu, source) for lu in faits]
         self.etape("publier")
-        self.emetteur.emettre(messages, self._lieu.topic_id)
+        self.sender.emettre(messages, self._lieu.topic_id)
         self.etape("publie")
 
-    def appliquer(self, conn: Connection[Any], faits: Sequence[FaitLu]) -> None:  # noqa: ARG002 (déjà publiés)
+    def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:  # noqa: ARG002 (déjà publiés)
         """Garde où ce lot a été publié, dans la transaction qui avance la position."""
         assert self._lieu is not None  # noqa: S101 (posé par `s_accorder`)
         if conn.execute(_PUBLIE, (self.nom, *self._lieu)).rowcount != 1:
-            raise ConduitePerdue(self.nom)
+            raise LeadershipLost(self.nom)

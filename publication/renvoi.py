@@ -14,12 +14,12 @@ from psycopg import Connection
 
 from domain.creance import Créance
 from domain.paiement import Paiement
-from journal.enregistreur import FaitLu
-from journal.mapper import MapperDesFaits
-from publication.emetteur import Emetteur, MessageTropGrand
+from engine.mapper import EventMapper
+from engine.recorder import RecordedEvent
+from publication.cloudevent import composer, source_publiee
 from publication.epoques import epoque_courante
-from publication.message import composer, source_publiee
 from publication.publication import Publication
+from publication.sender import MessageTropGrand, Sender
 
 LOT_MAX: Final = 4_000
 """Événements renvoyés ensemble, au plus."""
@@ -52,7 +52,7 @@ class Renvoi(NamedTuple):
     """Les flux arrêtés par un événement illisible ou trop grand, et pourquoi."""
 
 
-def flux_de(conn: Connection[Any], mapper: MapperDesFaits, reference: str) -> list[str]:
+def flux_de(conn: Connection[Any], mapper: EventMapper, reference: str) -> list[str]:
     """Les flux qui concernent une créance : le sien, et ceux des paiements dont elle a reçu une part."""
     creance = Créance.flux(reference)
     lignes = conn.execute(
@@ -77,7 +77,7 @@ def a_renvoyer(conn: Connection[Any], depuis: int, flux: Sequence[str] | None) -
 
 def renvoyer(
     conn: Connection[Any],
-    emetteur: Emetteur,
+    sender: Sender,
     fragment: int,
     *,
     depuis: int,
@@ -88,8 +88,8 @@ def renvoyer(
 
     `conn` est en autocommit : rien n'est tenu pendant les envois. Lève KafkaAbsent, TopicAbsent ou TopicRecréé.
     """
-    mapper = MapperDesFaits()
-    topic_id = emetteur.topic_id()
+    mapper = EventMapper()
+    topic_id = sender.topic_id()
     source = source_publiee(fragment, epoque_courante(conn)).encode()
     arretes: dict[str, str] = {}
     renvoyes, position = 0, depuis - 1
@@ -99,30 +99,32 @@ def renvoyer(
         if not lignes:
             return Renvoi(renvoyes, depuis, hauteur, arretes)
         faits = _lire(lignes, mapper, arretes)
-        renvoyes += _emettre(emetteur, faits, source, topic_id, arretes)
+        renvoyes += _emettre(sender, faits, source, topic_id, arretes)
         position = lignes[-1][0]
         avancee(len(lignes))
 
 
-def _emettre(emetteur: Emetteur, faits: Sequence[FaitLu], source: bytes, topic_id: Any, arretes: dict[str, str]) -> int:
+def _emettre(
+    sender: Sender, faits: Sequence[RecordedEvent], source: bytes, topic_id: Any, arretes: dict[str, str]
+) -> int:
     """Émet un lot ; un message trop grand arrête son flux, et le lot est coupé en deux jusqu'à l'isoler."""
-    faits = [lu for lu in faits if lu.fait.originator_id not in arretes]
+    faits = [lu for lu in faits if lu.event.originator_id not in arretes]
     if not faits:
         return 0
     try:
-        emetteur.emettre([composer(lu, source) for lu in faits], topic_id)
+        sender.emettre([composer(lu, source) for lu in faits], topic_id)
     except MessageTropGrand as refus:
         if len(faits) == 1:
-            arretes[faits[0].fait.originator_id] = str(refus)
-            structlog.get_logger().error("renvoi_refuse", flux=faits[0].fait.originator_id, cause=str(refus))
+            arretes[faits[0].event.originator_id] = str(refus)
+            structlog.get_logger().error("renvoi_refuse", flux=faits[0].event.originator_id, cause=str(refus))
             return 0
         milieu = len(faits) // 2
-        premiere = _emettre(emetteur, faits[:milieu], source, topic_id, arretes)
-        return premiere + _emettre(emetteur, faits[milieu:], source, topic_id, arretes)
+        premiere = _emettre(sender, faits[:milieu], source, topic_id, arretes)
+        return premiere + _emettre(sender, faits[milieu:], source, topic_id, arretes)
     return len(faits)
 
 
-def _lire(lignes: Sequence[Any], mapper: MapperDesFaits, arretes: dict[str, str]) -> list[FaitLu]:
+def _lire(lignes: Sequence[Any], mapper: EventMapper, arretes: dict[str, str]) -> list[RecordedEvent]:
     faits = []
     for position, nom, version, topic, etat, cause, enregistre_le in lignes:
         if nom in arretes:
@@ -132,7 +134,7 @@ def _lire(lignes: Sequence[Any], mapper: MapperDesFaits, arretes: dict[str, str]
         except MapperDeserialisationError as illisible:
             arretes[nom] = str(illisible)
         else:
-            faits.append(FaitLu(position, fait, cause, enregistre_le))
+            faits.append(RecordedEvent(position, fait, cause, enregistre_le))
     return faits
 
 

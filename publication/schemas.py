@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from publication.cloudevent import schema_publie, type_publie
 from publication.contenu import faits_publies, modele
-from publication.message import schema_publie, type_publie
 
 DIALECTE: Final = "https://json-schema.org/draft/2020-12/schema"
 

@@ -12,7 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from journal.bases import connecter
+from engine.database import connect
 
 KEPT_SECONDS: Final = 5.0
 """Two scrapes within this time read the database once."""
@@ -57,7 +57,7 @@ class ClockCollector(Collector):
 
     def _read(self) -> None:
         try:
-            with closing(connecter(self._url, application="creances-metrics")) as conn:
+            with closing(connect(self._url, application="creances-metrics")) as conn:
                 self._pending = conn.execute(_PENDING).fetchone()
         except psycopg.Error as cause:
             structlog.get_logger().warning("horloge_illisible", cause=str(cause))

@@ -5,19 +5,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from consumers.avis import consommateur_des_avis
-from consumers.boucle import Boucle
 from consumers.kiosque import consommateur_du_kiosque
-from consumers.rebuts import Rebuts
+from engine.consumer import Consumer
+from engine.database import Database
+from engine.dead_letters import DeadLetters
+from engine.follower import Follower, View
+from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
-from journal.bases import Base
-from journal.enregistreur import Enregistreur
-from journal.suiveur import Suiveur, Vue
-from kiosque.reglages import PAR_DEFAUT, ReglagesSips
-from kiosque.sceau import Algorithme, Marchand
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand
 from projections import DelaiAffichage, MessagerieDesAssures, Paiements, RestantDu
-from publication.emetteur import Emetteur
 from publication.publication import Publication
+from publication.sender import Sender
 from service.settings import Merchant, Settings
 
 VIEWS = (RestantDu.nom, Paiements.nom, DelaiAffichage.nom, MessagerieDesAssures.nom)
@@ -74,14 +74,14 @@ def _with_default_path(url: str, path: str) -> str:
 
 def guichet(settings: Settings, *, application: str) -> Guichet:
     """The use cases, on the configured database; its `base` is to be closed by the caller."""
-    base = Base(
+    base = Database(
         required(settings.database_url, "DATABASE_URL"),
         application=application,
         connexions_max=settings.database_pool_max,
     )
     return Guichet(
         base=base,
-        enregistreur=Enregistreur(base),
+        recorder=Recorder(base),
         kiosque=sips(settings),
         politique=settings.politique,
         adresses=Adresses(
@@ -92,12 +92,12 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
     )
 
 
-def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Boucle:
+def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Consumer:
     """The loop of a topic: `avis` or `kiosque`."""
     kafka = settings.kafka_connection()
     options: dict[str, Any] = {
         "guichet": counter,
-        "rebuts": Rebuts(kafka),
+        "rebuts": DeadLetters(kafka),
         "kafka": kafka
         | {
             "session_timeout_ms": round(settings.kafka_session_timeout.total_seconds() * 1000),
@@ -106,14 +106,14 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
         },
         "lot_max": settings.batch_size,
         "attente_s": settings.poll_timeout.total_seconds(),
-        "étape": step,
+        "etape": step,
     }
     if name == "avis":
         return consommateur_des_avis(settings.topic_avis, **options)
     return consommateur_du_kiosque(settings.topic_notifications, **options)
 
 
-def view(name: str, recorder: Enregistreur) -> Vue:
+def view(name: str, recorder: Recorder) -> View:
     """A view by its name. Raises ValueError for an unknown one."""
     match name:
         case RestantDu.nom:
@@ -129,10 +129,10 @@ def view(name: str, recorder: Enregistreur) -> Vue:
 
 
 def follower(
-    settings: Settings, recorder: Enregistreur, name: str, step: Callable[[str], None] = lambda _: None
-) -> Suiveur:
+    settings: Settings, recorder: Recorder, name: str, step: Callable[[str], None] = lambda _: None
+) -> Follower:
     """The follower of a view; the display clock stays behind what `restant_du` has committed."""
-    return Suiveur(
+    return Follower(
         required(settings.database_url, "DATABASE_URL"),
         view(name, recorder),
         derriere=RestantDu.nom if name == DelaiAffichage.nom else None,
@@ -142,15 +142,15 @@ def follower(
     )
 
 
-def concerns(name: str, recorder: Enregistreur) -> frozenset[str]:
+def concerns(name: str, recorder: Recorder) -> frozenset[str]:
     """The topics of the stored events that a follower reads. Raises ValueError for an unknown one."""
     return Publication.topics if name == Publication.nom else view(name, recorder).topics
 
 
-def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Suiveur, Emetteur]:
+def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Follower, Sender]:
     """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller."""
     sender = emitter(settings)
-    follower = Suiveur(
+    follower = Follower(
         required(settings.database_url, "DATABASE_URL"),
         Publication(sender, settings.shard_digit, etape=step),
         lot_max=settings.publication_batch_size,
@@ -160,6 +160,6 @@ def publication(settings: Settings, step: Callable[[str], None] = lambda _: None
     return follower, sender
 
 
-def emitter(settings: Settings) -> Emetteur:
+def emitter(settings: Settings) -> Sender:
     """What sends to the topic of published events."""
-    return Emetteur(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)
+    return Sender(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)

@@ -18,17 +18,17 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from api.identite import RoleUtilisateur, emettre_jeton
+from api.socle.identite import RoleUtilisateur, emettre_jeton
 from domain.delai import jour_de_paris
 from domain.monnaie import euros
-from journal.comptes import sorts_de
-from journal.migrations import migrer
+from engine.fates import sorts_de
 from projections.audit import auditer
-from projections.historique import historique
-from projections.restant_du import lire_creance
+from projections.lectures.historique import historique
+from projections.vues.restant_du import lire_creance
 from service import kafka, roles, run, samples
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
+from service.schema import migrate
 from service.settings import Settings, development_jwt_secret
 
 WAIT_SECONDS: Final = 40.0
@@ -76,7 +76,7 @@ def _serve(
     once: bool,
 ) -> int:
     settings = _settings(stack, _port(port), _port(port + 1), data_dir)
-    migrer(stack.owner_database_url, "creances")
+    migrate(stack.owner_database_url, "creances")
     kafka.create_topics(settings)
     outcome: list[int] = []
     names = [*run.ALL, "kiosque"]
@@ -234,19 +234,19 @@ class Scenario:
             return sorts_de(conn, self.settings.topic_notifications)
 
     def _history(self, reference: str) -> list[Any]:
-        from journal.bases import Base
-        from journal.enregistreur import Enregistreur
+        from engine.database import Database
+        from engine.recorder import Recorder
 
         with self._connect() as conn:
-            return historique(conn, Enregistreur(Base(str(self.settings.database_url))), reference)
+            return historique(conn, Recorder(Database(str(self.settings.database_url))), reference)
 
     def _prove(self) -> None:
-        from journal.bases import Base
-        from service.retard import lag
+        from engine.database import Database
+        from service.lag import lag
 
         fates = ", ".join(f"{name} {count}" for name, count in sorted(self._fates().items()))
         self._say(f"Chaque notification a un sort : {fates}.")
-        with Base(str(self.settings.database_url), application="creances-demo", connexions_max=1) as base:
+        with Database(str(self.settings.database_url), application="creances-demo", connexions_max=1) as base:
             self._until(
                 # A payment that an earlier demo left open may wait for its expiry: that is no lag.
                 lambda: all(row["evenements"] == 0 for row in lag(self.settings, base) if row["genre"] != "tournee"),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from service import janitor
+from service import relance as janitor
 from service.composition import FOLLOWERS
 
 ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *FOLLOWERS, janitor.NAME)

@@ -13,10 +13,10 @@ from uuid import UUID
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
-from api.kafka import KafkaIndisponible
-from consumers import rebuts
-from courtier import clients
-from journal.pannes import raconter
+from api.socle.kafka import KafkaIndisponible
+from engine import dead_letters as rebuts
+from engine import kafka_clients as clients
+from engine.outages import raconter
 from service.settings import Settings
 
 ACK_SECONDS: Final = 10.0
@@ -50,7 +50,7 @@ def topics(settings: Settings) -> dict[str, int]:
 
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
-    admin = clients.ouvrir_client(
+    admin = clients.open_client(
         KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUETE_MS
     )
     try:
@@ -79,7 +79,7 @@ def create_topics(settings: Settings) -> list[str]:
 def producer(settings: Settings) -> KafkaProducer:
     """A producer that loses nothing: every replica acknowledges, and a retry never writes twice."""
     connection = settings.kafka_connection()
-    return clients.ouvrir_client(KafkaProducer, **connection, acks="all", linger_ms=2, **clients.PRODUCTEUR)
+    return clients.open_client(KafkaProducer, **connection, acks="all", linger_ms=2, **clients.PRODUCTEUR)
 
 
 class Publisher:
@@ -138,8 +138,8 @@ class Publisher:
         """The producer, opened if need be; raise KafkaIndisponible at once while no broker answers."""
         opened = self._open()
         try:
-            clients.exiger_des_nouvelles(opened._metadata)  # noqa: SLF001  kafka-python offers it nowhere else
-        except clients.KafkaNeRepondPas as cause:
+            clients.require_news(opened._metadata)  # noqa: SLF001  kafka-python offers it nowhere else
+        except clients.KafkaUnreachable as cause:
             raise KafkaIndisponible(str(cause)) from cause
         return opened
 
@@ -158,8 +158,8 @@ class Publisher:
 
     def _open(self) -> KafkaProducer:
         with self._opening:
-            if self._producer is not None and clients.est_perdu(self._producer):
-                clients.lacher(self._producer)
+            if self._producer is not None and clients.is_lost(self._producer):
+                clients.drop_producer(self._producer)
                 self._producer = None
             if self._producer is None:
                 if time.monotonic() < self._reopen_at:
@@ -178,7 +178,7 @@ class Publisher:
             if current:
                 self._producer = None
         if current:
-            clients.lacher(opened)
+            clients.drop_producer(opened)
 
     def forward(self, transaction: str, form: Mapping[str, str]) -> None:
         """Put a sealed form on the notifications' topic, as if the bank had sent it."""
@@ -231,4 +231,4 @@ def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
-    return clients.ouvrir_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)
+    return clients.open_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)

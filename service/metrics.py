@@ -17,10 +17,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from journal.bases import Base
-from journal.comptes import sorts_par_topic
-from journal.pannes import raconter
-from service.retard import WAIT_SECONDS, lag, unreadable
+from engine.database import Database
+from engine.fates import sorts_par_topic
+from engine.outages import raconter
+from service.lag import WAIT_SECONDS, lag, unreadable
 from service.settings import Settings
 
 KEPT_SECONDS: Final = 5.0
@@ -49,7 +49,7 @@ NOTHING: Final = Reading(float("-inf"), [], {}, postgresql=False, kafka=False)
 class RolesCollector(Collector):
     """Reads the servers at scrape time, in a thread of its own: one that hangs holds up no other scrape."""
 
-    def __init__(self, settings: Settings, base: Base) -> None:
+    def __init__(self, settings: Settings, base: Database) -> None:
         self.settings = settings
         self.base = base
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")

@@ -11,12 +11,12 @@ import structlog
 import uvicorn
 
 from guichet.guichet import Guichet
-from kiosque.sceau import Algorithme
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
+from kiosque.sips.sceau import Algorithme
 from service import composition
-from service.janitor import NAME, Janitor
 from service.kafka import Publisher
 from service.logs import bind_role
+from service.relance import NAME, RelanceRole
 from service.settings import Settings
 
 
@@ -112,7 +112,7 @@ def publisher(settings: Settings) -> Role:
 
     def publish(stop: threading.Event) -> None:
         try:
-            follower.tourner(stop)
+            follower.run(stop)
         finally:
             emitter.abandonner()
 
@@ -121,4 +121,4 @@ def publisher(settings: Settings) -> Role:
 
 def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
-    return Role(NAME, Janitor(settings, counter, publisher.forward).run)
+    return Role(NAME, RelanceRole(settings, counter, publisher.forward).run)

@@ -13,19 +13,19 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
-from api.client_oidc import ClientOIDC
-from api.dependances import SECRET_DE_SESSION_OCTETS, Dependances, Limites
-from api.emetteur import Emetteur
-from api.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
-from api.jetons import JetonsGardes
+from api.socle.client_oidc import ClientOIDC
+from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances, Limites
+from api.socle.emetteur import Emetteur
+from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
+from api.socle.jetons import JetonsGardes
 from guichet.guichet import Guichet
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
 from service import composition, roles
 from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.kafka import Publisher
+from service.lag import WAIT_SECONDS, lag
 from service.metrics import RolesCollector
-from service.retard import WAIT_SECONDS, lag
 from service.settings import Settings, development_jwt_secret
 
 ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
@@ -147,5 +147,5 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         return roles.publisher(settings)
     kind, _, what = name.partition(":")
     if kind == "consume":
-        return roles.Role(name, composition.consumer(settings, counter, what).tourner)
-    return roles.Role(name, composition.follower(settings, counter.enregistreur, what).tourner)
+        return roles.Role(name, composition.consumer(settings, counter, what).run)
+    return roles.Role(name, composition.follower(settings, counter.recorder, what).run)

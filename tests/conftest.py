@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @dataclass(frozen=True)
-class Base:
+class Database:
     """Une base PostgreSQL propre au test."""
 
     url: str
@@ -99,12 +99,12 @@ class Serveurs:
     @cached_property
     def modele(self) -> str:
         """Le nom d'une base migrée une fois par session, que chaque test copie."""
-        from journal.migrations import migrer
+        from service.schema import migrate
 
         nom = f"creances_modele_{secrets.token_hex(4)}"
         self.executer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
         self._pile.callback(self.supprimer_base, nom)  # Après le démarrage : défait avant l'arrêt.
-        migrer(vers_base(self.owner_database_url, nom), utilisateur(self.database_url))
+        migrate(vers_base(self.owner_database_url, nom), utilisateur(self.database_url))
         return nom
 
     def executer(self, instruction: sql.Composed) -> None:
@@ -138,27 +138,27 @@ def serveurs(pytestconfig: pytest.Config) -> Iterator[Serveurs]:
 
 
 @pytest.fixture
-def base(serveurs: Serveurs) -> Iterator[Base]:
+def base(serveurs: Serveurs) -> Iterator[Database]:
     """Une base neuve et migrée, supprimée après le test."""
     with nouvelle_base(serveurs) as neuve:
         yield neuve
 
 
 @pytest.fixture
-def seconde_base(serveurs: Serveurs) -> Iterator[Base]:
+def seconde_base(serveurs: Serveurs) -> Iterator[Database]:
     """Une autre base neuve et migrée, pour comparer."""
     with nouvelle_base(serveurs) as neuve:
         yield neuve
 
 
 @contextmanager
-def nouvelle_base(serveurs: Serveurs) -> Iterator[Base]:
+def nouvelle_base(serveurs: Serveurs) -> Iterator[Database]:
     """Copie la base modèle ; la supprime à la fin."""
     nom = f"creances_test_{secrets.token_hex(6)}"
     serveurs.executer(
         sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(nom), sql.Identifier(serveurs.modele))
     )
-    yield Base(vers_base(serveurs.database_url, nom), vers_base(serveurs.owner_database_url, nom), nom)
+    yield Database(vers_base(serveurs.database_url, nom), vers_base(serveurs.owner_database_url, nom), nom)
     serveurs.supprimer_base(nom)
 
 

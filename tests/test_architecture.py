@@ -13,32 +13,17 @@ from tests.outils import RACINE
 # Ce que chaque pièce peut importer des autres.
 PIECES: dict[str, set[str]] = {
     "domain": set(),
-    "journal": {"domain"},
-    "courtier": {"journal"},
+    "engine": {"domain", "guichet"},
     "kiosque": {"domain"},
-    "guichet": {"domain", "journal", "kiosque"},
-    "consumers": {"domain", "journal", "courtier", "kiosque", "guichet"},
-    "projections": {"domain", "journal"},
-    "publication": {"domain", "journal", "courtier"},
-    "preuve": {"domain", "journal"},
-    "api": {"domain", "journal", "kiosque", "guichet", "projections", "preuve"},
-    "service": {
-        "domain",
-        "journal",
-        "courtier",
-        "kiosque",
-        "guichet",
-        "consumers",
-        "projections",
-        "publication",
-        "preuve",
-        "api",
-    },
+    "guichet": {"domain", "engine", "kiosque"},
+    "consumers": {"domain", "engine", "kiosque", "guichet"},
+    "projections": {"domain", "engine"},
+    "publication": {"domain", "engine"},
+    "api": {"domain", "engine", "kiosque", "guichet", "projections"},
+    "service": {"domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api"},
 }
 # Du domaine vers l'extérieur : rien d'autre que la bibliothèque standard et ces deux-là.
 TIERS_DU_DOMAINE = {"eventsourcing", "pydantic"}
-# Le vérificateur autonome n'importe aucune pièce.
-SANS_PIECE = {"preuve/verificateur.py"}
 HORLOGES = {
     ("datetime", "now"),
     ("datetime", "utcnow"),
@@ -81,13 +66,13 @@ def fautes(piece: str, source: str, fichier: str) -> list[str]:
     return [
         f"{fichier}:{ligne}: {faute}"
         for ligne, faute in sorted(
-            {*fautes_d_import(piece, arbre, fichier), *fautes_de_nom(arbre), *fautes_de_purete(piece, arbre)}
+            {*fautes_d_import(piece, arbre), *fautes_de_nom(arbre), *fautes_de_purete(piece, arbre)}
         )
     ]
 
 
-def fautes_d_import(piece: str, arbre: ast.AST, fichier: str) -> Iterator[tuple[int, str]]:
-    permises = set() if fichier in SANS_PIECE else PIECES[piece] | {piece}
+def fautes_d_import(piece: str, arbre: ast.AST) -> Iterator[tuple[int, str]]:
+    permises = PIECES[piece] | {piece}
     for ligne, module in importes(arbre):
         tete = module.partition(".")[0]
         if tete in PIECES.keys() | HORS_PIECES and tete not in permises:
@@ -171,7 +156,7 @@ def test_les_noms_de_fichiers_sont_en_ascii() -> None:
 @pytest.mark.parametrize(
     ("piece", "source"),
     [
-        ("domain", "import journal"),
+        ("domain", "import engine"),
         ("domain", "from service.settings import Settings"),
         ("domain", "import psycopg"),
         ("domain", "import structlog.stdlib"),
@@ -181,13 +166,13 @@ def test_les_noms_de_fichiers_sont_en_ascii() -> None:
         ("domain", "import datetime as d\nimport datetime\nx = datetime.datetime.utcnow()"),
         ("domain", "x = lambda: __import__('journal')"),
         ("domain", "print('bonjour')"),
-        ("journal", "def f():\n    from guichet import avis"),
-        ("kiosque", "import journal.chargement"),
+        ("engine", "def f():\n    from api import application"),
+        ("kiosque", "import engine.recorder"),
         ("guichet", "from api import app"),
         ("consumers", "import projections"),
         ("projections", "from guichet.avis import prendre"),
         ("publication", "from projections import restant_du"),
-        ("preuve", "import importlib\nimportlib.import_module('api')"),
+        ("publication", "import importlib\nimportlib.import_module('api')"),
         ("api", "import consumers"),
         ("api", "import service"),
         ("service", "from tests.outils import attendre"),
@@ -196,11 +181,6 @@ def test_les_noms_de_fichiers_sont_en_ascii() -> None:
 )
 def test_une_violation_plantee_est_vue(piece: str, source: str) -> None:
     assert fautes(piece, source, f"{piece}/planté.py") != []
-
-
-def test_le_verificateur_autonome_n_importe_aucune_piece() -> None:
-    assert fautes("preuve", "from preuve import chaine", "preuve/verificateur.py") != []
-    assert fautes("preuve", "from preuve import chaine", "preuve/sceaux.py") == []
 
 
 @pytest.mark.parametrize(

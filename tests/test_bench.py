@@ -7,13 +7,13 @@ import psycopg
 from bench import ceiling, data, rebuild, report
 from bench.data import Scale
 from bench.figures import Figures
-from bench.servers import Database
-from journal.bases import Base as Acces
-from journal.enregistreur import Enregistreur
-from journal.mapper import MapperDesFaits
+from bench.servers import Database as BenchDatabase
+from engine.database import Database as Acces
+from engine.mapper import EventMapper
+from engine.recorder import Recorder
 from service import composition
 from service.settings import Settings
-from tests.conftest import Base
+from tests.conftest import Database
 
 ECHELLE = Scale(creances=40, payments=10)
 
@@ -22,8 +22,8 @@ def lignes(conn: psycopg.Connection[tuple[object, ...]], vue: str) -> list[tuple
     return conn.execute(f"SELECT * FROM vues.{vue} ORDER BY 1").fetchall()  # noqa: S608
 
 
-def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Base) -> None:
-    data.load(Database(base.nom, base.url, base.url_proprietaire), ECHELLE)
+def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Database) -> None:
+    data.load(BenchDatabase(base.nom, base.url, base.url_proprietaire), ECHELLE)
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn, Acces(base.url) as acces:
         chargees = {vue: lignes(conn, vue) for vue in ("restant_du", "paiements")}
         assert len(chargees["restant_du"]) == 40
@@ -31,7 +31,7 @@ def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Base)
         conn.execute("TRUNCATE vues.restant_du, vues.paiements; UPDATE vues.suiveurs SET position = 0")
         settings = Settings(_env_file=None, database_url=base.url)
         for vue in chargees:
-            composition.follower(settings, Enregistreur(acces), vue).rattraper()
+            composition.follower(settings, Recorder(acces), vue).catch_up()
         assert {vue: lignes(conn, vue) for vue in chargees} == chargees
         conn.execute(rebuild._EMPTY)
         ceiling.rebuild(conn)
@@ -39,7 +39,7 @@ def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Base)
 
 
 def test_les_octets_charges_sont_ceux_du_mapper() -> None:
-    mapper = MapperDesFaits()
+    mapper = EventMapper()
     for ligne in data.events(ECHELLE):
         fait = mapper.lire(*ligne)
         assert mapper.to_stored_event(fait).state == ligne.state

@@ -12,9 +12,9 @@ from api.assure.connexion_demo import page_de_choix
 from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, repris_possible
 from api.assure.messagerie import courrier_de
 from api.assure.session import session_de
-from api.assure.visite import DUnAssure, Visite, visite_de
-from api.dependances import DeLApplication
-from projections.paiements import LignePaiement
+from api.assure.visite import AssureConnecte, Visite, visite_de
+from api.socle.dependances import DeLApplication
+from projections.vues.paiements import LignePaiement
 
 PAIEMENTS_MONTRES: Final = 5
 ISSUE_MONTREE: Final = timedelta(hours=24)
@@ -37,7 +37,7 @@ async def accueil(requete: Request, moyens: DeLApplication, canal: str | None = 
 
 
 @routes.get("/accueil/suivi")
-async def suivre(visite: DUnAssure) -> Response:
+async def suivre(visite: AssureConnecte) -> Response:
     """La part de l'accueil que les paiements font changer."""
     return visite.rendre_fragment("_compte.html", await _valeurs(visite))
 

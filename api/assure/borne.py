@@ -7,8 +7,8 @@ from starlette.responses import Response
 from api.assure.canal import COOKIE, passage_de, tout_oublier
 from api.assure.rendu import page
 from api.assure.session import COOKIE as COOKIE_DE_SESSION
-from api.assure.visite import DUnAssure, champs_de
-from api.dependances import DeLApplication
+from api.assure.visite import AssureConnecte, champs_de
+from api.socle.dependances import DeLApplication
 from domain.avis import Canal
 
 routes = APIRouter(include_in_schema=False)
@@ -25,7 +25,7 @@ async def clore(requete: Request, moyens: DeLApplication) -> Response:
 
 
 @routes.post("/presence")
-async def rester(requete: Request, visite: DUnAssure) -> Response:
+async def rester(requete: Request, visite: AssureConnecte) -> Response:
     """La personne est toujours là : la session est prolongée."""
     await champs_de(requete, visite)
     return visite.prolonger(Response(status_code=204))

@@ -10,7 +10,7 @@ import jwt
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependances import Dependances
+from api.socle.dependances import Dependances
 from domain.avis import Canal
 
 COOKIE: Final = "creances_canal"

@@ -23,12 +23,12 @@ from api.assure import session as sessions
 from api.assure.canal import passage_de, poser_canal
 from api.assure.rendu import message, page
 from api.assure.saisie import FormulairePerime
-from api.client_oidc import ClientOIDC, ConnexionRefusee
-from api.corps import lire_formulaire
-from api.dependances import DeLApplication, Dependances, Moyens
-from api.emetteur import EmetteurInjoignable, JetonInvalide
-from api.identite import RoleUtilisateur
-from api.problemes import REPRISE_S, Probleme
+from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
+from api.socle.corps import lire_formulaire
+from api.socle.dependances import DeLApplication, Dependances, Moyens
+from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
+from api.socle.identite import RoleUtilisateur
+from api.socle.problemes import REPRISE_S, Probleme
 
 COOKIE_D_ALLER: Final = "creances_connexion"
 DUREE_D_ALLER: Final = timedelta(minutes=10)

@@ -11,8 +11,8 @@ from api.assure.canal import passage_de, poser_canal
 from api.assure.connexion import AccesRefuse, formulaire, par_le_compte
 from api.assure.rendu import page
 from api.assure.visite import cadre
-from api.dependances import DeLApplication, Moyens
-from projections.restant_du import LigneCreance, exemples
+from api.socle.dependances import DeLApplication, Moyens
+from projections.vues.restant_du import LigneCreance, exemples
 
 EXEMPLES_LUS: Final = 60
 ASSURES_MONTRES: Final = 8

@@ -4,18 +4,18 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.acces import Assure
 from api.assure.lecture import consulter, raison_de_ne_pas_cocher, repris_possible
 from api.assure.modeles import CreanceLue, LigneDeCreance, PaiementAReprendre, RaisonDeNePasPayer
-from api.dependances import DeLApplication
-from api.problemes import probleme_de
-from api.route_directe import RouteDirecte
-from api.schema import problemes
+from api.socle.acces import Assure
+from api.socle.dependances import DeLApplication
+from api.socle.problemes import probleme_de
+from api.socle.route_directe import RouteDirecte
+from api.socle.schema import problemes
 from domain.caisses import nom_de_caisse
 from domain.politique import Politique
 from domain.refus import ReferenceNonOuverte
-from projections.paiements import LignePaiement
-from projections.restant_du import LigneCreance
+from projections.vues.paiements import LignePaiement
+from projections.vues.restant_du import LigneCreance
 
 routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"], route_class=RouteDirecte)
 

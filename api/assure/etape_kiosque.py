@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.lecture import a_suivre, est_consultable, etat_du_paiement, imputations_de, lire_compte, repris_possible
-from api.assure.visite import DUnAssure, Visite
+from api.assure.visite import AssureConnecte, Visite
 from domain.references import TRANSACTION
 from domain.refus import PaiementClos, PaiementInconnu
 from guichet.reprendre_paiement import reprendre_paiement
@@ -20,7 +20,7 @@ routes = APIRouter(prefix="/paiements/{transaction}", include_in_schema=False)
 
 
 @routes.get("/kiosque")
-async def partir(transaction: str, visite: DUnAssure) -> Response:
+async def partir(transaction: str, visite: AssureConnecte) -> Response:
     """Le formulaire scellé, et le bouton qui mène au kiosque ; un paiement clos mène à son état."""
     if not TRANSACTION.fullmatch(transaction):
         raise PaiementInconnu
@@ -36,13 +36,13 @@ async def partir(transaction: str, visite: DUnAssure) -> Response:
 
 
 @routes.get("")
-async def etat(transaction: str, visite: DUnAssure) -> Response:
+async def etat(transaction: str, visite: AssureConnecte) -> Response:
     """Où en est le paiement : la réponse scellée de la banque décide, jamais le retour du navigateur."""
     return visite.rendre("paiement.html", await _valeurs(transaction, visite))
 
 
 @routes.get("/suivi")
-async def suivre(transaction: str, visite: DUnAssure) -> Response:
+async def suivre(transaction: str, visite: AssureConnecte) -> Response:
     """La part de la page que la réponse de la banque fait changer."""
     return visite.rendre_fragment("_etat.html", await _valeurs(transaction, visite))
 

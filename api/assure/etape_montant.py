@@ -11,7 +11,7 @@ from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.assure.visite import Visite
 from domain.refus import MontantHorsBornes, MontantSuperieurAuSolde, PaiementEnCours, Refus, RestantDuInsuffisant
 from guichet.prevoir_paiement import PartPrevue
-from projections.restant_du import LigneCreance
+from projections.vues.restant_du import LigneCreance
 
 AU_MONTANT: Final = (MontantIllisible, MontantHorsBornes, MontantSuperieurAuSolde)
 

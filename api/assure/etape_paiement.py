@@ -11,8 +11,8 @@ from api.assure.etape_montant import page_de_verification, page_du_montant
 from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lire_selection
-from api.assure.visite import DUnAssure, Visite, champs_de
-from api.problemes import STATUTS_DES_REFUS
+from api.assure.visite import AssureConnecte, Visite, champs_de
+from api.socle.problemes import STATUTS_DES_REFUS
 from domain.refus import ReferenceNonOuverte, Refus
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
@@ -21,7 +21,7 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.post("/payer")
-async def payer(requete: Request, visite: DUnAssure) -> Response:
+async def payer(requete: Request, visite: AssureConnecte) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
     Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification).

@@ -6,14 +6,14 @@ from starlette.responses import Response
 from api.assure.etape_montant import page_du_montant
 from api.assure.lecture import consulter
 from api.assure.saisie import ReferenceAbsente
-from api.assure.visite import DUnAssure, Visite
+from api.assure.visite import AssureConnecte, Visite
 from domain.refus import ReferenceNonOuverte, Refus
 
 routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/payer")
-async def chercher(visite: DUnAssure, reference: str | None = None) -> Response:
+async def chercher(visite: AssureConnecte, reference: str | None = None) -> Response:
     """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant."""
     if reference is None:
         return page_de_la_reference(visite)

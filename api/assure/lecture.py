@@ -5,17 +5,17 @@ from typing import Final, NamedTuple
 
 import anyio.to_thread
 
-from api.dependances import Moyens
+from api.socle.dependances import Moyens
 from domain.imputation import Imputation
 from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, lire_reference
 from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, RestantDuInsuffisant
 from guichet.guichet import Guichet
-from projections.compte import Compte, compte
-from projections.paiements import LignePaiement
-from projections.paiements import paiement as lire_paiement
-from projections.restant_du import LigneCreance
+from projections.lectures.compte import Compte, compte
+from projections.vues.paiements import LignePaiement
+from projections.vues.paiements import paiement as lire_paiement
+from projections.vues.restant_du import LigneCreance
 
 PAIEMENTS_RECENTS: Final = 20
 """Derniers paiements d'un assuré que l'on regarde pour trouver ceux qui sont en cours."""

@@ -9,21 +9,21 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher
-from api.assure.visite import DUnAssure, Visite
+from api.assure.visite import AssureConnecte, Visite
 from guichet.guichet import Guichet
-from projections.mouvements import Mouvement, mouvements
+from projections.lectures.mouvements import Mouvement, mouvements
 
 routes = APIRouter(prefix="/creances", include_in_schema=False)
 
 
 @routes.get("")
-async def toutes(visite: DUnAssure) -> Response:
+async def toutes(visite: AssureConnecte) -> Response:
     """Toutes : à payer, soldées, annulées, et celles qui ne se paient pas en ligne."""
     return visite.rendre("creances.html", await _valeurs(visite))
 
 
 @routes.get("/suivi")
-async def suivre(visite: DUnAssure) -> Response:
+async def suivre(visite: AssureConnecte) -> Response:
     """La liste, relue par le script."""
     return visite.rendre_fragment("_creances.html", await _valeurs(visite))
 
@@ -34,7 +34,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     ouverts = en_cours(paiements)
     histoires = await anyio.to_thread.run_sync(partial(_raconter, guichet, [ligne.reference for ligne in creances]))
     return {
-        "créances": [
+        "creances": [
             (
                 ligne,
                 raison_de_ne_pas_cocher(ligne, guichet.politique, ouverts, exclusif=True) if ligne.restant_du else None,
@@ -50,4 +50,4 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
 
 def _raconter(guichet: Guichet, references: Sequence[str]) -> dict[str, list[Mouvement]]:
     with guichet.base.transaction() as conn:
-        return mouvements(conn, guichet.enregistreur, references)
+        return mouvements(conn, guichet.recorder, references)

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from api.assure.accuse_pdf import accuse_en_pdf
 from api.assure.connexion import AccesRefuse
 from api.assure.rendu import message as page_d_une_phrase
-from api.assure.visite import DUnAssure, Visite, champs_de
-from api.dependances import Moyens
+from api.assure.visite import AssureConnecte, Visite, champs_de
+from api.socle.dependances import Moyens
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
 from domain.refus import MessageInconnu
 from guichet.guichet import Guichet
 from guichet.messagerie import consulter_message, messagerie_de, ouvrir_message, supprimer_message
-from projections.messagerie import messages_de
+from projections.vues.messagerie import messages_de
 
 PDF: Final = "application/pdf"
 
@@ -60,28 +60,28 @@ async def courrier_de(moyens: Moyens, assure: str) -> Courrier:
 
 
 @routes.get("")
-async def liste(visite: DUnAssure) -> Response:
+async def liste(visite: AssureConnecte) -> Response:
     """Les messages de l'assuré."""
     courrier = await courrier_de(visite.moyens, visite.assure)
     return visite.rendre("messagerie.html", _EN_TETE | {"courrier": courrier})
 
 
 @routes.get("/{transaction}")
-async def lire(transaction: str, visite: DUnAssure) -> Response:
+async def lire(transaction: str, visite: AssureConnecte) -> Response:
     """Un message ; l'ouvrir le marque lu."""
     accuse = await _au_guichet(ouvrir_message, visite, transaction)
     return visite.rendre("messagerie-message.html", _EN_TETE | {"accuse": accuse})
 
 
 @routes.get("/{transaction}/suppression")
-async def confirmer(transaction: str, visite: DUnAssure) -> Response:
+async def confirmer(transaction: str, visite: AssureConnecte) -> Response:
     """Demande si c'est bien ce message qu'il faut supprimer."""
     accuse = await _au_guichet(consulter_message, visite, transaction)
     return visite.rendre("messagerie-suppression.html", _EN_TETE | {"accuse": accuse})
 
 
 @routes.post("/{transaction}/suppression")
-async def supprimer(transaction: str, requete: Request, visite: DUnAssure) -> Response:
+async def supprimer(transaction: str, requete: Request, visite: AssureConnecte) -> Response:
     """Supprime le message, et revient à la liste ; la seconde fois, il n'y a plus rien à faire."""
     await champs_de(requete, visite)
     await _au_guichet(supprimer_message, visite, transaction)
@@ -89,7 +89,7 @@ async def supprimer(transaction: str, requete: Request, visite: DUnAssure) -> Re
 
 
 @routes.get("/{transaction}/accuse.pdf")
-async def en_pdf(transaction: str, visite: DUnAssure, *, telecharger: bool = False) -> Response:
+async def en_pdf(transaction: str, visite: AssureConnecte, *, telecharger: bool = False) -> Response:
     """Le message en PDF accessible, montré par le navigateur (pour l'imprimer) ou téléchargé."""
     accuse = await _au_guichet(consulter_message, visite, transaction)
     disposition = "attachment" if telecharger else "inline"

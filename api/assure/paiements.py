@@ -8,14 +8,14 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
 
-from api.acces import Assure
 from api.assure.lecture import etat_du_paiement
 from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert, schema_de
-from api.corps import lire_json
-from api.dependances import DeLApplication
-from api.problemes import Probleme
-from api.route_directe import RouteDirecte
-from api.schema import problemes
+from api.socle.acces import Assure
+from api.socle.corps import lire_json
+from api.socle.dependances import DeLApplication
+from api.socle.problemes import Probleme
+from api.socle.route_directe import RouteDirecte
+from api.socle.schema import problemes
 from domain.references import TRANSACTION
 from domain.refus import PaiementInconnu
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement

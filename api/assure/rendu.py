@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 from domain.caisses import nom_de_caisse
 from domain.delai import PARIS
 from domain.monnaie import euros
-from kiosque.codes import sens_de
+from kiosque.sips.codes import sens_de
 
 _GABARITS: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "gabarits"),

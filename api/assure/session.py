@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dependances import Dependances
-from api.identite import RoleUtilisateur
+from api.socle.dependances import Dependances
+from api.socle.identite import RoleUtilisateur
 from domain.references import Pseudonyme
 
 COOKIE: Final = "creances_session"

@@ -11,7 +11,7 @@ from api.assure import session as sessions
 from api.assure.canal import Passage, passage_de, poser_canal
 from api.assure.connexion import AccesRefuse, formulaire, par_le_compte, session_d_assure
 from api.assure.rendu import fragment, page
-from api.dependances import DeLApplication, Moyens
+from api.socle.dependances import DeLApplication, Moyens
 from domain.avis import Canal
 
 INACTIVITE = "/inactivite"
@@ -20,7 +20,7 @@ INACTIVITE = "/inactivite"
 Champs = list[tuple[str, str]]
 
 
-class Ailleurs(Exception):
+class Redirection(Exception):
     """La réponse est ailleurs : le navigateur y est mené (303)."""
 
     def __init__(self, adresse: str) -> None:
@@ -77,17 +77,17 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
 
 
 async def visite_de(requete: Request, moyens: DeLApplication) -> Visite:
-    """La visite de cette requête ; lève Ailleurs (borne laissée ; 401 à un script) ou AccèsRefusé."""
+    """La visite de cette requête ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
     passage = passage_de(requete, moyens.dependances)
     if passage.inactif(moyens.dependances):
         if requete.headers.get("sec-fetch-dest", "document") != "document":
             raise AccesRefuse(par_le_compte())
-        raise Ailleurs(INACTIVITE)
+        raise Redirection(INACTIVITE)
     session = await session_d_assure(requete, moyens)
     return Visite(moyens, session, passage, str(session.assure))
 
 
-DUnAssure = Annotated[Visite, Depends(visite_de)]
+AssureConnecte = Annotated[Visite, Depends(visite_de)]
 
 
 async def champs_de(requete: Request, visite: Visite) -> Champs:

@@ -18,11 +18,11 @@ from starlette.staticfiles import StaticFiles
 from kiosque.interface import FormulaireIrrecevable
 from kiosque.simulateur.banque import Banque
 from kiosque.simulateur.etat import Horloge
-from kiosque.simulateur.facteur import Dormir
 from kiosque.simulateur.formulaires import lire_corps, lire_formulaire
 from kiosque.simulateur.pages import STATIQUE, page
 from kiosque.simulateur.parcours import Parcours
 from kiosque.simulateur.reglages import DemandeDeConsigne, ReglagesSimulateur
+from kiosque.simulateur.webhook_sender import Dormir
 
 SESSIONS_MONTREES = 50
 ENVOIS_MONTRES = 100
@@ -51,7 +51,7 @@ def creer_simulateur(
     @asynccontextmanager
     async def duree_de_vie(_: Starlette) -> AsyncIterator[None]:
         yield
-        await banque.facteur.fermer()
+        await banque.webhook_sender.fermer()
 
     return Starlette(
         routes=[
@@ -110,7 +110,7 @@ async def _montrer(banque: Banque, _: Request) -> Response:
         "reglages": banque.reglages,
         "prochaines": banque.consignes.prochaines,
         "sessions": [(s, s.conclusion, banque.consignes.de(s.demande.transaction)) for s in sessions],
-        "envois": list(banque.facteur.envois)[-ENVOIS_MONTRES:][::-1],
+        "envois": list(banque.webhook_sender.envois)[-ENVOIS_MONTRES:][::-1],
     }
     return page("simulateur.html", valeurs=valeurs)
 

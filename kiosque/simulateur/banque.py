@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from kiosque.codes import DOUBLON
-from kiosque.enveloppe import ouvrir
-from kiosque.sceau import Trousseau
 from kiosque.simulateur.consignes import Consignes
 from kiosque.simulateur.etat import Conclusion, Demande, Horloge, Registre, Session
-from kiosque.simulateur.facteur import Dormir, Envoi, Facteur
 from kiosque.simulateur.reglages import ReglagesSimulateur
 from kiosque.simulateur.reponse import lire_demande, sceller_inconnue, sceller_reponse, transaction_de
+from kiosque.simulateur.webhook_sender import Dormir, Envoi, WebhookSender
+from kiosque.sips.codes import DOUBLON
+from kiosque.sips.enveloppe import ouvrir
+from kiosque.sips.sceau import Trousseau
 
 
 class Banque:
@@ -20,7 +20,7 @@ class Banque:
         self.reglages = reglages
         self.registre = Registre(horloge, reglages.session_s)
         self.consignes = Consignes()
-        self.facteur = Facteur(reglages, dormir)
+        self.webhook_sender = WebhookSender(reglages, dormir)
         self._horloge = horloge
         self._trousseau = Trousseau([reglages.contrat], reglages.algorithme)
 
@@ -59,4 +59,6 @@ class Banque:
             return
         consigne = self.consignes.de(demande.transaction)
         champs = self.sceller(demande, conclusion)
-        self.facteur.expedier(Envoi(demande.transaction, conclusion.code, demande.url_notification, champs, consigne))
+        self.webhook_sender.expedier(
+            Envoi(demande.transaction, conclusion.code, demande.url_notification, champs, consigne)
+        )

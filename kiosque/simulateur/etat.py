@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from kiosque.codes import ACCEPTE, EN_COURS, NE_CONCLUENT_RIEN, SESSION_EXPIREE
+from kiosque.sips.codes import ACCEPTE, EN_COURS, NE_CONCLUENT_RIEN, SESSION_EXPIREE
 
 TRANSACTIONS_MAX = 20_000
 """Transactions retenues ; au-delà la plus ancienne est oubliée, et une interrogation la dit inconnue."""

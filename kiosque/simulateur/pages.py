@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from domain.monnaie import euros
-from kiosque.codes import sens_de
 from kiosque.simulateur.reponse import PARIS
+from kiosque.sips.codes import sens_de
 
 ICI = Path(__file__).parent
 STATIQUE = ICI / "statique"

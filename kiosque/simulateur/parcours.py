@@ -5,12 +5,12 @@ from http import HTTPStatus
 
 from starlette.responses import HTMLResponse
 
-from kiosque.codes import ACCEPTE, ANNULE, SESSION_EXPIREE, TROP_D_ESSAIS
 from kiosque.interface import FormulaireIllisible
 from kiosque.simulateur.banque import Banque
 from kiosque.simulateur.carte import CODE_ENVOYE, Carte, lire_carte
 from kiosque.simulateur.etat import Conclusion, Demande, Session
 from kiosque.simulateur.pages import page
+from kiosque.sips.codes import ACCEPTE, ANNULE, SESSION_EXPIREE, TROP_D_ESSAIS
 
 ESSAIS_MAX = 3
 """Codes d'authentification faux, au plus."""

@@ -4,9 +4,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from kiosque.donnees import Encodage
 from kiosque.interface import url_permise
-from kiosque.sceau import Algorithme, Marchand
+from kiosque.sips.donnees import Encodage
+from kiosque.sips.sceau import Algorithme, Marchand
 
 RETARD_S_MAX = 3600.0
 DOUBLONS_MAX = 100

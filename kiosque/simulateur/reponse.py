@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from domain.references import TRANSACTION
-from kiosque.codes import ACCEPTE, TRANSACTION_INCONNUE
-from kiosque.donnees import valeur_de
-from kiosque.enveloppe import fermer
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, url_permise
-from kiosque.reponses import EURO, MONTANT
 from kiosque.simulateur.etat import Conclusion, Demande
 from kiosque.simulateur.reglages import ReglagesSimulateur
+from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE
+from kiosque.sips.donnees import valeur_de
+from kiosque.sips.enveloppe import fermer
+from kiosque.sips.reponses import EURO, MONTANT
 
 PARIS = ZoneInfo("Europe/Paris")
 VERSION_INTERFACE = "HP_2.40"

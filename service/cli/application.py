@@ -80,10 +80,10 @@ def database_of(settings: Settings) -> str:
 @contextmanager
 def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings and an autocommit connection to the database, closed at the end."""
-    from journal.bases import connecter
+    from engine.database import connect
 
     settings = read_settings(data_dir)
-    with readable_failures(), closing(connecter(database_of(settings), application="creances-cli")) as conn:
+    with readable_failures(), closing(connect(database_of(settings), application="creances-cli")) as conn:
         yield settings, conn
 
 
@@ -92,14 +92,14 @@ def readable_failures() -> Iterator[None]:
     """A server that does not answer is a sentence, neither a traceback nor the libraries' own complaints."""
     from kafka.errors import KafkaError
 
-    from journal.pannes import est_une_panne
+    from engine.outages import is_outage
 
     try:
         yield
     except psycopg.errors.UndefinedTable:
         fail("Le schéma manque : lancez `creances migrate`.")
     except psycopg.Error as cause:
-        if not est_une_panne(cause):
+        if not is_outage(cause):
             raise
         fail(f"PostgreSQL ne répond pas : {cause}")
     except KafkaError as cause:

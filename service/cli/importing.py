@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
-from service.bulk.lines import BOM
 from service.cli.application import USAGE, DataDir, Json, app, errors, fail, read_settings, readable_failures
+from service.imports.lines import BOM
 
 STANDARD_INPUT: Final = Path("-")
 BUFFER_BYTES: Final = 1024 * 1024
@@ -43,8 +43,8 @@ def import_avis(
     JSON : un message du contrat par ligne. CSV : les colonnes portent les noms du contrat, `;` ou `,` sépare, les
     montants sont des centimes entiers, une case vide est un champ absent. Sort avec 1 si une ligne est refusée.
     """
-    from service.bulk.run import READERS, Job, run_import
-    from service.bulk.sender import TopicMissing
+    from service.imports.run import READERS, Job, run_import
+    from service.imports.sender import TopicMissing
 
     settings = read_settings(data_dir)
     # The command tells itself what Kafka does not take, and an absence once, not at each attempt.

@@ -33,7 +33,7 @@ from service.settings import development_jwt_secret, settings_table, unknown_var
 @app.command()
 def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Le solde d'une créance, tel que la vue le montre."""
-    from projections.restant_du import lire_creance
+    from projections.vues.restant_du import lire_creance
 
     with connection(data_dir) as (_, conn):
         row = lire_creance(conn, read_reference(reference))
@@ -67,13 +67,13 @@ def history(
     data_dir: DataDir = None,
 ) -> None:
     """Chaque événement d'une créance, son heure, sa cause, et le solde après lui."""
-    from journal.bases import Base
-    from journal.enregistreur import Enregistreur
-    from projections.historique import historique
+    from engine.database import Database
+    from engine.recorder import Recorder
+    from projections.lectures.historique import historique
 
     when = as_of.replace(tzinfo=PARIS) if as_of is not None and as_of.tzinfo is None else as_of
     with connection(data_dir) as (settings, conn):
-        recorder = Enregistreur(Base(str(settings.database_url)))
+        recorder = Recorder(Database(str(settings.database_url)))
         steps = historique(conn, recorder, read_reference(reference), au=when, a_la_version=at_version)
     if not steps:
         fail("Aucun événement pour cette référence.")
@@ -91,14 +91,14 @@ def lag(
     data_dir: DataDir = None,
 ) -> None:
     """Le retard de chaque consommateur et suiveur, en événements et en secondes ; sort avec 1 si Kafka se tait."""
-    from journal.bases import Base
-    from service.retard import lag as read_lag
-    from service.retard import unreadable
+    from engine.database import Database
+    from service.lag import lag as read_lag
+    from service.lag import unreadable
 
     with readable_failures():
         settings = read_settings(data_dir)
         quiet()
-        with Base(database_of(settings), application="creances-lag", connexions_max=1) as base:
+        with Database(database_of(settings), application="creances-lag", connexions_max=1) as base:
             rows = read_lag(settings, base)
             if as_json:
                 print_json(rows)
@@ -144,7 +144,7 @@ def audit(
 def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Le sort de chaque notification lue ; leur somme est ce que le topic a porté."""
     from domain.sort import Sort
-    from journal.comptes import sorts_de
+    from engine.fates import sorts_de
 
     with connection(data_dir) as (settings, conn):
         counts = sorts_de(conn, settings.topic_notifications)
@@ -170,7 +170,7 @@ def token(
     data_dir: DataDir = None,
 ) -> None:
     """Un jeton de développement ; refusé si un émetteur OIDC est configuré."""
-    from api.identite import RoleUtilisateur, emettre_jeton
+    from api.socle.identite import RoleUtilisateur, emettre_jeton
 
     try:
         chosen = RoleUtilisateur(role)

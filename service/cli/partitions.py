@@ -5,8 +5,8 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from journal.lot import Partition
-from journal.places import a_l_arret, reprendre
+from engine.batch import Partition
+from engine.positions import a_l_arret, reprendre
 from service.cli.application import PROBLEM, DataDir, Json, app, connection, console, fail, print_json
 from service.cli.tables import whole
 

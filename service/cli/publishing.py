@@ -43,13 +43,13 @@ def publish(
 
 
 def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path | None) -> None:
-    from journal.mapper import MapperDesFaits
-    from journal.pannes import Panne
+    from engine.mapper import EventMapper
+    from engine.outages import Outage
     from publication.renvoi import a_renvoyer, flux_de, renvoyer
     from service.composition import emitter
 
     with connection(data_dir) as (settings, conn):
-        streams = flux_de(conn, MapperDesFaits(), read_reference(reference)) if reference else None
+        streams = flux_de(conn, EventMapper(), read_reference(reference)) if reference else None
         sender = emitter(settings)
         columns = (TextColumn("renvoi"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=errors, transient=True) as progress:
@@ -63,7 +63,7 @@ def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path 
                     flux=streams,
                     avancee=lambda count: progress.advance(task, count),
                 )
-            except Panne as cause:
+            except Outage as cause:
                 fail(f"Le renvoi s'est interrompu ; le reprendre est sans danger. {type(cause).__name__} : {cause}")
             finally:
                 sender.abandonner()

@@ -89,7 +89,7 @@ def kiosque() -> None:
 @app.command()
 def migrate() -> None:
     """Crée ou met à niveau le schéma ; sans danger deux fois, à la fois, de deux endroits."""
-    from journal.migrations import migrer
+    from service.schema import migrate
 
     settings = read_settings()
     owner = settings.migration_database_url
@@ -100,7 +100,7 @@ def migrate() -> None:
         if user is None:
             with psycopg.connect(settings.database_url or owner) as conn:
                 (user,) = conn.execute("SELECT current_user").fetchone() or ("",)
-        applied = migrer(owner, str(user))
+        applied = migrate(owner, str(user))
     console.print("\n".join(f"appliquée : {name}" for name in applied) or "schéma à jour")
 
 

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from domain.delai import PARIS
 from domain.monnaie import euros
-from projections.historique import Etape
+from projections.lectures.historique import Etape
 from service.cli.application import console
 
 SAME_TIME: Final = timedelta(seconds=1)

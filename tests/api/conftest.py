@@ -10,21 +10,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from api.application import Dependances, creer_api
-from api.identite import RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
-from api.kafka import Genre, KafkaIndisponible
+from api.socle.identite import RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
+from api.socle.kafka import Genre, KafkaIndisponible
 from domain.avis import Avis, Mode
 from domain.creance import Créance
 from domain.notification import appliquer_reponse
 from domain.politique import Politique
+from engine.batch import Batch
+from engine.database import Database
+from engine.follower import Follower
+from engine.recorder import Recorder, collect
 from guichet.guichet import Adresses, Guichet
-from journal.bases import Base
-from journal.enregistreur import Enregistreur, recueillir
-from journal.lot import Lot
-from journal.suiveur import Suiveur
-from kiosque.enveloppe import fermer
-from kiosque.reglages import ReglagesSips
-from kiosque.sceau import Algorithme, Marchand
-from kiosque.sips import Sips
+from kiosque.sips.enveloppe import fermer
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand
 from projections import DelaiAffichage, MessagerieDesAssures, Paiements, RestantDu
 from tests.serveurs import servi
 
@@ -34,7 +34,7 @@ MARCHAND = Marchand(id="002001000000001", cles={1: "002001000000001_KEY1"}, vers
 KIOSQUE = "http://kiosque.test/paypage"
 
 
-class Facteur:
+class WebhookSender:
     """Ce qui tient lieu de Kafka quand le test ne porte pas sur lui : garde les messages, ou tombe en panne."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Service:
 
     guichet: Guichet
     url_base: str
-    facteur: Facteur = field(default_factory=Facteur)
+    webhook_sender: WebhookSender = field(default_factory=WebhookSender)
     dependances_api: Dependances = field(init=False)
     client: httpx.Client = field(init=False)
     retard: Callable[[], list[dict[str, Any]]] = list
@@ -76,7 +76,7 @@ class Service:
     ) -> str:
         avis = Avis(reference, assure, reference[:3], "PF/FR", montant, solde or montant, emis, Mode.DEMATERIALISE)
         self._inscrire([Créance.ouvrir(avis, self.guichet.politique, maintenant=self.heure())])
-        self.rattraper()
+        self.catch_up()
         return reference
 
     def annuler(self, reference: str) -> None:
@@ -84,7 +84,7 @@ class Service:
             creance = self.guichet.charger_creances(conn, [reference])[reference]
         creance.annuler("m-1", "erreur de la caisse", maintenant=self.heure())
         self._inscrire([creance])
-        self.rattraper()
+        self.catch_up()
 
     def repondre(self, transaction: str, montant: int, code: str = "00") -> None:
         """Fait comme si la notification de la banque avait traversé Kafka."""
@@ -102,23 +102,23 @@ class Service:
             maintenant=self.heure(),
         )
         self._inscrire([paiement, *creances.values()])
-        self.rattraper()
+        self.catch_up()
 
-    def rattraper(self) -> None:
-        enregistreur = self.guichet.enregistreur
+    def catch_up(self) -> None:
+        recorder = self.guichet.recorder
         for vue, derriere in (
             (RestantDu(), None),
             (Paiements(), None),
-            (DelaiAffichage(enregistreur), "restant_du"),
+            (DelaiAffichage(recorder), "restant_du"),
             (RestantDu(), None),
-            (DelaiAffichage(enregistreur), "restant_du"),
+            (DelaiAffichage(recorder), "restant_du"),
             (MessagerieDesAssures(self.heure), None),
         ):
-            Suiveur(self.url_base, vue, derriere=derriere).rattraper()
+            Follower(self.url_base, vue, derriere=derriere).catch_up()
 
     def _inscrire(self, agregats: list[Any]) -> None:
         with self.guichet.base.transaction() as conn:
-            self.guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agregats, "test")))
+            self.guichet.recorder.record(conn, Batch(entries=collect(agregats, "test")))
 
     # --- Ce qu'un appelant fait --------------------------------------------------------------------------------------
 
@@ -166,10 +166,10 @@ def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
     sips = Sips(
         ReglagesSips(url=KIOSQUE, url_interrogation="http://kiosque.test/interrogation", marchands={"": MARCHAND})
     )
-    with Base(base.url) as base_du_guichet, sips:
+    with Database(base.url) as base_du_guichet, sips:
         guichet = Guichet(
             base_du_guichet,
-            Enregistreur(base_du_guichet),
+            Recorder(base_du_guichet),
             sips,
             Politique(),
             Adresses("http://service.test/kiosque/retour", "http://service.test/kiosque/notification"),
@@ -178,10 +178,10 @@ def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
         dependances: dict[str, Any] = {
             "guichet": guichet,
             "url_base": base.url,
-            "publier": service.facteur.publier,
+            "publier": service.webhook_sender.publier,
             "jetons": VerificateurDeDeveloppement(SECRET, AUDIENCE),
             "retard": lambda: service.retard(),  # noqa: PLW0108 (relu à chaque appel)
-            "prêt": lambda: service.guichet_pret(),  # noqa: PLW0108 (relu à chaque appel)
+            "pret": lambda: service.guichet_pret(),  # noqa: PLW0108 (relu à chaque appel)
             "horloge": service.heure,
             "metriques": CollectorRegistry(),
         }

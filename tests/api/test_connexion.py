@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
 from api.assure.connexion import suite_locale
-from api.client_oidc import ClientOIDC
-from api.emetteur import Emetteur
+from api.socle.client_oidc import ClientOIDC
+from api.socle.emetteur import Emetteur
 from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service
 from tests.api.emetteur import AUTRE_CLE, CLIENT, RETOUR, SECRET, EmetteurDEssai, emetteur_d_essai

@@ -52,7 +52,7 @@ def test_un_restant_du_insuffisant_est_montre_avec_sa_raison(service: Service) -
 def test_un_paiement_en_cours_dit_jusqu_a_quand_et_se_reprend(service: Service) -> None:
     service.avis(REF, 60_00)
     ouvert = service.payer(REF, montant=50_00).json()
-    service.rattraper()
+    service.catch_up()
     corps = service.chercher(REF).json()
     assert corps["refus"]["code"] == "paiement_en_cours"
     assert corps["refus"]["jusqu_a"] is not None

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.identite import Identite, JetonInvalide, RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
-from api.jetons import GARDE_S, JETONS_MAX, JetonsGardes
+from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
+from api.socle.jetons import GARDE_S, JETONS_MAX, JetonsGardes
 
 SECRET = "un secret de test de trente-deux octets"
 MAINTENANT = datetime.now(UTC).replace(microsecond=0)

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from api.application import Limites
-from kiosque.enveloppe import fermer
-from kiosque.sceau import Algorithme, Marchand
+from kiosque.sips.enveloppe import fermer
+from kiosque.sips.sceau import Algorithme, Marchand
 from tests.api.conftest import MARCHAND, Service, notification
 
 FORMULAIRE = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -28,7 +28,7 @@ def test_une_notification_scellee_est_prise_en_charge_telle_que_recue(service: S
     service.maintenant = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
     champs = notification("PCLCB261520000001", 20_00)
     assert poster(service, champs).status_code == 200
-    [(genre, cle, valeur, _)] = service.facteur.messages
+    [(genre, cle, valeur, _)] = service.webhook_sender.messages
     assert (genre, cle) == ("notifications", b"PCLCB261520000001")
     assert json.loads(valeur) == champs | {"recue_le": "2026-06-01T10:00:00Z"}
 
@@ -36,14 +36,14 @@ def test_une_notification_scellee_est_prise_en_charge_telle_que_recue(service: S
 def test_un_recue_le_venu_du_reseau_ne_compte_pas(service: Service) -> None:
     champs = notification("PCLCB261520000001", 20_00)
     poster(service, champs | {"recue_le": "1999-01-01T00:00:00Z"})
-    assert not json.loads(service.facteur.messages[0][2])["recue_le"].startswith("1999")
+    assert not json.loads(service.webhook_sender.messages[0][2])["recue_le"].startswith("1999")
 
 
 def test_un_mauvais_sceau_est_refuse_et_garde_aux_rebuts_rejouable(service: Service) -> None:
     champs = notification("PCLCB261520000001", 20_00, marchand=ETRANGER)
     reponse = poster(service, champs)
     assert (reponse.status_code, reponse.json()["code"]) == (400, "sceau_invalide")
-    [(genre, cle, valeur, en_tetes)] = service.facteur.messages
+    [(genre, cle, valeur, en_tetes)] = service.webhook_sender.messages
     assert (genre, cle) == ("rebuts", None)
     lu = json.loads(valeur)
     assert lu.pop("recue_le")
@@ -69,7 +69,7 @@ def test_un_formulaire_illisible_est_refuse_et_garde(service: Service, corps: by
     reponse = service.client.post("/kiosque/notification", content=corps, headers=FORMULAIRE)
     assert reponse.status_code == 400
     assert reponse.headers["Content-Type"] == "application/problem+json"
-    assert [genre for genre, *_ in service.facteur.messages] == ["rebuts"]
+    assert [genre for genre, *_ in service.webhook_sender.messages] == ["rebuts"]
 
 
 def test_du_json_n_est_pas_un_formulaire(service: Service) -> None:
@@ -81,12 +81,12 @@ def test_un_corps_trop_grand_est_refuse_sans_etre_lu(service: Service) -> None:
     for contenu in (b"Data=" + b"a" * 10_000_000, (b"a" * 65_536 for _ in range(160))):
         reponse = service.client.post("/kiosque/notification", content=contenu, headers=FORMULAIRE)
         assert (reponse.status_code, reponse.json()["code"]) == (413, "corps_trop_grand")
-    assert service.facteur.messages == []
+    assert service.webhook_sender.messages == []
 
 
 @pytest.mark.parametrize("marchand", [MARCHAND, ETRANGER])
 def test_sans_kafka_la_banque_doit_recommencer(service: Service, marchand: Marchand) -> None:
-    service.facteur.en_panne = True
+    service.webhook_sender.en_panne = True
     reponse = poster(service, notification("T1", 20_00, marchand=marchand))
     assert (reponse.status_code, reponse.json()["code"]) == (503, "kafka_indisponible")
     assert int(reponse.headers["Retry-After"]) > 0
@@ -100,7 +100,7 @@ class TestDebitDesRebuts:
     def test_au_dela_du_debit_les_refuses_ne_sont_plus_gardes_mais_comptes(self, service: Service) -> None:
         faux = notification("T1", 20_00, marchand=ETRANGER)
         assert {poster(service, faux).status_code for _ in range(5)} == {400}
-        assert len(service.facteur.messages) == 3
+        assert len(service.webhook_sender.messages) == 3
         assert poster(service, notification("T1", 20_00)).status_code == 200
         mesures = service.client.get("/metrics").text
         assert 'creances_formulaires_refuses_total{code="sceau_invalide",garde="non"} 2.0' in mesures
@@ -109,7 +109,7 @@ class TestDebitDesRebuts:
 def test_le_retour_mene_a_l_etat_du_paiement_et_ne_decide_de_rien(service: Service) -> None:
     reponse = service.client.post("/kiosque/retour", data=notification("PCLCB261520000001", 20_00))
     assert (reponse.status_code, reponse.headers["Location"]) == (303, "/paiements/PCLCB261520000001")
-    assert service.facteur.messages == []
+    assert service.webhook_sender.messages == []
 
 
 @pytest.mark.parametrize("champs", [{}, {"Data": "x", "Seal": "y"}, notification("T1", 1, marchand=ETRANGER)])

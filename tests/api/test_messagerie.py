@@ -13,7 +13,7 @@ from pypdf.generic import DictionaryObject
 
 from api.assure.accuse_pdf import accuse_en_pdf
 from domain.accuse import OBJET, Accuse
-from journal.suiveur import Suiveur
+from engine.follower import Follower
 from projections import MessagerieDesAssures
 from tests.api.conftest import Service
 
@@ -95,10 +95,10 @@ def test_ouvrir_un_message_le_marque_lu_aussitot_et_une_fois(service: Service) -
         service.client.get(f"/messagerie/{transaction}")
     # La vue n'a pas encore suivi : la page le sait par le journal.
     assert "non-lu" not in service.client.get("/messagerie").text
-    service.rattraper()
+    service.catch_up()
     assert "non-lu" not in service.client.get("/messagerie").text
     with service.guichet.base.transaction() as conn:
-        assert len(service.guichet.enregistreur.raconter(conn, "messagerie-a-1")) == 1
+        assert len(service.guichet.recorder.history(conn, "messagerie-a-1")) == 1
 
 
 def test_les_non_lus_d_abord_puis_du_plus_recent_au_plus_ancien(service: Service) -> None:
@@ -128,12 +128,12 @@ def test_un_message_supprime_disparait_aussitot_et_pour_toujours(service: Servic
         return re.findall(r'href="/messagerie/(PCLCB\d+)"', service.client.get("/messagerie").text)
 
     assert montres() == [reste]
-    service.rattraper()
+    service.catch_up()
     assert montres() == [reste]
     with service.guichet.base.transaction() as conn:
         conn.execute("TRUNCATE vues.messagerie")
         conn.execute("UPDATE vues.suiveurs SET position = 0 WHERE nom = 'messagerie'")
-    Suiveur(service.url_base, MessagerieDesAssures(service.heure)).rattraper()
+    Follower(service.url_base, MessagerieDesAssures(service.heure)).catch_up()
     assert montres() == [reste]
     for suite in ("", "/suppression", "/accuse.pdf"):
         assert service.client.get(f"/messagerie/{transaction}{suite}").status_code == 404

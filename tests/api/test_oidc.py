@@ -10,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
+from api.socle.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
 
 CLE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLE.public_key())) | {

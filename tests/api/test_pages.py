@@ -129,7 +129,7 @@ class TestLeParcours:
         acceptee = transaction_de(payer(service, chercher(service), "25"))
         service.repondre(acceptee, 25_00)
         en_cours = transaction_de(payer(service, chercher(service), "16"))
-        service.rattraper()
+        service.catch_up()
         page = lisible(service.client.get("/creances"))
         assert "Montant initial dû 87,09 € Payé 25,00 € En cours de paiement 16,00 € Montant restant dû 62,09 €" in page
         assert f"Paiement en ligne {refusee} Échoué −20,00 €" in page
@@ -249,7 +249,7 @@ class TestJamaisDeuxPaiements:
         devenir(service)
         premier, second = chercher(service), chercher(service)
         adresse = payer(service, premier).headers["Location"]
-        service.rattraper()
+        service.catch_up()
         refuse = payer(service, second)
         assert refuse.status_code == 409
         assert [cible for cible, _ in fautes(refuse)] == ["reprendre"]

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.problemes import STATUTS_DES_REFUS
+from api.socle.problemes import STATUTS_DES_REFUS
 from domain.refus import Refus
 from tests.api.conftest import KIOSQUE, Service, porteur
 
@@ -106,7 +106,7 @@ def test_un_paiement_se_suit_avant_meme_que_la_vue_ne_l_ait(service: Service) ->
     transaction = service.payer(REF).json()["transaction"]
     adresse = f"/api/v1/paiements/{transaction}"
     avant = service.client.get(adresse, headers=porteur())
-    service.rattraper()
+    service.catch_up()
     assert avant.status_code == 200
     assert avant.json() == service.client.get(adresse, headers=porteur()).json()
     assert avant.json()["statut"] == "en_cours"

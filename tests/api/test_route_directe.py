@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from api.route_directe import RouteDirecte
+from api.socle.route_directe import RouteDirecte
 from tests.api.conftest import Service
 from tests.serveurs import servi
 

@@ -13,8 +13,8 @@ import psycopg
 from domain.avis import Canal
 from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
-from kiosque.sceau import Algorithme, sceller
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
+from kiosque.sips.sceau import Algorithme, sceller
 from projections import DelaiAffichage, MessagerieDesAssures
 from service import composition, kafka
 from service.settings import Settings
@@ -95,10 +95,10 @@ class Banc:
         boucle.groupe += f"-{self.conn.info.dbname}"
         boucle.horloge = lambda: MAINTENANT
         arret = threading.Event()
-        fil = threading.Thread(target=boucle.tourner, args=(arret,))
+        fil = threading.Thread(target=boucle.run, args=(arret,))
         fil.start()
         try:
-            attendre(lambda: self.sorts(boucle.topic) >= messages, secondes=60, quoi=f"{messages} sorts sur {nom}")
+            attendre(lambda: self.fates(boucle.topic) >= messages, secondes=60, quoi=f"{messages} sorts sur {nom}")
         finally:
             arret.set()
             fil.join()
@@ -108,12 +108,12 @@ class Banc:
         """Rattrape toutes les vues, affichage constaté compris."""
         for _ in range(2):  # L'affichage écrit au journal : le second tour le projette.
             for nom in composition.VIEWS:
-                suiveur = composition.follower(self.settings, self.guichet.enregistreur, nom)
+                suiveur = composition.follower(self.settings, self.guichet.recorder, nom)
                 if isinstance(suiveur.vue, DelaiAffichage | MessagerieDesAssures):
                     suiveur.vue.horloge = lambda: MAINTENANT
-                suiveur.rattraper()
+                suiveur.catch_up()
 
-    def sorts(self, topic: str) -> int:
+    def fates(self, topic: str) -> int:
         """Combien de messages d'un topic ont un sort."""
         (compte,) = self.conn.execute("SELECT count(*) FROM journal.sorts WHERE topic = %s", (topic,)).fetchone() or (
             0,

@@ -25,17 +25,17 @@ def main() -> None:
     settings = Settings(_env_file=None)
     guichet = composition.guichet(settings, application="role-tue")
     if role in composition.VIEWS:
-        suiveur = composition.follower(settings, guichet.enregistreur, role, etape)
+        suiveur = composition.follower(settings, guichet.recorder, role, etape)
         if isinstance(suiveur.vue, DelaiAffichage | MessagerieDesAssures):
             suiveur.vue.horloge = lambda: MAINTENANT
-        suiveur.tourner(threading.Event())
+        suiveur.run(threading.Event())
     else:
         lisant = composition.consumer(settings, guichet, role)
         lisant.groupe = groupe
         lisant.horloge = lambda: MAINTENANT
         # Les tours à vide ne comptent pas : seules les étapes d'un lot sont des endroits où mourir.
         lisant.etape = lambda nom: None if nom == "lire" else etape(nom)
-        lisant.tourner(threading.Event())
+        lisant.run(threading.Event())
 
 
 if __name__ == "__main__":

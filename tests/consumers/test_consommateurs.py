@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from domain.sort import Sort
-from guichet.messages import Message
+from engine.batch import Partition
+from engine.conflicts import PositionConflict
+from engine.messages import Message
 from guichet.prendre_notification import TRANCHE, prendre_notifications
-from journal.conflits import ConflitDePosition
-from journal.lot import Partition
 from projections.audit import auditer
 from service import composition
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
@@ -178,13 +178,13 @@ def test_le_lot_tardif_d_un_consommateur_perime_est_refuse(b: Banc) -> None:
     t = b.ouvrir(avis(1)["reference"], 20_00)
     b.emettre(b.settings.topic_notifications, [(t, notification(t, 20_00))])
     b.consommer("kiosque", 1)
-    partition, decalage = _ou(b)
+    partition, offset = _ou(b)
     perime = composition.consumer(b.settings, b.guichet, "kiosque")
     perime.placement.attendues = {partition.partition: 0}
-    message = Message(partition, decalage, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
+    message = Message(partition, offset, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
     avant = b.journal()
 
-    with pytest.raises(ConflitDePosition):
+    with pytest.raises(PositionConflict):
         perime.enregistrer([message])
     assert b.journal() == avant
 

@@ -74,7 +74,7 @@ def test_un_consommateur_tue_a_chaque_etape_laisse_le_meme_journal_et_les_memes_
 
     for etape in range(1, ETAPES_D_UN_LOT + 1):
         tuer(tuee, "kiosque", etape)
-    assert tuee.sorts(tuee.settings.topic_notifications) < len(dits), "tout est déjà fait : la coupure n'éprouve rien"
+    assert tuee.fates(tuee.settings.topic_notifications) < len(dits), "tout est déjà fait : la coupure n'éprouve rien"
 
     for b in (tranquille, tuee):
         b.consommer("kiosque", len(dits))
@@ -96,7 +96,7 @@ def test_un_suiveur_tue_a_chaque_etape_laisse_les_memes_vues(deux_bancs: tuple[B
     for b in (tranquille, tuee):
         b.consommer("kiosque", len(dits))
     if vue == "delai_affichage":  # Il lit derrière restant_du.
-        composition.follower(tuee.settings, tuee.guichet.enregistreur, "restant_du").rattraper()
+        composition.follower(tuee.settings, tuee.guichet.recorder, "restant_du").catch_up()
 
     for etape in range(1, 5):  # lire, appliquer, valider, suite
         tuer(tuee, vue, etape)

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from domain.avis import Canal
-from guichet.messages import Message
+from engine.batch import Partition
+from engine.conflicts import PositionConflict
+from engine.messages import Message
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
-from journal.conflits import ConflitDePosition
-from journal.lot import Partition
 from service import composition
 from tests.consumers.banc import MAINTENANT, avis, banc, notification
 
@@ -129,7 +129,7 @@ def test_un_lot_dont_la_reponse_se_perd_n_est_pas_enregistre_deux_fois(
         ou = Partition(_identifiant(droit.conn), droit.settings.topic_notifications, 0)
         message = Message(ou, 0, t.encode(), json.dumps(notification(t, 20_00)).encode(), MAINTENANT)
         relais.couper.set()
-        with pytest.raises(ConflitDePosition):  # La boucle se replace alors sur ce que PostgreSQL connaît.
+        with pytest.raises(PositionConflict):  # La boucle se replace alors sur ce que PostgreSQL connaît.
             boucle.enregistrer([message])
         assert relais.coupes == 1
         assert droit.par_sort(droit.settings.topic_notifications) == {"appliquee": 1}

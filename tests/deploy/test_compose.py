@@ -15,7 +15,7 @@ import pytest
 import typer
 import yaml
 
-from journal.etats import BATTEMENT_S
+from engine.role_state import BATTEMENT_S
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from service import cli, kafka, run
 from service.cli.health import healthy

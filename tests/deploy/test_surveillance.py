@@ -148,9 +148,7 @@ def test_les_requetes_sql_des_marches_a_suivre_se_lisent_sur_cette_base(base: An
 
 
 def test_ce_que_les_marches_a_suivre_disent_de_chercher_au_journal_y_est_ecrit() -> None:
-    code = "".join(
-        f.read_text("utf-8") for d in ("service", "journal", "consumers") for f in (RACINE / d).rglob("*.py")
-    )
+    code = "".join(f.read_text("utf-8") for d in ("service", "engine", "consumers") for f in (RACINE / d).rglob("*.py"))
     fiches = "".join(f.read_text("utf-8") for f in (RACINE / "docs/runbooks").glob("*.md"))
     cherches = set(re.findall(r"`([a-z]+_(?:tombe|interrompu|ecarte|recree|perdus))`", fiches))
     assert cherches

@@ -15,7 +15,7 @@ from domain.imputation import Imputation
 from domain.messagerie import Messagerie
 from domain.paiement import Fin, Paiement
 from domain.refus import MessageInconnu
-from journal.mapper import MapperDesFaits
+from engine.mapper import EventMapper
 
 T0 = datetime(2018, 7, 5, 6, 59, tzinfo=UTC)
 ACCUSE = Accuse("T1", T0)
@@ -150,7 +150,7 @@ def test_une_messagerie_se_relit_de_ses_faits_depuis_le_premier() -> None:
     messagerie = Messagerie.vide("a-1", maintenant=T0)
     lire(messagerie)
     supprimer(messagerie)
-    mapper = MapperDesFaits()
+    mapper = EventMapper()
     relue: Any = None
     for fait in messagerie.pending_events:
         stocke = mapper.to_stored_event(fait)

@@ -11,11 +11,11 @@ import pytest
 
 from guichet.relancer_paiement import Relance, relancer_paiement
 from guichet.reprendre_paiement import reprendre_paiement
-from projections.paiements import sans_reponse
+from projections.vues.paiements import sans_reponse
 from service import roles
-from service.janitor import PAUSE_MAX, Janitor
 from service.kafka import Publisher
-from service.retard import lag
+from service.lag import lag
+from service.relance import PAUSE_MAX, RelanceRole
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
 from tests.courtiers import port_libre
 from tests.outils import attendre
@@ -40,11 +40,13 @@ def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
 
 
 def relancer(b: Banc, transaction: str, minutes: float) -> Relance:
-    facteur = Publisher(b.settings)
+    webhook_sender = Publisher(b.settings)
     try:
-        return relancer_paiement(b.guichet, transaction, facteur.forward, MAINTENANT + timedelta(minutes=minutes))
+        return relancer_paiement(
+            b.guichet, transaction, webhook_sender.forward, MAINTENANT + timedelta(minutes=minutes)
+        )
     finally:
-        facteur.close()
+        webhook_sender.close()
 
 
 def en_cours(b: Banc) -> int:
@@ -100,8 +102,8 @@ class Tournees:
     def __init__(self, b: Banc, lot: int = 100) -> None:
         settings = b.settings.model_copy(update={"janitor_batch_size": lot})
         self.maintenant = MAINTENANT
-        self.facteur = Publisher(settings)
-        self.relance = Janitor(settings, b.guichet, self.facteur.forward, lambda: self.maintenant)
+        self.webhook_sender = Publisher(settings)
+        self.relance = RelanceRole(settings, b.guichet, self.webhook_sender.forward, lambda: self.maintenant)
 
     def une(self, minutes: float) -> dict[str, Relance]:
         self.maintenant = MAINTENANT + timedelta(minutes=minutes)
@@ -112,7 +114,7 @@ class Tournees:
 def tournees(b: Banc) -> Iterator[Tournees]:
     ouvertes = Tournees(b, lot=2)
     yield ouvertes
-    ouvertes.facteur.close()
+    ouvertes.webhook_sender.close()
 
 
 def retenu_par_la_banque(b: Banc, numero: int, minutes: float = 0) -> str:
@@ -170,7 +172,7 @@ def test_un_kiosque_revenu_est_interroge_dans_le_quart_d_heure(base: Any, kafka:
 def test_le_role_donne_signe_de_vie_entre_deux_tournees_et_dit_qu_il_s_arrete(
     b: Banc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for piece in ("journal.etats", "service.janitor"):
+    for piece in ("engine.role_state", "service.relance"):
         monkeypatch.setattr(f"{piece}.BATTEMENT_S", 0.05)
     settings = b.settings.model_copy(update={"janitor_interval": timedelta(hours=1)})
     signe = "SELECT etat, battement_le FROM vues.suiveurs WHERE nom = 'relance'"

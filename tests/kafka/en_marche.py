@@ -9,17 +9,17 @@ from uuid import UUID
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from consumers.boucle import Boucle
+from engine.consumer import Consumer
 from service import composition, kafka
 from tests.consumers.banc import MAINTENANT, Banc
 
 
 @contextmanager
-def en_marche(b: Banc, *noms: str) -> Iterator[dict[str, Boucle]]:
+def en_marche(b: Banc, *noms: str) -> Iterator[dict[str, Consumer]]:
     """Fait tourner ces consommateurs jusqu'à la fin du bloc ; ils reviennent seuls de ce qui leur arrive."""
     arret = threading.Event()
     boucles = {nom: composition.consumer(b.settings, b.guichet, nom) for nom in noms}
-    fils = [threading.Thread(target=boucle.tourner, args=(arret,), daemon=True) for boucle in boucles.values()]
+    fils = [threading.Thread(target=boucle.run, args=(arret,), daemon=True) for boucle in boucles.values()]
     for boucle in boucles.values():
         boucle.horloge = lambda: MAINTENANT
     for fil in fils:

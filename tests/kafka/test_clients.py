@@ -11,7 +11,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from courtier import clients, lecteur
+from engine import kafka_clients as clients
+from engine import kafka_reader as lecteur
 from service import kafka as kafka_du_service
 from service.settings import Settings
 from tests.courtiers import port_libre
@@ -32,7 +33,7 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
 
     def essayer() -> None:
         with pytest.raises(KafkaTimeoutError):
-            clients.ouvrir_client(classe, bootstrap_servers=adresse, bootstrap_timeout_ms=200)
+            clients.open_client(classe, bootstrap_servers=adresse, bootstrap_timeout_ms=200)
 
     essayer()  # Ce qui ne s'ouvre qu'une fois l'est maintenant.
     gc.collect()
@@ -46,8 +47,8 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
 
 def test_demander_un_topic_absent_ne_le_cree_pas(kafka: str, prefixe: str) -> None:
     """Tansu, comme un Kafka aux réglages d'origine, crée le topic dont on s'enquiert, sauf si on le lui défend."""
-    consommateur = clients.ouvrir_client(KafkaConsumer, bootstrap_servers=kafka)
-    producteur = clients.ouvrir_client(KafkaProducer, bootstrap_servers=kafka, max_block_ms=500)
+    consommateur = clients.open_client(KafkaConsumer, bootstrap_servers=kafka)
+    producteur = clients.open_client(KafkaProducer, bootstrap_servers=kafka, max_block_ms=500)
     try:
         assert not consommateur.partitions_for_topic(f"{prefixe}.absent")
         with pytest.raises(KafkaError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.kafka import KafkaIndisponible
+from api.socle.kafka import KafkaIndisponible
 from projections.audit import auditer
 from service.kafka import Publisher
 from tests.consumers.banc import Banc, avis, banc, notification
@@ -31,15 +31,17 @@ def b(base: Any, courtier_durable: Courtier, prefixe: str) -> Iterator[Banc]:
 
 def poster(b: Banc, dits: list[tuple[str, dict[str, str]]]) -> None:
     """Fait comme la banque : poste chaque notification jusqu'à ce que l'API la prenne, donc parfois deux fois."""
-    facteur = Publisher(b.settings)
+    webhook_sender = Publisher(b.settings)
     for transaction, formulaire in dits:
         while True:
             try:
-                facteur.send(b.settings.topic_notifications, transaction.encode(), json.dumps(formulaire).encode())
+                webhook_sender.send(
+                    b.settings.topic_notifications, transaction.encode(), json.dumps(formulaire).encode()
+                )
                 break
             except KafkaIndisponible:
                 time.sleep(REESSAI_S)
-    facteur.close()
+    webhook_sender.close()
 
 
 @pytest.mark.parametrize("coupure", COUPURES.values(), ids=COUPURES.keys())
@@ -50,7 +52,7 @@ def test_chaque_notification_a_un_sort_et_un_seul_malgre_l_arret_du_courtier(
     topic = b.settings.topic_notifications
     with en_marche(b, "avis", "kiosque"):
         b.emettre_avis(*creances)
-        attendre(lambda: b.sorts(b.settings.topic_avis) == PAIEMENTS, secondes=30, quoi="les avis pris")
+        attendre(lambda: b.fates(b.settings.topic_avis) == PAIEMENTS, secondes=30, quoi="les avis pris")
         t = [b.ouvrir(creance["reference"], 20_00) for creance in creances]
         mal_scellee = notification(t[0], 20_00) | {"Seal": "0" * 64}
         dits = [(x, notification(x, 20_00)) for x in t]
@@ -58,14 +60,14 @@ def test_chaque_notification_a_un_sort_et_un_seul_malgre_l_arret_du_courtier(
             dits.insert(rang, (t[0], mal_scellee))
         banque = threading.Thread(target=poster, args=(b, dits), daemon=True)
         banque.start()
-        attendre(lambda: b.sorts(topic) >= DEJA_LUS, secondes=30, quoi="les premiers sorts")
+        attendre(lambda: b.fates(topic) >= DEJA_LUS, secondes=30, quoi="les premiers sorts")
         coupure(courtier_durable)
         assert banque.is_alive(), "tout est déjà posté : la coupure n'éprouve rien"
         courtier_durable.demarrer()
         banque.join(60)
         assert not banque.is_alive()
         recus = sum(fins(b, topic).ends.values())
-        attendre(lambda: b.sorts(topic) == recus, secondes=30, quoi=f"{recus} sorts")
+        attendre(lambda: b.fates(topic) == recus, secondes=30, quoi=f"{recus} sorts")
 
     assert recus >= len(dits)
     sorts = b.par_sort(topic)
@@ -76,8 +78,8 @@ def test_chaque_notification_a_un_sort_et_un_seul_malgre_l_arret_du_courtier(
     rapport = auditer(b.conn)
     assert (rapport.ecarts, rapport.accepte_total) == ([], PAIEMENTS * 20_00)
     rejetes = {
-        f"{partition}@{decalage}"
-        for partition, decalage in b.conn.execute(
+        f"{partition}@{offset}"
+        for partition, offset in b.conn.execute(
             "SELECT partition, decalage FROM journal.sorts WHERE topic = %s AND sort = 'rejetee'", (topic,)
         )
     }

@@ -8,8 +8,8 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError
 from structlog.testing import capture_logs
 
-from api.kafka import KafkaIndisponible
-from consumers import rebuts
+from api.socle.kafka import KafkaIndisponible
+from engine import dead_letters as rebuts
 from service.kafka import MESSAGE_BYTES_MAX, Publisher
 from tests.consumers.banc import Banc, avis, banc
 from tests.kafka.en_marche import administrateur, fins, regler_topic
@@ -60,13 +60,13 @@ def test_un_topic_d_entree_refuse_plus_d_un_mebioctet_et_ses_rebuts_en_prennent_
 def test_une_notification_trop_grande_pour_son_topic_est_refusee_et_les_suivantes_passent(b: Banc) -> None:
     topic = b.settings.topic_notifications
     regler_topic(b, topic, max_message_bytes="2000")
-    facteur = Publisher(b.settings)
+    webhook_sender = Publisher(b.settings)
     try:
         with pytest.raises(KafkaIndisponible):
-            facteur.send(topic, b"k", b"x" * 10_000)
-        facteur.send(topic, b"k", ILLISIBLE)
+            webhook_sender.send(topic, b"k", b"x" * 10_000)
+        webhook_sender.send(topic, b"k", ILLISIBLE)
     finally:
-        facteur.close()
+        webhook_sender.close()
     assert sum(fins(b, topic).ends.values()) == 1
 
 

@@ -54,7 +54,7 @@ def test_les_messages_d_un_topic_recree_ont_chacun_un_sort_sous_le_nouvel_identi
     with en_marche(b, "kiosque") as boucles:
         boucles["kiosque"].etape = etape
         b.emettre(topic, [(x, notification(x, 20_00)) for x in t[:4]])
-        attendre(lambda: b.sorts(topic) == 4, secondes=30, quoi="les premiers sorts")
+        attendre(lambda: b.fates(topic) == 4, secondes=30, quoi="les premiers sorts")
         ancien = fins(b, topic).topic_id
         recreer(b, topic)
         # Plus de messages que l'ancien topic n'en avait : lus à ses positions, les derniers passeraient pour les siens.

@@ -37,4 +37,4 @@ def test_un_consommateur_dont_le_topic_n_existe_pas_encore_le_dit_et_l_attend(b:
         assert "TopicInconnu" in erreur, erreur
         kafka_du_service.create_topics(b.settings)
         b.emettre_avis(avis(1))
-        attendre(lambda: b.sorts(topic) == 1, secondes=30, quoi="l'avis pris")
+        attendre(lambda: b.fates(topic) == 1, secondes=30, quoi="l'avis pris")

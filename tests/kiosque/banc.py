@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from domain.reponse import ReponseBancaire
 from kiosque.interface import DemandeDePaiement
-from kiosque.reglages import ReglagesSips
-from kiosque.sceau import Marchand
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from kiosque.simulateur.formulaires import lire_formulaire
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Marchand
 from tests.outils import attendre
 from tests.serveurs import servi
 
@@ -85,7 +85,7 @@ class Banc:
     vanne: Vanne
     navigateur: httpx.Client
 
-    def demander(self, transaction: str, montant: int = 20_00) -> DemandeDePaiement:
+    def request(self, transaction: str, montant: int = 20_00) -> DemandeDePaiement:
         return DemandeDePaiement(
             transaction=transaction,
             caisse="381",
@@ -97,7 +97,7 @@ class Banc:
         )
 
     def ouvrir(self, transaction: str, montant: int = 20_00) -> httpx.Response:
-        formulaire = self.kiosque.formulaire(self.demander(transaction, montant))
+        formulaire = self.kiosque.formulaire(self.request(transaction, montant))
         return self.navigateur.post(formulaire.url, data=dict(formulaire.champs))
 
     def payer(self, transaction: str, carte: str = "5017000000000000") -> httpx.Response:

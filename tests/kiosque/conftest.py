@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import SecretStr
 
-from kiosque.donnees import encoder
-from kiosque.reglages import ReglagesSips
-from kiosque.sceau import Algorithme, Marchand, sceller
-from kiosque.sips import Sips
+from kiosque.sips.donnees import encoder
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand, sceller
 
 MARCHAND = "002001000000001"
 SECRET = "002001000000001_KEY1"

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosque.donnees import DATA_OCTETS_MAX, Encodage, decoder, ecrire, encoder, lire, valeur_de
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
-from kiosque.reglages import ReglagesSips
-from kiosque.sceau import Algorithme, Marchand, sceller
-from kiosque.sips import Sips
+from kiosque.sips.donnees import DATA_OCTETS_MAX, Encodage, decoder, ecrire, encoder, lire, valeur_de
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand, sceller
 
 SECRET = "002001000000001_KEY1"
 MARCHAND = Marchand.model_validate({"id": "002001000000001", "cles": {1: SECRET}, "version_courante": 1})

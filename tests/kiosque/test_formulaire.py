@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from kiosque.donnees import lire
 from kiosque.interface import DemandeDePaiement, DemandeInvalide
-from kiosque.reglages import ReglagesSips
-from kiosque.sceau import Algorithme, Marchand, sceller
-from kiosque.sips import Sips
+from kiosque.sips.donnees import lire
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand, sceller
 
 SECRET = "002001000000001_KEY1"
 DEMANDE = DemandeDePaiement(

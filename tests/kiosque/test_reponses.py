@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.reponse import Issue, ReponseBancaire
-from kiosque.codes import SENS, sens_de
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, FormulaireIrrecevable
-from kiosque.sips import Sips
+from kiosque.sips.codes import SENS, sens_de
+from kiosque.sips.paypage import Sips
 
 Sceller = Callable[..., dict[str, str]]
 Lire = Callable[..., ReponseBancaire]

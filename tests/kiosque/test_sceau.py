@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from kiosque.interface import FormulaireIllisible, MarchandInconnu, SceauInvalide
-from kiosque.sceau import Algorithme, Marchand, Trousseau, sceller
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
+from kiosque.sips.sceau import Algorithme, Marchand, Trousseau, sceller
 
 MARCHAND = "002001000000001"
 SECRET = "002001000000001_KEY1"

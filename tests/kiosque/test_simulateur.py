@@ -7,10 +7,10 @@ import pytest
 
 from domain.reponse import Issue
 from kiosque.interface import KiosqueInjoignable
-from kiosque.reglages import ReglagesSips
-from kiosque.sceau import Algorithme, Marchand
 from kiosque.simulateur.etat import Demande, Registre
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand
 from tests.kiosque.banc import Banc, Montre, banc, caches
 from tests.outils import attendre
 
@@ -242,7 +242,7 @@ def test_les_deux_bouts_s_entendent_sous_chaque_sceau_et_encodage(algorithme: Al
     "changement", [{"Seal": "0" * 64}, {"Seal": ""}, {"Data": "amount=1"}, {"Encode": "rot13"}, {"Data": "é"}]
 )
 def test_une_demande_au_mauvais_sceau_ou_illisible_rend_une_page_400(b: Banc, changement: dict[str, str]) -> None:
-    champs = dict(b.kiosque.formulaire(b.demander("T1")).champs) | changement
+    champs = dict(b.kiosque.formulaire(b.request("T1")).champs) | changement
     page = b.navigateur.post("/paypage", data=champs)
     assert page.status_code == 400
     assert "ne peut pas être traitée" in page.text

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from api import application
-from api.identite import RoleUtilisateur, emettre_jeton
-from courtier import clients
-from journal import bases
-from service import composition, metrics, retard, run
+from api.socle.identite import RoleUtilisateur, emettre_jeton
+from engine import database as bases
+from engine import kafka_clients as clients
+from service import composition, metrics, run
 from service import kafka as kafka_du_service
+from service import lag as retard
 from service.embedded import throwaway_folder
 from service.embedded.broker import broker_binary
 from service.embedded.child import Child
@@ -38,7 +39,7 @@ def delais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_du_service, "ACK_SECONDS", 3.0)
     monkeypatch.setattr(kafka_du_service, "READ_MS", 1_000)
     for module in (bases, application):
-        monkeypatch.setattr(module, "DELAI_D_OBTENTION_S", 1.0)
+        monkeypatch.setattr(module, "POOL_TIMEOUT_S", 1.0)
     for module in (retard, metrics, run):
         monkeypatch.setattr(module, "WAIT_SECONDS", 1.0)
 
@@ -101,7 +102,7 @@ def roles(b: Banc, *noms: str) -> Iterator[None]:
     cibles: list[Any] = []
     for nom in noms:
         if nom in composition.VIEWS:
-            suiveur = composition.follower(b.settings, b.guichet.enregistreur, nom)
+            suiveur = composition.follower(b.settings, b.guichet.recorder, nom)
             if hasattr(suiveur.vue, "horloge"):
                 suiveur.vue.horloge = lambda: MAINTENANT
             cibles.append(suiveur)
@@ -110,7 +111,7 @@ def roles(b: Banc, *noms: str) -> Iterator[None]:
             boucle.groupe += f"-{b.conn.info.dbname}"
             boucle.horloge = lambda: MAINTENANT
             cibles.append(boucle)
-    fils = [threading.Thread(target=cible.tourner, args=(arret,), daemon=True) for cible in cibles]
+    fils = [threading.Thread(target=cible.run, args=(arret,), daemon=True) for cible in cibles]
     for fil in fils:
         fil.start()
     try:

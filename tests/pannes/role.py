@@ -36,7 +36,7 @@ def main() -> None:
     guichet = composition.guichet(Settings(_env_file=None), application="role")
     lisant = composition.consumer(Settings(_env_file=None), guichet, role, etape)
     lisant.groupe, lisant.horloge = groupe, lambda: MAINTENANT
-    lisant.tourner(arret)
+    lisant.run(arret)
     lisant.rebuts.fermer()
     guichet.base.fermer()
 

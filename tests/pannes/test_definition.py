@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from psycopg_pool import PoolTimeout, TooManyRequests
 from structlog.testing import capture_logs
 
-from journal.pannes import Panne, est_une_panne, raconter, se_retente
-from journal.reprise import PART_DU_HASARD, RECUL_MAX_S, RECUL_MIN_S, Reprise, recul
+from engine.backoff import PART_DU_HASARD, RECUL_MAX_S, RECUL_MIN_S, Backoff, recul
+from engine.outages import Outage, is_outage, is_retryable, raconter
 
 
 def erreur(sqlstate: str) -> psycopg.Error:
@@ -62,12 +62,12 @@ FAUTES = {
 
 @pytest.mark.parametrize("sqlstate", PANNES.values(), ids=PANNES.keys())
 def test_ce_qui_ne_tient_pas_aux_donnees_est_une_panne(sqlstate: str) -> None:
-    assert est_une_panne(erreur(sqlstate))
+    assert is_outage(erreur(sqlstate))
 
 
 @pytest.mark.parametrize("sqlstate", FAUTES.values(), ids=FAUTES.keys())
 def test_ce_qui_tient_aux_donnees_est_une_faute(sqlstate: str) -> None:
-    assert not est_une_panne(erreur(sqlstate))
+    assert not is_outage(erreur(sqlstate))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_ce_qui_tient_aux_donnees_est_une_faute(sqlstate: str) -> None:
         (psycopg.OperationalError("server closed the connection unexpectedly"), True),
         (psycopg.InterfaceError("the connection is closed"), True),
         (PoolTimeout("couldn't get a connection after 10.00 sec"), True),
-        (Panne("Kafka ne répond pas"), True),
+        (Outage("Kafka ne répond pas"), True),
         (ConnectionResetError(), True),
         (psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"), False),
         (psycopg.ProgrammingError("cannot adapt type"), False),
@@ -89,23 +89,23 @@ def test_sans_sqlstate_la_connexion_est_une_panne_et_le_reste_une_faute(
     levee: BaseException,
     panne: bool,  # noqa: FBT001
 ) -> None:
-    assert est_une_panne(levee) is panne
+    assert is_outage(levee) is panne
 
 
 def test_une_requete_ne_retente_que_ce_qui_a_des_chances() -> None:
-    assert [s for s in PANNES.values() if se_retente(erreur(s))] == [
+    assert [s for s in PANNES.values() if is_retryable(erreur(s))] == [
         "08001", "08006", "40001", "40P01", "57P01", "57P02", "57P03"
     ]  # fmt: skip
-    assert se_retente(psycopg.OperationalError("server closed the connection unexpectedly"))
-    assert not se_retente(PoolTimeout("épuisé")), "le pool a déjà fait attendre"
-    assert not se_retente(TooManyRequests("épuisé"))
-    assert not se_retente(psycopg.DataError("NUL"))
+    assert is_retryable(psycopg.OperationalError("server closed the connection unexpectedly"))
+    assert not is_retryable(PoolTimeout("épuisé")), "le pool a déjà fait attendre"
+    assert not is_retryable(TooManyRequests("épuisé"))
+    assert not is_retryable(psycopg.DataError("NUL"))
 
 
 def test_une_erreur_se_raconte_en_une_ligne_avec_sa_cause() -> None:
-    panne = Panne("Kafka ne répond pas")
+    panne = Outage("Kafka ne répond pas")
     panne.__cause__ = OSError("connexion\n\trefusée")
-    assert raconter(panne) == "Panne: Kafka ne répond pas ← OSError: connexion refusée"
+    assert raconter(panne) == "Outage: Kafka ne répond pas ← OSError: connexion refusée"
     assert raconter(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
@@ -125,12 +125,12 @@ def test_l_attente_double_puis_plafonne_et_le_hasard_l_ecourte() -> None:
 def test_une_panne_qui_dure_se_dit_en_une_ligne_par_essai_et_une_seule_trace_par_cause() -> None:
     lignes: list[Any]
     with capture_logs() as lignes:
-        reprise = Reprise(structlog.get_logger(), "role_interrompu", hasard=lambda: 0.0)
-        attentes = [reprise.echouer(Panne(f"le port {port} refuse")) for port in (4001, 4002, 4003)]
-        attentes.append(reprise.echouer(Panne("disque plein")))
+        reprise = Backoff(structlog.get_logger(), "role_interrompu", hasard=lambda: 0.0)
+        attentes = [reprise.echouer(Outage(f"le port {port} refuse")) for port in (4001, 4002, 4003)]
+        attentes.append(reprise.echouer(Outage("disque plein")))
         reprise.progresser()
         reprise.progresser()
-        attentes.append(reprise.echouer(Panne("disque plein")))
+        attentes.append(reprise.echouer(Outage("disque plein")))
     assert attentes == [0.2, 0.4, 0.8, 1.6, 0.2]
     assert [(ligne.get("essai"), bool(ligne.get("exc_info"))) for ligne in lignes] == [
         (1, True), (2, False), (3, False), (4, True), (None, False), (1, True)

@@ -120,7 +120,7 @@ def test_un_groupe_ou_l_on_arrive_part_et_meurt_donne_a_chaque_message_un_seul_s
     topic = b.settings.topic_notifications
     premier = groupe.lancer()
     with debit(b, dits):
-        attendre(lambda: b.sorts(topic) > 0, secondes=40, quoi="le premier seul")
+        attendre(lambda: b.fates(topic) > 0, secondes=40, quoi="le premier seul")
         second = groupe.lancer()
         attendre(lambda: len(groupe.partage(second)) == 1, secondes=40, quoi="le second arrive")
         premier.kill()
@@ -130,7 +130,7 @@ def test_un_groupe_ou_l_on_arrive_part_et_meurt_donne_a_chaque_message_un_seul_s
         second.terminate()
         assert second.wait(20) == 0, "un départ demandé est propre"
         attendre(lambda: len(groupe.partage(troisieme)) == 2, secondes=40, quoi="le second parti")
-    attendre(lambda: b.sorts(topic) == len(dits), secondes=40, quoi="un sort chacun")
+    attendre(lambda: b.fates(topic) == len(dits), secondes=40, quoi="un sort chacun")
     groupe.finir()
 
     tranquille.consommer("kiosque", len(dits))
@@ -147,18 +147,18 @@ def test_un_consommateur_revenu_d_une_longue_pause_ne_peut_plus_enregistrer_son_
     b.emettre(topic, dits)
     zombie = groupe.lancer(fige=3)
     attendre(lambda: groupe.a_dit(zombie, "fige"), secondes=40, quoi="figé sur un lot décidé")
-    avant = b.sorts(topic)
+    avant = b.fates(topic)
     assert 0 < avant < len(dits)
     vivant = groupe.lancer()
-    attendre(lambda: b.sorts(topic) == len(dits), secondes=40, quoi="un autre a tout pris")
+    attendre(lambda: b.fates(topic) == len(dits), secondes=40, quoi="un autre a tout pris")
     journal = b.journal()
     os.kill(zombie.pid, signal.SIGCONT)
     attendre(lambda: groupe.a_dit(zombie, "lot_abandonne"), secondes=40, quoi="le lot tardif refusé")
     assert b.journal() == journal
-    assert b.sorts(topic) == len(dits)
+    assert b.fates(topic) == len(dits)
     attendre(lambda: len(groupe.partage(zombie)) == 1, secondes=40, quoi="le revenant a de nouveau sa part")
     b.emettre(topic, dits[:10])
-    attendre(lambda: b.sorts(topic) == len(dits) + 10, secondes=40, quoi="à deux, ils continuent")
+    attendre(lambda: b.fates(topic) == len(dits) + 10, secondes=40, quoi="à deux, ils continuent")
     assert vivant.poll() is None
     assert zombie.poll() is None
     groupe.finir()

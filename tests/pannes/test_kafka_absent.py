@@ -12,13 +12,14 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from consumers.rebuts import RebutsInjoignables
-from courtier import clients, lecteur
-from guichet.messages import Message
-from journal.lot import Partition
+from engine import kafka_clients as clients
+from engine import kafka_reader as lecteur
+from engine.batch import Partition
+from engine.dead_letters import DeadLettersUnreachable
+from engine.messages import Message
 from service import composition
 from service import kafka as kafka_du_service
-from service.retard import lag
+from service.lag import lag
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
 from tests.pannes.conftest import api, etat, memes_journaux_et_vues, mesure, roles
@@ -68,7 +69,7 @@ def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
 
     with roles(b, "kiosque", "restant_du", "paiements"):
         b.emettre(topic, dits[:10])
-        attendre(lambda: b.sorts(topic) == 10, secondes=30, quoi="les premiers sorts")
+        attendre(lambda: b.fates(topic) == 10, secondes=30, quoi="les premiers sorts")
         attendre(lambda: etat(b, "consommateur_kiosque")[0] == "actif", quoi="le consommateur actif")
         kafka_relaye.couper()
         attendre(lambda: etat(b, "consommateur_kiosque")[0] == "arrete", secondes=20, quoi="l'arrêt dit")
@@ -79,7 +80,7 @@ def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
         assert (dit["restant_du"]["etat"], dit["restant_du"]["evenements"]) == ("actif", 0)
         kafka_relaye.retablir()
         b.emettre(topic, dits[10:])
-        attendre(lambda: b.sorts(topic) == len(dits), secondes=40, quoi="tous les sorts")
+        attendre(lambda: b.fates(topic) == len(dits), secondes=40, quoi="tous les sorts")
         attendre(lambda: etat(b, "consommateur_kiosque")[0] == "actif", secondes=20, quoi="le consommateur revenu")
         apres = lignes(b)["consommateur_kiosque"]
         assert (apres["evenements"], apres["interruptions"] >= 1) == (0, True)
@@ -130,12 +131,12 @@ def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit
 def test_un_courtier_qui_se_tait_sans_raccrocher_est_une_panne_comme_une_autre(b: Banc, kafka_relaye: Relais) -> None:
     b.emettre_avis(avis(1))
     with roles(b, "avis"):
-        attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30)
+        attendre(lambda: b.fates(b.settings.topic_avis) == 1, secondes=30)
         kafka_relaye.faire_taire()
         attendre(lambda: etat(b, "consommateur_avis")[0] == "arrete", secondes=20, quoi="le silence dit")
         kafka_relaye.retablir()
         b.emettre_avis(avis(2))
-        attendre(lambda: b.sorts(b.settings.topic_avis) == 2, secondes=40, quoi="la reprise")
+        attendre(lambda: b.fates(b.settings.topic_avis) == 2, secondes=40, quoi="la reprise")
 
 
 def test_un_role_demarre_sans_kafka_attend_et_s_arrete_quand_on_le_lui_demande(
@@ -146,7 +147,7 @@ def test_un_role_demarre_sans_kafka_attend_et_s_arrete_quand_on_le_lui_demande(
     with roles(b, "avis", "kiosque"):
         attendre(lambda: etat(b, "consommateur_avis")[2] >= 1, secondes=30, quoi="une interruption dite")
         kafka_relaye.retablir()
-        attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="l'avis pris")
+        attendre(lambda: b.fates(b.settings.topic_avis) == 1, secondes=30, quoi="l'avis pris")
     traces = capsys.readouterr().out.count("Traceback (most recent call last)")
     assert traces <= 4, f"{traces} traces pour deux rôles et une panne"
 
@@ -159,9 +160,9 @@ def test_un_rebut_que_kafka_ne_prend_pas_est_une_panne_et_rien_n_est_enregistre_
     topic = b.settings.topic_avis
     illisible = Message(Partition(uuid4(), topic, 0), 0, b"k", b"{", MAINTENANT)
     kafka_relaye.couper()
-    with pytest.raises(RebutsInjoignables):
+    with pytest.raises(DeadLettersUnreachable):
         boucle.enregistrer([illisible])
-    assert b.sorts(topic) == 0
+    assert b.fates(topic) == 0
     kafka_relaye.retablir()
     boucle.enregistrer([illisible])
     assert b.par_sort(topic) == {"rejetee": 1}
@@ -181,10 +182,10 @@ def test_des_essais_repetes_ne_laissent_rien_derriere_eux(
         ouvert = lecteur.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
         kafka_relaye.couper()
         lecteur.fermer(ouvert)
-        with pytest.raises(clients.KafkaNeRepondPas):
+        with pytest.raises(clients.KafkaUnreachable):
             lecteur.ouvrir(connexion, groupe="fuite", client="fuite", lot_max=1)
         with pytest.raises(KafkaError):
-            clients.ouvrir_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
+            clients.open_client(KafkaAdminClient, **connexion, bootstrap_timeout_ms=200)
         return sum(fil.name.startswith("kafka-io") for fil in threading.enumerate())
 
     avant = essayer()

@@ -11,19 +11,19 @@ import httpx
 import psycopg
 import pytest
 
-from journal import bases
-from journal.enregistreur import Enregistreur, recueillir
-from journal.lot import Lot
-from journal.migrations import migrer
-from journal.pannes import est_une_panne
-from journal.reprise import Reprise
-from journal.suiveur import Suiveur
+from engine import database as bases
+from engine.backoff import Backoff
+from engine.batch import Batch
+from engine.follower import Follower
+from engine.outages import is_outage
+from engine.recorder import Recorder, collect
 from projections import RestantDu
 from service import composition
 from service.embedded import embedded_postgres, throwaway_folder
+from service.schema import migrate
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.courtiers import port_libre
-from tests.journal.test_ordre import creance
+from tests.engine.test_ordre import creance
 from tests.outils import attendre
 from tests.pannes.commande import creances
 from tests.pannes.conftest import api, etat, memes_journaux_et_vues, mesure, roles
@@ -107,13 +107,13 @@ def disque_plein(conn: psycopg.Connection[Any]) -> Iterator[None]:
 def pannes(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """Les pannes qui ont interrompu un rôle, même quand la base ne peut pas les garder ; les reculs sont écourtés."""
     vues: list[BaseException] = []
-    echouer = Reprise.echouer
+    echouer = Backoff.echouer
 
-    def noter(reprise: Reprise, erreur: BaseException) -> float:
+    def noter(reprise: Backoff, erreur: BaseException) -> float:
         vues.append(erreur)
         return min(echouer(reprise, erreur), 0.3)
 
-    monkeypatch.setattr(Reprise, "echouer", noter)
+    monkeypatch.setattr(Backoff, "echouer", noter)
     return vues
 
 
@@ -138,7 +138,7 @@ def test_un_refus_de_la_base_n_est_la_faute_d_aucun_message_ni_d_aucun_evenement
             compter = "SELECT (SELECT count(*) FROM journal.sorts), (SELECT count(*) FROM vues.restant_du)"
             attendre(lambda: proprietaire.execute(compter).fetchone() == (6, 6), secondes=40, quoi="la reprise")
             attendre(lambda: _interruptions(proprietaire) >= 1, secondes=20, quoi="une interruption gardée")
-        assert all(map(est_une_panne, pannes)), pannes
+        assert all(map(is_outage, pannes)), pannes
     with banc(base.url, str(b.settings.kafka_bootstrap), b.settings.topic_prefix) as apres:
         assert apres.par_sort(topic) == {"appliquee": 6}
         assert proprietaire.execute("SELECT * FROM vues.ecartes").fetchall() == []
@@ -157,9 +157,9 @@ def test_une_base_qui_refuse_les_positions_au_partage_n_est_pas_dite_une_panne_d
             with roles(servi, "avis"):
                 attendre(lambda: pannes, secondes=30, quoi="une panne")
         with roles(servi, "avis"):
-            attendre(lambda: b.sorts(b.settings.topic_avis) == 1, secondes=30, quoi="la reprise")
+            attendre(lambda: b.fates(b.settings.topic_avis) == 1, secondes=30, quoi="la reprise")
     assert [type(panne) for panne in pannes[:1]] == [psycopg.errors.LockNotAvailable]
-    assert all(map(est_une_panne, pannes)), pannes
+    assert all(map(is_outage, pannes)), pannes
 
 
 def test_une_donnee_que_la_base_refuse_n_ecarte_que_son_message_et_que_son_flux(
@@ -184,7 +184,7 @@ def test_une_donnee_que_la_base_refuse_n_ecarte_que_son_message_et_que_son_flux(
     assert b.par_sort(b.settings.topic_avis) == {"appliquee": 5, "rejetee": 1}
     (cause,) = b.conn.execute("SELECT cause FROM journal.sorts WHERE sort = 'rejetee'").fetchone() or ("",)
     assert "UntranslatableCharacter" in cause
-    composition.follower(b.settings, b.guichet.enregistreur, "restant_du").rattraper()
+    composition.follower(b.settings, b.guichet.recorder, "restant_du").catch_up()
     assert len(b.vue("restant_du", "reference")) == 4
     ecartes = b.conn.execute("SELECT flux FROM vues.ecartes").fetchall()
     assert ecartes == [(f"creance-{avis(4)['reference']}",)]
@@ -220,36 +220,36 @@ def _interruptions(conn: psycopg.Connection[Any]) -> int:
 def test_un_suiveur_et_un_guichet_reviennent_d_un_redemarrage_de_postgresql(coup: signal.Signals) -> None:
     with throwaway_folder() as dossier:
         with embedded_postgres(dossier, throwaway=True) as serveur:
-            migrer(serveur.owner_database_url, "creances")
+            migrate(serveur.owner_database_url, "creances")
             url = serveur.database_url
             arret = threading.Event()
-            suiveur = threading.Thread(target=Suiveur(url, RestantDu()).tourner, args=(arret,))
-            enregistreur = Enregistreur(bases.Base(url))
+            suiveur = threading.Thread(target=Follower(url, RestantDu()).run, args=(arret,))
+            recorder = Recorder(bases.Database(url))
             suiveur.start()
-            ecrire_avis(enregistreur, 1)
+            ecrire_avis(recorder, 1)
             attendre(lambda: visibles(url) == 1, quoi="le premier avis visible")
             serveur.server.process.send_signal(coup)
             serveur.server.process.wait(30)
         try:
             debut = time.monotonic()
             with pytest.raises(psycopg.OperationalError):
-                ecrire_avis(enregistreur, 2)
-            assert time.monotonic() - debut < bases.DELAI_D_OBTENTION_S + 1
+                ecrire_avis(recorder, 2)
+            assert time.monotonic() - debut < bases.POOL_TIMEOUT_S + 1
             with embedded_postgres(dossier, throwaway=True) as serveur:
                 assert serveur.database_url == url
-                ecrire_avis(enregistreur, 2)
+                ecrire_avis(recorder, 2)
                 attendre(lambda: visibles(url) == 2, secondes=20, quoi="le second avis visible")
                 arret.set()
                 suiveur.join(20)
                 assert not suiveur.is_alive()
         finally:
             arret.set()
-            enregistreur.base.fermer()
+            recorder.base.fermer()
 
 
-def ecrire_avis(enregistreur: Enregistreur, numero: int) -> None:
-    with enregistreur.base.transaction() as conn:
-        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([creance(numero)], "test")))
+def ecrire_avis(recorder: Recorder, numero: int) -> None:
+    with recorder.base.transaction() as conn:
+        recorder.record(conn, Batch(entries=collect([creance(numero)], "test")))
 
 
 def visibles(url: str) -> int:
@@ -284,14 +284,14 @@ def test_coupee_en_plein_lot_puis_absente_la_base_retrouve_le_meme_journal(
             boucle = composition.consumer(relaye.settings, relaye.guichet, "kiosque", etape)
             boucle.horloge = lambda: MAINTENANT
             arret = threading.Event()
-            fil = threading.Thread(target=boucle.tourner, args=(arret,))
+            fil = threading.Thread(target=boucle.run, args=(arret,))
             fil.start()
             try:
                 droit.emettre(topic, dits)
                 attendre(lambda: relais._ecoute is None, secondes=40, quoi="la base coupée pour de bon")
                 attendre(lambda: boucle._reprise.echecs >= 2, secondes=30, quoi="des essais sans elle")
                 relais.retablir()
-                attendre(lambda: droit.sorts(topic) == len(dits), secondes=40, quoi="tous les sorts")
+                attendre(lambda: droit.fates(topic) == len(dits), secondes=40, quoi="tous les sorts")
                 attendre(lambda: etat(droit, boucle.nom)[0] == "actif", secondes=20, quoi="le rôle actif")
                 assert etat(droit, boucle.nom)[2] >= 2, "les interruptions que la base n'a pu garder y sont dites après"
             finally:
@@ -318,7 +318,7 @@ def exiger_une_indisponibilite(reponse: httpx.Response, duree_s: float) -> None:
     assert (reponse.status_code, reponse.json()["code"]) == (503, "base_indisponible")
     assert reponse.headers["Content-Type"] == "application/problem+json"
     assert int(reponse.headers["Retry-After"]) > 0
-    assert duree_s < bases.DELAI_D_OBTENTION_S + 2
+    assert duree_s < bases.POOL_TIMEOUT_S + 2
 
 
 def test_quand_le_pool_est_epuise_l_api_le_dit_dans_un_delai_et_n_ouvre_rien(

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
-from courtier import lecteur
-from journal.lot import Partition
-from journal.places import a_l_arret, accidents, perdre, rencontrer
+from engine import kafka_reader as lecteur
+from engine.batch import Partition
+from engine.positions import a_l_arret, accidents, perdre, rencontrer
 from service import kafka as kafka_du_service
-from service.retard import lag
+from service.lag import lag
 from tests.consumers.banc import Banc, avis, banc, notification
 from tests.outils import attendre
 from tests.pannes.commande import creances
@@ -88,12 +88,12 @@ def test_un_topic_recree_est_lu_depuis_son_debut_et_cela_se_dit(
         recreer(b, topic)
         b.emettre_avis(*(avis(n) for n in range(4, 12)))
     with roles(b, "avis"):
-        attendre(lambda: b.sorts(topic) >= 6, secondes=30, quoi="le premier topic lu")
+        attendre(lambda: b.fates(topic) >= 6, secondes=30, quoi="le premier topic lu")
         if en_marche:
             recreer(b, topic)
             # Plus de messages que l'ancien n'en avait : lus à ses positions, les derniers passeraient pour les siens.
             b.emettre_avis(*(avis(n) for n in range(4, 12)))
-        attendre(lambda: b.sorts(topic) == 14, secondes=40, quoi="un sort à chaque message des deux topics")
+        attendre(lambda: b.fates(topic) == 14, secondes=40, quoi="un sort à chaque message des deux topics")
         attendre(lambda: ligne(b, "consommateur_avis")["topic_recree"] == 1, quoi="la recréation dite")
     requete = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
     assert sorted(dict(b.conn.execute(requete, (topic,)).fetchall()).values()) == [6, 8]
@@ -115,10 +115,10 @@ def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_per
     with roles(b, "kiosque"):
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 1, secondes=30, quoi="l'arrêt dit")
         envoyer(b, topic, 1, transactions[0], notification(transactions[0], 20_00, "60"))
-        attendre(lambda: b.sorts(topic) == 1, secondes=30, quoi="l'autre partition continue")
+        attendre(lambda: b.fates(topic) == 1, secondes=30, quoi="l'autre partition continue")
     with roles(b, "kiosque"):  # Relancé, il ne la reprend pas de lui-même.
         envoyer(b, topic, 1, transactions[0], notification(transactions[0], 20_00, "60"))
-        attendre(lambda: b.sorts(topic) == 2, secondes=30, quoi="l'autre partition continue encore")
+        attendre(lambda: b.fates(topic) == 2, secondes=30, quoi="l'autre partition continue encore")
         assert b.conn.execute(
             "SELECT count(*) FROM journal.sorts WHERE partition = 0 AND topic = %s", (topic,)
         ).fetchone() == (0,)
@@ -127,7 +127,7 @@ def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_per
         assert (dit.returncode, topic in dit.stdout.replace("\n", "")) == (1, True), dit.stdout
         reprise = creances(b.settings, "reprendre-partition", topic, "0", "--motif", "journal vérifié")
         assert reprise.returncode == 0, reprise.stderr
-        attendre(lambda: b.sorts(topic) == 3, secondes=30, quoi="la partition reprise depuis son début")
+        attendre(lambda: b.fates(topic) == 3, secondes=30, quoi="la partition reprise depuis son début")
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 0, quoi="plus rien d'arrêté")
     assert a_l_arret(b.conn) == []
     assert b.par_sort(topic) == {"appliquee": 1, "en_attente": 2}
@@ -146,7 +146,7 @@ def test_ce_que_la_retention_efface_avant_lecture_est_saute_compte_et_dit(b: Ban
         finally:
             admin.close()
         with roles(efface, "avis"):
-            attendre(lambda: efface.sorts(topic) == 6, secondes=40, quoi="les six qui restent")
+            attendre(lambda: efface.fates(topic) == 6, secondes=40, quoi="les six qui restent")
             assert ligne(efface, "consommateur_avis")["messages_perdus"] == 4
         pertes = "SELECT partition, depuis, jusqu_a FROM journal.pertes"
         assert efface.conn.execute(pertes).fetchall() == [(0, 0, 4)]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from projections import DelaiAffichage
-from projections.delai_affichage import etat_du_delai
+from projections.vues.delai_affichage import etat_du_delai
 from service import composition
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 
@@ -31,11 +31,11 @@ def b(base: Any, kafka: str, prefixe: str) -> Any:
 
 
 def suivre(b: Banc, nom: str, *, heure: Any = MAINTENANT, constater: bool = True) -> None:
-    suiveur = composition.follower(b.settings, b.guichet.enregistreur, nom)
+    suiveur = composition.follower(b.settings, b.guichet.recorder, nom)
     if isinstance(suiveur.vue, DelaiAffichage):
         suiveur.vue.horloge = lambda: heure
         suiveur.vue.constater = constater
-    suiveur.rattraper()
+    suiveur.catch_up()
 
 
 def etat(b: Banc, apres: timedelta) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from domain.creance import Créance
 from domain.delai import PARIS
 from domain.notification import appliquer_reponse
 from domain.refus import MessageInconnu
+from engine.batch import Batch
+from engine.recorder import collect
 from guichet.messagerie import ouvrir_message, supprimer_message
-from journal.enregistreur import recueillir
-from journal.lot import Lot
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
 from projections import MessagerieDesAssures
 from projections.audit import auditer
-from projections.messagerie import LigneMessage, messages_de, purger
+from projections.vues.messagerie import LigneMessage, messages_de, purger
 from service import composition
 from service.settings import Settings
 from tests.consumers.banc import MAINTENANT, Banc, avis, notification
@@ -51,7 +51,7 @@ def emettre(b: Banc, numero: int, assure: str = "a-1") -> None:
 
 def enregistrer(b: Banc, *agregats: Any) -> None:
     with b.guichet.base.transaction() as conn:
-        b.guichet.enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agregats, "test")))
+        b.guichet.recorder.record(conn, Batch(entries=collect(agregats, "test")))
 
 
 def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> str:
@@ -75,10 +75,10 @@ def dire(b: Banc, transaction: str, *codes: str) -> None:
 
 
 def suivre(b: Banc, a: datetime = MAINTENANT, lot_max: int = 100) -> None:
-    suiveur = composition.follower(b.settings, b.guichet.enregistreur, "messagerie")
+    suiveur = composition.follower(b.settings, b.guichet.recorder, "messagerie")
     suiveur.vue = MessagerieDesAssures(lambda: a)
     suiveur.lot_max = lot_max
-    suiveur.rattraper()
+    suiveur.catch_up()
 
 
 def reconstruire(b: Banc, a: datetime = MAINTENANT, lot_max: int = 100) -> None:
@@ -232,7 +232,7 @@ def test_un_lot_ne_coute_que_deux_instructions_quel_qu_en_soit_le_nombre(b: Banc
 
 def faits(b: Banc) -> list[Any]:
     flux = [flux for (flux,) in b.conn.execute("SELECT DISTINCT flux FROM journal.evenements WHERE flux LIKE 'paiem%'")]
-    return [lu for nom in flux for lu in b.guichet.enregistreur.raconter(b.conn, nom)]
+    return [lu for nom in flux for lu in b.guichet.recorder.history(b.conn, nom)]
 
 
 def test_l_audit_compare_la_vue_au_journal(b: Banc) -> None:

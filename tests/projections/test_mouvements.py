@@ -9,10 +9,10 @@ import pytest
 from domain.avis import Avis, Canal, Mode, Moyen
 from domain.creance import Créance
 from domain.politique import Politique
-from journal.bases import Base
-from journal.enregistreur import Enregistreur, recueillir
-from journal.lot import Lot
-from projections.mouvements import Mouvement, mouvements
+from engine.batch import Batch
+from engine.database import Database
+from engine.recorder import Recorder, collect
+from projections.lectures.mouvements import Mouvement, mouvements
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
 REF = "3811701200010075F"
@@ -21,17 +21,17 @@ PERSONNES = {"saisi_par": "x", "approuve_par": "y"}
 
 
 @pytest.fixture
-def journal(base: Any) -> Iterator[tuple[Base, Enregistreur]]:
-    with Base(base.url) as ouverte:
-        yield ouverte, Enregistreur(ouverte)
+def journal(base: Any) -> Iterator[tuple[Database, Recorder]]:
+    with Database(base.url) as ouverte:
+        yield ouverte, Recorder(ouverte)
 
 
-def raconter(journal: tuple[Base, Enregistreur], creance: Créance) -> list[tuple[str, int, str]]:
-    base, enregistreur = journal
+def raconter(journal: tuple[Database, Recorder], creance: Créance) -> list[tuple[str, int, str]]:
+    base, recorder = journal
     with base.transaction() as conn:
-        enregistreur.inscrire(conn, Lot(inscriptions=recueillir([creance], "test")))
+        recorder.record(conn, Batch(entries=collect([creance], "test")))
     with base.transaction() as conn:
-        histoires = mouvements(conn, enregistreur, [REF, "3811701200010076F"])
+        histoires = mouvements(conn, recorder, [REF, "3811701200010076F"])
     assert histoires["3811701200010076F"] == []
     return [resume(ligne) for ligne in histoires[REF]]
 
@@ -44,7 +44,7 @@ def initier(creance: Créance, transaction: str, part: int) -> None:
     creance.initier_paiement(transaction, part, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
 
 
-def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Base, Enregistreur]) -> None:
+def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Database, Recorder]) -> None:
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
     initier(creance, "T1", 20_00)
     creance.constater_echec("T1", "refus", maintenant=T0)
@@ -60,7 +60,7 @@ def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Base, 
     ]
 
 
-def test_une_acceptation_apres_un_echec_est_la_meme_ligne(journal: tuple[Base, Enregistreur]) -> None:
+def test_une_acceptation_apres_un_echec_est_la_meme_ligne(journal: tuple[Database, Recorder]) -> None:
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
     initier(creance, "T1", 20_00)
     creance.constater_echec("T1", "expiré", maintenant=T0)
@@ -73,7 +73,7 @@ def test_une_acceptation_apres_un_echec_est_la_meme_ligne(journal: tuple[Base, E
 
 
 def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
-    journal: tuple[Base, Enregistreur],
+    journal: tuple[Database, Recorder],
 ) -> None:
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
     initier(creance, "T1", 20_00)

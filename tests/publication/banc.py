@@ -12,9 +12,9 @@ import psycopg
 from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
 from domain.politique import Politique
-from journal.bases import Base
-from journal.enregistreur import Enregistreur, recueillir
-from journal.lot import Lot
+from engine.batch import Batch
+from engine.database import Database
+from engine.recorder import Recorder, collect
 from service import composition, kafka
 from service.settings import Settings
 from tests.outils import attendre
@@ -56,9 +56,9 @@ def creance(numero: int) -> Créance:
     return Créance.ouvrir(avis, Politique(), maintenant=T0)
 
 
-def inscrire(enregistreur: Enregistreur, *agregats: Any, cause: str = "test") -> None:
-    with enregistreur.base.transaction() as conn:
-        enregistreur.inscrire(conn, Lot(inscriptions=recueillir(agregats, cause)))
+def record(recorder: Recorder, *agregats: Any, cause: str = "test") -> None:
+    with recorder.base.transaction() as conn:
+        recorder.record(conn, Batch(entries=collect(agregats, cause)))
 
 
 def avec_paiements(numero: int, combien: int) -> Créance:
@@ -72,36 +72,36 @@ def avec_paiements(numero: int, combien: int) -> Créance:
 
 def publier(settings: Settings) -> int:
     """Publie tout ce qui attend ; rend le nombre de faits."""
-    suiveur, emetteur = composition.publication(settings)
+    suiveur, sender = composition.publication(settings)
     try:
-        return suiveur.rattraper()
+        return suiveur.catch_up()
     finally:
-        emetteur.abandonner()
+        sender.abandonner()
 
 
 @contextmanager
 def publieur(settings: Settings) -> Iterator[None]:
     """Le rôle, qui tourne le temps du bloc."""
-    suiveur, emetteur = composition.publication(settings)
+    suiveur, sender = composition.publication(settings)
     arret = threading.Event()
-    fil = threading.Thread(target=suiveur.tourner, args=(arret,))
+    fil = threading.Thread(target=suiveur.run, args=(arret,))
     fil.start()
     try:
         yield
     finally:
         arret.set()
         fil.join()
-        emetteur.abandonner()
+        sender.abandonner()
 
 
 def relire(settings: Settings) -> list[Recu]:
     """Tout ce que porte le topic maintenant, chaque partition dans l'ordre."""
     marque = secrets.token_bytes(8)
-    emetteur = kafka.producer(settings)
-    partitions = emetteur.partitions_for(settings.topic_evenements)
+    sender = kafka.producer(settings)
+    partitions = sender.partitions_for(settings.topic_evenements)
     for partition in partitions:  # Une marque : la fin que dit Tansu est le début du dernier lot.
-        emetteur.send(settings.topic_evenements, b"", marque, [("fin", marque)], partition=partition)
-    emetteur.close()
+        sender.send(settings.topic_evenements, b"", marque, [("fin", marque)], partition=partition)
+    sender.close()
     lecteur = kafka.reader(settings)
     lecteur.subscribe([settings.topic_evenements])
     lus: list[Recu] = []
@@ -151,6 +151,6 @@ def etat(url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def ouvrir(url: str) -> Iterator[Enregistreur]:
-    with Base(url, application="test-publication", connexions_max=12) as base:
-        yield Enregistreur(base)
+def ouvrir(url: str) -> Iterator[Recorder]:
+    with Database(url, application="test-publication", connexions_max=12) as base:
+        yield Recorder(base)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from journal.enregistreur import Enregistreur
+from engine.recorder import Recorder
 from service.settings import Settings
 from tests.publication import banc
 
 
 @pytest.fixture
-def enregistreur(base: Any) -> Iterator[Enregistreur]:
+def recorder(base: Any) -> Iterator[Recorder]:
     with banc.ouvrir(base.url) as ouvert:
         yield ouvert
 

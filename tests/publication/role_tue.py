@@ -21,7 +21,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     suiveur, _ = composition.publication(Settings(_env_file=None), etape)
-    suiveur.tourner(threading.Event())
+    suiveur.run(threading.Event())
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 import yaml
 
+from engine.messages import UnreadableMessage
 from guichet import prendre_avis
-from guichet.messages import MessageIllisible
+from publication.cloudevent import composer, type_publie
 from publication.contenu import faits_publies
-from publication.message import composer, type_publie
 from service import kafka
 from service.settings import Settings
 from tests.consumers import banc
@@ -105,7 +105,7 @@ def test_le_document_et_le_code_acceptent_et_refusent_les_memes_messages(nom: st
     message = {"type": nom, "reference": "3811701200000001F"} | EXEMPLES[nom] | faute
     assert accepte(MESSAGES[nom]["payload"], message) is not bool(faute)
     if faute:
-        with pytest.raises(MessageIllisible):
+        with pytest.raises(UnreadableMessage):
             prendre_avis.lire(json.dumps(message).encode())
     else:
         assert prendre_avis.lire(json.dumps(message).encode()).type == nom

@@ -17,15 +17,16 @@ from domain.diffusion import Diffusion
 from domain.faits import Fait
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
-from journal.enregistreur import FaitLu
-from journal.mapper import AGREGATS, MapperDesFaits
+from engine.mapper import AGREGATS, EventMapper
+from engine.recorder import RecordedEvent
 from publication import schemas
+from publication.cloudevent import CloudEvent as PublishedEvent
+from publication.cloudevent import composer, source_publiee, traceparent
 from publication.contenu import ChampSansDiffusion, champs, faits_publies
-from publication.message import Message, composer, source_publiee, traceparent
 
 CORPUS = {
     lu["topic"]: lu
-    for fichier in sorted((Path(__file__).parents[1] / "journal" / "corpus").glob("*.json"))
+    for fichier in sorted((Path(__file__).parents[1] / "engine" / "corpus").glob("*.json"))
     for lu in [json.loads(fichier.read_text("utf-8"))]
 }
 """Un exemple stocké de chaque fait."""
@@ -37,16 +38,16 @@ PLANTE = "PLANTE-0"
 SOURCE = source_publiee(0, "20260101T000000Z").encode()
 
 
-def exemple(classe: type[Fait], **remplaces: Any) -> FaitLu:
+def exemple(classe: type[Fait], **remplaces: Any) -> RecordedEvent:
     stocke = CORPUS[classe.TOPIC]
     etat = stocke["etat"] | {cle: valeur for cle, valeur in remplaces.items() if cle in stocke["etat"]}
-    fait = MapperDesFaits().to_domain_event(
+    fait = EventMapper().to_domain_event(
         StoredEvent(stocke["flux"], stocke["version"], stocke["topic"], json.dumps(etat).encode())
     )
-    return FaitLu(1, fait, "kafka:creances.avis/0@12", datetime(2026, 6, 1, tzinfo=UTC))
+    return RecordedEvent(1, fait, "kafka:creances.avis/0@12", datetime(2026, 6, 1, tzinfo=UTC))
 
 
-def relu(message: Message) -> CloudEvent:
+def relu(message: PublishedEvent) -> CloudEvent:
     evenement = binaire.from_binary_event(
         binaire.KafkaMessage(dict(message.en_tetes), message.cle.decode(), message.valeur)
     )
@@ -92,13 +93,13 @@ def test_un_message_est_un_cloudevent_que_sa_bibliotheque_relit(classe: type[Fai
     lu = exemple(classe)
     message = composer(lu, SOURCE)
     evenement = relu(message)
-    sujet = lu.fait.originator_id.partition("-")[2]
-    assert evenement.get_id() == f"{lu.fait.originator_id}:{lu.fait.originator_version}"
+    sujet = lu.event.originator_id.partition("-")[2]
+    assert evenement.get_id() == f"{lu.event.originator_id}:{lu.event.originator_version}"
     assert evenement.get_type().isascii()
     assert evenement.get_type() == f"fr.assurance-maladie.creances.{classe.TOPIC.partition('.')[2]}.v1"
     assert evenement.get_source() == "/creances/bases/0/epoques/20260101T000000Z"
     assert evenement.get_subject() == evenement.get_extension("partitionkey") == message.cle.decode() == sujet
-    assert evenement.get_time() == lu.fait.timestamp
+    assert evenement.get_time() == lu.event.timestamp
     assert evenement.get_datacontenttype() == "application/json"
     schema = schemas.schemas()[f"{evenement.get_type()}.json"]
     assert schema["$id"] == evenement.get_dataschema()

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from kafka import KafkaAdminClient
 
-from journal.enregistreur import Enregistreur
-from journal.pannes import Panne
-from publication.message import Message
+from engine.outages import Outage
+from engine.recorder import Recorder
+from publication.cloudevent import CloudEvent
 from service import composition, kafka
-from service.retard import lag
+from service.lag import lag
 from service.settings import Settings
 from tests.courtiers import Apache, Tansu
 from tests.outils import attendre, se_tuer
@@ -25,7 +25,7 @@ LOT = 10
 
 
 @pytest.fixture
-def enregistreur(base: Any) -> Iterator[Enregistreur]:
+def recorder(base: Any) -> Iterator[Recorder]:
     with banc.ouvrir(base.url) as ouvert:
         yield ouvert
 
@@ -42,11 +42,11 @@ def tuer(settings: Settings, etape: int) -> None:
 
 
 def test_le_publieur_tue_a_chaque_etape_ne_manque_rien_et_garde_l_ordre(
-    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
+    base: Any, kafka: str, prefixe: str, recorder: Recorder
 ) -> None:
     settings = banc.reglages(base.url, kafka, prefixe)
     _creer(settings)
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 3) for numero in range(12)))
+    banc.record(recorder, *(banc.avec_paiements(numero, 3) for numero in range(12)))
 
     for etape in range(1, ETAPES_D_UN_LOT + 1):
         tuer(settings, etape)
@@ -60,18 +60,18 @@ def test_le_publieur_tue_a_chaque_etape_ne_manque_rien_et_garde_l_ordre(
 
 
 def test_kafka_absent_n_ecarte_rien_se_dit_et_a_son_retour_tout_sort_de_nouveau(
-    base: Any, tmp_path: Path, prefixe: str, enregistreur: Enregistreur
+    base: Any, tmp_path: Path, prefixe: str, recorder: Recorder
 ) -> None:
     """Tansu oublie tout en s'arrêtant : à son retour le topic manque, puis est un autre."""
     with Tansu(tmp_path) as courtier:
         settings = banc.reglages(base.url, courtier.bootstrap, prefixe)
         _creer(settings)
-        banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
+        banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(10)))
         with banc.publieur(settings):
             attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=20)
             avant = {recu.en_tetes["ce_source"] for recu in banc.relire(settings)}
             courtier.tuer()
-            banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10, 20)))
+            banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(10, 20)))
             attendre(lambda: "KafkaAbsent" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
             assert banc.etat(base.url)["position"] == 50
             courtier.demarrer()
@@ -86,11 +86,11 @@ def test_kafka_absent_n_ecarte_rien_se_dit_et_a_son_retour_tout_sort_de_nouveau(
 
 
 def test_kafka_absent_au_demarrage_se_dit_et_tout_sort_quand_il_vient(
-    base: Any, tmp_path: Path, prefixe: str, enregistreur: Enregistreur
+    base: Any, tmp_path: Path, prefixe: str, recorder: Recorder
 ) -> None:
     courtier = Tansu(tmp_path)
     settings = banc.reglages(base.url, courtier.bootstrap, prefixe)
-    banc.inscrire(enregistreur, banc.avec_paiements(1, 2))
+    banc.record(recorder, banc.avec_paiements(1, 2))
     with banc.publieur(settings):
         attendre(lambda: "KafkaAbsent" in (banc.etat(base.url).get("derniere_erreur") or ""), secondes=30, quoi="dit")
         with courtier:
@@ -105,34 +105,34 @@ def test_un_envoi_retente_ne_tombe_pas_dans_le_topic_recree_entre_temps(kafka: s
     """Sinon ces versions y précéderaient les premières, qu'un consommateur ignorerait ensuite."""
     settings = banc.reglages(base.url, kafka, prefixe)
     _creer(settings)
-    emetteur = composition.emitter(settings)
-    topic_id = emetteur.topic_id()
+    sender = composition.emitter(settings)
+    topic_id = sender.topic_id()
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([settings.topic_evenements])
     admin.close()
     with ThreadPoolExecutor(1) as fil:
-        envoi = fil.submit(emetteur.emettre, [Message(b"k", b"{}", [("ce_id", b"a:7")])], topic_id)
-        attendre(lambda: emetteur._producteur is not None and not envoi.done(), quoi="l'envoi est retenté")
+        envoi = fil.submit(sender.emettre, [CloudEvent(b"k", b"{}", [("ce_id", b"a:7")])], topic_id)
+        attendre(lambda: sender._producteur is not None and not envoi.done(), quoi="l'envoi est retenté")
         _creer(settings)
-        with pytest.raises(Panne):
+        with pytest.raises(Outage):
             envoi.result(timeout=30)
-    emetteur.abandonner()
+    sender.abandonner()
     assert banc.relire(settings) == []
 
 
 @pytest.mark.usefixtures("apache")
 def test_apache_kafka_tue_puis_revenu_recoit_la_suite_sans_rien_de_repete_ni_de_perdu(
-    base: Any, tmp_path: Path, prefixe: str, enregistreur: Enregistreur
+    base: Any, tmp_path: Path, prefixe: str, recorder: Recorder
 ) -> None:
     """Son journal est sur disque : à son retour le topic est le même, le publieur reprend là où il en était."""
     with Apache(tmp_path) as courtier:
         settings = banc.reglages(base.url, courtier.bootstrap, prefixe)
         _creer(settings)
-        banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
+        banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(10)))
         with banc.publieur(settings):
             attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=20)
             courtier.tuer()
-            banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 3) for numero in range(10, 20)))
+            banc.record(recorder, *(banc.avec_paiements(numero, 3) for numero in range(10, 20)))
             attendre(lambda: "KafkaAbsent" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=60, quoi="dit")
             courtier.demarrer()
             attendre(lambda: banc.etat(base.url)["position"] == 120, secondes=60, quoi="tout publié")
@@ -142,11 +142,11 @@ def test_apache_kafka_tue_puis_revenu_recoit_la_suite_sans_rien_de_repete_ni_de_
 
 
 def test_un_topic_recree_sans_que_kafka_s_arrete_est_vu_et_tout_sort_de_nouveau(
-    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
+    base: Any, kafka: str, prefixe: str, recorder: Recorder
 ) -> None:
     settings = banc.reglages(base.url, kafka, prefixe)
     _creer(settings)
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
+    banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(10)))
     with banc.publieur(settings):
         attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=20)
         admin = KafkaAdminClient(bootstrap_servers=kafka)
@@ -155,18 +155,18 @@ def test_un_topic_recree_sans_que_kafka_s_arrete_est_vu_et_tout_sort_de_nouveau(
         _creer(settings)
         attendre(lambda: "topic recréé" in (banc.etat(base.url)["derniere_erreur"] or ""), secondes=30)
         attendre(lambda: banc.etat(base.url)["position"] == 50, secondes=30)
-        ligne = next(ligne for ligne in lag(settings, enregistreur.base) if ligne["nom"] == "publication")
+        ligne = next(ligne for ligne in lag(settings, recorder.base) if ligne["nom"] == "publication")
         assert "tout est publié de nouveau" in ligne["derniere_erreur"]
         assert (ligne["topic"], ligne["topic_recree"]) == (settings.topic_evenements, 1)
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
 def test_un_topic_recree_pendant_l_arret_est_vu_au_demarrage(
-    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
+    base: Any, kafka: str, prefixe: str, recorder: Recorder
 ) -> None:
     settings = banc.reglages(base.url, kafka, prefixe)
     _creer(settings)
-    banc.inscrire(enregistreur, banc.avec_paiements(1, 2))
+    banc.record(recorder, banc.avec_paiements(1, 2))
     banc.publier(settings)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([settings.topic_evenements])
@@ -176,11 +176,9 @@ def test_un_topic_recree_pendant_l_arret_est_vu_au_demarrage(
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
-def test_sans_topic_le_publieur_attend_et_le_dit(
-    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
-) -> None:
+def test_sans_topic_le_publieur_attend_et_le_dit(base: Any, kafka: str, prefixe: str, recorder: Recorder) -> None:
     settings = banc.reglages(base.url, kafka, prefixe)
-    banc.inscrire(enregistreur, banc.avec_paiements(1, 1))
+    banc.record(recorder, banc.avec_paiements(1, 1))
     with banc.publieur(settings):
         attendre(lambda: "TopicAbsent" in (banc.etat(base.url).get("derniere_erreur") or ""), secondes=30)
         _creer(settings)
@@ -189,13 +187,13 @@ def test_sans_topic_le_publieur_attend_et_le_dit(
 
 
 def test_une_nouvelle_epoque_republie_tout_sous_un_autre_nom(
-    base: Any, kafka: str, prefixe: str, enregistreur: Enregistreur
+    base: Any, kafka: str, prefixe: str, recorder: Recorder
 ) -> None:
     from publication.epoques import epoque_courante, ouvrir_epoque
 
     settings = banc.reglages(base.url, kafka, prefixe)
     _creer(settings)
-    banc.inscrire(enregistreur, banc.avec_paiements(1, 1))
+    banc.record(recorder, banc.avec_paiements(1, 1))
     banc.publier(settings)
     with psycopg.connect(base.url) as conn:
         premiere = epoque_courante(conn)

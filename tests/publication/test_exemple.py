@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from engine.recorder import Recorder
 from examples.consommateur_cpam import Balances
-from journal.enregistreur import Enregistreur
 from publication.epoques import ouvrir_epoque
 from service.settings import Settings
 from tests.outils import RACINE
@@ -80,14 +80,14 @@ def lancer(settings: Settings, fichier: Path) -> None:
 
 
 def test_ses_soldes_sont_ceux_du_service_apres_un_renvoi_et_une_nouvelle_epoque(
-    base: Any, enregistreur: Enregistreur, settings: Settings, tmp_path: Path
+    base: Any, recorder: Recorder, settings: Settings, tmp_path: Path
 ) -> None:
     fichier = tmp_path / "soldes.sqlite"
     for numero in range(1, 6):
-        banc.inscrire(enregistreur, *payee(numero))
+        banc.record(recorder, *payee(numero))
     banc.publier(settings)
     lancer(settings, fichier)
-    banc.inscrire(enregistreur, *payee(6))
+    banc.record(recorder, *payee(6))
     banc.publier(settings)
     renvoi(settings, 3)
     lancer(settings, fichier)

@@ -10,10 +10,10 @@ from kafka.partitioner.default import murmur2
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from domain.avis import Canal
-from journal.enregistreur import Enregistreur
-from journal.mapper import MapperDesFaits
-from publication.emetteur import LOT_OCTETS, MessageTropGrand, TopicRecree, vagues
-from publication.message import Message
+from engine.mapper import EventMapper
+from engine.recorder import Recorder
+from publication.cloudevent import CloudEvent
+from publication.sender import LOT_OCTETS, MessageTropGrand, TopicRecreated, vagues
 from service import composition
 from service.settings import Settings
 from tests.publication import banc
@@ -50,14 +50,14 @@ REFUSE_PAR_LE_COURTIER = TROP_GRAND.replace(b"x" * 1_100_000, b"x" * 700_000)
     ids=["illisible", "trop grand"],
 )
 def test_un_evenement_impubliable_arrete_son_flux_et_lui_seul(
-    base: Any, enregistreur: Enregistreur, settings: Settings, etat: bytes, pourquoi: str
+    base: Any, recorder: Recorder, settings: Settings, etat: bytes, pourquoi: str
 ) -> None:
     fautive = banc.avec_paiements(1, 1)
-    banc.inscrire(enregistreur, fautive, banc.avec_paiements(2, 1))
+    banc.record(recorder, fautive, banc.avec_paiements(2, 1))
     planter(base, fautive.id, 4, etat)
     fautive.version = 4
     fautive.initier_paiement("T1X9", 20_00, Canal.WEB, banc.T0, maintenant=banc.T0)
-    banc.inscrire(enregistreur, fautive, banc.avec_paiements(3, 1))
+    banc.record(recorder, fautive, banc.avec_paiements(3, 1))
 
     banc.publier(settings)
 
@@ -72,30 +72,30 @@ def test_un_evenement_impubliable_arrete_son_flux_et_lui_seul(
 
 
 def test_un_flux_libere_repart_dans_l_ordre_s_il_est_devenu_publiable(
-    base: Any, enregistreur: Enregistreur, settings: Settings
+    base: Any, recorder: Recorder, settings: Settings
 ) -> None:
     fautive = banc.avec_paiements(1, 2)
-    banc.inscrire(enregistreur, fautive)
+    banc.record(recorder, fautive)
     with psycopg.connect(base.url, autocommit=True) as conn:
-        suiveur, emetteur = composition.publication(settings)
+        suiveur, sender = composition.publication(settings)
         reel, suiveur.mapper = suiveur.mapper, Defaillant()
-        suiveur.rattraper()
+        suiveur.catch_up()
         assert [flux for flux, _ in ecartes(base)] == [fautive.id] * 3
         conn.execute("UPDATE vues.ecartes SET libere_le = now() WHERE suiveur = 'publication'")
-        suiveur.rattraper()
+        suiveur.catch_up()
         assert len(ecartes(base)) == 3, "toujours fautif : il retourne à l'attente"
         suiveur.mapper = reel
-        suiveur.rattraper()
+        suiveur.catch_up()
         assert len(ecartes(base)) == 3, "non libéré : il y reste"
         conn.execute("UPDATE vues.ecartes SET libere_le = now() WHERE suiveur = 'publication'")
-        suiveur.rattraper()
-        emetteur.abandonner()
+        suiveur.catch_up()
+        sender.abandonner()
     assert ecartes(base) == []
     publiees = banc.versions(banc.relire(settings))
     assert banc.retenues(publiees[fautive.id]) == [1, 2, 3, 4, 5]
 
 
-class Defaillant(MapperDesFaits):
+class Defaillant(EventMapper):
     """Un mapper dont le code ne sait pas encore lire la troisième version d'un flux."""
 
     def lire(self, flux: Any, version: int, topic: str, etat: bytes) -> Any:
@@ -106,7 +106,7 @@ class Defaillant(MapperDesFaits):
 
 @pytest.mark.usefixtures("apache")
 def test_le_courtier_refuse_un_message_le_producteur_est_releve_et_les_autres_passent(
-    base: Any, enregistreur: Enregistreur, kafka: str, prefixe: str
+    base: Any, recorder: Recorder, kafka: str, prefixe: str
 ) -> None:
     """La limite du topic est plus basse que la nôtre : kafka-python condamne alors tout son producteur.
 
@@ -127,7 +127,7 @@ def test_le_courtier_refuse_un_message_le_producteur_est_releve_et_les_autres_pa
     )
     admin.close()
     fautive = banc.avec_paiements(1, 1)
-    banc.inscrire(enregistreur, fautive, *(banc.avec_paiements(numero, 1) for numero in range(2, 30)))
+    banc.record(recorder, fautive, *(banc.avec_paiements(numero, 1) for numero in range(2, 30)))
     planter(base, fautive.id, 4, REFUSE_PAR_LE_COURTIER)
     banc.publier(settings)
     recus = banc.relire(settings)
@@ -139,20 +139,20 @@ def test_le_courtier_refuse_un_message_le_producteur_est_releve_et_les_autres_pa
 def test_rien_ne_part_vers_un_autre_topic_que_celui_que_l_on_croit(settings: Settings) -> None:
     from uuid import uuid4
 
-    emetteur = composition.emitter(settings)
-    with pytest.raises(TopicRecree):
-        emetteur.emettre([Message(b"k", b"{}", [])], uuid4())
-    emetteur.abandonner()
+    sender = composition.emitter(settings)
+    with pytest.raises(TopicRecreated):
+        sender.emettre([CloudEvent(b"k", b"{}", [])], uuid4())
+    sender.abandonner()
     assert banc.relire(settings) == []
 
 
 def test_un_message_trop_grand_est_dit_et_l_emetteur_sert_encore(settings: Settings) -> None:
-    emetteur = composition.emitter(settings)
-    topic_id = emetteur.topic_id()
+    sender = composition.emitter(settings)
+    topic_id = sender.topic_id()
     with pytest.raises(MessageTropGrand):
-        emetteur.emettre([Message(b"k", b"x" * 1_100_000, [])], topic_id)
-    emetteur.emettre([Message(b"k", b"{}", [("ce_id", b"a:1")])], topic_id)
-    emetteur.abandonner()
+        sender.emettre([CloudEvent(b"k", b"x" * 1_100_000, [])], topic_id)
+    sender.emettre([CloudEvent(b"k", b"{}", [("ce_id", b"a:1")])], topic_id)
+    sender.abandonner()
     assert [recu.valeur for recu in banc.relire(settings)] == [b"{}"]
 
 
@@ -169,7 +169,7 @@ def test_un_message_trop_grand_est_dit_et_l_emetteur_sert_encore(settings: Setti
 )
 def test_une_vague_tient_en_un_seul_lot_kafka_par_partition(recus: list[Any], partitions: int) -> None:
     """Éprouvé avec le constructeur de lots de kafka-python : refusé ou plein, il enverrait avant la fin."""
-    messages = [Message(cle, b"v" * taille, en_tetes) for cle, taille, en_tetes in recus]
+    messages = [CloudEvent(cle, b"v" * taille, en_tetes) for cle, taille, en_tetes in recus]
     coupees = list(vagues(messages, partitions))
     assert [message for vague in coupees for _, message in vague] == messages
     for vague in coupees:

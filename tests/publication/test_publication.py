@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from journal.enregistreur import Enregistreur
+from engine.recorder import Recorder
 from service.settings import Settings
 from tests.outils import attendre
 from tests.publication import banc
@@ -23,26 +23,24 @@ def settings(base: Any, kafka: str, prefixe: str) -> Settings:
 
 
 @pytest.fixture
-def enregistreur(base: Any) -> Iterator[Enregistreur]:
+def recorder(base: Any) -> Iterator[Recorder]:
     with banc.ouvrir(base.url) as ouvert:
         yield ouvert
 
 
 def test_tout_le_journal_sort_une_fois_chaque_flux_dans_l_ordre(
-    base: Any, enregistreur: Enregistreur, settings: Settings
+    base: Any, recorder: Recorder, settings: Settings
 ) -> None:
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(20)))
+    banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(20)))
     assert banc.publier(settings) == 100
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
     assert banc.publier(settings) == 0
 
 
-def test_huit_ecrivains_et_un_publieur_qui_les_talonne(
-    base: Any, enregistreur: Enregistreur, settings: Settings
-) -> None:
+def test_huit_ecrivains_et_un_publieur_qui_les_talonne(base: Any, recorder: Recorder, settings: Settings) -> None:
     def ecrire(rang: int) -> None:
         for n in range(25):
-            banc.inscrire(enregistreur, banc.avec_paiements(rang * 1000 + n, 2))
+            banc.record(recorder, banc.avec_paiements(rang * 1000 + n, 2))
 
     fils = [threading.Thread(target=ecrire, args=(rang,)) for rang in range(8)]
     with banc.publieur(settings):

@@ -10,8 +10,8 @@ import pytest
 from domain.avis import Canal
 from domain.imputation import Imputation
 from domain.paiement import Fin, Paiement
-from journal.enregistreur import Enregistreur
-from journal.mapper import MapperDesFaits
+from engine.mapper import EventMapper
+from engine.recorder import Recorder
 from publication.renvoi import Renvoi, flux_de, renvoyer
 from service import composition
 from service.settings import Settings
@@ -20,12 +20,12 @@ from tests.publication import banc
 
 
 def renvoi(settings: Settings, depuis: int = 1, flux: list[str] | None = None) -> Renvoi:
-    emetteur = composition.emitter(settings)
+    sender = composition.emitter(settings)
     try:
         with psycopg.connect(str(settings.database_url), autocommit=True) as conn:
-            return renvoyer(conn, emetteur, 0, depuis=depuis, flux=flux)
+            return renvoyer(conn, sender, 0, depuis=depuis, flux=flux)
     finally:
-        emetteur.abandonner()
+        sender.abandonner()
 
 
 def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -68,9 +68,9 @@ def payee(numero: int) -> tuple[Any, Paiement]:
 
 
 def test_un_renvoi_repart_d_une_position_et_ne_bouge_pas_celle_du_publieur(
-    base: Any, enregistreur: Enregistreur, settings: Settings
+    base: Any, recorder: Recorder, settings: Settings
 ) -> None:
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(10)))
+    banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(10)))
     banc.publier(settings)
     assert renvoi(settings, 26) == Renvoi(25, 26, 50, {})
     assert banc.etat(base.url)["position"] == 50
@@ -79,15 +79,15 @@ def test_un_renvoi_repart_d_une_position_et_ne_bouge_pas_celle_du_publieur(
     assert {flux: banc.retenues(recues) for flux, recues in banc.versions(recus).items()} == banc.journal(base.url)
 
 
-def test_un_renvoi_ne_depasse_jamais_le_publieur(enregistreur: Enregistreur, settings: Settings) -> None:
-    banc.inscrire(enregistreur, banc.avec_paiements(1, 2))
+def test_un_renvoi_ne_depasse_jamais_le_publieur(recorder: Recorder, settings: Settings) -> None:
+    banc.record(recorder, banc.avec_paiements(1, 2))
     banc.publier(settings)
-    banc.inscrire(enregistreur, banc.avec_paiements(2, 2))
+    banc.record(recorder, banc.avec_paiements(2, 2))
     assert renvoi(settings).renvoyes == 5
 
 
-def test_un_renvoi_saute_ce_qui_est_ecarte(base: Any, enregistreur: Enregistreur, settings: Settings) -> None:
-    banc.inscrire(enregistreur, banc.avec_paiements(1, 1), banc.avec_paiements(2, 1))
+def test_un_renvoi_saute_ce_qui_est_ecarte(base: Any, recorder: Recorder, settings: Settings) -> None:
+    banc.record(recorder, banc.avec_paiements(1, 1), banc.avec_paiements(2, 1))
     with psycopg.connect(base.url_proprietaire) as conn:
         conn.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
@@ -98,15 +98,13 @@ def test_un_renvoi_saute_ce_qui_est_ecarte(base: Any, enregistreur: Enregistreur
     assert renvoi(settings) == Renvoi(6, 1, 7, {})
 
 
-def test_une_reference_renvoie_sa_creance_et_ses_paiements(
-    base: Any, enregistreur: Enregistreur, settings: Settings
-) -> None:
+def test_une_reference_renvoie_sa_creance_et_ses_paiements(base: Any, recorder: Recorder, settings: Settings) -> None:
     for numero in (1, 2):
-        banc.inscrire(enregistreur, *payee(numero))
+        banc.record(recorder, *payee(numero))
     banc.publier(settings)
     reference = "3811701200000001F"
     with psycopg.connect(base.url) as conn:
-        flux = flux_de(conn, MapperDesFaits(), reference)
+        flux = flux_de(conn, EventMapper(), reference)
     assert flux == [f"creance-{reference}", "paiement-PCLCB261720000001"]
 
     avant = len(banc.relire(settings))
@@ -124,8 +122,8 @@ def test_une_reference_renvoie_sa_creance_et_ses_paiements(
     assert banc.PSEUDONYME.encode() not in b"".join(recu.valeur + recu.cle for recu in renvoyes)
 
 
-def test_le_renvoi_demande_a_la_ligne_de_commande(enregistreur: Enregistreur, settings: Settings) -> None:
-    banc.inscrire(enregistreur, *(banc.avec_paiements(numero, 2) for numero in range(4)))
+def test_le_renvoi_demande_a_la_ligne_de_commande(recorder: Recorder, settings: Settings) -> None:
+    banc.record(recorder, *(banc.avec_paiements(numero, 2) for numero in range(4)))
     banc.publier(settings)
     fini = creances(settings, "publish", "--from", "11")
     assert fini.returncode == 0, fini.stderr

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from guichet.messages import OCTETS_MAX
-from service.bulk.lines import Lines
-from service.bulk.messages import Checked, Refused, jsonl
-from service.bulk.table import COLUMNS, table
+from engine.messages import OCTETS_MAX
+from service.imports.lines import Lines
+from service.imports.messages import Checked, Refused, jsonl
+from service.imports.table import COLUMNS, table
 from tests.consumers.banc import avis
 
 EN_TETE = "reference;assure;caisse;nature;montant_initial_centimes;solde_pf_fr_centimes;date_emission;mode"

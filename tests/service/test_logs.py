@@ -74,6 +74,6 @@ def test_une_bibliotheque_ne_repete_la_meme_chose_qu_une_fois_par_minute() -> No
     assert [dire("kafka.net", "connexion %s refusée") for _ in range(3)] == [True, False, False]
     assert dire("kafka.net", "autre chose")
     assert dire("psycopg.pool", "connexion %s refusée")
-    assert [dire("consumers.boucle", "consommateur_interrompu") for _ in range(2)] == [True, True]
+    assert [dire("engine.consumer", "consommateur_interrompu") for _ in range(2)] == [True, True]
     heure = 61.0
     assert dire("kafka.net", "connexion %s refusée")

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import psycopg
 
-from kiosque.sips import Sips
+from kiosque.sips.paypage import Sips
 from service import composition, roles
 from service.kafka import Publisher
 from service.settings import Settings
@@ -17,7 +17,7 @@ AJOUTER = "INSERT INTO vues.messagerie (transaction, assure, accepte_le, echeanc
 
 def test_la_tournee_efface_les_messages_echus_et_eux_seuls(base: Any) -> None:
     settings = Settings(_env_file=None, database_url=base.url, kafka_bootstrap="127.0.0.1:9")
-    guichet, facteur = composition.guichet(settings, application="purge"), Publisher(settings)
+    guichet, webhook_sender = composition.guichet(settings, application="purge"), Publisher(settings)
     maintenant, arret = datetime.now(UTC), threading.Event()
     with guichet.base, cast("Sips", guichet.kiosque), psycopg.connect(base.url, autocommit=True) as conn:
         for transaction, jours in (("T1", -1), ("T2", 2)):
@@ -27,11 +27,11 @@ def test_la_tournee_efface_les_messages_echus_et_eux_seuls(base: Any) -> None:
             lignes = conn.execute("SELECT transaction FROM vues.messagerie ORDER BY 1").fetchall()
             return [transaction for (transaction,) in lignes]
 
-        fil = threading.Thread(target=roles.janitor(settings, guichet, facteur).run, args=(arret,))
+        fil = threading.Thread(target=roles.janitor(settings, guichet, webhook_sender).run, args=(arret,))
         fil.start()
         try:
             attendre(lambda: restent() == ["T2"], quoi="la purge de T1 seul")
         finally:
             arret.set()
             fil.join()
-            facteur.close()
+            webhook_sender.close()

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from api.emetteur import Emetteur
+from api.socle.emetteur import Emetteur
 from domain.politique import Politique
 from service.run import session_secret, sign_in
 from service.settings import (

@@ -1,0 +1,131 @@
+"""`/kiosque` : la banque notifie de serveur à serveur, et le navigateur en revient.
+
+Une notification est acceptée (200) une fois que Kafka l'a prise ; le reste se passe derrière Kafka. Celle dont le sceau
+est faux est refusée, et gardée aux rebuts : une clé mal réglée ne perd ainsi aucune acceptation.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import structlog
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.socle.corps import FORMULAIRE, decoder_formulaire, type_de
+from api.socle.dependances import DeLApplication, Moyens
+from api.socle.kafka import EnTetes
+from api.socle.problemes import Probleme
+from api.socle.route_directe import RouteDirecte
+from api.socle.schema import problemes
+from engine.messages import OCTETS_MAX
+from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
+
+ORIGINE: Final = b"http:/kiosque/notification"
+
+_FORMULAIRE_DECRIT: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORMULAIRE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["Data", "Seal"],
+                    "properties": {
+                        nom: {"type": "string"}
+                        for nom in ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class PriseEnCharge(BaseModel):
+    """Kafka a pris la notification."""
+
+    statut: Literal["prise_en_charge"] = "prise_en_charge"
+
+
+routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
+
+
+@routes.post(
+    "/notification",
+    summary="Recevoir la réponse automatique de la banque",
+    responses=problemes(400, 413),
+    openapi_extra=_FORMULAIRE_DECRIT,
+)
+async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
+    """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
+    corps = await requete.body()
+    recue_le = moyens.dependances.horloge()
+    valeur = corps
+    try:
+        champs = _champs(requete, corps)
+        valeur = message(champs, recue_le)
+        reponse = moyens.dependances.guichet.kiosque.lire(champs)
+    except FormulaireIrrecevable as refus:
+        await _mettre_aux_rebuts(requete, moyens, valeur, refus)
+        raise Probleme(400, refus.code, refus.phrase) from None
+    if len(valeur) > OCTETS_MAX:
+        raise Probleme(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
+    await moyens.dependances.publier("notifications", reponse.transaction.encode(), valeur, [])
+    return PriseEnCharge()
+
+
+@routes.post(
+    "/retour",
+    status_code=303,
+    summary="Revenir du kiosque",
+    response_class=Response,
+    responses={303: {"description": "Vers l'état du paiement"}},
+    openapi_extra=_FORMULAIRE_DECRIT,
+)
+async def revenir(requete: Request, moyens: DeLApplication) -> Response:
+    """Mène à l'état du paiement. Ce que le navigateur rapporte ne décide de rien : seule la banque le fait."""
+    try:
+        champs = _champs(requete, await requete.body())
+        transaction = moyens.dependances.guichet.kiosque.lire(champs).transaction
+    except FormulaireIrrecevable as refus:
+        structlog.get_logger().info("retour_irrecevable", code=refus.code)
+        return RedirectResponse("/", status_code=303)
+    return RedirectResponse(f"/paiements/{transaction}", status_code=303)
+
+
+def message(champs: dict[str, str], recue_le: datetime) -> bytes:
+    """La valeur du contrat : le formulaire tel que reçu, et l'heure de sa réception."""
+    instant = recue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps(champs | {"recue_le": instant}, ensure_ascii=False).encode()
+
+
+def _champs(requete: Request, corps: bytes) -> dict[str, str]:
+    """Les champs du formulaire ; lève FormulaireIllisible."""
+    if type_de(requete) != FORMULAIRE:
+        raise FormulaireIllisible("le corps n'est pas annoncé comme un formulaire")
+    try:
+        paires = decoder_formulaire(corps)
+    except ValueError:
+        raise FormulaireIllisible("le formulaire est mal encodé") from None
+    champs = dict(paires)
+    if len(champs) != len(paires):
+        raise FormulaireIllisible("un champ est répété")
+    return champs
+
+
+async def _mettre_aux_rebuts(requete: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
+    """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible, et la banque recommence."""
+    garde = moyens.seau.prendre()
+    if garde:
+        en_tetes: EnTetes = [
+            ("cause", str(refus).encode()),
+            ("origine", ORIGINE),
+            ("sha256", hashlib.sha256(valeur).hexdigest().encode()),
+        ]
+        await moyens.dependances.publier("rebuts", None, valeur, en_tetes)
+    requete.app.state.mesures.formulaires_refuses.labels(refus.code, "oui" if garde else "non").inc()
+    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=garde)

@@ -1,0 +1,64 @@
+"""Qui peut appeler quoi : un jeton porteur, un rôle."""
+
+from typing import Annotated, Final
+
+from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer as Porteur
+from fastapi.security.base import SecurityBase
+from starlette.requests import Request
+
+from api.socle.dependances import moyens
+from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur
+from api.socle.problemes import Probleme
+
+_DEFI: Final = 'Bearer realm="creances"'
+
+
+class _Exigence(SecurityBase):
+    """La dépendance qui rend l'appelant s'il a ce rôle ; lève Problème 401 ou 403 sinon.
+
+    Une seule dépendance, que FastAPI sait aussi décrire : chaque étage de plus se résout à chaque appel.
+    """
+
+    scheme_name = "HTTPBearer"
+
+    def __init__(self, role: RoleUtilisateur) -> None:
+        self.model = Porteur(bearerFormat="JWT", description="Jeton JWT du rôle demandé.")
+        self._role = role
+
+    async def identifier(self, requete: Request) -> Identite:
+        schema, _espace, jeton = requete.headers.get("authorization", "").partition(" ")
+        if schema.lower() != "bearer" or not jeton:
+            detail = "Cet appel demande un jeton (en-tête Authorization: Bearer)."
+            raise Probleme(401, "authentification_requise", detail, en_tetes={"WWW-Authenticate": _DEFI})
+        try:
+            identite = await (await moyens(requete)).dependances.jetons.verifier(jeton.strip())
+        except JetonInvalide:
+            en_tetes = {"WWW-Authenticate": f'{_DEFI}, error="invalid_token"'}
+            raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
+        if identite.role is not self._role:
+            raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
+        return identite
+
+
+class _ExigeAssure(_Exigence):
+    """Rend le pseudonyme de l'assuré que le jeton nomme."""
+
+    async def __call__(self, requete: Request) -> str:
+        identite = await self.identifier(requete)
+        if identite.assure is None:
+            raise Probleme(403, "acces_refuse", "Ce jeton ne nomme pas d'assuré.")
+        return identite.assure
+
+
+class _ExigeRole(_Exigence):
+    """Rend l'identité de l'appelant."""
+
+    async def __call__(self, requete: Request) -> Identite:
+        return await self.identifier(requete)
+
+
+Assure = Annotated[str, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
+"""Le pseudonyme de l'assuré qui appelle."""
+
+Exploitant = Annotated[Identite, Depends(_ExigeRole(RoleUtilisateur.EXPLOITATION))]

@@ -1,0 +1,57 @@
+"""Autour de chaque requête : un identifiant de corrélation, une mesure, et un 500 sans détail pour l'imprévu."""
+
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.socle.erreurs import repondre
+from api.socle.mesures import Mesures
+from api.socle.problemes import Probleme
+
+EN_TETE = b"x-correlation-id"
+
+
+class Enveloppe:
+    """La couche la plus extérieure : rien ne sort d'ici sans réponse HTTP."""
+
+    def __init__(self, application: ASGIApp, mesures: Mesures) -> None:
+        """`application` : ce qui répond vraiment."""
+        self.application = application
+        self.mesures = mesures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sert une requête."""
+        if scope["type"] != "http":
+            await self.application(scope, receive, send)
+            return
+        correlation = uuid4().hex
+        statut = 0
+        debut = time.perf_counter()
+
+        async def envoyer(message: Message) -> None:
+            nonlocal statut
+            if message["type"] == "http.response.start":
+                statut = message["status"]
+                message["headers"] = [*message.get("headers", ()), (EN_TETE, correlation.encode())]
+            await send(message)
+
+        # Jamais défait : chaque requête a sa tâche, et le contexte finit avec elle.
+        structlog.contextvars.bind_contextvars(correlation=correlation)
+        try:
+            await self.application(scope, receive, envoyer)
+        except Exception:
+            structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
+            if statut:
+                raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
+            detail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {correlation}."
+            probleme = Probleme(500, "erreur_interne", detail, correlation=correlation)
+            await repondre(scope, probleme)(scope, receive, envoyer)
+        finally:
+            self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - debut)
+
+
+def _route(scope: Scope) -> str:
+    """Le chemin déclaré, jamais celui demandé : il porte des références, et il y en aurait sans fin."""
+    return getattr(scope.get("route"), "path", "") or "inconnue"

@@ -1,0 +1,35 @@
+"""Une erreur, dite à qui la reçoit : une page à une personne, un problème (RFC 9457) à un programme."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from api.assure.rendu import message
+from api.socle.problemes import TITRES, Probleme
+
+_PROGRAMMES: Final = ("/api/", "/kiosque/notification", "/openapi.json", "/livez", "/readyz", "/metrics")
+"""Les adresses que seul un programme appelle, quoi qu'il dise accepter."""
+
+_TITRES: Final = {
+    "connexion_requise": "Connexion requise",
+    "formulaire_perime": "Ce formulaire a expiré",
+    "paiement_inconnu": "Paiement introuvable",
+    "introuvable": "Page introuvable",
+}
+
+
+def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
+    """La réponse d'erreur, dans la forme que l'appelant peut lire."""
+    if not _pour_une_personne(scope):
+        return probleme.reponse()
+    titre = _TITRES.get(probleme.code) or TITRES.get(probleme.statut, "Erreur")
+    reponse = message(titre, probleme.detail, probleme.statut)
+    reponse.headers.update(probleme.en_tetes)
+    return reponse
+
+
+def _pour_une_personne(scope: Mapping[str, Any]) -> bool:
+    chemin: str = scope["path"]
+    acceptes = b",".join(valeur for nom, valeur in scope["headers"] if nom == b"accept")
+    return b"text/html" in acceptes and not chemin.startswith(_PROGRAMMES)

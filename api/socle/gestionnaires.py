@@ -1,0 +1,84 @@
+"""De l'exception à la réponse : toute erreur prévue devient un problème, les autres restent à l'enveloppe."""
+
+from typing import Final
+
+import psycopg
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.assure.connexion import AccesRefuse
+from api.assure.visite import Redirection
+from api.socle.erreurs import repondre
+from api.socle.fautes import fautes_de
+from api.socle.identite import EmetteurInjoignable
+from api.socle.kafka import KafkaIndisponible
+from api.socle.problemes import Probleme, indisponible, probleme_de
+from domain.refus import Refus
+from engine.outages import is_outage, raconter
+
+_HTTP: Final = {
+    404: ("introuvable", "Cette adresse n'existe pas."),
+    405: ("methode_non_permise", "Cette adresse ne répond pas à cette méthode."),
+}
+
+
+def installer(application: FastAPI) -> None:
+    """Pose les gestionnaires d'erreurs."""
+    application.exception_handler(Redirection)(_ailleurs)
+    application.exception_handler(Probleme)(_probleme)
+    application.exception_handler(AccesRefuse)(_acces_refuse)
+    application.exception_handler(Refus)(_refus)
+    application.exception_handler(HTTPException)(_http)
+    application.exception_handler(RequestValidationError)(_validation)
+    application.exception_handler(KafkaIndisponible)(_kafka)
+    application.exception_handler(EmetteurInjoignable)(_emetteur)
+    application.exception_handler(psycopg.Error)(_base)
+
+
+async def _ailleurs(_: Request, ailleurs: Redirection) -> Response:
+    return Response(status_code=303, headers={"Location": ailleurs.adresse, "Cache-Control": "no-store"})
+
+
+async def _acces_refuse(_: Request, refus: AccesRefuse) -> Response:
+    return refus.reponse
+
+
+async def _probleme(requete: Request, erreur: Probleme) -> Response:
+    return repondre(requete.scope, erreur)
+
+
+async def _refus(requete: Request, refus: Refus) -> Response:
+    return repondre(requete.scope, probleme_de(refus))
+
+
+async def _http(requete: Request, erreur: HTTPException) -> Response:
+    code, detail = _HTTP.get(erreur.status_code, ("requete_invalide", "Cette requête ne peut pas être traitée."))
+    return repondre(requete.scope, Probleme(erreur.status_code, code, detail, en_tetes=erreur.headers))
+
+
+async def _validation(requete: Request, erreur: RequestValidationError) -> Response:
+    return repondre(requete.scope, fautes_de(erreur.errors()))
+
+
+async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
+    structlog.get_logger().warning("kafka_indisponible", cause=str(erreur))
+    detail = "Le message n'a pas pu être pris en charge : il doit être envoyé de nouveau."
+    return indisponible("kafka_indisponible", detail).reponse()
+
+
+async def _base(requete: Request, erreur: Exception) -> Response:
+    if not is_outage(erreur):
+        raise erreur
+    structlog.get_logger().warning("base_indisponible", cause=raconter(erreur))
+    detail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
+    return repondre(requete.scope, indisponible("base_indisponible", detail))
+
+
+async def _emetteur(_: Request, erreur: EmetteurInjoignable) -> Response:
+    structlog.get_logger().warning("emetteur_injoignable", cause=repr(erreur.__cause__))
+    detail = "Les jetons ne peuvent pas être vérifiés pour l'instant : merci de recommencer."
+    return indisponible("emetteur_injoignable", detail).reponse()

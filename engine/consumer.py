@@ -1,0 +1,240 @@
+"""La boucle : lire un lot de messages, décider, tout enregistrer d'un bloc avec la position lue.
+
+Les positions enregistrées dans PostgreSQL sont la vérité ; celles que Kafka garde ne servent qu'à montrer le retard.
+Tuée n'importe où, la boucle reprend à la dernière position validée : chaque message compte exactement une fois.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from psycopg import Connection
+
+from domain.sort import Sort, Verdict
+from engine import kafka_clients as clients
+from engine import kafka_reader as lecteur
+from engine.backoff import RECUL_MAX_S, Backoff
+from engine.batch import Batch
+from engine.conflicts import Conflict, PositionConflict
+from engine.dead_letters import DeadLetters
+from engine.messages import Message, Outcome, rendre_sort
+from engine.outages import is_outage, raconter
+from engine.placement import Placement
+from engine.role_state import RoleState
+from guichet.guichet import Guichet
+
+Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Outcome]
+
+
+class UnexpectedFault(Exception):
+    """Une faute en décidant d'un lot ou en l'enregistrant : un défaut du code, ou une donnée que la base refuse."""
+
+
+class TopicRecreated(PositionConflict):
+    """Le topic n'est plus celui dont nous tenons les positions : ces messages ont peut-être été lus du nouveau."""
+
+
+class Consumer:
+    """Consomme un topic, par lots, en groupe."""
+
+    def __init__(
+        self,
+        *,
+        nom: str,
+        topic: str,
+        guichet: Guichet,
+        prendre: Prendre,
+        rebuts: DeadLetters,
+        kafka: Mapping[str, Any],
+        groupe: str,
+        lot_max: int = 500,
+        attente_s: float = 0.5,
+        horloge: Callable[[], datetime] = lambda: datetime.now(UTC),
+        etape: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`kafka` : les réglages de connexion, aux noms de kafka-python. `etape` est appelée entre deux étapes."""
+        self.nom = nom
+        self.topic = topic
+        self.guichet = guichet
+        self.prendre = prendre
+        self.rebuts = rebuts
+        self.kafka = kafka
+        self.groupe = groupe
+        self.lot_max = lot_max
+        self.attente_s = attente_s
+        self.horloge = horloge
+        self.etape = etape
+        self._log = structlog.get_logger().bind(consommateur=nom)
+        self._etat = RoleState(guichet.base.url, nom)
+        self._reprise = Backoff(self._log, "consommateur_interrompu")
+        self.placement = Placement(guichet.base, topic, nom)
+        self._identifiant: Callable[[], UUID | None] = lambda: None
+        """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
+        self._a_replacer = False
+        self._a_verifier = False
+        self._ouvert_a = 0.0
+
+    # --- La boucle ---------------------------------------------------------------------------------------------------
+
+    def run(self, arret: threading.Event) -> None:
+        """Consomme jusqu'à l'arrêt demandé ; revient seule d'une panne de Kafka ou de PostgreSQL, et la dit."""
+        while not arret.is_set():
+            try:
+                self._consommer(arret)
+            except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
+                attente_s = self._reprise.echouer(erreur)
+                self._etat.interrompre(erreur)
+                arret.wait(attente_s)
+
+    def _consommer(self, arret: threading.Event) -> None:
+        consommateur = lecteur.ouvrir(self.kafka, groupe=self.groupe, client=self.nom, lot_max=self.lot_max)
+        self._ouvert_a = time.monotonic()
+        self.placement.topic_id = None
+        try:
+            # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
+            if not consommateur.partitions_for_topic(self.topic):
+                raise clients.TopicUnknown(self.topic)
+            consommateur.subscribe([self.topic], listener=_Ecoute(self.placement, consommateur))
+            while not arret.is_set():
+                self._battre(consommateur)
+                self._tour(consommateur)
+        finally:
+            lecteur.fermer(consommateur)
+        with self.guichet.base.transaction() as conn:
+            self._etat.dire(conn, "inactif")
+
+    def _tour(self, consommateur: KafkaConsumer) -> None:
+        """Lit un lot et l'enregistre."""
+        if self.placement.a_disparu(consommateur):
+            # Disparu. Rester dans le groupe ne suffirait pas : recréé, son chef peut n'en rien savoir au partage.
+            raise clients.TopicUnknown(self.topic)
+        if self._a_replacer or self.placement.est_recree(consommateur):
+            self.placement.placer(consommateur, [tp.partition for tp in consommateur.assignment()])
+            self._a_replacer = False
+        if self._a_verifier:
+            self._a_verifier = self._a_replacer = not self.placement.verifier_les_bornes(consommateur)
+        self.etape("lire")
+        try:
+            lots = lecteur.lire(consommateur, self.attente_s)
+        except OffsetOutOfRangeError:
+            self._a_verifier = True
+            return
+        except LogTruncationError as raccourci:
+            self.placement.arreter(
+                {tp.partition: ou.offset if ou else 0 for tp, ou in raccourci.divergent_offsets.items()}
+            )
+            self._a_replacer = True
+            return
+        messages = self.placement.retenir(lots)
+        if not messages:
+            return
+        self._identifiant = lecteur.relire_l_identifiant(consommateur, self.topic)  # Répond pendant que l'on décide.
+        try:
+            self.enregistrer(messages)
+        except PositionConflict as conflit:
+            # Un autre consommateur a déjà lu ces messages, ou ce ne sont pas ceux que l'on croyait.
+            self._log.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)
+            self._a_replacer = True
+            return
+        self._reprise.progresser()
+        self.placement.montrer(consommateur)
+        self.etape("suite")
+
+    # --- Un lot ------------------------------------------------------------------------------------------------------
+
+    def enregistrer(self, messages: Sequence[Message]) -> None:
+        """Décide d'un lot et l'enregistre d'un bloc avec ses positions.
+
+        Une faute imprévue (un défaut du code, une donnée que PostgreSQL refuse) ne retient pas les autres messages : le
+        lot est coupé en deux jusqu'à isoler le fautif, qui est rejeté avec sa cause et mis aux rebuts. Une panne, elle,
+        n'est la faute d'aucun : elle remonte telle quelle, et rien n'est enregistré.
+
+        Lève PositionConflict si un autre a déjà lu ces messages.
+        """
+        try:
+            self._enregistrer(messages, self.prendre)
+        except UnexpectedFault as faute:
+            self._log.exception("lot_fautif", messages=len(messages), origine=messages[0].origine)
+            if len(messages) > 1:
+                milieu = len(messages) // 2
+                self.enregistrer(messages[:milieu])
+                self.enregistrer(messages[milieu:])
+            else:
+                self._enregistrer(messages, _rejeter(f"faute imprévue : {faute}"))
+
+    def _enregistrer(self, messages: Sequence[Message], prendre: Prendre) -> None:
+        maintenant = self.horloge()
+        advances = self.placement.advances(messages)
+        mis_au_rebut: set[tuple[int, int]] = set()
+
+        def decision(conn: Connection[Any]) -> None:
+            self.etape("decider")
+            traitement = prendre(self.guichet, conn, messages, maintenant)
+            if self._identifiant() not in {None, self.placement.topic_id}:
+                raise TopicRecreated(self.topic)
+            traitement.lot.advances = advances
+            self.etape("rebuter")
+            nouveaux = [
+                rebut
+                for rebut in traitement.rebuts
+                if (rebut.message.partition.partition, rebut.message.offset) not in mis_au_rebut
+            ]
+            self.rebuts.produire(nouveaux)
+            mis_au_rebut.update((rebut.message.partition.partition, rebut.message.offset) for rebut in nouveaux)
+            self.etape("inscrire")
+            self.guichet.recorder.record(conn, traitement.lot)
+            self.etape("valider")
+
+        try:
+            self.guichet.decider(decision)
+        except Conflict:
+            raise
+        except Exception as erreur:
+            if is_outage(erreur):
+                raise
+            raise UnexpectedFault(raconter(erreur)) from erreur
+        self.etape("valide")
+        self.placement.avancer(advances)
+
+    def _battre(self, consommateur: KafkaConsumer) -> None:
+        """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
+        clients.require_news(consommateur._cluster)  # noqa: SLF001 (voir `engine.kafka_clients`)
+        if self._etat.a_redire:
+            with self.guichet.base.transaction() as conn:
+                self._etat.dire(conn, "actif")
+                self._a_replacer |= self.placement.reprise_decidee(conn)
+            if time.monotonic() - self._ouvert_a > RECUL_MAX_S:
+                self._reprise.progresser()  # Rien à lire, mais tout répond.
+
+
+class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
+    """Se place sur les partitions reçues ; lâche tout de celles qui partent."""
+
+    def __init__(self, placement: Placement, consommateur: KafkaConsumer) -> None:
+        self.placement = placement
+        self.consommateur = consommateur
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
+        self.placement.oublier()
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self.placement.placer(self.consommateur, [tp.partition for tp in assigned])
+
+
+def _rejeter(cause: str) -> Prendre:
+    def prendre(
+        _guichet: Guichet, _conn: Connection[Any], messages: Sequence[Message], _maintenant: datetime
+    ) -> Outcome:
+        traitement = Outcome(Batch(), [])
+        for message in messages:
+            rendre_sort(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
+        return traitement
+
+    return prendre

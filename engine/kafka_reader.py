@@ -1,0 +1,104 @@
+"""Le lecteur d'un topic : un consommateur dont nous tenons les positions, et ce que le courtier sait du topic.
+
+kafka-python lit en silence à l'ancienne position un topic recréé sous le même nom : son identifiant seul le dit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+from uuid import UUID
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from engine import kafka_clients as clients
+
+OCTETS_LUS_MAX: Final = 64 * 1024 * 1024
+"""Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
+
+LECTURE_MS: Final = 200
+"""Attente d'un premier message par le courtier (ms)."""
+
+FERMETURE_MS: Final = 2_000
+"""Attente de l'adieu au groupe (ms) : sans courtier pour l'entendre, il expire de lui-même."""
+
+
+def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) -> KafkaConsumer:
+    """Un consommateur du groupe, dont nous tenons les positions. Lève KafkaNeRépondPas."""
+    try:
+        return clients.open_client(
+            KafkaConsumer,
+            **kafka,
+            group_id=groupe,
+            client_id=client,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_poll_records=lot_max,
+            fetch_max_bytes=OCTETS_LUS_MAX,
+            fetch_max_wait_ms=LECTURE_MS,
+            bootstrap_timeout_ms=clients.OUVERTURE_MS,
+            reconnect_backoff_max_ms=clients.RECONNEXION_MAX_MS,
+            request_timeout_ms=clients.REQUETE_MS,
+        )
+    except KafkaError as erreur:
+        raise clients.KafkaUnreachable(f"aucun courtier n'a répondu en {clients.OUVERTURE_MS // 1000} s") from erreur
+
+
+def fermer(consommateur: KafkaConsumer) -> None:
+    """Quitte le groupe, si quelqu'un est là pour l'entendre."""
+    with suppress(KafkaError):
+        consommateur.close(autocommit=False, timeout_ms=FERMETURE_MS)
+
+
+def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:
+    """Les messages suivants, par partition ; vide si l'attente passe sans qu'il en vienne.
+
+    Lève KafkaError, ou ce que l'écoute des partages a levé : kafka-python l'enveloppe, et une panne de la base s'y
+    lirait comme une panne de Kafka.
+    """
+    try:
+        lus: dict[TopicPartition, list[Any]] = consommateur.poll(timeout_ms=round(attente_s * 1000))
+    except KafkaError as enveloppe:
+        if type(enveloppe) is KafkaError and enveloppe.__cause__ is not None:
+            raise enveloppe.__cause__ from None
+        raise
+    return lus
+
+
+def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
+    """L'identifiant du topic d'après la dernière nouvelle ; recréé, il en a un autre."""
+    connu: UUID | None = consommateur._cluster.topic_id(topic)  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
+    return connu
+
+
+def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
+    """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
+
+    Elle est postérieure à tout ce qui a été lu avant cet appel. Elle passe par la connexion du coordinateur : sur celle
+    des lectures, elle attendrait derrière la lecture en cours, jusqu'à `LECTURE_MS` quand le topic est à jour.
+    """
+    cluster, reseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
+
+    async def relire() -> None:
+        if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
+            with suppress(KafkaError):
+                await cluster._refresh_future  # noqa: SLF001
+        await cluster.refresh_metadata(consommateur._coordinator.coordinator_id)  # noqa: SLF001
+
+    demande = reseau.call_soon_with_future(relire)
+
+    async def attendre() -> None:
+        await demande
+
+    def reponse() -> UUID | None:
+        reseau.run(attendre)
+        return identifiant(consommateur, topic)
+
+    return reponse
+
+
+def bornes(consommateur: KafkaConsumer, topic: str, partitions: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Le premier décalage et le suivant à écrire de chaque partition. Lève KafkaError."""
+    visees = [TopicPartition(topic, numero) for numero in partitions]
+    debuts, fins = consommateur.beginning_offsets(visees), consommateur.end_offsets(visees)
+    return {tp.partition: debut for tp, debut in debuts.items()}, {tp.partition: fin for tp, fin in fins.items()}

@@ -1,0 +1,65 @@
+"""The schema of the database: numbered SQL files, applied in order, once, under a lock."""
+
+import hashlib
+import re
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+MIGRATION_LOCK: Final = 0x637265616E636573
+"""Advisory lock key (« creances » in ASCII): two `migrate` at once run one after the other."""
+
+SERVICE_ROLE_NAME: Final = "creances_service"
+"""Group role that may INSERT and SELECT in `journal` and owns `vues`; the service's login is made a member of it."""
+
+_NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+
+
+class MigrationChanged(Exception):
+    """A migration that this database has already applied was changed since: write a new one instead."""
+
+
+def migrate_schema(owner_url: str, service_user: str, folder: Traversable) -> list[str]:
+    """Creates or upgrades the schema; returns the names of the migrations applied now (none if up to date).
+
+    `owner_url` connects as the owner of the schema (in practice a role with CREATEROLE, or a superuser).
+    `service_user` is the login role of the service, which receives the rights; it may be the owner itself.
+    `folder` holds the files, `0001_name.sql` and so on. Safe to run twice, at once, from two places.
+    Raises MigrationChanged.
+    """
+    with psycopg.connect(owner_url, autocommit=True) as conn:
+        conn.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        applied = _applied(conn)
+        new: list[str] = []
+        for name, text in _files(folder):
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if name in applied:
+                if applied[name] != digest:
+                    raise MigrationChanged(name)
+                continue
+            with conn.transaction():
+                conn.execute(text.encode())
+                conn.execute("INSERT INTO public.creances_migrations (nom, empreinte) VALUES (%s, %s)", (name, digest))
+                if not new and not applied:
+                    conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(SERVICE_ROLE_NAME)))
+            new.append(name)
+        (owner,) = conn.execute("SELECT current_user").fetchone() or ("",)
+        if service_user != owner:
+            conn.execute(
+                sql.SQL("GRANT {} TO {}").format(sql.Identifier(SERVICE_ROLE_NAME), sql.Identifier(service_user))
+            )
+    return new
+
+
+def _applied(conn: psycopg.Connection[Any]) -> dict[str, str]:
+    conn.execute(
+        "CREATE TABLE IF NOT EXISTS public.creances_migrations ("
+        "nom text PRIMARY KEY, empreinte text NOT NULL, appliquee_le timestamptz NOT NULL DEFAULT clock_timestamp())"
+    )
+    return dict(conn.execute("SELECT nom, empreinte FROM public.creances_migrations").fetchall())
+
+
+def _files(folder: Traversable) -> list[tuple[str, str]]:
+    return sorted((file.name, file.read_text("utf-8")) for file in folder.iterdir() if _NAME.fullmatch(file.name))

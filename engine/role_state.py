@@ -1,0 +1,84 @@
+"""L'état de chaque rôle qui tourne en fond : qui le mène, son dernier signe de vie, sa dernière erreur, ses arrêts."""
+
+import os
+import socket
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from engine.database import connect
+from engine.outages import raconter
+
+BATTEMENT_S: Final = 5.0
+"""Intervalle entre deux signes de vie (secondes)."""
+
+ERREUR_MAX: Final = 2_000
+"""Longueur d'une erreur gardée, en signes."""
+
+# Dit dans quel état est un rôle, et qui le mène ; ajoute les interruptions qui n'avaient pu être dites.
+_DIRE: Final = """
+INSERT INTO vues.suiveurs AS s (nom, etat, meneur, battement_le, interruptions, derniere_erreur, erreur_le)
+VALUES (%b, %b, %b, clock_timestamp(), %b::int8, %b, %b::timestamptz)
+ON CONFLICT (nom) DO UPDATE
+SET etat = excluded.etat, meneur = excluded.meneur, battement_le = excluded.battement_le,
+    interruptions = s.interruptions + excluded.interruptions,
+    derniere_erreur = coalesce(excluded.derniere_erreur, s.derniere_erreur),
+    erreur_le = coalesce(excluded.erreur_le, s.erreur_le)
+"""
+
+# Garde pourquoi un rôle s'est arrêté.
+_INTERROMPRE: Final = """
+INSERT INTO vues.suiveurs AS s (nom, etat, interruptions, derniere_erreur, erreur_le)
+VALUES (%b, 'arrete', %b::int8, %b, %b::timestamptz)
+ON CONFLICT (nom) DO UPDATE
+SET etat = excluded.etat, interruptions = s.interruptions + excluded.interruptions,
+    derniere_erreur = excluded.derniere_erreur, erreur_le = excluded.erreur_le
+"""
+
+
+class RoleState:
+    """Ce qu'un rôle dit de lui-même dans la base, où `lag` et `/metrics` le lisent de n'importe quel processus.
+
+    Quand c'est la base qui manque, ses interruptions attendent ici d'y être dites.
+    """
+
+    def __init__(self, url: str, nom: str) -> None:
+        """`url` : la base, jointe par une connexion neuve pour dire une erreur."""
+        self.url = url
+        self.nom = nom
+        self._a_dire = 0
+        self._erreur: str | None = None
+        self._erreur_le: datetime | None = None
+        self._dit_a = float("-inf")
+
+    @property
+    def a_redire(self) -> bool:
+        """Vrai si le dernier signe de vie a plus de `BATTEMENT_S`, ou si le rôle s'est arrêté depuis."""
+        return time.monotonic() - self._dit_a > BATTEMENT_S
+
+    def dire(self, conn: Connection[Any], etat: str) -> None:
+        """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
+        meneur = f"{socket.gethostname()}:{os.getpid()}" if etat == "actif" else None
+        conn.execute(_DIRE, (self.nom, etat, meneur, self._a_dire, self._erreur, self._erreur_le))
+        self._dit_a = time.monotonic() if meneur else float("-inf")
+        self._oublier()
+
+    def interrompre(self, erreur: BaseException) -> None:
+        """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
+        self._a_dire += 1
+        self._dit_a = float("-inf")
+        self._erreur, self._erreur_le = raconter(erreur)[:ERREUR_MAX], datetime.now(UTC)
+        try:
+            with closing(connect(self.url, application=f"creances-{self.nom}")) as conn:
+                conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
+            self._oublier()
+        except psycopg.Error as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
+            structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=raconter(refus))
+
+    def _oublier(self) -> None:
+        self._a_dire, self._erreur, self._erreur_le = 0, None, None

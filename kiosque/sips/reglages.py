@@ -1,0 +1,41 @@
+"""Les réglages du kiosque Sips : où il est, sous quels contrats, avec quelles clés."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kiosque.interface import CAISSE, url_permise
+from kiosque.sips.sceau import Algorithme, Marchand
+
+PAR_DEFAUT = ""
+"""La clé du marchand qui encaisse pour toute caisse sans contrat propre."""
+
+
+class ReglagesSips(BaseModel):
+    """Ce qu'il faut pour parler à Sips.
+
+    `url` : la page de paiement, où le navigateur poste. `url_interrogation` : où nous demandons l'état d'une
+    transaction. `marchands` : par code de caisse, ou `""` pour toutes les autres. `delai_s` : secondes au plus pour une
+    interrogation entière. `mandataire` : le proxy HTTP de sortie, s'il en faut un ; l'environnement n'est pas consulté.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    url_interrogation: str
+    algorithme: Algorithme = Algorithme.SHA_256
+    marchands: Mapping[str, Marchand] = Field(min_length=1)
+    version_interface: str = Field(default="HP_2.40", pattern=r"^HP_[23]\.[0-9]{1,3}$")
+    delai_s: float = Field(default=5.0, gt=0, le=60)
+    mandataire: str | None = None
+
+    @model_validator(mode="after")
+    def coherents(self) -> Self:
+        """Refuse au démarrage une URL ou un code de caisse qui échouerait au premier paiement."""
+        if not url_permise(self.url) or not url_permise(self.url_interrogation):
+            raise ValueError("les URL du kiosque sont en http ou https")
+        for caisse in self.marchands:
+            if caisse != PAR_DEFAUT and not CAISSE.fullmatch(caisse):
+                raise ValueError(f"code de caisse impossible : {caisse!r}")
+        return self

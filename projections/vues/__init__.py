@@ -1,0 +1,1 @@
+"""Les vues : un module par vue, seul à écrire le SQL de sa table."""

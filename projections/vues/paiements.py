@@ -1,0 +1,133 @@
+"""La vue `paiements` : où en est chaque tentative de paiement, une ligne par transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from psycopg import AsyncConnection, Connection
+
+from domain.paiement import Fin, Paiement
+from engine.recorder import RecordedEvent
+
+# Ajoute les paiements ouverts.
+_OUVRIR: Final = """
+INSERT INTO vues.paiements (transaction, assure, caisse, canal, montant, statut, ouvert_le, expire_le, version)
+SELECT t.transaction, t.assure, t.caisse, t.canal, t.montant, 'en_cours', t.ouvert_le, t.expire_le, t.version
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[], %b::timestamptz[],
+            %b::int8[]) AS t (transaction, assure, caisse, canal, montant, ouvert_le, expire_le, version)
+"""
+
+# Conclut les autres : seule la dernière fin d'un paiement dans le lot est donnée.
+_CONCLURE: Final = """
+UPDATE vues.paiements AS p
+SET statut = c.statut, code = c.code, cause = c.cause, conclu_le = c.conclu_le, accepte_le = c.accepte_le,
+    version = c.version
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
+     AS c (transaction, statut, code, cause, conclu_le, accepte_le, version)
+WHERE p.transaction = c.transaction AND p.version < c.version
+"""
+
+_COLONNES: Final = """
+p.transaction, p.assure, p.caisse, p.canal, p.montant, p.statut, p.code, p.cause, p.ouvert_le, p.expire_le, p.conclu_le,
+p.accepte_le, d.affiche_le
+"""
+
+# Un paiement est affiché quand la dernière de ses parts l'est.
+AFFICHAGE: Final = """
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN count(*) = count(affiche_le) THEN max(affiche_le) END AS affiche_le
+    FROM vues.delai_affichage WHERE transaction = p.transaction
+) AS d ON true
+"""
+
+# Un paiement par sa transaction.
+_LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.transaction = %s"  # noqa: S608
+
+# Les paiements sans réponse ouverts avant un instant, le plus ancien d'abord.
+_SANS_REPONSE: Final = """
+SELECT transaction FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s AND transaction <> ALL (%s)
+ORDER BY ouvert_le LIMIT %s
+"""
+
+_EN_ATTENTE: Final = """
+SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
+"""
+
+_STATUTS: Final = {Fin.ACCEPTE: "accepte", Fin.ECHOUE: "echoue", Fin.EXPIRE: "expire"}
+
+
+class LignePaiement(NamedTuple):
+    """Un paiement tel que la vue le montre ; le montant est en centimes."""
+
+    transaction: str
+    assure: str
+    caisse: str
+    canal: str
+    montant: int
+    statut: str
+    code: str | None
+    cause: str | None
+    ouvert_le: datetime
+    expire_le: datetime
+    conclu_le: datetime | None
+    accepte_le: datetime | None
+    affiche_le: datetime | None
+
+
+class Paiements:
+    """La vue, telle qu'un suiveur la mène."""
+
+    nom: Final = "paiements"
+    topics: Final = frozenset({Paiement.PaiementOuvert.TOPIC, Paiement.PaiementConclu.TOPIC})
+
+    def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
+        """Deux instructions par lot : les ouvertures, puis les fins."""
+        ouverts = [lu.event for lu in faits if isinstance(lu.event, Paiement.PaiementOuvert)]
+        conclus = {
+            lu.event.originator_id.removeprefix("paiement-"): lu.event
+            for lu in faits
+            if isinstance(lu.event, Paiement.PaiementConclu)
+        }
+        if ouverts:
+            conn.execute(
+                _OUVRIR,
+                (
+                    [o.transaction for o in ouverts],
+                    [o.assure for o in ouverts],
+                    [o.caisse for o in ouverts],
+                    [o.canal.value for o in ouverts],
+                    [o.montant for o in ouverts],
+                    [o.timestamp for o in ouverts],
+                    [o.expire_le for o in ouverts],
+                    [o.originator_version for o in ouverts],
+                ),
+            )
+        if conclus:
+            conn.execute(
+                _CONCLURE,
+                (
+                    list(conclus),
+                    [_STATUTS[c.issue] for c in conclus.values()],
+                    [c.code for c in conclus.values()],
+                    [c.cause for c in conclus.values()],
+                    [c.timestamp for c in conclus.values()],
+                    [c.accepte_le for c in conclus.values()],
+                    [c.originator_version for c in conclus.values()],
+                ),
+            )
+
+
+async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiement | None:
+    """Un paiement par sa transaction."""
+    ligne = await (await conn.execute(_LIRE, (transaction,), prepare=True)).fetchone()
+    return LignePaiement(*ligne) if ligne else None
+
+
+def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:
+    """Les transactions encore en cours ouvertes avant cet instant, la plus ancienne d'abord, sans celles de `sauf`."""
+    return [transaction for (transaction,) in conn.execute(_SANS_REPONSE, (avant, list(sauf), limite))]
+
+
+def attente_de_reponse(conn: Connection[Any], avant: datetime) -> tuple[int, datetime | None]:
+    """Combien de paiements encore en cours ont été ouverts avant cet instant, et quand le fut le plus ancien."""
+    return conn.execute(_EN_ATTENTE, (avant,)).fetchone() or (0, None)

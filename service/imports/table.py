@@ -1,0 +1,143 @@
+"""CSV: the columns bear the contract's names, amounts are whole centimes, an empty cell is an absent field.
+
+`;` or `,` separates, whichever the header uses. Between quotes a text may hold line ends; a record is named by the line
+that it starts at. A quote that is never closed, or closed further down by another mistake, costs its own line only:
+reading resumes at the next one.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from engine.messages import OCTETS_MAX, UnreadableMessage
+from guichet.prendre_avis import MessageAvisAnnule, MessageAvisEmis, MessageAvisRectifie, MessageEncaissementRecu, lire
+from service.imports.lines import Line, Lines
+from service.imports.messages import Checked, Refused, checked, refused
+
+COLUMNS: Final = list(
+    dict.fromkeys(
+        name
+        for message in (MessageAvisEmis, MessageAvisRectifie, MessageAvisAnnule, MessageEncaissementRecu)
+        for name in message.model_fields
+    )
+)
+"""All fields of the contract."""
+
+REQUIRED: Final = {name for name, field in MessageAvisEmis.model_fields.items() if field.is_required()} - {"type"}
+"""The columns without which no line can be an avis."""
+
+AMOUNT: Final = re.compile(r"[0-9]{1,18}")
+UNCLOSED: Final = "guillemets mal placés, ou jamais refermés"
+
+
+class Unreadable(Exception):
+    """The text is no CSV record."""
+
+
+def table(lines: Lines) -> Iterator[Checked | Refused]:
+    """One message a record; a header that cannot be used is refused, and then nothing is read."""
+    header = next((line for line in lines if line.text and not line.text.isspace()), None)
+    if header is None:
+        return
+    separator = ";" if b";" in header.text else ","
+    try:
+        columns = _cells(_text(header.text), separator)
+        _check_columns(columns)
+    except (Unreadable, UnreadableMessage) as cause:
+        yield refused(header.number, cause)._replace(whole_file=True)
+        return
+    for line in lines:
+        record = _record(line, lines, columns, separator)
+        if isinstance(record, Refused):
+            yield record
+        elif record:
+            value = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+            yield checked(line.number, value, max(line.length, len(value)))
+
+
+def _record(line: Line, lines: Lines, columns: Sequence[str], separator: str) -> dict[str, object] | Refused:
+    """The record that starts at this line, empty for a blank one; takes the further lines that belong to it."""
+    if line.length > OCTETS_MAX:
+        return _too_long(line)
+    more = _rest_of_record(line, lines) if _open(line.text, separator) else []
+    try:
+        cells = _cells(_text(b"\n".join([line.text, *(each.text for each in more)])), separator)
+        if not any(cell.strip() for cell in cells):
+            return {}
+        _check_cells(cells, columns, separator)
+    except (Unreadable, UnreadableMessage) as cause:
+        lines.give_back(more)
+        return refused(line.number, UNCLOSED if more else cause)
+    return {name: _value(name, cell) for name, cell in zip(columns, cells, strict=True) if cell}
+
+
+def _open(text: bytes, separator: str) -> bool:
+    """Whether the line ends within quotes; a lone quote inside an unquoted cell opens nothing."""
+    if text.count(b'"') % 2 == 0:
+        return False
+    try:
+        _cells(text.decode(errors="replace"), separator)
+    except Unreadable:
+        return True
+    return False
+
+
+def _rest_of_record(line: Line, lines: Lines) -> list[Line]:
+    """The lines up to the one that closes the quotes; all that fit a message if none does."""
+    more: list[Line] = []
+    quotes, length = line.text.count(b'"'), line.length
+    while quotes % 2 and length <= OCTETS_MAX and (following := next(lines, None)) is not None:
+        more.append(following)
+        quotes += following.text.count(b'"')
+        length += following.length
+    return more
+
+
+def _check_cells(cells: Sequence[str], columns: Sequence[str], separator: str) -> None:
+    """Refuse a record that is not one cell a column, or a cell that has swallowed whole lines."""
+    if len(cells) != len(columns):
+        raise Unreadable(f"{len(cells)} colonnes, l'en-tête en a {len(columns)}")
+    if any("\n" in cell and cell.count(separator) >= len(columns) - 1 for cell in cells):
+        raise Unreadable(UNCLOSED)
+
+
+def _text(octets: bytes) -> str:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        lire(octets)  # It tells it in its own words.
+        raise
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([text], delimiter=separator, strict=True), [])
+    except csv.Error as cause:
+        raise Unreadable(UNCLOSED) from cause
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    """Refuse, with a sentence, a header that does not tell what each column holds."""
+    if not set(columns) & set(COLUMNS):
+        raise Unreadable(f"l'en-tête manque : la première ligne nomme les colonnes ({', '.join(COLUMNS)})")
+    for number, name in enumerate(columns, 1):
+        if name not in COLUMNS:
+            raise Unreadable(f"colonne {number} inconnue : « {name} » (connues : {', '.join(COLUMNS)})")
+        if name in columns[: number - 1]:
+            raise Unreadable(f"colonne « {name} » donnée deux fois")
+    wanted = {"reference"} if "type" in columns else REQUIRED
+    if missing := [name for name in COLUMNS if name in wanted and name not in columns]:
+        raise Unreadable(f"colonne absente : {', '.join(missing)}")
+
+
+def _value(name: str, cell: str) -> object:
+    """A cell as the contract types it; what is no whole number is left for the reader to refuse."""
+    return int(cell) if name.endswith("_centimes") and AMOUNT.fullmatch(cell) else cell
+
+
+def _too_long(line: Line) -> Refused:
+    outcome = checked(line.number, b"", line.length)
+    assert isinstance(outcome, Refused)  # noqa: S101  its length alone refuses it
+    return outcome

@@ -1,0 +1,146 @@
+"""The lag of each consumer, follower and round, in events and in seconds, with its state and last error.
+
+Read in PostgreSQL and in Kafka. Without PostgreSQL there is nothing to say; without Kafka the followers and the states
+are told all the same, and the consumers' rows say why theirs are unknown (`illisible`).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kafka.errors import KafkaError
+from psycopg import Connection
+
+from engine.database import Database
+from engine.outages import raconter
+from engine.positions import Accidents, accidents, places
+from engine.recorder import Recorder
+from projections.vues.paiements import attente_de_reponse
+from publication.publication import Publication
+from service import kafka
+from service import relance as janitor
+from service.composition import FOLLOWERS, concerns
+from service.settings import Settings
+
+WAIT_SECONDS: Final = 3.0
+"""How long to wait for a connection to PostgreSQL."""
+
+# The events after a follower's position that concern it; a difference of positions would count gaps too.
+_PENDING: Final = """
+SELECT count(*), min(enregistre_le) FROM journal.evenements WHERE position > %s AND topic = ANY (%s)
+"""
+
+_STATES: Final = """
+SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le, interruptions FROM vues.suiveurs
+"""
+
+# What a view could not apply.
+_PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"
+
+
+def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
+    """One row a role that works by itself, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer."""
+    now = datetime.now(UTC)
+    with base.transaction(delai_s=WAIT_SECONDS) as conn:
+        states = {row[0]: row[1:] for row in conn.execute(_STATES)}
+        mishaps = accidents(conn)
+        rows = [_follower(conn, name, states.get(name), now, Recorder(base)) for name in FOLLOWERS]
+        rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
+    consumed = []
+    for name, topic in (
+        ("consommateur_avis", settings.topic_avis),
+        ("consommateur_kiosque", settings.topic_notifications),
+    ):
+        row = _row("consommateur", name, None, None, states.get(name))
+        consumed.append(row | _topic(topic, mishaps))
+    _read_kafka(settings, base, consumed, now)
+    published = next(row for row in rows if row["nom"] == Publication.nom)
+    published |= _topic(settings.topic_evenements, mishaps)
+    return consumed + rows
+
+
+def _topic(topic: str, mishaps: Mapping[str, Accidents]) -> dict[str, Any]:
+    found = mishaps.get(topic)
+    return {
+        "topic": topic,
+        "topic_recree": found.recree if found else 0,
+        "topic_recree_le": found.recree_le.isoformat() if found and found.recree_le else None,
+        "messages_perdus": found.perdus if found else 0,
+        "partitions_arretees": 0,
+    }
+
+
+def unreadable(rows: list[dict[str, Any]]) -> str | None:
+    """Why Kafka could not be read, if it could not."""
+    return next((row["illisible"] for row in rows if row.get("illisible")), None)
+
+
+def _follower(
+    conn: Connection[Any], name: str, state: tuple[Any, ...] | None, now: datetime, recorder: Recorder
+) -> dict[str, Any]:
+    position = state[0] if state else 0
+    count, oldest = conn.execute(_PENDING, (position, sorted(concerns(name, recorder)))).fetchone() or (0, None)
+    (parked,) = conn.execute(_PARKED, (name,)).fetchone() or (0,)
+    return _row("suiveur", name, count, _seconds(now, oldest), state) | {"position": position, "ecartes": parked}
+
+
+def _janitor(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] | None, now: datetime) -> dict[str, Any]:
+    """The payments past the age at which the kiosk is asked: how many, and by how long the oldest."""
+    due = now - settings.politique.interroger_apres
+    count, opened = attente_de_reponse(conn, due)
+    return _row("tournee", janitor.NAME, count, _seconds(due, opened), state)
+
+
+def _read_kafka(settings: Settings, base: Database, rows: list[dict[str, Any]], now: datetime) -> None:
+    """Complete the consumers' rows with what Kafka holds; a broker that does not answer is told in them."""
+    try:
+        reader = kafka.reader(settings)
+        try:
+            for row in rows:
+                _read_topic(reader, base, row, now)
+        finally:
+            reader.close(timeout_ms=kafka.READ_MS)
+    except KafkaError as cause:
+        for row in rows:
+            if row["evenements"] is None:
+                row["illisible"] = f"Kafka ne répond pas : {raconter(cause)}"
+
+
+def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime) -> None:
+    end = kafka.topic_end(reader, row["topic"])
+    if end is None:
+        row |= {"etat": "topic_absent", "evenements": 0, "secondes": 0.0}
+        return
+    with base.transaction(delai_s=WAIT_SECONDS) as conn:
+        found = places(conn, row["topic"], end.topic_id, list(end.ends))
+    stopped = sorted(p for p, place in found.items() if place.arretee)
+    positions = {p: max(found[p].position, start) for p, start in end.starts.items()}
+    pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p] and p not in stopped}
+    oldest = kafka.oldest_pending(reader, row["topic"], pending) if pending else None
+    row |= {
+        "evenements": sum(end.ends[p] - positions[p] for p in pending),
+        "secondes": _seconds(now, oldest),
+        "partitions_arretees": len(stopped),
+    }
+
+
+def _row(
+    kind: str, name: str, count: int | None, seconds: float | None, state: tuple[Any, ...] | None
+) -> dict[str, Any]:
+    _, status, leader, error, error_at, beat, stops = state or (0, "jamais_demarre", None, None, None, None, 0)
+    return {
+        "genre": kind,
+        "nom": name,
+        "evenements": count,
+        "secondes": seconds,
+        "etat": status,
+        "meneur": leader,
+        "battement_le": beat.isoformat() if beat else None,
+        "derniere_erreur": error,
+        "erreur_le": error_at.isoformat() if error_at else None,
+        "interruptions": stops,
+    }
+
+
+def _seconds(now: datetime, oldest: datetime | None) -> float:
+    return round(max(0.0, (now - oldest).total_seconds()), 3) if oldest else 0.0
