@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
 from pydantic import AwareDatetime
 
@@ -224,7 +224,14 @@ class Créance(Agregat):
     @staticmethod
     def flux(reference: str) -> str:
         """Le nom du flux d'événements d'une créance."""
-        return f"creance-{reference}"
+        return _PREFIXE + reference
+
+    @staticmethod
+    def reference_de(flux: str) -> str:
+        """La référence de la créance dont c'est le flux ; lève ValueError si c'en est un autre."""
+        if not flux.startswith(_PREFIXE):
+            raise ValueError(f"ce flux n'est pas celui d'une créance : {flux}")
+        return flux.removeprefix(_PREFIXE)
 
     @property
     def restant_du(self) -> int:
@@ -446,3 +453,28 @@ class Créance(Agregat):
 def _exiger_deux_personnes(saisi_par: str, approuve_par: str) -> None:
     if not saisi_par or not approuve_par or saisi_par == approuve_par:
         raise SecondePersonneRequise
+
+
+_PREFIXE: Final = "creance-"
+
+FaitDeCreance: TypeAlias = (
+    Créance.AvisEmis
+    | Créance.PaiementInitié
+    | Créance.PaiementAccepté
+    | Créance.PaiementÉchoué
+    | Créance.PaiementAffiché
+    | Créance.PaiementContrepassé
+    | Créance.TropPerçuConstaté
+    | Créance.TropPerçuRemboursé
+    | Créance.EncaissementReçu
+    | Créance.AvisRectifié
+    | Créance.AvisAnnulé
+)
+"""Tous les faits d'une créance : la somme fermée sur laquelle chaque `match` se finit par `assert_never`."""
+
+FAITS_DE_CREANCE: Final[tuple[type[FaitDeCreance], ...]] = get_args(FaitDeCreance)
+
+
+def est_de_creance(fait: object) -> TypeGuard[FaitDeCreance]:
+    """Dit si c'est un fait d'une créance."""
+    return isinstance(fait, FAITS_DE_CREANCE)

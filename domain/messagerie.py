@@ -5,7 +5,7 @@ personne en a fait ne se déduit de rien, et doit survivre à une reconstruction
 """
 
 from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
 from domain.accuse import Accuse
 from domain.faits import Agregat, Fait
@@ -39,7 +39,7 @@ class Messagerie(Agregat):
         @property
         def assure(self) -> str:
             """L'assuré dont c'est la messagerie."""
-            return self.originator_id.removeprefix(_PREFIXE)
+            return Messagerie.assure_de(self.originator_id)
 
     class MessageLu(Event):
         """L'assuré a ouvert un message pour la première fois."""
@@ -68,6 +68,13 @@ class Messagerie(Agregat):
         """Le nom du flux d'événements de la messagerie d'un assuré."""
         return _PREFIXE + assure
 
+    @staticmethod
+    def assure_de(flux: str) -> str:
+        """L'assuré dont c'est le flux ; lève ValueError si c'en est un autre."""
+        if not flux.startswith(_PREFIXE):
+            raise ValueError(f"ce flux n'est pas celui d'une messagerie : {flux}")
+        return flux.removeprefix(_PREFIXE)
+
     @classmethod
     def vide(cls, assure: str, *, maintenant: datetime) -> Self:
         """Une messagerie dont l'assuré n'a encore rien lu ni supprimé : elle n'a pas d'événement."""
@@ -92,4 +99,14 @@ class Messagerie(Agregat):
         self.trigger_event(fait, transaction=accuse.transaction, echeance=accuse.echeance, timestamp=maintenant)
 
 
-_PREFIXE = "messagerie-"
+_PREFIXE: Final = "messagerie-"
+
+FaitDeMessagerie: TypeAlias = Messagerie.MessageLu | Messagerie.MessageSupprimé
+"""Tous les faits d'une messagerie : la somme fermée sur laquelle chaque `match` se finit par `assert_never`."""
+
+FAITS_DE_MESSAGERIE: Final[tuple[type[FaitDeMessagerie], ...]] = get_args(FaitDeMessagerie)
+
+
+def est_de_messagerie(fait: object) -> TypeGuard[FaitDeMessagerie]:
+    """Dit si c'est un fait d'une messagerie."""
+    return isinstance(fait, FAITS_DE_MESSAGERIE)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
 from pydantic import AwareDatetime
 
@@ -98,7 +98,7 @@ class Paiement(Agregat):
             paiement.__base_init__(self.originator_id, self.originator_version, self.timestamp)
             Paiement.__init__(
                 paiement,
-                transaction=self.originator_id.removeprefix(_PREFIXE),
+                transaction=Paiement.transaction_de(self.originator_id),
                 assure=None,
                 caisse=None,
                 canal=None,
@@ -148,6 +148,13 @@ class Paiement(Agregat):
     def flux(transaction: str) -> str:
         """Le nom du flux d'événements d'un paiement."""
         return _PREFIXE + transaction
+
+    @staticmethod
+    def transaction_de(flux: str) -> str:
+        """La transaction du paiement dont c'est le flux ; lève ValueError si c'en est un autre."""
+        if not flux.startswith(_PREFIXE):
+            raise ValueError(f"ce flux n'est pas celui d'un paiement : {flux}")
+        return flux.removeprefix(_PREFIXE)
 
     @property
     def connu(self) -> bool:
@@ -232,4 +239,14 @@ class Paiement(Agregat):
         self.trigger_event(self.EncaissementNonImputé, **champs)
 
 
-_PREFIXE = "paiement-"
+_PREFIXE: Final = "paiement-"
+
+FaitDePaiement: TypeAlias = Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.EncaissementNonImputé
+"""Tous les faits d'un paiement : la somme fermée sur laquelle chaque `match` se finit par `assert_never`."""
+
+FAITS_DE_PAIEMENT: Final[tuple[type[FaitDePaiement], ...]] = get_args(FaitDePaiement)
+
+
+def est_de_paiement(fait: object) -> TypeGuard[FaitDePaiement]:
+    """Dit si c'est un fait d'un paiement."""
+    return isinstance(fait, FAITS_DE_PAIEMENT)
