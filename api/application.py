@@ -12,9 +12,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
 from api import banque as kiosque
-from api.assure import connexion, creances, messagerie, pages, paiements
+from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import sante, suivi
-from api.socle import gestionnaires
+from api.socle import connexion, gestionnaires
 from api.socle.dependances import Dependances, Limites, Moyens
 from api.socle.enveloppe import Enveloppe
 from api.socle.mesures import Mesures
@@ -23,7 +23,7 @@ from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
 from engine.database import CONNECT_TIMEOUT_S, OPTIONS, POOL_TIMEOUT_S
 
-STATIQUE: Final = Path(__file__).parent / "assure" / "statique"
+STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
 DESCRIPTION: Final = (
     "Paiement en ligne des créances de l'Assurance Maladie. Erreurs : RFC 9457. Montants : centimes d'euro."
 )

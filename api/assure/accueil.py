@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.canal import lire_canal, poser_canal
-from api.assure.connexion_demo import page_de_choix
 from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, repris_possible
 from api.assure.messagerie import courrier_de
-from api.assure.session import session_de
-from api.assure.visite import AssureConnecte, Visite, visite_de
+from api.assure.visite import AssureConnecte, visite_de
+from api.socle.canal import lire_canal, poser_canal
+from api.socle.connexion_demo import page_de_choix
 from api.socle.dependances import DeLApplication
+from api.socle.session import session_de
+from api.socle.visite import Visite
 from projections.vues.paiements import LignePaiement
 
 PAIEMENTS_MONTRES: Final = 5

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.lecture import a_suivre, est_consultable, etat_du_paiement, imputations_de, lire_compte, repris_possible
-from api.assure.visite import AssureConnecte, Visite
+from api.assure.visite import AssureConnecte
+from api.socle.visite import Visite
 from domain.references import TRANSACTION
 from domain.refus import PaiementClos, PaiementInconnu
 from guichet.reprendre_paiement import reprendre_paiement

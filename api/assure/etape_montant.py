@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.assure.lecture import Consultation, Raison, raison_de_ne_pas_cocher, repris_possible
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
-from api.assure.visite import Visite
+from api.socle.visite import Visite
 from domain.refus import MontantHorsBornes, MontantSuperieurAuSolde, PaiementEnCours, Refus, RestantDuInsuffisant
 from guichet.prevoir_paiement import PartPrevue
 from projections.vues.restant_du import LigneCreance

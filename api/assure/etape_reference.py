@@ -6,7 +6,8 @@ from starlette.responses import Response
 from api.assure.etape_montant import page_du_montant
 from api.assure.lecture import consulter
 from api.assure.saisie import ReferenceAbsente
-from api.assure.visite import AssureConnecte, Visite
+from api.assure.visite import AssureConnecte
+from api.socle.visite import Visite
 from domain.refus import ReferenceNonOuverte, Refus
 
 routes = APIRouter(include_in_schema=False)

@@ -23,6 +23,10 @@ PAIEMENTS_RECENTS: Final = 20
 AUCUNE: Final = ""
 """Cherchée à la place d'une saisie qui n'est pas une référence : le même travail, et rien n'y répond."""
 
+EN_COURS_SANS_HEURE: Final = (
+    "Un paiement est déjà en cours pour cette référence de courrier : vous pouvez le reprendre, ou attendre sa fin."
+)
+
 
 class Consultation(NamedTuple):
     """Ce que la recherche d'une référence donne."""
@@ -84,7 +88,7 @@ def raison_de_ne_pas_cocher(
     if ligne.en_cours and (exclusif or ligne.disponible < politique.minimum_par_paiement):
         fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
         if not fins:  # La vue des paiements a un instant de retard sur celle des créances.
-            return Raison(PaiementEnCours.code, PaiementEnCours.__doc__ or "")
+            return Raison(PaiementEnCours.code, EN_COURS_SANS_HEURE)
         return Raison(PaiementEnCours.code, PaiementEnCours(max(fins), ()).phrase, max(fins))
     return None
 

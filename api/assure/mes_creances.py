@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher
-from api.assure.visite import AssureConnecte, Visite
+from api.assure.visite import AssureConnecte
+from api.socle.visite import Visite
 from guichet.guichet import Guichet
 from projections.lectures.mouvements import Mouvement, mouvements
 

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from api.socle.formulaire import FormulairePerime
+from api.socle.problemes import RefusDeSaisie
 from domain.avis import Canal
 from domain.references import lire_reference
-from domain.refus import Refus, SelectionInvalide
+from domain.refus import SelectionInvalide
 from guichet.ouvrir_paiement import Demande, Partage
 
 _MONTANT: Final = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,2}))?")
@@ -17,22 +19,18 @@ _CLE: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
-class MontantIllisible(Refus):
-    """Saisissez le montant de votre paiement en euros, par exemple 20,00."""
+class MontantIllisible(RefusDeSaisie):
+    """Le montant tapé ne se lit pas, ou pourrait se lire de deux façons."""
 
     code = "montant_illisible"
+    enonce = "Saisissez le montant de votre paiement en euros, par exemple 20,00."
 
 
-class ReferenceAbsente(Refus):
-    """Saisissez la référence de l'avis : 16 chiffres et 1 lettre."""
+class ReferenceAbsente(RefusDeSaisie):
+    """Rien n'a été tapé."""
 
     code = "reference_absente"
-
-
-class FormulairePerime(Refus):
-    """Ce formulaire a expiré : merci de recommencer votre recherche."""
-
-    code = "formulaire_perime"
+    enonce = "Saisissez la référence de l'avis : 16 chiffres et 1 lettre."
 
 
 class Saisie(NamedTuple):

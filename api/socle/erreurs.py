@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from api.assure.rendu import message
 from api.socle.problemes import TITRES, Probleme
+from api.socle.rendu import message
 
 _PROGRAMMES: Final = ("/api/", "/kiosque/notification", "/openapi.json", "/livez", "/readyz", "/metrics")
 """Les adresses que seul un programme appelle, quoi qu'il dise accepter."""

@@ -10,13 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.connexion import AccesRefuse
-from api.assure.visite import Redirection
 from api.socle.erreurs import repondre
 from api.socle.fautes import fautes_de
 from api.socle.identite import EmetteurInjoignable
 from api.socle.kafka import KafkaIndisponible
 from api.socle.problemes import Probleme, indisponible, probleme_de
+from api.socle.visite import AccesRefuse, Redirection
 from domain.refus import Refus
 from engine.outages import is_outage, raconter
 

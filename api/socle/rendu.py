@@ -13,8 +13,10 @@ from domain.delai import PARIS
 from domain.monnaie import euros
 from kiosque.sips.codes import sens_de
 
+_API: Final = Path(__file__).parents[1]
 _GABARITS: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "gabarits"),
+    # Ceux du socle d'abord, puis ceux de chaque dossier de l'API : un nom n'y est donné qu'une fois.
+    loader=FileSystemLoader([Path(__file__).parent / "gabarits", *sorted(_API.glob("*/gabarits"))]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
