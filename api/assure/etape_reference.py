@@ -5,9 +5,10 @@ from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
 from api.assure.lecture import consulter
-from api.assure.saisie import ReferenceAbsente
+from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee
 from api.assure.visite import AssureConnecte
 from api.socle.visite import Visite
+from domain.references import ReferenceIllisible, lire_reference_tapee
 from domain.refus import ReferenceNonOuverte, Refus
 
 routes = APIRouter(include_in_schema=False)
@@ -20,8 +21,11 @@ async def chercher(visite: AssureConnecte, reference: str | None = None) -> Resp
         return page_de_la_reference(visite)
     if not reference.strip():
         return page_de_la_reference(visite, reference, ReferenceAbsente(), statut=422)
+    lue = lire_reference_tapee(reference)
+    if isinstance(lue, ReferenceIllisible):
+        return page_de_la_reference(visite, reference, ReferenceMalTapee(lue), statut=422)
     try:
-        consultation = await consulter(visite.moyens, visite.assure, reference)
+        consultation = await consulter(visite.moyens, visite.assure, lue)
     except ReferenceNonOuverte as refus:
         return page_de_la_reference(visite, reference, refus, statut=404)
     return page_du_montant(visite, consultation)

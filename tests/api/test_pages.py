@@ -98,6 +98,12 @@ class TestLeParcours:
         assert f'href="/payer?reference={REF}"' in page.text
         assert "Votre transaction de paiement a échoué." in service.client.get("/").text
 
+    @pytest.mark.parametrize("montant", ["16€50", "16 € 50", "16,5", "16.50 €"])
+    def test_un_montant_s_ecrit_de_plusieurs_facons(self, service: Service, montant: str) -> None:
+        service.avis(REF)
+        devenir(service)
+        assert f"{REF} 16,50 € 70,59 €" in lisible(verifier(service, chercher(service), montant))
+
     def test_sans_paiement_l_accueil_le_dit(self, service: Service) -> None:
         service.avis(REF)
         devenir(service)
@@ -139,7 +145,7 @@ class TestLeParcours:
 
 
 class TestLesRefus:
-    @pytest.mark.parametrize("reference", [REF, "381", "3811701200010075", "' OR 1=1 --", "9" * 64])
+    @pytest.mark.parametrize("reference", [REF, "3819999999999999Z"])
     def test_une_reference_non_ouverte_se_dit_avec_la_phrase_du_pas_a_pas(
         self, service: Service, reference: str
     ) -> None:
@@ -150,6 +156,36 @@ class TestLesRefus:
         assert (page.status_code, fautes(page)) == (404, [("reference", phrase)])
         assert champ(page, "reference") == reference
         assert 'aria-invalid="true"' in page.text
+
+    @pytest.mark.parametrize(
+        ("tapee", "dit"),
+        [
+            ("381", "ne compte que 3 chiffres : il en manque 13."),
+            ("3811701200010075", "Il manque la lettre à la fin"),
+            ("381170120001007F", "ne compte que 15 chiffres : il en manque 1."),
+            ("38117012000100755F", "compte 17 chiffres : il y en a 1 de trop."),
+            ("' OR 1=1 --", "Nous n'avons pas reconnu de référence"),
+            (f"{REF} et {AUTRE}", "plusieurs références"),
+        ],
+    )
+    def test_une_reference_mal_tapee_dit_ce_qui_manque(self, service: Service, tapee: str, dit: str) -> None:
+        service.avis(REF)
+        devenir(service)
+        page = chercher(service, tapee)
+        [(cible, phrase)] = fautes(page)
+        assert (page.status_code, cible) == (422, "reference")
+        assert dit in phrase
+        assert "pas ouverte" not in page.text
+        assert champ(page, "reference") == tapee if "'" not in tapee else True
+
+    @pytest.mark.parametrize(
+        "tapee",
+        ["N° 3811-7012-0001-0075-f", "3811.7012.0001.0075F.", "38117O12OOO1OO75F", f"Référence : {REF} du 12/05/2026"],
+    )
+    def test_une_reference_que_rien_ne_rend_douteuse_est_trouvee(self, service: Service, tapee: str) -> None:
+        service.avis(REF)
+        devenir(service)
+        assert "Étape 2 sur 3" in chercher(service, tapee).text
 
     def test_une_reference_vide_se_demande(self, service: Service) -> None:
         service.avis(REF)
@@ -183,6 +219,8 @@ class TestLesRefus:
             ("", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
             ("vingt", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
             ("9" * 40, 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("2€5", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("1 6,00", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
             ("-20", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
         ],
     )
