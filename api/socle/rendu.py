@@ -11,7 +11,6 @@ from starlette.responses import HTMLResponse
 from domain.caisses import nom_de_caisse
 from domain.delai import PARIS
 from domain.monnaie import euros
-from kiosque.sips.codes import sens_de
 
 _API: Final = Path(__file__).parents[1]
 _GABARITS: Final = Environment(
@@ -61,7 +60,6 @@ _GABARITS.filters.update(
     heure=heure,
     caisse=nom_de_caisse,
     compte=compte,
-    sens=sens_de,
 )
 
 

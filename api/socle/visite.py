@@ -13,6 +13,7 @@ from api.socle.dependances import Moyens
 from api.socle.formulaire import Champs, formulaire
 from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import fragment, message, page
+from api.socle.retours import retours_de
 from domain.avis import Canal
 
 INACTIVITE = "/inactivite"
@@ -44,6 +45,8 @@ class Visite:
     moyens: Moyens
     session: sessions.Session
     passage: Passage
+    retours: frozenset[str] = frozenset()
+    """Les transactions que la banque a acceptées devant ce navigateur."""
 
     @property
     def assure(self) -> str:
@@ -97,7 +100,8 @@ def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> V
         if requete.headers.get("sec-fetch-dest", "document") != "document":
             raise AccesRefuse(par_le_compte())
         raise Redirection(INACTIVITE)
-    return Visite(moyens, session_de_role(requete, moyens, role), passage)
+    session = session_de_role(requete, moyens, role)
+    return Visite(moyens, session, passage, retours_de(requete, moyens.dependances))
 
 
 def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> sessions.Session:

@@ -58,7 +58,7 @@ class TestLeParcours:
 
         retour = service.client.post("/kiosque/retour", data=notification(transaction, 20_00))
         attente = service.client.get(retour.headers["Location"])
-        assert "nous attendons la réponse de la banque" in lisible(attente)
+        assert "La banque a bien reçu votre paiement, nous attendons sa confirmation" in lisible(attente)
         assert "Nous vous remercions" not in attente.text  # Le retour du navigateur ne prouve rien.
         assert '<noscript><meta http-equiv="refresh"' in attente.text
         service.repondre(transaction, 20_00)
@@ -93,7 +93,7 @@ class TestLeParcours:
         service.repondre(transaction, 20_00, "05")
         page = service.client.get(f"/paiements/{transaction}")
         assert "Votre transaction de paiement a échoué." in page.text
-        assert "paiement refusé par la banque" in page.text
+        assert "La banque a refusé ce paiement. Votre carte n'a pas été débitée." in lisible(page)
         assert f"87,09{EUR}" in page.text
         assert f'href="/payer?reference={REF}"' in page.text
         assert "Votre transaction de paiement a échoué." in service.client.get("/").text
@@ -103,6 +103,68 @@ class TestLeParcours:
         service.avis(REF)
         devenir(service)
         assert f"{REF} 16,50 € 70,59 €" in lisible(verifier(service, chercher(service), montant))
+
+    @pytest.mark.parametrize(
+        ("code", "cause", "debit"),
+        [
+            ("17", "Vous avez annulé ce paiement.", "Votre carte n'a pas été débitée."),
+            ("97", "Le délai de paiement est passé.", "La banque ne nous a signalé aucun débit de votre carte."),
+            ("34", "La banque a refusé ce paiement.", "Votre carte n'a pas été débitée."),
+            ("40", "Un incident technique a interrompu ce paiement.", "aucun débit de votre carte."),
+            ("77", "Un incident technique a interrompu ce paiement.", "aucun débit de votre carte."),
+        ],
+    )
+    def test_un_echec_dit_sa_famille_le_debit_et_la_suite(
+        self, service: Service, code: str, cause: str, debit: str
+    ) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 20_00, code)
+        page = lisible(service.client.get(f"/paiements/{transaction}"))
+        assert cause in page
+        assert debit in page
+        assert "Vous pouvez" in page
+        for mot_de_banque in ("fraude", "marchand", "code"):
+            assert mot_de_banque not in page
+
+    def test_une_creance_soldee_le_dit_avec_ses_paiements_et_sans_bouton_payer(self, service: Service) -> None:
+        service.avis(REF, 20_00, solde=60_00)
+        service.avis(AUTRE, 87_09)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 20_00)
+        page = chercher(service)
+        assert page.status_code == 200
+        assert "Cette créance est soldée : vous n'avez plus rien à payer." in lisible(page)
+        assert f'href="/paiements/{transaction}"' in page.text
+        assert f'href="/payer?reference={AUTRE}"' in page.text
+        assert 'value="payer"' not in page.text
+        assert "autre moyen de paiement" not in page.text
+
+    def test_apres_le_retour_scelle_de_la_banque_rien_n_invite_a_payer_de_nouveau(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.catch_up()
+        assert f'href="/paiements/{transaction}/kiosque"' in service.client.get("/").text
+        service.client.post("/kiosque/retour", data=notification(transaction, 20_00))
+        for adresse in (f"/paiements/{transaction}", "/", f"/payer?reference={REF}"):
+            page = service.client.get(adresse)
+            assert "nous attendons sa confirmation ; ne payez pas une seconde fois" in lisible(page)
+            assert "/kiosque" not in page.text
+            assert "le reprendre" not in page.text
+            assert 'value="payer"' not in page.text
+        depart = service.client.get(f"/paiements/{transaction}/kiosque")
+        assert (depart.status_code, depart.headers["Location"]) == (303, f"/paiements/{transaction}")
+
+    def test_un_retour_refuse_ou_un_souvenir_forge_laisse_reprendre(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.client.post("/kiosque/retour", data=notification(transaction, 20_00, "05"))
+        service.client.cookies.set(f"creances_retour_{transaction}", "forge")
+        assert f'href="/paiements/{transaction}/kiosque"' in service.client.get(f"/paiements/{transaction}").text
 
     def test_sans_paiement_l_accueil_le_dit(self, service: Service) -> None:
         service.avis(REF)
