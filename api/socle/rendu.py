@@ -74,9 +74,10 @@ def fragment(gabarit: str, valeurs: dict[str, Any]) -> HTMLResponse:
     return page(gabarit, valeurs)
 
 
-def message(titre: str, phrase: str, statut: int) -> HTMLResponse:
-    """Une page qui ne dit qu'une chose, et ramène à l'accueil."""
-    return page("message.html", {"titre": titre, "phrase": phrase}, statut=statut)
+def message(titre: str, phrase: str, statut: int, cadre: dict[str, Any] | None = None) -> HTMLResponse:
+    """Une page qui ne dit qu'une chose, et offre la suite ; `cadre` : celui de la personne, pour garder son menu."""
+    valeurs = {"titre": titre, "phrase": phrase, "statut": statut}
+    return page("message.html", valeurs | (cadre or {}), statut=statut)
 
 
 def _en_tetes(vers: str | None) -> dict[str, str]:

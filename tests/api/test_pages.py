@@ -142,6 +142,19 @@ class TestLeParcours:
         assert 'value="payer"' not in page.text
         assert "autre moyen de paiement" not in page.text
 
+    def test_un_trop_percu_dit_ce_qu_il_devient(self, service: Service) -> None:
+        service.avis(REF, 20_00, solde=60_00)
+        devenir(service)
+        premiere = transaction_de(payer(service, chercher(service)))
+        service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
+        service.repondre(premiere, 20_00, "97")
+        seconde = transaction_de(payer(service, chercher(service)))
+        service.repondre(seconde, 20_00)
+        service.repondre(premiere, 20_00)
+        page = lisible(chercher(service))
+        assert "votre caisse examine ce trop-perçu et vous le rembourse" in page
+        assert "Trop-perçu 20,00 €" in page
+
     def test_apres_le_retour_scelle_de_la_banque_rien_n_invite_a_payer_de_nouveau(self, service: Service) -> None:
         service.avis(REF)
         devenir(service)
@@ -495,6 +508,22 @@ class TestMauvaisesEntrees:
         page = service.client.get("/nulle-part", headers=NAVIGATEUR)
         assert (page.status_code, "Page introuvable" in page.text) == (404, True)
         assert service.client.get("/api/v1/nulle-part", headers=NAVIGATEUR).json()["code"] == "introuvable"
+
+    def test_une_erreur_garde_le_menu_et_offre_la_suite(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        for statut, reponse in (
+            (404, service.client.get("/nulle-part")),
+            (405, service.client.get("/deconnexion")),
+            (403, service.client.post("/payer", data={"jeton": "faux"})),
+            (404, service.client.get("/paiements/T1")),
+        ):
+            assert reponse.status_code == statut
+            assert 'aria-label="Rubriques"' in reponse.text
+            assert '<a class="bouton" href="/payer">Payer une créance</a>' in reponse.text
+        service.client.cookies.clear()
+        sans_session = service.client.get("/creances")
+        assert (sans_session.status_code, 'href="/connexion"' in sans_session.text) == (401, True)
 
     def test_un_pseudonyme_impossible_ne_nomme_personne(self, service: Service) -> None:
         service.avis(REF)
