@@ -20,12 +20,12 @@ from psycopg import Connection
 from domain.sort import Sort, Verdict
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
-from engine.backoff import RECUL_MAX_S, Backoff
+from engine.backoff import BACKOFF_MAX_S, Backoff
 from engine.batch import Batch
 from engine.conflicts import Conflict, PositionConflict
 from engine.dead_letters import DeadLetters
-from engine.messages import Message, Outcome, rendre_sort
-from engine.outages import is_outage, raconter
+from engine.messages import Message, Outcome, add_fate
+from engine.outages import describe, is_outage
 from engine.placement import Placement
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
@@ -89,8 +89,8 @@ class Consumer:
             try:
                 self._consommer(arret)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                attente_s = self._reprise.echouer(erreur)
-                self._etat.interrompre(erreur)
+                attente_s = self._reprise.fail(erreur)
+                self._etat.interrupt(erreur)
                 arret.wait(attente_s)
 
     def _consommer(self, arret: threading.Event) -> None:
@@ -112,14 +112,14 @@ class Consumer:
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
         """Lit un lot et l'enregistre."""
-        if self.placement.a_disparu(consommateur):
+        if self.placement.is_gone(consommateur):
             # Disparu. Rester dans le groupe ne suffirait pas : recréé, son chef peut n'en rien savoir au partage.
             raise clients.TopicUnknown(self.topic)
-        if self._a_replacer or self.placement.est_recree(consommateur):
+        if self._a_replacer or self.placement.is_recreated(consommateur):
             self.placement.placer(consommateur, [tp.partition for tp in consommateur.assignment()])
             self._a_replacer = False
         if self._a_verifier:
-            self._a_verifier = self._a_replacer = not self.placement.verifier_les_bornes(consommateur)
+            self._a_verifier = self._a_replacer = not self.placement.check_bounds(consommateur)
         self.etape("lire")
         try:
             lots = lecteur.lire(consommateur, self.attente_s)
@@ -135,7 +135,7 @@ class Consumer:
         messages = self.placement.retenir(lots)
         if not messages:
             return
-        self._identifiant = lecteur.relire_l_identifiant(consommateur, self.topic)  # Répond pendant que l'on décide.
+        self._identifiant = lecteur.refresh_topic_id(consommateur, self.topic)  # Répond pendant que l'on décide.
         try:
             self.enregistrer(messages)
         except PositionConflict as conflit:
@@ -143,7 +143,7 @@ class Consumer:
             self._log.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)
             self._a_replacer = True
             return
-        self._reprise.progresser()
+        self._reprise.progress()
         self.placement.montrer(consommateur)
         self.etape("suite")
 
@@ -199,19 +199,19 @@ class Consumer:
         except Exception as erreur:
             if is_outage(erreur):
                 raise
-            raise UnexpectedFault(raconter(erreur)) from erreur
+            raise UnexpectedFault(describe(erreur)) from erreur
         self.etape("valide")
         self.placement.avancer(advances)
 
     def _battre(self, consommateur: KafkaConsumer) -> None:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
         clients.require_news(consommateur._cluster)  # noqa: SLF001 (voir `engine.kafka_clients`)
-        if self._etat.a_redire:
+        if self._etat.is_due:
             with self.guichet.base.transaction() as conn:
                 self._etat.dire(conn, "actif")
-                self._a_replacer |= self.placement.reprise_decidee(conn)
-            if time.monotonic() - self._ouvert_a > RECUL_MAX_S:
-                self._reprise.progresser()  # Rien à lire, mais tout répond.
+                self._a_replacer |= self.placement.resumption_decided(conn)
+            if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
+                self._reprise.progress()  # Rien à lire, mais tout répond.
 
 
 class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
@@ -234,7 +234,7 @@ def _rejeter(cause: str) -> Prendre:
     ) -> Outcome:
         traitement = Outcome(Batch(), [])
         for message in messages:
-            rendre_sort(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
+            add_fate(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
         return traitement
 
     return prendre

@@ -55,18 +55,18 @@ class UnreadableMessage(ValueError):
     """Le message n'a pas la forme du contrat ; sa cause est une phrase."""
 
 
-def exiger_taille(message: Message) -> None:
+def require_size(message: Message) -> None:
     """Lève UnreadableMessage si le message dépasse `OCTETS_MAX`."""
-    exiger_octets(len(message.valeur))
+    require_bytes(len(message.valeur))
 
 
-def exiger_octets(octets: int) -> None:
+def require_bytes(octets: int) -> None:
     """Lève UnreadableMessage pour un message de plus de `OCTETS_MAX` octets."""
     if octets > OCTETS_MAX:
         raise UnreadableMessage(f"message de {octets} octets, {OCTETS_MAX} au plus")
 
 
-def rendre_sort(
+def add_fate(
     traitement: Outcome, message: Message, verdict: Verdict, objet: str | None, champs: dict[str, Any]
 ) -> None:
     """Ajoute au lot le sort d'un message ; un message rejeté, sans rien d'appliqué, va aussi aux rebuts."""
@@ -92,6 +92,6 @@ __all__ = [
     "Outcome",
     "Traiter",
     "UnreadableMessage",
-    "exiger_taille",
-    "rendre_sort",
+    "add_fate",
+    "require_size",
 ]

@@ -137,7 +137,7 @@ def follower(
         view(name, recorder),
         derriere=RestantDu.nom if name == DelaiAffichage.nom else None,
         lot_max=settings.follower_batch_size,
-        reveil_max_s=settings.follower_wait_max.total_seconds(),
+        wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,
     )
 
@@ -154,7 +154,7 @@ def publication(settings: Settings, step: Callable[[str], None] = lambda _: None
         required(settings.database_url, "DATABASE_URL"),
         Publication(sender, settings.shard_digit, etape=step),
         lot_max=settings.publication_batch_size,
-        reveil_max_s=settings.follower_wait_max.total_seconds(),
+        wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,
     )
     return follower, sender
