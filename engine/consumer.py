@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -17,7 +17,6 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from psycopg import Connection
 
-from domain.sort import Sort, Verdict
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
 from engine.backoff import BACKOFF_MAX_S, Backoff
@@ -29,6 +28,9 @@ from engine.outages import describe, is_outage
 from engine.placement import Placement
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
+
+REJECTED: Final = "rejetee"
+"""The fate of a message that no decision could take."""
 
 Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Outcome]
 
@@ -234,7 +236,7 @@ def _rejeter(cause: str) -> Prendre:
     ) -> Outcome:
         traitement = Outcome(Batch(), [])
         for message in messages:
-            add_fate(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
+            add_fate(traitement, message, REJECTED, cause, objet=None, champs={}, dead=True)
         return traitement
 
     return prendre
