@@ -21,7 +21,7 @@ from api.socle.mesures import Mesures
 from api.socle.rate_limiter import RateLimiter
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
-from engine.database import CONNECT_TIMEOUT_S, OPTIONS, POOL_TIMEOUT_S
+from engine.database import POOL_TIMEOUT_S, connection_options
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
 DESCRIPTION: Final = (
@@ -84,12 +84,7 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
         max_size=dependances.connexions_max,
         timeout=POOL_TIMEOUT_S,
         check=AsyncConnectionPool.check_connection,
-        kwargs={
-            "autocommit": True,
-            "application_name": "creances-api",
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": OPTIONS,
-        },
+        kwargs=connection_options("creances-api"),
         open=False,
         name="api",
     )

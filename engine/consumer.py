@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -17,20 +17,24 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from psycopg import Connection
 
-from domain.sort import Sort, Verdict
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
 from engine.backoff import BACKOFF_MAX_S, Backoff
 from engine.batch import Batch
 from engine.conflicts import Conflict, PositionConflict
+from engine.database import Database
 from engine.dead_letters import DeadLetters
+from engine.decision import decide
 from engine.messages import Message, Outcome, add_fate
 from engine.outages import describe, is_outage
 from engine.placement import Placement
+from engine.recorder import Recorder
 from engine.role_state import RoleState
-from guichet.guichet import Guichet
 
-Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Outcome]
+REJECTED: Final = "rejetee"
+"""The fate of a message that no decision could take."""
+
+Prendre = Callable[[Connection[Any], Sequence[Message], datetime], Outcome]
 
 
 class UnexpectedFault(Exception):
@@ -49,7 +53,8 @@ class Consumer:
         *,
         nom: str,
         topic: str,
-        guichet: Guichet,
+        base: Database,
+        recorder: Recorder,
         prendre: Prendre,
         rebuts: DeadLetters,
         kafka: Mapping[str, Any],
@@ -62,7 +67,8 @@ class Consumer:
         """`kafka` : les réglages de connexion, aux noms de kafka-python. `etape` est appelée entre deux étapes."""
         self.nom = nom
         self.topic = topic
-        self.guichet = guichet
+        self.base = base
+        self.recorder = recorder
         self.prendre = prendre
         self.rebuts = rebuts
         self.kafka = kafka
@@ -72,9 +78,9 @@ class Consumer:
         self.horloge = horloge
         self.etape = etape
         self._log = structlog.get_logger().bind(consommateur=nom)
-        self._etat = RoleState(guichet.base.url, nom)
+        self._etat = RoleState(base.url, nom)
         self._reprise = Backoff(self._log, "consommateur_interrompu")
-        self.placement = Placement(guichet.base, topic, nom)
+        self.placement = Placement(base, topic, nom)
         self._identifiant: Callable[[], UUID | None] = lambda: None
         """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
         self._a_replacer = False
@@ -107,7 +113,7 @@ class Consumer:
                 self._tour(consommateur)
         finally:
             lecteur.fermer(consommateur)
-        with self.guichet.base.transaction() as conn:
+        with self.base.transaction() as conn:
             self._etat.dire(conn, "inactif")
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
@@ -176,7 +182,7 @@ class Consumer:
 
         def decision(conn: Connection[Any]) -> None:
             self.etape("decider")
-            traitement = prendre(self.guichet, conn, messages, maintenant)
+            traitement = prendre(conn, messages, maintenant)
             if self._identifiant() not in {None, self.placement.topic_id}:
                 raise TopicRecreated(self.topic)
             traitement.lot.advances = advances
@@ -189,11 +195,11 @@ class Consumer:
             self.rebuts.produire(nouveaux)
             mis_au_rebut.update((rebut.message.partition.partition, rebut.message.offset) for rebut in nouveaux)
             self.etape("inscrire")
-            self.guichet.recorder.record(conn, traitement.lot)
+            self.recorder.record(conn, traitement.lot)
             self.etape("valider")
 
         try:
-            self.guichet.decider(decision)
+            decide(self.base, self.recorder, decision)
         except Conflict:
             raise
         except Exception as erreur:
@@ -207,7 +213,7 @@ class Consumer:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
         clients.require_news(consommateur._cluster)  # noqa: SLF001 (voir `engine.kafka_clients`)
         if self._etat.is_due:
-            with self.guichet.base.transaction() as conn:
+            with self.base.transaction() as conn:
                 self._etat.dire(conn, "actif")
                 self._a_replacer |= self.placement.resumption_decided(conn)
             if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
@@ -229,12 +235,10 @@ class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python 
 
 
 def _rejeter(cause: str) -> Prendre:
-    def prendre(
-        _guichet: Guichet, _conn: Connection[Any], messages: Sequence[Message], _maintenant: datetime
-    ) -> Outcome:
+    def prendre(_conn: Connection[Any], messages: Sequence[Message], _maintenant: datetime) -> Outcome:
         traitement = Outcome(Batch(), [])
         for message in messages:
-            add_fate(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
+            add_fate(traitement, message, REJECTED, cause, objet=None, champs={}, dead=True)
         return traitement
 
     return prendre

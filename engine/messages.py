@@ -1,13 +1,9 @@
 """Un message lu sur Kafka, et ce qu'un lot de messages devient : des faits, des sorts, des rebuts."""
 
 import hashlib
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection
-
-from domain.sort import ANOMALIES, Sort, Verdict
 from engine.batch import Batch, Fate, Partition
 
 OCTETS_MAX: Final = 64 * 1024
@@ -47,10 +43,6 @@ class Outcome(NamedTuple):
     rebuts: list[DeadLetter]
 
 
-Traiter = Callable[[Connection[Any], Sequence[Message], datetime], Outcome]
-"""Décide d'un lot de messages, dans l'ordre, à un instant donné ; ne fait que lire la base."""
-
-
 class UnreadableMessage(ValueError):
     """Le message n'a pas la forme du contrat ; sa cause est une phrase."""
 
@@ -67,30 +59,35 @@ def require_bytes(octets: int) -> None:
 
 
 def add_fate(
-    traitement: Outcome, message: Message, verdict: Verdict, objet: str | None, champs: dict[str, Any]
+    traitement: Outcome,
+    message: Message,
+    fate: str,
+    cause: str,
+    *,
+    objet: str | None,
+    champs: dict[str, Any],
+    dead: bool,
 ) -> None:
-    """Ajoute au lot le sort d'un message ; un message rejeté, sans rien d'appliqué, va aussi aux rebuts."""
+    """Ajoute au lot le sort d'un message ; `dead` : il va aussi aux rebuts."""
     traitement.lot.fates.append(
         Fate(
             message.partition,
             message.offset,
-            verdict.sort,
-            verdict.cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+            fate,
+            cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             objet,
             hashlib.sha256(message.valeur).digest(),
             champs,
         )
     )
-    if verdict.sort is Sort.REJETEE:
-        traitement.rebuts.append(DeadLetter(message, verdict.cause[:CAUSE_MAX]))
+    if dead:
+        traitement.rebuts.append(DeadLetter(message, cause[:CAUSE_MAX]))
 
 
 __all__ = [
-    "ANOMALIES",
     "DeadLetter",
     "Message",
     "Outcome",
-    "Traiter",
     "UnreadableMessage",
     "add_fate",
     "require_size",

@@ -124,13 +124,21 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     )
     for message, lu in lus:
         if isinstance(lu, UnreadableMessage):
-            add_fate(traitement, message, Verdict(Sort.REJETEE, str(lu)), None, {})
+            add_fate(traitement, message, Sort.REJETEE.value, str(lu), objet=None, champs={}, dead=True)
             continue
         verdict = _appliquer(guichet, creances, lu, maintenant)
         creance = creances.get(lu.reference)
         if creance is not None:
             traitement.lot.entries += collect([creance], message.origine)
-        add_fate(traitement, message, verdict, lu.reference, {"type": lu.type})
+        add_fate(
+            traitement,
+            message,
+            verdict.sort.value,
+            verdict.cause,
+            objet=lu.reference,
+            champs={"type": lu.type},
+            dead=verdict.sort is Sort.REJETEE,
+        )
     return traitement
 
 

@@ -23,7 +23,7 @@ def lot(topic_id: UUID, depuis: int, *sorts: Sort, topic: str = "t", partition: 
     """Un lot qui ne rend que des sorts, à des décalages qui se suivent."""
     numerotes = enumerate(sorts, depuis)
     place = Partition(topic_id, topic, partition)
-    return Batch(fates=[Fate(place, n, sort, "cause", None, b"e" * 32, {}) for n, sort in numerotes])
+    return Batch(fates=[Fate(place, n, sort.value, "cause", None, b"e" * 32, {}) for n, sort in numerotes])
 
 
 def test_les_comptes_sont_ceux_des_sorts_ecrits(base: Any) -> None:
