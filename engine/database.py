@@ -16,30 +16,52 @@ CONNECT_TIMEOUT_S: Final = 5
 POOL_TIMEOUT_S: Final = 5.0
 """Attente d'une connexion libre du pool, au-delà de laquelle la demande échoue (secondes)."""
 
-OPTIONS: Final = "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
-"""Aucune attente sans borne : un verrou, une instruction ou une transaction oubliée finit en erreur visible."""
+SILENCE_S: Final = 10
+"""How long a peer may stay silent, in a transaction or at the other end of a cable, before it is given up (seconds)."""
+
+_SESSION: Final = {
+    # No wait without a bound: a lock, a statement or a forgotten transaction ends in an error that is seen.
+    "lock_timeout": "10s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    # Seen from the server: a client whose machine is gone.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{SILENCE_S}s",
+    # What a role or a database may have been given otherwise, and what our reading of its answers relies on.
+    "DateStyle": "ISO,YMD",
+    "TimeZone": "UTC",
+    "IntervalStyle": "postgres",
+    "search_path": "pg_catalog,public",
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_deferrable": "off",
+}
+
+OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+"""What every session is opened with; it prevails over `ALTER ROLE … SET` and `ALTER DATABASE … SET`."""
 
 
 def connection_options(application: str) -> dict[str, Any]:
-    """What every pooled connection is opened with, whether its pool is synchronous or not."""
+    """What every connection is opened with, in a pool or apart, synchronous or not."""
     return {
         "autocommit": True,
         "application_name": application,
         "connect_timeout": CONNECT_TIMEOUT_S,
+        "client_encoding": "UTF8",
+        # Seen from here: a server whose machine is gone. Without effect on a Unix socket.
+        "keepalives": 1,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": SILENCE_S * 1000,
         "options": OPTIONS,
     }
 
 
 def connect(url: str, *, application: str, **options: Any) -> Connection[Any]:
-    """Ouvre une connexion à part du pool (autocommit), pour un rôle qui la garde : un suiveur, un consommateur."""
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        application_name=application,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        options=OPTIONS,
-        **options,
-    )
+    """Open a connection apart from the pool (autocommit), for a role that keeps it: a follower, a consumer."""
+    return psycopg.connect(url, **(connection_options(application) | options))
 
 
 class Database:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
-from psycopg import Connection
+from psycopg import Connection, Pipeline
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 from pydantic_core import to_json
@@ -30,8 +30,20 @@ ORDER_LOCK: Final = 0x6F72647265
 CANAL: Final = "journal"
 """Canal NOTIFY : réveille les suiveurs."""
 
-# Prend l'ordre d'écriture jusqu'à la fin de la transaction ; à part, pour que l'instruction suivante voie tout.
-_ORDONNER: Final = "SELECT pg_advisory_xact_lock(%b::int8)"
+ORDER_HELD_MAX_S: Final = 10.0
+"""How long a writer that is frozen or cut off may keep the others from writing (seconds)."""
+
+# Takes the write order until the end of the transaction; apart, so that the next statement sees everything. From then
+# on this session may not stay silent: PostgreSQL ends it, and so frees the order.
+_ORDONNER: Final = """
+SELECT pg_advisory_xact_lock(%b::int8), set_config('idle_in_transaction_session_timeout', %b, true)
+"""
+
+# The same from PostgreSQL 17 on, where a transaction itself has a bound, also while it waits in a pipeline.
+_ORDONNER_17: Final = """
+SELECT pg_advisory_xact_lock(%b::int8), set_config('transaction_timeout', %b, true)
+"""
+_VERSION_17: Final = 170_000
 
 # Écrit les événements d'un lot ; leur heure est celle de PostgreSQL, jamais avant celle de leur prédécesseur.
 _ECRIRE_EVENEMENTS: Final = """
@@ -124,9 +136,12 @@ class Recorder(ApplicationRecorder):
     Toutes ses méthodes à `conn` s'inscrivent dans la transaction de l'appelant.
     """
 
-    def __init__(self, base: Database, mapper: EventMapper | None = None) -> None:
-        """Écrit et lit dans cette base, avec ce mapper."""
+    def __init__(
+        self, base: Database, mapper: EventMapper | None = None, *, order_held_max_s: float = ORDER_HELD_MAX_S
+    ) -> None:
+        """Écrit et lit dans cette base, avec ce mapper ; voir `take_order` pour `order_held_max_s`."""
         self.base = base
+        self._held_max = f"{round(order_held_max_s * 1000)}ms"
         self.mapper = mapper or EventMapper()
 
     # --- Écrire ------------------------------------------------------------------------------------------------------
@@ -140,7 +155,7 @@ class Recorder(ApplicationRecorder):
         Lève PositionConflict, ConflitDeClé ou VersionConflict ; la transaction est alors perdue.
         """
         try:
-            with conn.pipeline():
+            with conn.pipeline() as pipeline:
                 self._ecrire_positions(conn, lot.advances)
                 self._ecrire_sorts(conn, lot.fates)
                 self._ecrire_cle(conn, lot.cle)
@@ -148,13 +163,23 @@ class Recorder(ApplicationRecorder):
                     conn,
                     [self.mapper.to_stored_event(inscription.event) for inscription in lot.entries],
                     [inscription.cause for inscription in lot.entries],
+                    pipeline,
                 )
         except UniqueViolation as violation:
             raise traduire(violation) from violation
 
-    def take_order(self, conn: Connection[Any]) -> None:
-        """Prend l'ordre d'écriture dès maintenant : jusqu'à la validation, aucun flux ne peut plus avancer."""
-        conn.execute(_ORDONNER, (ORDER_LOCK,))
+    def take_order(self, conn: Connection[Any], pipeline: Pipeline | None = None) -> None:
+        """Take the write order now: until the transaction ends, no stream can advance any further.
+
+        It is held for `order_held_max_s` at most: a writer that is frozen or cut off loses it. Inside a pipeline,
+        before its Sync, PostgreSQL before 17 takes a silent client for a busy one and no time-out applies: Sync first.
+        """
+        if conn.info.server_version >= _VERSION_17:
+            conn.execute(_ORDONNER_17, (ORDER_LOCK, self._held_max))
+            return
+        conn.execute(_ORDONNER, (ORDER_LOCK, self._held_max))
+        if pipeline is not None:
+            pipeline.sync()
 
     def next_number(self, conn: Connection[Any]) -> int:
         """Un numéro de transaction, de 1 à 999 999, en cycle."""
@@ -162,11 +187,15 @@ class Recorder(ApplicationRecorder):
         return int(numero)
 
     def _ecrire_evenements(
-        self, conn: Connection[Any], evenements: Sequence[StoredEvent], causes: Sequence[str]
+        self,
+        conn: Connection[Any],
+        evenements: Sequence[StoredEvent],
+        causes: Sequence[str],
+        pipeline: Pipeline | None = None,
     ) -> list[int]:
         if not evenements:
             return []
-        self.take_order(conn)
+        self.take_order(conn, pipeline)
         lignes = conn.execute(
             _ECRIRE_EVENEMENTS,
             (

@@ -1,0 +1,102 @@
+"""L'ordre d'écriture n'est jamais tenu par quelqu'un qui n'est plus là : figé, ou de l'autre côté d'un lien coupé."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import pytest
+
+from engine.batch import Batch
+from engine.database import Database
+from engine.recorder import Recorder, collect
+from service.embedded import throwaway_folder
+from service.schema import migrate
+from tests.engine.test_ordre import creance
+from tests.outils import RACINE, attendre, environnement
+from tests.relais import Relais, par_le_relais, serveur_postgresql
+from tests.vieux_postgresql import ce_qui_manque, vieux_postgresql
+
+TENU_S = 1.5
+MARGE_S = 5.0
+
+
+@pytest.fixture(params=["embarqué", "15"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Une base migrée, sur le PostgreSQL embarqué et sur le plus ancien que nous servons."""
+    if request.param == "embarqué":
+        yield request.getfixturevalue("base").url_proprietaire
+        return
+    if manque := ce_qui_manque():
+        pytest.skip(manque)
+    with throwaway_folder() as dossier, vieux_postgresql(dossier) as ancien:
+        migrate(ancien, "postgres")
+        yield ancien
+
+
+def est_tenu(url: str) -> bool:
+    with psycopg.connect(url) as conn:
+        (tenus,) = conn.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).fetchone() or (0,)
+        return bool(tenus)
+
+
+def ecrire(recorder: Recorder, numero: int) -> float:
+    """Écrit une créance ; rend le temps que cela a pris."""
+    debut = time.monotonic()
+    with recorder.base.transaction() as conn:
+        recorder.record(conn, Batch(entries=collect([creance(numero)], "essai")))
+    return time.monotonic() - debut
+
+
+def test_un_ecrivain_fige_rend_l_ordre_dans_le_delai(url: str) -> None:
+    commande = [sys.executable, "-m", "tests.engine.ecrivain_fige", url, str(TENU_S)]
+    fige = subprocess.Popen(commande, env=environnement(), cwd=RACINE, stderr=subprocess.PIPE)
+    try:
+        attendre(lambda: est_tenu(url), secondes=20, quoi="l'ordre tenu par l'écrivain figé")
+        with Database(url) as base:
+            assert ecrire(Recorder(base), 1) < TENU_S + MARGE_S
+            fige.send_signal(signal.SIGCONT)  # Réveillé, il apprend que sa transaction n'est plus.
+            _, dit = fige.communicate(timeout=20)
+            assert fige.returncode != 0
+            assert b"timeout" in dit
+            with base.transaction() as conn:
+                assert conn.execute("SELECT flux FROM journal.evenements").fetchall() == [
+                    ("creance-3811701200000001F",)
+                ]
+    finally:
+        fige.kill()
+        fige.wait()
+
+
+def test_un_lien_coupe_rend_l_ordre_dans_le_delai(url: str) -> None:
+    with Relais(serveur_postgresql(url)) as relais, Database(url) as base, Database(par_le_relais(url, relais)) as loin:
+        lointain = Recorder(loin, order_held_max_s=TENU_S)
+        prendre = lointain.take_order
+
+        def couper(*arguments: Any) -> None:
+            prendre(*arguments)
+            attendre(lambda: est_tenu(url), secondes=10, quoi="l'ordre tenu de l'autre côté")
+            relais.faire_taire()
+
+        lointain.take_order = couper  # type: ignore[assignment,method-assign]
+
+        def ecrire_de_loin() -> None:
+            with suppress(psycopg.Error):
+                ecrire(lointain, 2)
+
+        fil = threading.Thread(target=ecrire_de_loin, daemon=True)
+        fil.start()
+        attendre(lambda: not relais._passe.is_set(), secondes=10, quoi="le lien coupé")
+        assert ecrire(Recorder(base), 1) < TENU_S + MARGE_S
+        relais.couper()
+        relais._passe.set()
+        fil.join(20)
+        assert not fil.is_alive()
