@@ -47,6 +47,15 @@ FROM durees
 """
 
 
+# Pour un paiement `p` : il est affiché quand la dernière de ses parts l'est.
+AFFICHAGE: Final = """
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN count(*) = count(affiche_le) THEN max(affiche_le) END AS affiche_le
+    FROM vues.delai_affichage WHERE transaction = p.transaction
+) AS d ON true
+"""
+
+
 class DelaiAffichage:
     """La vue, et l'écriture de `PaiementAffiché`."""
 
