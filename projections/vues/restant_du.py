@@ -47,9 +47,7 @@ _EXEMPLES: Final = (
 
 
 # Ceux d'une créance, ou toutes : pour l'audit.
-_TOUTES: Final = (
-    f"SELECT {_COLONNES} FROM vues.restant_du WHERE %s::text IS NULL OR reference = %s ORDER BY reference"  # noqa: S608
-)
+_TOUTES: Final = f"SELECT {_COLONNES} FROM vues.restant_du WHERE %s::text IS NULL OR reference = %s ORDER BY reference"  # noqa: S608
 
 # Les créances d'un assuré, la plus ancienne d'abord, en une valeur JSON : pour qui les lit avec autre chose.
 CELLES_DE_L_ASSURE: Final = (
