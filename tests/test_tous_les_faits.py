@@ -1,6 +1,7 @@
 """Chaque fait passe par chaque lecteur, et tous disent de la créance ce qu'en dit l'agrégat."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from domain.agregats import FAITS
 from domain.avis import Avis, Canal, Mode
 from domain.creance import FAITS_DE_CREANCE, Créance
 from domain.faits import Fait
-from domain.messagerie import FAITS_DE_MESSAGERIE
+from domain.messagerie import FAITS_DE_MESSAGERIE, Messagerie
 from domain.paiement import FAITS_DE_PAIEMENT, Fin, Paiement
 from domain.politique import Politique
 from engine.batch import Batch, Entry
@@ -60,14 +61,14 @@ def apres(creance: Créance, classe: type[Fait]) -> list[Fait]:
         return faits
     etat = exemple(classe)["etat"]
     # Ce qui doit s'accorder à ce qui précède ; tout le reste est l'exemple tel qu'il est stocké.
-    accords: dict[str, Any] = {"montant_precedent": creance.montant}
-    accords |= {
+    propres: dict[type[Fait], dict[str, Any]] = {
         Créance.PaiementInitié: {"transaction": "NOUVEAU"},
         Créance.PaiementAccepté: {"transaction": ENCORE, "part": 10_00, "part_liberee": 10_00},
         Créance.PaiementÉchoué: {"transaction": ENCORE, "part_liberee": 10_00},
         Créance.PaiementAffiché: {"transaction": DEJA},
         Créance.PaiementContrepassé: {"transaction": DEJA, "part": 30_00},
-    }.get(classe, {})
+    }
+    accords = {"montant_precedent": creance.montant} | propres.get(classe, {})
     etat |= {cle: valeur for cle, valeur in accords.items() if cle in etat}
     fait = EventMapper().to_domain_event(
         StoredEvent(creance.id, creance.version + 1, classe.TOPIC, json.dumps(etat).encode())
@@ -150,14 +151,23 @@ def test_les_faits_des_autres_agregats_passent_par_chaque_vue(
 ) -> None:
     conn, recorder, url = journal
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
-    naissance = exemple(Paiement.PaiementOuvert)
-    ecrits = [naissance] if classe is Paiement.PaiementConclu else []
-    for rang, lu in enumerate([*ecrits, exemple(classe)], start=1):
-        etat = json.dumps(lu["etat"]).encode()
-        fait = EventMapper().to_domain_event(
-            StoredEvent(naissance["flux"] if ecrits else lu["flux"], rang, lu["topic"], etat)
-        )
-        inscrire(recorder, [fait])
+    lu = exemple(classe)
+    suite = [lu]
+    if classe is not Paiement.PaiementOuvert and classe is not Paiement.EncaissementNonImputé:
+        suite = [exemple(Paiement.PaiementOuvert), exemple(Paiement.PaiementConclu)]
+    if classe in FAITS_DE_MESSAGERIE:
+        suite[0]["etat"] |= {
+            "transaction": lu["etat"]["transaction"],
+            "assure": Messagerie.assure_de(lu["flux"]),
+        }
+        suite.append(lu)
+    versions: Counter[str] = Counter()
+    for ecrit in suite:
+        transaction = suite[0]["etat"].get("transaction")
+        flux = Paiement.flux(transaction) if transaction and ecrit["topic"].startswith("paiement.") else ecrit["flux"]
+        versions[flux] += 1
+        etat = json.dumps(ecrit["etat"]).encode()
+        inscrire(recorder, [EventMapper().to_domain_event(StoredEvent(flux, versions[flux], ecrit["topic"], etat))])
     inscrire(recorder, list(creance.pending_events))  # type: ignore[arg-type]
     projeter(url, recorder, conn)
     ecarts = auditer(conn, REF).ecarts
