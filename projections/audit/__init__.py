@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from psycopg import Connection, IsolationLevel
 
+from domain.creance import Créance
 from engine import fates as comptes
 from projections.audit.affichage import comparer_affichage
 from projections.audit.encaissements import comparer_encaissements
@@ -48,7 +49,7 @@ def auditer(conn: Connection[Any], reference: str | None = None, maintenant: dat
                 _auditer_tout(conn, journal, rapport, maintenant or datetime.now(UTC))
             else:
                 comparer_restant_du(conn, journal, rapport, reference)
-            nom = None if reference is None else journal.flux_de(reference)
+            nom = None if reference is None else Créance.flux(reference)
             for suiveur, flux, position, cause in conn.execute(_ECARTES, (nom, nom)):
                 rapport.ecart(f"{suiveur} : événement {position} de {flux} écarté ({cause})")
     finally:

@@ -44,11 +44,6 @@ class Journal:
         self._mapper = EventMapper()
         self._lectures = 0
 
-    @staticmethod
-    def flux_de(reference: str) -> str:
-        """Le flux d'une créance."""
-        return Créance.flux(reference)
-
     def creances(self, jusqu_a: int, reference: str | None = None) -> Iterator[CreanceLue]:
         """Les créances à cette position, ou une seule."""
         debut = Créance.flux(reference or "")

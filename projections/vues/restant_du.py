@@ -58,10 +58,10 @@ CELLES_DE_L_ASSURE: Final = (
 # Les parts acceptées que le compte montre : la ligne les a comptées, et aucun fait de la créance n'est écarté.
 _MONTREES: Final = """
 SELECT p.transaction, p.reference
-FROM unnest(%b::text[], %b::text[], %b::int8[]) AS p (transaction, reference, version)
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::int8[]) AS p (transaction, reference, flux, version)
 JOIN vues.restant_du r ON r.reference = p.reference AND r.version >= p.version
 WHERE NOT EXISTS (
-    SELECT FROM vues.ecartes x WHERE x.suiveur = 'restant_du' AND x.flux = 'creance-' || p.reference
+    SELECT FROM vues.ecartes x WHERE x.suiveur = 'restant_du' AND x.flux = p.flux
 )
 """
 
@@ -237,5 +237,10 @@ def montrees(conn: Connection[Any], parts: Mapping[tuple[str, str], int]) -> set
     """Celles de ces parts acceptées, ((transaction, référence) : version de l'acceptation), que le compte montre."""
     if not parts:
         return set()
-    colonnes = ([t for t, _ in parts], [r for _, r in parts], list(parts.values()))
+    colonnes = (
+        [transaction for transaction, _ in parts],
+        [reference for _, reference in parts],
+        [Créance.flux(reference) for _, reference in parts],
+        list(parts.values()),
+    )
     return {(transaction, reference) for transaction, reference in conn.execute(_MONTREES, colonnes)}
