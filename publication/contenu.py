@@ -13,14 +13,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
-from domain.creance import Créance
+from domain.agregats import FAITS
 from domain.diffusion import Diffusion
 from domain.faits import Fait, sans_accents
 from domain.monnaie import Centimes
-from domain.paiement import Paiement
-
-AGREGATS: Final = (Créance, Paiement)
-"""Les flux publiés. Un flux nommé d'après une personne ne peut pas l'être : son nom fait partie de `ce_id`."""
 
 _HORS_DONNEES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
 """Portés par `ce_id`, `ce_subject` et `ce_time`, ou propres à la bibliothèque."""
@@ -45,13 +41,8 @@ class Champ(NamedTuple):
 
 
 def faits_publies() -> list[type[Fait]]:
-    """Les classes de faits publiées, dans l'ordre des agrégats."""
-    return [
-        classe
-        for agregat in AGREGATS
-        for classe in vars(agregat).values()
-        if isinstance(classe, type) and issubclass(classe, Fait) and "TOPIC" in vars(classe)
-    ]
+    """Les classes de faits publiées, dans l'ordre des agrégats : chacune le dit par `PUBLIE`."""
+    return [classe for classe in FAITS if classe.PUBLIE]
 
 
 @cache

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
@@ -13,15 +13,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from engine.database import connect
+from projections.vues.delai_affichage import attentes
 
 KEPT_SECONDS: Final = 5.0
 """Two scrapes within this time read the database once."""
-
-# By an index that holds only what is not displayed: the size of the view does not matter.
-_PENDING: Final = """
-SELECT count(DISTINCT transaction), coalesce(extract(epoch FROM clock_timestamp() - min(accepte_le)), 0)::float8
-FROM vues.delai_affichage WHERE affiche_le IS NULL
-"""
 
 
 class ClockCollector(Collector):
@@ -58,7 +53,9 @@ class ClockCollector(Collector):
     def _read(self) -> None:
         try:
             with closing(connect(self._url, application="creances-metrics")) as conn:
-                self._pending = conn.execute(_PENDING).fetchone()
+                pending = attentes(conn)
+                oldest = (datetime.now(UTC) - pending[0].accepte_le).total_seconds() if pending else 0.0
+                self._pending = len(pending), oldest
         except psycopg.Error as cause:
             structlog.get_logger().warning("horloge_illisible", cause=str(cause))
             self._pending = None

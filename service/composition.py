@@ -16,12 +16,12 @@ from guichet.guichet import Adresses, Guichet
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.sips.sceau import Algorithme, Marchand
-from projections import DelaiAffichage, MessagerieDesAssures, Paiements, RestantDu
+from projections.vues import VUES
 from publication.publication import Publication
 from publication.sender import Sender
 from service.settings import Merchant, Settings
 
-VIEWS = (RestantDu.nom, Paiements.nom, DelaiAffichage.nom, MessagerieDesAssures.nom)
+VIEWS = tuple(VUES)
 """The names of the views, in the order they are led."""
 
 FOLLOWERS = (*VIEWS, Publication.nom)
@@ -119,27 +119,19 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
 
 def view(name: str, recorder: Recorder) -> View:
     """A view by its name. Raises ValueError for an unknown one."""
-    match name:
-        case RestantDu.nom:
-            return RestantDu()
-        case Paiements.nom:
-            return Paiements()
-        case DelaiAffichage.nom:
-            return DelaiAffichage(recorder)
-        case MessagerieDesAssures.nom:
-            return MessagerieDesAssures()
-        case _:
-            raise ValueError(f"vue inconnue : {name} (connues : {', '.join(VIEWS)})")
+    if name not in VUES:
+        raise ValueError(f"vue inconnue : {name} (connues : {', '.join(VIEWS)})")
+    return VUES[name].construire(recorder)
 
 
 def follower(
     settings: Settings, recorder: Recorder, name: str, step: Callable[[str], None] = lambda _: None
 ) -> Follower:
-    """The follower of a view; the display clock stays behind what `restant_du` has committed."""
+    """The follower of a view, behind the one it must not pass."""
     return Follower(
         required(settings.database_url, "DATABASE_URL"),
         view(name, recorder),
-        derriere=RestantDu.nom if name == DelaiAffichage.nom else None,
+        derriere=VUES[name].derriere,
         lot_max=settings.follower_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,

@@ -238,7 +238,7 @@ class Scenario:
         from engine.recorder import Recorder
 
         with self._connect() as conn:
-            return historique(conn, Recorder(Database(str(self.settings.database_url))), reference)
+            return historique(conn, Recorder(Database(str(self.settings.database_url))), reference).etapes
 
     def _prove(self) -> None:
         from engine.database import Database
@@ -261,8 +261,8 @@ class Scenario:
             f"Audit : {report.creances} créances et {report.paiements} paiements recalculés depuis"
             f" {report.evenements} événements, {report.ecarts_comptes} écart."
         )
-        if report.ecarts_comptes:
-            raise DemoFailed("; ".join(report.ecarts[:5]))
+        if report.ecarts_comptes or report.illisibles:
+            raise DemoFailed("; ".join([*report.ecarts[:5], *list(report.illisibles.values())[:5]]))
 
     # --- Printing ----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from domain.references import TRANSACTION, lire_reference
 from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, RestantDuInsuffisant
 from guichet.guichet import Guichet
 from projections.lectures.compte import Compte, compte
-from projections.vues.paiements import LignePaiement
+from projections.vues.paiements import LignePaiement, statut_de
 from projections.vues.paiements import paiement as lire_paiement
 from projections.vues.restant_du import LigneCreance
 
@@ -178,7 +178,7 @@ def _ligne(paiement: Paiement) -> LignePaiement:
         paiement.caisse,
         paiement.canal.value,
         paiement.montant,
-        paiement.fin.value if paiement.fin else "en_cours",
+        statut_de(paiement.fin),
         paiement.code,
         paiement.cause,
         paiement.created_on,

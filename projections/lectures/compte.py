@@ -5,32 +5,14 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection
 
-from projections.vues.paiements import AFFICHAGE, LignePaiement
-from projections.vues.restant_du import LigneCreance
+from projections.vues.paiements import CEUX_DE_L_ASSURE, CEUX_SANS_FIN, LignePaiement, ligne_paiement
+from projections.vues.restant_du import CELLES_DE_L_ASSURE, LigneCreance
 
-# Les créances d'un assuré, la plus ancienne d'abord, et des paiements de lui, le plus récent d'abord : deux listes.
-_LIRE: Final = """
-SELECT
-    (SELECT coalesce(json_agg(json_build_array(
-                reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee, montant_initial, solde,
-                en_cours, version, position) ORDER BY date_emission, reference), '[]')
-     FROM vues.restant_du WHERE assure = %(assure)s),
-    (SELECT coalesce(json_agg(json_build_array(
-                transaction, assure, caisse, canal, montant, statut, code, cause, ouvert_le, expire_le, conclu_le,
-                accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
-     FROM ({paiements} ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers)
-"""
+# Les créances d'un assuré et ses derniers paiements : deux listes.
+_TOUS: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_DE_L_ASSURE})"
 
-# Ses derniers paiements.
-_TOUS: Final = _LIRE.format(
-    paiements=f"SELECT p.*, d.affiche_le FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"  # noqa: S608
-)
-
-# Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
-_SANS_FIN: Final = _LIRE.format(
-    paiements="SELECT p.*, NULL AS affiche_le FROM vues.paiements p WHERE p.assure = %(assure)s"
-    " AND p.statut = 'en_cours'"
-)
+# Les mêmes créances, et les seuls paiements sans fin.
+_SANS_FIN: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
 
 
 class Compte(NamedTuple):
@@ -57,7 +39,7 @@ def _creance(*champs: Any) -> LigneCreance:
 
 
 def _paiement(*champs: Any) -> LignePaiement:
-    ligne = LignePaiement(*champs)
+    ligne = ligne_paiement(*champs)
     instants = ("ouvert_le", "expire_le", "conclu_le", "accepte_le", "affiche_le")
     lus: dict[str, Any] = {
         nom: datetime.fromisoformat(texte) for nom in instants if (texte := getattr(ligne, nom)) is not None

@@ -1,14 +1,23 @@
 """L'histoire d'une créance, racontée au support : chaque fait, sa cause, son heure, et le solde après lui."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from domain.creance import Créance
-from engine.recorder import Recorder
+from domain.creance import Créance, est_de_creance
+from domain.faits import Fait
+from engine.recorder import RecordedEvent, Recorder
 
-_HORS_DONNEES = {"originator_id", "originator_version", "originator_topic", "timestamp"}
+# Un flux, au besoin jusqu'à une version, ou tel que le journal le connaissait à un instant.
+_LIRE: Final = """
+SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
+WHERE flux = %s AND (%s::int8 IS NULL OR version <= %s::int8)
+  AND (%s::timestamptz IS NULL OR enregistre_le <= %s::timestamptz)
+ORDER BY version
+"""
+
+_HORS_DONNEES: Final = {"originator_id", "originator_version", "originator_topic", "timestamp"}
 
 
 class Etape(NamedTuple):
@@ -43,6 +52,35 @@ class Etape(NamedTuple):
         }
 
 
+class Illisible(NamedTuple):
+    """Un fait que l'on ne sait pas lire, ou qui ne s'applique pas aux précédents ; le journal le garde tel quel."""
+
+    position: int
+    version: int
+    topic: str
+    enregistre_le: datetime
+    cause: str
+    raison: str
+
+    def en_json(self) -> dict[str, Any]:
+        """À sa place dans l'histoire, sans ce que la créance vaut après lui : personne ne le sait."""
+        return {
+            "position": self.position,
+            "version": self.version,
+            "type": self.topic,
+            "enregistre_le": self.enregistre_le.isoformat(),
+            "cause": self.cause,
+            "illisible": self.raison,
+        }
+
+
+class Histoire(NamedTuple):
+    """Ce qui se lit d'une créance. Passé un fait illisible, les montants ne comptent plus que les faits lisibles."""
+
+    etapes: list[Etape]
+    illisibles: list[Illisible]
+
+
 def historique(
     conn: Connection[Any],
     recorder: Recorder,
@@ -50,26 +88,47 @@ def historique(
     *,
     au: datetime | None = None,
     a_la_version: int | None = None,
-) -> list[Etape]:
+) -> Histoire:
     """L'histoire d'une créance, telle que le journal la connaissait à un instant, ou jusqu'à une version."""
     creance: Créance | None = None
-    etapes = []
-    for lu in recorder.history(conn, Créance.flux(reference), a_la_version=a_la_version, au=au):
-        creance = lu.event.mutate(creance)
-        assert creance is not None  # noqa: S101 (un fait rend toujours son agrégat)
-        etapes.append(
-            Etape(
-                position=lu.position,
-                version=lu.event.originator_version,
-                type=type(lu.event).__name__,
-                survenu_le=lu.event.timestamp,
-                enregistre_le=lu.enregistre_le,
-                cause=lu.cause,
-                donnees=lu.event.model_dump(mode="json", by_alias=True, exclude=_HORS_DONNEES),
-                solde=creance.solde,
-                restant_du=creance.restant_du,
-                en_cours=creance.reserve,
-                trop_percu=creance.trop_percu,
-            )
-        )
-    return etapes
+    histoire = Histoire([], [])
+    lignes = conn.execute(_LIRE, (Créance.flux(reference), a_la_version, a_la_version, au, au), binary=True)
+    for position, flux, version, topic, etat, cause, enregistre_le in lignes:
+        try:
+            fait = recorder.mapper.lire(flux, version, topic, etat)
+            creance = _appliquer(creance, fait, saute=bool(histoire.illisibles))
+        except Exception as illisible:  # noqa: BLE001 (un fait fautif ne tait pas les autres)
+            raison = str(illisible) or repr(illisible)
+            histoire.illisibles.append(Illisible(position, version, topic, enregistre_le, cause, raison))
+        else:
+            histoire.etapes.append(_etape(fait, creance, RecordedEvent(position, fait, cause, enregistre_le)))
+    return histoire
+
+
+def _appliquer(creance: Créance | None, fait: Fait, *, saute: bool) -> Créance:
+    """Applique un fait ; s'il en manque un avant lui, sans exiger que sa version soit la suivante."""
+    if not saute or creance is None:
+        suite: Any = fait.mutate(creance)
+        if not isinstance(suite, Créance):
+            raise TypeError(f"{type(fait).__name__} ne fait pas une créance")
+        return suite
+    if not est_de_creance(fait):
+        raise TypeError(f"{type(fait).__name__} n'est pas un fait d'une créance")
+    fait.apply(creance)
+    return creance
+
+
+def _etape(fait: Fait, creance: Créance, lu: RecordedEvent) -> Etape:
+    return Etape(
+        position=lu.position,
+        version=fait.originator_version,
+        type=type(fait).__name__,
+        survenu_le=fait.timestamp,
+        enregistre_le=lu.enregistre_le,
+        cause=lu.cause,
+        donnees=fait.model_dump(mode="json", by_alias=True, exclude=_HORS_DONNEES),
+        solde=creance.solde,
+        restant_du=creance.restant_du,
+        en_cours=creance.reserve,
+        trop_percu=creance.trop_percu,
+    )

@@ -3,26 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, assert_never
 
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
-from domain.avis import Moyen
-from domain.creance import Créance
+from domain.creance import Créance, FaitDeCreance, est_de_creance
 from engine.recorder import Recorder
+from projections.effets import Etat, NouvelleLigne, PaiementEnLigne, effet, recit
 
 # Les événements de plusieurs créances, chacune dans son ordre.
 _LIRE: Final = """
 SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = ANY (%s) ORDER BY flux, version
 """
-
-Etat = Literal["en_cours", "accepte", "echoue", "contrepasse", "enregistre"]
-_MOYENS: Final = {
-    Moyen.CHEQUE: "Paiement par chèque",
-    Moyen.VIREMENT: "Paiement par virement",
-    Moyen.RETENUE: "Retenue sur vos remboursements",
-}
 
 
 @dataclass(slots=True)
@@ -32,7 +25,7 @@ class Mouvement:
     libelle: str
     le: datetime | date
     montant: int
-    etat: Etat = "enregistre"
+    etat: Etat = Etat.ENREGISTRE
     transaction: str | None = None
     affiche_le: datetime | None = None
 
@@ -43,47 +36,31 @@ def mouvements(conn: Connection[Any], recorder: Recorder, references: Sequence[s
     flux = [Créance.flux(reference) for reference in references]
     for nom, version, topic, etat in conn.execute(_LIRE, (flux,)):
         fait = recorder.mapper.to_domain_event(StoredEvent(nom, version, topic, etat))
-        _raconter(histoires[nom.removeprefix("creance-")], fait)
+        if not est_de_creance(fait):
+            raise TypeError(f"{nom} porte un fait d'un autre agrégat : {topic}")
+        _raconter(histoires[Créance.reference_de(nom)], fait)
     return {reference: histoire[::-1] for reference, histoire in histoires.items()}
 
 
-def _raconter(histoire: list[Mouvement], fait: Any) -> None:  # noqa: C901, PLR0912 (un cas par fait)
-    match fait:
-        case Créance.AvisEmis():
-            histoire.append(Mouvement("Avis de somme à payer", fait.date_emission, fait.montant_initial))
-        case Créance.PaiementInitié():
-            histoire.append(_en_ligne(fait, "en_cours", -fait.part))
-        case Créance.PaiementAccepté():
-            # Une acceptation peut suivre un échec, ou venir sans réservation : c'est toujours la même ligne.
-            ligne = _de(histoire, fait.transaction) or _en_ligne(fait, "accepte", -fait.part)
-            if ligne not in histoire:
+def _raconter(histoire: list[Mouvement], fait: FaitDeCreance) -> None:
+    dit = recit(fait)
+    match dit:
+        case NouvelleLigne():
+            histoire.append(Mouvement(dit.libelle, dit.le, effet(fait).solde, dit.etat))
+        case PaiementEnLigne():
+            ligne = _de(histoire, dit.transaction)
+            if ligne is None:
+                if dit.etat is None or dit.montant is None:
+                    return
+                ligne = Mouvement("Paiement en ligne", fait.timestamp, dit.montant, dit.etat, dit.transaction)
                 histoire.append(ligne)
-            ligne.etat, ligne.montant = "accepte", -fait.part
-        case Créance.PaiementÉchoué():
-            if ligne_echouee := _de(histoire, fait.transaction):
-                ligne_echouee.etat = "echoue"
-        case Créance.PaiementAffiché():
-            if ligne_affichee := _de(histoire, fait.transaction):
-                ligne_affichee.affiche_le = fait.affiche_le
-        case Créance.PaiementContrepassé():
-            histoire.append(Mouvement("Paiement en ligne repris", fait.timestamp, fait.part, "contrepasse"))
-        case Créance.EncaissementReçu():
-            histoire.append(Mouvement(_MOYENS[fait.moyen], fait.date, -fait.montant))
-        case Créance.AvisRectifié():
-            ecart = fait.montant_initial - fait.montant_precedent
-            histoire.append(Mouvement("Montant rectifié par la caisse", fait.timestamp, ecart))
-        case Créance.AvisAnnulé():
-            histoire.append(Mouvement("Avis annulé par la caisse", fait.timestamp, -fait.montant_precedent))
-        case Créance.TropPerçuRemboursé():
-            histoire.append(Mouvement("Trop-perçu remboursé", fait.timestamp, fait.montant))
-        case Créance.TropPerçuConstaté():
-            pass  # Ne bouge aucun montant.
+            ligne.etat = dit.etat or ligne.etat
+            ligne.montant = ligne.montant if dit.montant is None else dit.montant
+            ligne.affiche_le = dit.affiche_le or ligne.affiche_le
+        case None:
+            pass
         case _:
-            raise TypeError(f"fait inconnu de l'histoire : {type(fait).__name__}")
-
-
-def _en_ligne(fait: Any, etat: Etat, montant: int) -> Mouvement:
-    return Mouvement("Paiement en ligne", fait.timestamp, montant, etat, fait.transaction)
+            assert_never(dit)
 
 
 def _de(histoire: list[Mouvement], transaction: str) -> Mouvement | None:

@@ -6,17 +6,18 @@ reconstruction, et est effacée par `purger` : à un instant donné, la vue suiv
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, Connection
 
 from domain.accuse import echeance_de, est_echu
 from domain.delai import jour_de_paris
-from domain.messagerie import Messagerie
+from domain.messagerie import Messagerie, est_de_messagerie
 from domain.paiement import Fin, Paiement
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
+from projections.effets import TOPICS_DE_LA_MESSAGERIE
 
 # L'ouverture de chaque paiement : elle seule nomme l'assuré.
 _OUVERTURES: Final = """
@@ -43,12 +44,27 @@ ORDER BY accepte_le DESC, transaction DESC
 """
 
 
+# Tous les messages : pour l'audit.
+_TOUS: Final = """
+SELECT transaction, assure, accepte_le, lu_le IS NOT NULL, supprime_le IS NOT NULL, echeance FROM vues.messagerie
+"""
+
+
 class LigneMessage(NamedTuple):
     """Un message tel que la vue le montre."""
 
     transaction: str
     accepte_le: datetime
     lu: bool
+
+
+class EtatMessage(NamedTuple):
+    """Ce que la vue sait d'un message, montré ou non ; `accepte_le` manque si un geste est venu seul."""
+
+    assure: str | None
+    accepte_le: datetime | None
+    lu: bool
+    supprime: bool
 
 
 class OuvertureIntrouvable(Exception):
@@ -69,9 +85,7 @@ class MessagerieDesAssures:
     """La vue, telle qu'un suiveur la mène."""
 
     nom: Final = "messagerie"
-    topics: Final = frozenset(
-        {Paiement.PaiementConclu.TOPIC, Messagerie.MessageLu.TOPIC, Messagerie.MessageSupprimé.TOPIC}
-    )
+    topics: Final = TOPICS_DE_LA_MESSAGERIE
 
     def __init__(
         self, horloge: Callable[[], datetime] = lambda: datetime.now(UTC), mapper: EventMapper | None = None
@@ -97,7 +111,7 @@ class MessagerieDesAssures:
             lignes[ouvert.transaction] = _Ligne(ouvert.assure, echeance_de(accepte_le), accepte_le)
         for lu in faits:
             fait = lu.event
-            if not isinstance(fait, Messagerie.Event) or est_echu(fait.echeance, maintenant):
+            if not est_de_messagerie(fait) or est_echu(fait.echeance, maintenant):
                 continue
             ligne = lignes.get(fait.transaction) or _Ligne(fait.assure, fait.echeance)
             match fait:
@@ -106,7 +120,7 @@ class MessagerieDesAssures:
                 case Messagerie.MessageSupprimé():
                     ligne = ligne._replace(supprime_le=fait.timestamp)
                 case _:
-                    raise TypeError(f"fait inconnu de la vue : {type(fait).__name__}")
+                    assert_never(fait)
             lignes[fait.transaction] = ligne
         if lignes:
             valeurs = lignes.values()
@@ -146,3 +160,12 @@ async def messages_de(conn: AsyncConnection[Any], assure: str, maintenant: datet
     """Les messages d'un assuré, ni supprimés ni échus, le plus récent d'abord."""
     lignes = await conn.execute(_LIRE_CEUX_DE, (assure, jour_de_paris(maintenant)), prepare=True)
     return [LigneMessage(*ligne) for ligne in await lignes.fetchall()]
+
+
+def etats(conn: Connection[Any], maintenant: datetime) -> dict[str, EtatMessage]:
+    """L'état de chaque message qui n'est pas échu, par transaction."""
+    return {
+        transaction: EtatMessage(*reste)
+        for transaction, *reste, echeance in conn.execute(_TOUS)
+        if not est_echu(echeance, maintenant)
+    }

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, assert_never
 
 from psycopg import AsyncConnection, Connection
 
 from domain.paiement import Fin, Paiement
 from engine.recorder import RecordedEvent
+from projections.effets import TOPICS_DES_PAIEMENTS
+from projections.vues.delai_affichage import AFFICHAGE
 
 # Ajoute les paiements ouverts.
 _OUVRIR: Final = """
@@ -32,14 +35,6 @@ p.transaction, p.assure, p.caisse, p.canal, p.montant, p.statut, p.code, p.cause
 p.accepte_le, d.affiche_le
 """
 
-# Un paiement est affiché quand la dernière de ses parts l'est.
-AFFICHAGE: Final = """
-LEFT JOIN LATERAL (
-    SELECT CASE WHEN count(*) = count(affiche_le) THEN max(affiche_le) END AS affiche_le
-    FROM vues.delai_affichage WHERE transaction = p.transaction
-) AS d ON true
-"""
-
 # Un paiement par sa transaction.
 _LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.transaction = %s"  # noqa: S608
 
@@ -53,7 +48,50 @@ _EN_ATTENTE: Final = """
 SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
 """
 
-_STATUTS: Final = {Fin.ACCEPTE: "accepte", Fin.ECHOUE: "echoue", Fin.EXPIRE: "expire"}
+# Le montant et le statut de tous : pour l'audit.
+_TOUS: Final = "SELECT transaction, montant, statut FROM vues.paiements"
+
+_EN_JSON: Final = """
+SELECT coalesce(json_agg(json_build_array(
+           transaction, assure, caisse, canal, montant, statut, code, cause, ouvert_le, expire_le, conclu_le,
+           accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
+FROM ({paiements} ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers
+"""
+
+# Les derniers paiements d'un assuré, le plus récent d'abord, en une valeur JSON : pour qui les lit avec autre chose.
+CEUX_DE_L_ASSURE: Final = _EN_JSON.format(
+    paiements=f"SELECT p.*, d.affiche_le FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"  # noqa: S608
+)
+
+# Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
+CEUX_SANS_FIN: Final = _EN_JSON.format(
+    paiements="SELECT p.*, NULL AS affiche_le FROM vues.paiements p WHERE p.assure = %(assure)s"
+    " AND p.statut = 'en_cours'"
+)
+
+
+class Statut(StrEnum):
+    """Où en est un paiement."""
+
+    EN_COURS = "en_cours"
+    ACCEPTE = "accepte"
+    ECHOUE = "echoue"
+    EXPIRE = "expire"
+
+
+def statut_de(fin: Fin | None) -> Statut:
+    """Le statut d'un paiement d'après sa fin, absente tant qu'il est en cours."""
+    match fin:
+        case None:
+            return Statut.EN_COURS
+        case Fin.ACCEPTE:
+            return Statut.ACCEPTE
+        case Fin.ECHOUE:
+            return Statut.ECHOUE
+        case Fin.EXPIRE:
+            return Statut.EXPIRE
+        case _:
+            assert_never(fin)
 
 
 class LignePaiement(NamedTuple):
@@ -64,7 +102,7 @@ class LignePaiement(NamedTuple):
     caisse: str
     canal: str
     montant: int
-    statut: str
+    statut: Statut
     code: str | None
     cause: str | None
     ouvert_le: datetime
@@ -78,13 +116,13 @@ class Paiements:
     """La vue, telle qu'un suiveur la mène."""
 
     nom: Final = "paiements"
-    topics: Final = frozenset({Paiement.PaiementOuvert.TOPIC, Paiement.PaiementConclu.TOPIC})
+    topics: Final = TOPICS_DES_PAIEMENTS
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
         """Deux instructions par lot : les ouvertures, puis les fins."""
         ouverts = [lu.event for lu in faits if isinstance(lu.event, Paiement.PaiementOuvert)]
         conclus = {
-            lu.event.originator_id.removeprefix("paiement-"): lu.event
+            Paiement.transaction_de(lu.event.originator_id): lu.event
             for lu in faits
             if isinstance(lu.event, Paiement.PaiementConclu)
         }
@@ -107,7 +145,7 @@ class Paiements:
                 _CONCLURE,
                 (
                     list(conclus),
-                    [_STATUTS[c.issue] for c in conclus.values()],
+                    [statut_de(c.issue).value for c in conclus.values()],
                     [c.code for c in conclus.values()],
                     [c.cause for c in conclus.values()],
                     [c.timestamp for c in conclus.values()],
@@ -120,7 +158,18 @@ class Paiements:
 async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiement | None:
     """Un paiement par sa transaction."""
     ligne = await (await conn.execute(_LIRE, (transaction,), prepare=True)).fetchone()
-    return LignePaiement(*ligne) if ligne else None
+    return ligne_paiement(*ligne) if ligne else None
+
+
+def ligne_paiement(*champs: Any) -> LignePaiement:
+    """Une ligne, telle que la base la rend."""
+    ligne = LignePaiement(*champs)
+    return ligne._replace(statut=Statut(ligne.statut))
+
+
+def montants_et_statuts(conn: Connection[Any]) -> dict[str, tuple[int, Statut]]:
+    """Le montant (centimes) et le statut de chaque paiement."""
+    return {transaction: (montant, Statut(statut)) for transaction, montant, statut in conn.execute(_TOUS)}
 
 
 def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:

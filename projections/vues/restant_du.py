@@ -1,14 +1,16 @@
 """La vue `restant_du` : ce que chaque créance doit encore, une ligne par créance."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, NamedTuple
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, cast
 
 from psycopg import AsyncConnection, Connection
 
-from domain.creance import Créance
+from domain.creance import Créance, FaitDeCreance
 from engine.recorder import RecordedEvent
+from projections.effets import TOPICS_DE_RESTANT_DU, effet
 
 # Ajoute les créances ouvertes dans ce lot, déjà dans l'état où le lot les laisse.
 _OUVRIR: Final = """
@@ -44,6 +46,36 @@ _EXEMPLES: Final = (
 )
 
 
+# Ceux d'une créance, ou toutes : pour l'audit.
+_TOUTES: Final = f"SELECT {_COLONNES} FROM vues.restant_du WHERE %s::text IS NULL OR reference = %s ORDER BY reference"  # noqa: S608
+
+# Les créances d'un assuré, la plus ancienne d'abord, en une valeur JSON : pour qui les lit avec autre chose.
+CELLES_DE_L_ASSURE: Final = (
+    f"SELECT coalesce(json_agg(json_build_array({_COLONNES}) ORDER BY date_emission, reference), '[]')"  # noqa: S608
+    " FROM vues.restant_du WHERE assure = %(assure)s"
+)
+
+# Les parts acceptées que le compte montre : la ligne les a comptées, et aucun fait de la créance n'est écarté.
+_MONTREES: Final = """
+SELECT p.transaction, p.reference
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::int8[]) AS p (transaction, reference, flux, version)
+JOIN vues.restant_du r ON r.reference = p.reference AND r.version >= p.version
+WHERE NOT EXISTS (
+    SELECT FROM vues.ecartes x WHERE x.suiveur = 'restant_du' AND x.flux = p.flux
+)
+"""
+
+
+class Statut(StrEnum):
+    """Où en est une créance, pour qui la lit."""
+
+    ANNULEE = "annulee"
+    TROP_PERCU = "trop_percu"
+    SOLDEE = "soldee"
+    PAIEMENT_EN_COURS = "paiement_en_cours"
+    DUE = "due"
+
+
 class LigneCreance(NamedTuple):
     """Une créance telle que la vue la montre ; les montants sont en centimes."""
 
@@ -76,15 +108,15 @@ class LigneCreance(NamedTuple):
         return max(self.restant_du - self.en_cours, 0)
 
     @property
-    def statut(self) -> str:
-        """`annulee`, `trop_percu`, `soldee`, `paiement_en_cours` ou `due`."""
+    def statut(self) -> Statut:
+        """Le premier qui convient."""
         if self.annulee:
-            return "annulee"
+            return Statut.ANNULEE
         if self.solde < 0:
-            return "trop_percu"
+            return Statut.TROP_PERCU
         if self.solde == 0:
-            return "soldee"
-        return "paiement_en_cours" if self.en_cours else "due"
+            return Statut.SOLDEE
+        return Statut.PAIEMENT_EN_COURS if self.en_cours else Statut.DUE
 
 
 class VersionInattendue(Exception):
@@ -104,73 +136,35 @@ class _Mouvement:
     position: int = 0
     avis: Créance.AvisEmis | None = None
 
-    def ajouter(self, fait: Créance.Event) -> None:  # noqa: C901 (un cas par fait : la table des matières de la vue)
+    def ajouter(self, fait: FaitDeCreance) -> None:
         """Ajoute un fait."""
-        match fait:
-            case Créance.AvisEmis():
-                self.avis = fait
-                self.montant = self.solde = fait.montant_initial
-            case Créance.PaiementInitié():
-                self.en_cours += fait.part
-            case Créance.PaiementAccepté():
-                self.en_cours -= fait.part_liberee
-                self.solde -= fait.part
-            case Créance.PaiementÉchoué():
-                self.en_cours -= fait.part_liberee
-            case Créance.PaiementContrepassé():
-                self.solde += fait.part
-            case Créance.TropPerçuRemboursé():
-                self.solde += fait.montant
-            case Créance.EncaissementReçu():
-                self.solde -= fait.montant
-            case Créance.AvisRectifié():
-                self.montant += fait.montant_initial - fait.montant_precedent
-                self.solde += fait.montant_initial - fait.montant_precedent
-            case Créance.AvisAnnulé():
-                self.montant -= fait.montant_precedent
-                self.solde -= fait.montant_precedent
-                self.annulee = True
-            case Créance.PaiementAffiché() | Créance.TropPerçuConstaté():
-                pass  # Ne bougent aucun montant, mais la version avance.
-            case _:
-                raise TypeError(f"fait inconnu de la vue : {type(fait).__name__}")
+        ajoute = effet(fait)
+        self.montant += ajoute.montant
+        self.solde += ajoute.solde
+        self.en_cours += ajoute.en_cours
+        self.annulee = self.annulee or ajoute.annulee
+        if isinstance(fait, Créance.AvisEmis):
+            self.avis = fait
 
 
 class RestantDu:
     """La vue, telle qu'un suiveur la mène."""
 
     nom: Final = "restant_du"
-    topics: Final = frozenset(
-        {
-            fait.TOPIC
-            for fait in (
-                Créance.AvisEmis,
-                Créance.PaiementInitié,
-                Créance.PaiementAccepté,
-                Créance.PaiementÉchoué,
-                Créance.PaiementAffiché,
-                Créance.PaiementContrepassé,
-                Créance.TropPerçuConstaté,
-                Créance.TropPerçuRemboursé,
-                Créance.EncaissementReçu,
-                Créance.AvisRectifié,
-                Créance.AvisAnnulé,
-            )
-        }
-    )
+    topics: Final = TOPICS_DE_RESTANT_DU
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
         """Additionne les faits par créance, puis deux instructions. Lève VersionInattendue si un fait manque."""
         mouvements: dict[str, _Mouvement] = {}
         for lu in faits:
-            fait = lu.event
-            reference = fait.originator_id.removeprefix("creance-")
+            fait = cast("FaitDeCreance", lu.event)  # Ses topics n'en laissent pas venir d'autre.
+            reference = Créance.reference_de(fait.originator_id)
             mouvement = mouvements.get(reference)
             if mouvement is None:
                 mouvement = mouvements[reference] = _Mouvement(depuis=fait.originator_version - 1)
             elif fait.originator_version != mouvement.jusqu_a + 1:
                 raise VersionInattendue(f"{reference} : v{fait.originator_version} après v{mouvement.jusqu_a}")
-            mouvement.ajouter(fait)  # type: ignore[arg-type]
+            mouvement.ajouter(fait)
             mouvement.jusqu_a = fait.originator_version
             mouvement.position = lu.position
         self._ouvrir(conn, {ref: m for ref, m in mouvements.items() if m.avis is not None})
@@ -228,3 +222,25 @@ def lire_creance(conn: Connection[Any], reference: str) -> LigneCreance | None:
     """Une créance par sa référence, pour la ligne de commande."""
     ligne = conn.execute(LIRE, (reference,)).fetchone()
     return LigneCreance(*ligne) if ligne else None
+
+
+def lignes(conn: Connection[Any], reference: str | None, par_lecture: int) -> Iterator[LigneCreance]:
+    """Une créance, ou toutes dans l'ordre des références, lues du serveur par lots, dans la transaction ouverte."""
+    with conn.cursor(name="vue_restant_du") as curseur:
+        curseur.itersize = par_lecture
+        curseur.execute(_TOUTES, (reference, reference))
+        for ligne in curseur:
+            yield LigneCreance(*ligne)
+
+
+def montrees(conn: Connection[Any], parts: Mapping[tuple[str, str], int]) -> set[tuple[str, str]]:
+    """Celles de ces parts acceptées, ((transaction, référence) : version de l'acceptation), que le compte montre."""
+    if not parts:
+        return set()
+    colonnes = (
+        [transaction for transaction, _ in parts],
+        [reference for _, reference in parts],
+        [Créance.flux(reference) for _, reference in parts],
+        list(parts.values()),
+    )
+    return {(transaction, reference) for transaction, reference in conn.execute(_MONTREES, colonnes)}

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -28,6 +28,9 @@ from service.cli.application import (
 )
 from service.cli.tables import history_table, lag_alerts, lag_table, redraw, whole
 from service.settings import development_jwt_secret, settings_table, unknown_variables
+
+NOT_ALL_CHECKED: Final = 3
+"""What a command exits with if it found no difference but could not read everything."""
 
 
 @app.command()
@@ -74,13 +77,19 @@ def history(
     when = as_of.replace(tzinfo=PARIS) if as_of is not None and as_of.tzinfo is None else as_of
     with connection(data_dir) as (settings, conn):
         recorder = Recorder(Database(str(settings.database_url)))
-        steps = historique(conn, recorder, read_reference(reference), au=when, a_la_version=at_version)
-    if not steps:
+        told = historique(conn, recorder, read_reference(reference), au=when, a_la_version=at_version)
+    if not told.etapes and not told.illisibles:
         fail("Aucun événement pour cette référence.")
     if as_json:
-        print_json([step.en_json() for step in steps])
-        return
-    console.print(history_table(steps))
+        rows = [step.en_json() for step in told.etapes] + [bad.en_json() for bad in told.illisibles]
+        print_json(sorted(rows, key=lambda row: row["version"]))
+    else:
+        console.print(history_table(told.etapes))
+        for bad in told.illisibles:
+            sentence = f"Illisible : v{bad.version} ({bad.topic}), à la position {bad.position} : {bad.raison}"
+            console.print(sentence, markup=False, soft_wrap=True)
+    if told.illisibles:
+        raise typer.Exit(NOT_ALL_CHECKED)
 
 
 @app.command()
@@ -119,7 +128,7 @@ def audit(
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Recalcule chaque solde depuis le journal et compare chaque vue ; sort avec 1 s'il y a un écart."""
+    """Recalcule chaque solde et compare chaque vue ; sort avec 1 s'il y a un écart, 3 si tout n'a pas pu se lire."""
     from projections.audit import auditer
 
     with connection(data_dir) as (_, conn):
@@ -134,10 +143,15 @@ def audit(
         console.print(f"Restant dû : {euros(report.restant_du_total)} ; accepté : {euros(report.accepte_total)}.")
         for gap in report.ecarts:
             console.print(f"[red]écart[/red] {gap}")
+        for stream, reason in report.illisibles.items():
+            console.print(f"illisible : {stream} : {reason}", markup=False, soft_wrap=True)
         verdict = "[green]aucun écart[/green]" if not report.ecarts else f"[red]{report.ecarts_comptes} écarts[/red]"
-        console.print(f"Audit : {verdict}.")
+        unread = f", [red]{len(report.illisibles)} flux illisibles[/red]" if report.illisibles else ""
+        console.print(f"Audit : {verdict}{unread}.")
     if report.ecarts_comptes:
         raise typer.Exit(PROBLEM)
+    if report.illisibles:
+        raise typer.Exit(NOT_ALL_CHECKED)
 
 
 @app.command()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from projections import DelaiAffichage
-from projections.vues.delai_affichage import etat_du_delai
+from projections.vues.delai_affichage import attentes, etat_du_delai
 from service import composition
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 
@@ -49,10 +49,72 @@ def etat(b: Banc, apres: timedelta) -> dict[str, Any]:
 
 def test_l_affichage_attend_que_restant_du_ait_valide(b: Banc) -> None:
     suivre(b, "delai_affichage")
-    assert etat(b, timedelta(0))["en_attente"] == 0, "rien n'est lu avant restant_du"
+    assert [ligne for ligne in b.journal() if "Affiche" in ligne[2]] == [], "rien n'est affiché avant restant_du"
     suivre(b, "restant_du")
     suivre(b, "delai_affichage")
     assert [ligne[2] for ligne in b.journal() if "Affiche" in ligne[2]] == ["creance.PaiementAffiche"]
+
+
+def test_l_horloge_court_d_apres_le_journal_meme_si_aucun_suiveur_ne_tourne(b: Banc) -> None:
+    assert etat(b, timedelta(hours=2))["plus_ancien_en_attente_secondes"] == timedelta(hours=2).total_seconds()
+    [attente] = attentes(b.conn)
+    assert (attente.accepte_le, attente.presume) == (ACCEPTE_LE, False)
+    suivre(b, "restant_du")
+    suivre(b, "delai_affichage")
+    assert attentes(b.conn) == [], "le journal dit déjà l'affichage, que la vue n'a pas encore lu"
+    assert etat(b, timedelta(0))["affiches"] == 1
+
+
+def test_un_depart_presume_se_dit(b: Banc) -> None:
+    transaction = b.ouvrir(avis(1)["reference"], 20_00)
+    muette = notification(transaction, 20_00, transactionDateTime="1970-01-01T00:00:00+00:00")
+    b.emettre(b.settings.topic_notifications, [(transaction, muette)])
+    b.consommer("kiosque", 2)
+    assert {a.transaction: a.presume for a in attentes(b.conn)}[transaction] is True
+
+
+def affiches(b: Banc) -> list[Any]:
+    return [ligne[2] for ligne in b.journal() if ligne[2] == "creance.PaiementAffiche"]
+
+
+def test_un_paiement_ecarte_de_restant_du_n_est_affiche_qu_une_fois_reintegre(b: Banc) -> None:
+    reference = avis(2)["reference"]
+    b.conn.execute(
+        "INSERT INTO vues.ecartes (suiveur, position, flux, cause) SELECT 'restant_du', position, flux, 'épreuve'"
+        " FROM journal.evenements WHERE topic = 'creance.PaiementInitie'"
+    )
+    suivre(b, "restant_du")
+    suivre(b, "delai_affichage")
+    assert affiches(b) == []
+    assert etat(b, JOUR * 2)["depasses"] == 1, "son horloge court"
+    b.conn.execute("UPDATE vues.ecartes SET libere_le = clock_timestamp() WHERE flux = %s", (f"creance-{reference}",))
+    suivre(b, "restant_du")
+    suivre(b, "delai_affichage")
+    assert affiches(b) == ["creance.PaiementAffiche"]
+    suivre(b, "delai_affichage")
+    assert len(affiches(b)) == 1
+
+
+@pytest.mark.parametrize("quand", ["avant l'acceptation", "après"])
+def test_un_paiement_dont_la_ligne_a_disparu_n_est_pas_affiche(b: Banc, quand: str) -> None:
+    supprimer = "DELETE FROM vues.restant_du WHERE reference = %s"
+    reference = avis(2)["reference"]
+    if quand == "après":
+        suivre(b, "restant_du")
+    else:
+        (acceptation,) = b.conn.execute(
+            "SELECT position FROM journal.evenements WHERE topic = 'creance.PaiementAccepte'"
+        ).fetchone() or (0,)
+        b.conn.execute(
+            "INSERT INTO vues.suiveurs (nom, position) VALUES ('restant_du', %s)"
+            " ON CONFLICT (nom) DO UPDATE SET position = excluded.position",
+            (acceptation - 1,),
+        )
+        suivre(b, "restant_du")
+    b.conn.execute(supprimer, (reference,))
+    suivre(b, "delai_affichage")
+    assert affiches(b) == []
+    assert etat(b, timedelta(0))["en_attente"] == 1
 
 
 def test_un_paiement_affiche_arrete_l_horloge_qui_part_de_l_heure_de_la_banque(b: Banc) -> None:

@@ -1,0 +1,178 @@
+"""Ce que chaque fait change pour qui le lit : le seul lieu, avec la formule de l'audit, qui décide de chaque fait.
+
+Chaque `match` finit par `assert_never` sur la somme fermée des faits : un fait nouveau dont rien n'est décidé ici est
+nommé par mypy. Les vues et les lectures n'ajoutent que leur SQL. L'audit n'emploie pas ce module : il le vérifie.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias, assert_never
+
+from domain.avis import Moyen
+from domain.creance import FAITS_DE_CREANCE, Créance, FaitDeCreance
+from domain.messagerie import FAITS_DE_MESSAGERIE, FaitDeMessagerie, Messagerie
+from domain.paiement import FAITS_DE_PAIEMENT, FaitDePaiement, Paiement
+
+
+class Effet(NamedTuple):
+    """Ce qu'un fait ajoute aux montants d'une créance, en centimes signés."""
+
+    montant: int = 0
+    """Au montant de l'avis."""
+    solde: int = 0
+    en_cours: int = 0
+    """À la somme des parts réservées."""
+    annulee: bool = False
+
+
+RIEN: Final = Effet()
+
+
+def effet(fait: FaitDeCreance) -> Effet:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
+    """L'effet d'un fait sur les montants de sa créance."""
+    match fait:
+        case Créance.AvisEmis():
+            return Effet(montant=fait.montant_initial, solde=fait.montant_initial)
+        case Créance.PaiementInitié():
+            return Effet(en_cours=fait.part)
+        case Créance.PaiementAccepté():
+            return Effet(solde=-fait.part, en_cours=-fait.part_liberee)
+        case Créance.PaiementÉchoué():
+            return Effet(en_cours=-fait.part_liberee)
+        case Créance.PaiementContrepassé():
+            return Effet(solde=fait.part)
+        case Créance.TropPerçuRemboursé():
+            return Effet(solde=fait.montant)
+        case Créance.EncaissementReçu():
+            return Effet(solde=-fait.montant)
+        case Créance.AvisRectifié():
+            ecart = fait.montant_initial - fait.montant_precedent
+            return Effet(montant=ecart, solde=ecart)
+        case Créance.AvisAnnulé():
+            return Effet(montant=-fait.montant_precedent, solde=-fait.montant_precedent, annulee=True)
+        case Créance.PaiementAffiché() | Créance.TropPerçuConstaté():
+            return RIEN
+        case _:
+            assert_never(fait)
+
+
+class Etat(StrEnum):
+    """Où en est un mouvement."""
+
+    EN_COURS = "en_cours"
+    ACCEPTE = "accepte"
+    ECHOUE = "echoue"
+    CONTREPASSE = "contrepasse"
+    ENREGISTRE = "enregistre"
+
+
+class NouvelleLigne(NamedTuple):
+    """Un fait qui se raconte par une ligne à lui ; son montant est ce qu'il change au solde."""
+
+    libelle: str
+    le: datetime | date
+    etat: Etat = Etat.ENREGISTRE
+
+
+class PaiementEnLigne(NamedTuple):
+    """Un fait d'un paiement en ligne, qui tient tout entier en une ligne : ce qu'il y change, le reste absent."""
+
+    transaction: str
+    etat: Etat | None = None
+    montant: int | None = None
+    """Signé ; présent, le fait ouvre la ligne si elle manque."""
+    affiche_le: datetime | None = None
+
+
+Recit: TypeAlias = NouvelleLigne | PaiementEnLigne | None
+
+_MOYENS: Final = {
+    Moyen.CHEQUE: "Paiement par chèque",
+    Moyen.VIREMENT: "Paiement par virement",
+    Moyen.RETENUE: "Retenue sur vos remboursements",
+}
+
+
+def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
+    """Ce que l'assuré lit d'un fait ; None s'il n'a rien à en lire."""
+    match fait:
+        case Créance.AvisEmis():
+            return NouvelleLigne("Avis de somme à payer", fait.date_emission)
+        case Créance.PaiementInitié():
+            return PaiementEnLigne(fait.transaction, Etat.EN_COURS, -fait.part)
+        case Créance.PaiementAccepté():
+            # Une acceptation peut suivre un échec, ou venir sans réservation : c'est toujours la même ligne.
+            return PaiementEnLigne(fait.transaction, Etat.ACCEPTE, -fait.part)
+        case Créance.PaiementÉchoué():
+            return PaiementEnLigne(fait.transaction, Etat.ECHOUE)
+        case Créance.PaiementAffiché():
+            return PaiementEnLigne(fait.transaction, affiche_le=fait.affiche_le)
+        case Créance.PaiementContrepassé():
+            return NouvelleLigne("Paiement en ligne repris", fait.timestamp, Etat.CONTREPASSE)
+        case Créance.EncaissementReçu():
+            return NouvelleLigne(_MOYENS[fait.moyen], fait.date)
+        case Créance.AvisRectifié():
+            return NouvelleLigne("Montant rectifié par la caisse", fait.timestamp)
+        case Créance.AvisAnnulé():
+            return NouvelleLigne("Avis annulé par la caisse", fait.timestamp)
+        case Créance.TropPerçuRemboursé():
+            return NouvelleLigne("Trop-perçu remboursé", fait.timestamp)
+        case Créance.TropPerçuConstaté():
+            return None
+        case _:
+            assert_never(fait)
+
+
+# --- Les faits que lit chaque vue ------------------------------------------------------------------------------------
+
+
+def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
+    """Dit si un fait démarre ou arrête l'horloge des 24 h."""
+    if issubclass(classe, (Créance.PaiementAccepté, Créance.PaiementAffiché)):
+        return True
+    if issubclass(
+        classe,
+        (
+            Créance.AvisEmis,
+            Créance.PaiementInitié,
+            Créance.PaiementÉchoué,
+            Créance.PaiementContrepassé,
+            Créance.TropPerçuConstaté,
+            Créance.TropPerçuRemboursé,
+            Créance.EncaissementReçu,
+            Créance.AvisRectifié,
+            Créance.AvisAnnulé,
+        ),
+    ):
+        return False
+    assert_never(classe)
+
+
+def regarde_les_paiements(classe: type[FaitDePaiement]) -> bool:
+    """Dit si un fait change où en est un paiement ouvert chez nous."""
+    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.PaiementConclu)):
+        return True
+    if issubclass(classe, Paiement.EncaissementNonImputé):
+        return False
+    assert_never(classe)
+
+
+def regarde_la_messagerie(classe: type[FaitDePaiement | FaitDeMessagerie]) -> bool:
+    """Dit si un fait écrit à l'assuré, ou change un message."""
+    if issubclass(classe, (Paiement.PaiementConclu, Messagerie.MessageLu, Messagerie.MessageSupprimé)):
+        return True
+    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.EncaissementNonImputé)):
+        return False
+    assert_never(classe)
+
+
+TOPICS_DE_RESTANT_DU: Final = frozenset(classe.TOPIC for classe in FAITS_DE_CREANCE)
+"""Tous : même ceux qui ne bougent aucun montant font avancer la version."""
+
+TOPICS_DU_DELAI: Final = frozenset(classe.TOPIC for classe in FAITS_DE_CREANCE if regarde_l_horloge(classe))
+
+TOPICS_DES_PAIEMENTS: Final = frozenset(classe.TOPIC for classe in FAITS_DE_PAIEMENT if regarde_les_paiements(classe))
+
+TOPICS_DE_LA_MESSAGERIE: Final = frozenset(
+    classe.TOPIC for classe in (*FAITS_DE_PAIEMENT, *FAITS_DE_MESSAGERIE) if regarde_la_messagerie(classe)
+)
