@@ -25,11 +25,12 @@ from engine.fates import sorts_de
 from projections.audit import auditer
 from projections.lectures.historique import historique
 from projections.vues.restant_du import lire_creance
-from service import kafka, roles, run, samples
+from service import kafka, run, samples
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
 from service.schema import migrate
 from service.settings import Settings, development_jwt_secret
+from service.stopping import stop_on_signals
 
 WAIT_SECONDS: Final = 40.0
 """How long a step of the scenario may take before the demonstration says that it failed."""
@@ -57,7 +58,7 @@ def run_demo(console: Console, *, port: int, data_dir: Path, avis: int, seed: in
     configure_logs(os.environ.get("CREANCES_LOG_LEVEL", "WARNING"), "auto")
     console.print("[bold]Créances[/bold] : démarrage de PostgreSQL et d'un courtier Kafka embarqués…")
     try:
-        with roles.stop_on_signals() as stop, embedded_stack(data_dir) as stack:
+        with stop_on_signals() as stop, embedded_stack(data_dir) as stack:
             return _serve(console, stack, stop, port=port, data_dir=data_dir, avis=avis, seed=seed, once=once)
     except EmbeddedError as cause:
         console.print(f"[red]{cause}[/red]")
