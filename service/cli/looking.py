@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from domain.delai import PARIS
 from domain.monnaie import euros
@@ -28,6 +29,7 @@ from service.cli.application import (
 )
 from service.cli.tables import history_table, lag_alerts, lag_table, redraw, whole
 from service.settings import development_jwt_secret, settings_table, unknown_variables
+from service.terminal import styled
 
 
 @app.command()
@@ -133,9 +135,9 @@ def audit(
         )
         console.print(f"Restant dû : {euros(report.restant_du_total)} ; accepté : {euros(report.accepte_total)}.")
         for gap in report.ecarts:
-            console.print(f"[red]écart[/red] {gap}")
-        verdict = "[green]aucun écart[/green]" if not report.ecarts else f"[red]{report.ecarts_comptes} écarts[/red]"
-        console.print(f"Audit : {verdict}.")
+            console.print(styled("écart", "red"), gap)
+        found = styled(f"{report.ecarts_comptes} écarts", "red") if report.ecarts else styled("aucun écart", "green")
+        console.print(Text.assemble("Audit : ", found, "."))
     if report.ecarts_comptes:
         raise typer.Exit(PROBLEM)
 
@@ -197,11 +199,11 @@ def show_settings(*, as_json: Json = False) -> None:
 
     rows = settings_table(read_settings())
     for name in unknown_variables(os.environ):
-        errors.print(f"[yellow]attention[/yellow] {name} ne nomme aucun réglage")
+        errors.print(styled("attention", "yellow"), f"{name} ne nomme aucun réglage")
     if as_json:
         print_json([row._asdict() for row in rows])
         return
     table = Table("Variable", "Valeur", "Description")
     for row in rows:
-        table.add_row(row.variable, row.value if row.is_default else f"[bold]{row.value}[/bold]", row.description)
+        table.add_row(row.variable, row.value if row.is_default else styled(row.value, "bold"), row.description)
     console.print(table)
