@@ -17,6 +17,7 @@ import httpx
 import psycopg
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from api.socle.identite import RoleUtilisateur, emettre_jeton
 from domain.delai import jour_de_paris
@@ -25,11 +26,13 @@ from engine.fates import fates_of
 from projections.audit import auditer
 from projections.lectures.historique import historique
 from projections.vues.restant_du import lire_creance
-from service import kafka, roles, run, samples
+from service import kafka, run, samples
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
 from service.schema import migrate
 from service.settings import Settings, development_jwt_secret
+from service.stopping import stop_on_signals
+from service.terminal import styled
 
 WAIT_SECONDS: Final = 40.0
 """How long a step of the scenario may take before the demonstration says that it failed."""
@@ -55,12 +58,12 @@ class DemoFailed(Exception):
 def run_demo(console: Console, *, port: int, data_dir: Path, avis: int, seed: int, once: bool) -> int:
     """Run the demonstration; return the exit code."""
     configure_logs(os.environ.get("CREANCES_LOG_LEVEL", "WARNING"), "auto")
-    console.print("[bold]Créances[/bold] : démarrage de PostgreSQL et d'un courtier Kafka embarqués…")
+    console.print(Text("Créances", "bold"), ": démarrage de PostgreSQL et d'un courtier Kafka embarqués…")
     try:
-        with roles.stop_on_signals() as stop, embedded_stack(data_dir) as stack:
+        with stop_on_signals() as stop, embedded_stack(data_dir) as stack:
             return _serve(console, stack, stop, port=port, data_dir=data_dir, avis=avis, seed=seed, once=once)
     except EmbeddedError as cause:
-        console.print(f"[red]{cause}[/red]")
+        console.print(styled(str(cause), "red"))
         return 1
 
 
@@ -96,7 +99,7 @@ def _serve(
                 stack.ensure_running()
     except (DemoFailed, EmbeddedError, httpx.HTTPError, psycopg.Error) as failure:
         if not stop.is_set():
-            console.print(f"[red]La démonstration a échoué :[/red] {failure}")
+            console.print(styled("La démonstration a échoué :", "red"), str(failure))
             code = 1
     finally:
         stop.set()
@@ -268,7 +271,7 @@ class Scenario:
 
     def _say(self, sentence: str) -> None:
         self._step += 1
-        self.console.print(f"\n[bold]{self._step}.[/bold] {sentence}", highlight=False)
+        self.console.print(Text.assemble("\n", (f"{self._step}.", "bold"), " ", sentence))
 
     def _balances(self, *references: str) -> None:
         table = Table("Créance", "Initial", "Restant dû", "En cours")

@@ -1,15 +1,16 @@
-"""The roles, and how they run together: each in a thread, stopped together, a dead one stops all."""
+"""The roles, and how they run together: each in a thread, stopped together; one that falls is taken up again."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
 
 import structlog
 import uvicorn
 
+from engine.backoff import Backoff
+from engine.role_state import RoleState
 from guichet.guichet import Guichet
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from kiosque.sips.sceau import Algorithme
@@ -19,51 +20,71 @@ from service.logs import bind_role
 from service.relance import NAME, RelanceRole
 from service.settings import Settings
 
+STEADY_SECONDS: Final = 60.0
+"""A role that ran this long before it fell starts over with the shortest pause."""
+
+JOINED_WITHIN: Final = 0.7
+"""The share of the time to stop that the roles have; the rest is for closing what they shared."""
+
+
+class RoleEnded(Exception):
+    """A role returned though nobody had asked it to stop."""
+
 
 class Role(NamedTuple):
-    """A name, and what runs until the event is set."""
+    """A name, what runs until the event is set, and where its falls are told (None without a database)."""
 
     name: str
     run: Callable[[threading.Event], None]
+    state: RoleState | None = None
 
 
 def run(roles: Sequence[Role], stop: threading.Event, patience: timedelta) -> int:
-    """Run all roles until `stop` is set or one ends; return 1 if one ended by itself or did not stop in time."""
-    failed: list[str] = []
+    """Run all roles until `stop` is set; return 1 if one could not start or did not stop in time.
+
+    A role that falls is told and taken up again after a growing pause; the others go on. Only one that cannot start at
+    all (`SystemExit`: its port is taken) ends the others.
+    """
+    refused: list[str] = []
 
     def guarded(role: Role) -> None:
         bind_role(role.name)
         try:
-            role.run(stop)
-        except BaseException:  # noqa: BLE001  whatever ends a role ends the service, visibly
-            structlog.get_logger().exception("role_tombe")
-        if not stop.is_set():
-            failed.append(role.name)
+            _keep_running(role, stop)
+        except SystemExit:
+            structlog.get_logger().exception("role_refuse")
+            refused.append(role.name)
             stop.set()
 
     threads = [threading.Thread(target=guarded, args=(role,), name=role.name, daemon=True) for role in roles]
     for thread in threads:
         thread.start()
     stop.wait()
-    deadline = datetime.now(UTC) + patience
+    deadline = time.monotonic() + patience.total_seconds() * JOINED_WITHIN
     for thread in threads:
-        thread.join(max(0.0, (deadline - datetime.now(UTC)).total_seconds()))
+        thread.join(max(0.0, deadline - time.monotonic()))
     late = [thread.name for thread in threads if thread.is_alive()]
     if late:
         structlog.get_logger().error("roles_en_retard", roles=late)
-    return 1 if failed or late else 0
+    return 1 if refused or late else 0
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; the former handlers come back at the end."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _keep_running(role: Role, stop: threading.Event) -> None:
+    backoff = Backoff(structlog.get_logger(), "role_tombe")
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            role.run(stop)
+            fault: Exception = RoleEnded(f"{role.name} s'est arrêté de lui-même.")
+        except Exception as cause:  # noqa: BLE001  whatever ends a role is told, and costs that role only
+            fault = cause
+        if stop.is_set():
+            return
+        if time.monotonic() - began > STEADY_SECONDS:
+            backoff.progress()
+        if role.state is not None:
+            role.state.interrupt(fault)
+        stop.wait(backoff.fail(fault))
 
 
 def http(application: object, host: str, port: int) -> Callable[[threading.Event], None]:

@@ -18,8 +18,10 @@ from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances, Limites
 from api.socle.emetteur import Emetteur
 from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
+from engine.role_state import RoleState
 from guichet.guichet import Guichet
 from kiosque.sips.paypage import Sips
+from publication.publication import Publication
 from service import composition, roles
 from service.clock import ClockCollector
 from service.composition import VIEWS
@@ -27,6 +29,7 @@ from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
 from service.metrics import RolesCollector
 from service.settings import Settings, development_jwt_secret
+from service.stopping import stop_on_signals
 
 ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
 """What `creances up` runs."""
@@ -37,7 +40,7 @@ COLLECTED_AFTER_OBJECTS: Final = 50_000
 
 def run_roles(settings: Settings, names: Sequence[str]) -> int:
     """Run these roles until a signal; return the exit code."""
-    with roles.stop_on_signals() as stop:
+    with stop_on_signals(settings.shutdown_timeout) as stop:
         return run_until(settings, names, stop)
 
 
@@ -59,9 +62,21 @@ def run_until(
                 stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
-        running = [_role(settings, name, counter, publisher, demo=demo) for name in names]
+        running = [
+            _role(settings, name, counter, publisher, demo=demo)._replace(state=_state(settings, name))
+            for name in names
+        ]
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
+
+
+def _state(settings: Settings, name: str) -> RoleState | None:
+    """Where a role's falls are told: under the name by which it signs, and which `lag` and `healthy` know."""
+    if settings.database_url is None or name == "kiosque":
+        return None
+    kind, _, what = name.partition(":")
+    signed = {"consume": f"consommateur_{what}", "project": what, "publish": Publication.nom}.get(kind, name)
+    return RoleState(settings.database_url, signed)
 
 
 def _spare_the_collector() -> None:

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Final, NoReturn
 import psycopg
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from pydantic_settings import SettingsError
 
 from domain.references import lire_reference
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
+from service.terminal import DataConsole, json_text
 
 app = typer.Typer(
     name="creances",
@@ -35,8 +36,8 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Dossier d'une 
 PROBLEM: Final = 1
 USAGE: Final = 2
 
-console = Console()
-errors = Console(stderr=True)
+console = DataConsole()
+errors = DataConsole(stderr=True)
 
 
 def read_settings(data_dir: Path | None = None) -> Settings:
@@ -45,6 +46,8 @@ def read_settings(data_dir: Path | None = None) -> Settings:
         settings = Settings()
         if settings.database_url is None and settings.kafka_bootstrap is None:
             settings = _of_running_demo(settings, data_dir or settings.data_dir)
+    except SettingsError as cause:
+        fail(str(cause), USAGE)
     except ValidationError as cause:
         for fault in cause.errors(include_url=False, include_input=False):
             errors.print(f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()} : {fault['msg']}", markup=False)
@@ -121,5 +124,5 @@ def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
 
 
 def print_json(value: object) -> None:
-    """Write JSON on standard output, accents as they are."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Write JSON on standard output: accents as they are, control characters escaped."""
+    sys.stdout.write(json_text(value) + "\n")

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from domain.delai import PARIS
 from domain.monnaie import euros
@@ -28,6 +29,7 @@ from service.cli.application import (
 )
 from service.cli.tables import history_table, lag_alerts, lag_table, redraw, whole
 from service.settings import development_jwt_secret, settings_table, unknown_variables
+from service.terminal import styled
 
 NOT_ALL_CHECKED: Final = 3
 """What a command exits with if it found no difference but could not read everything."""
@@ -87,7 +89,7 @@ def history(
         console.print(history_table(told.etapes))
         for bad in told.illisibles:
             sentence = f"Illisible : v{bad.version} ({bad.topic}), à la position {bad.position} : {bad.raison}"
-            console.print(sentence, markup=False, soft_wrap=True)
+            console.print(sentence, soft_wrap=True)
     if told.illisibles:
         raise typer.Exit(NOT_ALL_CHECKED)
 
@@ -142,12 +144,12 @@ def audit(
         )
         console.print(f"Restant dû : {euros(report.restant_du_total)} ; accepté : {euros(report.accepte_total)}.")
         for gap in report.ecarts:
-            console.print(f"[red]écart[/red] {gap}")
+            console.print(styled("écart", "red"), gap)
         for stream, reason in report.illisibles.items():
-            console.print(f"illisible : {stream} : {reason}", markup=False, soft_wrap=True)
-        verdict = "[green]aucun écart[/green]" if not report.ecarts else f"[red]{report.ecarts_comptes} écarts[/red]"
-        unread = f", [red]{len(report.illisibles)} flux illisibles[/red]" if report.illisibles else ""
-        console.print(f"Audit : {verdict}{unread}.")
+            console.print(styled("illisible", "red"), f"{stream} : {reason}")
+        found = styled(f"{report.ecarts_comptes} écarts", "red") if report.ecarts else styled("aucun écart", "green")
+        unread = styled(f", {len(report.illisibles)} flux illisibles", "red") if report.illisibles else ""
+        console.print(Text.assemble("Audit : ", found, unread, "."))
     if report.ecarts_comptes:
         raise typer.Exit(PROBLEM)
     if report.illisibles:
@@ -211,11 +213,11 @@ def show_settings(*, as_json: Json = False) -> None:
 
     rows = settings_table(read_settings())
     for name in unknown_variables(os.environ):
-        errors.print(f"[yellow]attention[/yellow] {name} ne nomme aucun réglage")
+        errors.print(styled("attention", "yellow"), f"{name} ne nomme aucun réglage")
     if as_json:
         print_json([row._asdict() for row in rows])
         return
     table = Table("Variable", "Valeur", "Description")
     for row in rows:
-        table.add_row(row.variable, row.value if row.is_default else f"[bold]{row.value}[/bold]", row.description)
+        table.add_row(row.variable, row.value if row.is_default else styled(row.value, "bold"), row.description)
     console.print(table)

@@ -1,8 +1,8 @@
 """CSV: the columns bear the contract's names, amounts are whole centimes, an empty cell is an absent field.
 
-`;` or `,` separates, whichever the header uses. Between quotes a text may hold line ends; a record is named by the line
-that it starts at. A quote that is never closed, or closed further down by another mistake, costs its own line only:
-reading resumes at the next one.
+`;`, a tab or `,` separates, whichever Excel's line `sep=` or the header uses; capitals in the header do not matter.
+Between quotes a text may hold line ends; a record is named by the line that it starts at. A quote that is never closed,
+or closed further down by another mistake, costs its own line only: reading resumes at the next one.
 """
 
 import csv
@@ -32,18 +32,27 @@ AMOUNT: Final = re.compile(r"[0-9]{1,18}")
 UNCLOSED: Final = "guillemets mal placés, ou jamais refermés"
 
 
+LONE_CR: Final = "les lignes finissent par un retour chariot seul (ancien Macintosh) : enregistrez en CSV (LF ou CRLF)"
+
+SEPARATOR_LINE: Final = re.compile(rb"sep=([;,\t])", re.IGNORECASE)
+"""What Excel writes before the header, to tell the separator."""
+
+
 class Unreadable(Exception):
     """The text is no CSV record."""
 
 
 def table(lines: Lines) -> Iterator[Checked | Refused]:
     """One message a record; a header that cannot be used is refused, and then nothing is read."""
-    header = next((line for line in lines if line.text and not line.text.isspace()), None)
+    header = _header(lines)
+    told = SEPARATOR_LINE.fullmatch(header.text) if header is not None else None
+    if told is not None:
+        header = _header(lines)
     if header is None:
         return
-    separator = ";" if b";" in header.text else ","
+    separator = told[1].decode() if told else next((sign for sign in ";\t" if sign.encode() in header.text), ",")
     try:
-        columns = _cells(_text(header.text), separator)
+        columns = [name.strip().lower() for name in _without_tail(_cells(_text(header.text), separator))]
         _check_columns(columns)
     except (Unreadable, UnreadableMessage) as cause:
         yield refused(header.number, cause)._replace(whole_file=True)
@@ -57,6 +66,17 @@ def table(lines: Lines) -> Iterator[Checked | Refused]:
             yield checked(line.number, value, max(line.length, len(value)))
 
 
+def _header(lines: Lines) -> Line | None:
+    return next((line for line in lines if line.text and not line.text.isspace()), None)
+
+
+def _without_tail(cells: list[str], wanted: int = 0) -> list[str]:
+    """The cells without the empty ones that a spreadsheet adds at the end, down to the columns wanted."""
+    while len(cells) > wanted and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
 def _record(line: Line, lines: Lines, columns: Sequence[str], separator: str) -> dict[str, object] | Refused:
     """The record that starts at this line, empty for a blank one; takes the further lines that belong to it."""
     if line.length > OCTETS_MAX:
@@ -66,6 +86,7 @@ def _record(line: Line, lines: Lines, columns: Sequence[str], separator: str) ->
         cells = _cells(_text(b"\n".join([line.text, *(each.text for each in more)])), separator)
         if not any(cell.strip() for cell in cells):
             return {}
+        cells = _without_tail(cells, len(columns))
         _check_cells(cells, columns, separator)
     except (Unreadable, UnreadableMessage) as cause:
         lines.give_back(more)
@@ -115,7 +136,7 @@ def _cells(text: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([text], delimiter=separator, strict=True), [])
     except csv.Error as cause:
-        raise Unreadable(UNCLOSED) from cause
+        raise Unreadable(LONE_CR if "\r" in text else UNCLOSED) from cause
 
 
 def _check_columns(columns: Sequence[str]) -> None:

@@ -179,7 +179,8 @@ def test_une_case_fautive_est_dite_avec_les_mots_du_consommateur(champ: str, sai
         ('"guillemet', "guillemets mal placés"),
         ("reference\xff", "octets qui ne sont pas de l'UTF-8"),
         (EN_TETE + ";montant", "colonne 9 inconnue : « montant »"),
-        (EN_TETE + ";", "colonne 9 inconnue : «  »"),
+        (EN_TETE + ";;caisse", "colonne 9 inconnue : «  »"),
+        (EN_TETE + "\r" + LIGNE.format(2), "les lignes finissent par un retour chariot seul"),
         (EN_TETE + ";caisse", "colonne « caisse » donnée deux fois"),
         (EN_TETE.removesuffix(";mode"), "colonne absente : mode"),
         ("type;motif", "colonne absente : reference"),
@@ -272,3 +273,19 @@ def test_une_ligne_de_csv_sans_fin_est_nommee_et_la_suivante_passe() -> None:
     bons, refusees = lues(en_csv(LIGNE.format(1), '"' + "x" * 1_000_000, LIGNE.format(2)), table)
     assert numeros(bons) == [2, 4]
     assert refusees == {3: f"message de 1000001 octets, {OCTETS_MAX} au plus"}
+
+
+@pytest.mark.parametrize(
+    ("tete", "ligne"),
+    [
+        ("sep=;\n" + EN_TETE, LIGNE.format(1)),
+        (EN_TETE + ";;", LIGNE.format(1) + ";;"),
+        (EN_TETE.upper(), LIGNE.format(1)),
+        (EN_TETE.replace(";", "\t"), LIGNE.format(1).replace(";", "\t")),
+        ("sep=\t\n" + EN_TETE.replace(";", "\t"), LIGNE.format(1).replace(";", "\t")),
+    ],
+    ids=["sep=;", "colonnes vides à la fin", "capitales", "tabulations", "sep= tabulation"],
+)
+def test_un_csv_comme_les_bureaux_en_font_est_lu(tete: str, ligne: str) -> None:
+    bons, refusees = lues(f"{tete}\n{ligne}\n".encode(), table)
+    assert (len(bons), refusees) == (1, {})

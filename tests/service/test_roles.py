@@ -1,0 +1,77 @@
+"""Les rôles : la faute de l'un reste la sienne, et un signal les arrête tous, en rafale aussi."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from engine.role_state import RoleState
+from service.roles import Role, run
+from tests.outils import CREANCES, RACINE, attendre, environnement
+
+RAFALES = int(os.environ.get("RAFALES", "20"))
+
+
+def test_un_role_qui_tombe_est_repris_et_les_autres_continuent(base: Any) -> None:
+    arret, essais, autre_arrete = threading.Event(), [], threading.Event()
+
+    def tombe(_: threading.Event) -> None:
+        essais.append(time.monotonic())
+        raise RuntimeError("événement illisible")
+
+    def continue_(stop: threading.Event) -> None:
+        stop.wait()
+        autre_arrete.set()
+
+    roles = [Role("relance", tombe, RoleState(base.url, "relance")), Role("autre", continue_)]
+    code: list[int] = []
+    fil = threading.Thread(target=lambda: code.append(run(roles, arret, timedelta(seconds=10))))
+    fil.start()
+    try:
+        attendre(lambda: len(essais) >= 3, quoi="trois essais")
+        assert not autre_arrete.is_set(), "la faute d'un rôle n'arrête pas l'autre"
+        with psycopg.connect(base.url) as conn:
+            etat, dites, erreur = conn.execute(
+                "SELECT etat, interruptions, derniere_erreur FROM vues.suiveurs WHERE nom = 'relance'"
+            ).fetchone() or ("", 0, "")
+        assert (etat, dites >= 2, erreur) == ("arrete", True, "RuntimeError: événement illisible")
+    finally:
+        arret.set()
+        fil.join()
+    assert code == [0]
+
+
+def test_un_role_qui_ne_peut_demarrer_finit_la_commande() -> None:
+    def refuse(_: threading.Event) -> None:
+        raise SystemExit(1)
+
+    assert run([Role("api", refuse)], threading.Event(), timedelta(seconds=5)) == 1
+
+
+@pytest.mark.parametrize("commande", [["consume"], ["publish"]], ids=" ".join)
+def test_une_rafale_de_sigterm_arrete_toujours(base: Any, kafka: str, prefixe: str, commande: list[str]) -> None:
+    variables = environnement(database_url=base.url, kafka_bootstrap=kafka, topic_prefix=prefixe, mode="demonstration")
+    for _ in range(RAFALES // 2):
+        lance = subprocess.Popen(
+            [*CREANCES, *commande], env=variables, cwd=RACINE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            attendre(lambda pid=lance.pid: _ecoute_sigterm(pid), secondes=30, quoi="le rôle écoute SIGTERM")  # type: ignore[misc]
+            for _ in range(20):
+                lance.send_signal(signal.SIGTERM)
+            assert lance.wait(15) == 0
+        finally:
+            lance.kill()
+            lance.wait()
+
+
+def _ecoute_sigterm(pid: int) -> bool:
+    with open(f"/proc/{pid}/status") as statut:  # noqa: PTH123
+        pris = next(ligne.split()[1] for ligne in statut if ligne.startswith("SigCgt"))
+    return bool(int(pris, 16) >> (signal.SIGTERM - 1) & 1)

@@ -1,0 +1,39 @@
+"""Ce qui s'affiche est une donnée : ni balisage, ni caractère de commande."""
+
+import io
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+from service.terminal import CONTROLS, DataConsole, csv_cell, json_text, shown
+
+HOSTILES = st.one_of(
+    st.text(), st.sampled_from(["x[/boum]", "[link=http://x]y[/link]", ":smile:", "a\x1b[31mb", "\x9b31m"])
+)
+
+
+@given(HOSTILES)
+def test_une_valeur_s_affiche_telle_quelle_dans_une_table_et_une_phrase(valeur: str) -> None:
+    sortie = io.StringIO()
+    console = DataConsole(file=sortie, width=100_000, force_terminal=False)
+    table = Table("Cause", show_header=False, box=None)
+    table.add_row(valeur)
+    console.print(table)
+    console.print(valeur, soft_wrap=True)
+    dit = sortie.getvalue()
+    assert not CONTROLS.search(dit)
+    for ligne in shown(valeur).split("\n"):
+        assert ligne.rstrip() in dit
+
+
+@given(HOSTILES)
+def test_le_json_se_relit_et_ne_porte_aucun_caractere_de_commande(valeur: str) -> None:
+    assert json.loads(json_text({"valeur": valeur})) == {"valeur": valeur}
+    assert not CONTROLS.search(json_text({"valeur": valeur}))
+
+
+@given(HOSTILES)
+def test_une_cellule_n_est_jamais_une_formule(valeur: str) -> None:
+    assert csv_cell(valeur)[:1] not in {"=", "+", "-", "@", "\t", "\r"}
