@@ -12,18 +12,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
 from api import banque as kiosque
-from api.assure import connexion, creances, messagerie, pages, paiements
+from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import sante, suivi
-from api.socle import gestionnaires
+from api.socle import connexion, gestionnaires
 from api.socle.dependances import Dependances, Limites, Moyens
 from api.socle.enveloppe import Enveloppe
 from api.socle.mesures import Mesures
 from api.socle.rate_limiter import RateLimiter
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
-from engine.database import CONNECT_TIMEOUT_S, OPTIONS, POOL_TIMEOUT_S
+from engine.database import POOL_TIMEOUT_S, connection_options
 
-STATIQUE: Final = Path(__file__).parent / "assure" / "statique"
+STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
 DESCRIPTION: Final = (
     "Paiement en ligne des créances de l'Assurance Maladie. Erreurs : RFC 9457. Montants : centimes d'euro."
 )
@@ -84,12 +84,7 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
         max_size=dependances.connexions_max,
         timeout=POOL_TIMEOUT_S,
         check=AsyncConnectionPool.check_connection,
-        kwargs={
-            "autocommit": True,
-            "application_name": "creances-api",
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": OPTIONS,
-        },
+        kwargs=connection_options("creances-api"),
         open=False,
         name="api",
     )

@@ -19,8 +19,10 @@ from api.socle.corps import FORMULAIRE, decoder_formulaire, type_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
+from api.socle.retours import retenir_retour
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
+from domain.reponse import Issue
 from engine.messages import OCTETS_MAX
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
 
@@ -90,11 +92,14 @@ async def revenir(requete: Request, moyens: DeLApplication) -> Response:
     """Mène à l'état du paiement. Ce que le navigateur rapporte ne décide de rien : seule la banque le fait."""
     try:
         champs = _champs(requete, await requete.body())
-        transaction = moyens.dependances.guichet.kiosque.lire(champs).transaction
+        lue = moyens.dependances.guichet.kiosque.lire(champs)
     except FormulaireIrrecevable as refus:
         structlog.get_logger().info("retour_irrecevable", code=refus.code)
         return RedirectResponse("/", status_code=303)
-    return RedirectResponse(f"/paiements/{transaction}", status_code=303)
+    reponse = RedirectResponse(f"/paiements/{lue.transaction}", status_code=303)
+    if lue.issue is Issue.ACCEPTEE:
+        retenir_retour(reponse, lue.transaction, moyens.dependances)
+    return reponse
 
 
 def message(champs: dict[str, str], recue_le: datetime) -> bytes:

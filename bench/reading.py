@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from api.assure import session as sessions
+from api.socle import session as sessions
 from api.socle.identite import RoleUtilisateur, emettre_jeton
 from bench.client import Load, answers, closed_loop, get
 from bench.data import DEBT, ISSUED, SEED, assure, reference

@@ -1,1 +1,10 @@
 """Les consommateurs : une seule boucle, et un module mince par topic."""
+
+from enum import StrEnum
+
+
+class NomDeConsommateur(StrEnum):
+    """Les consommateurs que le service sait faire tourner."""
+
+    AVIS = "avis"
+    KIOSQUE = "kiosque"

@@ -2,7 +2,8 @@
 
 import re
 from datetime import date
-from typing import Annotated, Final
+from enum import StrEnum
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, StringConstraints
 
@@ -25,6 +26,21 @@ PREFIXE_TRANSACTION: Final = "PCLCB"
 
 _LONGUEUR_SAISIE_MAX: Final = 64
 _BLANCS: Final = re.compile(r"\s+")
+
+CHIFFRES: Final = 16
+"""Ceux d'une référence, avant sa lettre."""
+
+_LONGUEUR_COLLEE_MAX: Final = 1_000
+_CHIFFRES: Final = frozenset("0123456789")
+_EN_CHIFFRES: Final = str.maketrans("OoIl", "0011")
+_SEPARATEUR: Final = r"\s.\-\u2010-\u2015_\u00b7"
+_SEPARATEURS: Final = re.compile(f"[{_SEPARATEUR}]+")
+_DEBUT: Final = re.compile(rf"(?<!\w)(?:[OoIl][{_SEPARATEUR}]{{0,2}}){{0,16}}[0-9]")
+_TAPEE: Final = re.compile(r"[0-9OoIl]{16}[A-Za-z]")
+_A_PEU_PRES: Final = re.compile(r"([0-9]{1,64})([A-Za-z]?)")
+_COLLEE: Final = re.compile(
+    rf"(?<![\w])[0-9OoIl](?:[{_SEPARATEUR}]{{0,2}}[0-9OoIl]){{15}}[{_SEPARATEUR}]{{0,2}}[A-Za-z](?!\w)"
+)
 
 
 def _sans_nir(pseudonyme: str) -> str:
@@ -49,6 +65,58 @@ def lire_reference(saisie: str) -> str | None:
     serree = _BLANCS.sub("", saisie)
     # En ASCII avant la majuscule : `ſ` (s long) deviendrait un S.
     return serree.upper() if serree.isascii() and REFERENCE.fullmatch(serree.upper()) else None
+
+
+class DefautDeReference(StrEnum):
+    """Ce qui empêche de lire une référence tapée."""
+
+    LETTRE_ABSENTE = "lettre_absente"
+    CHIFFRES_MANQUANTS = "chiffres_manquants"
+    CHIFFRES_EN_TROP = "chiffres_en_trop"
+    PLUSIEURS = "plusieurs"
+    FORME = "forme"
+
+
+class ReferenceIllisible(NamedTuple):
+    """Une saisie qui n'est pas une référence : la forme est publique, le dire n'apprend rien de personne."""
+
+    defaut: DefautDeReference
+    chiffres: int
+    """Les chiffres que la saisie compte."""
+
+
+def lire_reference_tapee(saisie: str) -> str | ReferenceIllisible:
+    """La référence qu'une personne a tapée ou collée, ou ce qui empêche de la lire.
+
+    Sont admis, parce qu'ils ne laissent pas de doute : les blancs, tirets et points, « N° » ou des mots avant elle,
+    les minuscules, la lettre O pour un zéro et I ou l pour un un là où seul un chiffre peut être, le texte du courrier
+    autour d'elle. Jamais un signe qui n'est pas en ASCII, ni deux références à la fois.
+    """
+    if len(saisie) > _LONGUEUR_COLLEE_MAX:
+        return ReferenceIllisible(DefautDeReference.FORME, 0)
+    debut = _DEBUT.search(saisie)
+    serree = _SEPARATEURS.sub("", saisie[debut.start() :] if debut else "")
+    if _TAPEE.fullmatch(serree):
+        return _redresser(serree)
+    chiffres = sum(signe in _CHIFFRES for signe in serree)
+    if trouve := _A_PEU_PRES.fullmatch(serree):
+        return ReferenceIllisible(_defaut(len(trouve[1]), lettre=bool(trouve[2])), len(trouve[1]))
+    collees = {_redresser(_SEPARATEURS.sub("", trouve[0])) for trouve in _COLLEE.finditer(saisie)}
+    if len(collees) == 1:
+        return collees.pop()
+    return ReferenceIllisible(DefautDeReference.PLUSIEURS if collees else DefautDeReference.FORME, chiffres)
+
+
+def _redresser(serree: str) -> str:
+    return serree[:-1].translate(_EN_CHIFFRES) + serree[-1].upper()
+
+
+def _defaut(chiffres: int, *, lettre: bool) -> DefautDeReference:
+    if chiffres > CHIFFRES:
+        return DefautDeReference.CHIFFRES_EN_TROP
+    if chiffres < CHIFFRES:
+        return DefautDeReference.CHIFFRES_MANQUANTS
+    return DefautDeReference.FORME if lettre else DefautDeReference.LETTRE_ABSENTE
 
 
 def caisse_de(reference: str) -> str:

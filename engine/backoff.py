@@ -4,22 +4,22 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine.outages import raconter
+from engine.outages import describe
 
-RECUL_MIN_S: Final = 0.2
-RECUL_MAX_S: Final = 10.0
+BACKOFF_MIN_S: Final = 0.2
+BACKOFF_MAX_S: Final = 10.0
 """Bornes de l'attente entre deux essais (secondes) : elle double à chaque échec, et revient au bas après un progrès."""
 
-PART_DU_HASARD: Final = 0.5
+JITTER: Final = 0.5
 """Ce que le hasard peut ôter à l'attente : les rôles qu'une même panne a arrêtés ne reviennent pas tous ensemble."""
 
 _DOUBLEMENTS_MAX: Final = 32
 
 
-def recul(echecs: int, hasard: float, *, minimum_s: float = RECUL_MIN_S, maximum_s: float = RECUL_MAX_S) -> float:
+def recul(echecs: int, hasard: float, *, minimum_s: float = BACKOFF_MIN_S, maximum_s: float = BACKOFF_MAX_S) -> float:
     """L'attente avant l'essai suivant, après tant d'échecs de suite (1 au moins) ; `hasard` va de 0 à 1 (secondes)."""
     entiere = min(maximum_s, minimum_s * 2.0 ** min(echecs - 1, _DOUBLEMENTS_MAX))
-    return entiere * (1 - PART_DU_HASARD * hasard)
+    return entiere * (1 - JITTER * hasard)
 
 
 class Backoff:
@@ -34,7 +34,7 @@ class Backoff:
         journal: Any,
         evenement: str,
         *,
-        maximum_s: float = RECUL_MAX_S,
+        maximum_s: float = BACKOFF_MAX_S,
         hasard: Callable[[], float] = random.random,
     ) -> None:
         """`journal` : le logger du rôle ; `evenement` : le nom de ses lignes. `hasard` donne un nombre de 0 à 1."""
@@ -45,11 +45,11 @@ class Backoff:
         self._hasard = hasard
         self._cause: str | None = None
 
-    def echouer(self, erreur: BaseException) -> float:
+    def fail(self, erreur: BaseException) -> float:
         """Compte et dit un échec ; rend l'attente avant l'essai suivant (secondes)."""
         self.echecs += 1
         attente_s = round(recul(self.echecs, self._hasard(), maximum_s=self._maximum_s), 3)
-        cause = raconter(erreur)
+        cause = describe(erreur)
         self._log.error(
             self._evenement,
             cause=cause,
@@ -60,7 +60,7 @@ class Backoff:
         self._cause = _sans_nombres(cause)
         return attente_s
 
-    def progresser(self) -> None:
+    def progress(self) -> None:
         """Un vrai progrès : un lot enregistré, un rattrapage fini. La panne est passée, et se dit une fois."""
         if self.echecs:
             self._log.info("reprise_apres_panne", evenement=self._evenement, essais=self.echecs)

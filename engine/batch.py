@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.faits import Fait
-from domain.sort import Sort
 
 
 class Partition(NamedTuple):
@@ -30,7 +29,7 @@ class Fate(NamedTuple):
 
     partition: Partition
     offset: int
-    sort: Sort
+    sort: str
     cause: str
     objet: str | None
     """La référence de la créance ou de la transaction dont parle le message, si on a pu la lire."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -17,20 +17,24 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from psycopg import Connection
 
-from domain.sort import Sort, Verdict
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
-from engine.backoff import RECUL_MAX_S, Backoff
+from engine.backoff import BACKOFF_MAX_S, Backoff
 from engine.batch import Batch
 from engine.conflicts import Conflict, PositionConflict
+from engine.database import Database
 from engine.dead_letters import DeadLetters
-from engine.messages import Message, Outcome, rendre_sort
-from engine.outages import is_outage, raconter
+from engine.decision import decide
+from engine.messages import Message, Outcome, add_fate
+from engine.outages import describe, is_outage
 from engine.placement import Placement
+from engine.recorder import Recorder
 from engine.role_state import RoleState
-from guichet.guichet import Guichet
 
-Prendre = Callable[[Guichet, Connection[Any], Sequence[Message], datetime], Outcome]
+REJECTED: Final = "rejetee"
+"""The fate of a message that no decision could take."""
+
+Prendre = Callable[[Connection[Any], Sequence[Message], datetime], Outcome]
 
 
 class UnexpectedFault(Exception):
@@ -49,7 +53,8 @@ class Consumer:
         *,
         nom: str,
         topic: str,
-        guichet: Guichet,
+        base: Database,
+        recorder: Recorder,
         prendre: Prendre,
         rebuts: DeadLetters,
         kafka: Mapping[str, Any],
@@ -62,7 +67,8 @@ class Consumer:
         """`kafka` : les réglages de connexion, aux noms de kafka-python. `etape` est appelée entre deux étapes."""
         self.nom = nom
         self.topic = topic
-        self.guichet = guichet
+        self.base = base
+        self.recorder = recorder
         self.prendre = prendre
         self.rebuts = rebuts
         self.kafka = kafka
@@ -72,9 +78,9 @@ class Consumer:
         self.horloge = horloge
         self.etape = etape
         self._log = structlog.get_logger().bind(consommateur=nom)
-        self._etat = RoleState(guichet.base.url, nom)
+        self._etat = RoleState(base.url, nom)
         self._reprise = Backoff(self._log, "consommateur_interrompu")
-        self.placement = Placement(guichet.base, topic, nom)
+        self.placement = Placement(base, topic, nom)
         self._identifiant: Callable[[], UUID | None] = lambda: None
         """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
         self._a_replacer = False
@@ -89,8 +95,8 @@ class Consumer:
             try:
                 self._consommer(arret)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                attente_s = self._reprise.echouer(erreur)
-                self._etat.interrompre(erreur)
+                attente_s = self._reprise.fail(erreur)
+                self._etat.interrupt(erreur)
                 arret.wait(attente_s)
 
     def _consommer(self, arret: threading.Event) -> None:
@@ -107,19 +113,19 @@ class Consumer:
                 self._tour(consommateur)
         finally:
             lecteur.fermer(consommateur)
-        with self.guichet.base.transaction() as conn:
+        with self.base.transaction() as conn:
             self._etat.dire(conn, "inactif")
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
         """Lit un lot et l'enregistre."""
-        if self.placement.a_disparu(consommateur):
+        if self.placement.is_gone(consommateur):
             # Disparu. Rester dans le groupe ne suffirait pas : recréé, son chef peut n'en rien savoir au partage.
             raise clients.TopicUnknown(self.topic)
-        if self._a_replacer or self.placement.est_recree(consommateur):
+        if self._a_replacer or self.placement.is_recreated(consommateur):
             self.placement.placer(consommateur, [tp.partition for tp in consommateur.assignment()])
             self._a_replacer = False
         if self._a_verifier:
-            self._a_verifier = self._a_replacer = not self.placement.verifier_les_bornes(consommateur)
+            self._a_verifier = self._a_replacer = not self.placement.check_bounds(consommateur)
         self.etape("lire")
         try:
             lots = lecteur.lire(consommateur, self.attente_s)
@@ -135,7 +141,7 @@ class Consumer:
         messages = self.placement.retenir(lots)
         if not messages:
             return
-        self._identifiant = lecteur.relire_l_identifiant(consommateur, self.topic)  # Répond pendant que l'on décide.
+        self._identifiant = lecteur.refresh_topic_id(consommateur, self.topic)  # Répond pendant que l'on décide.
         try:
             self.enregistrer(messages)
         except PositionConflict as conflit:
@@ -143,7 +149,7 @@ class Consumer:
             self._log.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)
             self._a_replacer = True
             return
-        self._reprise.progresser()
+        self._reprise.progress()
         self.placement.montrer(consommateur)
         self.etape("suite")
 
@@ -176,7 +182,7 @@ class Consumer:
 
         def decision(conn: Connection[Any]) -> None:
             self.etape("decider")
-            traitement = prendre(self.guichet, conn, messages, maintenant)
+            traitement = prendre(conn, messages, maintenant)
             if self._identifiant() not in {None, self.placement.topic_id}:
                 raise TopicRecreated(self.topic)
             traitement.lot.advances = advances
@@ -189,29 +195,29 @@ class Consumer:
             self.rebuts.produire(nouveaux)
             mis_au_rebut.update((rebut.message.partition.partition, rebut.message.offset) for rebut in nouveaux)
             self.etape("inscrire")
-            self.guichet.recorder.record(conn, traitement.lot)
+            self.recorder.record(conn, traitement.lot)
             self.etape("valider")
 
         try:
-            self.guichet.decider(decision)
+            decide(self.base, self.recorder, decision)
         except Conflict:
             raise
         except Exception as erreur:
             if is_outage(erreur):
                 raise
-            raise UnexpectedFault(raconter(erreur)) from erreur
+            raise UnexpectedFault(describe(erreur)) from erreur
         self.etape("valide")
         self.placement.avancer(advances)
 
     def _battre(self, consommateur: KafkaConsumer) -> None:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
         clients.require_news(consommateur._cluster)  # noqa: SLF001 (voir `engine.kafka_clients`)
-        if self._etat.a_redire:
-            with self.guichet.base.transaction() as conn:
+        if self._etat.is_due:
+            with self.base.transaction() as conn:
                 self._etat.dire(conn, "actif")
-                self._a_replacer |= self.placement.reprise_decidee(conn)
-            if time.monotonic() - self._ouvert_a > RECUL_MAX_S:
-                self._reprise.progresser()  # Rien à lire, mais tout répond.
+                self._a_replacer |= self.placement.resumption_decided(conn)
+            if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
+                self._reprise.progress()  # Rien à lire, mais tout répond.
 
 
 class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
@@ -229,12 +235,10 @@ class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python 
 
 
 def _rejeter(cause: str) -> Prendre:
-    def prendre(
-        _guichet: Guichet, _conn: Connection[Any], messages: Sequence[Message], _maintenant: datetime
-    ) -> Outcome:
+    def prendre(_conn: Connection[Any], messages: Sequence[Message], _maintenant: datetime) -> Outcome:
         traitement = Outcome(Batch(), [])
         for message in messages:
-            rendre_sort(traitement, message, Verdict(Sort.REJETEE, cause), None, {})
+            add_fate(traitement, message, REJECTED, cause, objet=None, champs={}, dead=True)
         return traitement
 
     return prendre

@@ -20,6 +20,16 @@ OPTIONS: Final = "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transa
 """Aucune attente sans borne : un verrou, une instruction ou une transaction oubliée finit en erreur visible."""
 
 
+def connection_options(application: str) -> dict[str, Any]:
+    """What every pooled connection is opened with, whether its pool is synchronous or not."""
+    return {
+        "autocommit": True,
+        "application_name": application,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "options": OPTIONS,
+    }
+
+
 def connect(url: str, *, application: str, **options: Any) -> Connection[Any]:
     """Ouvre une connexion à part du pool (autocommit), pour un rôle qui la garde : un suiveur, un consommateur."""
     return psycopg.connect(
@@ -44,12 +54,7 @@ class Database:
             max_size=connexions_max,
             timeout=POOL_TIMEOUT_S,
             check=ConnectionPool.check_connection,
-            kwargs={
-                "autocommit": True,
-                "application_name": application,
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "options": OPTIONS,
-            },
+            kwargs=connection_options(application),
             open=False,
             name=application,
         )

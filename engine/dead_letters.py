@@ -21,7 +21,7 @@ OCTETS_MAX: Final = 48 * 1024 * 1024
 DELAI_S: Final = 30.0
 """Attente de l'accusé de Kafka, au-delà de laquelle le lot n'est pas enregistré (secondes)."""
 
-CAUSE_TRONQUEE_OCTETS: Final = 200
+TRUNCATED_CAUSE_BYTES: Final = 200
 """Ce qui reste de la cause d'un rebut tronqué (octets) : lui doit passer partout."""
 
 TROP_GRAND: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -66,7 +66,7 @@ class DeadLetters:
         """Met un rebut en route ; None si le producteur le trouve trop grand."""
         message = rebut.message
         en_tetes = [
-            ("cause", rebut.cause.encode()[: CAUSE_TRONQUEE_OCTETS if tronque else None]),
+            ("cause", rebut.cause.encode()[: TRUNCATED_CAUSE_BYTES if tronque else None]),
             ("origine-topic", message.partition.topic.encode()),
             ("origine-topic-id", str(message.partition.topic_id).encode()),
             ("origine-partition", str(message.partition.partition).encode()),
@@ -107,7 +107,7 @@ class DeadLetters:
         """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""
         if self._producteur is not None:
             with suppress(KafkaError):
-                self._producteur.close(timeout=clients.ADIEU_D_UN_PRODUCTEUR_S)
+                self._producteur.close(timeout=clients.PRODUCER_CLOSE_S)
 
 
 def _accuse(futur: Any) -> bool:

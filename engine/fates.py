@@ -19,14 +19,14 @@ ORDER BY topic, partition, sort
 """
 
 
-def sorts_par_topic(conn: Connection[Any]) -> dict[tuple[str, str], int]:
+def fates_by_topic(conn: Connection[Any]) -> dict[tuple[str, str], int]:
     """Le nombre de messages de chaque topic et de chaque sort ; un topic recréé est compté avec l'ancien."""
     return {(topic, sort): messages for topic, sort, messages in conn.execute(_PAR_TOPIC)}
 
 
-def sorts_de(conn: Connection[Any], topic: str) -> dict[str, int]:
+def fates_of(conn: Connection[Any], topic: str) -> dict[str, int]:
     """Le nombre de messages de chaque sort de ce topic."""
-    return {sort: messages for (nom, sort), messages in sorts_par_topic(conn).items() if nom == topic}
+    return {sort: messages for (nom, sort), messages in fates_by_topic(conn).items() if nom == topic}
 
 
 def ecarts(conn: Connection[Any]) -> list[str]:

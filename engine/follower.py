@@ -18,17 +18,17 @@ from psycopg import Connection
 from engine.backoff import Backoff
 from engine.database import connect
 from engine.mapper import EventMapper
-from engine.outages import is_outage, raconter
+from engine.outages import describe, is_outage
 from engine.recorder import CANAL, RecordedEvent
 from engine.role_state import RoleState
 
 LOT_MAX: Final = 2_000
 """Événements lus et appliqués dans une même transaction, au plus."""
 
-REVEIL_MAX_S: Final = 1.0
+WAKE_MAX_S: Final = 1.0
 """Attente la plus longue d'un NOTIFY, qui peut se perdre (secondes)."""
 
-RECUL_MAX_S: Final = 5.0
+BACKOFF_MAX_S: Final = 5.0
 """L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""
 
 CAUSE_MAX: Final = 2_000
@@ -106,7 +106,7 @@ class ExternalView(View, Protocol):
     Elle lève `engine.outages.Outage` si un serveur lui manque ; toute autre exception accuse un événement du lot.
     """
 
-    def s_accorder(self, conn: Connection[Any]) -> None:
+    def reconcile(self, conn: Connection[Any]) -> None:
         """Appelée par le meneur avant chaque lot : elle peut y déplacer sa propre position, dans une transaction."""
 
     def preparer(self, faits: Sequence[RecordedEvent]) -> None:
@@ -133,7 +133,7 @@ class Follower:
         *,
         derriere: str | None = None,
         lot_max: int = LOT_MAX,
-        reveil_max_s: float = REVEIL_MAX_S,
+        wake_max_s: float = WAKE_MAX_S,
         mapper: EventMapper | None = None,
         etape: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -145,12 +145,12 @@ class Follower:
         self.vue = vue
         self.derriere = derriere
         self.lot_max = lot_max
-        self.reveil_max_s = reveil_max_s
+        self.wake_max_s = wake_max_s
         self.mapper = mapper or EventMapper()
         self.etape = etape
         self._log = structlog.get_logger().bind(suiveur=vue.nom)
         self._etat = RoleState(url, vue.nom)
-        self._reprise = Backoff(self._log, "suiveur_interrompu", maximum_s=RECUL_MAX_S)
+        self._reprise = Backoff(self._log, "suiveur_interrompu", maximum_s=BACKOFF_MAX_S)
         self._topics = sorted(vue.topics)
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
@@ -161,12 +161,12 @@ class Follower:
             try:
                 with closing(connect(self.url, application=f"creances-{self.vue.nom}")) as conn:
                     if not self._mener(conn):
-                        arret.wait(self.reveil_max_s)
+                        arret.wait(self.wake_max_s)
                         continue
                     self._suivre(conn, arret)
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                attente_s = self._reprise.echouer(erreur)
-                self._etat.interrompre(erreur)
+                attente_s = self._reprise.fail(erreur)
+                self._etat.interrupt(erreur)
                 arret.wait(attente_s)
 
     def catch_up(self) -> int:
@@ -193,11 +193,11 @@ class Follower:
         conn.execute(f"LISTEN {CANAL if self.derriere is None else _canal(self.derriere)}")
         while not arret.is_set():
             lus = self.avancer(conn)
-            self._reprise.progresser()
+            self._reprise.progress()
             if lus < self.lot_max:
-                if self._etat.a_redire:
+                if self._etat.is_due:
                     self._etat.dire(conn, "actif")
-                for _ in conn.notifies(timeout=self.reveil_max_s, stop_after=1):
+                for _ in conn.notifies(timeout=self.wake_max_s, stop_after=1):
                     pass
         self._etat.dire(conn, "inactif")
 
@@ -206,7 +206,7 @@ class Follower:
     def avancer(self, conn: Connection[Any]) -> int:
         """Lit et applique un lot ; rend le nombre d'événements lus (0 : rien en attente)."""
         if isinstance(self.vue, ExternalView):
-            self.vue.s_accorder(conn)
+            self.vue.reconcile(conn)
         self._reprendre_liberes(conn)
         depuis = self._position(conn)
         tete = self._tete(conn)
@@ -231,7 +231,7 @@ class Follower:
             # La trace accompagne le fautif une fois isolé ; d'ici là, une ligne par coupe.
             trace = erreur if len(lignes) <= 1 else None
             dits = {"depuis": depuis, "jusqu_a": jusqu_a, "evenements": len(lignes)}
-            self._log.error("lot_fautif", **dits, cause=raconter(erreur)[:CAUSE_MAX], exc_info=trace)
+            self._log.error("lot_fautif", **dits, cause=describe(erreur)[:CAUSE_MAX], exc_info=trace)
             if len(lignes) > 1:
                 milieu = len(lignes) // 2
                 cesure = lignes[milieu - 1].position
@@ -239,7 +239,7 @@ class Follower:
                 self._faire_avancer(conn, lignes[milieu:], cesure, jusqu_a)
             elif lignes:
                 with conn.transaction():
-                    self._ecarter(conn, lignes[0], raconter(erreur)[:CAUSE_MAX])
+                    self._ecarter(conn, lignes[0], describe(erreur)[:CAUSE_MAX])
                     self._avancer_a(conn, depuis, jusqu_a)
             else:
                 raise
@@ -307,7 +307,7 @@ class Follower:
                 if is_outage(erreur):
                     raise
                 # Le flux reste écarté, avec sa nouvelle cause.
-                conn.execute(_RETENIR, (raconter(erreur)[:CAUSE_MAX], self.vue.nom, flux))
+                conn.execute(_RETENIR, (describe(erreur)[:CAUSE_MAX], self.vue.nom, flux))
 
 
 def _canal(nom: str) -> str:

@@ -16,28 +16,28 @@ from kafka.producer.transaction_manager import TransactionState
 
 from engine.outages import Outage
 
-OUVERTURE_MS: Final = 5_000
+OPENING_MS: Final = 5_000
 """Attente d'un courtier à l'ouverture (ms) : un arrêt demandé pendant une panne n'attend pas plus."""
 
-ADIEU_D_UN_PRODUCTEUR_S: Final = 5.0
+PRODUCER_CLOSE_S: Final = 5.0
 """Attente de la fermeture d'un producteur (secondes) ; tout ce qui compte est déjà accusé."""
 
-RECONNEXION_MAX_MS: Final = 2_000
+RECONNECT_MAX_MS: Final = 2_000
 """Attente la plus longue entre deux connexions (ms) : le retour d'un courtier se voit dans ce délai."""
 
-REQUETE_MS: Final = 10_000
+REQUEST_MS: Final = 10_000
 """Attente d'une réponse (ms)."""
 
 PRODUCTEUR: Final[Mapping[str, int]] = {
-    "bootstrap_timeout_ms": OUVERTURE_MS,
-    "reconnect_backoff_max_ms": RECONNEXION_MAX_MS,
+    "bootstrap_timeout_ms": OPENING_MS,
+    "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
     "request_timeout_ms": 5_000,
-    "delivery_timeout_ms": REQUETE_MS,
-    "max_block_ms": OUVERTURE_MS,
+    "delivery_timeout_ms": REQUEST_MS,
+    "max_block_ms": OPENING_MS,
 }
 """Les délais d'un producteur (ms) : un message est accusé dans les dix secondes, ou ne le sera pas."""
 
-SILENCES_ADMIS: Final = 3
+SILENCES_ALLOWED: Final = 3
 """Nouvelles du courtier manquées de suite, à raison d'une par âge maximal des métadonnées, avant de le dire absent."""
 
 
@@ -79,7 +79,7 @@ def require_news(cluster: Any) -> None:
     `cluster` : les métadonnées d'un client (`_cluster` d'un consommateur, `_metadata` d'un producteur).
     """
     silence_s = time.monotonic() - cluster._last_successful_refresh_ms / 1000  # noqa: SLF001
-    if silence_s > SILENCES_ADMIS * cluster.config["metadata_max_age_ms"] / 1000:
+    if silence_s > SILENCES_ALLOWED * cluster.config["metadata_max_age_ms"] / 1000:
         raise KafkaUnreachable(f"aucun courtier ne répond depuis {silence_s:.0f} s")
 
 

@@ -13,13 +13,13 @@ from kafka.errors import KafkaError
 
 from engine import kafka_clients as clients
 
-OCTETS_LUS_MAX: Final = 64 * 1024 * 1024
+FETCH_MAX_BYTES: Final = 64 * 1024 * 1024
 """Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
 
 LECTURE_MS: Final = 200
 """Attente d'un premier message par le courtier (ms)."""
 
-FERMETURE_MS: Final = 2_000
+CLOSE_MS: Final = 2_000
 """Attente de l'adieu au groupe (ms) : sans courtier pour l'entendre, il expire de lui-même."""
 
 
@@ -34,20 +34,20 @@ def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) 
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=lot_max,
-            fetch_max_bytes=OCTETS_LUS_MAX,
+            fetch_max_bytes=FETCH_MAX_BYTES,
             fetch_max_wait_ms=LECTURE_MS,
-            bootstrap_timeout_ms=clients.OUVERTURE_MS,
-            reconnect_backoff_max_ms=clients.RECONNEXION_MAX_MS,
-            request_timeout_ms=clients.REQUETE_MS,
+            bootstrap_timeout_ms=clients.OPENING_MS,
+            reconnect_backoff_max_ms=clients.RECONNECT_MAX_MS,
+            request_timeout_ms=clients.REQUEST_MS,
         )
     except KafkaError as erreur:
-        raise clients.KafkaUnreachable(f"aucun courtier n'a répondu en {clients.OUVERTURE_MS // 1000} s") from erreur
+        raise clients.KafkaUnreachable(f"aucun courtier n'a répondu en {clients.OPENING_MS // 1000} s") from erreur
 
 
 def fermer(consommateur: KafkaConsumer) -> None:
     """Quitte le groupe, si quelqu'un est là pour l'entendre."""
     with suppress(KafkaError):
-        consommateur.close(autocommit=False, timeout_ms=FERMETURE_MS)
+        consommateur.close(autocommit=False, timeout_ms=CLOSE_MS)
 
 
 def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:
@@ -71,7 +71,7 @@ def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
     return connu
 
 
-def relire_l_identifiant(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
+def refresh_topic_id(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
     """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
 
     Elle est postérieure à tout ce qui a été lu avant cet appel. Elle passe par la connexion du coordinateur : sur celle

@@ -1,13 +1,9 @@
 """Un message lu sur Kafka, et ce qu'un lot de messages devient : des faits, des sorts, des rebuts."""
 
 import hashlib
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection
-
-from domain.sort import ANOMALIES, Sort, Verdict
 from engine.batch import Batch, Fate, Partition
 
 OCTETS_MAX: Final = 64 * 1024
@@ -47,51 +43,52 @@ class Outcome(NamedTuple):
     rebuts: list[DeadLetter]
 
 
-Traiter = Callable[[Connection[Any], Sequence[Message], datetime], Outcome]
-"""Décide d'un lot de messages, dans l'ordre, à un instant donné ; ne fait que lire la base."""
-
-
 class UnreadableMessage(ValueError):
     """Le message n'a pas la forme du contrat ; sa cause est une phrase."""
 
 
-def exiger_taille(message: Message) -> None:
+def require_size(message: Message) -> None:
     """Lève UnreadableMessage si le message dépasse `OCTETS_MAX`."""
-    exiger_octets(len(message.valeur))
+    require_bytes(len(message.valeur))
 
 
-def exiger_octets(octets: int) -> None:
+def require_bytes(octets: int) -> None:
     """Lève UnreadableMessage pour un message de plus de `OCTETS_MAX` octets."""
     if octets > OCTETS_MAX:
         raise UnreadableMessage(f"message de {octets} octets, {OCTETS_MAX} au plus")
 
 
-def rendre_sort(
-    traitement: Outcome, message: Message, verdict: Verdict, objet: str | None, champs: dict[str, Any]
+def add_fate(
+    traitement: Outcome,
+    message: Message,
+    fate: str,
+    cause: str,
+    *,
+    objet: str | None,
+    champs: dict[str, Any],
+    dead: bool,
 ) -> None:
-    """Ajoute au lot le sort d'un message ; un message rejeté, sans rien d'appliqué, va aussi aux rebuts."""
+    """Ajoute au lot le sort d'un message ; `dead` : il va aussi aux rebuts."""
     traitement.lot.fates.append(
         Fate(
             message.partition,
             message.offset,
-            verdict.sort,
-            verdict.cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+            fate,
+            cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             objet,
             hashlib.sha256(message.valeur).digest(),
             champs,
         )
     )
-    if verdict.sort is Sort.REJETEE:
-        traitement.rebuts.append(DeadLetter(message, verdict.cause[:CAUSE_MAX]))
+    if dead:
+        traitement.rebuts.append(DeadLetter(message, cause[:CAUSE_MAX]))
 
 
 __all__ = [
-    "ANOMALIES",
     "DeadLetter",
     "Message",
     "Outcome",
-    "Traiter",
     "UnreadableMessage",
-    "exiger_taille",
-    "rendre_sort",
+    "add_fate",
+    "require_size",
 ]

@@ -60,7 +60,7 @@ def is_retryable(erreur: BaseException) -> bool:
     return etat is None or etat[:2] in CLASSES_QUI_SE_RETENTENT or etat in ETATS_QUI_SE_RETENTENT
 
 
-def raconter(erreur: BaseException) -> str:
+def describe(erreur: BaseException) -> str:
     """L'erreur en une ligne, avec la cause qu'elle enveloppe : ce que `lag` et les logs montrent."""
     dits = [_en_une_ligne(erreur)]
     cause = erreur.__cause__

@@ -42,7 +42,7 @@ class Placement:
         if topic_id is None:
             raise clients.TopicUnknown(self.topic)
         with self.base.transaction() as conn:
-            ancien = places.rencontrer(conn, self.topic, topic_id)
+            ancien = places.encounter(conn, self.topic, topic_id)
             trouvees = places.places(conn, self.topic, topic_id, partitions)
         if ancien is not None:
             self._log.error("topic_recree", ancien=str(ancien), nouveau=str(topic_id))
@@ -62,12 +62,12 @@ class Placement:
         """Les partitions ne sont plus à nous : rien de ce qui en reste ne doit être traité."""
         self.attendues, self.arretees = {}, []
 
-    def est_recree(self, consommateur: KafkaConsumer) -> bool:
+    def is_recreated(self, consommateur: KafkaConsumer) -> bool:
         """Dit si le topic n'est plus celui où l'on s'est placé, d'après la dernière nouvelle."""
         actuel = lecteur.identifiant(consommateur, self.topic)
         return actuel is not None and self.topic_id is not None and actuel != self.topic_id
 
-    def a_disparu(self, consommateur: KafkaConsumer) -> bool:
+    def is_gone(self, consommateur: KafkaConsumer) -> bool:
         """Dit si le topic où l'on s'est placé n'est plus là, d'après la dernière nouvelle."""
         return self.topic_id is not None and lecteur.identifiant(consommateur, self.topic) is None
 
@@ -118,14 +118,14 @@ class Placement:
 
     # --- Ce que Kafka ne garde plus ----------------------------------------------------------------------------------
 
-    def verifier_les_bornes(self, consommateur: KafkaConsumer) -> bool:
+    def check_bounds(self, consommateur: KafkaConsumer) -> bool:
         """Compare nos positions à ce que Kafka garde : il vient de refuser l'une d'elles. Faux si le topic a changé.
 
         En deçà du début, la rétention a effacé des messages jamais lus : la perte est comptée, et l'on saute au début.
         Au-delà de la fin, le même topic a raccourci : ce qui s'écrira en deçà de notre position serait sauté sans
         bruit, et personne ne sait depuis quand. La partition s'arrête donc, pour de bon, et les autres continuent.
         """
-        if lecteur.relire_l_identifiant(consommateur, self.topic)() != self.topic_id:
+        if lecteur.refresh_topic_id(consommateur, self.topic)() != self.topic_id:
             return False  # Ces bornes seraient celles d'un autre topic.
         attendues = dict(self.attendues)
         debuts, fins = lecteur.bornes(consommateur, self.topic, list(attendues))
@@ -153,7 +153,7 @@ class Placement:
             self.arretees.append(numero)
             self._log.error("position_au_dela_de_la_fin", partition=numero, position=position, fin=fin)
 
-    def reprise_decidee(self, conn: Connection[Any]) -> bool:
+    def resumption_decided(self, conn: Connection[Any]) -> bool:
         """Dit si une personne a repris l'une des partitions à l'arrêt."""
         if self.topic_id is None or not self.arretees:
             return False

@@ -113,7 +113,7 @@ def places(conn: Connection[Any], topic: str, topic_id: UUID, partitions: Sequen
     return {numero: Place(Partition(nom, topic, numero), ou, arretee) for numero, nom, ou, arretee in lignes}
 
 
-def rencontrer(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
+def encounter(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
     """Note l'identifiant d'un topic ; rend le précédent s'il vient d'être recréé, None sinon."""
     (dernier,) = conn.execute(_DERNIER, (topic,)).fetchone() or (None,)
     if dernier == topic_id:
@@ -149,7 +149,7 @@ def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif
     return identifiant
 
 
-def a_l_arret(conn: Connection[Any]) -> list[Arret]:
+def stopped_partitions(conn: Connection[Any]) -> list[Arret]:
     """Les partitions arrêtées, qu'une personne doit reprendre."""
     return [Arret(*ligne) for ligne in conn.execute(_A_L_ARRET)]
 

@@ -202,7 +202,7 @@ class Recorder(ApplicationRecorder):
                     [rendu.partition.topic for rendu in sorts],
                     [rendu.partition.partition for rendu in sorts],
                     [rendu.offset for rendu in sorts],
-                    [rendu.sort.value for rendu in sorts],
+                    [rendu.sort for rendu in sorts],
                     [rendu.cause for rendu in sorts],
                     [rendu.objet for rendu in sorts],
                     [rendu.empreinte for rendu in sorts],

@@ -12,9 +12,9 @@ import structlog
 from psycopg import Connection
 
 from engine.database import connect
-from engine.outages import raconter
+from engine.outages import describe
 
-BATTEMENT_S: Final = 5.0
+HEARTBEAT_S: Final = 5.0
 """Intervalle entre deux signes de vie (secondes)."""
 
 ERREUR_MAX: Final = 2_000
@@ -57,9 +57,9 @@ class RoleState:
         self._dit_a = float("-inf")
 
     @property
-    def a_redire(self) -> bool:
-        """Vrai si le dernier signe de vie a plus de `BATTEMENT_S`, ou si le rôle s'est arrêté depuis."""
-        return time.monotonic() - self._dit_a > BATTEMENT_S
+    def is_due(self) -> bool:
+        """Vrai si le dernier signe de vie a plus de `HEARTBEAT_S`, ou si le rôle s'est arrêté depuis."""
+        return time.monotonic() - self._dit_a > HEARTBEAT_S
 
     def dire(self, conn: Connection[Any], etat: str) -> None:
         """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
@@ -68,17 +68,17 @@ class RoleState:
         self._dit_a = time.monotonic() if meneur else float("-inf")
         self._oublier()
 
-    def interrompre(self, erreur: BaseException) -> None:
+    def interrupt(self, erreur: BaseException) -> None:
         """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
         self._a_dire += 1
         self._dit_a = float("-inf")
-        self._erreur, self._erreur_le = raconter(erreur)[:ERREUR_MAX], datetime.now(UTC)
+        self._erreur, self._erreur_le = describe(erreur)[:ERREUR_MAX], datetime.now(UTC)
         try:
             with closing(connect(self.url, application=f"creances-{self.nom}")) as conn:
                 conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
             self._oublier()
         except psycopg.Error as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
-            structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=raconter(refus))
+            structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=describe(refus))
 
     def _oublier(self) -> None:
         self._a_dire, self._erreur, self._erreur_le = 0, None, None

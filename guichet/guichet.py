@@ -2,25 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import structlog
 from psycopg import Connection
 
 from domain.creance import Créance
 from domain.paiement import Paiement
 from domain.politique import Politique
-from engine.conflicts import KeyConflict, VersionConflict
 from engine.database import Database
-from engine.outages import is_retryable
+from engine.decision import decide
 from engine.recorder import Recorder
 from kiosque.interface import Kiosque
-
-ESSAIS_OPTIMISTES: Final = 3
-"""Décisions reprises après un conflit avant de prendre d'abord l'ordre d'écriture."""
-
-ESSAIS_APRES_PANNE: Final = 2
-"""Essais en tout quand la connexion se perd ; une requête enregistrée est retrouvée par sa clé, pas redécidée."""
 
 _T = TypeVar("_T")
 
@@ -48,25 +40,9 @@ class Guichet:
     def decider(self, decision: Callable[[Connection[Any]], _T]) -> _T:
         """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.
 
-        La décision charge, décide et inscrit ; elle est rejouée entière. Après `ESSAIS_OPTIMISTES` conflits, l'ordre
-        d'écriture est pris avant de charger : la décision suivante ne peut plus perdre. Si la réponse à la validation
-        s'est perdue, la décision rejouée retrouve ce qui est enregistré : sa clé, ou l'état qu'elle a produit.
+        Voir `engine.decision.decide`.
         """
-        conflits = pannes = 0
-        while True:
-            try:
-                with self.base.transaction() as conn:
-                    if conflits >= ESSAIS_OPTIMISTES:
-                        self.recorder.take_order(conn)
-                    return decision(conn)
-            except (VersionConflict, KeyConflict) as conflit:
-                conflits += 1
-                structlog.get_logger().info("decision_reprise", conflit=type(conflit).__name__, essai=conflits)
-            except Exception as erreur:
-                pannes += 1
-                if pannes >= ESSAIS_APRES_PANNE or not is_retryable(erreur):
-                    raise
-                structlog.get_logger().warning("decision_apres_panne", essai=pannes)
+        return decide(self.base, self.recorder, decision)
 
     def charger_creances(self, conn: Connection[Any], references: list[str]) -> dict[str, Créance]:
         """Les créances qui existent, par référence, en une requête."""

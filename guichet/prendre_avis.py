@@ -19,7 +19,7 @@ from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 from domain.refus import AvisDejaAnnule, AvisInconnu, Refus
 from domain.sort import Sort, Verdict
 from engine.batch import Batch
-from engine.messages import Message, Outcome, UnreadableMessage, exiger_taille, rendre_sort
+from engine.messages import Message, Outcome, UnreadableMessage, add_fate, require_size
 from engine.recorder import collect
 from guichet.guichet import Guichet
 
@@ -115,7 +115,7 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     lus: list[tuple[Message, MessageDeCaisse | UnreadableMessage]] = []
     for message in messages:
         try:
-            exiger_taille(message)
+            require_size(message)
             lus.append((message, lire(message.valeur)))
         except UnreadableMessage as illisible:
             lus.append((message, illisible))
@@ -124,13 +124,21 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     )
     for message, lu in lus:
         if isinstance(lu, UnreadableMessage):
-            rendre_sort(traitement, message, Verdict(Sort.REJETEE, str(lu)), None, {})
+            add_fate(traitement, message, Sort.REJETEE.value, str(lu), objet=None, champs={}, dead=True)
             continue
         verdict = _appliquer(guichet, creances, lu, maintenant)
         creance = creances.get(lu.reference)
         if creance is not None:
             traitement.lot.entries += collect([creance], message.origine)
-        rendre_sort(traitement, message, verdict, lu.reference, {"type": lu.type})
+        add_fate(
+            traitement,
+            message,
+            verdict.sort.value,
+            verdict.cause,
+            objet=lu.reference,
+            champs={"type": lu.type},
+            dead=verdict.sort is Sort.REJETEE,
+        )
     return traitement
 
 

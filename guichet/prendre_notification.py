@@ -15,9 +15,9 @@ from domain.creance import Créance
 from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
 from domain.reponse import ReponseBancaire
-from domain.sort import Sort, Verdict
+from domain.sort import Sort
 from engine.batch import Batch
-from engine.messages import Message, Outcome, UnreadableMessage, exiger_taille, rendre_sort
+from engine.messages import Message, Outcome, UnreadableMessage, add_fate, require_size
 from engine.recorder import collect
 from guichet.guichet import Guichet
 from kiosque.interface import FormulaireIrrecevable
@@ -34,7 +34,7 @@ def lire(guichet: Guichet, message: Message) -> _Lue:
 
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
     """
-    exiger_taille(message)
+    require_size(message)
     try:
         champs = from_json(message.valeur, allow_inf_nan=False)
     except ValueError as erreur:
@@ -56,7 +56,7 @@ def prendre_notifications(
     lues, paiements, creances = _lire_et_charger(guichet, conn, messages)
     for message, lue in zip(messages, lues, strict=True):
         if isinstance(lue, str):
-            rendre_sort(traitement, message, Verdict(Sort.REJETEE, lue), None, {})
+            add_fate(traitement, message, Sort.REJETEE.value, lue, objet=None, champs={}, dead=True)
             continue
         reponse, recue_le = lue
         verdict, paiement = appliquer_reponse(
@@ -71,7 +71,15 @@ def prendre_notifications(
             paiements[reponse.transaction] = paiement
             touchees = [creances[imputation.reference] for imputation in paiement.imputations]
             traitement.lot.entries += collect([paiement, *touchees], message.origine)
-        rendre_sort(traitement, message, verdict, reponse.transaction, _champs(reponse, recue_le))
+        add_fate(
+            traitement,
+            message,
+            verdict.sort.value,
+            verdict.cause,
+            objet=reponse.transaction,
+            champs=_champs(reponse, recue_le),
+            dead=verdict.sort is Sort.REJETEE,
+        )
     return traitement
 
 

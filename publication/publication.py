@@ -12,7 +12,7 @@ import structlog
 from psycopg import Connection
 
 from engine.follower import LeadershipLost
-from engine.positions import rencontrer
+from engine.positions import encounter
 from engine.recorder import RecordedEvent
 from publication.cloudevent import composer, source_publiee
 from publication.contenu import champs, faits_publies
@@ -70,7 +70,7 @@ class Publication:
         self._lieu: _Lieu | None = None
         self._log = structlog.get_logger().bind(suiveur=self.nom, topic=sender.topic)
 
-    def s_accorder(self, conn: Connection[Any]) -> None:
+    def reconcile(self, conn: Connection[Any]) -> None:
         """Constate le topic et l'époque ; s'ils ont changé, alerte et reprend au début, d'un bloc."""
         epoque, topic_id, epoque_publiee = conn.execute(_OU, (self.nom,)).fetchone() or ("", None, None)
         lieu = _Lieu(self.sender.topic_id(), epoque)
@@ -87,14 +87,14 @@ class Publication:
             alerte = f"nouvelle époque du journal ({epoque} → {lieu.epoque}) : tout est publié de nouveau"
             self._log.error("nouvelle_epoque", ancienne=epoque, nouvelle=lieu.epoque)
         with conn.transaction():
-            rencontrer(conn, self.sender.topic, lieu.topic_id)
+            encounter(conn, self.sender.topic, lieu.topic_id)
             conn.execute(_REPRENDRE_AU_DEBUT, (alerte, alerte, self.nom))
             conn.execute(_OUBLIER_LES_ECARTES, (self.nom,))
             conn.execute(_PUBLIER_LA, (self.nom, self.sender.topic, lieu.topic_id, lieu.epoque))
 
     def preparer(self, faits: Sequence[RecordedEvent]) -> None:
         """Publie ces faits et attend leurs accusés. Lève Outage, ou MessageTropGrand."""
-        assert self._lieu is not None  # noqa: S101 (posé par `s_accorder`)
+        assert self._lieu is not None  # noqa: S101 (posé par `reconcile`)
         source = source_publiee(self.fragment, self._lieu.epoque).encode()
         messages = [composer(lu, source) for lu in faits]
         self.etape("publier")
@@ -103,6 +103,6 @@ class Publication:
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:  # noqa: ARG002 (déjà publiés)
         """Garde où ce lot a été publié, dans la transaction qui avance la position."""
-        assert self._lieu is not None  # noqa: S101 (posé par `s_accorder`)
+        assert self._lieu is not None  # noqa: S101 (posé par `reconcile`)
         if conn.execute(_PUBLIE, (self.nom, *self._lieu)).rowcount != 1:
             raise LeadershipLost(self.nom)

@@ -1,9 +1,10 @@
 """The composition root: from the settings to the objects that do the work."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import urlsplit
 
+from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
 from engine.consumer import Consumer
@@ -93,10 +94,9 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
 
 
 def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Consumer:
-    """The loop of a topic: `avis` or `kiosque`."""
+    """The loop of a topic: `avis` or `kiosque`. Raises ValueError for another name."""
     kafka = settings.kafka_connection()
     options: dict[str, Any] = {
-        "guichet": counter,
         "rebuts": DeadLetters(kafka),
         "kafka": kafka
         | {
@@ -108,9 +108,13 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
         "attente_s": settings.poll_timeout.total_seconds(),
         "etape": step,
     }
-    if name == "avis":
-        return consommateur_des_avis(settings.topic_avis, **options)
-    return consommateur_du_kiosque(settings.topic_notifications, **options)
+    match NomDeConsommateur(name):
+        case NomDeConsommateur.AVIS:
+            return consommateur_des_avis(settings.topic_avis, counter, **options)
+        case NomDeConsommateur.KIOSQUE:
+            return consommateur_du_kiosque(settings.topic_notifications, counter, **options)
+        case unknown:
+            assert_never(unknown)
 
 
 def view(name: str, recorder: Recorder) -> View:
@@ -137,7 +141,7 @@ def follower(
         view(name, recorder),
         derriere=RestantDu.nom if name == DelaiAffichage.nom else None,
         lot_max=settings.follower_batch_size,
-        reveil_max_s=settings.follower_wait_max.total_seconds(),
+        wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,
     )
 
@@ -154,7 +158,7 @@ def publication(settings: Settings, step: Callable[[str], None] = lambda _: None
         required(settings.database_url, "DATABASE_URL"),
         Publication(sender, settings.shard_digit, etape=step),
         lot_max=settings.publication_batch_size,
-        reveil_max_s=settings.follower_wait_max.total_seconds(),
+        wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,
     )
     return follower, sender

@@ -21,7 +21,7 @@ from rich.table import Table
 from api.socle.identite import RoleUtilisateur, emettre_jeton
 from domain.delai import jour_de_paris
 from domain.monnaie import euros
-from engine.fates import sorts_de
+from engine.fates import fates_of
 from projections.audit import auditer
 from projections.lectures.historique import historique
 from projections.vues.restant_du import lire_creance
@@ -231,7 +231,7 @@ class Scenario:
 
     def _fates(self) -> dict[str, int]:
         with self._connect() as conn:
-            return sorts_de(conn, self.settings.topic_notifications)
+            return fates_of(conn, self.settings.topic_notifications)
 
     def _history(self, reference: str) -> list[Any]:
         from engine.database import Database

@@ -16,7 +16,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 from api.socle.kafka import KafkaIndisponible
 from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
-from engine.outages import raconter
+from engine.outages import describe
 from service.settings import Settings
 
 ACK_SECONDS: Final = 10.0
@@ -51,7 +51,7 @@ def topics(settings: Settings) -> dict[str, int]:
 def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
     admin = clients.open_client(
-        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUETE_MS
+        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUEST_MS
     )
     try:
         existing = set(admin.list_topics())
@@ -154,7 +154,7 @@ class Publisher:
         except KafkaError as cause:
             if not isinstance(cause, KafkaTimeoutError):
                 self._drop(opened)
-            raise KafkaIndisponible(raconter(cause)) from cause
+            raise KafkaIndisponible(describe(cause)) from cause
 
     def _open(self) -> KafkaProducer:
         with self._opening:
@@ -168,7 +168,7 @@ class Publisher:
                     self._producer = producer(self.settings)
                 except KafkaError as cause:
                     self._reopen_at = time.monotonic() + REOPEN_SECONDS
-                    raise KafkaIndisponible(raconter(cause)) from cause
+                    raise KafkaIndisponible(describe(cause)) from cause
             return self._producer
 
     def _drop(self, opened: KafkaProducer) -> None:
@@ -189,7 +189,7 @@ class Publisher:
         """Flush and close."""
         if self._producer is not None:
             with suppress(KafkaError):
-                self._producer.close(timeout=clients.ADIEU_D_UN_PRODUCTEUR_S)
+                self._producer.close(timeout=clients.PRODUCER_CLOSE_S)
 
 
 class TopicEnd(NamedTuple):

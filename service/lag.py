@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 from psycopg import Connection
 
 from engine.database import Database
-from engine.outages import raconter
+from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
 from projections.vues.paiements import attente_de_reponse
@@ -103,7 +103,7 @@ def _read_kafka(settings: Settings, base: Database, rows: list[dict[str, Any]], 
     except KafkaError as cause:
         for row in rows:
             if row["evenements"] is None:
-                row["illisible"] = f"Kafka ne répond pas : {raconter(cause)}"
+                row["illisible"] = f"Kafka ne répond pas : {describe(cause)}"
 
 
 def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime) -> None:

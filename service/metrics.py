@@ -18,8 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from engine.database import Database
-from engine.fates import sorts_par_topic
-from engine.outages import raconter
+from engine.fates import fates_by_topic
+from engine.outages import describe
 from service.lag import WAIT_SECONDS, lag, unreadable
 from service.settings import Settings
 
@@ -95,9 +95,9 @@ class RolesCollector(Collector):
         try:
             rows = lag(self.settings, self.base)
             with self.base.transaction(delai_s=WAIT_SECONDS) as conn:
-                fates = sorts_par_topic(conn)
+                fates = fates_by_topic(conn)
         except (psycopg.Error, KafkaError) as cause:
-            structlog.get_logger().warning("roles_illisibles", cause=raconter(cause))
+            structlog.get_logger().warning("roles_illisibles", cause=describe(cause))
             return NOTHING._replace(at=time.monotonic())
         silent = unreadable(rows)
         if silent:

@@ -15,7 +15,7 @@ import structlog
 
 from engine.backoff import Backoff
 from engine.outages import is_outage
-from engine.role_state import BATTEMENT_S, RoleState
+from engine.role_state import HEARTBEAT_S, RoleState
 from guichet.guichet import Guichet
 from guichet.relancer_paiement import Relance, Transmettre, relancer_paiement
 from projections.vues.messagerie import purger
@@ -65,14 +65,14 @@ class RelanceRole:
                 self._beat()
                 if time.monotonic() >= next_round:
                     self.round(stop)
-                    self._retry.progresser()
+                    self._retry.progress()
                     next_round = time.monotonic() + self._interval.total_seconds()
-                wait_seconds = min(BATTEMENT_S, max(0.0, next_round - time.monotonic()))
+                wait_seconds = min(HEARTBEAT_S, max(0.0, next_round - time.monotonic()))
             except Exception as fault:
                 if not is_outage(fault):
                     raise
-                wait_seconds = self._retry.echouer(fault)
-                self._state.interrompre(fault)
+                wait_seconds = self._retry.fail(fault)
+                self._state.interrupt(fault)
             stop.wait(wait_seconds)
         with suppress(psycopg.Error), self._counter.base.transaction() as conn:
             self._state.dire(conn, "inactif")
@@ -114,6 +114,6 @@ class RelanceRole:
             self._pauses[transaction] = Pause(self._clock() + lasts, lasts)
 
     def _beat(self) -> None:
-        if self._state.a_redire:
+        if self._state.is_due:
             with self._counter.base.transaction() as conn:
                 self._state.dire(conn, "actif")

@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.canal import lire_canal, poser_canal
-from api.assure.connexion_demo import page_de_choix
-from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, repris_possible
+from api.assure.lecture import a_suivre, en_cours, est_confirme, est_consultable, lire_compte, repris_possible
 from api.assure.messagerie import courrier_de
-from api.assure.session import session_de
-from api.assure.visite import AssureConnecte, Visite, visite_de
+from api.assure.visite import AssureConnecte, visite_de
+from api.socle.canal import lire_canal, poser_canal
+from api.socle.connexion_demo import page_de_choix
 from api.socle.dependances import DeLApplication
+from api.socle.session import session_de
+from api.socle.visite import Visite
 from projections.vues.paiements import LignePaiement
 
 PAIEMENTS_MONTRES: Final = 5
@@ -47,11 +48,14 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     maintenant = visite.moyens.dependances.horloge()
     politique = visite.moyens.dependances.guichet.politique
     ouvertes = [ligne for ligne in creances if est_consultable(ligne) and ligne.restant_du]
+    sans_fin = en_cours(paiements)
+    a_finir = [p for p in sans_fin if not est_confirme(p, visite.retours)]
     return {
         "courrier": await courrier_de(visite.moyens, visite.assure),
         "issue": derniere_issue(paiements, maintenant),
-        "à_reprendre": [p for p in en_cours(paiements) if repris_possible(p, maintenant)],
-        "sans_reponse": [p for p in en_cours(paiements) if not repris_possible(p, maintenant)],
+        "confirmes": [p for p in sans_fin if est_confirme(p, visite.retours)],
+        "à_reprendre": [p for p in a_finir if repris_possible(p, maintenant)],
+        "sans_reponse": [p for p in a_finir if not repris_possible(p, maintenant)],
         "paiements": paiements[:PAIEMENTS_MONTRES],
         "dues": sum(ligne.restant_du >= politique.minimum_par_paiement for ligne in ouvertes),
         "restant_total": sum(ligne.restant_du for ligne in ouvertes),

@@ -4,11 +4,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.canal import COOKIE, passage_de, tout_oublier
-from api.assure.rendu import page
-from api.assure.session import COOKIE as COOKIE_DE_SESSION
-from api.assure.visite import AssureConnecte, champs_de
+from api.assure.visite import AssureConnecte
+from api.socle.canal import COOKIE, passage_de, tout_oublier
 from api.socle.dependances import DeLApplication
+from api.socle.rendu import page
+from api.socle.session import COOKIE as COOKIE_DE_SESSION
+from api.socle.visite import champs_de
 from domain.avis import Canal
 
 routes = APIRouter(include_in_schema=False)

@@ -7,8 +7,18 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import a_suivre, est_consultable, etat_du_paiement, imputations_de, lire_compte, repris_possible
-from api.assure.visite import AssureConnecte, Visite
+from api.assure.lecture import (
+    a_suivre,
+    est_confirme,
+    est_consultable,
+    etat_du_paiement,
+    imputations_de,
+    lire_compte,
+    repris_possible,
+)
+from api.assure.motifs import motif_de
+from api.assure.visite import AssureConnecte
+from api.socle.visite import Visite
 from domain.references import TRANSACTION
 from domain.refus import PaiementClos, PaiementInconnu
 from guichet.reprendre_paiement import reprendre_paiement
@@ -24,6 +34,8 @@ async def partir(transaction: str, visite: AssureConnecte) -> Response:
     """Le formulaire scellé, et le bouton qui mène au kiosque ; un paiement clos mène à son état."""
     if not TRANSACTION.fullmatch(transaction):
         raise PaiementInconnu
+    if transaction in visite.retours:  # La banque l'a accepté : le remettre inviterait à payer deux fois.
+        return visite.mener(f"/paiements/{transaction}")
     guichet, maintenant = visite.moyens.dependances.guichet, visite.moyens.dependances.horloge()
     try:
         ouvert = await anyio.to_thread.run_sync(
@@ -54,7 +66,9 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
     creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
     return {
         "paiement": paiement,
-        "reprise": repris_possible(paiement, maintenant),
+        "reprise": repris_possible(paiement, maintenant, visite.retours),
+        "confirme": est_confirme(paiement, visite.retours),
+        "motif": motif_de(paiement),
         "parts": [(part, creances.get(part.reference)) for part in parts],
         "encore_dues": any(ligne.restant_du for ligne in creances.values() if est_consultable(ligne)),
         "politique": moyens.dependances.guichet.politique,

@@ -6,9 +6,16 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from api.assure.lecture import Consultation, Raison, raison_de_ne_pas_cocher, repris_possible
+from api.assure.lecture import (
+    CONFIRMATION_ATTENDUE,
+    Consultation,
+    Raison,
+    est_confirme,
+    raison_de_ne_pas_cocher,
+    repris_possible,
+)
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
-from api.assure.visite import Visite
+from api.socle.visite import Visite
 from domain.refus import MontantHorsBornes, MontantSuperieurAuSolde, PaiementEnCours, Refus, RestantDuInsuffisant
 from guichet.prevoir_paiement import PartPrevue
 from projections.vues.restant_du import LigneCreance
@@ -56,8 +63,10 @@ def page_du_montant(
         "nombre": len(cochees),
         "solde_total": sum(ligne.restant_du for ligne in cochees),
         "montant": saisie.montant if saisie else "",
-        "fautes": [Faute(_cible(un_refus), un_refus.phrase) for un_refus in refus],
-        "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant)],
+        "fautes": [Faute(_cible(un_refus), _phrase(un_refus, visite)) for un_refus in refus],
+        "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
+        "payable": any(ligne.raison is None for ligne in lignes),
+        "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant, visite.retours)],
         "prevision": prevision,
         "politique": visite.moyens.dependances.guichet.politique,
         "cle": nouvelle_cle(),
@@ -103,10 +112,16 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
     lignes = []
     for ligne in creances:
-        raison = raison_de_ne_pas_cocher(ligne, politique, ouverts, exclusif=True)
+        raison = raison_de_ne_pas_cocher(ligne, politique, ouverts, exclusif=True, retours=visite.retours)
         cochee = raison is None and ligne.reference in demandees
         lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
     return lignes
+
+
+def _phrase(refus: Refus, visite: Visite) -> str:
+    if isinstance(refus, PaiementEnCours) and visite.retours.intersection(refus.transactions):
+        return CONFIRMATION_ATTENDUE
+    return refus.phrase
 
 
 def _cible(refus: Refus) -> str:

@@ -11,8 +11,9 @@ from api.assure.etape_montant import page_de_verification, page_du_montant
 from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lire_selection
-from api.assure.visite import AssureConnecte, Visite, champs_de
-from api.socle.problemes import STATUTS_DES_REFUS
+from api.assure.visite import AssureConnecte
+from api.socle.problemes import statut_de
+from api.socle.visite import Visite, champs_de
 from domain.refus import ReferenceNonOuverte, Refus
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
@@ -89,8 +90,7 @@ async def _prevoir(visite: Visite, saisie: Saisie) -> tuple[PartPrevue, ...]:
 
 
 def _refuser(visite: Visite, consultation: Consultation, saisie: Saisie, refus: Refus) -> Response:
-    statut = STATUTS_DES_REFUS.get(type(refus), 422)
-    return page_du_montant(visite, consultation, saisie=saisie, refus=[refus], statut=statut)
+    return page_du_montant(visite, consultation, saisie=saisie, refus=[refus], statut=statut_de(type(refus)))
 
 
 def _fautes_de_saisie(saisie: Saisie) -> list[Refus]:

@@ -1,5 +1,6 @@
 """Ce que l'assuré voit : sa créance et les autres, ses paiements. Des vues, et du journal si elles tardent."""
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -22,6 +23,26 @@ PAIEMENTS_RECENTS: Final = 20
 
 AUCUNE: Final = ""
 """Cherchée à la place d'une saisie qui n'est pas une référence : le même travail, et rien n'y répond."""
+
+EN_VERIFICATION: Final = "en_verification"
+SANS_FIN: Final = ("en_cours", EN_VERIFICATION)
+
+REGLEES: Final = {
+    "soldee": "Cette créance est soldée : vous n'avez plus rien à payer.",
+    "trop_percu": (
+        "Cette créance est soldée : vous n'avez plus rien à payer. Vous avez payé plus que le montant dû : votre caisse"
+        " examine ce trop-perçu et vous le rembourse, sans démarche de votre part."
+    ),
+}
+"""Ce que dit une créance où il ne reste rien à payer, par statut."""
+
+CONFIRMATION_ATTENDUE: Final = (
+    "La banque a bien reçu votre paiement, nous attendons sa confirmation ; ne payez pas une seconde fois."
+)
+
+EN_COURS_SANS_HEURE: Final = (
+    "Un paiement est déjà en cours pour cette référence de courrier : vous pouvez le reprendre, ou attendre sa fin."
+)
 
 
 class Consultation(NamedTuple):
@@ -71,37 +92,51 @@ def est_consultable(ligne: LigneCreance) -> bool:
 
 
 def raison_de_ne_pas_cocher(
-    ligne: LigneCreance, politique: Politique, ouverts: list[LignePaiement], *, exclusif: bool = False
+    ligne: LigneCreance,
+    politique: Politique,
+    ouverts: list[LignePaiement],
+    *,
+    exclusif: bool = False,
+    retours: AbstractSet[str] = frozenset(),
 ) -> Raison | None:
     """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
 
     La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré ; `exclusif` :
-    un paiement en cours sur la ligne suffit.
+    un paiement en cours sur la ligne suffit. `retours` : les transactions que la banque a acceptées devant la personne.
     """
+    if ligne.statut in REGLEES:
+        return Raison(ligne.statut, REGLEES[ligne.statut])
     if ligne.restant_du < politique.minimum_par_paiement:
         refus = RestantDuInsuffisant(ligne.reference)
         return Raison(refus.code, refus.phrase)
     if ligne.en_cours and (exclusif or ligne.disponible < politique.minimum_par_paiement):
         fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
         if not fins:  # La vue des paiements a un instant de retard sur celle des créances.
-            return Raison(PaiementEnCours.code, PaiementEnCours.__doc__ or "")
+            return Raison(PaiementEnCours.code, EN_COURS_SANS_HEURE)
+        if all(est_confirme(p, retours) for p in ouverts if p.caisse == ligne.caisse):
+            return Raison(PaiementEnCours.code, CONFIRMATION_ATTENDUE, max(fins))
         return Raison(PaiementEnCours.code, PaiementEnCours(max(fins), ()).phrase, max(fins))
     return None
 
 
+def est_confirme(paiement: LignePaiement, retours: AbstractSet[str]) -> bool:
+    """Dit si la banque a reçu ce paiement, ou si nous le vérifions auprès d'elle : il ne se reprend pas."""
+    return paiement.statut == EN_VERIFICATION or (paiement.statut == "en_cours" and paiement.transaction in retours)
+
+
 def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
     """Ceux qui n'ont pas encore de fin."""
-    return [paiement for paiement in paiements if paiement.statut == "en_cours"]
+    return [paiement for paiement in paiements if paiement.statut in SANS_FIN]
 
 
-def repris_possible(paiement: LignePaiement, maintenant: datetime) -> bool:
-    """Dit si le formulaire du kiosque peut encore être remis."""
-    return paiement.statut == "en_cours" and maintenant < paiement.expire_le
+def repris_possible(paiement: LignePaiement, maintenant: datetime, retours: AbstractSet[str] = frozenset()) -> bool:
+    """Dit si le formulaire du kiosque peut encore être remis : jamais après un retour scellé de la banque."""
+    return paiement.statut == "en_cours" and maintenant < paiement.expire_le and not est_confirme(paiement, retours)
 
 
 def a_suivre(paiement: LignePaiement) -> bool:
     """Dit si la page doit encore changer d'elle-même : la réponse, ou sa prise en compte, est attendue."""
-    return paiement.statut == "en_cours" or (paiement.statut == "accepte" and paiement.affiche_le is None)
+    return paiement.statut in SANS_FIN or (paiement.statut == "accepte" and paiement.affiche_le is None)
 
 
 def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]:

@@ -8,10 +8,13 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import a_suivre, en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher
-from api.assure.visite import AssureConnecte, Visite
+from api.assure.lecture import Raison, a_suivre, en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher
+from api.assure.visite import AssureConnecte
+from api.socle.visite import Visite
 from guichet.guichet import Guichet
 from projections.lectures.mouvements import Mouvement, mouvements
+from projections.vues.paiements import LignePaiement
+from projections.vues.restant_du import LigneCreance
 
 routes = APIRouter(prefix="/creances", include_in_schema=False)
 
@@ -32,15 +35,10 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     creances, paiements = await lire_compte(visite.moyens, visite.assure)
     guichet = visite.moyens.dependances.guichet
     ouverts = en_cours(paiements)
-    histoires = await anyio.to_thread.run_sync(partial(_raconter, guichet, [ligne.reference for ligne in creances]))
+    histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
         "creances": [
-            (
-                ligne,
-                raison_de_ne_pas_cocher(ligne, guichet.politique, ouverts, exclusif=True) if ligne.restant_du else None,
-                est_consultable(ligne),
-                histoires[ligne.reference],
-            )
+            (ligne, _raison(visite, ligne, ouverts), est_consultable(ligne), histoires[ligne.reference])
             for ligne in sorted(creances, key=lambda ligne: (not ligne.restant_du, ligne.date_emission))
         ],
         "restant_total": sum(ligne.restant_du for ligne in creances if not ligne.annulee),
@@ -48,6 +46,14 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     }
 
 
-def _raconter(guichet: Guichet, references: Sequence[str]) -> dict[str, list[Mouvement]]:
+def _raison(visite: Visite, ligne: LigneCreance, ouverts: list[LignePaiement]) -> Raison | None:
+    politique = visite.moyens.dependances.guichet.politique
+    if not ligne.restant_du:
+        return None
+    return raison_de_ne_pas_cocher(ligne, politique, ouverts, exclusif=True, retours=visite.retours)
+
+
+def raconter(guichet: Guichet, references: Sequence[str]) -> dict[str, list[Mouvement]]:
+    """Les mouvements de chaque référence, lus au journal."""
     with guichet.base.transaction() as conn:
         return mouvements(conn, guichet.recorder, references)

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.accuse_pdf import accuse_en_pdf
-from api.assure.connexion import AccesRefuse
-from api.assure.rendu import message as page_d_une_phrase
-from api.assure.visite import AssureConnecte, Visite, champs_de
+from api.assure.visite import AssureConnecte
 from api.socle.dependances import Moyens
+from api.socle.rendu import message as page_d_une_phrase
+from api.socle.visite import AccesRefuse, Visite, champs_de
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
 from domain.refus import MessageInconnu
 from guichet.guichet import Guichet
@@ -27,7 +27,7 @@ _EN_TETE: Final = {"objet": OBJET, "expediteur": EXPEDITEUR}
 routes = APIRouter(prefix="/messagerie", include_in_schema=False)
 
 
-class Message(NamedTuple):
+class MessageRecu(NamedTuple):
     """Un message de la liste."""
 
     accuse: Accuse
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 class Courrier(NamedTuple):
     """Les messages d'un assuré, non lus d'abord, puis du plus récent au plus ancien."""
 
-    messages: list[Message]
+    messages: list[MessageRecu]
 
     @property
     def non_lus(self) -> int:
@@ -52,7 +52,7 @@ async def courrier_de(moyens: Moyens, assure: str) -> Courrier:
         lignes = await messages_de(conn, assure, maintenant)
     gestes = await anyio.to_thread.run_sync(messagerie_de, moyens.dependances.guichet, assure, maintenant)
     messages = [
-        Message(Accuse(ligne.transaction, ligne.accepte_le), ligne.lu or ligne.transaction in gestes.lus)
+        MessageRecu(Accuse(ligne.transaction, ligne.accepte_le), ligne.lu or ligne.transaction in gestes.lus)
         for ligne in lignes
         if ligne.transaction not in gestes.supprimes
     ]
@@ -113,4 +113,4 @@ async def _au_guichet(action: Callable[[Guichet, str, str, datetime], _T], visit
             action, dependances.guichet, visite.assure, transaction, dependances.horloge()
         )
     except MessageInconnu as inconnu:
-        raise AccesRefuse(page_d_une_phrase("Message introuvable", inconnu.phrase, 404)) from None
+        raise AccesRefuse(page_d_une_phrase("MessageRecu introuvable", inconnu.phrase, 404)) from None

@@ -83,7 +83,7 @@ class EtatPaiement(BaseModel):
 
     transaction: str
     montant_centimes: int
-    statut: Literal["en_cours", "accepte", "echoue", "expire"]
+    statut: Literal["en_cours", "accepte", "echoue", "expire", "en_verification"]
     cause: str | None = Field(description="Pourquoi il a fini ainsi.")
     ouvert_le: datetime
     expire_le: datetime

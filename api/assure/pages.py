@@ -5,12 +5,12 @@ from fastapi import APIRouter
 from api.assure import (
     accueil,
     borne,
-    connexion_demo,
     etape_kiosque,
     etape_paiement,
     etape_reference,
     mes_creances,
 )
+from api.socle import connexion_demo
 
 routes = APIRouter(include_in_schema=False)
 for etape in (accueil, etape_reference, etape_paiement, etape_kiosque, mes_creances, borne, connexion_demo):

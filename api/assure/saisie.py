@@ -4,35 +4,67 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
+from api.socle.formulaire import FormulairePerime
+from api.socle.problemes import RefusDeSaisie
 from domain.avis import Canal
-from domain.references import lire_reference
-from domain.refus import Refus, SelectionInvalide
+from domain.references import CHIFFRES, DefautDeReference, ReferenceIllisible, lire_reference
+from domain.refus import SelectionInvalide
 from guichet.ouvrir_paiement import Demande, Partage
 
-_MONTANT: Final = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,2}))?")
-_BLANCS: Final = re.compile(r"[\s€]+")
+_EN_EUROS: Final = re.compile(r"€?\s*([0-9]{1,9}|[0-9]{1,3}(?:\s[0-9]{3}){1,2})(?:[.,]([0-9]{1,2}))?\s*€?")
+_EURO_AU_MILIEU: Final = re.compile(r"([0-9]{1,9})\s*€\s*([0-9]{2})")
+_BLANCS: Final = re.compile(r"\s+")
 _CLE: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
-class MontantIllisible(Refus):
-    """Saisissez le montant de votre paiement en euros, par exemple 20,00."""
+class MontantIllisible(RefusDeSaisie):
+    """Le montant tapé ne se lit pas, ou pourrait se lire de deux façons."""
 
     code = "montant_illisible"
+    enonce = "Saisissez le montant de votre paiement en euros, par exemple 20,00."
 
 
-class ReferenceAbsente(Refus):
-    """Saisissez la référence de l'avis : 16 chiffres et 1 lettre."""
+class ReferenceAbsente(RefusDeSaisie):
+    """Rien n'a été tapé."""
 
     code = "reference_absente"
+    enonce = "Saisissez la référence de l'avis : 16 chiffres et 1 lettre."
 
 
-class FormulairePerime(Refus):
-    """Ce formulaire a expiré : merci de recommencer votre recherche."""
+class ReferenceMalTapee(RefusDeSaisie):
+    """La saisie n'est pas une référence : la personne lit ce qui manque."""
 
-    code = "formulaire_perime"
+    code = "reference_mal_tapee"
+
+    def __init__(self, lue: ReferenceIllisible) -> None:
+        """Retient ce que le domaine en a lu."""
+        super().__init__(lue)
+        self.lue = lue
+
+    @property
+    def phrase(self) -> str:
+        """Ce qui manque, et la forme attendue."""
+        return f"{_ce_qui_manque(self.lue)} Une référence compte 16 chiffres et 1 lettre."
+
+
+def _ce_qui_manque(lue: ReferenceIllisible) -> str:
+    nombre = f"{lue.chiffres} chiffre{'s' if lue.chiffres > 1 else ''}"
+    match lue.defaut:
+        case DefautDeReference.LETTRE_ABSENTE:
+            return "Il manque la lettre à la fin de votre référence."
+        case DefautDeReference.CHIFFRES_MANQUANTS:
+            return f"Votre référence ne compte que {nombre} : il en manque {CHIFFRES - lue.chiffres}."
+        case DefautDeReference.CHIFFRES_EN_TROP:
+            return f"Votre référence compte {nombre} : il y en a {lue.chiffres - CHIFFRES} de trop."
+        case DefautDeReference.PLUSIEURS:
+            return "Vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite."
+        case DefautDeReference.FORME:
+            return "Nous n'avons pas reconnu de référence dans ce que vous avez saisi."
+        case inattendu:
+            assert_never(inattendu)
 
 
 class Saisie(NamedTuple):
@@ -91,11 +123,15 @@ def demande_de(saisie: Saisie, assure: str, canal: Canal) -> Demande:
 
 
 def lire_montant(texte: str) -> int:
-    """Le montant en centimes de `20`, `20,5` ou `20.50 €` ; lève MontantIllisible."""
-    trouve = _MONTANT.fullmatch(_BLANCS.sub("", texte))
+    """Le montant en centimes de `20`, `20,5`, `20.50 €` ou `16€50` ; lève MontantIllisible pour tout ce qui fait doute.
+
+    Un blanc n'est admis qu'autour du signe € et entre des milliers : `1 6,00` est peut-être 16, peut-être 1.
+    """
+    serre = texte.strip()
+    trouve = _EN_EUROS.fullmatch(serre) or _EURO_AU_MILIEU.fullmatch(serre)
     if trouve is None:
         raise MontantIllisible
-    return int(trouve[1]) * 100 + int((trouve[2] or "0").ljust(2, "0"))
+    return int(_BLANCS.sub("", trouve[1])) * 100 + int((trouve[2] or "0").ljust(2, "0"))
 
 
 def lire_partage(texte: str) -> Partage:

@@ -41,7 +41,10 @@ async def lire_formulaire(requete: Request) -> list[tuple[str, str]]:
 
 
 def decoder_formulaire(corps: bytes) -> list[tuple[str, str]]:
-    """Les paires d'un formulaire ; lève ValueError s'il est mal encodé ou a trop de champs."""
+    """Les paires d'un formulaire ; lève ValueError s'il est mal encodé ou a trop de champs.
+
+    Par la bibliothèque standard : le lecteur de Starlette remplace sans le dire un octet mal encodé.
+    """
     return parse_qsl(
         corps.decode("utf-8"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=CHAMPS_MAX
     )

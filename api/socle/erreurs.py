@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.rendu import message
+from api.socle.canal import passage_de
+from api.socle.dependances import Moyens
 from api.socle.problemes import TITRES, Probleme
+from api.socle.rendu import message
+from api.socle.session import session_de
+from api.socle.visite import cadre
 
 _PROGRAMMES: Final = ("/api/", "/kiosque/notification", "/openapi.json", "/livez", "/readyz", "/metrics")
 """Les adresses que seul un programme appelle, quoi qu'il dise accepter."""
@@ -24,9 +29,17 @@ def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
     if not _pour_une_personne(scope):
         return probleme.reponse()
     titre = _TITRES.get(probleme.code) or TITRES.get(probleme.statut, "Erreur")
-    reponse = message(titre, probleme.detail, probleme.statut)
+    reponse = message(titre, probleme.detail, probleme.statut, _cadre(scope))
     reponse.headers.update(probleme.en_tetes)
     return reponse
+
+
+def _cadre(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Le menu et le canal de qui a demandé la page : une erreur ne fait perdre ni l'un ni l'autre."""
+    requete = Request(dict(scope))
+    moyens: Moyens = scope["app"].state.moyens
+    session, passage = session_de(requete, moyens.dependances), passage_de(requete, moyens.dependances)
+    return cadre(moyens, session, passage)
 
 
 def _pour_une_personne(scope: Mapping[str, Any]) -> bool:

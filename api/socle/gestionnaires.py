@@ -10,15 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.connexion import AccesRefuse
-from api.assure.visite import Redirection
 from api.socle.erreurs import repondre
 from api.socle.fautes import fautes_de
 from api.socle.identite import EmetteurInjoignable
 from api.socle.kafka import KafkaIndisponible
 from api.socle.problemes import Probleme, indisponible, probleme_de
+from api.socle.visite import AccesRefuse, Redirection
 from domain.refus import Refus
-from engine.outages import is_outage, raconter
+from engine.outages import describe, is_outage
 
 _HTTP: Final = {
     404: ("introuvable", "Cette adresse n'existe pas."),
@@ -73,7 +72,7 @@ async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
 async def _base(requete: Request, erreur: Exception) -> Response:
     if not is_outage(erreur):
         raise erreur
-    structlog.get_logger().warning("base_indisponible", cause=raconter(erreur))
+    structlog.get_logger().warning("base_indisponible", cause=describe(erreur))
     detail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
     return repondre(requete.scope, indisponible("base_indisponible", detail))
 

@@ -1,7 +1,7 @@
 """Les erreurs, en `application/problem+json` (RFC 9457) : un `type` et un `code` stables, un `detail` en français."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from starlette.responses import JSONResponse
 
@@ -32,6 +32,20 @@ PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
 REPRISE_S: Final = 5
 """`Retry-After` d'une indisponibilité passagère (secondes)."""
 
+
+class RefusDeSaisie(Refus):
+    """Ce qu'une personne a tapé ne se lit pas : les refus qui n'existent que devant un formulaire."""
+
+    code = "saisie_illisible"
+    enonce: ClassVar[str] = "Cette saisie ne peut pas être lue."
+    """La phrase montrée à la personne."""
+
+    @property
+    def phrase(self) -> str:
+        """La même, pour qui ne connaît que Refus."""
+        return self.enonce
+
+
 STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     ReferenceNonOuverte: 409,  # 404 là où la référence est elle-même l'adresse demandée.
     RestantDuInsuffisant: 409,
@@ -52,8 +66,9 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     SecondePersonneRequise: 409,
     PaiementNonAccepte: 409,
     RemboursementExcessif: 409,
+    RefusDeSaisie: 422,
 }
-"""Le statut HTTP de chaque refus : ici, et nulle part ailleurs."""
+"""Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 
 TITRES: Final[Mapping[int, str]] = {
     400: "Requête invalide",
@@ -68,6 +83,14 @@ TITRES: Final[Mapping[int, str]] = {
     500: "Erreur interne",
     503: "Service momentanément indisponible",
 }
+
+
+def statut_de(refus: type[Refus]) -> int:
+    """Le statut HTTP d'un refus, ou celui de sa famille ; lève LookupError si la table l'a oublié."""
+    for classe in refus.__mro__:
+        if issubclass(classe, Refus) and classe in STATUTS_DES_REFUS:
+            return STATUTS_DES_REFUS[classe]
+    raise LookupError(refus.__name__)
 
 
 class Probleme(Exception):
@@ -125,4 +148,4 @@ def probleme_de(refus: Refus, statut: int | None = None) -> Probleme:
             plus = {"solde_centimes": refus.solde}
         case _:
             pass
-    return Probleme(statut or STATUTS_DES_REFUS[type(refus)], refus.code, refus.phrase, **plus)
+    return Probleme(statut or statut_de(type(refus)), refus.code, refus.phrase, **plus)

@@ -1,7 +1,8 @@
 """Une route que FastAPI décrit, et qui appelle elle-même ses dépendances.
 
 FastAPI résout à chaque appel un arbre de dépendances et de paramètres : pour une lecture courte, un tiers du temps de
-Python. Les nôtres sont presque toutes d'un seul étage, et ne demandent que la requête.
+Python. Les nôtres sont presque toutes d'un seul étage, et ne demandent que la requête. Gardée parce que mesurée : une
+créance lue par sa clé passe de 0,70 à 0,82 fois une page nue (ADR 0014).
 """
 
 import inspect

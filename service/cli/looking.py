@@ -144,10 +144,10 @@ def audit(
 def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Le sort de chaque notification lue ; leur somme est ce que le topic a porté."""
     from domain.sort import Sort
-    from engine.fates import sorts_de
+    from engine.fates import fates_of
 
     with connection(data_dir) as (settings, conn):
-        counts = sorts_de(conn, settings.topic_notifications)
+        counts = fates_of(conn, settings.topic_notifications)
     fates = {sort.value: counts.get(sort.value, 0) for sort in Sort}
     answer = {"total": sum(fates.values()), "fates": fates}
     if as_json:

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from engine.batch import Partition
-from engine.positions import a_l_arret, reprendre
+from engine.positions import reprendre, stopped_partitions
 from service.cli.application import PROBLEM, DataDir, Json, app, connection, console, fail, print_json
 from service.cli.tables import whole
 
@@ -17,7 +17,7 @@ TOPIC: Final = typer.Argument(help="Le topic, tel que la liste le nomme.")
 def partitions(*, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Les partitions arrêtées : leur fin est revenue en deçà de notre position ; sort avec 1 s'il y en a."""
     with connection(data_dir) as (_, conn):
-        stopped = a_l_arret(conn)
+        stopped = stopped_partitions(conn)
     if as_json:
         print_json(
             [
@@ -58,7 +58,7 @@ def take_up(
     Tout relire ne compte rien deux fois : un message déjà appliqué a pour sort `doublon`.
     """
     with connection(data_dir) as (_, conn), conn.transaction():
-        found = next((s for s in a_l_arret(conn) if (s.topic, s.partition) == (topic, partition)), None)
+        found = next((s for s in stopped_partitions(conn) if (s.topic, s.partition) == (topic, partition)), None)
         if found is None:
             fail(f"{topic}/{partition} n'est pas arrêtée.")
         reprendre(conn, Partition(found.topic_id, topic, partition), depuis, motif=motif)

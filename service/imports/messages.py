@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from engine.messages import CAUSE_MAX, UnreadableMessage, exiger_octets
+from engine.messages import CAUSE_MAX, UnreadableMessage, require_bytes
 from guichet.prendre_avis import lire
 from service.imports.lines import Lines
 
@@ -34,7 +34,7 @@ def refused(line: int, cause: object) -> Refused:
 def checked(line: int, value: bytes, length: int) -> Checked | Refused:
     """Check a message; `length` is its whole size in bytes, where only its beginning was kept."""
     try:
-        exiger_octets(length)
+        require_bytes(length)
         return Checked(line, lire(value).reference.encode(), value)
     except UnreadableMessage as cause:
         return refused(line, cause)

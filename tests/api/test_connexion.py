@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
-from api.assure.connexion import suite_locale
 from api.socle.client_oidc import ClientOIDC
+from api.socle.connexion import suite_locale
 from api.socle.emetteur import Emetteur
 from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service

@@ -58,7 +58,7 @@ class TestLeParcours:
 
         retour = service.client.post("/kiosque/retour", data=notification(transaction, 20_00))
         attente = service.client.get(retour.headers["Location"])
-        assert "nous attendons la réponse de la banque" in lisible(attente)
+        assert "La banque a bien reçu votre paiement, nous attendons sa confirmation" in lisible(attente)
         assert "Nous vous remercions" not in attente.text  # Le retour du navigateur ne prouve rien.
         assert '<noscript><meta http-equiv="refresh"' in attente.text
         service.repondre(transaction, 20_00)
@@ -93,10 +93,91 @@ class TestLeParcours:
         service.repondre(transaction, 20_00, "05")
         page = service.client.get(f"/paiements/{transaction}")
         assert "Votre transaction de paiement a échoué." in page.text
-        assert "paiement refusé par la banque" in page.text
+        assert "La banque a refusé ce paiement. Votre carte n'a pas été débitée." in lisible(page)
         assert f"87,09{EUR}" in page.text
         assert f'href="/payer?reference={REF}"' in page.text
         assert "Votre transaction de paiement a échoué." in service.client.get("/").text
+
+    @pytest.mark.parametrize("montant", ["16€50", "16 € 50", "16,5", "16.50 €"])
+    def test_un_montant_s_ecrit_de_plusieurs_facons(self, service: Service, montant: str) -> None:
+        service.avis(REF)
+        devenir(service)
+        assert f"{REF} 16,50 € 70,59 €" in lisible(verifier(service, chercher(service), montant))
+
+    @pytest.mark.parametrize(
+        ("code", "cause", "debit"),
+        [
+            ("17", "Vous avez annulé ce paiement.", "Votre carte n'a pas été débitée."),
+            ("97", "Le délai de paiement est passé.", "La banque ne nous a signalé aucun débit de votre carte."),
+            ("34", "La banque a refusé ce paiement.", "Votre carte n'a pas été débitée."),
+            ("40", "Un incident technique a interrompu ce paiement.", "aucun débit de votre carte."),
+            ("77", "Un incident technique a interrompu ce paiement.", "aucun débit de votre carte."),
+        ],
+    )
+    def test_un_echec_dit_sa_famille_le_debit_et_la_suite(
+        self, service: Service, code: str, cause: str, debit: str
+    ) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 20_00, code)
+        page = lisible(service.client.get(f"/paiements/{transaction}"))
+        assert cause in page
+        assert debit in page
+        assert "Vous pouvez" in page
+        for mot_de_banque in ("fraude", "marchand", "code"):
+            assert mot_de_banque not in page
+
+    def test_une_creance_soldee_le_dit_avec_ses_paiements_et_sans_bouton_payer(self, service: Service) -> None:
+        service.avis(REF, 20_00, solde=60_00)
+        service.avis(AUTRE, 87_09)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 20_00)
+        page = chercher(service)
+        assert page.status_code == 200
+        assert "Cette créance est soldée : vous n'avez plus rien à payer." in lisible(page)
+        assert f'href="/paiements/{transaction}"' in page.text
+        assert f'href="/payer?reference={AUTRE}"' in page.text
+        assert 'value="payer"' not in page.text
+        assert "autre moyen de paiement" not in page.text
+
+    def test_un_trop_percu_dit_ce_qu_il_devient(self, service: Service) -> None:
+        service.avis(REF, 20_00, solde=60_00)
+        devenir(service)
+        premiere = transaction_de(payer(service, chercher(service)))
+        service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
+        service.repondre(premiere, 20_00, "97")
+        seconde = transaction_de(payer(service, chercher(service)))
+        service.repondre(seconde, 20_00)
+        service.repondre(premiere, 20_00)
+        page = lisible(chercher(service))
+        assert "votre caisse examine ce trop-perçu et vous le rembourse" in page
+        assert "Trop-perçu 20,00 €" in page
+
+    def test_apres_le_retour_scelle_de_la_banque_rien_n_invite_a_payer_de_nouveau(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.catch_up()
+        assert f'href="/paiements/{transaction}/kiosque"' in service.client.get("/").text
+        service.client.post("/kiosque/retour", data=notification(transaction, 20_00))
+        for adresse in (f"/paiements/{transaction}", "/", f"/payer?reference={REF}"):
+            page = service.client.get(adresse)
+            assert "nous attendons sa confirmation ; ne payez pas une seconde fois" in lisible(page)
+            assert "/kiosque" not in page.text
+            assert "le reprendre" not in page.text
+            assert 'value="payer"' not in page.text
+        depart = service.client.get(f"/paiements/{transaction}/kiosque")
+        assert (depart.status_code, depart.headers["Location"]) == (303, f"/paiements/{transaction}")
+
+    def test_un_retour_refuse_ou_un_souvenir_forge_laisse_reprendre(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.client.post("/kiosque/retour", data=notification(transaction, 20_00, "05"))
+        service.client.cookies.set(f"creances_retour_{transaction}", "forge")
+        assert f'href="/paiements/{transaction}/kiosque"' in service.client.get(f"/paiements/{transaction}").text
 
     def test_sans_paiement_l_accueil_le_dit(self, service: Service) -> None:
         service.avis(REF)
@@ -139,7 +220,7 @@ class TestLeParcours:
 
 
 class TestLesRefus:
-    @pytest.mark.parametrize("reference", [REF, "381", "3811701200010075", "' OR 1=1 --", "9" * 64])
+    @pytest.mark.parametrize("reference", [REF, "3819999999999999Z"])
     def test_une_reference_non_ouverte_se_dit_avec_la_phrase_du_pas_a_pas(
         self, service: Service, reference: str
     ) -> None:
@@ -150,6 +231,36 @@ class TestLesRefus:
         assert (page.status_code, fautes(page)) == (404, [("reference", phrase)])
         assert champ(page, "reference") == reference
         assert 'aria-invalid="true"' in page.text
+
+    @pytest.mark.parametrize(
+        ("tapee", "dit"),
+        [
+            ("381", "ne compte que 3 chiffres : il en manque 13."),
+            ("3811701200010075", "Il manque la lettre à la fin"),
+            ("381170120001007F", "ne compte que 15 chiffres : il en manque 1."),
+            ("38117012000100755F", "compte 17 chiffres : il y en a 1 de trop."),
+            ("' OR 1=1 --", "Nous n'avons pas reconnu de référence"),
+            (f"{REF} et {AUTRE}", "plusieurs références"),
+        ],
+    )
+    def test_une_reference_mal_tapee_dit_ce_qui_manque(self, service: Service, tapee: str, dit: str) -> None:
+        service.avis(REF)
+        devenir(service)
+        page = chercher(service, tapee)
+        [(cible, phrase)] = fautes(page)
+        assert (page.status_code, cible) == (422, "reference")
+        assert dit in phrase
+        assert "pas ouverte" not in page.text
+        assert champ(page, "reference") == tapee if "'" not in tapee else True
+
+    @pytest.mark.parametrize(
+        "tapee",
+        ["N° 3811-7012-0001-0075-f", "3811.7012.0001.0075F.", "38117O12OOO1OO75F", f"Référence : {REF} du 12/05/2026"],
+    )
+    def test_une_reference_que_rien_ne_rend_douteuse_est_trouvee(self, service: Service, tapee: str) -> None:
+        service.avis(REF)
+        devenir(service)
+        assert "Étape 2 sur 3" in chercher(service, tapee).text
 
     def test_une_reference_vide_se_demande(self, service: Service) -> None:
         service.avis(REF)
@@ -183,6 +294,8 @@ class TestLesRefus:
             ("", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
             ("vingt", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
             ("9" * 40, 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("2€5", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
+            ("1 6,00", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
             ("-20", 422, "Saisissez le montant de votre paiement en euros, par exemple 20,00."),
         ],
     )
@@ -395,6 +508,22 @@ class TestMauvaisesEntrees:
         page = service.client.get("/nulle-part", headers=NAVIGATEUR)
         assert (page.status_code, "Page introuvable" in page.text) == (404, True)
         assert service.client.get("/api/v1/nulle-part", headers=NAVIGATEUR).json()["code"] == "introuvable"
+
+    def test_une_erreur_garde_le_menu_et_offre_la_suite(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        for statut, reponse in (
+            (404, service.client.get("/nulle-part")),
+            (405, service.client.get("/deconnexion")),
+            (403, service.client.post("/payer", data={"jeton": "faux"})),
+            (404, service.client.get("/paiements/T1")),
+        ):
+            assert reponse.status_code == statut
+            assert 'aria-label="Rubriques"' in reponse.text
+            assert '<a class="bouton" href="/payer">Payer une créance</a>' in reponse.text
+        service.client.cookies.clear()
+        sans_session = service.client.get("/creances")
+        assert (sans_session.status_code, 'href="/connexion"' in sans_session.text) == (401, True)
 
     def test_un_pseudonyme_impossible_ne_nomme_personne(self, service: Service) -> None:
         service.avis(REF)

@@ -196,10 +196,10 @@ def test_un_defaut_du_code_ne_retient_que_le_message_fautif(b: Banc) -> None:
     b.emettre(b.settings.topic_notifications, [(x, notification(x, 20_00)) for x in t])
     boucle = composition.consumer(b.settings, b.guichet, "kiosque")
 
-    def prendre(guichet: Any, conn: Any, messages: Any, maintenant: Any) -> Any:
+    def prendre(conn: Any, messages: Any, maintenant: Any) -> Any:
         if any(t[2].encode() == message.cle for message in messages):
             raise ZeroDivisionError("défaut planté")
-        return prendre_notifications(guichet, conn, messages, maintenant)
+        return prendre_notifications(b.guichet, conn, messages, maintenant)
 
     boucle.prendre = prendre
     partition = Partition(_topic_id(b), b.settings.topic_notifications, 0)

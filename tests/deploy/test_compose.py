@@ -15,7 +15,7 @@ import pytest
 import typer
 import yaml
 
-from engine.role_state import BATTEMENT_S
+from engine.role_state import HEARTBEAT_S
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from service import cli, kafka, run
 from service.cli.health import healthy
@@ -254,7 +254,7 @@ def test_une_question_au_kiosque_tient_dans_l_age_que_l_examen_tolere(settings: 
     """Le rôle `relance` ne donne pas signe de vie tant qu'il attend une réponse."""
     lus: Settings = settings("relance")
     age = inspect.signature(healthy).parameters["max_age"].default
-    assert lus.kiosque_timeout.total_seconds() + BATTEMENT_S < age
+    assert lus.kiosque_timeout.total_seconds() + HEARTBEAT_S < age
 
 
 # --- L'image ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def lot(topic_id: UUID, depuis: int, *sorts: Sort, topic: str = "t", partition: 
     """Un lot qui ne rend que des sorts, à des décalages qui se suivent."""
     numerotes = enumerate(sorts, depuis)
     place = Partition(topic_id, topic, partition)
-    return Batch(fates=[Fate(place, n, sort, "cause", None, b"e" * 32, {}) for n, sort in numerotes])
+    return Batch(fates=[Fate(place, n, sort.value, "cause", None, b"e" * 32, {}) for n, sort in numerotes])
 
 
 def test_les_comptes_sont_ceux_des_sorts_ecrits(base: Any) -> None:
@@ -43,13 +43,13 @@ def test_les_comptes_sont_ceux_des_sorts_ecrits(base: Any) -> None:
         with pytest.raises(PositionConflict), ouverte.transaction() as conn:
             recorder.record(conn, lot(premier, 3, Sort.DOUBLON, Sort.DOUBLON))
         with ouverte.transaction() as conn:
-            assert comptes.sorts_par_topic(conn) == {
+            assert comptes.fates_by_topic(conn) == {
                 ("t", "appliquee"): 4,
                 ("t", "doublon"): 1,
                 ("t", "rejetee"): 1,
                 ("u", "rejetee"): 1,
             }
-            assert comptes.sorts_de(conn, "u") == {"rejetee": 1}
+            assert comptes.fates_of(conn, "u") == {"rejetee": 1}
             assert comptes.ecarts(conn) == []
             conn.execute("UPDATE vues.sorts SET messages = 2 WHERE sort = 'doublon'")
             conn.execute("DELETE FROM vues.sorts WHERE topic = 'u'")
@@ -77,7 +77,7 @@ def test_les_sorts_d_avant_sont_comptes_par_la_migration(
         monkeypatch.undo()
         assert COMPTES in migrate(url, utilisateur or "")
         with psycopg.connect(url) as conn:
-            assert comptes.sorts_par_topic(conn) == {("t", "doublon"): 3}
+            assert comptes.fates_by_topic(conn) == {("t", "doublon"): 3}
             assert comptes.ecarts(conn) == []
     finally:
         proprietaire.execute(f"DROP DATABASE {nom} WITH (FORCE)")

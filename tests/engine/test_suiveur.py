@@ -130,7 +130,7 @@ def test_un_second_attend_puis_prend_la_conduite_quand_la_connexion_du_premier_e
     proprietaire: psycopg.Connection[Any],
     vue: Trace,
 ) -> None:
-    premier, second = Follower(base.url, vue), Insistant(base.url, vue, reveil_max_s=0.02)
+    premier, second = Follower(base.url, vue), Insistant(base.url, vue, wake_max_s=0.02)
     with closing(connect(base.url, application="creances-epreuve")) as conn:
         assert premier._mener(conn)
         with tournant(second):
@@ -157,7 +157,7 @@ def test_il_se_reconnecte_seul_apres_chaque_coupure(
     proprietaire: psycopg.Connection[Any],
     vue: Trace,
 ) -> None:
-    with tournant(Follower(base.url, vue, reveil_max_s=0.05)):
+    with tournant(Follower(base.url, vue, wake_max_s=0.05)):
         for version in (1, 2, 3):
             (pid,) = attendre(lambda: meneurs(proprietaire), quoi="un meneur")
             proprietaire.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -181,7 +181,7 @@ def test_il_dit_pourquoi_il_s_est_arrete_puis_reprend(
             raise RuntimeError("le disque est parti")
 
     ecrire(recorder, pas("a", 1))
-    with tournant(Follower(base.url, vue, etape=etape, reveil_max_s=0.05)):
+    with tournant(Follower(base.url, vue, etape=etape, wake_max_s=0.05)):
         attendre(lambda: etat(service) == ("arrete", "RuntimeError: le disque est parti"), quoi="la raison de l'arrêt")
         repare.set()
         attendre(lambda: vue.lire(service) == {"a": "1"})
@@ -198,7 +198,7 @@ def test_il_se_reveille_sur_notify(
     proprietaire: psycopg.Connection[Any],
     vue: Trace,
 ) -> None:
-    with tournant(Follower(base.url, vue, reveil_max_s=LONGTEMPS_S)):
+    with tournant(Follower(base.url, vue, wake_max_s=LONGTEMPS_S)):
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
         attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
@@ -212,7 +212,7 @@ def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
     vue: Trace,
 ) -> None:
     stocke = recorder.mapper.to_stored_event(pas("a", 1).event)
-    with tournant(Follower(base.url, vue, reveil_max_s=0.2)):
+    with tournant(Follower(base.url, vue, wake_max_s=0.2)):
         attendre(lambda: au_repos(proprietaire))
         service.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
@@ -250,7 +250,7 @@ def test_ce_qui_est_libere_est_applique_par_le_meneur_dans_l_ordre(
 ) -> None:
     vue.fautives = {13}
     ecrire(recorder, pas("a", 1), pas("a", 2, 13), pas("a", 3), pas("b", 1, 13), pas("b", 2))
-    with tournant(Follower(base.url, vue, reveil_max_s=0.05)):
+    with tournant(Follower(base.url, vue, wake_max_s=0.05)):
         attendre(lambda: len(vue.ecartes(service)) == 4)
         assert len(meneurs(proprietaire)) == 1
         vue.fautives.clear()
@@ -318,7 +318,7 @@ def test_celui_qui_lit_derriere_est_reveille_par_l_avance_de_l_autre(
 ) -> None:
     seconde = Trace("epreuve_derriere")
     seconde.creer(service)
-    with tournant(Follower(base.url, seconde, derriere=vue.nom, reveil_max_s=LONGTEMPS_S)):
+    with tournant(Follower(base.url, seconde, derriere=vue.nom, wake_max_s=LONGTEMPS_S)):
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
         Follower(base.url, vue).catch_up()

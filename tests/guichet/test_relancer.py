@@ -173,7 +173,7 @@ def test_le_role_donne_signe_de_vie_entre_deux_tournees_et_dit_qu_il_s_arrete(
     b: Banc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for piece in ("engine.role_state", "service.relance"):
-        monkeypatch.setattr(f"{piece}.BATTEMENT_S", 0.05)
+        monkeypatch.setattr(f"{piece}.HEARTBEAT_S", 0.05)
     settings = b.settings.model_copy(update={"janitor_interval": timedelta(hours=1)})
     signe = "SELECT etat, battement_le FROM vues.suiveurs WHERE nom = 'relance'"
     arret = threading.Event()

@@ -64,7 +64,7 @@ def fins(b: Banc, topic: str) -> kafka.TopicEnd:
     return dit
 
 
-def sorts_par_topic(b: Banc, topic: str) -> dict[UUID, int]:
+def fates_by_topic(b: Banc, topic: str) -> dict[UUID, int]:
     """Combien de messages ont un sort, pour chaque topic qui a porté ce nom."""
     requete = "SELECT topic_id, count(*) FROM journal.sorts WHERE topic = %s GROUP BY topic_id"
     return dict(b.conn.execute(requete, (topic,)).fetchall())

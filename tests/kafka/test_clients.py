@@ -98,7 +98,7 @@ def test_l_identifiant_d_un_topic_n_attend_pas_la_lecture_en_cours(
             await redemander(node_id)
 
         monkeypatch.setattr(consommateur._cluster, "refresh_metadata", noter)
-        assert lecteur.relire_l_identifiant(consommateur, settings.topic_avis)() is not None
+        assert lecteur.refresh_topic_id(consommateur, settings.topic_avis)() is not None
         coordinateur = consommateur._coordinator.coordinator_id
         assert coordinateur is not None
         assert coordinateur in demandes, "la question est partie derrière la lecture"

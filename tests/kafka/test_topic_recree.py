@@ -11,7 +11,7 @@ import pytest
 from projections.audit import auditer
 from service import kafka as kafka_du_service
 from tests.consumers.banc import Banc, avis, banc, notification
-from tests.kafka.en_marche import administrateur, en_marche, fins, sorts_par_topic
+from tests.kafka.en_marche import administrateur, en_marche, fates_by_topic, fins
 from tests.outils import attendre
 
 REMARQUE_S = 10.0
@@ -63,10 +63,10 @@ def test_les_messages_d_un_topic_recree_ont_chacun_un_sort_sous_le_nouvel_identi
         assert nouveau != ancien
         libre.set()
         debut = time.monotonic()
-        attendre(lambda: sorts_par_topic(b, topic).get(nouveau) == len(t), secondes=30, quoi="les sorts du nouveau")
+        attendre(lambda: fates_by_topic(b, topic).get(nouveau) == len(t), secondes=30, quoi="les sorts du nouveau")
         assert time.monotonic() - debut < REMARQUE_S
 
-    assert sorts_par_topic(b, topic) == {ancien: 4, nouveau: len(t)}
+    assert fates_by_topic(b, topic) == {ancien: 4, nouveau: len(t)}
     assert b.par_sort(topic) == {"appliquee": len(t), "doublon": 4}
     b.projeter()
     assert auditer(b.conn).ecarts == []

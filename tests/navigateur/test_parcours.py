@@ -88,10 +88,10 @@ def test_chaque_echec_au_kiosque_se_dit_et_rien_ne_change(pile: Pile, visiteur: 
             page.get_by_role("button", name="Confirmer").click()
 
     echecs = {
-        "refusé par la banque": lambda: visiteur.carte(REFUSEE),
-        "annulé par la personne": annuler,
-        "session expirée au bout de 15 minutes": abandonner,
-        "nombre d'essais dépassé": se_tromper_de_code,
+        "La banque a refusé ce paiement.": lambda: visiteur.carte(REFUSEE),
+        "Vous avez annulé ce paiement.": annuler,
+        "Le délai de paiement est passé.": abandonner,
+        "demander la raison à votre banque": se_tromper_de_code,
     }
     for motif, echouer in echecs.items():
         visiteur.chercher(reference)
@@ -119,8 +119,8 @@ def test_le_retour_sans_la_reponse_de_la_banque_ne_dit_jamais_merci(pile: Pile, 
     visiteur.payer()
     visiteur.carte(ACCEPTEE)
     visiteur.continuer()
-    assert visiteur.lit("nous attendons la réponse de la banque")
-    assert visiteur.page.get_by_role("link", name="reprendre ce paiement").is_visible()
+    assert visiteur.lit("nous attendons sa confirmation ; ne payez pas une seconde fois")
+    assert not visiteur.page.get_by_role("link", name="reprendre ce paiement").is_visible()
     assert not visiteur.page.get_by_text(MERCI).is_visible()
     assert visiteur.lit(MERCI)  # Elle vient ensuite, et la page l'apprend d'elle-même.
 
@@ -129,7 +129,7 @@ def test_les_messages_de_l_annexe(pile: Pile, visiteur: Visiteur) -> None:
     petite, autre = pile.avis(7_00, assure="n-annexe"), pile.avis(3_80, assure="n-annexe")
     etrangere = pile.avis(assure="n-quelqu-un")
     visiteur.entrer("n-annexe")
-    for inconnue in ("381999999", etrangere):
+    for inconnue in ("3819999999999999Z", etrangere):
         visiteur.chercher(inconnue)
         assert visiteur.page.locator("#faute-reference").inner_text().strip() == NON_OUVERTE
         assert visiteur.page.get_by_label("Référence de l'avis").input_value() == inconnue

@@ -32,7 +32,7 @@ from tests.serveurs import servi
 @pytest.fixture
 def delais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Les attentes du service, ramenées à une seconde ou deux : elles bornent de même, et le test n'attend pas."""
-    monkeypatch.setattr(clients, "OUVERTURE_MS", 1_000)
+    monkeypatch.setattr(clients, "OPENING_MS", 1_000)
     producteur = {"bootstrap_timeout_ms": 1_000, "max_block_ms": 1_000}
     livraison = {"request_timeout_ms": 1_000, "delivery_timeout_ms": 2_000}
     monkeypatch.setattr(clients, "PRODUCTEUR", dict(clients.PRODUCTEUR) | producteur | livraison)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from psycopg_pool import PoolTimeout, TooManyRequests
 from structlog.testing import capture_logs
 
-from engine.backoff import PART_DU_HASARD, RECUL_MAX_S, RECUL_MIN_S, Backoff, recul
-from engine.outages import Outage, is_outage, is_retryable, raconter
+from engine.backoff import BACKOFF_MAX_S, BACKOFF_MIN_S, JITTER, Backoff, recul
+from engine.outages import Outage, describe, is_outage, is_retryable
 
 
 def erreur(sqlstate: str) -> psycopg.Error:
@@ -105,8 +105,8 @@ def test_une_requete_ne_retente_que_ce_qui_a_des_chances() -> None:
 def test_une_erreur_se_raconte_en_une_ligne_avec_sa_cause() -> None:
     panne = Outage("Kafka ne répond pas")
     panne.__cause__ = OSError("connexion\n\trefusée")
-    assert raconter(panne) == "Outage: Kafka ne répond pas ← OSError: connexion refusée"
-    assert raconter(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert describe(panne) == "Outage: Kafka ne répond pas ← OSError: connexion refusée"
+    assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
 # --- Reculer ---------------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_une_erreur_se_raconte_en_une_ligne_avec_sa_cause() -> None:
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_l_attente_est_bornee(echecs: int, hasard: float) -> None:
-    assert RECUL_MIN_S * (1 - PART_DU_HASARD) <= recul(echecs, hasard) <= RECUL_MAX_S
+    assert BACKOFF_MIN_S * (1 - JITTER) <= recul(echecs, hasard) <= BACKOFF_MAX_S
 
 
 def test_l_attente_double_puis_plafonne_et_le_hasard_l_ecourte() -> None:
@@ -126,11 +126,11 @@ def test_une_panne_qui_dure_se_dit_en_une_ligne_par_essai_et_une_seule_trace_par
     lignes: list[Any]
     with capture_logs() as lignes:
         reprise = Backoff(structlog.get_logger(), "role_interrompu", hasard=lambda: 0.0)
-        attentes = [reprise.echouer(Outage(f"le port {port} refuse")) for port in (4001, 4002, 4003)]
-        attentes.append(reprise.echouer(Outage("disque plein")))
-        reprise.progresser()
-        reprise.progresser()
-        attentes.append(reprise.echouer(Outage("disque plein")))
+        attentes = [reprise.fail(Outage(f"le port {port} refuse")) for port in (4001, 4002, 4003)]
+        attentes.append(reprise.fail(Outage("disque plein")))
+        reprise.progress()
+        reprise.progress()
+        attentes.append(reprise.fail(Outage("disque plein")))
     assert attentes == [0.2, 0.4, 0.8, 1.6, 0.2]
     assert [(ligne.get("essai"), bool(ligne.get("exc_info"))) for ligne in lignes] == [
         (1, True), (2, False), (3, False), (4, True), (None, False), (1, True)

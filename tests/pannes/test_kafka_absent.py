@@ -174,7 +174,7 @@ def test_des_essais_repetes_ne_laissent_rien_derriere_eux(
     b: Banc, kafka_relaye: Relais, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sinon, quelques heures de panne épuiseraient le processus."""
-    monkeypatch.setattr(clients, "OUVERTURE_MS", 200)
+    monkeypatch.setattr(clients, "OPENING_MS", 200)
     connexion = b.settings.kafka_connection()
 
     def essayer() -> int:

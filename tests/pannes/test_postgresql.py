@@ -107,13 +107,13 @@ def disque_plein(conn: psycopg.Connection[Any]) -> Iterator[None]:
 def pannes(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """Les pannes qui ont interrompu un rôle, même quand la base ne peut pas les garder ; les reculs sont écourtés."""
     vues: list[BaseException] = []
-    echouer = Backoff.echouer
+    fail = Backoff.fail
 
     def noter(reprise: Backoff, erreur: BaseException) -> float:
         vues.append(erreur)
-        return min(echouer(reprise, erreur), 0.3)
+        return min(fail(reprise, erreur), 0.3)
 
-    monkeypatch.setattr(Backoff, "echouer", noter)
+    monkeypatch.setattr(Backoff, "fail", noter)
     return vues
 
 

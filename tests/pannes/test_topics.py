@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from engine import kafka_reader as lecteur
 from engine.batch import Partition
-from engine.positions import a_l_arret, accidents, perdre, rencontrer
+from engine.positions import accidents, encounter, perdre, stopped_partitions
 from service import kafka as kafka_du_service
 from service.lag import lag
 from tests.consumers.banc import Banc, avis, banc, notification
@@ -129,7 +129,7 @@ def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_per
         assert reprise.returncode == 0, reprise.stderr
         attendre(lambda: b.fates(topic) == 3, secondes=30, quoi="la partition reprise depuis son début")
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 0, quoi="plus rien d'arrêté")
-    assert a_l_arret(b.conn) == []
+    assert stopped_partitions(b.conn) == []
     assert b.par_sort(topic) == {"appliquee": 1, "en_attente": 2}
     memes_journaux_et_vues(b)
 
@@ -193,10 +193,10 @@ def test_un_rebut_trop_grand_pour_son_topic_est_produit_tronque_et_ne_retient_pe
 def test_les_accidents_se_lisent_sans_kafka(base: Any) -> None:
     ancien, nouveau = uuid4(), uuid4()
     with psycopg.connect(base.url, autocommit=True) as conn:
-        assert rencontrer(conn, "t", ancien) is None
-        assert rencontrer(conn, "t", ancien) is None
-        assert rencontrer(conn, "t", nouveau) == ancien
-        assert rencontrer(conn, "t", nouveau) is None
+        assert encounter(conn, "t", ancien) is None
+        assert encounter(conn, "t", ancien) is None
+        assert encounter(conn, "t", nouveau) == ancien
+        assert encounter(conn, "t", nouveau) is None
         perdre(conn, Partition(nouveau, "t", 0), 0, 7)
         [dit] = accidents(conn).values()
         assert (dit.recree, dit.perdus, dit.recree_le is not None) == (1, 7, True)

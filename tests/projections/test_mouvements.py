@@ -26,7 +26,7 @@ def journal(base: Any) -> Iterator[tuple[Database, Recorder]]:
         yield ouverte, Recorder(ouverte)
 
 
-def raconter(journal: tuple[Database, Recorder], creance: Créance) -> list[tuple[str, int, str]]:
+def describe(journal: tuple[Database, Recorder], creance: Créance) -> list[tuple[str, int, str]]:
     base, recorder = journal
     with base.transaction() as conn:
         recorder.record(conn, Batch(entries=collect([creance], "test")))
@@ -52,7 +52,7 @@ def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Databa
     creance.accepter_paiement("T2", 30_00, T0, maintenant=T0)
     creance.afficher_paiement("T2", maintenant=T0)
     initier(creance, "T3", 16_00)
-    assert raconter(journal, creance) == [
+    assert describe(journal, creance) == [
         ("Paiement en ligne", -16_00, "en_cours"),
         ("Paiement en ligne", -30_00, "accepte"),
         ("Paiement en ligne", -20_00, "echoue"),
@@ -66,7 +66,7 @@ def test_une_acceptation_apres_un_echec_est_la_meme_ligne(journal: tuple[Databas
     creance.constater_echec("T1", "expiré", maintenant=T0)
     creance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
     creance.accepter_paiement("T9", 5_00, T0, maintenant=T0)  # Rattachée sans avoir été réservée.
-    assert raconter(journal, creance)[:2] == [
+    assert describe(journal, creance)[:2] == [
         ("Paiement en ligne", -5_00, "accepte"),
         ("Paiement en ligne", -20_00, "accepte"),
     ]
@@ -83,7 +83,7 @@ def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
     creance.rectifier("m2", 90_00, "erreur", maintenant=T0)
     creance.annuler("m3", "erreur", maintenant=T0)
     creance.rembourser("m4", 12_00, maintenant=T0, **PERSONNES)
-    lignes = raconter(journal, creance)
+    lignes = describe(journal, creance)
     assert [libelle for libelle, _, _ in lignes] == [
         "Trop-perçu remboursé",
         "Avis annulé par la caisse",

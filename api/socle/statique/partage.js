@@ -15,10 +15,13 @@ function euros(centimes) {
   return `${unites},${String(centimes % 100).padStart(2, "0")}${INSECABLE}€`;
 }
 
-// Les mêmes écritures que le serveur : 20 ; 20,5 ; 20.50 €. Null si ce n'est pas un montant.
+// Les mêmes écritures que le serveur : 20 ; 20,5 ; 20.50 € ; 16€50. Null si ce n'est pas un montant, ou s'il fait doute.
 function centimes(texte) {
-  const trouve = /^(\d{1,9})(?:[.,](\d{1,2}))?$/.exec(texte.replace(/[\s€]+/g, ""));
-  return trouve && Number(trouve[1]) * 100 + Number((trouve[2] ?? "0").padEnd(2, "0"));
+  const serre = texte.trim();
+  const trouve =
+    /^€?\s*(\d{1,9}|\d{1,3}(?:\s\d{3}){1,2})(?:[.,](\d{1,2}))?\s*€?$/.exec(serre) ??
+    /^(\d{1,9})\s*€\s*(\d{2})$/.exec(serre);
+  return trouve && Number(trouve[1].replace(/\s/g, "")) * 100 + Number((trouve[2] ?? "0").padEnd(2, "0"));
 }
 
 function calculer() {

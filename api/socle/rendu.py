@@ -11,10 +11,11 @@ from starlette.responses import HTMLResponse
 from domain.caisses import nom_de_caisse
 from domain.delai import PARIS
 from domain.monnaie import euros
-from kiosque.sips.codes import sens_de
 
+_API: Final = Path(__file__).parents[1]
 _GABARITS: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "gabarits"),
+    # Ceux du socle d'abord, puis ceux de chaque dossier de l'API : un nom n'y est donné qu'une fois.
+    loader=FileSystemLoader([Path(__file__).parent / "gabarits", *sorted(_API.glob("*/gabarits"))]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -59,7 +60,6 @@ _GABARITS.filters.update(
     heure=heure,
     caisse=nom_de_caisse,
     compte=compte,
-    sens=sens_de,
 )
 
 
@@ -74,9 +74,10 @@ def fragment(gabarit: str, valeurs: dict[str, Any]) -> HTMLResponse:
     return page(gabarit, valeurs)
 
 
-def message(titre: str, phrase: str, statut: int) -> HTMLResponse:
-    """Une page qui ne dit qu'une chose, et ramène à l'accueil."""
-    return page("message.html", {"titre": titre, "phrase": phrase}, statut=statut)
+def message(titre: str, phrase: str, statut: int, cadre: dict[str, Any] | None = None) -> HTMLResponse:
+    """Une page qui ne dit qu'une chose, et offre la suite ; `cadre` : celui de la personne, pour garder son menu."""
+    valeurs = {"titre": titre, "phrase": phrase, "statut": statut}
+    return page("message.html", valeurs | (cadre or {}), statut=statut)
 
 
 def _en_tetes(vers: str | None) -> dict[str, str]:

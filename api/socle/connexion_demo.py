@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.assure import session as sessions
-from api.assure.canal import passage_de, poser_canal
-from api.assure.connexion import AccesRefuse, formulaire, par_le_compte
-from api.assure.rendu import page
-from api.assure.visite import cadre
+from api.socle import session as sessions
+from api.socle.canal import passage_de, poser_canal
 from api.socle.dependances import DeLApplication, Moyens
+from api.socle.formulaire import formulaire
+from api.socle.rendu import page
+from api.socle.visite import AccesRefuse, cadre, par_le_compte
 from projections.vues.restant_du import LigneCreance, exemples
 
 EXEMPLES_LUS: Final = 60

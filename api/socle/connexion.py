@@ -1,4 +1,4 @@
-"""Se connecter et se déconnecter : le code d'autorisation OIDC avec PKCE, et qui a le droit de voir une page.
+"""Se connecter et se déconnecter : le code d'autorisation OIDC avec PKCE.
 
 Entre l'aller et le retour, l'état, le nonce et le vérifieur de PKCE tiennent dans un cookie chiffré de dix minutes, ôté
 au premier retour : un retour rejoué, ou fabriqué ailleurs, n'a plus rien à quoi se comparer.
@@ -10,25 +10,23 @@ import secrets
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Final, NamedTuple
-from urllib.parse import quote
 
 import anyio.to_thread
 import structlog
 from cryptography.fernet import InvalidToken
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.assure import session as sessions
-from api.assure.canal import passage_de, poser_canal
-from api.assure.rendu import message, page
-from api.assure.saisie import FormulairePerime
+from api.socle import session as sessions
+from api.socle.canal import passage_de, poser_canal
 from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
-from api.socle.corps import lire_formulaire
-from api.socle.dependances import DeLApplication, Dependances, Moyens
+from api.socle.dependances import DeLApplication, Dependances
 from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
-from api.socle.identite import RoleUtilisateur
-from api.socle.problemes import REPRISE_S, Probleme
+from api.socle.formulaire import formulaire
+from api.socle.problemes import REPRISE_S
+from api.socle.rendu import message, page
+from api.socle.visite import par_le_compte
 
 COOKIE_D_ALLER: Final = "creances_connexion"
 DUREE_D_ALLER: Final = timedelta(minutes=10)
@@ -136,50 +134,6 @@ async def deconnecte() -> Response:
     return page("connexion-fin.html", {"fin": None, "assure": None, "jeton": ""})
 
 
-class AccesRefuse(Exception):
-    """Cette page n'est pas pour qui la demande ; `reponse` est ce qu'il reçoit."""
-
-    def __init__(self, reponse: Response) -> None:
-        """Retient la réponse."""
-        super().__init__()
-        self.reponse = reponse
-
-
-async def session_d_assure(requete: Request, moyens: DeLApplication) -> sessions.Session:
-    """La session, si c'est celle d'un assuré ; lève AccèsRefusé : vers la connexion, 401, ou 403 à un autre rôle."""
-    dependances = moyens.dependances
-    session = sessions.session_de(requete, dependances)
-    if session.role is RoleUtilisateur.ASSURE and session.assure is not None:
-        return session
-    if session.role is not None:
-        jeton = sessions.jeton_de_formulaire(session, dependances)
-        raise AccesRefuse(page("connexion-refus.html", {"assure": None, "jeton": jeton}, statut=403))
-    # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
-    ouverte = requete.method == "GET" and requete.headers.get("sec-fetch-dest", "document") == "document"
-    if not ouverte or dependances.connexion is None:
-        raise AccesRefuse(par_le_compte())
-    suite = requete.url.path + (f"?{requete.url.query}" if requete.url.query else "")
-    raise AccesRefuse(RedirectResponse(f"/connexion?next={quote(suite, safe='')}", status_code=303))
-
-
-DAssure = Annotated[sessions.Session, Depends(session_d_assure)]
-"""La session d'un assuré ; son pseudonyme n'y manque jamais."""
-
-
-async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session, list[tuple[str, str]]]:
-    """La session et les champs d'un formulaire venu de nos pages ; lève Problème s'il vient d'ailleurs."""
-    if requete.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise Probleme(403, FormulairePerime.code, FormulairePerime().phrase)
-    try:
-        champs = await lire_formulaire(requete)
-    except ValueError:
-        raise Probleme(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
-    session = sessions.session_de(requete, moyens.dependances)
-    if not sessions.jeton_valable(session, dict(champs).get("jeton", ""), moyens.dependances):
-        raise Probleme(403, FormulairePerime.code, FormulairePerime().phrase)
-    return session, champs
-
-
 def suite_locale(suite: str) -> str:
     """Cette adresse si elle est chez nous, sinon l'accueil : se connecter ne mène jamais ailleurs."""
     lisible = len(suite) <= SUITE_MAX and suite.isascii() and suite.isprintable() and "\\" not in suite
@@ -235,11 +189,3 @@ def _injoignable(panne: EmetteurInjoignable) -> Response:
 
 def _interrompue(phrase: str, statut: int) -> Response:
     return message("Connexion interrompue", f"{phrase} Merci de recommencer depuis l'accueil.", statut)
-
-
-def par_le_compte() -> Response:
-    """À qui ne peut pas se connecter ici : le chemin par son compte (401)."""
-    phrase = (
-        "Connectez-vous à votre compte ameli pour payer une créance : rubrique « Frais de santé », puis « Créance »."
-    )
-    return message("Connexion requise", phrase, 401)

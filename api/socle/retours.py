@@ -1,0 +1,41 @@
+"""La mémoire d'un retour scellé : la banque a dit oui devant ce navigateur, même si sa notification tarde.
+
+La réponse revient par un formulaire d'un autre site : le cookie de session n'y est pas. Chaque retour pose donc le
+sien, chiffré, au nom de sa transaction. Il ne décide de rien : il évite seulement d'inviter à payer une seconde fois.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from cryptography.fernet import InvalidToken
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.socle.dependances import Dependances
+from api.socle.session import coffre, poser_cookie
+
+PREFIXE: Final = "creances_retour_"
+DUREE: Final = timedelta(hours=24)
+"""Au-delà, la banque a été interrogée : sa réponse vaut mieux que ce souvenir."""
+
+
+def retenir_retour(reponse: Response, transaction: str, dependances: Dependances) -> None:
+    """Retient que la banque a accepté cette transaction, sous son sceau."""
+    boite = coffre("retour", dependances.secret_de_session)
+    scelle = boite.encrypt_at_time(transaction.encode(), int(dependances.horloge().timestamp()))
+    poser_cookie(reponse, PREFIXE + transaction, scelle.decode(), dependances)
+
+
+def retours_de(requete: Request, dependances: Dependances) -> frozenset[str]:
+    """Les transactions acceptées que ce navigateur a rapportées ; un cookie altéré ou trop ancien n'en est pas une."""
+    noms = [nom for nom in requete.cookies if nom.startswith(PREFIXE)]
+    return frozenset(nom.removeprefix(PREFIXE) for nom in noms if _est_scelle(requete, nom, dependances))
+
+
+def _est_scelle(requete: Request, nom: str, dependances: Dependances) -> bool:
+    boite, maintenant = coffre("retour", dependances.secret_de_session), int(dependances.horloge().timestamp())
+    try:
+        clair = boite.decrypt_at_time(requete.cookies[nom], int(DUREE.total_seconds()), maintenant)
+    except InvalidToken:
+        return False
+    return clair == nom.removeprefix(PREFIXE).encode()

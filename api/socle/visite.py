@@ -1,0 +1,135 @@
+"""La visite : qui parle, d'où, et la page qu'on lui rend ; ce que les pages de tous ont en commun."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.socle import session as sessions
+from api.socle.canal import Passage, passage_de, poser_canal
+from api.socle.dependances import Moyens
+from api.socle.formulaire import Champs, formulaire
+from api.socle.identite import RoleUtilisateur
+from api.socle.rendu import fragment, message, page
+from api.socle.retours import retours_de
+from domain.avis import Canal
+
+INACTIVITE = "/inactivite"
+"""Où mène une session que la borne a close."""
+
+
+class Redirection(Exception):
+    """La réponse est ailleurs : le navigateur y est mené (303)."""
+
+    def __init__(self, adresse: str) -> None:
+        """`adresse` : un chemin de nos pages."""
+        super().__init__(adresse)
+        self.adresse = adresse
+
+
+class AccesRefuse(Exception):
+    """Cette page n'est pas pour qui la demande ; `reponse` est ce qu'il reçoit."""
+
+    def __init__(self, reponse: Response) -> None:
+        """Retient la réponse."""
+        super().__init__()
+        self.reponse = reponse
+
+
+@dataclass(frozen=True)
+class Visite:
+    """Une requête d'une personne reconnue, pour un rôle."""
+
+    moyens: Moyens
+    session: sessions.Session
+    passage: Passage
+    retours: frozenset[str] = frozenset()
+    """Les transactions que la banque a acceptées devant ce navigateur."""
+
+    @property
+    def assure(self) -> str:
+        """Le pseudonyme de l'assuré ; ValueError pour un autre rôle, qui n'en a pas."""
+        if self.session.assure is None:
+            raise ValueError("cette visite n'est pas celle d'un assuré")
+        return self.session.assure
+
+    @property
+    def canal(self) -> Canal:
+        """D'où la personne vient."""
+        return self.passage.canal
+
+    def rendre(self, gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> Response:
+        """La page, dans son cadre ; la session et le canal en sont prolongés."""
+        reponse = page(gabarit, valeurs | cadre(self.moyens, self.session, self.passage), statut=statut, vers=vers)
+        return self.prolonger(reponse)
+
+    def rendre_fragment(self, gabarit: str, valeurs: dict[str, Any]) -> Response:
+        """Un morceau de page, relu par le script : n'est pas un signe d'activité, ne prolonge rien."""
+        return fragment(gabarit, valeurs | cadre(self.moyens, self.session, self.passage))
+
+    def mener(self, adresse: str) -> Response:
+        """Mène le navigateur à une autre de nos pages."""
+        reponse = Response(status_code=303, headers={"Location": adresse, "Cache-Control": "no-store"})
+        return self.prolonger(reponse)
+
+    def prolonger(self, reponse: Response) -> Response:
+        """La même réponse, qui prolonge la session et le passage."""
+        sessions.poser(reponse, self.session, self.moyens.dependances)
+        poser_canal(reponse, self.canal, self.moyens.dependances)
+        return reponse
+
+
+def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[str, Any]:
+    """Ce que le gabarit de base attend."""
+    dependances = moyens.dependances
+    return {
+        "assure": session.assure,
+        "jeton": sessions.jeton_de_formulaire(session, dependances),
+        "canal": passage.canal.value,
+        "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "demo": dependances.demo,
+    }
+
+
+def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
+    """La visite de cette requête, pour ce rôle ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
+    passage = passage_de(requete, moyens.dependances)
+    if passage.inactif(moyens.dependances):
+        if requete.headers.get("sec-fetch-dest", "document") != "document":
+            raise AccesRefuse(par_le_compte())
+        raise Redirection(INACTIVITE)
+    session = session_de_role(requete, moyens, role)
+    return Visite(moyens, session, passage, retours_de(requete, moyens.dependances))
+
+
+def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> sessions.Session:
+    """La session, si elle a ce rôle ; lève AccèsRefusé : vers la connexion, 401, ou 403 à un autre rôle."""
+    dependances = moyens.dependances
+    session = sessions.session_de(requete, dependances)
+    if session.role is role and (session.assure is not None or role is not RoleUtilisateur.ASSURE):
+        return session
+    if session.role is not None:
+        jeton = sessions.jeton_de_formulaire(session, dependances)
+        raise AccesRefuse(page("connexion-refus.html", {"assure": None, "jeton": jeton, "role": role}, statut=403))
+    # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
+    ouverte = requete.method == "GET" and requete.headers.get("sec-fetch-dest", "document") == "document"
+    if not ouverte or dependances.connexion is None:
+        raise AccesRefuse(par_le_compte())
+    suite = requete.url.path + (f"?{requete.url.query}" if requete.url.query else "")
+    raise AccesRefuse(RedirectResponse(f"/connexion?next={quote(suite, safe='')}", status_code=303))
+
+
+async def champs_de(requete: Request, visite: Visite) -> Champs:
+    """Les champs d'un formulaire venu d'une page de cette session ; lève Problème."""
+    _, champs = await formulaire(requete, visite.moyens)
+    return champs
+
+
+def par_le_compte() -> Response:
+    """À qui ne peut pas se connecter ici : le chemin par son compte (401)."""
+    phrase = (
+        "Connectez-vous à votre compte ameli pour payer une créance : rubrique « Frais de santé », puis « Créance »."
+    )
+    return message("Connexion requise", phrase, 401)

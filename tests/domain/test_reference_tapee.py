@@ -1,0 +1,54 @@
+"""La référence telle qu'une personne la tape : lue quand rien ne la rend douteuse, sinon ce qui manque est dit."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from domain.references import DefautDeReference, ReferenceIllisible, lire_reference_tapee
+
+REF = "3811701200010075F"
+REFERENCES = st.from_regex(r"[0-9]{16}[A-Z]", fullmatch=True)
+SEPARATEURS = st.sampled_from(["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}"])
+
+
+@given(REFERENCES, st.data())
+def test_separateurs_casse_lettres_pour_chiffres_et_texte_autour_ne_changent_pas_la_reference(
+    reference: str, data: st.DataObject
+) -> None:
+    # Une saisie sans un seul chiffre n'est pas lue.
+    assume(reference[:-1].strip("0"))
+    signes = [signe.replace("0", data.draw(st.sampled_from("0Oo"))) for signe in reference[:-1]]
+    tapee = "".join(signe + data.draw(SEPARATEURS) for signe in signes) + reference[-1].lower()
+    avant = data.draw(st.sampled_from(["", "N° ", "n°", "Réf. : ", "Votre référence est ", "  "]))
+    apres = data.draw(st.sampled_from(["", ".", "  ", "\n"]))
+    assert lire_reference_tapee(avant + tapee + apres) == reference
+
+
+@given(st.text())
+def test_toute_saisie_est_une_reference_ou_un_defaut(saisie: str) -> None:
+    lue = lire_reference_tapee(saisie)
+    assert isinstance(lue, ReferenceIllisible) or lire_reference_tapee(lue) == lue
+
+
+@pytest.mark.parametrize(
+    ("saisie", "defaut"),
+    [
+        ("3811701200010075", DefautDeReference.LETTRE_ABSENTE),
+        ("381170120001007F", DefautDeReference.CHIFFRES_MANQUANTS),
+        ("38117012000100755F", DefautDeReference.CHIFFRES_EN_TROP),
+        ("1 3811701200010075F", DefautDeReference.CHIFFRES_EN_TROP),
+        ("3811701200010075ſ", DefautDeReference.FORME),
+        ("3811701200010075FF", DefautDeReference.FORME),
+        ("", DefautDeReference.FORME),
+        ("9" * 2_000, DefautDeReference.FORME),
+        (f"{REF} ou 3811702400012980F", DefautDeReference.PLUSIEURS),
+    ],
+)
+def test_ce_qui_fait_doute_est_nomme(saisie: str, defaut: DefautDeReference) -> None:
+    lue = lire_reference_tapee(saisie)
+    assert isinstance(lue, ReferenceIllisible)
+    assert lue.defaut is defaut
+
+
+def test_la_meme_reference_deux_fois_n_est_pas_un_doute() -> None:
+    assert lire_reference_tapee(f"{REF}, je répète : {REF}") == REF
