@@ -8,7 +8,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "ARCHITECTURE.md"
-BEGIN: Final = "<!-- Drawn by docs/rooms.py (make architecture) from the imports; a test says whether it is current. -->\n"
+BEGIN: Final = (
+    "<!-- Drawn by docs/rooms.py (make architecture) from the imports; a test says whether it is current. -->\n"
+)
 END: Final = "<!-- drawing ends -->\n"
 
 ROOMS: Final = ("domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api", "service")

@@ -1,4 +1,4 @@
-"""Writes `docs/tables.md` from the comments that the database keeps on its schemas, tables and columns: `make tables`."""
+"""Writes `docs/tables.md` from the comments kept in the database: `make tables`."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -59,8 +59,9 @@ def page(found: Sequence[Column]) -> str:
     lines = [
         "# Les tables",
         "",
-        "Écrit par `make tables` d'après les commentaires gardés dans la base : ne pas modifier. Une migration commente ce qu'elle ajoute.",
-    ]  # fmt: skip
+        "Écrit par `make tables` d'après les commentaires gardés dans la base : ne pas modifier.",
+        "Une migration commente ce qu'elle ajoute.",
+    ]
     for schema, in_schema in groupby(found, key=lambda column: column.schema):
         of_schema = list(in_schema)
         lines += ["", f"## `{schema}`", "", str(of_schema[0].schema_comment)]

@@ -2,7 +2,8 @@
 
 PostgreSQL et Kafka viennent de CREANCES_DATABASE_URL, CREANCES_OWNER_DATABASE_URL (un rôle qui peut créer des bases ;
 absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués, jetés à la fin de la session.
-`--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier, `-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`).
+`--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier,
+`-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`).
 """
 
 import gc

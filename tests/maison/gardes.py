@@ -11,10 +11,21 @@ from typing import Final
 from domain.agregats import AGREGATS, FAITS
 from tests.outils import RACINE
 
-NOMS_ACCENTUES: Final = {classe.__name__ for classe in (*AGREGATS, *FAITS)}
+_CLASSES: Final[tuple[type, ...]] = (*AGREGATS, *FAITS)
+NOMS_ACCENTUES: Final = {classe.__name__ for classe in _CLASSES}
 """Les seuls identifiants qui peuvent porter un accent : les agrégats et leurs faits, tels que le métier les écrit."""
 
-DOSSIERS: Final = ("domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api", "service")
+DOSSIERS: Final = (
+    "domain",
+    "engine",
+    "kiosque",
+    "guichet",
+    "consumers",
+    "projections",
+    "publication",
+    "api",
+    "service",
+)
 FONCTION_LIGNES_MAX: Final = 60
 MODULE_LIGNES_MAX: Final = 300
 RAISON: Final = re.compile(r"(Over 300 lines|Plus de 300 lignes) ?: \S")
@@ -45,8 +56,10 @@ def textes(source: str) -> Iterator[tuple[int, str]]:
     """Chaque texte du code qui n'est pas une docstring, avec sa ligne."""
     arbre = ast.parse(source)
     docstrings = {
-        id(noeud.value) for noeud in ast.walk(arbre) if isinstance(noeud, ast.Expr) and isinstance(noeud.value, ast.Constant)
-    }  # fmt: skip
+        id(noeud.value)
+        for noeud in ast.walk(arbre)
+        if isinstance(noeud, ast.Expr) and isinstance(noeud.value, ast.Constant)
+    }
     for noeud in ast.walk(arbre):
         if isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in docstrings:
             yield noeud.lineno, noeud.value

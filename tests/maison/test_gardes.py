@@ -36,7 +36,9 @@ def test_le_sql_et_les_reglages_sont_en_ascii() -> None:
 
 
 def test_les_noms_des_fichiers_suivis_sont_en_ascii() -> None:
-    suivis = subprocess.run(["git", "ls-files", "-z"], cwd=RACINE, capture_output=True, check=True).stdout.decode()
+    suivis = subprocess.run(
+        ["/usr/bin/env", "git", "ls-files", "-z"], cwd=RACINE, capture_output=True, check=True
+    ).stdout.decode()
     assert suivis
     assert [nom for nom in suivis.split("\0") if not nom.isascii()] == []
 
