@@ -50,7 +50,6 @@ def test_aucun_cercle_entre_les_pieces_et_le_moteur_est_en_bas() -> None:
     assert floors(graphe)[0] == ["domain", "engine"]
 
 
-@EN_CHEMIN
 def test_le_dessin_des_pieces_est_a_jour() -> None:
     page = PAGE.read_text("utf-8")
     assert page == drawn(page, imports(RACINE)), "make architecture"
