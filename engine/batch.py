@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Tout ou rien : une seule transaction écrit ces quatre listes."""
+    """Tout ou rien : une seule transaction écrit les événements, les positions, les sorts et la clé."""
 
     entries: list[Entry] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)

@@ -2,7 +2,8 @@
 
 PostgreSQL et Kafka viennent de CREANCES_DATABASE_URL, CREANCES_OWNER_DATABASE_URL (un rôle qui peut créer des bases ;
 absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués, jetés à la fin de la session.
-`--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier.
+`--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier,
+`-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`).
 """
 
 import gc
@@ -28,6 +29,9 @@ VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startsw
 
 # Les fixtures par lesquelles un test obtient un courtier.
 FIXTURES_KAFKA = {"kafka", "courtier_a_soi", "courtier_durable"}
+# Celles par lesquelles il obtient un serveur, quel qu'il soit ; et ce qu'importe un module qui démarre les siens.
+FIXTURES_SERVEUR = {"serveurs", *FIXTURES_KAFKA}
+DEMARRENT_UN_SERVEUR = {"embedded_broker", "embedded_postgres", "embedded_stack", "COURTIERS"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,10 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # Avant que `-m` ne choisisse.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marque `kafka` les tests qui ont un courtier."""
+    """Marque `kafka` les tests qui ont un courtier, `serveur` ceux qui ont un serveur."""
     for test in items:
-        if not FIXTURES_KAFKA.isdisjoint(getattr(test, "fixturenames", ())):
+        fixtures = getattr(test, "fixturenames", ())
+        if not FIXTURES_KAFKA.isdisjoint(fixtures):
             test.add_marker(pytest.mark.kafka)
+        module = vars(getattr(test, "module", None) or object)
+        if not FIXTURES_SERVEUR.isdisjoint(fixtures) or not DEMARRENT_UN_SERVEUR.isdisjoint(module):
+            test.add_marker(pytest.mark.serveur)
 
 
 @dataclass(frozen=True)

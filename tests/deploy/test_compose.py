@@ -277,7 +277,7 @@ def test_l_image_se_construit_de_fichiers_qui_existent() -> None:
     admis = [ligne for ligne in (RACINE / ".dockerignore").read_text().splitlines() if ligne.startswith("!")]
     pyproject = tomllib.loads((RACINE / "pyproject.toml").read_text())
     pieces = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
-    assert set(admis) == {f"!{nom}" for nom in ("pyproject.toml", "requirements", *pieces)}
+    assert set(admis) == {f"!{nom}" for nom in ("pyproject.toml", "LICENSE", "requirements", *pieces)}
     for copie in valeurs("COPY"):
         if copie.startswith("--from="):
             assert copie.partition(" ")[0] == "--from=build"

@@ -12,6 +12,8 @@ from tests import courtiers
 from tests.courtiers import Courtier, ce_qui_manque_pour_apache
 from tests.outils import RACINE, attendre
 
+pytestmark = pytest.mark.serveur  # Ses commandes démarrent les leurs.
+
 DEPART = """
 import sys, time
 from pathlib import Path

@@ -16,6 +16,8 @@ from docs import flow
 from service.composition import VIEWS
 from tests.outils import CREANCES, RACINE, attendre
 
+pytestmark = pytest.mark.serveur  # Ses commandes démarrent les leurs.
+
 
 def creances(dossier: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Lance une commande à côté de la démonstration."""

@@ -88,30 +88,30 @@ def test_les_donnees_restent_d_une_fois_a_l_autre_et_les_serveurs_s_arretent(dos
     with embedded_stack(dossier) as pile:
         pids = [serveur.process.pid for serveur in pile.servers]
         with psycopg.connect(pile.owner_database_url) as connexion:
-            connexion.execute("CREATE TABLE gardée AS SELECT 42 AS valeur")
+            connexion.execute("CREATE TABLE gardee AS SELECT 42 AS valeur")
     assert [pid for pid in pids if vivant(pid)] == []
     with embedded_postgres(dossier) as postgres, psycopg.connect(postgres.owner_database_url) as connexion:
-        assert connexion.execute("SELECT valeur FROM gardée").fetchone() == (42,)
+        assert connexion.execute("SELECT valeur FROM gardee").fetchone() == (42,)
 
 
 def test_les_serveurs_s_arretent_quand_leur_pere_est_tue_et_rien_de_valide_n_est_perdu(dossier: Path) -> None:
     with pere_tue(dossier) as (_, postgres, courtier, url), psycopg.connect(url) as connexion:
-        connexion.execute("CREATE TABLE gardée AS SELECT 42 AS valeur")
+        connexion.execute("CREATE TABLE gardee AS SELECT 42 AS valeur")
     # Repartir aussitôt : le départ attend lui-même la fin des serveurs laissés.
     with embedded_postgres(dossier) as suivant, psycopg.connect(suivant.owner_database_url) as connexion:
         assert not vivant(postgres)
-        assert connexion.execute("SELECT valeur FROM gardée").fetchone() == (42,)
+        assert connexion.execute("SELECT valeur FROM gardee").fetchone() == (42,)
     attendre(lambda: not vivant(courtier), quoi="la fin du courtier")
 
 
 def test_tout_tue_d_un_coup_postgresql_reprend_meme_si_personne_n_a_releve_les_morts(dossier: Path) -> None:
     with pere_tue(dossier) as (pere, postgres, _, url):
         with psycopg.connect(url) as connexion:
-            connexion.execute("CREATE TABLE gardée AS SELECT 42 AS valeur")
+            connexion.execute("CREATE TABLE gardee AS SELECT 42 AS valeur")
         os.kill(postgres, signal.SIGKILL)
         os.kill(pere, signal.SIGKILL)
         with embedded_postgres(dossier) as suivant, psycopg.connect(suivant.owner_database_url) as connexion:
-            assert connexion.execute("SELECT valeur FROM gardée").fetchone() == (42,)
+            assert connexion.execute("SELECT valeur FROM gardee").fetchone() == (42,)
 
 
 def test_un_reste_de_postmaster_dont_le_numero_a_ete_repris_n_empeche_pas_de_repartir(dossier: Path) -> None:

@@ -1,0 +1,119 @@
+"""Ce que les gardes de la maison regardent dans un source ; chacune rend ses fautes, en clair."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from domain.agregats import AGREGATS, FAITS
+from tests.outils import RACINE
+
+_CLASSES: Final[tuple[type, ...]] = (*AGREGATS, *FAITS)
+NOMS_ACCENTUES: Final = {classe.__name__ for classe in _CLASSES}
+"""Les seuls identifiants qui peuvent porter un accent : les agrégats et leurs faits, tels que le métier les écrit."""
+
+DOSSIERS: Final = (
+    "domain",
+    "engine",
+    "kiosque",
+    "guichet",
+    "consumers",
+    "projections",
+    "publication",
+    "api",
+    "service",
+)
+FONCTION_LIGNES_MAX: Final = 60
+MODULE_LIGNES_MAX: Final = 300
+RAISON: Final = re.compile(r"(Over 300 lines|Plus de 300 lignes) ?: \S")
+"""Ce que dit, en tête, un module qui a une bonne raison d'être long."""
+
+METIER: Final = {
+    *("creance", "creances", "paiement", "paiements", "payment", "payments", "banque", "bank", "caisse", "caisses"),
+    *("assure", "assures", "avis", "kiosque", "sips", "messagerie", "restant"),
+}
+_TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b")
+_BANQUE: Final = re.compile(r"\b(sips|data|seal)\b")
+_SQL: Final = re.compile(r"^\s*(WITH|SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|GRANT|NOTIFY)\b")
+
+
+def sources(*dossiers: str) -> list[Path]:
+    """Les modules de ces dossiers."""
+    return [fichier for dossier in dossiers for fichier in sorted((RACINE / dossier).rglob("*.py"))]
+
+
+def noms(source: str) -> Iterator[tuple[int, str]]:
+    """Chaque nom du code, avec sa ligne : ni commentaires, ni textes."""
+    for jeton in tokenize.generate_tokens(io.StringIO(source).readline):
+        if jeton.type == tokenize.NAME:
+            yield jeton.start[0], jeton.string
+
+
+def textes(source: str) -> Iterator[tuple[int, str]]:
+    """Chaque texte du code qui n'est pas une docstring, avec sa ligne."""
+    arbre = ast.parse(source)
+    docstrings = {
+        id(noeud.value)
+        for noeud in ast.walk(arbre)
+        if isinstance(noeud, ast.Expr) and isinstance(noeud.value, ast.Constant)
+    }
+    for noeud in ast.walk(arbre):
+        if isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in docstrings:
+            yield noeud.lineno, noeud.value
+
+
+def mots(nom: str) -> set[str]:
+    """Les mots d'un nom, en minuscules : `PaiementConclu` et `paiement_conclu` en ont deux."""
+    return {mot.lower() for mot in re.findall(r"[A-ZÀ-Ý]?[a-zà-ÿ]+|[A-Z]+", nom)}
+
+
+def accents(source: str) -> list[str]:
+    """Les identifiants qui portent un accent sans être un agrégat ni un fait."""
+    return [f"{ligne}: {nom}" for ligne, nom in noms(source) if not nom.isascii() and nom not in NOMS_ACCENTUES]
+
+
+def sql_nu(texte: str) -> str:
+    """Le SQL sans ses commentaires ni ses textes."""
+    return re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", texte)
+
+
+def accents_du_sql(source: str) -> list[str]:
+    """Les accents dans le SQL que porte un module."""
+    return [
+        f"{ligne}: {texte.strip()[:40]}"
+        for ligne, texte in textes(source)
+        if _SQL.match(texte) and not sql_nu(texte).isascii()
+    ]
+
+
+def metier(source: str) -> list[str]:
+    """Ce qu'un module du moteur nomme du métier, hors des tables du contrat."""
+    nommes = [(ligne, nom) for ligne, nom in noms(source) if mots(nom) & METIER]
+    dits = [(ligne, texte) for ligne, texte in textes(source) if mots(_TABLES.sub("", texte)) & METIER]
+    return [f"{ligne}: {nom[:60]!r}" for ligne, nom in nommes + dits]
+
+
+def mots_de_la_banque(source: str) -> list[str]:
+    """Ce qu'un module nomme du protocole de la banque : Sips, `Data`, `Seal`."""
+    nommes = [(ligne, nom) for ligne, nom in noms(source) if nom in {"Data", "Seal"} or "sips" in mots(nom)]
+    dits = [(ligne, t) for ligne, t in textes(source) if t in {"Data", "Seal"} or "sips" in _BANQUE.findall(t.lower())]
+    return [f"{ligne}: {nom[:60]!r}" for ligne, nom in nommes + dits]
+
+
+def fonctions_longues(source: str) -> list[str]:
+    """Les fonctions de plus de 60 lignes."""
+    return [
+        f"{noeud.lineno}: {noeud.name} ({longueur} lignes)"
+        for noeud in ast.walk(ast.parse(source))
+        if isinstance(noeud, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (longueur := (noeud.end_lineno or noeud.lineno) - noeud.lineno + 1) > FONCTION_LIGNES_MAX
+    ]
+
+
+def module_long(source: str) -> bool:
+    """Vrai au-delà de 300 lignes sans raison dite dans les vingt premières."""
+    lignes = source.splitlines()
+    return len(lignes) > MODULE_LIGNES_MAX and not RAISON.search("\n".join(lignes[:20]))
