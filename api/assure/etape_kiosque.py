@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.assure.lecture import a_suivre, est_consultable, etat_du_paiement, imputations_de, lire_compte, repris_possible
 from api.assure.visite import AssureConnecte, Visite
-from domain.references import TRANSACTION
+from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import PaiementClos, PaiementInconnu
 from guichet.reprendre_paiement import reprendre_paiement
 
@@ -27,12 +27,12 @@ async def partir(transaction: str, visite: AssureConnecte) -> Response:
     guichet, maintenant = visite.moyens.dependances.guichet, visite.moyens.dependances.horloge()
     try:
         ouvert = await anyio.to_thread.run_sync(
-            partial(reprendre_paiement, guichet, visite.assure, transaction, maintenant)
+            partial(reprendre_paiement, guichet, visite.assure, ReferenceTransaction(transaction), maintenant)
         )
     except PaiementClos:
         return visite.mener(f"/paiements/{transaction}")
     fin = (await etat_du_paiement(visite.moyens, visite.assure, transaction)).expire_le
-    return visite.rendre("kiosque.html", {"paiement": ouvert, "expire_le": fin}, vers=ouvert["kiosque"]["url"])
+    return visite.rendre("kiosque.html", {"paiement": ouvert, "expire_le": fin}, vers=ouvert.formulaire.url)
 
 
 @routes.get("")

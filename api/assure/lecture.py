@@ -1,5 +1,6 @@
 """Ce que l'assuré voit : sa créance et les autres, ses paiements. Des vues, et du journal si elles tardent."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -7,10 +8,12 @@ import anyio.to_thread
 
 from api.socle.dependances import Moyens
 from domain.imputation import Imputation
+from domain.ouverture import refus_de_cocher
 from domain.paiement import Paiement
 from domain.politique import Politique
-from domain.references import TRANSACTION, lire_reference
-from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, RestantDuInsuffisant
+from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
+from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
+from domain.statut import StatutDePaiement
 from guichet.guichet import Guichet
 from projections.lectures.compte import Compte, compte
 from projections.vues.paiements import LignePaiement
@@ -71,43 +74,45 @@ def est_consultable(ligne: LigneCreance) -> bool:
 
 
 def raison_de_ne_pas_cocher(
-    ligne: LigneCreance, politique: Politique, ouverts: list[LignePaiement], *, exclusif: bool = False
+    ligne: LigneCreance,
+    compte: Sequence[LigneCreance],
+    politique: Politique,
+    ouverts: list[LignePaiement],
+    *,
+    exclusif: bool = False,
 ) -> Raison | None:
-    """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
+    """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None : la règle est au domaine.
 
-    La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré ; `exclusif` :
-    un paiement en cours sur la ligne suffit.
+    `compte` : les créances de l'assuré. `ouverts` : ses paiements en cours.
     """
-    if ligne.restant_du < politique.minimum_par_paiement:
-        refus = RestantDuInsuffisant(ligne.reference)
-        return Raison(refus.code, refus.phrase)
-    if ligne.en_cours and (exclusif or ligne.disponible < politique.minimum_par_paiement):
-        fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
-        if not fins:  # La vue des paiements a un instant de retard sur celle des créances.
-            return Raison(PaiementEnCours.code, PaiementEnCours.__doc__ or "")
-        return Raison(PaiementEnCours.code, PaiementEnCours(max(fins), ()).phrase, max(fins))
-    return None
+    fin = max((paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse), default=None)
+    refus = refus_de_cocher(ligne, compte, politique, fin_des_paiements=fin, exclusif=exclusif)
+    if refus is None:
+        return None
+    return Raison(refus.code, refus.phrase, refus.jusqu_a if isinstance(refus, PaiementEnCours) else None)
 
 
 def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
     """Ceux qui n'ont pas encore de fin."""
-    return [paiement for paiement in paiements if paiement.statut == "en_cours"]
+    return [paiement for paiement in paiements if paiement.statut is StatutDePaiement.EN_COURS]
 
 
 def repris_possible(paiement: LignePaiement, maintenant: datetime) -> bool:
     """Dit si le formulaire du kiosque peut encore être remis."""
-    return paiement.statut == "en_cours" and maintenant < paiement.expire_le
+    return paiement.statut is StatutDePaiement.EN_COURS and maintenant < paiement.expire_le
 
 
 def a_suivre(paiement: LignePaiement) -> bool:
     """Dit si la page doit encore changer d'elle-même : la réponse, ou sa prise en compte, est attendue."""
-    return paiement.statut == "en_cours" or (paiement.statut == "accepte" and paiement.affiche_le is None)
+    return paiement.statut is StatutDePaiement.EN_COURS or (
+        paiement.statut is StatutDePaiement.ACCEPTE and paiement.affiche_le is None
+    )
 
 
 def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]:
     """Le partage d'un paiement, lu au journal ; vide s'il est inconnu."""
     with guichet.base.transaction() as conn:
-        paiement = guichet.charger_paiement(conn, transaction)
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
     return paiement.imputations if paiement else ()
 
 
@@ -129,7 +134,7 @@ async def etat_du_paiement(moyens: Moyens, assure: str, transaction: str) -> Lig
 
 def _au_journal(guichet: Guichet, transaction: str) -> LignePaiement | None:
     with guichet.base.transaction() as conn:
-        paiement = guichet.charger_paiement(conn, transaction)
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
     if paiement is None or not paiement.connu:
         return None
     return _ligne(paiement)
@@ -143,7 +148,7 @@ def _ligne(paiement: Paiement) -> LignePaiement:
         paiement.caisse,
         paiement.canal.value,
         paiement.montant,
-        paiement.fin.value if paiement.fin else "en_cours",
+        paiement.statut,
         paiement.code,
         paiement.cause,
         paiement.created_on,

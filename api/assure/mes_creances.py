@@ -37,7 +37,9 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         "creances": [
             (
                 ligne,
-                raison_de_ne_pas_cocher(ligne, guichet.politique, ouverts, exclusif=True) if ligne.restant_du else None,
+                raison_de_ne_pas_cocher(ligne, creances, guichet.politique, ouverts, exclusif=True)
+                if ligne.restant_du and est_consultable(ligne)
+                else None,
                 est_consultable(ligne),
                 histoires[ligne.reference],
             )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from domain.avis import Canal
-from domain.references import lire_reference
+from domain.monnaie import Centimes
+from domain.references import Pseudonyme, ReferenceCreance, lire_reference
 from domain.refus import Refus, SelectionInvalide
 from guichet.ouvrir_paiement import Demande, Partage
 
@@ -61,7 +62,7 @@ def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
     )
 
 
-def lire_selection(saisie: Saisie) -> tuple[str, ...]:
+def lire_selection(saisie: Saisie) -> tuple[ReferenceCreance, ...]:
     """Les références cochées ; lève SélectionInvalide."""
     references = tuple(reference for coche in saisie.cochees if (reference := lire_reference(coche)))
     if len(references) != len(saisie.cochees) or not references:
@@ -69,7 +70,7 @@ def lire_selection(saisie: Saisie) -> tuple[str, ...]:
     return references
 
 
-def demande_de(saisie: Saisie, assure: str, canal: Canal) -> Demande:
+def demande_de(saisie: Saisie, assure: Pseudonyme, canal: Canal) -> Demande:
     """La demande de paiement ; lève le Refus que la personne doit lire.
 
     Exclusive : deux pages ouvertes ne peuvent pas mener à deux paiements de la même créance.
@@ -90,18 +91,18 @@ def demande_de(saisie: Saisie, assure: str, canal: Canal) -> Demande:
     )
 
 
-def lire_montant(texte: str) -> int:
+def lire_montant(texte: str) -> Centimes:
     """Le montant en centimes de `20`, `20,5` ou `20.50 €` ; lève MontantIllisible."""
     trouve = _MONTANT.fullmatch(_BLANCS.sub("", texte))
     if trouve is None:
         raise MontantIllisible
-    return int(trouve[1]) * 100 + int((trouve[2] or "0").ljust(2, "0"))
+    return Centimes(int(trouve[1]) * 100 + int((trouve[2] or "0").ljust(2, "0")))
 
 
 def lire_partage(texte: str) -> Partage:
     """Le partage qu'`ecrire_partage` a écrit ; tout autre texte n'en est aucun, et ne correspondra à rien."""
     parts = [_PART.fullmatch(part) for part in texte.split(",")]
-    return tuple((part[1], int(part[2])) for part in parts if part)
+    return tuple((ReferenceCreance(part[1]), Centimes(int(part[2]))) for part in parts if part)
 
 
 def ecrire_partage(partage: Partage) -> str:

@@ -13,6 +13,7 @@ from api.assure.connexion import AccesRefuse, formulaire, par_le_compte, session
 from api.assure.rendu import fragment, page
 from api.socle.dependances import DeLApplication, Moyens
 from domain.avis import Canal
+from domain.references import Pseudonyme
 
 INACTIVITE = "/inactivite"
 """Où mène une session que la borne a close."""
@@ -36,7 +37,7 @@ class Visite:
     moyens: Moyens
     session: sessions.Session
     passage: Passage
-    assure: str
+    assure: Pseudonyme
 
     @property
     def canal(self) -> Canal:
@@ -84,7 +85,7 @@ async def visite_de(requete: Request, moyens: DeLApplication) -> Visite:
             raise AccesRefuse(par_le_compte())
         raise Redirection(INACTIVITE)
     session = await session_d_assure(requete, moyens)
-    return Visite(moyens, session, passage, str(session.assure))
+    return Visite(moyens, session, passage, Pseudonyme(str(session.assure)))
 
 
 AssureConnecte = Annotated[Visite, Depends(visite_de)]

@@ -243,7 +243,7 @@ def _comparer_paiements(conn: Connection[Any], rapport: Rapport) -> None:
         paiement: Paiement = _rejouer(faits)
         if not paiement.connu:
             continue
-        attendu = (paiement.montant, paiement.fin.value if paiement.fin else "en_cours")
+        attendu = (paiement.montant, paiement.statut.value)
         if (vu := vue.pop(paiement.transaction, None)) != attendu:
             rapport.ecart(f"paiements : {paiement.transaction} vaut {vu}, le journal dit {attendu}")
     for transaction in vue:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection
 
-from projections.vues.paiements import AFFICHAGE, LignePaiement
+from projections.vues.paiements import AFFICHAGE, LignePaiement, lire_ligne
 from projections.vues.restant_du import LigneCreance
 
 # Les créances d'un assuré, la plus ancienne d'abord, et des paiements de lui, le plus récent d'abord : deux listes.
@@ -57,7 +57,7 @@ def _creance(*champs: Any) -> LigneCreance:
 
 
 def _paiement(*champs: Any) -> LignePaiement:
-    ligne = LignePaiement(*champs)
+    ligne = lire_ligne(champs)
     instants = ("ouvert_le", "expire_le", "conclu_le", "accepte_le", "affiche_le")
     lus: dict[str, Any] = {
         nom: datetime.fromisoformat(texte) for nom in instants if (texte := getattr(ligne, nom)) is not None

@@ -6,7 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection, Connection
 
-from domain.paiement import Fin, Paiement
+from domain.paiement import Paiement
+from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
+from domain.statut import StatutDePaiement
 from engine.recorder import RecordedEvent
 
 # Ajoute les paiements ouverts.
@@ -53,18 +55,16 @@ _EN_ATTENTE: Final = """
 SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
 """
 
-_STATUTS: Final = {Fin.ACCEPTE: "accepte", Fin.ECHOUE: "echoue", Fin.EXPIRE: "expire"}
-
 
 class LignePaiement(NamedTuple):
     """Un paiement tel que la vue le montre ; le montant est en centimes."""
 
-    transaction: str
-    assure: str
-    caisse: str
+    transaction: ReferenceTransaction
+    assure: Pseudonyme
+    caisse: CodeCaisse
     canal: str
     montant: int
-    statut: str
+    statut: StatutDePaiement
     code: str | None
     cause: str | None
     ouvert_le: datetime
@@ -72,6 +72,12 @@ class LignePaiement(NamedTuple):
     conclu_le: datetime | None
     accepte_le: datetime | None
     affiche_le: datetime | None
+
+
+def lire_ligne(ligne: Sequence[Any]) -> LignePaiement:
+    """Une ligne de la vue, son statut compris."""
+    lue = LignePaiement(*ligne)
+    return lue._replace(statut=StatutDePaiement(lue.statut))
 
 
 class Paiements:
@@ -107,7 +113,7 @@ class Paiements:
                 _CONCLURE,
                 (
                     list(conclus),
-                    [_STATUTS[c.issue] for c in conclus.values()],
+                    [StatutDePaiement(c.issue).value for c in conclus.values()],
                     [c.code for c in conclus.values()],
                     [c.cause for c in conclus.values()],
                     [c.timestamp for c in conclus.values()],
@@ -120,7 +126,7 @@ class Paiements:
 async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiement | None:
     """Un paiement par sa transaction."""
     ligne = await (await conn.execute(_LIRE, (transaction,), prepare=True)).fetchone()
-    return LignePaiement(*ligne) if ligne else None
+    return lire_ligne(ligne) if ligne else None
 
 
 def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:

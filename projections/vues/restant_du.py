@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 from psycopg import AsyncConnection, Connection
 
 from domain.creance import Créance
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
+from domain.statut import StatutDeCreance
 from engine.recorder import RecordedEvent
 
 # Ajoute les créances ouvertes dans ce lot, déjà dans l'état où le lot les laisse.
@@ -47,9 +49,9 @@ _EXEMPLES: Final = (
 class LigneCreance(NamedTuple):
     """Une créance telle que la vue la montre ; les montants sont en centimes."""
 
-    reference: str
-    assure: str
-    caisse: str
+    reference: ReferenceCreance
+    assure: Pseudonyme
+    caisse: CodeCaisse
     nature: str
     date_emission: date
     payable_en_ligne: bool
@@ -76,15 +78,15 @@ class LigneCreance(NamedTuple):
         return max(self.restant_du - self.en_cours, 0)
 
     @property
-    def statut(self) -> str:
-        """`annulee`, `trop_percu`, `soldee`, `paiement_en_cours` ou `due`."""
+    def statut(self) -> StatutDeCreance:
+        """Où elle en est."""
         if self.annulee:
-            return "annulee"
+            return StatutDeCreance.ANNULEE
         if self.solde < 0:
-            return "trop_percu"
+            return StatutDeCreance.TROP_PERCU
         if self.solde == 0:
-            return "soldee"
-        return "paiement_en_cours" if self.en_cours else "due"
+            return StatutDeCreance.SOLDEE
+        return StatutDeCreance.PAIEMENT_EN_COURS if self.en_cours else StatutDeCreance.DUE
 
 
 class VersionInattendue(Exception):

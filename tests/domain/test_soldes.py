@@ -9,10 +9,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from domain.avis import Avis, Canal, Mode, Moyen
 from domain.creance import Créance
+from domain.monnaie import Centimes
 from domain.notification import appliquer_reponse, expirer
 from domain.ouverture import decider_imputations, ouvrir_paiement
 from domain.paiement import Fin, Paiement
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import PaiementNonAccepte, Refus, RemboursementExcessif
 from domain.reponse import Issue, ReponseBancaire
 
@@ -21,23 +23,34 @@ T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 
 
 def avis(numero: int, montant: int) -> Avis:
-    return Avis(f"38117012{numero:08d}F", "a-1", "381", "PF/FR", montant, 100_00, date(2026, 5, 12), Mode.PAPIER)
+    return Avis(
+        ReferenceCreance(f"38117012{numero:08d}F"),
+        Pseudonyme("a-1"),
+        CodeCaisse("381"),
+        "PF/FR",
+        Centimes(montant),
+        Centimes(100_00),
+        date(2026, 5, 12),
+        Mode.PAPIER,
+    )
 
 
 def reponse(transaction: str, issue: Issue, montant: int, autorisation: str | None) -> ReponseBancaire:
     code = {Issue.ACCEPTEE: "00", Issue.REFUSEE: "05", Issue.EN_ATTENTE: "60"}[issue]
-    return ReponseBancaire(transaction, "m", montant, issue, code, autorisation, None, None, T0, None)
+    return ReponseBancaire(
+        ReferenceTransaction(transaction), "m", Centimes(montant), issue, code, autorisation, None, None, T0, None
+    )
 
 
-def monde() -> tuple[dict[str, Créance], dict[str, Paiement]]:
+def monde() -> tuple[dict[ReferenceCreance, Créance], dict[str, Paiement]]:
     """Deux créances, trois paiements ouverts sur elles."""
     creances = {a.reference: Créance.ouvrir(a, POLITIQUE, maintenant=T0) for a in (avis(1, 60_00), avis(2, 50_00))}
     paiements: dict[str, Paiement] = {}
     for rang, montant in enumerate((50_00, 30_00, 20_00)):
-        parts = decider_imputations("a-1", list(creances), montant, creances, POLITIQUE)
+        parts = decider_imputations(Pseudonyme("a-1"), list(creances), Centimes(montant), creances, POLITIQUE)
         paiements[f"T{rang}"] = ouvrir_paiement(
-            f"T{rang}",
-            assure="a-1",
+            ReferenceTransaction(f"T{rang}"),
+            assure=Pseudonyme("a-1"),
             canal=Canal.WEB,
             marchand="m",
             imputations=parts,
@@ -70,7 +83,6 @@ def jouer(messages: list[Any]) -> tuple[Any, ...]:
             creances,
             reponse(transaction, issue, montant, autorisation),
             recue_le=T0,
-            politique=POLITIQUE,
             maintenant=T0,
         )
         if ne is not None:
@@ -79,7 +91,10 @@ def jouer(messages: list[Any]) -> tuple[Any, ...]:
     acceptes = {t: p.fin is Fin.ACCEPTE for t, p in paiements.items()}
     pris = {
         t: sorted(
-            [*((m, str(a)) for m, a in p.non_imputes), *([(p.montant, str(p.autorisation))] if acceptes[t] else [])]
+            [
+                *((e.montant, str(e.autorisation)) for e in p.non_imputes),
+                *([(p.montant, str(p.autorisation))] if acceptes[t] else []),
+            ]
         )
         for t, p in paiements.items()
     }
@@ -138,15 +153,17 @@ class Grand_livre(RuleBasedStateMachine):  # noqa: N801 (deux mots)
             and montant <= solde - sum(self.reserve.values())
         )
         try:
-            parts = decider_imputations("a-1", list(self.creances), montant, self.creances, POLITIQUE)
+            parts = decider_imputations(
+                Pseudonyme("a-1"), list(self.creances), Centimes(montant), self.creances, POLITIQUE
+            )
         except Refus:
             assert not permis
             return None
         assert permis
         self.reserve[nom] = montant
         return ouvrir_paiement(
-            nom,
-            assure="a-1",
+            ReferenceTransaction(nom),
+            assure=Pseudonyme("a-1"),
             canal=Canal.WEB,
             marchand="m",
             imputations=parts,
@@ -165,7 +182,6 @@ class Grand_livre(RuleBasedStateMachine):  # noqa: N801 (deux mots)
                 self.creances,
                 reponse(paiement.transaction, issue, paiement.montant, "A"),
                 recue_le=T0,
-                politique=POLITIQUE,
                 maintenant=T0,
             )
         if issue is Issue.ACCEPTEE and paiement.transaction not in self.accepte:
@@ -197,14 +213,14 @@ class Grand_livre(RuleBasedStateMachine):  # noqa: N801 (deux mots)
     def encaisser(self, montant: int, repete: bool) -> None:  # noqa: FBT001 (donné par Hypothesis)
         self.rang += 1
         for _ in range(1 + repete):
-            self.creance.encaisser(f"m{self.rang}", montant, Moyen.CHEQUE, T0.date(), maintenant=T0)
+            self.creance.encaisser(f"m{self.rang}", Centimes(montant), Moyen.CHEQUE, T0.date(), maintenant=T0)
         self.entrees += montant
 
     @rule(montant=st.integers(0, 90_00))
     def rectifier(self, montant: int) -> None:
         self.rang += 1
         try:
-            self.creance.rectifier(f"m{self.rang}", montant, "erreur", maintenant=T0)
+            self.creance.rectifier(f"m{self.rang}", Centimes(montant), "erreur", maintenant=T0)
         except Refus:
             assert self.annule
             return
@@ -226,7 +242,7 @@ class Grand_livre(RuleBasedStateMachine):  # noqa: N801 (deux mots)
         self.rang += 1
         trop_percu = max(self.entrees - self.sorties - self.montant, 0)
         try:
-            self.creance.rembourser(f"m{self.rang}", montant, saisi_par="x", approuve_par="y", maintenant=T0)
+            self.creance.rembourser(f"m{self.rang}", Centimes(montant), saisi_par="x", approuve_par="y", maintenant=T0)
         except RemboursementExcessif:
             assert montant > trop_percu
             return
