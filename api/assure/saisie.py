@@ -19,21 +19,24 @@ _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
 class MontantIllisible(Refus):
-    """Saisissez le montant de votre paiement en euros, par exemple 20,00."""
+    """Le montant saisi ne se lit pas."""
 
     code = "montant_illisible"
+    phrase_de_base = "Saisissez le montant de votre paiement en euros, par exemple 20,00."
 
 
 class ReferenceAbsente(Refus):
-    """Saisissez la référence de l'avis : 16 chiffres et 1 lettre."""
+    """Aucune référence n'a été saisie."""
 
     code = "reference_absente"
+    phrase_de_base = "Saisissez la référence de l'avis : 16 chiffres et 1 lettre."
 
 
 class FormulairePerime(Refus):
-    """Ce formulaire a expiré : merci de recommencer votre recherche."""
+    """La clé du formulaire n'est pas l'une des nôtres."""
 
     code = "formulaire_perime"
+    phrase_de_base = "Ce formulaire a expiré : merci de recommencer votre recherche."
 
 
 class Saisie(NamedTuple):

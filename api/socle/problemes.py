@@ -76,7 +76,7 @@ class Probleme(Exception):
     """Une réponse d'erreur complète ; ce qui la lève n'a plus rien à dire."""
 
     def __init__(
-        self, statut: int, code: str, detail: str, *, en_tetes: Mapping[str, str] | None = None, **plus: Any
+        self, statut: int, code: str, detail: str, /, *, en_tetes: Mapping[str, str] | None = None, **plus: Any
     ) -> None:
         """`plus` : les membres propres à ce problème."""
         super().__init__(code)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from domain.imputation import Imputation
 from domain.monnaie import Centimes, euros
 from domain.nir import est_un_nir
 from domain.notification import appliquer_reponse, expirer
-from domain.ouverture import decider_imputations, exiger_consultable, ouvrir_paiement
+from domain.ouverture import decider_imputations, exiger_consultable, ouvrir_paiement, refus_de_cocher
 from domain.paiement import Fin, Paiement
 from domain.politique import Politique
 from domain.references import (
@@ -30,6 +31,7 @@ from domain.refus import (
     AvisContradictoire,
     AvisDejaAnnule,
     CaissesDifferentes,
+    CreanceSoldee,
     MessageContradictoire,
     MontantHorsBornes,
     MontantSuperieurAuSolde,
@@ -278,10 +280,47 @@ def test_un_paiement_va_de_16_a_50_euros_bornes_comprises(montant: int, refus: t
             decider_imputations(Pseudonyme("a-1"), list(creances), Centimes(montant), creances, P)
 
 
-def test_une_creance_sous_16_euros_ne_se_coche_pas() -> None:
-    creances = plusieurs(creance(1), creance(2, 15_99))
+def test_de_petites_creances_se_paient_ensemble_des_que_leur_total_atteint_16_euros() -> None:
+    creances = plusieurs(creance(1, 7_00), creance(2, 12_50))
+    parts = decider_imputations(Pseudonyme("a-1"), list(creances), Centimes(19_50), creances, P)
+    assert sorted(part.part for part in parts) == [7_00, 12_50]
+    trop_peu = plusieurs(creance(1, 7_00), creance(2, 3_80))
     with pytest.raises(RestantDuInsuffisant, match="merci d'utiliser un autre moyen de paiement"):
+        decider_imputations(Pseudonyme("a-1"), list(trop_peu), Centimes(16_00), trop_peu, P)
+
+
+def test_une_creance_a_zero_est_soldee_et_jamais_sous_le_minimum() -> None:
+    creances = plusieurs(creance(1), creance(2, 20_00))
+    creances[ReferenceCreance("3811701200000002F")].encaisser(
+        "m", Centimes(20_00), Moyen.CHEQUE, T0.date(), maintenant=T0
+    )
+    with pytest.raises(CreanceSoldee):
         decider_imputations(Pseudonyme("a-1"), list(creances), Centimes(20_00), creances, P)
+
+
+def ligne(numero: int, restant_du: int, en_cours: int = 0, **champs: Any) -> Any:
+    """Une ligne de vue, telle que la règle de ce qui se coche la lit."""
+    valeurs = {"reference": f"R{numero}", "caisse": "381", "payable_en_ligne": True, "annulee": False}
+    return SimpleNamespace(**(valeurs | {"restant_du": restant_du, "en_cours": en_cours} | champs))
+
+
+@pytest.mark.parametrize(
+    ("cherchee", "autres", "code"),
+    [
+        (ligne(1, 7_00), [ligne(2, 3_80)], "restant_du_insuffisant"),
+        (ligne(1, 7_00), [ligne(2, 12_50)], None),
+        (ligne(1, 7_00), [ligne(2, 50_00, caisse="011")], "restant_du_insuffisant"),
+        (ligne(1, 7_00), [ligne(2, 50_00, annulee=True)], "restant_du_insuffisant"),
+        (ligne(1, 0), [ligne(2, 50_00)], "creance_soldee"),
+        (ligne(1, 20_00, 20_00), [], "paiement_en_cours"),
+        (ligne(1, 7_00), [ligne(2, 50_00, 50_00)], "paiement_en_cours"),
+        (ligne(1, 20_00, payable_en_ligne=False), [], "reference_non_ouverte"),
+        (ligne(1, 16_00), [], None),
+    ],
+)
+def test_ce_qui_se_coche_tient_a_ce_qui_se_paie_avec(cherchee: Any, autres: list[Any], code: str | None) -> None:
+    refus = refus_de_cocher(cherchee, [cherchee, *autres], P)
+    assert (refus.code if refus else None) == code
 
 
 def test_un_paiement_exclusif_refuse_une_creance_qui_en_a_deja_un_meme_s_il_en_reste() -> None:
@@ -348,12 +387,12 @@ def test_la_plus_ancienne_est_payee_d_abord_puis_par_reference_et_une_part_peut_
 # --- Ce que la banque dit --------------------------------------------------------------------------------------------
 
 
-def paiement_ouvert() -> tuple[Paiement, dict[ReferenceCreance, Créance]]:
+def paiement_ouvert(jeton: str | None = None) -> tuple[Paiement, dict[ReferenceCreance, Créance]]:
     creances = plusieurs(creance(1), creance(2))
     parts = decider_imputations(Pseudonyme("a-1"), list(creances), Centimes(30_00), creances, P)
     return (
         ouvrir_paiement(
-            ReferenceTransaction("T1"), assure=Pseudonyme("a-1"), canal=Canal.WEB, marchand="m",
+            ReferenceTransaction("T1"), assure=Pseudonyme("a-1"), canal=Canal.WEB, marchand="m", jeton_retour=jeton,
             imputations=parts, creances=creances, politique=P,
             maintenant=T0,
         ),
@@ -368,10 +407,12 @@ def dire(  # noqa: PLR0917 (un exemple par position)
     montant: int = 30_00,
     autorisation: str | None = "A",
     marchand: str = "m",
+    *,
+    jeton: str | None = None,
 ) -> tuple[Sort, Paiement | None]:
     code = {Issue.ACCEPTEE: "00", Issue.REFUSEE: "05", Issue.EN_ATTENTE: "60"}[issue]
     reponse = ReponseBancaire(
-        ReferenceTransaction("T1"), marchand, Centimes(montant), issue, code, autorisation, None, None, T0, None
+        ReferenceTransaction("T1"), marchand, Centimes(montant), issue, code, autorisation, None, None, T0, None, jeton
     )
     verdict, ne = appliquer_reponse(paiement, creances, reponse, recue_le=T0, maintenant=T0)
     assert verdict.cause
@@ -391,12 +432,52 @@ OUI, NON, PEUT_ETRE = Issue.ACCEPTEE, Issue.REFUSEE, Issue.EN_ATTENTE
         ([(PEUT_ETRE,), (OUI,), (PEUT_ETRE,)], [Sort.EN_ATTENTE, Sort.APPLIQUEE, Sort.EN_ATTENTE]),
         ([(OUI, 29_99), (OUI, 29_99), (OUI,)], [Sort.MONTANT_INCOHERENT, Sort.DOUBLON, Sort.APPLIQUEE]),
         ([(OUI,), (OUI, 30_00, "B"), (OUI, 30_00, "B")], [Sort.APPLIQUEE, Sort.MONTANT_INCOHERENT, Sort.DOUBLON]),
-        ([(OUI, 30_00, "A", "autre")], [Sort.REJETEE]),
+        ([(OUI, 30_00, "A", "autre"), (OUI, 30_00, "A", "autre")], [Sort.NON_RAPPROCHEE, Sort.DOUBLON]),
+        ([(NON, 30_00, None, "autre"), (OUI,)], [Sort.NON_RAPPROCHEE, Sort.APPLIQUEE]),
+        ([(OUI, 30_00, None), (OUI,), (OUI, 30_00, "B")], [Sort.APPLIQUEE, Sort.DOUBLON, Sort.MONTANT_INCOHERENT]),
+        ([(OUI,), (OUI, 30_00, None), (OUI, 30_00, "000A")], [Sort.APPLIQUEE, Sort.DOUBLON, Sort.DOUBLON]),
+        ([(OUI, 9_99, None), (OUI, 9_99, "A"), (OUI, 9_99)], [Sort.MONTANT_INCOHERENT, Sort.DOUBLON, Sort.DOUBLON]),
+        ([(OUI, 29_99), (NON,)], [Sort.MONTANT_INCOHERENT, Sort.DOUBLON]),
+        ([(NON,), (OUI, 29_99)], [Sort.APPLIQUEE, Sort.MONTANT_INCOHERENT]),
     ],
 )
 def test_chaque_reponse_a_son_sort(dits: list[tuple[Any, ...]], sorts: list[Sort]) -> None:
     paiement, creances = paiement_ouvert()
     assert [dire(paiement, creances, *dit)[0] for dit in dits] == sorts
+
+
+def test_un_autre_montant_finit_le_paiement_en_verification_et_leve_sa_reservation() -> None:
+    paiement, creances = paiement_ouvert()
+    dire(paiement, creances, OUI, 2000_00)
+    assert str(paiement.statut) == "en_verification"
+    assert sum(c.reserve for c in creances.values()) == 0
+    assert sum(c.solde for c in creances.values()) == 200_00
+    with pytest.raises(PaiementClos, match="ne payez pas de nouveau"):
+        paiement.exiger_ouvert(T0)
+    assert not expirer(paiement, creances, maintenant=T0)
+    dire(paiement, creances, OUI)
+    assert str(paiement.statut) == "accepte"
+    assert sum(c.solde for c in creances.values()) == 170_00
+
+
+@pytest.mark.parametrize(
+    ("envoye", "rendu", "sort"),
+    [
+        ("abc", "abc", Sort.APPLIQUEE),
+        ("abc", None, Sort.APPLIQUEE),
+        (None, "abc", Sort.APPLIQUEE),
+        ("abc", "abd", Sort.NON_RAPPROCHEE),
+    ],
+)
+def test_le_jeton_rendu_dit_que_la_reponse_est_celle_de_ce_paiement(
+    envoye: str | None, rendu: str | None, sort: Sort
+) -> None:
+    paiement, creances = paiement_ouvert(envoye)
+    assert dire(paiement, creances, OUI, jeton=rendu)[0] is sort
+    assert (paiement.fin is Fin.ACCEPTE) == (sort is Sort.APPLIQUEE)
+    if sort is Sort.NON_RAPPROCHEE:  # L'argent d'un autre est gardé, et celui-ci peut encore être accepté.
+        assert [e.raison for e in paiement.non_imputes] == [Sort.NON_RAPPROCHEE]
+        assert dire(paiement, creances, OUI, jeton=envoye)[0] is Sort.APPLIQUEE
 
 
 def test_l_argent_d_un_paiement_inconnu_est_un_fait_enregistre_une_fois() -> None:
@@ -461,14 +542,42 @@ def test_une_reference_tolere_les_espaces_et_les_minuscules_et_rien_d_autre() ->
 
 
 @pytest.mark.parametrize("nir", ["255081416802538", "284052A32102552", "2 55 08 14 168 025 38"])
-def test_un_nir_ne_peut_pas_servir_de_pseudonyme(nir: str) -> None:
+def test_un_nir_se_reconnait(nir: str) -> None:
     assert est_un_nir(nir)
     with pytest.raises(ValidationError):
         TypeAdapter(Pseudonyme).validate_python(nir)
 
 
+@pytest.mark.parametrize(
+    "nir",
+    [
+        "2550814168025",
+        "284052A321025",
+        "255081416802539",
+        "p2550814168025",
+        "a-2.55.08.14.168.025-x",
+        "2550814168025-1",
+    ],
+)
+def test_un_pseudonyme_ne_contient_jamais_un_nir_avec_ou_sans_sa_cle(nir: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Pseudonyme).validate_python(nir)
+
+
+@pytest.mark.parametrize("opaque", ["a-1", "demo-0001", "0000000000001", "99255081416802538", "7c1e55d0-9f2b-4c1e"])
+def test_un_pseudonyme_opaque_est_admis(opaque: str) -> None:
+    assert TypeAdapter(Pseudonyme).validate_python(opaque) == opaque
+
+
 def test_une_cle_de_nir_fausse_n_est_pas_un_nir() -> None:
     assert not est_un_nir("255081416802539")
+
+
+def test_aucun_fait_n_est_refuse_d_etre_grand() -> None:
+    une, maximum = creance(1), Centimes(999_999_999_999)
+    for rang in range(3):
+        assert une.encaisser(f"m{rang}", maximum, Moyen.VIREMENT, T0.date(), maintenant=T0)
+    assert une.trop_percu_constate == 3 * maximum - 100_00
 
 
 @pytest.mark.parametrize("montant", [-1, 1.5, True, "100", 10**13])
