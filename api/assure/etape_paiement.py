@@ -52,7 +52,7 @@ async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> 
             partial(ouvrir_paiement, dependances.guichet, demande, dependances.horloge())
         )
     except PaiementClos as clos:  # Le même formulaire, envoyé de nouveau après la fin : voici ce qui est arrivé.
-        return visite.mener(f"/paiements/{clos.transaction}")
+        return visite.mener(f"/paiements/{clos.transaction}/kiosque")
     except PartageChange as refus:
         return await _faire_relire(visite, consultation, saisie, refus)
     except Refus as refus:
