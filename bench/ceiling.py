@@ -23,7 +23,9 @@ from pydantic_core import from_json
 from bench.data import EPOCH, SHARE, reference, transaction
 from domain.creance import Créance
 from domain.faits import Fait
+from domain.monnaie import Centimes
 from domain.paiement import Fin, Paiement
+from domain.references import ReferenceTransaction
 from engine.mapper import EventMapper
 from engine.recorder import ORDER_LOCK
 from service.settings import Settings
@@ -189,9 +191,9 @@ def _templates() -> tuple[Callable[[str, bytes], bytes], Callable[[str, bytes], 
         originator_id=Créance.flux(reference(0)),
         originator_version=3,
         timestamp=EPOCH,
-        transaction=mark,
-        part=SHARE,
-        part_liberee=SHARE,
+        transaction=ReferenceTransaction(mark),
+        part=Centimes(SHARE),
+        part_liberee=Centimes(SHARE),
         accepte_le=EPOCH.replace(minute=9),
     )
     return _filler(concluded), _filler(accepted)

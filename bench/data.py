@@ -18,8 +18,10 @@ from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
 from domain.faits import Fait
 from domain.imputation import Imputation
+from domain.monnaie import Centimes
 from domain.paiement import Paiement
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.mapper import EventMapper
 from kiosque.sips.sceau import Algorithme, sceller
 from projections import DelaiAffichage, Paiements, RestantDu
@@ -198,12 +200,12 @@ def notification(name: str) -> dict[str, str]:
 
 def _issued(number: int) -> tuple[Créance, Fait]:
     avis = Avis(
-        reference=reference(number),
-        assure=assure(number),
-        caisse="381",
+        reference=ReferenceCreance(reference(number)),
+        assure=Pseudonyme(assure(number)),
+        caisse=CodeCaisse("381"),
         nature="PF/FR",
-        montant_initial=DEBT,
-        solde_pf_fr=DEBT,
+        montant_initial=Centimes(DEBT),
+        solde_pf_fr=Centimes(DEBT),
         date_emission=ISSUED,
         mode=Mode.PAPIER,
     )
@@ -214,13 +216,13 @@ def _issued(number: int) -> tuple[Créance, Fait]:
 
 def _opened(number: int, payment: int) -> Fait:
     paiement = Paiement.ouvrir(
-        transaction(payment),
-        assure=assure(number),
-        caisse="381",
+        ReferenceTransaction(transaction(payment)),
+        assure=Pseudonyme(assure(number)),
+        caisse=CodeCaisse("381"),
         canal=Canal.WEB,
         marchand=MERCHANT,
-        montant=SHARE,
-        imputations=(Imputation(reference=reference(number), part=SHARE),),
+        montant=Centimes(SHARE),
+        imputations=(Imputation(reference=ReferenceCreance(reference(number)), part=Centimes(SHARE)),),
         expire_le=EXPIRY,
         maintenant=EPOCH,
     )
@@ -230,7 +232,9 @@ def _opened(number: int, payment: int) -> Fait:
 
 def _reserved(number: int, payment: int) -> Fait:
     creance, _ = _issued(number)
-    creance.initier_paiement(transaction(payment), SHARE, Canal.WEB, EXPIRY, maintenant=EPOCH)
+    creance.initier_paiement(
+        ReferenceTransaction(transaction(payment)), Centimes(SHARE), Canal.WEB, EXPIRY, maintenant=EPOCH
+    )
     (fact,) = creance.collect_events()
     return cast("Fait", fact)
 

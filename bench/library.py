@@ -30,6 +30,7 @@ from domain.creance import Créance
 from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
 from domain.politique import Politique
+from domain.references import ReferenceCreance
 from domain.reponse import ReponseBancaire
 from engine.mapper import EventMapper
 from guichet.prendre_notification import _instant
@@ -68,11 +69,11 @@ class Banque(EventSourcedProjection[str]):
         """Get, trigger, collect: the two aggregates of one payment."""
         notified: Notified = domain_event
         payment: Paiement = self.repository.get(Paiement.flux(notified.answer.transaction))
-        debts: dict[str, Créance] = {
+        debts: dict[ReferenceCreance, Créance] = {
             part.reference: self.repository.get(Créance.flux(part.reference)) for part in payment.imputations
         }
         now = notified.received
-        appliquer_reponse(payment, debts, notified.answer, recue_le=now, politique=POLITIQUE, maintenant=now)
+        appliquer_reponse(payment, debts, notified.answer, recue_le=now, maintenant=now)
         processing_event.collect_events(payment, *debts.values())
 
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from domain.delai import PARIS, jour_de_paris
 from domain.paiement import Fin, Paiement
+from domain.references import Pseudonyme, ReferenceTransaction
 from domain.refus import MessageInconnu
 
 OBJET: Final = "Accusé de réception de votre paiement de créance"
@@ -26,7 +27,7 @@ _MOIS_PAR_AN: Final = 12
 class Accuse(NamedTuple):
     """Un message de la messagerie ; la transaction de son paiement le nomme : un paiement en a un seul."""
 
-    transaction: str
+    transaction: ReferenceTransaction
     accepte_le: datetime
     """L'acceptation par la banque : la date du message et celle du paiement."""
 
@@ -79,7 +80,7 @@ def est_echu(echeance: date, maintenant: datetime) -> bool:
     return echeance <= jour_de_paris(maintenant)
 
 
-def accuse_de(paiement: Paiement | None, assure: str, maintenant: datetime) -> Accuse:
+def accuse_de(paiement: Paiement | None, assure: Pseudonyme, maintenant: datetime) -> Accuse:
     """L'accusé de réception de ce paiement, pour cet assuré.
 
     Lève MessageInconnu, la même réponse que le paiement soit inconnu, d'une autre personne, pas accepté ou trop ancien.

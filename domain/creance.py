@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import (
@@ -26,7 +26,7 @@ from domain.refus import (
 class Reservation:
     """La part qu'un paiement en cours retient, et jusqu'à quand il peut être repris."""
 
-    part: int
+    part: Centimes
     expire_le: datetime
 
 
@@ -34,7 +34,7 @@ class Reservation:
 class PartAcceptee:
     """La part qu'un paiement accepté a réglée ; contre-passée, elle reste connue comme acceptée."""
 
-    part: int
+    part: Centimes
     accepte_le: datetime
     affichee: bool = False
     contrepassee: bool = False
@@ -136,7 +136,7 @@ class Créance(Agregat):
         """Le trop-perçu a changé ; l'événement en porte le nouveau total, aussi quand il baisse."""
 
         TOPIC: ClassVar[str] = "creance.TropPercuConstate"
-        total: Centimes
+        total: Somme
 
         def apply(self, creance: "Créance") -> None:
             creance.trop_percu_constate = self.total
@@ -192,18 +192,18 @@ class Créance(Agregat):
         def apply(self, creance: "Créance") -> None:
             creance.messages[self.message_id] = ("annulation", self.motif)
             creance.solde -= self.montant_precedent
-            creance.montant = 0
+            creance.montant = Centimes(0)
             creance.annulee = True
 
     def __init__(
         self,
         *,
-        reference: str,
-        assure: str,
-        caisse: str,
+        reference: ReferenceCreance,
+        assure: Pseudonyme,
+        caisse: CodeCaisse,
         nature: Nature,
-        montant_initial: int,
-        solde_pf_fr: int,
+        montant_initial: Centimes,
+        solde_pf_fr: Centimes,
         date_emission: date,
         mode: Mode,
         payable_en_ligne: bool,
@@ -212,11 +212,12 @@ class Créance(Agregat):
         self.avis = Avis(reference, assure, caisse, nature, montant_initial, solde_pf_fr, date_emission, mode)
         self.payable_en_ligne = payable_en_ligne
         self.montant = montant_initial
-        self.solde = montant_initial
+        self.solde: int = montant_initial
+        """Signé : une dette, ou un trop-perçu."""
         self.annulee = False
         self.trop_percu_constate = 0
-        self.en_cours: dict[str, Reservation] = {}
-        self.acceptees: dict[str, PartAcceptee] = {}
+        self.en_cours: dict[ReferenceTransaction, Reservation] = {}
+        self.acceptees: dict[ReferenceTransaction, PartAcceptee] = {}
         self.messages: dict[str, tuple[object, ...]] = {}
 
     # --- Ce qu'elle est ----------------------------------------------------------------------------------------------
@@ -227,11 +228,11 @@ class Créance(Agregat):
         return _PREFIXE + reference
 
     @staticmethod
-    def reference_de(flux: str) -> str:
+    def reference_de(flux: str) -> ReferenceCreance:
         """La référence de la créance dont c'est le flux ; lève ValueError si c'en est un autre."""
         if not flux.startswith(_PREFIXE):
             raise ValueError(f"ce flux n'est pas celui d'une créance : {flux}")
-        return flux.removeprefix(_PREFIXE)
+        return ReferenceCreance(flux.removeprefix(_PREFIXE))
 
     @property
     def restant_du(self) -> int:
@@ -274,7 +275,7 @@ class Créance(Agregat):
         if avis != self.avis:
             raise AvisContradictoire
 
-    def rectifier(self, message_id: str, montant_initial: int, motif: str, *, maintenant: datetime) -> bool:
+    def rectifier(self, message_id: str, montant_initial: Centimes, motif: str, *, maintenant: datetime) -> bool:
         """Corrige le montant de l'avis ; rend Faux si ce message était déjà enregistré.
 
         Lève MessageContradictoire ou AvisDéjàAnnulé.
@@ -313,7 +314,7 @@ class Créance(Agregat):
         self._constater_trop_percu(maintenant)
         return True
 
-    def encaisser(self, message_id: str, montant: int, moyen: Moyen, le: date, *, maintenant: datetime) -> bool:
+    def encaisser(self, message_id: str, montant: Centimes, moyen: Moyen, le: date, *, maintenant: datetime) -> bool:
         """Enregistre une somme reçue par un autre moyen ; rend Faux si ce message était déjà enregistré.
 
         L'argent reçu est un fait : il est enregistré aussi sur une créance soldée ou annulée.
@@ -335,7 +336,13 @@ class Créance(Agregat):
     # --- Le paiement en ligne ----------------------------------------------------------------------------------------
 
     def initier_paiement(
-        self, transaction: str, part: int, canal: Canal, expire_le: datetime, *, maintenant: datetime
+        self,
+        transaction: ReferenceTransaction,
+        part: Centimes,
+        canal: Canal,
+        expire_le: datetime,
+        *,
+        maintenant: datetime,
     ) -> None:
         """Réserve la part d'un paiement qui s'ouvre.
 
@@ -352,7 +359,9 @@ class Créance(Agregat):
             timestamp=maintenant,
         )
 
-    def accepter_paiement(self, transaction: str, part: int, accepte_le: datetime, *, maintenant: datetime) -> None:
+    def accepter_paiement(
+        self, transaction: ReferenceTransaction, part: Centimes, accepte_le: datetime, *, maintenant: datetime
+    ) -> None:
         """Enregistre l'accord de la banque ; une transaction déjà acceptée ne produit rien."""
         if transaction in self.acceptees:
             return
@@ -361,13 +370,13 @@ class Créance(Agregat):
             self.PaiementAccepté,
             transaction=transaction,
             part=part,
-            part_liberee=reservation.part if reservation else 0,
+            part_liberee=reservation.part if reservation else Centimes(0),
             accepte_le=accepte_le,
             timestamp=maintenant,
         )
         self._constater_trop_percu(maintenant)
 
-    def constater_echec(self, transaction: str, cause: str, *, maintenant: datetime) -> None:
+    def constater_echec(self, transaction: ReferenceTransaction, cause: str, *, maintenant: datetime) -> None:
         """Lève la réservation d'un paiement qui n'a pas abouti ; sans réservation, ne produit rien."""
         reservation = self.en_cours.get(transaction)
         if reservation is None:
@@ -380,7 +389,7 @@ class Créance(Agregat):
             timestamp=maintenant,
         )
 
-    def afficher_paiement(self, transaction: str, *, maintenant: datetime) -> None:
+    def afficher_paiement(self, transaction: ReferenceTransaction, *, maintenant: datetime) -> None:
         """Constate que le paiement accepté est visible sur le compte ; déjà affiché, ne produit rien."""
         acceptee = self.acceptees.get(transaction)
         if acceptee is None or acceptee.affichee:
@@ -390,7 +399,7 @@ class Créance(Agregat):
     # --- Ce qui demande deux personnes -------------------------------------------------------------------------------
 
     def contrepasser(
-        self, transaction: str, motif: str, *, saisi_par: str, approuve_par: str, maintenant: datetime
+        self, transaction: ReferenceTransaction, motif: str, *, saisi_par: str, approuve_par: str, maintenant: datetime
     ) -> None:
         """Reprend la part d'un paiement accepté ; il reste connu comme accepté.
 
@@ -412,7 +421,7 @@ class Créance(Agregat):
         self._constater_trop_percu(maintenant)
 
     def rembourser(
-        self, message_id: str, montant: int, *, saisi_par: str, approuve_par: str, maintenant: datetime
+        self, message_id: str, montant: Centimes, *, saisi_par: str, approuve_par: str, maintenant: datetime
     ) -> bool:
         """Rend une partie du trop-perçu ; rend Faux si ce message était déjà enregistré.
 

@@ -4,8 +4,6 @@ from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from domain.politique import Politique
-
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -19,15 +17,14 @@ class Depart(NamedTuple):
 
     instant: datetime
     presume: bool
-    """Vrai si l'heure de la banque manquait ou n'était pas crédible, et que la réception fait foi."""
+    """Vrai si l'heure de la banque manquait ou était dans le futur, et que la réception fait foi."""
 
 
-def depart_du_delai(transaction_le: datetime | None, recue_le: datetime, politique: Politique) -> Depart:
-    """L'instant d'où courent les 24 h : celui de la banque, ou la réception.
+def depart_du_delai(transaction_le: datetime | None, recue_le: datetime) -> Depart:
+    """L'instant d'où courent les 24 h : celui de la banque, si tard qu'il nous parvienne.
 
-    La réception fait foi, et le départ est marqué présumé, si l'heure de la banque est absente, dans le futur, ou plus
-    ancienne que `politique.anciennete_max` avant la réception.
+    La réception fait foi, et le départ est marqué présumé, si l'heure de la banque est absente ou dans le futur.
     """
-    if transaction_le is None or not recue_le - politique.anciennete_max <= transaction_le <= recue_le:
+    if transaction_le is None or transaction_le > recue_le:
         return Depart(recue_le, presume=True)
     return Depart(transaction_le, presume=False)

@@ -23,13 +23,13 @@ class Imputation(BaseModel):
 class Ligne(NamedTuple):
     """Une créance cochée, vue de l'imputation."""
 
-    reference: str
+    reference: ReferenceCreance
     date_emission: date
     disponible: int
     """Restant dû net des paiements en cours, en centimes."""
 
 
-def imputer(montant: int, lignes: Iterable[Ligne]) -> tuple[Imputation, ...]:
+def imputer(montant: Centimes, lignes: Iterable[Ligne]) -> tuple[Imputation, ...]:
     """Partage un montant, la créance la plus ancienne d'abord, puis par référence ; les parts nulles sont omises.
 
     Source : Code civil, art. 1342-10 (le choix du débiteur, sinon la plus ancienne) ; ici, il a coché.
@@ -38,10 +38,10 @@ def imputer(montant: int, lignes: Iterable[Ligne]) -> tuple[Imputation, ...]:
     parts = []
     reste = montant
     for ligne in sorted(lignes, key=lambda ligne: (ligne.date_emission, ligne.reference)):
-        part = min(reste, ligne.disponible)
+        part = Centimes(min(reste, ligne.disponible))
         if part > 0:
             parts.append(Imputation(reference=ligne.reference, part=part))
-            reste -= part
+            reste = Centimes(reste - part)
     if reste:
         raise ValueError(f"{reste} centimes ne trouvent pas de créance")
     return tuple(parts)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
 from domain.accuse import Accuse
 from domain.faits import Agregat, Fait
-from domain.references import ReferenceTransaction
+from domain.references import Pseudonyme, ReferenceTransaction
 from domain.refus import MessageInconnu
 
 
@@ -37,7 +37,7 @@ class Messagerie(Agregat):
             """Fait évoluer la messagerie ; n'affecte que des attributs, ne décide de rien."""
 
         @property
-        def assure(self) -> str:
+        def assure(self) -> Pseudonyme:
             """L'assuré dont c'est la messagerie."""
             return Messagerie.assure_de(self.originator_id)
 
@@ -57,11 +57,11 @@ class Messagerie(Agregat):
         def apply(self, messagerie: "Messagerie") -> None:
             messagerie.supprimes.add(self.transaction)
 
-    def __init__(self, *, assure: str) -> None:
+    def __init__(self, *, assure: Pseudonyme) -> None:
         """Passer par `vide`."""
         self.assure = assure
-        self.lus: set[str] = set()
-        self.supprimes: set[str] = set()
+        self.lus: set[ReferenceTransaction] = set()
+        self.supprimes: set[ReferenceTransaction] = set()
 
     @staticmethod
     def flux(assure: str) -> str:
@@ -69,14 +69,14 @@ class Messagerie(Agregat):
         return _PREFIXE + assure
 
     @staticmethod
-    def assure_de(flux: str) -> str:
+    def assure_de(flux: str) -> Pseudonyme:
         """L'assuré dont c'est le flux ; lève ValueError si c'en est un autre."""
         if not flux.startswith(_PREFIXE):
             raise ValueError(f"ce flux n'est pas celui d'une messagerie : {flux}")
-        return flux.removeprefix(_PREFIXE)
+        return Pseudonyme(flux.removeprefix(_PREFIXE))
 
     @classmethod
-    def vide(cls, assure: str, *, maintenant: datetime) -> Self:
+    def vide(cls, assure: Pseudonyme, *, maintenant: datetime) -> Self:
         """Une messagerie dont l'assuré n'a encore rien lu ni supprimé : elle n'a pas d'événement."""
         messagerie = cls.__new__(cls)
         messagerie.__base_init__(cls.flux(assure), 0, maintenant)

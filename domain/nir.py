@@ -4,6 +4,9 @@ import re
 from typing import Final
 
 _NIR: Final = re.compile(r"([12][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{6})([0-9]{2})")
+_CONTENU: Final = re.compile(
+    r"(?<![0-9])[12][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{6}(?:[0-9]{2})?(?![0-9])"
+)
 NIR_SIGNES: Final = 15
 """Le NIR et sa clé, sans ponctuation : rien de plus court ne peut en être un."""
 
@@ -21,3 +24,12 @@ def est_un_nir(texte: str) -> bool:
     departement = corps[5:7]
     nombre = int(corps[:5] + _CORSE.get(departement, departement) + corps[7:])
     return int(cle) == 97 - nombre % 97
+
+
+def contient_un_nir(texte: str) -> bool:
+    """Dit si le texte est ou contient un NIR, avec ou sans sa clé, juste ou non, ponctué ou non.
+
+    Seule une suite entière de 13 ou 15 chiffres compte : un identifiant plus long n'est pas un NIR parce qu'une part
+    de ses chiffres en a la forme.
+    """
+    return any(_CONTENU.search(forme) for forme in (texte.upper(), re.sub(r"[\s._-]", "", texte).upper()))

@@ -6,23 +6,24 @@ du nombre des notifications, parce qu'une acceptation domine toute autre fin et 
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from domain.creance import Créance
 from domain.delai import depart_du_delai
-from domain.paiement import Fin, Paiement
-from domain.politique import Politique
+from domain.paiement import Acceptation, Fin, Paiement
+from domain.references import ReferenceCreance
 from domain.reponse import Issue, ReponseBancaire
 from domain.sort import Sort, Verdict
+
+_DEJA_ENCAISSE: Final = "encaissement déjà enregistré, en attente de règlement"
 
 
 def appliquer_reponse(
     paiement: Paiement | None,
-    creances: Mapping[str, Créance],
+    creances: Mapping[ReferenceCreance, Créance],
     reponse: ReponseBancaire,
     *,
     recue_le: datetime,
-    politique: Politique,
     maintenant: datetime,
 ) -> tuple[Verdict, Paiement | None]:
     """Décide du sort d'une réponse scellée et fait évoluer le paiement et ses créances.
@@ -31,21 +32,21 @@ def appliquer_reponse(
     Rend le verdict et le paiement (né ici si la banque a pris l'argent d'un paiement inconnu).
     """
     if paiement is None or not paiement.connu:
-        return _recevoir_inconnue(paiement, reponse, recue_le, politique, maintenant)
-    if reponse.marchand != paiement.marchand:
-        return Verdict(Sort.REJETEE, "la réponse porte un autre marchand que celui du paiement"), paiement
+        return _recevoir_inconnue(paiement, reponse, recue_le, maintenant)
+    if (etrangere := _etrangere(paiement, reponse)) is not None:
+        return _recevoir_etrangere(paiement, reponse, etrangere, recue_le, maintenant), paiement
     match reponse.issue:
         case Issue.EN_ATTENTE:
             return Verdict(Sort.EN_ATTENTE, f"le kiosque n'a pas conclu (code {reponse.code})"), paiement
         case Issue.REFUSEE:
             return _recevoir_refus(paiement, creances, reponse, maintenant), paiement
         case Issue.ACCEPTEE:
-            return _recevoir_acceptation(paiement, creances, reponse, recue_le, politique, maintenant), paiement
+            return _recevoir_acceptation(paiement, creances, reponse, recue_le, maintenant), paiement
         case _:
             assert_never(reponse.issue)
 
 
-def expirer(paiement: Paiement, creances: Mapping[str, Créance], *, maintenant: datetime) -> bool:
+def expirer(paiement: Paiement, creances: Mapping[ReferenceCreance, Créance], *, maintenant: datetime) -> bool:
     """Clôt un paiement sans réponse, inconnu du kiosque ; rend Faux s'il est déjà conclu ou n'est pas le nôtre."""
     if not paiement.connu or paiement.fin is not None:
         return False
@@ -56,13 +57,15 @@ def expirer(paiement: Paiement, creances: Mapping[str, Créance], *, maintenant:
 
 
 def _recevoir_refus(
-    paiement: Paiement, creances: Mapping[str, Créance], reponse: ReponseBancaire, maintenant: datetime
+    paiement: Paiement, creances: Mapping[ReferenceCreance, Créance], reponse: ReponseBancaire, maintenant: datetime
 ) -> Verdict:
     match paiement.fin:
         case Fin.ACCEPTE:
             return Verdict(Sort.CONTRADICTOIRE, f"refus (code {reponse.code}) après une acceptation, qui reste")
         case Fin.ECHOUE | Fin.EXPIRE:
             return Verdict(Sort.DOUBLON, "le paiement avait déjà échoué ou expiré")
+        case Fin.EN_VERIFICATION:
+            return Verdict(Sort.DOUBLON, "le paiement est en vérification : la banque a pris un autre montant")
         case None:
             cause = f"refusé par la banque (code {reponse.code})"
             paiement.conclure(
@@ -79,36 +82,23 @@ def _recevoir_refus(
             assert_never(paiement.fin)
 
 
-def _recevoir_acceptation(  # noqa: PLR0917 (ce que la décision demande)
+def _recevoir_acceptation(
     paiement: Paiement,
-    creances: Mapping[str, Créance],
+    creances: Mapping[ReferenceCreance, Créance],
     reponse: ReponseBancaire,
     recue_le: datetime,
-    politique: Politique,
     maintenant: datetime,
 ) -> Verdict:
     """La même acceptation est un doublon ; un autre montant ou une autre autorisation est de l'argent à part."""
-    if (reponse.montant, reponse.autorisation) in paiement.non_imputes:
-        return Verdict(Sort.DOUBLON, "encaissement déjà enregistré, en attente de règlement")
-    depart = depart_du_delai(reponse.transaction_le, recue_le, politique)
-    deja_acceptee = paiement.fin is Fin.ACCEPTE
-    if deja_acceptee and (reponse.montant, reponse.autorisation) == (paiement.montant, paiement.autorisation):
+    acceptation = _acceptation(reponse, recue_le)
+    if paiement.reconnaitre(acceptation, maintenant=maintenant):
         return Verdict(Sort.DOUBLON, "acceptation déjà enregistrée")
-    if deja_acceptee or reponse.montant != paiement.montant:
-        paiement.encaisser_sans_imputer(
-            montant=reponse.montant,
-            raison=Sort.MONTANT_INCOHERENT,
-            marchand=reponse.marchand,
-            autorisation=reponse.autorisation,
-            accepte_le=depart.instant,
-            depart_presume=depart.presume,
-            timestamp=maintenant,
-        )
-        if reponse.montant != paiement.montant:
-            cause = f"{reponse.montant} centimes acceptés pour un paiement de {paiement.montant}"
-        else:
-            cause = "acceptée de nouveau sous une autre autorisation"
-        return Verdict(Sort.MONTANT_INCOHERENT, cause)
+    if reponse.montant != paiement.montant:
+        return _recevoir_autre_montant(paiement, creances, acceptation, maintenant)
+    if paiement.fin is Fin.ACCEPTE:
+        if paiement.encaisser_sans_imputer(acceptation, Sort.MONTANT_INCOHERENT, maintenant=maintenant):
+            return Verdict(Sort.MONTANT_INCOHERENT, "acceptée de nouveau sous une autre autorisation")
+        return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
     tardive = "" if paiement.fin is None else f", après une fin « {paiement.fin} »"
     paiement.conclure(
         Fin.ACCEPTE,
@@ -116,41 +106,76 @@ def _recevoir_acceptation(  # noqa: PLR0917 (ce que la décision demande)
         code=reponse.code,
         autorisation=reponse.autorisation,
         carte_masquee=reponse.carte_masquee,
-        accepte_le=depart.instant,
-        depart_presume=depart.presume,
+        accepte_le=acceptation.accepte_le,
+        depart_presume=acceptation.depart_presume,
         maintenant=maintenant,
     )
     for imputation in paiement.imputations:
         creances[imputation.reference].accepter_paiement(
-            paiement.transaction, imputation.part, depart.instant, maintenant=maintenant
+            paiement.transaction, imputation.part, acceptation.accepte_le, maintenant=maintenant
         )
     return Verdict(Sort.APPLIQUEE, f"acceptée par la banque{tardive}")
 
 
-def _recevoir_inconnue(
-    paiement: Paiement | None,
-    reponse: ReponseBancaire,
-    recue_le: datetime,
-    politique: Politique,
+def _recevoir_autre_montant(
+    paiement: Paiement,
+    creances: Mapping[ReferenceCreance, Créance],
+    acceptation: Acceptation,
     maintenant: datetime,
+) -> Verdict:
+    """La banque a pris un autre montant : le paiement finit en vérification et sa réservation est levée.
+
+    Ce qui a été pris n'est sur aucune créance ; l'acceptation du bon montant, si elle vient, domine encore.
+    """
+    nouveau = paiement.encaisser_sans_imputer(acceptation, Sort.MONTANT_INCOHERENT, maintenant=maintenant)
+    if paiement.fin not in {Fin.ACCEPTE, Fin.EN_VERIFICATION}:
+        cause = "la banque a pris un autre montant que celui du paiement"
+        paiement.conclure(Fin.EN_VERIFICATION, cause, maintenant=maintenant)
+        for imputation in paiement.imputations:
+            creances[imputation.reference].constater_echec(paiement.transaction, cause, maintenant=maintenant)
+    if not nouveau:
+        return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
+    cause = f"{acceptation.montant} centimes acceptés pour un paiement de {paiement.montant}"
+    return Verdict(Sort.MONTANT_INCOHERENT, cause)
+
+
+def _etrangere(paiement: Paiement, reponse: ReponseBancaire) -> str | None:
+    """Pourquoi cette réponse authentique n'est pas celle de ce paiement, ou None.
+
+    Un jeton absent n'est pas un autre jeton : toutes les réponses de la banque ne le rendent pas.
+    """
+    if reponse.marchand != paiement.marchand:
+        return "la réponse porte un autre de nos marchands que celui du paiement"
+    if None not in {paiement.jeton_retour, reponse.jeton_retour} and reponse.jeton_retour != paiement.jeton_retour:
+        return "la réponse porte un autre jeton que celui du paiement : sa référence a servi deux fois"
+    return None
+
+
+def _recevoir_etrangere(
+    paiement: Paiement, reponse: ReponseBancaire, pourquoi: str, recue_le: datetime, maintenant: datetime
+) -> Verdict:
+    """Elle ne décide rien de ce paiement ; l'argent qu'elle dit pris est un fait, à rattacher."""
+    if reponse.issue is Issue.ACCEPTEE:
+        acceptation = _acceptation(reponse, recue_le)
+        if not paiement.encaisser_sans_imputer(acceptation, Sort.NON_RAPPROCHEE, maintenant=maintenant):
+            return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
+    return Verdict(Sort.NON_RAPPROCHEE, pourquoi)
+
+
+def _recevoir_inconnue(
+    paiement: Paiement | None, reponse: ReponseBancaire, recue_le: datetime, maintenant: datetime
 ) -> tuple[Verdict, Paiement | None]:
     """Un paiement que nous n'avons jamais ouvert : si la banque a pris l'argent, c'est quand même un fait."""
     if reponse.issue is not Issue.ACCEPTEE:
         return Verdict(Sort.NON_RAPPROCHEE, f"paiement inconnu (code {reponse.code})"), paiement
-    if paiement is not None and (reponse.montant, reponse.autorisation) in paiement.non_imputes:
-        return Verdict(Sort.DOUBLON, "encaissement déjà enregistré, en attente de règlement"), paiement
-    depart = depart_du_delai(reponse.transaction_le, recue_le, politique)
-    champs = {
-        "montant": reponse.montant,
-        "raison": Sort.NON_RAPPROCHEE,
-        "marchand": reponse.marchand,
-        "autorisation": reponse.autorisation,
-        "accepte_le": depart.instant,
-        "depart_presume": depart.presume,
-        "timestamp": maintenant,
-    }
+    acceptation = _acceptation(reponse, recue_le)
     if paiement is None:
-        paiement = Paiement.encaisser_inconnu(reponse.transaction, **champs)
-    else:
-        paiement.encaisser_sans_imputer(**champs)
+        paiement = Paiement.encaisser_inconnu(reponse.transaction, acceptation, maintenant=maintenant)
+    elif not paiement.encaisser_sans_imputer(acceptation, Sort.NON_RAPPROCHEE, maintenant=maintenant):
+        return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE), paiement
     return Verdict(Sort.NON_RAPPROCHEE, "paiement inconnu : l'encaissement attend d'être rattaché"), paiement
+
+
+def _acceptation(reponse: ReponseBancaire, recue_le: datetime) -> Acceptation:
+    depart = depart_du_delai(reponse.transaction_le, recue_le)
+    return Acceptation(reponse.marchand, reponse.montant, reponse.autorisation, depart.instant, depart.presume)

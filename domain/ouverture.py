@@ -1,15 +1,19 @@
 """Ouvrir un paiement : les règles qui l'acceptent ou le refusent, et le partage du montant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from domain.avis import Canal
 from domain.creance import Créance
 from domain.imputation import Imputation, Ligne, imputer
+from domain.monnaie import Centimes
 from domain.paiement import Paiement
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import (
     CaissesDifferentes,
+    CreanceSoldee,
     MontantHorsBornes,
     MontantSuperieurAuSolde,
     PaiementEnCours,
@@ -20,7 +24,7 @@ from domain.refus import (
 )
 
 
-def exiger_consultable(creance: Créance | None, assure: str) -> Créance:
+def exiger_consultable(creance: Créance | None, assure: Pseudonyme) -> Créance:
     """Rend la créance si cette personne peut la voir au paiement en ligne.
 
     Lève RéférenceNonOuverte, la même réponse que la référence soit inconnue, exclue, annulée ou d'une autre personne.
@@ -30,20 +34,71 @@ def exiger_consultable(creance: Créance | None, assure: str) -> Créance:
     return creance
 
 
-def refus_de_cocher(creance: Créance, politique: Politique) -> Refus | None:
-    """La raison pour laquelle cette créance ne peut pas être cochée maintenant, ou None."""
-    if creance.restant_du < politique.minimum_par_paiement:
-        return RestantDuInsuffisant(creance.avis.reference)
-    if creance.disponible < politique.minimum_par_paiement and creance.en_cours:
-        return _paiement_en_cours([creance])
+class LigneDeCompte(Protocol):
+    """Une créance telle que la règle de ce qui se coche la lit : celle du journal, ou la ligne d'une vue."""
+
+    @property
+    def reference(self) -> ReferenceCreance:
+        """Sa référence."""
+
+    @property
+    def caisse(self) -> CodeCaisse:
+        """La caisse de son avis."""
+
+    @property
+    def payable_en_ligne(self) -> bool:
+        """Vrai si son avis l'a ouverte au service."""
+
+    @property
+    def annulee(self) -> bool:
+        """Vrai si son avis est annulé."""
+
+    @property
+    def restant_du(self) -> int:
+        """En centimes."""
+
+    @property
+    def en_cours(self) -> int:
+        """Ce que des paiements en cours retiennent, en centimes."""
+
+
+def refus_de_cocher(
+    ligne: LigneDeCompte,
+    compte: Iterable[LigneDeCompte],
+    politique: Politique,
+    *,
+    fin_des_paiements: datetime | None = None,
+    exclusif: bool = False,
+) -> Refus | None:
+    """La raison pour laquelle cette créance ne peut pas être cochée maintenant, ou None.
+
+    `compte` : toutes les créances de l'assuré ; une petite se paie avec d'autres de la même caisse.
+    `fin_des_paiements` : jusqu'à quand ceux qui sont en cours peuvent être repris. `exclusif` : un paiement en cours
+    sur une ligne suffit à l'écarter.
+    """
+    if not ligne.payable_en_ligne or ligne.annulee:
+        return ReferenceNonOuverte()
+    if not ligne.restant_du:
+        return CreanceSoldee(ligne.reference)
+    ensemble = [
+        autre for autre in compte if autre.caisse == ligne.caisse and autre.payable_en_ligne and not autre.annulee
+    ]
+    if sum(autre.restant_du for autre in ensemble) < politique.minimum_par_paiement:
+        return RestantDuInsuffisant(ligne.reference)
+
+    def disponible(une: LigneDeCompte) -> int:
+        return 0 if exclusif and une.en_cours else max(une.restant_du - une.en_cours, 0)
+
+    if not disponible(ligne) or sum(map(disponible, ensemble)) < politique.minimum_par_paiement:
+        return PaiementEnCours(fin_des_paiements, ())
     return None
 
 
 def decider_imputations(
-    assure: str,
-    references: Sequence[str],
-    montant: int,
-    creances: Mapping[str, Créance],
+    assure: Pseudonyme,
+    references: Sequence[ReferenceCreance],
+    montant: Centimes,
+    creances: Mapping[ReferenceCreance, Créance],
     politique: Politique,
     *,
     exclusif: bool = False,
@@ -59,13 +114,16 @@ def decider_imputations(
     if len({creance.avis.caisse for creance in cochees}) > 1:
         raise CaissesDifferentes
     for creance in cochees:
-        if creance.restant_du < politique.minimum_par_paiement:
-            raise RestantDuInsuffisant(creance.avis.reference)
+        if not creance.restant_du:
+            raise CreanceSoldee(creance.avis.reference)
+    solde = sum(creance.restant_du for creance in cochees)
+    if solde < politique.minimum_par_paiement:
+        raise RestantDuInsuffisant(cochees[0].avis.reference)
     if exclusif and any(creance.en_cours for creance in cochees):
         raise _paiement_en_cours(cochees)
     if not politique.minimum_par_paiement <= montant <= politique.maximum_par_paiement:
         raise MontantHorsBornes(politique.minimum_par_paiement, politique.maximum_par_paiement)
-    if montant > (solde := sum(creance.restant_du for creance in cochees)):
+    if montant > solde:
         raise MontantSuperieurAuSolde(solde)
     if montant > sum(creance.disponible for creance in cochees):
         raise _paiement_en_cours(cochees)
@@ -76,17 +134,21 @@ def decider_imputations(
 
 
 def ouvrir_paiement(
-    transaction: str,
+    transaction: ReferenceTransaction,
     *,
-    assure: str,
+    assure: Pseudonyme,
     canal: Canal,
     marchand: str,
+    jeton_retour: str | None = None,
     imputations: tuple[Imputation, ...],
-    creances: Mapping[str, Créance],
+    creances: Mapping[ReferenceCreance, Créance],
     politique: Politique,
     maintenant: datetime,
 ) -> Paiement:
-    """Ouvre le paiement décidé et réserve sa part sur chaque créance ; rend le paiement, les créances évoluent."""
+    """Ouvre le paiement décidé et réserve sa part sur chaque créance ; rend le paiement, les créances évoluent.
+
+    `jeton_retour` : une part aléatoire, en ASCII, que le kiosque rendra.
+    """
     expire_le = maintenant + politique.ouverture
     paiement = Paiement.ouvrir(
         transaction,
@@ -94,7 +156,8 @@ def ouvrir_paiement(
         caisse=creances[imputations[0].reference].avis.caisse,
         canal=canal,
         marchand=marchand,
-        montant=sum(imputation.part for imputation in imputations),
+        jeton_retour=jeton_retour,
+        montant=Centimes(sum(imputation.part for imputation in imputations)),
         imputations=imputations,
         expire_le=expire_le,
         maintenant=maintenant,

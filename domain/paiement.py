@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, get_args
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
+from domain.autorisation import meme_forme
 from domain.avis import Canal
 from domain.diffusion import Diffusion
 from domain.faits import Agregat, Fait, Naissance
@@ -14,6 +15,7 @@ from domain.monnaie import Centimes
 from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
 from domain.refus import PaiementClos
 from domain.sort import Sort
+from domain.statut import StatutDePaiement
 
 
 class Fin(StrEnum):
@@ -23,6 +25,32 @@ class Fin(StrEnum):
     ECHOUE = "echoue"
     EXPIRE = "expire"
     """Inconnu du kiosque passé le délai : nous l'avons clos nous-mêmes. Une acceptation peut encore suivre."""
+    EN_VERIFICATION = "en_verification"
+    """La banque a pris un autre montant : ne pas payer de nouveau. L'acceptation du bon montant peut encore suivre."""
+
+
+class Encaissement(NamedTuple):
+    """De l'argent que la banque dit avoir pris sans qu'une créance le reçoive : ce qui en distingue deux."""
+
+    raison: Sort
+    marchand: str
+    montant: Centimes
+    autorisation: str | None
+    """Sous sa forme comparable ; None tant que la banque ne l'a pas donnée."""
+
+
+class Acceptation(NamedTuple):
+    """Ce que la banque dit d'une acceptation."""
+
+    marchand: str
+    montant: Centimes
+    autorisation: str | None
+    accepte_le: datetime
+    depart_presume: bool
+
+    def sans_imputation(self, raison: Sort) -> Encaissement:
+        """Ce qui distingue cet argent d'un autre, s'il ne peut être imputé pour cette raison."""
+        return Encaissement(raison, self.marchand, self.montant, meme_forme(self.autorisation))
 
 
 class Paiement(Agregat):
@@ -53,6 +81,8 @@ class Paiement(Agregat):
         imputations: tuple[Imputation, ...]
         expire_le: AwareDatetime
         """Fin de la remise du formulaire ; au-delà, le kiosque sera interrogé."""
+        jeton_retour: Annotated[str, Diffusion.INTERNE] | None = Field(None, exclude_if=lambda jeton: jeton is None)
+        """Notre part aléatoire, que le kiosque rend : elle dit que la réponse est celle de ce paiement-ci."""
 
     class PaiementConclu(Event):
         """Le paiement a une fin : accepté, échoué ou expiré. Une acceptation peut suivre les deux autres."""
@@ -103,27 +133,49 @@ class Paiement(Agregat):
                 caisse=None,
                 canal=None,
                 marchand=self.marchand,
-                montant=0,
+                montant=Centimes(0),
                 imputations=(),
                 expire_le=None,
+                jeton_retour=None,
             )
             self.apply(paiement)
             return paiement
 
         def apply(self, paiement: "Paiement") -> None:
-            paiement.non_imputes.add((self.montant, self.autorisation))
+            paiement.non_imputes.add(
+                Encaissement(self.raison, self.marchand, self.montant, meme_forme(self.autorisation))
+            )
+
+    class AcceptationPrécisée(Event):
+        """La banque a donné l'autorisation d'une acceptation d'abord venue sans : elle ne compte pas deux fois."""
+
+        TOPIC: ClassVar[str] = "paiement.AcceptationPrecisee"
+        montant: Centimes
+        raison: Sort | None
+        """Celle de l'encaissement non imputé ; absente si c'est l'acceptation du paiement lui-même."""
+        marchand: Annotated[str, Diffusion.PUBLIQUE]
+        autorisation: Annotated[str, Diffusion.INTERNE]
+
+        def apply(self, paiement: "Paiement") -> None:
+            if self.raison is None:
+                paiement.autorisation = self.autorisation
+                return
+            anonyme = Encaissement(self.raison, self.marchand, self.montant, None)
+            paiement.non_imputes.remove(anonyme)
+            paiement.non_imputes.add(anonyme._replace(autorisation=meme_forme(self.autorisation)))
 
     def __init__(
         self,
         *,
-        transaction: str,
-        assure: str | None,
-        caisse: str | None,
+        transaction: ReferenceTransaction,
+        assure: Pseudonyme | None,
+        caisse: CodeCaisse | None,
         canal: Canal | None,
         marchand: str,
-        montant: int,
+        montant: Centimes,
         imputations: tuple[Imputation, ...],
         expire_le: datetime | None,
+        jeton_retour: str | None,
     ) -> None:
         """Reçoit les champs de `PaiementOuvert` (absents pour un paiement inconnu) ; passer par `ouvrir`."""
         self.transaction = transaction
@@ -134,13 +186,14 @@ class Paiement(Agregat):
         self.montant = montant
         self.imputations = imputations
         self.expire_le = expire_le
+        self.jeton_retour = jeton_retour
         self.fin: Fin | None = None
         self.code: str | None = None
         self.cause: str | None = None
         self.autorisation: str | None = None
         self.accepte_le: datetime | None = None
         self.conclu_le: datetime | None = None
-        self.non_imputes: set[tuple[int, str | None]] = set()
+        self.non_imputes: set[Encaissement] = set()
 
     # --- Ce qu'il est ------------------------------------------------------------------------------------------------
 
@@ -150,36 +203,46 @@ class Paiement(Agregat):
         return _PREFIXE + transaction
 
     @staticmethod
-    def transaction_de(flux: str) -> str:
+    def transaction_de(flux: str) -> ReferenceTransaction:
         """La transaction du paiement dont c'est le flux ; lève ValueError si c'en est un autre."""
         if not flux.startswith(_PREFIXE):
             raise ValueError(f"ce flux n'est pas celui d'un paiement : {flux}")
-        return flux.removeprefix(_PREFIXE)
+        return ReferenceTransaction(flux.removeprefix(_PREFIXE))
 
     @property
     def connu(self) -> bool:
         """Faux si nous n'avons jamais ouvert ce paiement et que la banque en parle quand même."""
         return self.assure is not None
 
-    def exiger_ouvert(self, maintenant: datetime) -> None:
-        """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos sinon."""
-        if self.fin is not None or self.expire_le is None or maintenant >= self.expire_le:
-            raise PaiementClos
+    @property
+    def statut(self) -> StatutDePaiement:
+        """Où il en est."""
+        return StatutDePaiement.EN_COURS if self.fin is None else StatutDePaiement(self.fin)
+
+    def exiger_ouvert(self, maintenant: datetime, *, avis_annule: bool = False) -> None:
+        """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos, qui dit ce qui est arrivé.
+
+        `avis_annule` : la caisse a annulé l'avis d'une de ses créances : il n'y a plus rien à payer.
+        """
+        ferme = avis_annule or self.expire_le is None or maintenant >= self.expire_le
+        if self.fin is not None or ferme:
+            raise PaiementClos(self.transaction, self.statut, avis_annule=avis_annule)
 
     # --- Ce qui lui arrive -------------------------------------------------------------------------------------------
 
     @classmethod
     def ouvrir(
         cls,
-        transaction: str,
+        transaction: ReferenceTransaction,
         *,
-        assure: str,
-        caisse: str,
+        assure: Pseudonyme,
+        caisse: CodeCaisse,
         canal: Canal,
         marchand: str,
-        montant: int,
+        montant: Centimes,
         imputations: tuple[Imputation, ...],
         expire_le: datetime,
+        jeton_retour: str | None = None,
         maintenant: datetime,
     ) -> Self:
         """Ouvre un paiement ; ses règles sont dans `domain.ouverture`."""
@@ -195,6 +258,7 @@ class Paiement(Agregat):
             montant=montant,
             imputations=imputations,
             expire_le=expire_le,
+            jeton_retour=jeton_retour,
         )
 
     def conclure(
@@ -212,6 +276,8 @@ class Paiement(Agregat):
         """Enregistre la fin du paiement. Lève ValueError si une acceptation serait défaite : elle domine toujours."""
         if self.fin is Fin.ACCEPTE:
             raise ValueError("une acceptation ne se défait pas")
+        if self.fin is Fin.EN_VERIFICATION and issue is not Fin.ACCEPTE:
+            raise ValueError("de l'argent pris reste en vérification jusqu'à l'acceptation du bon montant")
         self.trigger_event(
             self.PaiementConclu,
             issue=issue,
@@ -225,23 +291,64 @@ class Paiement(Agregat):
         )
 
     @classmethod
-    def encaisser_inconnu(cls, transaction: str, **champs: Any) -> Self:
-        """Enregistre l'argent d'un paiement que nous n'avons jamais ouvert ; mêmes champs que l'événement."""
+    def encaisser_inconnu(
+        cls, transaction: ReferenceTransaction, acceptation: Acceptation, *, maintenant: datetime
+    ) -> Self:
+        """Enregistre l'argent d'un paiement que nous n'avons jamais ouvert."""
         fait = cls.EncaissementNonImputé(
-            originator_id=cls.flux(transaction), originator_version=cls.INITIAL_VERSION, **champs
+            originator_id=cls.flux(transaction),
+            originator_version=cls.INITIAL_VERSION,
+            raison=Sort.NON_RAPPROCHEE,
+            **acceptation._asdict(),
+            timestamp=maintenant,
         )
         paiement: Self = fait.mutate(None)
         paiement.pending_events.append(fait)
         return paiement
 
-    def encaisser_sans_imputer(self, **champs: Any) -> None:
-        """Enregistre de l'argent qu'aucune créance ne peut recevoir encore ; mêmes champs que l'événement."""
-        self.trigger_event(self.EncaissementNonImputé, **champs)
+    def encaisser_sans_imputer(self, acceptation: Acceptation, raison: Sort, *, maintenant: datetime) -> bool:
+        """Enregistre de l'argent qu'aucune créance ne peut recevoir encore ; rend Faux s'il l'était déjà.
+
+        Une autorisation absente n'est pas une autre autorisation : la première présente précise celle qui manquait.
+        """
+        encaissement = acceptation.sans_imputation(raison)
+        memes = {connu for connu in self.non_imputes if connu[:3] == encaissement[:3]}
+        if encaissement in memes or (encaissement.autorisation is None and memes):
+            return False
+        if encaissement._replace(autorisation=None) in memes:
+            self._preciser(acceptation, raison, maintenant)
+            return False
+        self.trigger_event(self.EncaissementNonImputé, raison=raison, **acceptation._asdict(), timestamp=maintenant)
+        return True
+
+    def reconnaitre(self, acceptation: Acceptation, *, maintenant: datetime) -> bool:
+        """Dit si c'est l'acceptation déjà enregistrée, et retient l'autorisation si elle manquait jusque-là."""
+        if self.fin is not Fin.ACCEPTE or acceptation.montant != self.montant:
+            return False
+        dite, connue = meme_forme(acceptation.autorisation), meme_forme(self.autorisation)
+        if dite is None or dite == connue:
+            return True
+        if connue is not None or acceptation.sans_imputation(Sort.MONTANT_INCOHERENT) in self.non_imputes:
+            return False
+        self._preciser(acceptation, None, maintenant)
+        return True
+
+    def _preciser(self, acceptation: Acceptation, raison: Sort | None, maintenant: datetime) -> None:
+        self.trigger_event(
+            self.AcceptationPrécisée,
+            montant=acceptation.montant,
+            raison=raison,
+            marchand=acceptation.marchand,
+            autorisation=acceptation.autorisation,
+            timestamp=maintenant,
+        )
 
 
 _PREFIXE: Final = "paiement-"
 
-FaitDePaiement: TypeAlias = Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.EncaissementNonImputé
+FaitDePaiement: TypeAlias = (
+    Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.EncaissementNonImputé | Paiement.AcceptationPrécisée
+)
 """Tous les faits d'un paiement : la somme fermée sur laquelle chaque `match` se finit par `assert_never`."""
 
 FAITS_DE_PAIEMENT: Final[tuple[type[FaitDePaiement], ...]] = get_args(FaitDePaiement)

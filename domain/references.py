@@ -3,20 +3,24 @@
 import re
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, NewType
 
 from pydantic import AfterValidator, StringConstraints
 
 from domain.diffusion import Diffusion
-from domain.nir import est_un_nir
+from domain.nir import contient_un_nir
 
 REFERENCE: Final = re.compile(r"[0-9]{16}[A-Z]")
 TRANSACTION: Final = re.compile(r"[A-Za-z0-9]{1,35}")
 
-ReferenceCreance = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$"), Diffusion.PUBLIQUE]
+ReferenceCreance = NewType(
+    "ReferenceCreance", Annotated[str, StringConstraints(pattern=r"^[0-9]{16}[A-Z]$"), Diffusion.PUBLIQUE]
+)
 """« 16 chiffres et 1 lettre » : caisse (3), puis date (5), séquence (8) et lettre, que rien ne permet de vérifier."""
 
-ReferenceTransaction = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$"), Diffusion.PUBLIQUE]
+ReferenceTransaction = NewType(
+    "ReferenceTransaction", Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,35}$"), Diffusion.PUBLIQUE]
+)
 """Le nom d'un paiement au kiosque : alphanumérique, 35 signes au plus, unique à jamais."""
 
 NUMERO_DU_JOUR_MAX: Final = 999_999
@@ -44,27 +48,35 @@ _COLLEE: Final = re.compile(
 
 
 def _sans_nir(pseudonyme: str) -> str:
-    if est_un_nir(pseudonyme):
-        raise ValueError("un numéro de sécurité sociale ne peut pas servir de pseudonyme")
+    if contient_un_nir(pseudonyme):
+        raise ValueError("un numéro de sécurité sociale ne peut ni servir de pseudonyme, ni y figurer")
     return pseudonyme
 
 
-Pseudonyme = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_sans_nir), Diffusion.INTERNE
-]
-"""L'assuré, tel que les événements le connaissent : opaque, et jamais un NIR (refusé)."""
+Pseudonyme = NewType(
+    "Pseudonyme",
+    Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        AfterValidator(_sans_nir),
+        Diffusion.INTERNE,
+    ],
+)
+"""L'assuré, tel que les événements le connaissent : opaque ; un NIR, avec ou sans clé, est refusé."""
 
-CodeCaisse = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), Diffusion.PUBLIQUE]
+CodeCaisse = NewType("CodeCaisse", Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), Diffusion.PUBLIQUE])
 """Les trois premiers chiffres d'une référence ; un code inconnu est gardé tel quel."""
 
 
-def lire_reference(saisie: str) -> str | None:
+def lire_reference(saisie: str) -> ReferenceCreance | None:
     """Rend la référence normalisée d'une saisie (espaces et minuscules tolérés), ou None si ce n'en est pas une."""
     if len(saisie) > _LONGUEUR_SAISIE_MAX:
         return None
     serree = _BLANCS.sub("", saisie)
     # En ASCII avant la majuscule : `ſ` (s long) deviendrait un S.
-    return serree.upper() if serree.isascii() and REFERENCE.fullmatch(serree.upper()) else None
+    if not serree.isascii() or not REFERENCE.fullmatch(serree.upper()):
+        return None
+    return ReferenceCreance(serree.upper())
 
 
 class DefautDeReference(StrEnum):
@@ -85,7 +97,7 @@ class ReferenceIllisible(NamedTuple):
     """Les chiffres que la saisie compte."""
 
 
-def lire_reference_tapee(saisie: str) -> str | ReferenceIllisible:
+def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
     """La référence qu'une personne a tapée ou collée, ou ce qui empêche de la lire.
 
     Sont admis, parce qu'ils ne laissent pas de doute : les blancs, tirets et points, « N° » ou des mots avant elle,
@@ -107,8 +119,8 @@ def lire_reference_tapee(saisie: str) -> str | ReferenceIllisible:
     return ReferenceIllisible(DefautDeReference.PLUSIEURS if collees else DefautDeReference.FORME, chiffres)
 
 
-def _redresser(serree: str) -> str:
-    return serree[:-1].translate(_EN_CHIFFRES) + serree[-1].upper()
+def _redresser(serree: str) -> ReferenceCreance:
+    return ReferenceCreance(serree[:-1].translate(_EN_CHIFFRES) + serree[-1].upper())
 
 
 def _defaut(chiffres: int, *, lettre: bool) -> DefautDeReference:
@@ -119,12 +131,7 @@ def _defaut(chiffres: int, *, lettre: bool) -> DefautDeReference:
     return DefautDeReference.FORME if lettre else DefautDeReference.LETTRE_ABSENTE
 
 
-def caisse_de(reference: str) -> str:
-    """Le code de la caisse gestionnaire, lu en tête de la référence."""
-    return reference[:3]
-
-
-def composer_transaction(jour: date, numero: int, fragment: int = 0) -> str:
+def composer_transaction(jour: date, numero: int, fragment: int = 0) -> ReferenceTransaction:
     """Compose la référence de transaction d'un jour de Paris.
 
     `PCLCB` + année (2) + quantième (3) + 7 chiffres, dont le premier est le fragment (0 à 9) : deux bases de données
@@ -136,4 +143,4 @@ def composer_transaction(jour: date, numero: int, fragment: int = 0) -> str:
         raise ValueError(f"numéro du jour hors bornes : {numero}")
     if not 0 <= fragment <= 9:  # noqa: PLR2004 (un chiffre)
         raise ValueError(f"fragment hors bornes : {fragment}")
-    return f"{PREFIXE_TRANSACTION}{jour:%y%j}{fragment}{numero:06d}"
+    return ReferenceTransaction(f"{PREFIXE_TRANSACTION}{jour:%y%j}{fragment}{numero:06d}")

@@ -1,22 +1,27 @@
-"""Les refus : un type par raison, dont la première ligne de la docstring est la phrase qu'une personne lit."""
+"""Les refus : un type par raison, avec la phrase qu'une personne lit."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from domain.delai import PARIS
 from domain.monnaie import euros
+from domain.references import ReferenceCreance, ReferenceTransaction
+from domain.statut import StatutDePaiement
 
 
 class Refus(Exception):
-    """Cette opération n'est pas possible."""
+    """Une opération que les règles ne permettent pas ; chaque raison est une sous-classe."""
 
     code: ClassVar[str] = "refus"
     """Le nom stable du refus, pour les programmes."""
+    phrase_de_base: ClassVar[str] = "Cette opération n'est pas possible."
+    """La phrase montrée à la personne, avant ce qu'une instance y ajoute."""
 
     @property
     def phrase(self) -> str:
         """La phrase montrée à la personne."""
-        return (self.__doc__ or "").strip().splitlines()[0]
+        return self.phrase_de_base
 
     def __str__(self) -> str:
         """La même phrase."""
@@ -27,32 +32,49 @@ class Refus(Exception):
 
 
 class ReferenceNonOuverte(Refus):
-    """Cette référence de courrier n'est pas ouverte au paiement en ligne.
-
-    Une seule et même réponse pour une référence inconnue, exclue, annulée ou d'une autre personne.
-    """
+    """Une référence inconnue, exclue, annulée ou d'une autre personne : une seule et même réponse."""
 
     code = "reference_non_ouverte"
+    phrase_de_base = "Cette référence de courrier n'est pas ouverte au paiement en ligne."
 
 
 class RestantDuInsuffisant(Refus):
-    """Le montant restant dû pour cette référence de courrier est inférieur au montant minimum de paiement en ligne : merci d'utiliser un autre moyen de paiement."""  # noqa: E501
+    """Rien de ce qui se paie avec cette créance n'atteint le minimum d'un paiement en ligne."""
 
     code = "restant_du_insuffisant"
+    phrase_de_base = (
+        "Le montant restant dû pour cette référence de courrier est inférieur au montant minimum de "
+        "paiement en ligne : merci d'utiliser un autre moyen de paiement."
+    )
 
-    def __init__(self, reference: str) -> None:
+    def __init__(self, reference: ReferenceCreance) -> None:
+        """Retient la référence concernée."""
+        super().__init__(reference)
+        self.reference = reference
+
+
+class CreanceSoldee(Refus):
+    """Il n'y a plus rien à payer."""
+
+    code = "creance_soldee"
+    phrase_de_base = "Cette référence de courrier est soldée : il n'y a plus rien à payer."
+
+    def __init__(self, reference: ReferenceCreance) -> None:
         """Retient la référence concernée."""
         super().__init__(reference)
         self.reference = reference
 
 
 class PaiementEnCours(Refus):
-    """Un paiement est déjà en cours pour cette référence de courrier : vous pouvez le reprendre, ou attendre sa fin."""
+    """Seuls des paiements en cours empêchent celui-ci."""
 
     code = "paiement_en_cours"
+    phrase_de_base = (
+        "Un paiement est déjà en cours pour cette référence de courrier : vous pouvez le reprendre, ou attendre sa fin."
+    )
 
-    def __init__(self, jusqu_a: datetime, transactions: tuple[str, ...]) -> None:
-        """Retient jusqu'à quand, et quelles transactions sont en cours."""
+    def __init__(self, jusqu_a: datetime | None, transactions: tuple[ReferenceTransaction, ...]) -> None:
+        """Retient quelles transactions sont en cours, et jusqu'à quand ; None si une vue en retard l'ignore encore."""
         super().__init__(jusqu_a, transactions)
         self.jusqu_a = jusqu_a
         self.transactions = transactions
@@ -60,14 +82,17 @@ class PaiementEnCours(Refus):
     @property
     def phrase(self) -> str:
         """La phrase, avec l'heure de Paris jusqu'à laquelle le paiement peut être repris."""
+        if self.jusqu_a is None:
+            return super().phrase
         heure = self.jusqu_a.astimezone(PARIS)
         return f"{super().phrase} Il peut être repris jusqu'à {heure:%H:%M}."
 
 
 class MontantHorsBornes(Refus):
-    """Le montant saisi n'est pas compris entre le minimum et le maximum d'un paiement en ligne."""
+    """Le montant n'est pas entre les bornes d'un paiement en ligne."""
 
     code = "montant_hors_bornes"
+    phrase_de_base = "Le montant saisi n'est pas compris entre le minimum et le maximum d'un paiement en ligne."
 
     def __init__(self, minimum: int, maximum: int) -> None:
         """Retient les bornes, en centimes."""
@@ -82,9 +107,10 @@ class MontantHorsBornes(Refus):
 
 
 class MontantSuperieurAuSolde(Refus):
-    """Le montant saisi est supérieur au solde total à payer des références sélectionnées."""
+    """Le montant dépasse ce que doivent les créances cochées."""
 
     code = "montant_superieur_au_solde"
+    phrase_de_base = "Le montant saisi est supérieur au solde total à payer des références sélectionnées."
 
     def __init__(self, solde: int) -> None:
         """Retient le solde des références cochées, en centimes."""
@@ -98,81 +124,127 @@ class MontantSuperieurAuSolde(Refus):
 
 
 class CaissesDifferentes(Refus):
-    """Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément."""
+    """Un paiement ne va qu'à une caisse."""
 
     code = "caisses_differentes"
+    phrase_de_base = "Les références sélectionnées relèvent de caisses différentes : merci de les payer séparément."
 
 
 class SelectionInvalide(Refus):
-    """Sélectionnez au moins une référence, chacune une seule fois, sans dépasser le nombre permis par paiement."""
+    """Aucune référence, une répétée, ou trop."""
 
     code = "selection_invalide"
+    phrase_de_base = (
+        "Sélectionnez au moins une référence, chacune une seule fois, sans dépasser le nombre permis par paiement."
+    )
 
 
 class PaiementClos(Refus):
-    """Ce paiement ne peut plus être repris : il est terminé ou son délai est passé."""
+    """Le formulaire de ce paiement ne se remet plus ; le refus porte ce qui est arrivé."""
 
     code = "paiement_clos"
+    phrase_de_base = "Ce paiement ne peut plus être repris : il est terminé ou son délai est passé."
+
+    def __init__(
+        self, transaction: ReferenceTransaction, statut: StatutDePaiement, *, avis_annule: bool = False
+    ) -> None:
+        """Retient le paiement et où il en est ; `avis_annule` : la caisse a annulé l'un de ses avis."""
+        super().__init__(transaction, statut)
+        self.transaction = transaction
+        self.statut = statut
+        self.avis_annule = avis_annule
+
+    @property
+    def phrase(self) -> str:
+        """La phrase, suivie de ce qui est arrivé."""
+        suite = "Cet avis a été annulé par votre caisse." if self.avis_annule else _SUITES_D_UN_PAIEMENT[self.statut]
+        return f"{super().phrase} {suite}"
 
 
 class PaiementInconnu(Refus):
-    """Ce paiement n'existe pas."""
+    """Aucun paiement de cette personne n'a cette référence."""
 
     code = "paiement_inconnu"
+    phrase_de_base = "Ce paiement n'existe pas."
 
 
 class MessageInconnu(Refus):
-    """Ce message n'existe pas, ou plus.
-
-    Une seule et même réponse pour un message inconnu, d'une autre personne, supprimé ou trop ancien.
-    """
+    """Un message inconnu, d'une autre personne, supprimé ou trop ancien : une seule et même réponse."""
 
     code = "message_inconnu"
+    phrase_de_base = "Ce message n'existe pas, ou plus."
+
+
+_SUITES_D_UN_PAIEMENT: Final[Mapping[StatutDePaiement, str]] = {
+    StatutDePaiement.EN_COURS: "La réponse de la banque est attendue.",
+    StatutDePaiement.ACCEPTE: "Il a été accepté : ne payez pas de nouveau.",
+    StatutDePaiement.ECHOUE: "Votre transaction de paiement a échoué.",
+    StatutDePaiement.EXPIRE: "Votre transaction de paiement a échoué.",
+    StatutDePaiement.EN_VERIFICATION: "Il est en cours de vérification : ne payez pas de nouveau.",
+}
 
 
 # --- La caisse envoie un avis, une rectification, un encaissement ----------------------------------------------------
 
 
 class AvisInconnu(Refus):
-    """Aucun avis n'a été reçu pour cette référence : le message attend que le support le règle."""
+    """Le message parle d'une créance qu'aucun avis n'a ouverte."""
 
     code = "avis_inconnu"
+    phrase_de_base = "Aucun avis n'a été reçu pour cette référence : le message attend que le support le règle."
 
 
 class AvisContradictoire(Refus):
-    """Un avis de même référence mais de contenu différent est déjà enregistré : le premier reste."""
+    """Le même avis, avec un autre contenu."""
 
     code = "avis_contradictoire"
+    phrase_de_base = "Un avis de même référence mais de contenu différent est déjà enregistré : le premier reste."
 
 
 class MessageContradictoire(Refus):
-    """Un message de même identifiant mais de contenu différent est déjà enregistré : le premier reste."""
+    """Le même identifiant de message, avec un autre contenu."""
 
     code = "message_contradictoire"
+    phrase_de_base = "Un message de même identifiant mais de contenu différent est déjà enregistré : le premier reste."
 
 
 class AvisDejaAnnule(Refus):
-    """Cet avis est annulé : il ne peut plus être rectifié ni annulé de nouveau."""
+    """L'avis a déjà été annulé par la caisse."""
 
     code = "avis_deja_annule"
+    phrase_de_base = "Cet avis est annulé : il ne peut plus être rectifié ni annulé de nouveau."
 
 
 # --- Le support règle une anomalie -----------------------------------------------------------------------------------
 
 
 class SecondePersonneRequise(Refus):
-    """Rembourser, contre-passer ou rattacher de l'argent demande l'accord d'une seconde personne."""
+    """Une seule personne ne suffit pas à faire sortir de l'argent."""
 
     code = "seconde_personne_requise"
+    phrase_de_base = "Rembourser, contre-passer ou rattacher de l'argent demande l'accord d'une seconde personne."
 
 
 class PaiementNonAccepte(Refus):
-    """Seul un paiement accepté et non encore contre-passé peut être contre-passé."""
+    """La transaction n'a pas été acceptée, ou est déjà contre-passée."""
 
     code = "paiement_non_accepte"
+    phrase_de_base = "Seul un paiement accepté et non encore contre-passé peut être contre-passé."
 
 
 class RemboursementExcessif(Refus):
-    """Le remboursement dépasse le trop-perçu."""
+    """On ne rend pas plus que le trop-perçu."""
 
     code = "remboursement_excessif"
+    phrase_de_base = "Le remboursement dépasse le trop-perçu."
+
+
+def refus_connus() -> frozenset[type[Refus]]:
+    """Tous les refus déclarés : ce qu'une table sur les refus doit couvrir."""
+    connus: set[type[Refus]] = set()
+    a_voir: list[type[Refus]] = [Refus]
+    while a_voir:
+        for refus in a_voir.pop().__subclasses__():
+            connus.add(refus)
+            a_voir.append(refus)
+    return frozenset(connus)

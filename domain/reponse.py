@@ -4,6 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from domain.monnaie import Centimes
+from domain.references import ReferenceTransaction
+
 
 class Issue(StrEnum):
     """Le sens d'une réponse du kiosque."""
@@ -17,9 +20,9 @@ class Issue(StrEnum):
 class ReponseBancaire(NamedTuple):
     """Une réponse scellée du kiosque, son sceau vérifié."""
 
-    transaction: str
+    transaction: ReferenceTransaction
     marchand: str
-    montant: int
+    montant: Centimes
     """En centimes."""
     issue: Issue
     code: str
@@ -30,3 +33,5 @@ class ReponseBancaire(NamedTuple):
     transaction_le: datetime | None
     """L'instant de la banque, en UTC."""
     code_acquereur: str | None
+    jeton_retour: str | None = None
+    """La part aléatoire de ce paiement que la banque rend ; None si cette réponse ne la porte pas."""

@@ -1,7 +1,8 @@
 """Ce dont chaque cas d'usage a besoin, et comment une décision est reprise quand un autre a été plus rapide."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from psycopg import Connection
@@ -9,6 +10,8 @@ from psycopg import Connection
 from domain.creance import Créance
 from domain.paiement import Paiement
 from domain.politique import Politique
+from domain.references import ReferenceCreance, ReferenceTransaction
+from domain.refus import PaiementInconnu
 from engine.database import Database
 from engine.decision import decide
 from engine.recorder import Recorder
@@ -44,13 +47,26 @@ class Guichet:
         """
         return decide(self.base, self.recorder, decision)
 
-    def charger_creances(self, conn: Connection[Any], references: list[str]) -> dict[str, Créance]:
+    def charger_creances(
+        self, conn: Connection[Any], references: Iterable[ReferenceCreance]
+    ) -> dict[ReferenceCreance, Créance]:
         """Les créances qui existent, par référence, en une requête."""
-        flux = self.recorder.load(conn, map(Créance.flux, references))
-        return {reference: flux[nom] for reference in references if (nom := Créance.flux(reference)) in flux}
+        demandees = list(references)
+        flux = self.recorder.load(conn, map(Créance.flux, demandees))
+        return {reference: flux[nom] for reference in demandees if (nom := Créance.flux(reference)) in flux}
 
-    def charger_paiement(self, conn: Connection[Any], transaction: str) -> Paiement | None:
+    def charger_paiement(self, conn: Connection[Any], transaction: ReferenceTransaction) -> Paiement | None:
         """Le paiement de cette transaction, s'il a un événement."""
         nom = Paiement.flux(transaction)
         paiement: Paiement | None = self.recorder.load(conn, [nom]).get(nom)
         return paiement
+
+    def exiger_ouvert(self, conn: Connection[Any], paiement: Paiement | None, maintenant: datetime) -> None:
+        """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementInconnu ou PaiementClos.
+
+        L'annulation d'un de ses avis le ferme aussi : il n'y a plus rien à payer.
+        """
+        if paiement is None:
+            raise PaiementInconnu
+        creances = self.charger_creances(conn, [imputation.reference for imputation in paiement.imputations])
+        paiement.exiger_ouvert(maintenant, avis_annule=any(creance.annulee for creance in creances.values()))

@@ -12,7 +12,7 @@ from psycopg import Connection
 from domain.accuse import Accuse, accuse_de
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
-from domain.references import TRANSACTION
+from domain.references import TRANSACTION, Pseudonyme
 from domain.refus import MessageInconnu
 from engine.batch import Batch
 from engine.recorder import collect
@@ -21,7 +21,7 @@ from guichet.guichet import Guichet
 CAUSE = "requete:messagerie"
 
 
-def consulter_message(guichet: Guichet, assure: str, transaction: str, maintenant: datetime) -> Accuse:
+def consulter_message(guichet: Guichet, assure: Pseudonyme, transaction: str, maintenant: datetime) -> Accuse:
     """L'accusé de réception de ce paiement, sans rien enregistrer ; lève MessageInconnu."""
     with guichet.base.transaction() as conn:
         accuse, messagerie = _charger(guichet, conn, assure, transaction, maintenant)
@@ -30,17 +30,17 @@ def consulter_message(guichet: Guichet, assure: str, transaction: str, maintenan
     return accuse
 
 
-def ouvrir_message(guichet: Guichet, assure: str, transaction: str, maintenant: datetime) -> Accuse:
+def ouvrir_message(guichet: Guichet, assure: Pseudonyme, transaction: str, maintenant: datetime) -> Accuse:
     """Le même, et le fait qu'il est lu, la première fois ; lève MessageInconnu."""
     return _faire(guichet, assure, transaction, maintenant, Messagerie.lire)
 
 
-def supprimer_message(guichet: Guichet, assure: str, transaction: str, maintenant: datetime) -> None:
+def supprimer_message(guichet: Guichet, assure: Pseudonyme, transaction: str, maintenant: datetime) -> None:
     """Supprime ce message, une fois ; le supprimer encore ne fait rien. Lève MessageInconnu."""
     _faire(guichet, assure, transaction, maintenant, Messagerie.supprimer)
 
 
-def messagerie_de(guichet: Guichet, assure: str, maintenant: datetime) -> Messagerie:
+def messagerie_de(guichet: Guichet, assure: Pseudonyme, maintenant: datetime) -> Messagerie:
     """Ce que l'assuré a fait de ses messages, à l'instant."""
     flux = Messagerie.flux(assure)
     with guichet.base.transaction() as conn:
@@ -48,7 +48,9 @@ def messagerie_de(guichet: Guichet, assure: str, maintenant: datetime) -> Messag
     return connue or Messagerie.vide(assure, maintenant=maintenant)
 
 
-def _faire(guichet: Guichet, assure: str, transaction: str, maintenant: datetime, geste: Callable[..., None]) -> Accuse:
+def _faire(
+    guichet: Guichet, assure: Pseudonyme, transaction: str, maintenant: datetime, geste: Callable[..., None]
+) -> Accuse:
     def decision(conn: Connection[Any]) -> Accuse:
         accuse, messagerie = _charger(guichet, conn, assure, transaction, maintenant)
         geste(messagerie, accuse, maintenant=maintenant)
@@ -59,7 +61,7 @@ def _faire(guichet: Guichet, assure: str, transaction: str, maintenant: datetime
 
 
 def _charger(
-    guichet: Guichet, conn: Connection[Any], assure: str, transaction: str, maintenant: datetime
+    guichet: Guichet, conn: Connection[Any], assure: Pseudonyme, transaction: str, maintenant: datetime
 ) -> tuple[Accuse, Messagerie]:
     """L'accusé et la messagerie, en une requête ; lève MessageInconnu."""
     if not TRANSACTION.fullmatch(transaction):

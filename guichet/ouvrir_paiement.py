@@ -1,45 +1,55 @@
 """Ouvrir un paiement : l'assuré part au kiosque avec un formulaire scellé ; sa part est réservée."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from domain.avis import Canal
 from domain.delai import jour_de_paris
+from domain.monnaie import Centimes
 from domain.ouverture import decider_imputations
 from domain.ouverture import ouvrir_paiement as ouvrir
 from domain.paiement import Paiement
-from domain.references import caisse_de, composer_transaction
-from domain.refus import Refus
+from domain.references import Pseudonyme, ReferenceCreance, ReferenceTransaction, composer_transaction
+from domain.refus import PaiementInconnu, Refus
 from engine.batch import Batch, IdempotencyKey
 from engine.recorder import collect
 from guichet.guichet import Guichet
-from kiosque.interface import DemandeDePaiement
+from kiosque.interface import DemandeDePaiement, Formulaire
+
+JETON_OCTETS: Final = 8
+"""16 signes hexadécimaux : un jeton ne se redonne pas, même après une restauration."""
 
 
 class CleReutilisee(Refus):
-    """Cette clé d'idempotence a déjà servi pour une autre demande."""
+    """La clé d'idempotence nomme une autre demande."""
 
     code = "cle_reutilisee"
+    phrase_de_base = "Cette clé d'idempotence a déjà servi pour une autre demande."
 
 
 class PartageChange(Refus):
-    """Le partage de votre paiement entre vos références a changé depuis que vous l'avez lu : merci de le relire."""
+    """Le partage décidé n'est pas celui que la personne a lu."""
 
     code = "partage_change"
+    phrase_de_base = (
+        "Le partage de votre paiement entre vos références a changé depuis que vous l'avez lu : merci de le relire."
+    )
 
 
-Partage = tuple[tuple[str, int], ...]
+Partage = tuple[tuple[ReferenceCreance, Centimes], ...]
 """Les références et leurs parts (en centimes), dans l'ordre de l'imputation."""
 
 
 class Demande(NamedTuple):
     """Ce que l'assuré demande ; `empreinte` est le SHA-256 du corps, pour reconnaître la même demande."""
 
-    assure: str
-    references: tuple[str, ...]
-    montant: int
+    assure: Pseudonyme
+    references: tuple[ReferenceCreance, ...]
+    montant: Centimes
     canal: Canal
     cle: str
     empreinte: bytes
@@ -49,19 +59,31 @@ class Demande(NamedTuple):
     """Le partage que la personne a lu ; s'il est donné, aucun autre n'est enregistré."""
 
 
-def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) -> dict[str, Any]:
-    """Ouvre le paiement et rend la réponse du contrat ; la même clé et le même corps rendent la même réponse.
+class PaiementRemis(NamedTuple):
+    """Un paiement ouvert, et le formulaire scellé qui mène au kiosque."""
 
-    Lève un Refus du domaine, CléRéutilisée ou PartageChangé.
+    transaction: ReferenceTransaction
+    montant: Centimes
+    parts: Partage
+    expire_le: datetime
+    formulaire: Formulaire
+
+
+def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) -> PaiementRemis:
+    """Ouvre le paiement ; la même clé et le même corps rendent la même réponse, tant qu'il est ouvert.
+
+    Lève un Refus du domaine (PaiementClos : la clé nomme un paiement qui a fini), CleReutilisee ou PartageChange.
     """
 
-    def decision(conn: Connection[Any]) -> dict[str, Any]:
+    def decision(conn: Connection[Any]) -> PaiementRemis:
         connue = guichet.recorder.cle(conn, demande.assure, demande.cle)
         if connue is not None:
             if connue.empreinte != demande.empreinte:
                 raise CleReutilisee
-            return dict(connue.reponse)
-        creances = guichet.charger_creances(conn, list(demande.references))
+            remis = _relire(connue.reponse)
+            guichet.exiger_ouvert(conn, guichet.charger_paiement(conn, remis.transaction), maintenant)
+            return remis
+        creances = guichet.charger_creances(conn, demande.references)
         imputations = decider_imputations(
             demande.assure,
             demande.references,
@@ -73,50 +95,69 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
         if demande.partage_lu not in {None, tuple((part.reference, part.part) for part in imputations)}:
             raise PartageChange
         numero = guichet.recorder.next_number(conn)
-        transaction = composer_transaction(jour_de_paris(maintenant), numero, guichet.fragment)
         paiement = ouvrir(
-            transaction,
+            composer_transaction(jour_de_paris(maintenant), numero, guichet.fragment),
             assure=demande.assure,
             canal=demande.canal,
-            marchand=guichet.kiosque.marchand_de(caisse_de(demande.references[0])),
+            marchand=guichet.kiosque.marchand_de(creances[demande.references[0]].avis.caisse),
+            jeton_retour=token_hex(JETON_OCTETS),
             imputations=imputations,
             creances=creances,
             politique=guichet.politique,
             maintenant=maintenant,
         )
-        reponse = decrire(guichet, paiement)
+        remis = remettre(guichet, paiement)
         guichet.recorder.record(
             conn,
             Batch(
                 entries=collect([paiement, *creances.values()], f"requete:{demande.cle}"),
-                cle=IdempotencyKey(demande.assure, demande.cle, demande.empreinte, reponse),
+                cle=IdempotencyKey(demande.assure, demande.cle, demande.empreinte, _garder(remis)),
             ),
         )
-        return reponse
+        return remis
 
     return guichet.decider(decision)
 
 
-def decrire(guichet: Guichet, paiement: Paiement) -> dict[str, Any]:
-    """La réponse du contrat pour un paiement ouvert, avec son formulaire scellé : toujours le même."""
+def remettre(guichet: Guichet, paiement: Paiement) -> PaiementRemis:
+    """Le paiement ouvert, avec son formulaire scellé : toujours le même. Lève PaiementInconnu s'il n'est pas à nous."""
+    if paiement.assure is None or paiement.caisse is None or paiement.canal is None or paiement.expire_le is None:
+        raise PaiementInconnu
     formulaire = guichet.kiosque.formulaire(
         DemandeDePaiement(
             transaction=paiement.transaction,
-            caisse=paiement.caisse or "",
+            caisse=paiement.caisse,
+            marchand=paiement.marchand,
             montant=paiement.montant,
-            client=paiement.assure or "",
-            canal=(paiement.canal or Canal.WEB).value,
+            client=paiement.assure,
+            canal=paiement.canal.value,
             url_retour=guichet.adresses.retour,
             url_notification=guichet.adresses.notification,
+            jeton_retour=paiement.jeton_retour,
         )
     )
+    parts = tuple((imputation.reference, imputation.part) for imputation in paiement.imputations)
+    return PaiementRemis(paiement.transaction, paiement.montant, parts, paiement.expire_le, formulaire)
+
+
+def _garder(remis: PaiementRemis) -> dict[str, Any]:
+    """Ce que `journal.cles_idempotence.reponse` garde ; sa forme ne change pas."""
     return {
-        "transaction": paiement.transaction,
-        "montant_centimes": paiement.montant,
-        "imputations": [
-            {"reference": imputation.reference, "montant_centimes": imputation.part}
-            for imputation in paiement.imputations
-        ],
-        "expire_le": paiement.expire_le.isoformat() if paiement.expire_le else None,
-        "kiosque": {"url": formulaire.url, "champs": dict(formulaire.champs)},
+        "transaction": remis.transaction,
+        "montant_centimes": remis.montant,
+        "imputations": [{"reference": reference, "montant_centimes": part} for reference, part in remis.parts],
+        "expire_le": remis.expire_le.isoformat(),
+        "kiosque": {"url": remis.formulaire.url, "champs": dict(remis.formulaire.champs)},
     }
+
+
+def _relire(gardee: Mapping[str, Any]) -> PaiementRemis:
+    return PaiementRemis(
+        ReferenceTransaction(gardee["transaction"]),
+        Centimes(gardee["montant_centimes"]),
+        tuple(
+            (ReferenceCreance(part["reference"]), Centimes(part["montant_centimes"])) for part in gardee["imputations"]
+        ),
+        datetime.fromisoformat(gardee["expire_le"]),
+        Formulaire(url=gardee["kiosque"]["url"], champs=gardee["kiosque"]["champs"]),
+    )

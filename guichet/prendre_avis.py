@@ -3,6 +3,7 @@
 Un message illisible ou contradictoire a son sort et ne retient jamais les autres.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -14,9 +15,11 @@ from pydantic_core import PydanticCustomError
 
 from domain.avis import Avis, MessageId, Mode, Motif, Moyen, Nature
 from domain.creance import Créance
+from domain.delai import jour_de_paris
 from domain.monnaie import Centimes
+from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
-from domain.refus import AvisDejaAnnule, AvisInconnu, Refus
+from domain.refus import AvisInconnu, Refus
 from domain.sort import Sort, Verdict
 from engine.batch import Batch
 from engine.messages import Message, Outcome, UnreadableMessage, add_fate, require_size
@@ -102,11 +105,37 @@ def lire(valeur: bytes) -> MessageDeCaisse:
     """Lit un message de caisse ; lève UnreadableMessage avec une cause qu'une personne comprend."""
     try:
         valeur.decode("utf-8")
-        return _LECTEUR.validate_json(valeur)
+        lu = _LECTEUR.validate_json(valeur)
     except UnicodeDecodeError as erreur:
         raise UnreadableMessage(f"octets qui ne sont pas de l'UTF-8, à la place {erreur.start}") from erreur
     except ValidationError as erreur:
         raise UnreadableMessage(_phrase(erreur)) from erreur
+    json.loads(valeur, object_pairs_hook=_sans_redite)
+    return lu
+
+
+def exiger_des_jours_plausibles(lu: MessageDeCaisse, politique: Politique, aujourd_hui: date) -> None:
+    """Refuse une date hors de raison (an 26, 2062) ; lève UnreadableMessage, qui nomme le champ."""
+    match lu:
+        case MessageAvisEmis():
+            nom, jour = "date_emission", lu.date_emission
+        case MessageEncaissementRecu():
+            nom, jour = "date", lu.date
+        case MessageAvisRectifie() | MessageAvisAnnule():
+            return
+        case _:
+            assert_never(lu)
+    if not politique.admet_le_jour(jour, aujourd_hui):
+        raise UnreadableMessage(f"{nom} : date hors de raison ({jour.isoformat()})")
+
+
+def _sans_redite(paires: list[tuple[str, object]]) -> None:
+    """Une clé répétée dirait deux choses : aucune n'est choisie."""
+    vues: set[str] = set()
+    for cle, _ in paires:
+        if cle in vues:
+            raise UnreadableMessage(f"{cle} : champ présent deux fois")
+        vues.add(cle)
 
 
 def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Message], maintenant: datetime) -> Outcome:
@@ -116,18 +145,20 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     for message in messages:
         try:
             require_size(message)
-            lus.append((message, lire(message.valeur)))
+            lu = lire(message.valeur)
+            exiger_des_jours_plausibles(lu, guichet.politique, jour_de_paris(maintenant))
+            lus.append((message, lu))
         except UnreadableMessage as illisible:
             lus.append((message, illisible))
     creances = guichet.charger_creances(
-        conn, list({lu.reference for _, lu in lus if not isinstance(lu, UnreadableMessage)})
+        conn, {dit.reference for _, dit in lus if not isinstance(dit, UnreadableMessage)}
     )
-    for message, lu in lus:
-        if isinstance(lu, UnreadableMessage):
-            add_fate(traitement, message, Sort.REJETEE.value, str(lu), objet=None, champs={}, dead=True)
+    for message, dit in lus:
+        if isinstance(dit, UnreadableMessage):
+            add_fate(traitement, message, Sort.REJETEE.value, str(dit), objet=None, champs={}, dead=True)
             continue
-        verdict = _appliquer(guichet, creances, lu, maintenant)
-        creance = creances.get(lu.reference)
+        verdict = _appliquer(guichet, creances, dit, maintenant)
+        creance = creances.get(dit.reference)
         if creance is not None:
             traitement.lot.entries += collect([creance], message.origine)
         add_fate(
@@ -135,20 +166,20 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
             message,
             verdict.sort.value,
             verdict.cause,
-            objet=lu.reference,
-            champs={"type": lu.type},
+            objet=dit.reference,
+            champs={"type": dit.type},
             dead=verdict.sort is Sort.REJETEE,
         )
     return traitement
 
 
-def _appliquer(guichet: Guichet, creances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> Verdict:
+def _appliquer(
+    guichet: Guichet, creances: dict[ReferenceCreance, Créance], lu: MessageDeCaisse, maintenant: datetime
+) -> Verdict:
     try:
         nouveau = _decider(guichet, creances, lu, maintenant)
     except AvisInconnu as refus:
         return Verdict(Sort.NON_RAPPROCHEE, str(refus))
-    except AvisDejaAnnule as refus:
-        return Verdict(Sort.CONTRADICTOIRE, str(refus))
     except Refus as refus:
         return Verdict(Sort.CONTRADICTOIRE, str(refus))
     if nouveau:
@@ -156,7 +187,9 @@ def _appliquer(guichet: Guichet, creances: dict[str, Créance], lu: MessageDeCai
     return Verdict(Sort.DOUBLON, "déjà enregistré à l'identique")
 
 
-def _decider(guichet: Guichet, creances: dict[str, Créance], lu: MessageDeCaisse, maintenant: datetime) -> bool:
+def _decider(
+    guichet: Guichet, creances: dict[ReferenceCreance, Créance], lu: MessageDeCaisse, maintenant: datetime
+) -> bool:
     creance = creances.get(lu.reference)
     if isinstance(lu, MessageAvisEmis):
         avis = Avis(

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from domain.creance import Créance
 from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
+from domain.references import ReferenceCreance
 from domain.reponse import ReponseBancaire
 from domain.sort import Sort
 from engine.batch import Batch
@@ -64,7 +65,6 @@ def prendre_notifications(
             creances,
             reponse,
             recue_le=recue_le,
-            politique=guichet.politique,
             maintenant=maintenant,
         )
         if paiement is not None:
@@ -85,14 +85,14 @@ def prendre_notifications(
 
 def _lire_et_charger(
     guichet: Guichet, conn: Connection[Any], messages: Sequence[Message]
-) -> tuple[list[_Lue | str], dict[str, Paiement], dict[str, Créance]]:
+) -> tuple[list[_Lue | str], dict[str, Paiement], dict[ReferenceCreance, Créance]]:
     """Lit les messages (une cause, pour ceux qui sont illisibles) et charge tout ce qu'ils touchent.
 
     Par tranches : PostgreSQL cherche celle qu'on vient de demander pendant que la suivante est lue.
     """
     lues: list[_Lue | str] = []
     paiements: dict[str, Paiement] = {}
-    creances: dict[str, Créance] = {}
+    creances: dict[ReferenceCreance, Créance] = {}
     with conn.pipeline():
         attendus = []
         for debut in range(0, len(messages), TRANCHE):

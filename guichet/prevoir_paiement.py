@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from domain.monnaie import Centimes
 from domain.ouverture import decider_imputations
+from domain.references import Pseudonyme, ReferenceCreance
 from guichet.guichet import Guichet
 
 
 class PartPrevue(NamedTuple):
     """Ce qu'un paiement ferait d'une référence cochée ; les montants sont en centimes."""
 
-    reference: str
+    reference: ReferenceCreance
     avant: int
     """Restant dû avant le paiement."""
-    part: int
+    part: Centimes
     """Nulle si le montant est épuisé par les plus anciennes."""
     apres: int
     fermee: bool
@@ -21,18 +23,18 @@ class PartPrevue(NamedTuple):
 
 
 def prevoir_paiement(
-    guichet: Guichet, assure: str, references: Sequence[str], montant: int, *, exclusif: bool
+    guichet: Guichet, assure: Pseudonyme, references: Sequence[ReferenceCreance], montant: Centimes, *, exclusif: bool
 ) -> tuple[PartPrevue, ...]:
     """Le partage qu'`ouvrir_paiement` déciderait maintenant, la plus ancienne d'abord ; lève les mêmes refus."""
     with guichet.base.transaction() as conn:
-        creances = guichet.charger_creances(conn, list(references))
+        creances = guichet.charger_creances(conn, references)
     imputations = decider_imputations(assure, references, montant, creances, guichet.politique, exclusif=exclusif)
     parts = {imputation.reference: imputation.part for imputation in imputations}
     cochees = sorted(creances.values(), key=lambda creance: (creance.avis.date_emission, creance.avis.reference))
     prevues = []
     for creance in cochees:
         reference = creance.avis.reference
-        part = parts.get(reference, 0)
+        part = parts.get(reference, Centimes(0))
         apres = creance.restant_du - part
         prevues.append(
             PartPrevue(reference, creance.restant_du, part, apres, guichet.politique.ferme_au_paiement(apres))

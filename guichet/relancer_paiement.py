@@ -12,6 +12,7 @@ from typing import Any
 from psycopg import Connection
 
 from domain.notification import expirer
+from domain.references import ReferenceTransaction
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
@@ -39,7 +40,7 @@ def relancer_paiement(guichet: Guichet, transaction: str, transmettre: Transmett
     Lève ce que `transmettre` lève.
     """
     with guichet.base.transaction() as conn:
-        paiement = guichet.charger_paiement(conn, transaction)
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
     if paiement is None or not paiement.connu or paiement.fin is not None:
         return Relance.DEJA_CONCLU
     try:
@@ -56,7 +57,7 @@ def relancer_paiement(guichet: Guichet, transaction: str, transmettre: Transmett
 
 def _expirer(guichet: Guichet, transaction: str, maintenant: datetime) -> bool:
     def decision(conn: Connection[Any]) -> bool:
-        paiement = guichet.charger_paiement(conn, transaction)
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
         if paiement is None:
             return False
         creances = guichet.charger_creances(conn, [imputation.reference for imputation in paiement.imputations])

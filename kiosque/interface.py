@@ -90,11 +90,13 @@ class DemandeDePaiement:
 
     transaction: str
     caisse: str
+    marchand: str
     montant: int
     client: str
     canal: Canal
     url_retour: str
     url_notification: str
+    jeton_retour: str | None = None
 
     def __post_init__(self) -> None:
         """Vérifie chaque champ, une fois pour toutes."""

@@ -152,7 +152,7 @@ def regarde_les_paiements(classe: type[FaitDePaiement]) -> bool:
     """Dit si un fait change où en est un paiement ouvert chez nous."""
     if issubclass(classe, (Paiement.PaiementOuvert, Paiement.PaiementConclu)):
         return True
-    if issubclass(classe, Paiement.EncaissementNonImputé):
+    if issubclass(classe, (Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée)):
         return False
     assert_never(classe)
 
@@ -161,7 +161,7 @@ def regarde_la_messagerie(classe: type[FaitDePaiement | FaitDeMessagerie]) -> bo
     """Dit si un fait écrit à l'assuré, ou change un message."""
     if issubclass(classe, (Paiement.PaiementConclu, Messagerie.MessageLu, Messagerie.MessageSupprimé)):
         return True
-    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.EncaissementNonImputé)):
+    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée)):
         return False
     assert_never(classe)
 

@@ -9,20 +9,22 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from domain.agregats import FAITS
 from domain.diffusion import Diffusion
 from domain.faits import Fait, sans_accents
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 
 _HORS_DONNEES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
 """Portés par `ce_id`, `ce_subject` et `ce_time`, ou propres à la bibliothèque."""
 
 _MODELE: Final = ConfigDict(extra="allow")
 """Un consommateur accepte les champs qu'il ne connaît pas : en ajouter un n'est pas une rupture."""
+
+_MONTANTS: Final = frozenset({Centimes, Somme})
 
 Conversion = Callable[[Any], Any]
 
@@ -86,14 +88,16 @@ def _champs(classe: type[BaseModel]) -> Iterator[Champ]:
         except ChampSansDiffusion as refus:
             raise ChampSansDiffusion(f"{classe.__qualname__}.{attribut} : {refus}") from None
         if publie is not None:
-            suffixe = "_centimes" if type_ == Centimes else ""
+            suffixe = "_centimes" if type_ in _MONTANTS else ""
             yield Champ(attribut, attribut + suffixe, *publie)
 
 
 def _publier(type_: Any) -> tuple[Any, Conversion | None] | None:  # noqa: PLR0911 (un cas par sorte de type)
     """Le type publié et sa conversion ; None si le champ reste interne. Lève ChampSansDiffusion."""
+    if isinstance(type_, NewType) and type_ not in _MONTANTS:
+        type_ = type_.__supertype__
     origine, arguments = get_origin(type_), get_args(type_)
-    if type_ == Centimes or origine is Literal or type_ in {bool, date}:
+    if type_ in _MONTANTS or origine is Literal or type_ in {bool, date}:
         return type_, None
     if type_ in {AwareDatetime, datetime}:
         return AwareDatetime, en_utc

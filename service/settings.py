@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from domain.monnaie import Centimes
 from domain.politique import Politique
 
 PREFIX = "CREANCES_"
@@ -42,7 +43,7 @@ def _read_duration(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration), Field(gt=timedelta(0))]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Centimes = Annotated[int, Field(ge=0)]
+Cents = Annotated[int, Field(ge=0)]
 SECRET: JsonDict = {"secret": True}
 
 
@@ -146,16 +147,16 @@ class Settings(BaseSettings):
         None, description="Adresse du simulateur pour le navigateur ; absente : son adresse d'écoute."
     )
 
-    politique_minimum_par_paiement: Centimes = Field(
+    politique_minimum_par_paiement: Cents = Field(
         _POLITIQUE.minimum_par_paiement, description="Montant minimum d'un paiement, en centimes."
     )
-    politique_maximum_par_paiement: Centimes = Field(
+    politique_maximum_par_paiement: Cents = Field(
         _POLITIQUE.maximum_par_paiement, description="Montant maximum d'un paiement, en centimes."
     )
-    politique_solde_minimum: Centimes = Field(
+    politique_solde_minimum: Cents = Field(
         _POLITIQUE.solde_minimum, description="Solde de PF/FR minimum ouvert au paiement, en centimes, compris."
     )
-    politique_solde_maximum: Centimes = Field(
+    politique_solde_maximum: Cents = Field(
         _POLITIQUE.solde_maximum, description="Solde de PF/FR maximum ouvert au paiement, en centimes, compris."
     )
     politique_references_max: int = Field(
@@ -174,8 +175,11 @@ class Settings(BaseSettings):
     politique_delai_affichage: Duration = Field(
         _POLITIQUE.delai_affichage, description="Délai pour afficher un paiement accepté."
     )
-    politique_anciennete_max: Duration = Field(
-        _POLITIQUE.anciennete_max, description="Écart au-delà duquel l'heure de la banque n'est plus crue."
+    politique_date_minimum: date = Field(
+        _POLITIQUE.date_minimum, description="Premier jour admis dans un message de caisse."
+    )
+    politique_avance_maximum: Duration = Field(
+        _POLITIQUE.avance_maximum, description="Avance au-delà de laquelle une date de caisse n'est plus crue."
     )
     janitor_interval: Duration = Field(
         timedelta(seconds=30), description="Temps entre deux tournées des paiements sans réponse."
@@ -294,16 +298,17 @@ class Settings(BaseSettings):
     def politique(self) -> Politique:
         """The payment policy that these settings describe."""
         return Politique(
-            minimum_par_paiement=self.politique_minimum_par_paiement,
-            maximum_par_paiement=self.politique_maximum_par_paiement,
-            solde_minimum=self.politique_solde_minimum,
-            solde_maximum=self.politique_solde_maximum,
+            minimum_par_paiement=Centimes(self.politique_minimum_par_paiement),
+            maximum_par_paiement=Centimes(self.politique_maximum_par_paiement),
+            solde_minimum=Centimes(self.politique_solde_minimum),
+            solde_maximum=Centimes(self.politique_solde_maximum),
             references_max=self.politique_references_max,
             ouverture=self.politique_ouverture,
             interroger_apres=self.politique_interroger_apres,
             expirer_apres=self.politique_expirer_apres,
             delai_affichage=self.politique_delai_affichage,
-            anciennete_max=self.politique_anciennete_max,
+            date_minimum=self.politique_date_minimum,
+            avance_maximum=self.politique_avance_maximum,
         )
 
     @property

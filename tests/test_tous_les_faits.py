@@ -16,8 +16,10 @@ from domain.avis import Avis, Canal, Mode
 from domain.creance import FAITS_DE_CREANCE, Créance
 from domain.faits import Fait
 from domain.messagerie import FAITS_DE_MESSAGERIE, Messagerie
+from domain.monnaie import Centimes
 from domain.paiement import FAITS_DE_PAIEMENT, Fin, Paiement
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch, Entry
 from engine.database import Database
 from engine.follower import Follower
@@ -31,9 +33,18 @@ from projections.vues.restant_du import lire_creance
 from publication.cloudevent import composer
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
-REF = "3811701200010075F"
-AVIS = Avis(REF, "a-1", "381", "PF/FR", 100_00, 100_00, date(2026, 5, 12), Mode.PAPIER)
-DEJA, ENCORE = "DEJA", "ENCORE"
+REF = ReferenceCreance("3811701200010075F")
+AVIS = Avis(
+    REF,
+    Pseudonyme("a-1"),
+    CodeCaisse("381"),
+    "PF/FR",
+    Centimes(100_00),
+    Centimes(100_00),
+    date(2026, 5, 12),
+    Mode.PAPIER,
+)
+DEJA, ENCORE = ReferenceTransaction("DEJA"), ReferenceTransaction("ENCORE")
 CORPUS = Path(__file__).parent / "engine" / "corpus"
 
 
@@ -53,9 +64,9 @@ def exemple(classe: type[Fait]) -> dict[str, Any]:
 
 def apres(creance: Créance, classe: type[Fait]) -> list[Fait]:
     """Une créance qui a déjà vécu (un paiement accepté, un autre en cours), puis le fait du corpus."""
-    creance.initier_paiement(DEJA, 30_00, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
-    creance.accepter_paiement(DEJA, 30_00, T0, maintenant=T0)
-    creance.initier_paiement(ENCORE, 10_00, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
+    creance.initier_paiement(DEJA, Centimes(30_00), Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
+    creance.accepter_paiement(DEJA, Centimes(30_00), T0, maintenant=T0)
+    creance.initier_paiement(ENCORE, Centimes(10_00), Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
     faits: list[Fait] = list(creance.pending_events)  # type: ignore[arg-type]
     if classe is Créance.AvisEmis:
         return faits
@@ -88,8 +99,8 @@ def paiements(creance: Créance) -> list[Fait]:
     for transaction, part in creance.acceptees.items():
         paiement = Paiement.ouvrir(
             transaction,
-            assure="a-1",
-            caisse="381",
+            assure=Pseudonyme("a-1"),
+            caisse=CodeCaisse("381"),
             canal=Canal.WEB,
             marchand="m",
             montant=part.part,

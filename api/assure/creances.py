@@ -1,5 +1,6 @@
 """`GET /api/v1/creances/{reference}` : la créance cherchée, et les autres de l'assuré."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -32,12 +33,13 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
         raise probleme_de(refus, statut=404) from None
     politique = moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
+    compte = [consultation.cherchee, *consultation.autres]
     maintenant = moyens.dependances.horloge()
     return CreanceLue(
-        **_champs(consultation.cherchee, politique, ouverts),
+        **_champs(consultation.cherchee, compte, politique, ouverts),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
         maximum_par_paiement_centimes=politique.maximum_par_paiement,
-        autres=[LigneDeCreance(**_champs(ligne, politique, ouverts)) for ligne in consultation.autres],
+        autres=[LigneDeCreance(**_champs(ligne, compte, politique, ouverts)) for ligne in consultation.autres],
         paiements_en_cours=[
             PaiementAReprendre(
                 transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
@@ -48,8 +50,10 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
     )
 
 
-def _champs(ligne: LigneCreance, politique: Politique, ouverts: list[LignePaiement]) -> dict[str, Any]:
-    raison = raison_de_ne_pas_cocher(ligne, politique, ouverts)
+def _champs(
+    ligne: LigneCreance, compte: Sequence[LigneCreance], politique: Politique, ouverts: list[LignePaiement]
+) -> dict[str, Any]:
+    raison = raison_de_ne_pas_cocher(ligne, compte, politique, ouverts)
     return {
         "reference": ligne.reference,
         "caisse": ligne.caisse,

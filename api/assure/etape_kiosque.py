@@ -19,7 +19,7 @@ from api.assure.lecture import (
 from api.assure.motifs import motif_de
 from api.assure.visite import AssureConnecte
 from api.socle.visite import Visite
-from domain.references import TRANSACTION
+from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import PaiementClos, PaiementInconnu
 from guichet.reprendre_paiement import reprendre_paiement
 
@@ -39,12 +39,12 @@ async def partir(transaction: str, visite: AssureConnecte) -> Response:
     guichet, maintenant = visite.moyens.dependances.guichet, visite.moyens.dependances.horloge()
     try:
         ouvert = await anyio.to_thread.run_sync(
-            partial(reprendre_paiement, guichet, visite.assure, transaction, maintenant)
+            partial(reprendre_paiement, guichet, visite.assure, ReferenceTransaction(transaction), maintenant)
         )
     except PaiementClos:
         return visite.mener(f"/paiements/{transaction}")
     fin = (await etat_du_paiement(visite.moyens, visite.assure, transaction)).expire_le
-    return visite.rendre("kiosque.html", {"paiement": ouvert, "expire_le": fin}, vers=ouvert["kiosque"]["url"])
+    return visite.rendre("kiosque.html", {"paiement": ouvert, "expire_le": fin}, vers=ouvert.formulaire.url)
 
 
 @routes.get("")

@@ -112,7 +112,7 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
     lignes = []
     for ligne in creances:
-        raison = raison_de_ne_pas_cocher(ligne, politique, ouverts, exclusif=True, retours=visite.retours)
+        raison = raison_de_ne_pas_cocher(ligne, creances, politique, ouverts, exclusif=True, retours=visite.retours)
         cochee = raison is None and ligne.reference in demandees
         lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
     return lignes

@@ -14,7 +14,7 @@ from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lir
 from api.assure.visite import AssureConnecte
 from api.socle.problemes import statut_de
 from api.socle.visite import Visite, champs_de
-from domain.refus import ReferenceNonOuverte, Refus
+from domain.refus import PaiementClos, ReferenceNonOuverte, Refus
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
 
@@ -52,11 +52,13 @@ async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> 
         ouvert = await anyio.to_thread.run_sync(
             partial(ouvrir_paiement, dependances.guichet, demande, dependances.horloge())
         )
+    except PaiementClos as clos:  # Le même formulaire, envoyé de nouveau après la fin : voici ce qui est arrivé.
+        return visite.mener(f"/paiements/{clos.transaction}/kiosque")
     except PartageChange as refus:
         return await _faire_relire(visite, consultation, saisie, refus)
     except Refus as refus:
         return _refuser(visite, consultation, saisie, refus)
-    return visite.mener(f"/paiements/{ouvert['transaction']}/kiosque")
+    return visite.mener(f"/paiements/{ouvert.transaction}/kiosque")
 
 
 async def _montrer_partage(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:

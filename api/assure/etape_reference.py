@@ -43,7 +43,8 @@ async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation)
     payables = (
         ligne
         for ligne in consultation.autres
-        if raison_de_ne_pas_cocher(ligne, guichet.politique, consultation.sans_fin, exclusif=True) is None
+        if raison_de_ne_pas_cocher(ligne, consultation.autres, guichet.politique, consultation.sans_fin, exclusif=True)
+        is None
     )
     valeurs = {
         "creance": creance,

@@ -1,5 +1,6 @@
 """Ce que l'assuré voit : sa créance et les autres, ses paiements. Des vues, et du journal si elles tardent."""
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -8,13 +9,14 @@ import anyio.to_thread
 
 from api.socle.dependances import Moyens
 from domain.imputation import Imputation
+from domain.ouverture import refus_de_cocher
 from domain.paiement import Paiement
 from domain.politique import Politique
-from domain.references import TRANSACTION, lire_reference
-from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, RestantDuInsuffisant
+from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
+from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
 from guichet.guichet import Guichet
 from projections.lectures.compte import Compte, compte
-from projections.vues.paiements import LignePaiement, statut_de
+from projections.vues.paiements import LignePaiement
 from projections.vues.paiements import paiement as lire_paiement
 from projections.vues.restant_du import LigneCreance
 
@@ -93,30 +95,29 @@ def est_consultable(ligne: LigneCreance) -> bool:
 
 def raison_de_ne_pas_cocher(
     ligne: LigneCreance,
+    compte: Sequence[LigneCreance],
     politique: Politique,
     ouverts: list[LignePaiement],
     *,
     exclusif: bool = False,
     retours: AbstractSet[str] = frozenset(),
 ) -> Raison | None:
-    """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None.
+    """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None : la règle est au domaine.
 
-    La vue aide à choisir ; la décision reste au domaine. `ouverts` : les paiements en cours de l'assuré ; `exclusif` :
-    un paiement en cours sur la ligne suffit. `retours` : les transactions que la banque a acceptées devant la personne.
+    `compte` : les créances de l'assuré. `ouverts` : ses paiements en cours. `retours` : les transactions que la banque
+    a acceptées devant la personne.
     """
-    if ligne.statut in REGLEES:
-        return Raison(ligne.statut, REGLEES[ligne.statut])
-    if ligne.restant_du < politique.minimum_par_paiement:
-        refus = RestantDuInsuffisant(ligne.reference)
-        return Raison(refus.code, refus.phrase)
-    if ligne.en_cours and (exclusif or ligne.disponible < politique.minimum_par_paiement):
-        fins = [paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse]
-        if not fins:  # La vue des paiements a un instant de retard sur celle des créances.
-            return Raison(PaiementEnCours.code, EN_COURS_SANS_HEURE)
-        if all(est_confirme(p, retours) for p in ouverts if p.caisse == ligne.caisse):
-            return Raison(PaiementEnCours.code, CONFIRMATION_ATTENDUE, max(fins))
-        return Raison(PaiementEnCours.code, PaiementEnCours(max(fins), ()).phrase, max(fins))
-    return None
+    fin = max((paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse), default=None)
+    refus = refus_de_cocher(ligne, compte, politique, fin_des_paiements=fin, exclusif=exclusif)
+    match refus:
+        case None:
+            return None
+        case PaiementEnCours():
+            siens = [paiement for paiement in ouverts if paiement.caisse == ligne.caisse]
+            confirmes = bool(siens) and all(est_confirme(paiement, retours) for paiement in siens)
+            return Raison(refus.code, CONFIRMATION_ATTENDUE if confirmes else refus.phrase, refus.jusqu_a)
+        case _:
+            return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
 
 
 def est_confirme(paiement: LignePaiement, retours: AbstractSet[str]) -> bool:
@@ -142,7 +143,7 @@ def a_suivre(paiement: LignePaiement) -> bool:
 def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]:
     """Le partage d'un paiement, lu au journal ; vide s'il est inconnu."""
     with guichet.base.transaction() as conn:
-        paiement = guichet.charger_paiement(conn, transaction)
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
     return paiement.imputations if paiement else ()
 
 
@@ -164,7 +165,7 @@ async def etat_du_paiement(moyens: Moyens, assure: str, transaction: str) -> Lig
 
 def _au_journal(guichet: Guichet, transaction: str) -> LignePaiement | None:
     with guichet.base.transaction() as conn:
-        paiement = guichet.charger_paiement(conn, transaction)
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
     if paiement is None or not paiement.connu:
         return None
     return _ligne(paiement)
@@ -178,7 +179,7 @@ def _ligne(paiement: Paiement) -> LignePaiement:
         paiement.caisse,
         paiement.canal.value,
         paiement.montant,
-        statut_de(paiement.fin),
+        paiement.statut,
         paiement.code,
         paiement.cause,
         paiement.created_on,

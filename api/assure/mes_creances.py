@@ -38,7 +38,12 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
         "creances": [
-            (ligne, _raison(visite, ligne, ouverts), est_consultable(ligne), histoires[ligne.reference])
+            (
+                ligne,
+                _raison(visite, ligne, creances, ouverts) if est_consultable(ligne) else None,
+                est_consultable(ligne),
+                histoires[ligne.reference],
+            )
             for ligne in sorted(creances, key=lambda ligne: (not ligne.restant_du, ligne.date_emission))
         ],
         "restant_total": sum(ligne.restant_du for ligne in creances if not ligne.annulee),
@@ -46,11 +51,13 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     }
 
 
-def _raison(visite: Visite, ligne: LigneCreance, ouverts: list[LignePaiement]) -> Raison | None:
+def _raison(
+    visite: Visite, ligne: LigneCreance, compte: Sequence[LigneCreance], ouverts: list[LignePaiement]
+) -> Raison | None:
     politique = visite.moyens.dependances.guichet.politique
     if not ligne.restant_du:
         return None
-    return raison_de_ne_pas_cocher(ligne, politique, ouverts, exclusif=True, retours=visite.retours)
+    return raison_de_ne_pas_cocher(ligne, compte, politique, ouverts, exclusif=True, retours=visite.retours)
 
 
 def raconter(guichet: Guichet, references: Sequence[str]) -> dict[str, list[Mouvement]]:

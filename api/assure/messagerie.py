@@ -15,6 +15,7 @@ from api.socle.dependances import Moyens
 from api.socle.rendu import message as page_d_une_phrase
 from api.socle.visite import AccesRefuse, Visite, champs_de
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
+from domain.references import Pseudonyme, ReferenceTransaction
 from domain.refus import MessageInconnu
 from guichet.guichet import Guichet
 from guichet.messagerie import consulter_message, messagerie_de, ouvrir_message, supprimer_message
@@ -45,14 +46,17 @@ class Courrier(NamedTuple):
         return sum(not message.lu for message in self.messages)
 
 
-async def courrier_de(moyens: Moyens, assure: str) -> Courrier:
+async def courrier_de(moyens: Moyens, assure: Pseudonyme) -> Courrier:
     """Les messages à montrer ; ce que l'assuré vient d'en faire compte déjà, même si la vue a un instant de retard."""
     maintenant = moyens.dependances.horloge()
     async with moyens.pool.connection() as conn:
         lignes = await messages_de(conn, assure, maintenant)
     gestes = await anyio.to_thread.run_sync(messagerie_de, moyens.dependances.guichet, assure, maintenant)
     messages = [
-        MessageRecu(Accuse(ligne.transaction, ligne.accepte_le), ligne.lu or ligne.transaction in gestes.lus)
+        MessageRecu(
+            Accuse(ReferenceTransaction(ligne.transaction), ligne.accepte_le),
+            ligne.lu or ligne.transaction in gestes.lus,
+        )
         for ligne in lignes
         if ligne.transaction not in gestes.supprimes
     ]
@@ -105,7 +109,9 @@ async def en_pdf(transaction: str, visite: AssureConnecte, *, telecharger: bool 
 _T = TypeVar("_T")
 
 
-async def _au_guichet(action: Callable[[Guichet, str, str, datetime], _T], visite: Visite, transaction: str) -> _T:
+async def _au_guichet(
+    action: Callable[[Guichet, Pseudonyme, str, datetime], _T], visite: Visite, transaction: str
+) -> _T:
     """Ce que rend l'action ; lève AccèsRefusé (404) pour un message inconnu."""
     dependances = visite.moyens.dependances
     try:
@@ -113,4 +119,4 @@ async def _au_guichet(action: Callable[[Guichet, str, str, datetime], _T], visit
             action, dependances.guichet, visite.assure, transaction, dependances.horloge()
         )
     except MessageInconnu as inconnu:
-        raise AccesRefuse(page_d_une_phrase("MessageRecu introuvable", inconnu.phrase, 404)) from None
+        raise AccesRefuse(page_d_une_phrase("Message introuvable", inconnu.phrase, 404)) from None

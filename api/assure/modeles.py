@@ -2,13 +2,14 @@
 
 import hashlib
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from domain.avis import Canal
 from domain.monnaie import Centimes
 from domain.references import lire_reference
+from guichet.ouvrir_paiement import PaiementRemis
 
 SaisieDeReference = Annotated[str, StringConstraints(max_length=64)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -74,6 +75,17 @@ class PaiementOuvert(BaseModel):
     imputations: list[Part]
     expire_le: datetime = Field(description="Fin de la remise du formulaire.")
     kiosque: FormulaireKiosque
+
+    @classmethod
+    def de(cls, remis: PaiementRemis) -> Self:
+        """La réponse du contrat pour ce paiement."""
+        return cls(
+            transaction=remis.transaction,
+            montant_centimes=remis.montant,
+            imputations=[Part(reference=reference, montant_centimes=part) for reference, part in remis.parts],
+            expire_le=remis.expire_le,
+            kiosque=FormulaireKiosque(url=remis.formulaire.url, champs=dict(remis.formulaire.champs)),
+        )
 
 
 class EtatPaiement(BaseModel):

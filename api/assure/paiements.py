@@ -16,7 +16,7 @@ from api.socle.dependances import DeLApplication
 from api.socle.problemes import Probleme
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
-from domain.references import TRANSACTION
+from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction
 from domain.refus import PaiementInconnu
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from guichet.reprendre_paiement import reprendre_paiement
@@ -56,9 +56,16 @@ async def ouvrir(
     """
     guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
     corps = await lire_json(requete, DemandePaiement, {"references_max": guichet.politique.references_max})
-    demande = Demande(assure, corps.references, corps.montant_centimes, corps.canal, cle, corps.empreinte)
+    demande = Demande(
+        assure,
+        tuple(map(ReferenceCreance, corps.references)),
+        corps.montant_centimes,
+        corps.canal,
+        cle,
+        corps.empreinte,
+    )
     ouvert = await anyio.to_thread.run_sync(partial(ouvrir_paiement, guichet, demande, maintenant))
-    return PaiementOuvert.model_validate(ouvert)
+    return PaiementOuvert.de(ouvert)
 
 
 @routes.post("/{transaction}/reprise", summary="Reprendre un paiement ouvert", responses=problemes(401, 403, 404, 409))
@@ -67,8 +74,10 @@ async def reprendre(transaction: str, assure: Assure, moyens: DeLApplication) ->
     if not TRANSACTION.fullmatch(transaction):
         raise PaiementInconnu
     guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
-    repris = await anyio.to_thread.run_sync(partial(reprendre_paiement, guichet, assure, transaction, maintenant))
-    return PaiementOuvert.model_validate(repris)
+    repris = await anyio.to_thread.run_sync(
+        partial(reprendre_paiement, guichet, assure, ReferenceTransaction(transaction), maintenant)
+    )
+    return PaiementOuvert.de(repris)
 
 
 @routes.get("/{transaction}", summary="Suivre un paiement", responses=problemes(401, 403, 404))

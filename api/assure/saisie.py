@@ -9,7 +9,15 @@ from typing import Final, NamedTuple, assert_never
 from api.socle.formulaire import FormulairePerime
 from api.socle.problemes import RefusDeSaisie
 from domain.avis import Canal
-from domain.references import CHIFFRES, DefautDeReference, ReferenceIllisible, lire_reference
+from domain.monnaie import Centimes
+from domain.references import (
+    CHIFFRES,
+    DefautDeReference,
+    Pseudonyme,
+    ReferenceCreance,
+    ReferenceIllisible,
+    lire_reference,
+)
 from domain.refus import SelectionInvalide
 from guichet.ouvrir_paiement import Demande, Partage
 
@@ -93,7 +101,7 @@ def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
     )
 
 
-def lire_selection(saisie: Saisie) -> tuple[str, ...]:
+def lire_selection(saisie: Saisie) -> tuple[ReferenceCreance, ...]:
     """Les références cochées ; lève SélectionInvalide."""
     references = tuple(reference for coche in saisie.cochees if (reference := lire_reference(coche)))
     if len(references) != len(saisie.cochees) or not references:
@@ -101,7 +109,7 @@ def lire_selection(saisie: Saisie) -> tuple[str, ...]:
     return references
 
 
-def demande_de(saisie: Saisie, assure: str, canal: Canal) -> Demande:
+def demande_de(saisie: Saisie, assure: Pseudonyme, canal: Canal) -> Demande:
     """La demande de paiement ; lève le Refus que la personne doit lire.
 
     Exclusive : deux pages ouvertes ne peuvent pas mener à deux paiements de la même créance.
@@ -122,7 +130,7 @@ def demande_de(saisie: Saisie, assure: str, canal: Canal) -> Demande:
     )
 
 
-def lire_montant(texte: str) -> int:
+def lire_montant(texte: str) -> Centimes:
     """Le montant en centimes de `20`, `20,5`, `20.50 €` ou `16€50` ; lève MontantIllisible pour tout ce qui fait doute.
 
     Un blanc n'est admis qu'autour du signe € et entre des milliers : `1 6,00` est peut-être 16, peut-être 1.
@@ -131,13 +139,13 @@ def lire_montant(texte: str) -> int:
     trouve = _EN_EUROS.fullmatch(serre) or _EURO_AU_MILIEU.fullmatch(serre)
     if trouve is None:
         raise MontantIllisible
-    return int(_BLANCS.sub("", trouve[1])) * 100 + int((trouve[2] or "0").ljust(2, "0"))
+    return Centimes(int(_BLANCS.sub("", trouve[1])) * 100 + int((trouve[2] or "0").ljust(2, "0")))
 
 
 def lire_partage(texte: str) -> Partage:
     """Le partage qu'`ecrire_partage` a écrit ; tout autre texte n'en est aucun, et ne correspondra à rien."""
     parts = [_PART.fullmatch(part) for part in texte.split(",")]
-    return tuple((part[1], int(part[2])) for part in parts if part)
+    return tuple((ReferenceCreance(part[1]), Centimes(int(part[2]))) for part in parts if part)
 
 
 def ecrire_partage(partage: Partage) -> str:

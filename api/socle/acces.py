@@ -10,6 +10,7 @@ from starlette.requests import Request
 from api.socle.dependances import moyens
 from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur
 from api.socle.problemes import Probleme
+from domain.references import Pseudonyme
 
 _DEFI: Final = 'Bearer realm="creances"'
 
@@ -44,11 +45,11 @@ class _Exigence(SecurityBase):
 class _ExigeAssure(_Exigence):
     """Rend le pseudonyme de l'assuré que le jeton nomme."""
 
-    async def __call__(self, requete: Request) -> str:
+    async def __call__(self, requete: Request) -> Pseudonyme:
         identite = await self.identifier(requete)
         if identite.assure is None:
             raise Probleme(403, "acces_refuse", "Ce jeton ne nomme pas d'assuré.")
-        return identite.assure
+        return Pseudonyme(identite.assure)
 
 
 class _ExigeRole(_Exigence):
@@ -58,7 +59,7 @@ class _ExigeRole(_Exigence):
         return await self.identifier(requete)
 
 
-Assure = Annotated[str, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
+Assure = Annotated[Pseudonyme, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
 """Le pseudonyme de l'assuré qui appelle."""
 
 Exploitant = Annotated[Identite, Depends(_ExigeRole(RoleUtilisateur.EXPLOITATION))]

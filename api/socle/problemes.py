@@ -10,6 +10,7 @@ from domain.refus import (
     AvisDejaAnnule,
     AvisInconnu,
     CaissesDifferentes,
+    CreanceSoldee,
     MessageContradictoire,
     MessageInconnu,
     MontantHorsBornes,
@@ -49,6 +50,7 @@ class RefusDeSaisie(Refus):
 STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     ReferenceNonOuverte: 409,  # 404 là où la référence est elle-même l'adresse demandée.
     RestantDuInsuffisant: 409,
+    CreanceSoldee: 409,
     PaiementEnCours: 409,
     MontantHorsBornes: 409,
     MontantSuperieurAuSolde: 409,
@@ -97,7 +99,7 @@ class Probleme(Exception):
     """Une réponse d'erreur complète ; ce qui la lève n'a plus rien à dire."""
 
     def __init__(
-        self, statut: int, code: str, detail: str, *, en_tetes: Mapping[str, str] | None = None, **plus: Any
+        self, statut: int, code: str, detail: str, /, *, en_tetes: Mapping[str, str] | None = None, **plus: Any
     ) -> None:
         """`plus` : les membres propres à ce problème."""
         super().__init__(code)
@@ -139,8 +141,10 @@ def probleme_de(refus: Refus, statut: int | None = None) -> Probleme:
     plus: dict[str, Any] = {}
     match refus:
         case PaiementEnCours():
-            plus = {"jusqu_a": refus.jusqu_a.isoformat(), "transactions": list(refus.transactions)}
-        case RestantDuInsuffisant():
+            plus = {"jusqu_a": refus.jusqu_a and refus.jusqu_a.isoformat(), "transactions": list(refus.transactions)}
+        case PaiementClos():
+            plus = {"transaction": refus.transaction, "statut": refus.statut.value}
+        case RestantDuInsuffisant() | CreanceSoldee():
             plus = {"reference": refus.reference}
         case MontantHorsBornes():
             plus = {"minimum_centimes": refus.minimum, "maximum_centimes": refus.maximum}

@@ -15,6 +15,7 @@ from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import fragment, message, page
 from api.socle.retours import retours_de
 from domain.avis import Canal
+from domain.references import Pseudonyme
 
 INACTIVITE = "/inactivite"
 """Où mène une session que la borne a close."""
@@ -49,11 +50,11 @@ class Visite:
     """Les transactions que la banque a acceptées devant ce navigateur."""
 
     @property
-    def assure(self) -> str:
+    def assure(self) -> Pseudonyme:
         """Le pseudonyme de l'assuré ; ValueError pour un autre rôle, qui n'en a pas."""
         if self.session.assure is None:
             raise ValueError("cette visite n'est pas celle d'un assuré")
-        return self.session.assure
+        return Pseudonyme(self.session.assure)
 
     @property
     def canal(self) -> Canal:

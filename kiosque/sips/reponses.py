@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from domain.references import TRANSACTION
+from domain.monnaie import Centimes
+from domain.references import TRANSACTION, ReferenceTransaction
 from domain.reponse import ReponseBancaire
 from kiosque.interface import DeviseInattendue, FormulaireIllisible
 from kiosque.sips.codes import issue_de
@@ -44,9 +45,9 @@ def extraire(valeurs: Mapping[str, str]) -> ReponseBancaire:
     if code is None or not CODE.fullmatch(code):
         raise FormulaireIllisible("responseCode manque ou est mal formé")
     return ReponseBancaire(
-        transaction=transaction,
+        transaction=ReferenceTransaction(transaction),
         marchand=marchand,
-        montant=int(montant),
+        montant=Centimes(int(montant)),
         issue=issue_de(code),
         code=code,
         autorisation=_texte(valeurs, "authorisationId"),

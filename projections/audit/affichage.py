@@ -19,6 +19,6 @@ def comparer_affichage(conn: Connection[Any], journal: Journal, rapport: Rapport
             vu = vue.pop((transaction, reference), None)
             if vu != part.affichee:
                 rapport.ecart(f"delai_affichage : {transaction} sur {reference} vaut {vu}, le journal {part.affichee}")
-    for transaction, reference in vue:
-        if not journal.illisible(Créance.flux(reference)):
-            rapport.ecart(f"delai_affichage : {transaction} sur {reference} sans événement")
+    for reste, ou in vue:
+        if not journal.illisible(Créance.flux(ou)):
+            rapport.ecart(f"delai_affichage : {reste} sur {ou} sans événement")

@@ -25,11 +25,11 @@ def comparer_messagerie(conn: Connection[Any], journal: Journal, rapport: Rappor
         vu = vue.pop(transaction, None)
         if journal.illisible(Messagerie.flux(assure or "")):
             continue
-        geste = gestes.get(assure or "")
+        geste = gestes.get(assure) if assure else None
         lu = geste is not None and transaction in geste.lus
         supprime = geste is not None and transaction in geste.supprimes
         if vu != (attendu := EtatMessage(assure, paiement.accepte_le, lu, supprime)):
             rapport.ecart(f"messagerie : {transaction} vaut {vu}, le journal dit {attendu}")
-    for transaction in vue:
-        if not journal.illisible(Paiement.flux(transaction)):
-            rapport.ecart(f"messagerie : {transaction} sans événement")
+    for reste in vue:
+        if not journal.illisible(Paiement.flux(reste)):
+            rapport.ecart(f"messagerie : {reste} sans événement")

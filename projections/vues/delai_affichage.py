@@ -17,6 +17,7 @@ from psycopg import AsyncConnection, Connection
 
 from domain.creance import Créance
 from domain.paiement import Paiement
+from domain.references import ReferenceTransaction
 from engine.batch import Batch
 from engine.mapper import EventMapper
 from engine.outages import is_outage
@@ -188,7 +189,7 @@ class DelaiAffichage:
         creances: Mapping[str, Créance] = self.recorder.load(conn, flux.values())
         maintenant = self.horloge()
         for (transaction, _), nom in flux.items():
-            creances[nom].afficher_paiement(transaction, maintenant=maintenant)
+            creances[nom].afficher_paiement(ReferenceTransaction(transaction), maintenant=maintenant)
         self.recorder.record(conn, Batch(entries=collect(creances.values(), CAUSE)))
 
 
@@ -252,7 +253,8 @@ def attentes(conn: Connection[Any]) -> list[Attente]:
 
 def _departs_presumes(conn: Connection[Any], transactions: Iterable[str]) -> set[str]:
     """Ceux de ces paiements dont l'heure de la banque n'était pas crédible."""
-    mapper, flux, presumes = EventMapper(), [Paiement.flux(transaction) for transaction in transactions], set()
+    mapper, flux = EventMapper(), [Paiement.flux(transaction) for transaction in transactions]
+    presumes: set[str] = set()
     for ligne in conn.execute(_CONCLUS, (flux, Paiement.PaiementConclu.TOPIC)) if flux else ():
         with suppress(MapperDeserialisationError):
             fait = mapper.lire(*ligne)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection, Connection
 
-from domain.paiement import Fin, Paiement
+from domain.paiement import Paiement
+from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
+from domain.statut import StatutDePaiement
 from engine.recorder import RecordedEvent
 from projections.effets import TOPICS_DES_PAIEMENTS
 from projections.vues.delai_affichage import AFFICHAGE
@@ -66,43 +67,19 @@ CEUX_DE_L_ASSURE: Final = _EN_JSON.format(
 # Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
 CEUX_SANS_FIN: Final = _EN_JSON.format(
     paiements="SELECT p.*, NULL AS affiche_le FROM vues.paiements p WHERE p.assure = %(assure)s"
-    " AND p.statut = 'en_cours'"
+    " AND p.statut IN ('en_cours', 'en_verification')"
 )
-
-
-class Statut(StrEnum):
-    """Où en est un paiement."""
-
-    EN_COURS = "en_cours"
-    ACCEPTE = "accepte"
-    ECHOUE = "echoue"
-    EXPIRE = "expire"
-
-
-def statut_de(fin: Fin | None) -> Statut:
-    """Le statut d'un paiement d'après sa fin, absente tant qu'il est en cours."""
-    match fin:
-        case None:
-            return Statut.EN_COURS
-        case Fin.ACCEPTE:
-            return Statut.ACCEPTE
-        case Fin.ECHOUE:
-            return Statut.ECHOUE
-        case Fin.EXPIRE:
-            return Statut.EXPIRE
-        case _:
-            assert_never(fin)
 
 
 class LignePaiement(NamedTuple):
     """Un paiement tel que la vue le montre ; le montant est en centimes."""
 
-    transaction: str
-    assure: str
-    caisse: str
+    transaction: ReferenceTransaction
+    assure: Pseudonyme
+    caisse: CodeCaisse
     canal: str
     montant: int
-    statut: Statut
+    statut: StatutDePaiement
     code: str | None
     cause: str | None
     ouvert_le: datetime
@@ -110,6 +87,12 @@ class LignePaiement(NamedTuple):
     conclu_le: datetime | None
     accepte_le: datetime | None
     affiche_le: datetime | None
+
+
+def lire_ligne(ligne: Sequence[Any]) -> LignePaiement:
+    """Une ligne de la vue, son statut compris."""
+    lue = LignePaiement(*ligne)
+    return lue._replace(statut=StatutDePaiement(lue.statut))
 
 
 class Paiements:
@@ -145,7 +128,7 @@ class Paiements:
                 _CONCLURE,
                 (
                     list(conclus),
-                    [statut_de(c.issue).value for c in conclus.values()],
+                    [StatutDePaiement(c.issue).value for c in conclus.values()],
                     [c.code for c in conclus.values()],
                     [c.cause for c in conclus.values()],
                     [c.timestamp for c in conclus.values()],
@@ -164,12 +147,12 @@ async def paiement(conn: AsyncConnection[Any], transaction: str) -> LignePaiemen
 def ligne_paiement(*champs: Any) -> LignePaiement:
     """Une ligne, telle que la base la rend."""
     ligne = LignePaiement(*champs)
-    return ligne._replace(statut=Statut(ligne.statut))
+    return ligne._replace(statut=StatutDePaiement(ligne.statut))
 
 
-def montants_et_statuts(conn: Connection[Any]) -> dict[str, tuple[int, Statut]]:
+def montants_et_statuts(conn: Connection[Any]) -> dict[str, tuple[int, StatutDePaiement]]:
     """Le montant (centimes) et le statut de chaque paiement."""
-    return {transaction: (montant, Statut(statut)) for transaction, montant, statut in conn.execute(_TOUS)}
+    return {transaction: (montant, StatutDePaiement(statut)) for transaction, montant, statut in conn.execute(_TOUS)}
 
 
 def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple, cast
 from psycopg import AsyncConnection, Connection
 
 from domain.creance import Créance, FaitDeCreance
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
+from domain.statut import StatutDeCreance
 from engine.recorder import RecordedEvent
 from projections.effets import TOPICS_DE_RESTANT_DU, effet
 
@@ -79,9 +81,9 @@ class Statut(StrEnum):
 class LigneCreance(NamedTuple):
     """Une créance telle que la vue la montre ; les montants sont en centimes."""
 
-    reference: str
-    assure: str
-    caisse: str
+    reference: ReferenceCreance
+    assure: Pseudonyme
+    caisse: CodeCaisse
     nature: str
     date_emission: date
     payable_en_ligne: bool
@@ -108,15 +110,15 @@ class LigneCreance(NamedTuple):
         return max(self.restant_du - self.en_cours, 0)
 
     @property
-    def statut(self) -> Statut:
-        """Le premier qui convient."""
+    def statut(self) -> StatutDeCreance:
+        """Où elle en est."""
         if self.annulee:
-            return Statut.ANNULEE
+            return StatutDeCreance.ANNULEE
         if self.solde < 0:
-            return Statut.TROP_PERCU
+            return StatutDeCreance.TROP_PERCU
         if self.solde == 0:
-            return Statut.SOLDEE
-        return Statut.PAIEMENT_EN_COURS if self.en_cours else Statut.DUE
+            return StatutDeCreance.SOLDEE
+        return StatutDeCreance.PAIEMENT_EN_COURS if self.en_cours else StatutDeCreance.DUE
 
 
 class VersionInattendue(Exception):

@@ -14,8 +14,10 @@ from api.socle.identite import RoleUtilisateur, VerificateurDeDeveloppement, eme
 from api.socle.kafka import Genre, KafkaIndisponible
 from domain.avis import Avis, Mode
 from domain.creance import Créance
+from domain.monnaie import Centimes
 from domain.notification import appliquer_reponse
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
 from engine.database import Database
 from engine.follower import Follower
@@ -74,14 +76,23 @@ class Service:
         solde: int | None = None,
         emis: date = date(2026, 5, 12),
     ) -> str:
-        avis = Avis(reference, assure, reference[:3], "PF/FR", montant, solde or montant, emis, Mode.DEMATERIALISE)
+        avis = Avis(
+            ReferenceCreance(reference),
+            Pseudonyme(assure),
+            CodeCaisse(reference[:3]),
+            "PF/FR",
+            Centimes(montant),
+            Centimes(solde or montant),
+            emis,
+            Mode.DEMATERIALISE,
+        )
         self._inscrire([Créance.ouvrir(avis, self.guichet.politique, maintenant=self.heure())])
         self.catch_up()
         return reference
 
     def annuler(self, reference: str) -> None:
         with self.guichet.base.transaction() as conn:
-            creance = self.guichet.charger_creances(conn, [reference])[reference]
+            creance = self.guichet.charger_creances(conn, [ReferenceCreance(reference)])[ReferenceCreance(reference)]
         creance.annuler("m-1", "erreur de la caisse", maintenant=self.heure())
         self._inscrire([creance])
         self.catch_up()
@@ -90,7 +101,7 @@ class Service:
         """Fait comme si la notification de la banque avait traversé Kafka."""
         reponse = self.guichet.kiosque.lire(notification(transaction, montant, code, a=self.heure()))
         with self.guichet.base.transaction() as conn:
-            paiement = self.guichet.charger_paiement(conn, transaction)
+            paiement = self.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
             assert paiement is not None
             creances = self.guichet.charger_creances(conn, [i.reference for i in paiement.imputations])
         appliquer_reponse(
@@ -98,7 +109,6 @@ class Service:
             creances,
             reponse,
             recue_le=self.heure(),
-            politique=self.guichet.politique,
             maintenant=self.heure(),
         )
         self._inscrire([paiement, *creances.values()])

@@ -49,6 +49,28 @@ def test_un_restant_du_insuffisant_est_montre_avec_sa_raison(service: Service) -
     assert "inférieur au montant minimum" in corps["refus"]["detail"]
 
 
+@pytest.mark.parametrize(("autre", "payable"), [(3_80, False), (12_50, True)])
+def test_une_petite_creance_se_paie_avec_d_autres_si_leur_total_atteint_le_minimum(
+    service: Service,
+    autre: int,
+    payable: bool,  # noqa: FBT001
+) -> None:
+    service.avis(REF, 7_00, solde=60_00)
+    service.avis(AUTRE, autre, solde=60_00)
+    corps = service.chercher(REF).json()
+    assert (corps["payable"], corps["autres"][0]["payable"]) == (payable, payable)
+    reponse = service.payer(REF, AUTRE, montant=16_00)
+    assert reponse.status_code == (201 if payable else 409)
+    if not payable:
+        assert reponse.json()["code"] == "restant_du_insuffisant"
+
+
+def test_une_creance_soldee_n_est_pas_sous_le_minimum(service: Service) -> None:
+    service.avis(REF, 20_00, solde=60_00)
+    service.repondre(service.payer(REF).json()["transaction"], 20_00)
+    assert service.chercher(REF).json()["refus"]["code"] == "creance_soldee"
+
+
 def test_un_paiement_en_cours_dit_jusqu_a_quand_et_se_reprend(service: Service) -> None:
     service.avis(REF, 60_00)
     ouvert = service.payer(REF, montant=50_00).json()

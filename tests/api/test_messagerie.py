@@ -13,6 +13,7 @@ from pypdf.generic import DictionaryObject
 
 from api.assure.accuse_pdf import accuse_en_pdf
 from domain.accuse import OBJET, Accuse
+from domain.references import ReferenceTransaction
 from engine.follower import Follower
 from projections import MessagerieDesAssures
 from tests.api.conftest import Service
@@ -219,7 +220,7 @@ def test_le_pdf_se_montre_ou_se_telecharge(service: Service) -> None:
 
 # --- Le PDF ----------------------------------------------------------------------------------------------------------
 
-ACCUSE = Accuse("PCLCB181860000001", LE_5_JUILLET)
+ACCUSE = Accuse(ReferenceTransaction("PCLCB181860000001"), LE_5_JUILLET)
 
 
 def document() -> Any:
@@ -272,9 +273,11 @@ def test_le_pdf_porte_ses_polices_avec_leurs_accents() -> None:
 
 def test_le_meme_message_donne_les_memes_octets() -> None:
     assert accuse_en_pdf(ACCUSE) == accuse_en_pdf(ACCUSE)
-    assert accuse_en_pdf(ACCUSE) != accuse_en_pdf(ACCUSE._replace(transaction="PCLCB181860000002"))
+    assert accuse_en_pdf(ACCUSE) != accuse_en_pdf(
+        ACCUSE._replace(transaction=ReferenceTransaction("PCLCB181860000002"))
+    )
 
 
 def test_rien_de_ce_que_porte_un_message_n_est_du_code() -> None:
-    piege = Accuse('#panic() "] $x$ `y` \\', LE_5_JUILLET)
+    piege = Accuse(ReferenceTransaction('#panic() "] $x$ `y` \\'), LE_5_JUILLET)
     assert "#panic()" in PdfReader(BytesIO(accuse_en_pdf(piege))).pages[0].extract_text()

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.references import ReferenceTransaction
 from tests.api.conftest import KIOSQUE, Service, notification
 from tests.api.navigation import (
     AUTRE,
@@ -583,7 +584,7 @@ class TestLesCanaux:
         devenir(service, canal=canal)
         transaction = transaction_de(payer(service, chercher(service)))
         with service.guichet.base.transaction() as conn:
-            paiement = service.guichet.charger_paiement(conn, transaction)
+            paiement = service.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
         assert paiement is not None
         assert paiement.canal is not None
         assert paiement.canal.value == canal

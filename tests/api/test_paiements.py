@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.socle.problemes import STATUTS_DES_REFUS
-from domain.refus import Refus
+from domain.refus import refus_connus
 from tests.api.conftest import KIOSQUE, Service, porteur
 
 REF = "3811701200010075F"
@@ -96,9 +96,7 @@ def test_un_paiement_en_cours_dit_lequel_et_jusqu_a_quand(service: Service) -> N
 
 
 def test_chaque_refus_du_domaine_a_un_statut() -> None:
-    assert {
-        refus for refus in Refus.__subclasses__() if refus.__module__ in {"domain.refus", "guichet.ouvrir_paiement"}
-    } == set(STATUTS_DES_REFUS)
+    assert {refus for refus in refus_connus() if not refus.__module__.startswith("api.")} == set(STATUTS_DES_REFUS)
 
 
 def test_un_paiement_se_suit_avant_meme_que_la_vue_ne_l_ait(service: Service) -> None:
@@ -144,3 +142,63 @@ def test_un_paiement_inconnu_ou_d_un_autre_est_introuvable(service: Service, tra
         repris = service.client.post(f"/api/v1/paiements/{adresse}/reprise", headers=porteur("a-2"))
         assert (lu.status_code, lu.json()["code"]) == (404, "paiement_inconnu")
         assert lu.content == repris.content
+
+
+@pytest.mark.parametrize(
+    ("montant", "code", "statut"),
+    [(20_00, "00", "accepte"), (20_00, "05", "echoue"), (2000_00, "00", "en_verification")],
+)
+def test_la_meme_cle_apres_la_fin_dit_ce_qui_est_arrive_et_ne_rend_plus_le_formulaire(
+    service: Service, montant: int, code: str, statut: str
+) -> None:
+    service.avis(REF)
+    transaction = service.payer(REF).json()["transaction"]
+    service.repondre(transaction, montant, code)
+    for reponse in (
+        service.payer(REF),
+        service.client.post(f"/api/v1/paiements/{transaction}/reprise", headers=porteur()),
+    ):
+        corps = reponse.json()
+        assert (reponse.status_code, corps["code"]) == (409, "paiement_clos")
+        assert (corps["transaction"], corps["statut"]) == (transaction, statut)
+        assert "kiosque" not in corps
+    suivi = service.client.get(f"/api/v1/paiements/{transaction}", headers=porteur()).json()
+    assert suivi["statut"] == statut
+
+
+def test_apres_l_annulation_de_l_avis_le_formulaire_n_est_plus_remis(service: Service) -> None:
+    service.avis(REF)
+    transaction = service.payer(REF).json()["transaction"]
+    service.annuler(REF)
+    for reponse in (
+        service.payer(REF),
+        service.client.post(f"/api/v1/paiements/{transaction}/reprise", headers=porteur()),
+    ):
+        assert (reponse.status_code, reponse.json()["code"]) == (409, "paiement_clos")
+        assert "annulé" in reponse.json()["detail"]
+
+
+def test_la_meme_cle_apres_le_delai_ne_rend_plus_le_formulaire(service: Service) -> None:
+    service.avis(REF)
+    service.payer(REF)
+    service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
+    reponse = service.payer(REF)
+    assert (reponse.status_code, reponse.json()["statut"]) == (409, "en_cours")
+
+
+def test_un_autre_montant_leve_la_reservation_et_laisse_la_dette(service: Service) -> None:
+    service.avis(REF)
+    service.repondre(service.payer(REF).json()["transaction"], 2000_00)
+    corps = service.chercher(REF).json()
+    assert (corps["restant_du_centimes"], corps["en_cours_centimes"]) == (87_09, 0)
+
+
+def test_chaque_paiement_porte_un_jeton_a_lui_et_le_marchand_de_la_caisse_de_l_avis(service: Service) -> None:
+    service.avis(REF)
+    service.avis(AUTRE)
+    transactions = [service.payer(REF).json()["transaction"], service.payer(AUTRE, cle="k-2").json()["transaction"]]
+    with service.guichet.base.transaction() as conn:
+        paiements = [service.guichet.charger_paiement(conn, transaction) for transaction in transactions]
+    jetons = {paiement.jeton_retour for paiement in paiements if paiement and paiement.jeton_retour}
+    assert len(jetons) == 2
+    assert all(len(jeton) == 16 and jeton.isascii() for jeton in jetons)

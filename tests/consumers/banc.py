@@ -11,6 +11,8 @@ from typing import Any, cast
 import psycopg
 
 from domain.avis import Canal
+from domain.monnaie import Centimes
+from domain.references import Pseudonyme, ReferenceCreance, ReferenceTransaction
 from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from kiosque.sips.paypage import Sips
@@ -83,11 +85,20 @@ class Banc:
         """Met des messages de caisse sur leur topic."""
         self.emettre(self.settings.topic_avis, [(message["reference"], message) for message in messages])
 
-    def ouvrir(self, reference: str, montant: int, *, assure: str = "a-1", a: datetime = MAINTENANT) -> str:
+    def ouvrir(
+        self, reference: str, montant: int, *, assure: str = "a-1", a: datetime = MAINTENANT
+    ) -> ReferenceTransaction:
         """Ouvre un paiement ; rend sa transaction."""
         cle = f"{reference}-{montant}"
-        demande = Demande(assure, (reference,), montant, Canal.WEB, cle, cle.encode().ljust(32))
-        return str(ouvrir_paiement(self.guichet, demande, a)["transaction"])
+        demande = Demande(
+            Pseudonyme(assure),
+            (ReferenceCreance(reference),),
+            Centimes(montant),
+            Canal.WEB,
+            cle,
+            cle.encode().ljust(32),
+        )
+        return ouvrir_paiement(self.guichet, demande, a).transaction
 
     def consommer(self, nom: str, messages: int) -> None:
         """Fait tourner un consommateur jusqu'à ce que tant de messages de son topic aient un sort."""

@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from domain.avis import Canal
+from domain.monnaie import Centimes
+from domain.references import Pseudonyme, ReferenceCreance
 from engine.batch import Partition
 from engine.conflicts import PositionConflict
 from engine.messages import Message
@@ -107,13 +109,20 @@ def test_ouvrir_un_paiement_dont_la_reponse_se_perd_n_en_ouvre_qu_un(
         droit.consommer("avis", 1)
         with banc(url, kafka, prefixe) as relaye:
             relais.couper.set()
-            demande = Demande("a-1", (avis(1)["reference"],), 20_00, Canal.WEB, "cle", b"x" * 32)
+            demande = Demande(
+                Pseudonyme("a-1"),
+                (ReferenceCreance(avis(1)["reference"]),),
+                Centimes(20_00),
+                Canal.WEB,
+                "cle",
+                b"x" * 32,
+            )
             reponse = ouvrir_paiement(relaye.guichet, demande, MAINTENANT)
         assert relais.coupes == 1
         ouverts = droit.conn.execute(
             "SELECT flux FROM journal.evenements WHERE topic = 'paiement.PaiementOuvert'"
         ).fetchall()
-        assert ouverts == [(f"paiement-{reponse['transaction']}",)]
+        assert ouverts == [(f"paiement-{reponse.transaction}",)]
 
 
 def test_un_lot_dont_la_reponse_se_perd_n_est_pas_enregistre_deux_fois(

@@ -13,23 +13,25 @@ from domain.creance import Créance
 from domain.delai import PARIS
 from domain.imputation import Imputation
 from domain.messagerie import Messagerie
+from domain.monnaie import Centimes
 from domain.paiement import Fin, Paiement
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import MessageInconnu
 from engine.mapper import EventMapper
 
 T0 = datetime(2018, 7, 5, 6, 59, tzinfo=UTC)
-ACCUSE = Accuse("T1", T0)
+ACCUSE = Accuse(ReferenceTransaction("T1"), T0)
 
 
 def paiement(*fins: Fin, assure: str = "a-1") -> Paiement:
     ouvert = Paiement.ouvrir(
-        "T1",
-        assure=assure,
-        caisse="381",
+        ReferenceTransaction("T1"),
+        assure=Pseudonyme(assure),
+        caisse=CodeCaisse("381"),
         canal=Canal.WEB,
         marchand="002001000000001",
-        montant=20_00,
-        imputations=(Imputation(reference="3811701200010075F", part=20_00),),
+        montant=Centimes(20_00),
+        imputations=(Imputation(reference=ReferenceCreance("3811701200010075F"), part=Centimes(20_00)),),
         expire_le=T0,
         maintenant=T0,
     )
@@ -42,7 +44,7 @@ class Scene:
     """étant_donné(…).quand(…).alors(…) sur une messagerie."""
 
     def __init__(self, *gestes: Callable[[Messagerie], None]) -> None:
-        self.messagerie = Messagerie.vide("a-1", maintenant=T0)
+        self.messagerie = Messagerie.vide(Pseudonyme("a-1"), maintenant=T0)
         for geste in gestes:
             geste(self.messagerie)
         self.messagerie.pending_events.clear()
@@ -101,7 +103,7 @@ def test_il_est_garde_six_mois_et_le_dernier_jour_du_mois_fait_foi(jour: date, e
 def test_le_jour_est_celui_de_paris() -> None:
     apres_minuit_a_paris = datetime(2026, 8, 30, 22, 30, tzinfo=UTC)
     assert echeance_de(apres_minuit_a_paris) == date(2027, 2, 28)
-    assert "31/08/2026" in Accuse("T1", apres_minuit_a_paris).paragraphes[1]
+    assert "31/08/2026" in Accuse(ReferenceTransaction("T1"), apres_minuit_a_paris).paragraphes[1]
 
 
 def test_il_disparait_a_minuit_de_paris_le_jour_dit() -> None:
@@ -112,7 +114,7 @@ def test_il_disparait_a_minuit_de_paris_le_jour_dit() -> None:
 
 @pytest.mark.parametrize("fins", [(Fin.ACCEPTE,), (Fin.EXPIRE, Fin.ACCEPTE), (Fin.ECHOUE, Fin.ACCEPTE)])
 def test_un_paiement_accepte_meme_tard_a_un_accuse(fins: tuple[Fin, ...]) -> None:
-    assert accuse_de(paiement(*fins), "a-1", T0) == ACCUSE
+    assert accuse_de(paiement(*fins), Pseudonyme("a-1"), T0) == ACCUSE
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_un_paiement_accepte_meme_tard_a_un_accuse(fins: tuple[Fin, ...]) -> Non
 )
 def test_tout_autre_message_est_inconnu(connu: Paiement | None, assure: str, age: timedelta) -> None:
     with pytest.raises(MessageInconnu):
-        accuse_de(connu, assure, T0 + age)
+        accuse_de(connu, Pseudonyme(assure), T0 + age)
 
 
 def test_lire_deux_fois_ne_se_constate_qu_une() -> None:
@@ -147,7 +149,7 @@ def test_un_message_supprime_ne_se_lit_plus() -> None:
 
 
 def test_une_messagerie_se_relit_de_ses_faits_depuis_le_premier() -> None:
-    messagerie = Messagerie.vide("a-1", maintenant=T0)
+    messagerie = Messagerie.vide(Pseudonyme("a-1"), maintenant=T0)
     lire(messagerie)
     supprimer(messagerie)
     mapper = EventMapper()

@@ -10,7 +10,9 @@ import pytest
 
 from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
+from domain.monnaie import Centimes
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
 from engine.conflicts import VersionConflict
 from engine.database import Database
@@ -23,7 +25,16 @@ T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 
 
 def creance(numero: int) -> Créance:
-    avis = Avis(f"38117012{numero:08d}F", "a-1", "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+    avis = Avis(
+        ReferenceCreance(f"38117012{numero:08d}F"),
+        Pseudonyme("a-1"),
+        CodeCaisse("381"),
+        "PF/FR",
+        Centimes(87_09),
+        Centimes(87_09),
+        date(2026, 5, 12),
+        Mode.PAPIER,
+    )
     return Créance.ouvrir(avis, Politique(), maintenant=T0)
 
 
@@ -149,7 +160,7 @@ def test_un_evenement_illisible_est_ecarte_avec_les_suivants_de_son_flux_et_les_
             (fautive.id,),
         )
         fautive.version = 2
-        fautive.initier_paiement("T1", 20_00, Canal.WEB, T0, maintenant=T0)
+        fautive.initier_paiement(ReferenceTransaction("T1"), Centimes(20_00), Canal.WEB, T0, maintenant=T0)
         with recorder.base.transaction() as ecriture:
             recorder.record(ecriture, Batch(entries=collect([fautive], "test")))
             record(recorder, ecriture, 2)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.references import Pseudonyme, ReferenceTransaction
 from guichet.relancer_paiement import Relance, relancer_paiement
 from guichet.reprendre_paiement import reprendre_paiement
 from projections.vues.paiements import sans_reponse
@@ -67,8 +68,10 @@ def test_un_paiement_inconnu_du_kiosque_expire_a_35_minutes_et_libere_sa_part(b:
 
 def test_un_paiement_en_attente_au_kiosque_n_expire_jamais_tout_seul(b: Banc) -> None:
     transaction = b.ouvrir(REFERENCE, 20_00)
-    formulaire = reprendre_paiement(b.guichet, "a-1", transaction, MAINTENANT)["kiosque"]
-    httpx.post(formulaire["url"], data=formulaire["champs"], trust_env=False).raise_for_status()
+    formulaire = reprendre_paiement(
+        b.guichet, Pseudonyme("a-1"), ReferenceTransaction(transaction), MAINTENANT
+    ).formulaire
+    httpx.post(formulaire.url, data=dict(formulaire.champs), trust_env=False).raise_for_status()
 
     assert relancer(b, transaction, 60) is Relance.REPONSE_TRANSMISE
     b.consommer("kiosque", 1)
@@ -121,8 +124,8 @@ def retenu_par_la_banque(b: Banc, numero: int, minutes: float = 0) -> str:
     """Un paiement dont la personne a atteint le kiosque, et dont la banque ne dit pas encore la fin."""
     a = MAINTENANT + timedelta(minutes=minutes)
     transaction = b.ouvrir(avis(numero)["reference"], 20_00, a=a)
-    formulaire = reprendre_paiement(b.guichet, "a-1", transaction, a)["kiosque"]
-    httpx.post(formulaire["url"], data=formulaire["champs"], trust_env=False).raise_for_status()
+    formulaire = reprendre_paiement(b.guichet, Pseudonyme("a-1"), ReferenceTransaction(transaction), a).formulaire
+    httpx.post(formulaire.url, data=dict(formulaire.champs), trust_env=False).raise_for_status()
     return transaction
 
 

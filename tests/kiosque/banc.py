@@ -89,6 +89,7 @@ class Banc:
         return DemandeDePaiement(
             transaction=transaction,
             caisse="381",
+            marchand="002001000000001",
             montant=montant,
             client="a-7c1e55d0",
             canal="web",

@@ -15,6 +15,7 @@ SECRET = "002001000000001_KEY1"
 DEMANDE = DemandeDePaiement(
     transaction="PCLCB172540000004",
     caisse="381",
+    marchand="002001000000001",
     montant=20_00,
     client="a-7c1e55d0",
     canal="web",

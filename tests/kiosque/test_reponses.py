@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from domain.monnaie import Centimes
+from domain.references import ReferenceTransaction
 from domain.reponse import Issue, ReponseBancaire
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, FormulaireIrrecevable
 from kiosque.sips.codes import SENS, sens_de
@@ -42,9 +44,9 @@ def test_une_reponse_complete_est_lue_champ_par_champ(lue: Lire) -> None:
         transactionDateTime="2017-09-11T15:54:23+02:00",
         acquirerResponseCode="00",
     ) == ReponseBancaire(
-        transaction="PCLCB172540000004",
+        transaction=ReferenceTransaction("PCLCB172540000004"),
         marchand="002001000000001",
-        montant=20_00,
+        montant=Centimes(20_00),
         issue=Issue.ACCEPTEE,
         code="00",
         autorisation="761208",

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 import service.cli.looking  # noqa: F401 (inscrit ses commandes)
 from domain.avis import Avis, Mode, Moyen
 from domain.creance import Créance
+from domain.monnaie import Centimes
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 from engine.batch import Batch
 from engine.database import Database
 from engine.follower import Follower
@@ -33,9 +35,18 @@ def conn(base: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connect
         recorder = Recorder(ouverte)
         creances = []
         for reference in (SAINE, GATEE):
-            avis = Avis(reference, "a-1", "381", "PF/FR", 100_00, 100_00, date(2026, 5, 12), Mode.PAPIER)
+            avis = Avis(
+                ReferenceCreance(reference),
+                Pseudonyme("a-1"),
+                CodeCaisse("381"),
+                "PF/FR",
+                Centimes(100_00),
+                Centimes(100_00),
+                date(2026, 5, 12),
+                Mode.PAPIER,
+            )
             creances.append(Créance.ouvrir(avis, Politique(), maintenant=T0))
-            creances[-1].encaisser("m1", 12_00, Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
+            creances[-1].encaisser("m1", Centimes(12_00), Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
         with ouverte.transaction() as ecriture:
             recorder.record(ecriture, Batch(entries=collect(creances, "test")))
         directe.execute(

@@ -11,7 +11,9 @@ import pytest
 from domain.avis import Avis, Mode
 from domain.creance import Créance
 from domain.delai import PARIS
+from domain.monnaie import Centimes
 from domain.notification import appliquer_reponse
+from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
 from domain.refus import MessageInconnu
 from engine.batch import Batch
 from engine.recorder import collect
@@ -45,7 +47,16 @@ def b(base: Any) -> Iterator[Banc]:
 
 def emettre(b: Banc, numero: int, assure: str = "a-1") -> None:
     reference = avis(numero)["reference"]
-    recu = Avis(reference, assure, "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+    recu = Avis(
+        reference,
+        Pseudonyme(assure),
+        CodeCaisse("381"),
+        "PF/FR",
+        Centimes(87_09),
+        Centimes(87_09),
+        date(2026, 5, 12),
+        Mode.PAPIER,
+    )
     enregistrer(b, Créance.ouvrir(recu, b.guichet.politique, maintenant=MAINTENANT))
 
 
@@ -54,7 +65,7 @@ def enregistrer(b: Banc, *agregats: Any) -> None:
         b.guichet.recorder.record(conn, Batch(entries=collect(agregats, "test")))
 
 
-def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> str:
+def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> ReferenceTransaction:
     """Ouvre un paiement, et fait dire cela à la banque, dans l'ordre."""
     transaction = b.ouvrir(avis(numero)["reference"], 20_00, assure=assure)
     dire(b, transaction, *codes)
@@ -65,12 +76,10 @@ def dire(b: Banc, transaction: str, *codes: str) -> None:
     for code in codes:
         reponse = b.guichet.kiosque.lire(notification(transaction, 20_00, code))
         with b.guichet.base.transaction() as conn:
-            paiement = b.guichet.charger_paiement(conn, transaction)
+            paiement = b.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
             assert paiement is not None
             creances = b.guichet.charger_creances(conn, [i.reference for i in paiement.imputations])
-        appliquer_reponse(
-            paiement, creances, reponse, recue_le=MAINTENANT, politique=b.guichet.politique, maintenant=MAINTENANT
-        )
+        appliquer_reponse(paiement, creances, reponse, recue_le=MAINTENANT, maintenant=MAINTENANT)
         enregistrer(b, paiement, *creances.values())
 
 
@@ -126,9 +135,9 @@ def test_une_acceptation_apres_un_refus_ou_une_expiration_en_donne_un(b: Banc) -
 def test_lu_et_supprime_survivent_a_une_reconstruction(b: Banc) -> None:
     premier = payer(b, "00")
     second = payer(b, "00", numero=2, assure="a-2")
-    ouvrir_message(b.guichet, "a-1", premier, MAINTENANT)
-    ouvrir_message(b.guichet, "a-2", second, MAINTENANT)
-    supprimer_message(b.guichet, "a-2", second, MAINTENANT)
+    ouvrir_message(b.guichet, Pseudonyme("a-1"), premier, MAINTENANT)
+    ouvrir_message(b.guichet, Pseudonyme("a-2"), second, MAINTENANT)
+    supprimer_message(b.guichet, Pseudonyme("a-2"), second, MAINTENANT)
     suivre(b, lot_max=1)
     avant = lignes(b)
     assert messages(b) == [LigneMessage(premier, ACCEPTE_LE, lu=True)]
@@ -142,7 +151,7 @@ def test_lu_et_supprime_survivent_a_une_reconstruction(b: Banc) -> None:
 def test_supprimer_deux_fois_n_ecrit_qu_un_fait(b: Banc) -> None:
     transaction = payer(b, "00")
     for _ in range(2):
-        supprimer_message(b.guichet, "a-1", transaction, MAINTENANT)
+        supprimer_message(b.guichet, Pseudonyme("a-1"), transaction, MAINTENANT)
     assert [ligne[:3] for ligne in b.journal() if ligne[0].startswith("messagerie-")] == [
         ("messagerie-a-1", 1, "messagerie.MessageSupprime")
     ]
@@ -164,12 +173,12 @@ def test_un_message_echu_ne_se_montre_plus_avant_meme_d_etre_purge(b: Banc) -> N
     assert messages(b, a=ECHEANCE) == []
     assert len(lignes(b)) == 1
     with pytest.raises(MessageInconnu):
-        ouvrir_message(b.guichet, "a-1", transaction, ECHEANCE)
+        ouvrir_message(b.guichet, Pseudonyme("a-1"), transaction, ECHEANCE)
 
 
 def test_la_purge_efface_les_messages_echus_et_eux_seuls(b: Banc) -> None:
     transaction = payer(b, "00")
-    ouvrir_message(b.guichet, "a-1", transaction, MAINTENANT)
+    ouvrir_message(b.guichet, Pseudonyme("a-1"), transaction, MAINTENANT)
     suivre(b)
     assert purger(b.conn, VEILLE) == 0
     assert purger(b.conn, ECHEANCE) == 1
@@ -181,7 +190,7 @@ def test_la_purge_efface_les_messages_echus_et_eux_seuls(b: Banc) -> None:
 def test_au_meme_instant_la_vue_suivie_et_purgee_est_la_vue_reconstruite(b: Banc, a: datetime) -> None:
     premier = payer(b, "00")
     payer(b, "00", numero=2, assure="a-2")
-    supprimer_message(b.guichet, "a-1", premier, MAINTENANT)
+    supprimer_message(b.guichet, Pseudonyme("a-1"), premier, MAINTENANT)
     suivre(b)
     purger(b.conn, a)
     suivie = lignes(b)
@@ -193,7 +202,7 @@ def test_au_meme_instant_la_vue_suivie_et_purgee_est_la_vue_reconstruite(b: Banc
 def test_un_geste_connu_avant_l_acceptation_tient_encore_quand_elle_arrive(b: Banc) -> None:
     """L'acceptation écartée puis libérée : elle arrive après la suppression, et le message ne reparaît pas."""
     transaction = payer(b, "00")
-    supprimer_message(b.guichet, "a-1", transaction, MAINTENANT)
+    supprimer_message(b.guichet, Pseudonyme("a-1"), transaction, MAINTENANT)
     suivre(b)
     directe = lignes(b)
     b.conn.execute("TRUNCATE vues.messagerie")
@@ -237,7 +246,7 @@ def faits(b: Banc) -> list[Any]:
 
 def test_l_audit_compare_la_vue_au_journal(b: Banc) -> None:
     transaction = payer(b, "00")
-    ouvrir_message(b.guichet, "a-1", transaction, MAINTENANT)
+    ouvrir_message(b.guichet, Pseudonyme("a-1"), transaction, MAINTENANT)
     b.projeter()
     assert auditer(b.conn, maintenant=MAINTENANT).ecarts == []
     b.conn.execute("UPDATE vues.messagerie SET lu_le = NULL")

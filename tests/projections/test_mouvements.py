@@ -8,7 +8,9 @@ import pytest
 
 from domain.avis import Avis, Canal, Mode, Moyen
 from domain.creance import Créance
+from domain.monnaie import Centimes
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
 from engine.database import Database
 from engine.recorder import Recorder, collect
@@ -16,7 +18,16 @@ from projections.lectures.mouvements import Mouvement, mouvements
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
 REF = "3811701200010075F"
-AVIS = Avis(REF, "a-1", "381", "PF/FR", 100_00, 100_00, date(2026, 5, 12), Mode.PAPIER)
+AVIS = Avis(
+    ReferenceCreance(REF),
+    Pseudonyme("a-1"),
+    CodeCaisse("381"),
+    "PF/FR",
+    Centimes(100_00),
+    Centimes(100_00),
+    date(2026, 5, 12),
+    Mode.PAPIER,
+)
 PERSONNES = {"saisi_par": "x", "approuve_par": "y"}
 
 
@@ -41,16 +52,18 @@ def resume(ligne: Mouvement) -> tuple[str, int, str]:
 
 
 def initier(creance: Créance, transaction: str, part: int) -> None:
-    creance.initier_paiement(transaction, part, Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0)
+    creance.initier_paiement(
+        ReferenceTransaction(transaction), Centimes(part), Canal.WEB, T0 + timedelta(minutes=15), maintenant=T0
+    )
 
 
 def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Database, Recorder]) -> None:
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
     initier(creance, "T1", 20_00)
-    creance.constater_echec("T1", "refus", maintenant=T0)
+    creance.constater_echec(ReferenceTransaction("T1"), "refus", maintenant=T0)
     initier(creance, "T2", 30_00)
-    creance.accepter_paiement("T2", 30_00, T0, maintenant=T0)
-    creance.afficher_paiement("T2", maintenant=T0)
+    creance.accepter_paiement(ReferenceTransaction("T2"), Centimes(30_00), T0, maintenant=T0)
+    creance.afficher_paiement(ReferenceTransaction("T2"), maintenant=T0)
     initier(creance, "T3", 16_00)
     assert describe(journal, creance) == [
         ("Paiement en ligne", -16_00, "en_cours"),
@@ -63,9 +76,11 @@ def test_chaque_paiement_tient_en_une_ligne_qui_dit_sa_fin(journal: tuple[Databa
 def test_une_acceptation_apres_un_echec_est_la_meme_ligne(journal: tuple[Database, Recorder]) -> None:
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
     initier(creance, "T1", 20_00)
-    creance.constater_echec("T1", "expiré", maintenant=T0)
-    creance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
-    creance.accepter_paiement("T9", 5_00, T0, maintenant=T0)  # Rattachée sans avoir été réservée.
+    creance.constater_echec(ReferenceTransaction("T1"), "expiré", maintenant=T0)
+    creance.accepter_paiement(ReferenceTransaction("T1"), Centimes(20_00), T0, maintenant=T0)
+    creance.accepter_paiement(
+        ReferenceTransaction("T9"), Centimes(5_00), T0, maintenant=T0
+    )  # Rattachée sans avoir été réservée.
     assert describe(journal, creance)[:2] == [
         ("Paiement en ligne", -5_00, "accepte"),
         ("Paiement en ligne", -20_00, "accepte"),
@@ -77,12 +92,12 @@ def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
 ) -> None:
     creance = Créance.ouvrir(AVIS, Politique(), maintenant=T0)
     initier(creance, "T1", 20_00)
-    creance.accepter_paiement("T1", 20_00, T0, maintenant=T0)
-    creance.contrepasser("T1", "impayé", maintenant=T0, **PERSONNES)
-    creance.encaisser("m1", 12_00, Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
-    creance.rectifier("m2", 90_00, "erreur", maintenant=T0)
+    creance.accepter_paiement(ReferenceTransaction("T1"), Centimes(20_00), T0, maintenant=T0)
+    creance.contrepasser(ReferenceTransaction("T1"), "impayé", maintenant=T0, **PERSONNES)
+    creance.encaisser("m1", Centimes(12_00), Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
+    creance.rectifier("m2", Centimes(90_00), "erreur", maintenant=T0)
     creance.annuler("m3", "erreur", maintenant=T0)
-    creance.rembourser("m4", 12_00, maintenant=T0, **PERSONNES)
+    creance.rembourser("m4", Centimes(12_00), maintenant=T0, **PERSONNES)
     lignes = describe(journal, creance)
     assert [libelle for libelle, _, _ in lignes] == [
         "Trop-perçu remboursé",

@@ -11,7 +11,9 @@ import psycopg
 
 from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
+from domain.monnaie import Centimes
 from domain.politique import Politique
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
 from engine.database import Database
 from engine.recorder import Recorder, collect
@@ -52,7 +54,16 @@ def reglages(url: str, kafka_bootstrap: str, prefixe: str, **autres: Any) -> Set
 
 
 def creance(numero: int) -> Créance:
-    avis = Avis(f"38117012{numero:08d}F", PSEUDONYME, "381", "PF/FR", 87_09, 87_09, date(2026, 5, 12), Mode.PAPIER)
+    avis = Avis(
+        ReferenceCreance(f"38117012{numero:08d}F"),
+        Pseudonyme(PSEUDONYME),
+        CodeCaisse("381"),
+        "PF/FR",
+        Centimes(87_09),
+        Centimes(87_09),
+        date(2026, 5, 12),
+        Mode.PAPIER,
+    )
     return Créance.ouvrir(avis, Politique(), maintenant=T0)
 
 
@@ -65,8 +76,10 @@ def avec_paiements(numero: int, combien: int) -> Créance:
     """Une créance et ses paiements initiés puis échoués : 1 + 2 × combien faits."""
     ouverte = creance(numero)
     for rang in range(combien):
-        ouverte.initier_paiement(f"T{numero}X{rang}", 20_00, Canal.WEB, T0, maintenant=T0)
-        ouverte.constater_echec(f"T{numero}X{rang}", "refusé", maintenant=T0)
+        ouverte.initier_paiement(
+            ReferenceTransaction(f"T{numero}X{rang}"), Centimes(20_00), Canal.WEB, T0, maintenant=T0
+        )
+        ouverte.constater_echec(ReferenceTransaction(f"T{numero}X{rang}"), "refusé", maintenant=T0)
     return ouverte
 
 

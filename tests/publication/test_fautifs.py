@@ -10,6 +10,8 @@ from kafka.partitioner.default import murmur2
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from domain.avis import Canal
+from domain.monnaie import Centimes
+from domain.references import ReferenceTransaction
 from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from publication.cloudevent import CloudEvent
@@ -56,7 +58,7 @@ def test_un_evenement_impubliable_arrete_son_flux_et_lui_seul(
     banc.record(recorder, fautive, banc.avec_paiements(2, 1))
     planter(base, fautive.id, 4, etat)
     fautive.version = 4
-    fautive.initier_paiement("T1X9", 20_00, Canal.WEB, banc.T0, maintenant=banc.T0)
+    fautive.initier_paiement(ReferenceTransaction("T1X9"), Centimes(20_00), Canal.WEB, banc.T0, maintenant=banc.T0)
     banc.record(recorder, fautive, banc.avec_paiements(3, 1))
 
     banc.publier(settings)

@@ -9,7 +9,9 @@ import pytest
 
 from domain.avis import Canal
 from domain.imputation import Imputation
+from domain.monnaie import Centimes
 from domain.paiement import Fin, Paiement
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from publication.renvoi import Renvoi, flux_de, renvoyer
@@ -51,19 +53,19 @@ def payee(numero: int) -> tuple[Any, Paiement]:
     creance = banc.creance(numero)
     reference = creance.id.removeprefix("creance-")
     paiement = Paiement.ouvrir(
-        transaction,
-        assure=banc.PSEUDONYME,
-        caisse="381",
+        ReferenceTransaction(transaction),
+        assure=Pseudonyme(banc.PSEUDONYME),
+        caisse=CodeCaisse("381"),
         canal=Canal.WEB,
         marchand="002001000000001",
-        montant=20_00,
-        imputations=(Imputation(reference=reference, part=20_00),),
+        montant=Centimes(20_00),
+        imputations=(Imputation(reference=ReferenceCreance(reference), part=Centimes(20_00)),),
         expire_le=banc.T0,
         maintenant=banc.T0,
     )
-    creance.initier_paiement(transaction, 20_00, Canal.WEB, banc.T0, maintenant=banc.T0)
+    creance.initier_paiement(ReferenceTransaction(transaction), Centimes(20_00), Canal.WEB, banc.T0, maintenant=banc.T0)
     paiement.conclure(Fin.ACCEPTE, "accepté par la banque", accepte_le=banc.T0, maintenant=banc.T0)
-    creance.accepter_paiement(transaction, 20_00, banc.T0, maintenant=banc.T0)
+    creance.accepter_paiement(ReferenceTransaction(transaction), Centimes(20_00), banc.T0, maintenant=banc.T0)
     return creance, paiement
 
 

@@ -94,7 +94,7 @@ def test_un_evenement_que_l_on_ne_publie_plus_est_une_rupture(tmp_path: Path, mo
 
 PERMIS: list[Callable[[Any], None]] = [
     lambda s: s["properties"].update(nouveau={"type": "string"}),
-    change("$defs/Fin/enum", ["accepte", "echoue", "expire", "annule"]),
+    change("$defs/Fin/enum", ["accepte", "echoue", "expire", "en_verification", "annule"]),
     change("description", "Mieux dit."),
     change("properties/code/description", "Mieux dit."),
 ]

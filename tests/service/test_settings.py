@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from api.socle.emetteur import Emetteur
+from domain.monnaie import Centimes
 from domain.politique import Politique
 from service.run import session_secret, sign_in
 from service.settings import (
@@ -54,21 +55,23 @@ def test_chaque_regle_de_la_politique_est_un_reglage(monkeypatch: pytest.MonkeyP
         "INTERROGER_APRES": "PT21M",
         "EXPIRER_APRES": "2400",
         "DELAI_AFFICHAGE": "12 h",
-        "ANCIENNETE_MAX": "3 j",
+        "DATE_MINIMUM": "2010-01-01",
+        "AVANCE_MAXIMUM": "3 j",
     }
     for nom, valeur in donnees.items():
         monkeypatch.setenv(f"CREANCES_POLITIQUE_{nom}", valeur)
     assert Settings().politique == Politique(
-        minimum_par_paiement=10_00,
-        maximum_par_paiement=60_00,
-        solde_minimum=30_00,
-        solde_maximum=300_00,
+        minimum_par_paiement=Centimes(10_00),
+        maximum_par_paiement=Centimes(60_00),
+        solde_minimum=Centimes(30_00),
+        solde_maximum=Centimes(300_00),
         references_max=7,
         ouverture=timedelta(minutes=10),
         interroger_apres=timedelta(minutes=21),
         expirer_apres=timedelta(minutes=40),
         delai_affichage=timedelta(hours=12),
-        anciennete_max=timedelta(days=3),
+        date_minimum=date(2010, 1, 1),
+        avance_maximum=timedelta(days=3),
     )
     assert len(donnees) == len(Politique.model_fields)
 

@@ -1,0 +1,36 @@
+"""Les refus : une liste fermée, chacun avec son code et sa phrase, aussi sans docstrings."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from domain.refus import Refus, refus_connus
+
+SANS_DOCSTRINGS = """
+import sys
+import guichet.ouvrir_paiement
+from domain.refus import MontantHorsBornes, refus_connus
+muets = [refus for refus in refus_connus() if not refus.phrase_de_base.endswith(".")]
+if MontantHorsBornes.__doc__ is not None or muets or "16,00" not in MontantHorsBornes(1600, 5000).phrase:
+    sys.exit(f"{muets}")
+"""
+"""Sans `assert` : `-OO` les ôte aussi."""
+
+
+def test_les_phrases_ne_sont_pas_dans_les_docstrings() -> None:
+    racine = Path(__file__).parents[2]
+    fini = subprocess.run(
+        [sys.executable, "-OO", "-c", SANS_DOCSTRINGS],
+        cwd=racine,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert fini.returncode == 0, fini.stderr
+
+
+def test_chaque_refus_a_son_code_et_sa_phrase_a_lui() -> None:
+    connus = refus_connus()
+    assert len({refus.code for refus in connus}) == len(connus)
+    assert all("phrase_de_base" in vars(refus) and "code" in vars(refus) for refus in connus)
+    assert Refus not in connus
