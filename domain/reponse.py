@@ -30,3 +30,5 @@ class ReponseBancaire(NamedTuple):
     transaction_le: datetime | None
     """L'instant de la banque, en UTC."""
     code_acquereur: str | None
+    jeton_retour: str | None = None
+    """La part aléatoire de ce paiement que la banque rend ; None si cette réponse ne la porte pas."""
