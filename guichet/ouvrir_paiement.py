@@ -102,6 +102,7 @@ def decrire(guichet: Guichet, paiement: Paiement) -> dict[str, Any]:
     formulaire = guichet.kiosque.formulaire(
         DemandeDePaiement(
             transaction=paiement.transaction,
+            marchand=paiement.marchand,
             caisse=paiement.caisse or "",
             montant=paiement.montant,
             client=paiement.assure or "",

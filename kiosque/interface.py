@@ -78,10 +78,10 @@ class DemandeInvalide(ValueError):
 class DemandeDePaiement:
     """Ce qu'un paiement demande au kiosque ; refuse de naître incohérente (`DemandeInvalide`).
 
-    `marchand` : celui que le paiement a enregistré. `caisse` : trois chiffres. `montant` : centimes d'euro, strictement positif. `client` : le
-    pseudonyme opaque de l'assuré, qui ne sort d'ici que haché. `url_retour` : où le navigateur revient, sans chaîne de
-    requête. `url_notification` : où la banque répond de serveur à serveur. `jeton_retour` : la part de hasard que la
-    banque renvoie telle quelle, et qui doit être celle du paiement.
+    `marchand` : celui que le paiement a enregistré. `caisse` : trois chiffres. `montant` : centimes d'euro,
+    strictement positif. `client` : le pseudonyme opaque de l'assuré, qui ne sort d'ici que haché. `url_retour` : où
+    le navigateur revient, sans chaîne de requête. `url_notification` : où la banque répond de serveur à serveur.
+    `jeton_retour` : la part de hasard que la banque renvoie telle quelle, et qui doit être celle du paiement.
     """
 
     transaction: str
@@ -186,7 +186,7 @@ class Inconnue:
 
 @dataclass(frozen=True, slots=True)
 class Indeterminee:
-    """Pas de réponse exploitable : on ne sait rien, et rien ne doit être conclu. `cause` : une phrase, pour l'exploitant."""
+    """Pas de réponse exploitable : rien ne doit être conclu. `cause` : une phrase, pour l'exploitant."""
 
     cause: str
 

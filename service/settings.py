@@ -129,7 +129,8 @@ class Settings(BaseSettings):
         "CR_WS_2.55", description="Version des services d'annulation et de remboursement."
     )
     kiosque_office_seal_required: bool = Field(
-        True, description="Une réponse sans sceau n'est pas crue ; faux sur la seule plateforme de test de la banque."
+        default=True,
+        description="Une réponse sans sceau n'est pas crue ; faux sur la seule plateforme de test de la banque.",
     )
     kiosque_office_closed_from: time = Field(time(22), description="Début, à Paris, des heures sans opération.")
     kiosque_office_closed_until: time = Field(time(23), description="Fin, à Paris, des heures sans opération.")
@@ -202,7 +203,7 @@ class Settings(BaseSettings):
     janitor_workers: int = Field(
         40, ge=1, le=200, description="Questions posées à la fois au kiosque : une banque muette n'arrête personne."
     )
-    janitor_ask_again: list[timedelta] = Field(
+    janitor_ask_again: list[Duration] = Field(
         [timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)],
         description="Délais après la fin où un paiement refusé ou expiré est demandé de nouveau, JSON.",
     )

@@ -1,6 +1,7 @@
 """Sips Office JSON, du côté de la banque : le diagnostic, l'annulation, le remboursement.
 
-Une transaction acceptée attend sa remise en banque jusqu'au soir (22 h à Paris) ; elle s'annule avant, se rembourse après.
+Une transaction acceptée attend sa remise en banque jusqu'au soir (22 h à Paris) ; avant elle s'annule, après elle se
+rembourse.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from kiosque.sips.reponses import EURO, MONTANT
 MAUVAIS_SCEAU: Final = "34"
 FORMAT: Final = "30"
 IMPOSSIBLE: Final = "24"
+NON_PERMISE: Final = "40"
 TROP: Final = "51"
 REMISE_LE_SOIR: Final = time(22)
 
@@ -30,30 +32,37 @@ OPERATIONS: Final = {ANNULATION: ("CANCEL", A_REMETTRE), REMBOURSEMENT: ("CREDIT
 def repondre(banque: Banque, service: str, corps: bytes) -> bytes | None:
     """La réponse scellée à une question ; None si la consigne veut qu'elle se perde."""
     champ = "getTransDataResponseCode" if service == DIAGNOSTIC else "responseCode"
+    valeurs = _question(banque, corps)
+    if isinstance(valeurs, str):
+        return _sceller(banque, {champ: valeurs})
+    transaction = valeurs.get("transactionReference", "")
+    trouvee = banque.etat(transaction)
+    reponse: Mapping[str, str]
+    if (code := banque.consignes.de(transaction).office_code) is not None:
+        reponse = {champ: code}
+    elif trouvee is None:
+        reponse = {champ: TRANSACTION_INCONNUE, "transactionReference": transaction}
+    elif service == DIAGNOSTIC:
+        reponse = diagnostic(*trouvee, banque.maintenant())
+    elif service not in OPERATIONS:
+        reponse = {champ: NON_PERMISE}
+    else:
+        reponse = _operer(banque, service, valeurs, *trouvee)
+        if reponse["responseCode"] == ACCEPTE and banque.consignes.operation_muette(transaction):
+            return None
+    return _sceller(banque, reponse)
+
+
+def _question(banque: Banque, corps: bytes) -> dict[str, str] | str:
+    """Les valeurs de la question, ou le code qui la refuse : 30 mal formée, 34 mal scellée."""
     try:
         question = lire_json(corps)
     except FormulaireIllisible:
-        return _sceller(banque, {champ: FORMAT})
-    valeurs = plates(question)
-    transaction = valeurs.get("transactionReference", "")
-    contrat = banque.reglages.contrat
-    if valeurs.get("merchantId") != contrat.id or valeurs.get("keyVersion") != str(contrat.version_courante):
-        return _sceller(banque, {champ: MAUVAIS_SCEAU})
-    if not sceau_tient(question, valeurs.get("seal", ""), [contrat.secret_courant]):
-        return _sceller(banque, {champ: MAUVAIS_SCEAU})
-    if (code := banque.consignes.de(transaction).office_code) is not None:
-        return _sceller(banque, {champ: code})
-    trouvee = banque.etat(transaction)
-    if trouvee is None:
-        return _sceller(banque, {champ: TRANSACTION_INCONNUE, "transactionReference": transaction})
-    if service == DIAGNOSTIC:
-        return _sceller(banque, diagnostic(*trouvee, banque.maintenant()))
-    if service not in OPERATIONS:
-        return _sceller(banque, {champ: "40"})
-    reponse = _operer(banque, service, valeurs, *trouvee)
-    if reponse["responseCode"] == ACCEPTE and banque.consignes.operation_muette(transaction):
-        return None
-    return _sceller(banque, reponse)
+        return FORMAT
+    valeurs, contrat = plates(question), banque.reglages.contrat
+    a_nous = valeurs.get("merchantId") == contrat.id and valeurs.get("keyVersion") == str(contrat.version_courante)
+    scellee = sceau_tient(question, valeurs.get("seal", ""), [contrat.secret_courant])
+    return valeurs if a_nous and scellee else MAUVAIS_SCEAU
 
 
 def diagnostic(session: Session, conclusion: Conclusion, maintenant: datetime) -> dict[str, str]:

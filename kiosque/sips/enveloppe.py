@@ -46,8 +46,8 @@ def fermer(
 def ouvrir(champs: Mapping[str, object], trousseau: Trousseau, utilises: Container[str]) -> dict[str, str]:
     """Les valeurs de `Data`, une fois le sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre.
 
-    Avant le sceau, `Data` n'est lu que pour y trouver le marchand et la version de clé qu'il nomme ; après lui, seuls les
-    champs `utilises` comptent, et chacun n'y vient qu'une fois.
+    Avant le sceau, `Data` n'est lu que pour y trouver le marchand et la version de clé qu'il nomme ; après lui, seuls
+    les champs `utilises` comptent, et chacun n'y vient qu'une fois.
     """
     data = octets_de(champs)
     sceau, encodage = champs.get("Seal"), champs.get("Encode") or ""
@@ -57,7 +57,7 @@ def ouvrir(champs: Mapping[str, object], trousseau: Trousseau, utilises: Contain
         raise FormulaireIllisible("encodage inconnu")
     texte = decoder(data, encodage)
     nommees = premieres(texte)
-    trousseau.verifier(data, sceau.strip(), valeur_de(nommees, "merchantId"), valeur_de(nommees, "keyVersion"))
+    trousseau.verifier(data, sceau, valeur_de(nommees, "merchantId"), valeur_de(nommees, "keyVersion"))
     return lire_donnees(texte, utilises)
 
 
@@ -77,7 +77,7 @@ def octets_de(champs: Mapping[str, object]) -> bytes:
 def recueillir(corps: bytes) -> dict[str, str]:
     """Les champs d'un formulaire posté, tels que reçus ; lève `FormulaireIllisible`.
 
-    Un champ dont nous nous servons n'y vient qu'une fois. Si `Data` n'est pas de l'UTF-8, ses octets sont gardés à part.
+    Un champ dont nous nous servons n'y vient qu'une fois. Un `Data` qui n'est pas de l'UTF-8 est gardé aussi en octets.
     """
     try:
         # En latin-1, chaque octet devient un caractère : rien n'est perdu de ce que le sceau couvre.

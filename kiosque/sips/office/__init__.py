@@ -1,1 +1,1 @@
-"""Sips Office JSON : l'état d'une transaction, l'annulation, le remboursement. Faits et vecteurs : guide Sips Office."""
+"""Sips Office JSON : l'état d'une transaction, l'annulation, le remboursement."""

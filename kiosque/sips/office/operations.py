@@ -87,16 +87,7 @@ class OperationsOffice:
             return NonOfferte(sens_de(code))
         if code != ACCEPTE or statut is None or valeurs.get("transactionReference") != demande.transaction:
             return Indeterminee(f"le diagnostic n'aboutit pas ({sens_de(code)})")
-        reste = valeur_de(valeurs, "currentAmount")
-        if reste is None or not MONTANT.fullmatch(reste):
-            return Indeterminee("la banque ne dit pas ce qu'elle garde du paiement")
-        if int(reste) == demande.reste_avant - demande.montant:
-            return Faite(int(reste))
-        if int(reste) != demande.reste_avant:
-            return Indeterminee(f"la banque garde {reste} centimes, {demande.reste_avant} étaient attendus")
-        if statut != STATUT_REQUIS[demande.service]:
-            return OperationRefusee("24", f"opération impossible dans l'état {statut[:32]}")
-        return None
+        return _comparer(demande, statut, valeur_de(valeurs, "currentAmount"))
 
     def _envoyer(self, demande: Demande, marchand: Marchand) -> Operation | str:
         """Envoie l'opération ; rend un code (ou un texte vide, sans réponse) s'il faut regarder avant de conclure."""
@@ -107,11 +98,9 @@ class OperationsOffice:
             "currencyCode": EURO,
         }
         reponse = self._client.demander(demande.service, question, marchand)
-        match reponse:
-            case Indeterminee():
-                return ""
-            case _:
-                code = valeur_de(plates(reponse.objet), "responseCode") or ""
+        if isinstance(reponse, Indeterminee):
+            return ""
+        code = valeur_de(plates(reponse.objet), "responseCode") or ""
         if code == ACCEPTE:
             return Faite(demande.reste_avant - demande.montant)
         if code == NON_PERMISE:
@@ -125,3 +114,16 @@ class OperationsOffice:
         heure = self._horloge().astimezone(PARIS).time()
         close = debut <= heure < fin if debut <= fin else heure >= debut or heure < fin
         return Reportee(f"pas d'opération de {debut:%H:%M} à {fin:%H:%M}, heure de Paris") if close else None
+
+
+def _comparer(demande: Demande, statut: str, garde: str | None) -> Operation | None:
+    """Ce que la banque garde, contre ce qu'elle gardait avant et doit garder après ; None : elle reste à faire."""
+    if garde is None or not MONTANT.fullmatch(garde):
+        return Indeterminee("la banque ne dit pas ce qu'elle garde du paiement")
+    if int(garde) == demande.reste_avant - demande.montant:
+        return Faite(int(garde))
+    if int(garde) != demande.reste_avant:
+        return Indeterminee(f"la banque garde {garde} centimes, {demande.reste_avant} étaient attendus")
+    if statut != STATUT_REQUIS[demande.service]:
+        return OperationRefusee("24", f"opération impossible dans l'état {statut[:32]}")
+    return None
