@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.socle.corps import FORMULAIRE
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
@@ -31,26 +30,11 @@ from kiosque.interface import (
     ValeurDuTopic,
     Verifiee,
 )
+from kiosque.notification import CORPS_DECRIT
 
 ORIGINE: Final = b"http:/kiosque/notification"
 
-_FORMULAIRE_DECRIT: Final = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORMULAIRE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["Data", "Seal"],
-                    "properties": {
-                        nom: {"type": "string"}
-                        for nom in ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
-                    },
-                }
-            }
-        },
-    }
-}
+_CORPS: Final = {"requestBody": {"required": True, "content": CORPS_DECRIT}}
 
 
 class PriseEnCharge(BaseModel):
@@ -66,7 +50,7 @@ routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
     "/notification",
     summary="Recevoir la réponse automatique de la banque",
     responses=problemes(400, 413),
-    openapi_extra=_FORMULAIRE_DECRIT,
+    openapi_extra=_CORPS,
 )
 async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
@@ -95,7 +79,7 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     summary="Revenir du kiosque",
     response_class=Response,
     responses={303: {"description": "Vers l'état du paiement"}},
-    openapi_extra=_FORMULAIRE_DECRIT,
+    openapi_extra=_CORPS,
 )
 async def revenir(requete: Request, moyens: DeLApplication) -> Response:
     """Mène à l'état du paiement. Ce que le navigateur rapporte ne décide de rien : seule la banque le fait."""

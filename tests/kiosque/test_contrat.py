@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from domain.reponse import Issue
 from kiosque.interface import (
     DemandeDePaiement,
-    Faite,
     Inconnue,
     Indeterminee,
     Indice,
@@ -189,4 +188,3 @@ def test_une_operation_sans_reponse_n_est_ni_faite_ni_refusee(banque: Banque) ->
     for operer in (banque.kiosque.annuler, banque.kiosque.rembourser):
         operation = operer("T1", MARCHAND, 5_00, reste_avant=20_00)
         assert isinstance(operation, Indeterminee | NonOfferte)
-        assert not isinstance(operation, Faite)

@@ -23,7 +23,7 @@ from kiosque.interface import (
     Reportee,
     Trouvee,
 )
-from kiosque.sips.office.sceau import a_sceller, ecrire_json, lire_json, sceau_tient, sceller_json
+from kiosque.sips.office.sceau import Json, a_sceller, ecrire_json, lire_json, sceau_tient, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
@@ -56,7 +56,7 @@ def test_une_question_simple() -> None:
 
 
 def test_un_objet_emboite_et_un_accent() -> None:
-    question = {
+    question: dict[str, Json] = {
         "operationOrigin": "éTEST",
         "s10TransactionReference": {"s10TransactionIdDate": "20261125", "s10TransactionId": "000123"},
         "currencyCode": "978",
@@ -70,7 +70,7 @@ def test_un_objet_emboite_et_un_accent() -> None:
 
 
 def test_le_texte_scelle_publie() -> None:
-    message = {
+    message: dict[str, Json] = {
         "amount": "10",
         "automaticResponseUrl": "http://test.com",
         "customerId": "customerId",
