@@ -142,7 +142,16 @@ def test_ce_dont_on_ne_se_sert_pas_ne_change_rien_a_la_lecture(paires: list[str]
     recue = KIOSQUE.lire(Requete(corps, {}))
     assert recue.lecture == Verifiee(KIOSQUE.reponse(scelle("|".join(f"{n}={v}" for n, v in BASE.items()))))
     assert recue.valeur is not None
+    assert recue.valeur["autre"] == "x"
     assert KIOSQUE.relire(json.loads(json.dumps(recue.valeur))) == recue.lecture
+
+
+def test_ce_que_nous_ajoutons_ne_vient_pas_du_reseau() -> None:
+    forge = base64.b64encode("|".join(f"{n}={v}" for n, v in BASE.items()).encode()).decode()
+    corps = urlencode({"DataBase64": forge, "recue_le": "1999-01-01T00:00:00Z", **scelle("amount=1")}).encode()
+    recue = KIOSQUE.lire(Requete(corps, {}))
+    assert recue.valeur is not None
+    assert recue.valeur.keys() == {"Data", "Seal"}
 
 
 def test_un_accent_hors_utf_8_dans_un_champ_inutile_ne_coute_pas_une_acceptation() -> None:
