@@ -7,7 +7,7 @@ est faux est refusée, et gardée aux rebuts : une clé mal réglée ne perd ain
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 import structlog
 from fastapi import APIRouter
@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.socle.corps import FORMULAIRE, decoder_formulaire, type_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
@@ -24,27 +23,20 @@ from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
 from domain.reponse import Issue
 from engine.messages import OCTETS_MAX
-from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable
+from kiosque.interface import (
+    FormulaireIrrecevable,
+    Indice,
+    Recue,
+    Rejetee,
+    Requete,
+    ValeurDuTopic,
+    Verifiee,
+)
+from kiosque.notification import CORPS_DECRIT
 
 ORIGINE: Final = b"http:/kiosque/notification"
 
-_FORMULAIRE_DECRIT: Final = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORMULAIRE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["Data", "Seal"],
-                    "properties": {
-                        nom: {"type": "string"}
-                        for nom in ("Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm")
-                    },
-                }
-            }
-        },
-    }
-}
+_CORPS: Final = {"requestBody": {"required": True, "content": CORPS_DECRIT}}
 
 
 class PriseEnCharge(BaseModel):
@@ -60,23 +52,26 @@ routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
     "/notification",
     summary="Recevoir la réponse automatique de la banque",
     responses=problemes(400, 413),
-    openapi_extra=_FORMULAIRE_DECRIT,
+    openapi_extra=_CORPS,
 )
 async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
     corps = await requete.body()
-    recue_le = moyens.dependances.horloge()
-    valeur = corps
-    try:
-        champs = _champs(requete, corps)
-        valeur = message(champs, recue_le)
-        reponse = moyens.dependances.guichet.kiosque.lire(champs)
-    except FormulaireIrrecevable as refus:
-        await _mettre_aux_rebuts(requete, moyens, valeur, refus)
-        raise Probleme(400, refus.code, refus.phrase) from None
+    recue = _lire(requete, moyens, corps)
+    valeur = message(recue.valeur, moyens.dependances.horloge()) if recue.valeur is not None else corps
+    match recue.lecture:
+        case Rejetee(refus=refus):
+            await _mettre_aux_rebuts(requete, moyens, valeur, refus)
+            raise Probleme(400, refus.code, refus.phrase)
+        case Verifiee(reponse=reponse):
+            transaction: str = reponse.transaction
+        case Indice(transaction=nommee):
+            transaction = nommee
+        case _:
+            assert_never(recue.lecture)
     if len(valeur) > OCTETS_MAX:
         raise Probleme(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
-    await moyens.dependances.publier("notifications", reponse.transaction.encode(), valeur, [])
+    await moyens.dependances.publier("notifications", transaction.encode(), valeur, [])
     return PriseEnCharge()
 
 
@@ -86,40 +81,35 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     summary="Revenir du kiosque",
     response_class=Response,
     responses={303: {"description": "Vers l'état du paiement"}},
-    openapi_extra=_FORMULAIRE_DECRIT,
+    openapi_extra=_CORPS,
 )
 async def revenir(requete: Request, moyens: DeLApplication) -> Response:
     """Mène à l'état du paiement. Ce que le navigateur rapporte ne décide de rien : seule la banque le fait."""
-    try:
-        champs = _champs(requete, await requete.body())
-        lue = moyens.dependances.guichet.kiosque.lire(champs)
-    except FormulaireIrrecevable as refus:
-        structlog.get_logger().info("retour_irrecevable", code=refus.code)
-        return RedirectResponse("/", status_code=303)
-    reponse = RedirectResponse(f"/paiements/{lue.transaction}", status_code=303)
-    if lue.issue is Issue.ACCEPTEE:
-        retenir_retour(reponse, lue.transaction, moyens.dependances)
-    return reponse
+    lecture = _lire(requete, moyens, await requete.body()).lecture
+    match lecture:
+        case Rejetee(refus=refus):
+            structlog.get_logger().info("retour_irrecevable", code=refus.code)
+            return RedirectResponse("/", status_code=303)
+        case Verifiee(reponse=lue):
+            reponse = RedirectResponse(f"/paiements/{lue.transaction}", status_code=303)
+            if lue.issue is Issue.ACCEPTEE:
+                retenir_retour(reponse, lue.transaction, moyens.dependances)
+            return reponse
+        case Indice(transaction=transaction):
+            return RedirectResponse(f"/paiements/{transaction}", status_code=303)
+        case _:
+            assert_never(lecture)
 
 
-def message(champs: dict[str, str], recue_le: datetime) -> bytes:
-    """La valeur du contrat : le formulaire tel que reçu, et l'heure de sa réception."""
+def message(valeur: ValeurDuTopic, recue_le: datetime) -> bytes:
+    """La valeur du contrat : ce que la banque a envoyé, tel que reçu, et l'heure de sa réception."""
     instant = recue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return json.dumps(champs | {"recue_le": instant}, ensure_ascii=False).encode()
+    return json.dumps({**valeur, "recue_le": instant}, ensure_ascii=False).encode()
 
 
-def _champs(requete: Request, corps: bytes) -> dict[str, str]:
-    """Les champs du formulaire ; lève FormulaireIllisible."""
-    if type_de(requete) != FORMULAIRE:
-        raise FormulaireIllisible("le corps n'est pas annoncé comme un formulaire")
-    try:
-        paires = decoder_formulaire(corps)
-    except ValueError:
-        raise FormulaireIllisible("le formulaire est mal encodé") from None
-    champs = dict(paires)
-    if len(champs) != len(paires):
-        raise FormulaireIllisible("un champ est répété")
-    return champs
+def _lire(requete: Request, moyens: Moyens, corps: bytes) -> Recue:
+    entetes = {nom.lower(): valeur for nom, valeur in requete.headers.items()}
+    return moyens.dependances.guichet.kiosque.lire(Requete(corps, entetes))
 
 
 async def _mettre_aux_rebuts(requete: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:

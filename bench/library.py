@@ -53,7 +53,7 @@ class Notified:
         if received is None:
             raise ValueError("recue_le")
         self.received = received
-        self.answer: ReponseBancaire = kiosk.lire(form)
+        self.answer: ReponseBancaire = kiosk.reponse(form)
 
 
 class Banque(EventSourcedProjection[str]):

@@ -6,7 +6,7 @@ paiements, puis les créances de leurs imputations.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, assert_never
 
 from psycopg import Connection
 from pydantic_core import from_json
@@ -21,32 +21,31 @@ from engine.batch import Batch
 from engine.messages import Message, Outcome, UnreadableMessage, add_fate, require_size
 from engine.recorder import collect
 from guichet.guichet import Guichet
-from kiosque.interface import FormulaireIrrecevable
+from kiosque.interface import Indice, Lecture, Rejetee, Verifiee
 
-_Lue = tuple[ReponseBancaire, datetime]
+_Lue: TypeAlias = tuple[ReponseBancaire, datetime]
 """Une notification lue, et l'instant de sa réception."""
 
 TRANCHE: Final = 125
 """Messages lus avant de demander ce qu'ils touchent."""
 
 
-def lire(guichet: Guichet, message: Message) -> _Lue:
-    """Lit une notification et l'instant de sa réception ; lève UnreadableMessage ou FormulaireIrrecevable.
+def lire(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
+    """Lit une notification et l'instant de sa réception ; lève UnreadableMessage.
 
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
     """
     require_size(message)
     try:
-        champs = from_json(message.valeur, allow_inf_nan=False)
+        valeur = from_json(message.valeur, allow_inf_nan=False)
     except ValueError as erreur:
         raise UnreadableMessage("ce n'est pas du JSON en UTF-8") from erreur
-    if not isinstance(champs, dict):
+    if not isinstance(valeur, dict):
         raise UnreadableMessage("un objet JSON est attendu")
-    recue_le = _instant(champs.pop("recue_le", None)) or message.recu_le
-    formulaire = {nom: valeur for nom, valeur in champs.items() if isinstance(valeur, str)}
-    if len(formulaire) != len(champs):
+    recue_le = _instant(valeur.pop("recue_le", None)) or message.recu_le
+    if not all(isinstance(champ, str) for champ in valeur.values()):
         raise UnreadableMessage("les champs du formulaire sont des textes")
-    return guichet.kiosque.lire(formulaire), min(recue_le, message.recu_le)
+    return guichet.kiosque.relire(valeur), min(recue_le, message.recu_le)
 
 
 def prendre_notifications(
@@ -58,6 +57,10 @@ def prendre_notifications(
     for message, lue in zip(messages, lues, strict=True):
         if isinstance(lue, str):
             add_fate(traitement, message, Sort.REJETEE.value, lue, objet=None, champs={}, dead=True)
+            continue
+        if isinstance(lue, Indice):
+            cause = "rien ne prouve que la banque le dise : elle sera interrogée"
+            add_fate(traitement, message, Sort.EN_ATTENTE.value, cause, objet=lue.transaction, champs={}, dead=False)
             continue
         reponse, recue_le = lue
         verdict, paiement = appliquer_reponse(
@@ -85,12 +88,12 @@ def prendre_notifications(
 
 def _lire_et_charger(
     guichet: Guichet, conn: Connection[Any], messages: Sequence[Message]
-) -> tuple[list[_Lue | str], dict[str, Paiement], dict[ReferenceCreance, Créance]]:
+) -> tuple[list[_Lue | Indice | str], dict[str, Paiement], dict[ReferenceCreance, Créance]]:
     """Lit les messages (une cause, pour ceux qui sont illisibles) et charge tout ce qu'ils touchent.
 
     Par tranches : PostgreSQL cherche celle qu'on vient de demander pendant que la suivante est lue.
     """
-    lues: list[_Lue | str] = []
+    lues: list[_Lue | Indice | str] = []
     paiements: dict[str, Paiement] = {}
     creances: dict[ReferenceCreance, Créance] = {}
     with conn.pipeline():
@@ -98,7 +101,7 @@ def _lire_et_charger(
         for debut in range(0, len(messages), TRANCHE):
             tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[debut : debut + TRANCHE]]
             lues += tranche
-            flux = [Paiement.flux(lue[0].transaction) for lue in tranche if not isinstance(lue, str)]
+            flux = [Paiement.flux(lue[0].transaction) for lue in tranche if isinstance(lue, tuple)]
             attendus.append(guichet.recorder.request(conn, flux))
         demandees: set[str] = set()
         attendues = []
@@ -113,11 +116,20 @@ def _lire_et_charger(
     return lues, paiements, creances
 
 
-def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | str:
+def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | Indice | str:
     try:
-        return lire(guichet, message)
-    except (UnreadableMessage, FormulaireIrrecevable) as illisible:
+        lecture, recue_le = lire(guichet, message)
+    except UnreadableMessage as illisible:
         return str(illisible)
+    match lecture:
+        case Verifiee(reponse=reponse):
+            return reponse, recue_le
+        case Indice():
+            return lecture
+        case Rejetee(refus=refus):
+            return str(refus)
+        case _:
+            assert_never(lecture)
 
 
 def _instant(valeur: object) -> datetime | None:

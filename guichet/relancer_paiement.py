@@ -1,22 +1,25 @@
-"""Relancer un paiement sans réponse : interroger le kiosque, et l'expirer s'il ne le connaît pas.
+"""Relancer un paiement sans réponse, ou fini sans accord : interroger le kiosque, et l'expirer s'il y est inconnu.
 
-La réponse du kiosque entre comme n'importe quelle notification scellée : elle a donc un sort, elle aussi. Un paiement
+La réponse du kiosque entre comme n'importe quelle notification, sous son sceau : elle a donc un sort. Un paiement
 en attente chez la banque, ou un kiosque injoignable, n'expire jamais tout seul : il alerte.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
+import structlog
 from psycopg import Connection
 
 from domain.notification import expirer
+from domain.paiement import Fin
 from domain.references import ReferenceTransaction
+from domain.reponse import Issue
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
-from kiosque.interface import KiosqueInjoignable
+from kiosque.interface import Inconnue, Indeterminee, Trouvee, ValeurDuTopic
 
 
 class Relance(StrEnum):
@@ -28,31 +31,43 @@ class Relance(StrEnum):
     """Le kiosque ne le connaît pas, mais le délai n'est pas passé : la personne y arrive peut-être."""
     INJOIGNABLE = "injoignable"
     DEJA_CONCLU = "deja_conclu"
+    """Il avait une fin, et la banque n'en dit pas plus."""
+    IMPOSSIBLE = "impossible"
+    """Ce paiement ne peut pas être lu ou relancé : il attend, et n'arrête pas les autres."""
 
 
-Transmettre = Callable[[str, Mapping[str, str]], None]
-"""Met sur le topic des notifications un formulaire scellé, sous sa référence de transaction."""
+Transmettre = Callable[[str, ValeurDuTopic], None]
+"""Met sur le topic des notifications une réponse de la banque, sous sa référence de transaction."""
 
 
 def relancer_paiement(guichet: Guichet, transaction: str, transmettre: Transmettre, maintenant: datetime) -> Relance:
     """Relance un paiement ; rend ce qu'elle a donné. Un kiosque injoignable n'est pas une erreur.
 
-    Lève ce que `transmettre` lève.
+    Un paiement refusé ou expiré est demandé aussi : si la banque l'a pris, sa réponse suit le chemin de toutes. Lève ce
+    que `transmettre` lève.
     """
     with guichet.base.transaction() as conn:
         paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
-    if paiement is None or not paiement.connu or paiement.fin is not None:
+    if paiement is None or not paiement.connu or paiement.fin is Fin.ACCEPTE:
         return Relance.DEJA_CONCLU
-    try:
-        formulaire = guichet.kiosque.interroger(transaction, paiement.marchand)
-    except KiosqueInjoignable:
-        return Relance.INJOIGNABLE
-    if formulaire is not None:
-        transmettre(transaction, formulaire)
-        return Relance.REPONSE_TRANSMISE
-    if maintenant < paiement.created_on + guichet.politique.expirer_apres:
-        return Relance.INCONNU_TROP_TOT
-    return Relance.EXPIRE if _expirer(guichet, transaction, maintenant) else Relance.DEJA_CONCLU
+    # La question se pose hors de toute transaction : une banque muette ne retient pas la base.
+    etat = guichet.kiosque.interroger(transaction, paiement.marchand)
+    match etat:
+        case Indeterminee(cause=cause):
+            structlog.get_logger().warning("kiosque_sans_reponse", transaction=transaction, cause=cause)
+            return Relance.INJOIGNABLE
+        case Trouvee(reponse=reponse, valeur=valeur):
+            if paiement.fin is not None and reponse.issue is not Issue.ACCEPTEE:
+                return Relance.DEJA_CONCLU
+            transmettre(transaction, valeur)
+            return Relance.REPONSE_TRANSMISE
+        case Inconnue():
+            if paiement.fin is None and maintenant < paiement.created_on + guichet.politique.expirer_apres:
+                return Relance.INCONNU_TROP_TOT
+            expire = paiement.fin is None and _expirer(guichet, transaction, maintenant)
+            return Relance.EXPIRE if expire else Relance.DEJA_CONCLU
+        case _:
+            assert_never(etat)
 
 
 def _expirer(guichet: Guichet, transaction: str, maintenant: datetime) -> bool:

@@ -6,8 +6,7 @@ La banque peut changer de produit : rien ici ne parle de Sips.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import cleandoc
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from domain.monnaie import CENTIMES_MAX
@@ -21,6 +20,7 @@ DETAIL_CARACTERES_MAX = 200
 """Un détail vient souvent du message lui-même : il est coupé avant d'aller dans un journal."""
 
 CAISSE = re.compile(r"[0-9]{3}")
+JETON = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # L'origine d'une URL finit dans un en-tête Content-Security-Policy du kiosque : ni espace, ni « ; », ni accent.
 URL_PERMISE = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9/._~!$&'()*+,:@%=?\-]*)?")
 
@@ -29,16 +29,13 @@ class FormulaireIrrecevable(Exception):
     """Le message de la banque n'est pas recevable."""
 
     code: ClassVar[str] = "formulaire_irrecevable"
+    phrase: ClassVar[str] = "Le message de la banque n'est pas recevable."
+    """Ce qu'une personne lit."""
 
     def __init__(self, detail: str = "") -> None:
         """Garde le détail, pour le support : il ne porte ni secret, ni sceau, ni donnée de carte."""
         super().__init__(detail)
         self.detail = detail[:DETAIL_CARACTERES_MAX]
-
-    @property
-    def phrase(self) -> str:
-        """La phrase qu'une personne lit : la docstring du refus."""
-        return cleandoc(type(self).__doc__ or "")
 
     def __str__(self) -> str:
         """La phrase, suivie du détail s'il y en a un."""
@@ -46,33 +43,31 @@ class FormulaireIrrecevable(Exception):
 
 
 class SceauInvalide(FormulaireIrrecevable):
-    """Le sceau du message ne correspond pas à son contenu."""
+    """Le sceau ou la signature du message ne correspond pas à son contenu."""
 
     code = "sceau_invalide"
+    phrase = "Le sceau du message ne correspond pas à son contenu."
 
 
 class FormulaireIllisible(FormulaireIrrecevable):
-    """Le message de la banque est illisible ou incomplet."""
+    """Un champ dont on se sert manque, est répété ou est mal formé."""
 
     code = "formulaire_illisible"
+    phrase = "Le message de la banque est illisible ou incomplet."
 
 
 class MarchandInconnu(FormulaireIrrecevable):
-    """Le message s'adresse à un marchand qui n'est pas le nôtre."""
+    """Le marchand nommé n'est, ni n'a été, l'un des nôtres."""
 
     code = "marchand_inconnu"
+    phrase = "Le message s'adresse à un marchand qui n'est pas le nôtre."
 
 
 class DeviseInattendue(FormulaireIrrecevable):
-    """Le message porte une autre devise que l'euro."""
+    """Tout est en euros ici."""
 
     code = "devise_inattendue"
-
-
-class KiosqueInjoignable(Exception):
-    """Le kiosque bancaire n'a pas répondu, ou pas de façon exploitable : son état reste inconnu de nous."""
-
-    code: ClassVar[str] = "kiosque_injoignable"
+    phrase = "Le message porte une autre devise que l'euro."
 
 
 class DemandeInvalide(ValueError):
@@ -83,14 +78,15 @@ class DemandeInvalide(ValueError):
 class DemandeDePaiement:
     """Ce qu'un paiement demande au kiosque ; refuse de naître incohérente (`DemandeInvalide`).
 
-    `caisse` : trois chiffres, choisit le marchand. `montant` : centimes d'euro, strictement positif. `client` : le
-    pseudonyme opaque de l'assuré, qui ne sort d'ici que haché. `url_retour` : où le navigateur revient, sans chaîne de
-    requête (règle du protocole Sips). `url_notification` : où la banque répond de serveur à serveur.
+    `marchand` : celui que le paiement a enregistré. `caisse` : trois chiffres. `montant` : centimes d'euro,
+    strictement positif. `client` : le pseudonyme opaque de l'assuré, qui ne sort d'ici que haché. `url_retour` : où
+    le navigateur revient, sans chaîne de requête. `url_notification` : où la banque répond de serveur à serveur.
+    `jeton_retour` : la part de hasard que la banque renvoie telle quelle, et qui doit être celle du paiement.
     """
 
     transaction: str
-    caisse: str
     marchand: str
+    caisse: str
     montant: int
     client: str
     canal: Canal
@@ -106,6 +102,8 @@ class DemandeDePaiement:
             raise DemandeInvalide("le code de la caisse compte trois chiffres")
         if not 0 < self.montant <= CENTIMES_MAX:
             raise DemandeInvalide("le montant est hors des bornes du protocole")
+        if self.jeton_retour is not None and not JETON.fullmatch(self.jeton_retour):
+            raise DemandeInvalide("le jeton de retour compte 1 à 64 lettres, chiffres, tirets")
         if not self.client:
             raise DemandeInvalide("le pseudonyme de l'assuré manque")
         if self.canal not in CANAUX:
@@ -118,29 +116,148 @@ class DemandeDePaiement:
 
 @dataclass(frozen=True, slots=True)
 class Formulaire:
-    """Ce que le navigateur poste au kiosque : l'adresse, et les champs scellés, à recopier tels quels."""
+    """Ce que le navigateur poste au kiosque : l'adresse, et les champs, à recopier tels quels (aucun : y aller)."""
 
     url: str
     champs: Mapping[str, str]
 
 
+# --- Ce que la banque envoie -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Requete:
+    """Une requête de la banque, telle qu'elle est venue : ses octets, et ses en-têtes (noms en minuscules)."""
+
+    corps: bytes
+    entetes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verifiee:
+    """La banque le dit, et son sceau le prouve."""
+
+    reponse: ReponseBancaire
+
+
+@dataclass(frozen=True, slots=True)
+class Indice:
+    """Rien ne prouve que la banque le dise : il faut l'interroger, et ne rien conclure d'ici là."""
+
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejetee:
+    """Rien n'en est cru ; le refus dit pourquoi."""
+
+    refus: FormulaireIrrecevable
+
+
+Lecture: TypeAlias = Verifiee | Indice | Rejetee
+"""Ce que vaut un message de la banque."""
+
+ValeurDuTopic: TypeAlias = Mapping[str, str]
+"""Un message de la banque tel que le topic des notifications le garde : de quoi en vérifier le sceau de nouveau."""
+
+
+class Recue(NamedTuple):
+    """Une requête lue, et ce que le topic en gardera ; None si elle n'a pas même la forme d'un message."""
+
+    lecture: Lecture
+    valeur: ValeurDuTopic | None
+
+
+# --- Ce que la banque répond -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trouvee:
+    """La banque connaît la transaction : ce qu'elle en dit (« en attente » compris), et ce que le topic en gardera."""
+
+    reponse: ReponseBancaire
+    valeur: ValeurDuTopic
+
+
+@dataclass(frozen=True, slots=True)
+class Inconnue:
+    """La banque dit ne pas connaître la transaction. Dans les premières heures, ce n'est pas une preuve d'absence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Indeterminee:
+    """Pas de réponse exploitable : rien ne doit être conclu. `cause` : une phrase, pour l'exploitant."""
+
+    cause: str
+
+
+Etat: TypeAlias = Trouvee | Inconnue | Indeterminee
+"""Ce que donne une interrogation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faite:
+    """L'opération est faite, à présent ou déjà ; `reste` : ce que la banque garde du paiement, en centimes."""
+
+    reste: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRefusee:
+    """La banque refuse ; rien n'a bougé."""
+
+    code: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reportee:
+    """Rien n'a été envoyé : la banque ne fait pas d'opération à cette heure."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class NonOfferte:
+    """Ce contrat, ou cette banque, ne permet pas l'opération."""
+
+    cause: str
+
+
+Operation: TypeAlias = Faite | OperationRefusee | Reportee | NonOfferte | Indeterminee
+"""Ce que donne un remboursement ou une annulation ; `Indeterminee` : elle a peut-être eu lieu, redemander plus tard."""
+
+
 class Kiosque(Protocol):
-    """Le kiosque bancaire : la page de paiement hébergée, ses réponses, et l'état d'une transaction."""
+    """Le kiosque bancaire : la page de paiement hébergée, ses réponses, et l'état d'une transaction.
+
+    Aucune de ces méthodes ne lève pour ce que la banque fait ou tait : l'inconnu et l'attente sont des résultats.
+    """
 
     def marchand_de(self, caisse: str) -> str:
         """L'identifiant du marchand qui encaisse pour cette caisse ; `DemandeInvalide` s'il n'y en a pas."""
 
     def formulaire(self, demande: DemandeDePaiement) -> Formulaire:
-        """Le formulaire scellé de la demande : la même demande donne le même formulaire. Lève `DemandeInvalide`."""
+        """Le départ d'un paiement : la même demande donne le même formulaire. Lève `DemandeInvalide`."""
 
-    def lire(self, champs: Mapping[str, str]) -> ReponseBancaire:
-        """La réponse que portent les champs reçus, sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre."""
+    def lire(self, requete: Requete) -> Recue:
+        """Authentifie puis lit une requête de la banque, telle que reçue."""
 
-    def interroger(self, transaction: str, marchand: str) -> Mapping[str, str] | None:
-        """L'état de la transaction, comme formulaire scellé que `lire` comprend ; None : le kiosque ne la connaît pas.
+    def relire(self, valeur: Mapping[str, object]) -> Lecture:
+        """Lit ce que le topic a gardé, sceau vérifié de nouveau : le topic n'est pas cru."""
 
-        Lève `KiosqueInjoignable` : alors on ne sait rien, et rien ne doit être conclu.
+    def interroger(self, transaction: str, marchand: str) -> Etat:
+        """Demande à la banque ce qu'elle sait de la transaction, sous le marchand que le paiement a enregistré."""
+
+    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+        """Retire ces centimes d'un paiement non encore remis en banque.
+
+        `reste_avant` : ce que la banque gardait avant l'opération voulue, en centimes ; redemander la même opération
+        (même `montant`, même `reste_avant`) après un silence ne la fait jamais deux fois.
         """
+
+    def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+        """Rend ces centimes à la personne, le paiement remis en banque ; mêmes règles qu'`annuler`."""
 
 
 def url_permise(url: str) -> bool:

@@ -28,7 +28,6 @@ FOLLOWERS = (*VIEWS, Publication.nom)
 """All that follows the log: the views, and the publication of events."""
 
 PAYPAGE = "/paypage"
-QUERY = "/interrogation"
 
 
 def required(value: str | None, name: str) -> str:
@@ -53,18 +52,26 @@ def sips(settings: Settings) -> Sips:
     return Sips(
         ReglagesSips(
             url=page,
-            url_interrogation=settings.kiosque_interrogation_url or origin + QUERY,
+            office=settings.kiosque_office_url or origin,
             algorithme=Algorithme(settings.kiosque_seal_algorithm),
             marchands=merchants,
+            retires=tuple(_merchant(merchant) for merchant in settings.kiosque_retired_merchants),
+            version_diagnostic=settings.kiosque_office_diagnostic_version,
+            version_operations=settings.kiosque_office_operations_version,
+            sceau_exige=settings.kiosque_office_seal_required,
+            heures_closes=(settings.kiosque_office_closed_from, settings.kiosque_office_closed_until),
             delai_s=settings.kiosque_timeout.total_seconds(),
         )
     )
 
 
 def _merchant(merchant: Merchant) -> Marchand:
+    keys = {merchant.key_version: merchant.secret_key}
+    if merchant.previous_secret_key and merchant.previous_key_version:
+        keys[merchant.previous_key_version] = merchant.previous_secret_key
     return Marchand(
         id=merchant.merchant_id,
-        cles={merchant.key_version: merchant.secret_key},
+        cles=keys,
         version_courante=merchant.key_version,
     )
 

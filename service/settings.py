@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -55,6 +55,8 @@ class Merchant(BaseModel):
     merchant_id: Annotated[str, Field(pattern=r"^\d{15}$")]
     secret_key: SecretStr
     key_version: Annotated[int, Field(ge=1)] = 1
+    previous_secret_key: SecretStr | None = None
+    previous_key_version: Annotated[int, Field(ge=1)] | None = None
 
 
 class Settings(BaseSettings):
@@ -118,9 +120,21 @@ class Settings(BaseSettings):
     )
 
     kiosque_url: str = Field("http://127.0.0.1:8001", description="Adresse de la page de paiement du kiosque.")
-    kiosque_interrogation_url: str | None = Field(
-        None, description="Adresse de l'interrogation du kiosque ; absente : KIOSQUE_URL."
+    kiosque_office_url: str | None = Field(
+        None, description="Origine de l'interrogation et des opérations du kiosque ; absente : celle de KIOSQUE_URL."
     )
+    kiosque_office_diagnostic_version: str = Field(
+        "DR_WS_2.58", description="Version du service qui dit l'état d'une transaction."
+    )
+    kiosque_office_operations_version: str = Field(
+        "CR_WS_2.55", description="Version des services d'annulation et de remboursement."
+    )
+    kiosque_office_seal_required: bool = Field(
+        default=True,
+        description="Une réponse sans sceau n'est pas crue ; faux sur la seule plateforme de test de la banque.",
+    )
+    kiosque_office_closed_from: time = Field(time(22), description="Début, à Paris, des heures sans opération.")
+    kiosque_office_closed_until: time = Field(time(23), description="Fin, à Paris, des heures sans opération.")
     kiosque_timeout: Duration = Field(timedelta(seconds=5), description="Attente maximale d'une réponse du kiosque.")
     kiosque_merchant_id: str = Field(
         "002001000000001", pattern=r"^\d{15}$", description="Commerçant au kiosque (15 chiffres) ; défaut : simulation."
@@ -136,6 +150,11 @@ class Settings(BaseSettings):
     kiosque_merchants: dict[str, Merchant] = Field(
         default_factory=dict,
         description='Commerçant propre à une caisse, JSON : {"381": {"merchant_id", "secret_key", "key_version"}}.',
+        json_schema_extra=SECRET,
+    )
+    kiosque_retired_merchants: list[Merchant] = Field(
+        default_factory=list,
+        description="Commerçants qui n'encaissent plus, encore lus et interrogés, JSON : une liste des mêmes.",
         json_schema_extra=SECRET,
     )
     kiosque_seal_algorithm: Literal["SHA-256", "HMAC-SHA-256"] = Field(
@@ -184,7 +203,14 @@ class Settings(BaseSettings):
     janitor_interval: Duration = Field(
         timedelta(seconds=30), description="Temps entre deux tournées des paiements sans réponse."
     )
-    janitor_batch_size: int = Field(100, ge=1, description="Paiements interrogés dans une tournée, au plus.")
+    janitor_batch_size: int = Field(500, ge=1, description="Paiements interrogés dans une tournée, au plus.")
+    janitor_workers: int = Field(
+        40, ge=1, le=200, description="Questions posées à la fois au kiosque : une banque muette n'arrête personne."
+    )
+    janitor_ask_again: list[Duration] = Field(
+        [timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)],
+        description="Délais après la fin où un paiement refusé ou expiré est demandé de nouveau, JSON.",
+    )
 
     public_url: str = Field("http://127.0.0.1:8000", description="Adresse du service pour le navigateur et la banque.")
     notification_url: str | None = Field(
@@ -261,7 +287,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "kiosque_url", "kiosque_interrogation_url", "simulator_url", "public_url", "notification_url", "oidc_issuer"
+        "kiosque_url", "kiosque_office_url", "simulator_url", "public_url", "notification_url", "oidc_issuer"
     )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:

@@ -19,10 +19,12 @@ from kiosque.interface import FormulaireIrrecevable
 from kiosque.simulateur.banque import Banque
 from kiosque.simulateur.etat import Horloge
 from kiosque.simulateur.formulaires import lire_corps, lire_formulaire
+from kiosque.simulateur.office import repondre
 from kiosque.simulateur.pages import STATIQUE, page
 from kiosque.simulateur.parcours import Parcours
 from kiosque.simulateur.reglages import DemandeDeConsigne, ReglagesSimulateur
 from kiosque.simulateur.webhook_sender import Dormir
+from kiosque.sips.office.client import CHEMIN
 
 SESSIONS_MONTREES = 50
 ENVOIS_MONTRES = 100
@@ -61,7 +63,7 @@ def creer_simulateur(
             Route("/paypage/session/{jeton}", _session(parcours.revenir), methods=["GET"]),
             Route("/paypage/annuler", _page(parcours.annuler), methods=["POST"]),
             Route("/paypage/recu", _page(parcours.recu), methods=["POST"]),
-            Route("/interrogation", partial(_interroger, banque), methods=["POST"]),
+            Route(CHEMIN + "{service:path}", partial(_office, banque), methods=["POST"]),
             Route("/simulateur", partial(_montrer, banque), methods=["GET"]),
             Route("/simulateur/reglages", partial(_regler, banque), methods=["GET", "POST"]),
             Route("/livez", _vivant, methods=["GET"]),
@@ -75,33 +77,37 @@ def creer_simulateur(
 def _page(etape: Callable[[dict[str, str]], Response]) -> Reponse:
     """Une étape du parcours : un formulaire posté, une page rendue, et un 400 qui dit pourquoi sinon."""
 
-    async def repondre(requete: Request) -> Response:
+    async def rendre(requete: Request) -> Response:
         try:
             return etape(await lire_formulaire(requete))
         except FormulaireIrrecevable as refus:
             return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
 
-    return repondre
+    return rendre
 
 
 def _session(etape: Callable[[dict[str, str]], Response]) -> Reponse:
     """Une page retrouvée par le jeton que son adresse porte."""
 
-    async def repondre(requete: Request) -> Response:
+    async def rendre(requete: Request) -> Response:
         try:
             return etape({"jeton": requete.path_params["jeton"]})
         except FormulaireIrrecevable as refus:
             return page("erreur.html", statut=HTTPStatus.BAD_REQUEST, valeurs={"phrase": refus.phrase, "refus": refus})
 
-    return repondre
+    return rendre
 
 
-async def _interroger(banque: Banque, requete: Request) -> Response:
+async def _office(banque: Banque, requete: Request) -> Response:
+    """Sips Office JSON : toute réponse comprise est un 200, son code dit le reste."""
     try:
-        connue, champs = banque.etat(await lire_formulaire(requete))
+        corps = await lire_corps(requete)
     except FormulaireIrrecevable as refus:
-        return JSONResponse({"code": refus.code, "detail": str(refus)}, status_code=HTTPStatus.BAD_REQUEST)
-    return JSONResponse(champs, status_code=HTTPStatus.OK if connue else HTTPStatus.NOT_FOUND)
+        return PlainTextResponse(refus.phrase, status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    reponse = repondre(banque, requete.path_params["service"], corps)
+    if reponse is None:
+        return PlainTextResponse("", status_code=HTTPStatus.GATEWAY_TIMEOUT)
+    return Response(reponse, media_type="application/json")
 
 
 async def _montrer(banque: Banque, _: Request) -> Response:

@@ -1,11 +1,12 @@
-"""La banque simulée : elle tient les sessions, conclut, scelle, et confie les réponses automatiques au facteur."""
+"""La banque simulée : elle tient les sessions, conclut, scelle, et fait envoyer les réponses automatiques."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from kiosque.simulateur.consignes import Consignes
-from kiosque.simulateur.etat import Conclusion, Demande, Horloge, Registre, Session
+from kiosque.simulateur.etat import Conclusion, Demande, Horloge, Operation, Registre, Session
 from kiosque.simulateur.reglages import ReglagesSimulateur
-from kiosque.simulateur.reponse import lire_demande, sceller_inconnue, sceller_reponse, transaction_de
+from kiosque.simulateur.reponse import UTILISES, lire_demande, sceller_reponse
 from kiosque.simulateur.webhook_sender import Dormir, Envoi, WebhookSender
 from kiosque.sips.codes import DOUBLON
 from kiosque.sips.enveloppe import ouvrir
@@ -26,7 +27,7 @@ class Banque:
 
     def lire_demande(self, champs: Mapping[str, str]) -> Demande:
         """La demande de paiement, sceau vérifié ; lève `FormulaireIrrecevable`."""
-        return lire_demande(ouvrir(champs, self._trousseau))
+        return lire_demande(ouvrir(champs, self._trousseau, UTILISES))
 
     def conclure(self, session: Session, code: str) -> Conclusion:
         """Conclut la session, une fois, et expédie la réponse automatique. `code_force` l'emporte sur `code`."""
@@ -45,14 +46,20 @@ class Banque:
         """Le formulaire scellé de la réponse."""
         return sceller_reponse(self.reglages, demande, conclusion)
 
-    def etat(self, champs: Mapping[str, str]) -> tuple[bool, dict[str, str]]:
-        """Si la transaction interrogée est connue, et la réponse scellée ; lève `FormulaireIrrecevable`."""
-        transaction = transaction_de(ouvrir(champs, self._trousseau))
+    def etat(self, transaction: str) -> tuple[Session, Conclusion] | None:
+        """La session de la transaction et sa conclusion du moment ; None si la banque ne la connaît pas."""
         session = self.registre.par_transaction(transaction)
         if session is None:
-            return False, sceller_inconnue(self.reglages, transaction)
-        code_force = self.consignes.de(transaction).code_force
-        return True, self.sceller(session.demande, self.registre.etat(session, code_force))
+            return None
+        return session, self.registre.etat(session, self.consignes.de(transaction).code_force)
+
+    def operer(self, session: Session, nom: str, montant: int) -> None:
+        """Enregistre une opération de caisse ; ses règles sont dans `office`."""
+        session.operations.append(Operation(nom, montant, self._horloge()))
+
+    def maintenant(self) -> datetime:
+        """L'heure du simulateur."""
+        return self._horloge()
 
     def _expedier(self, demande: Demande, conclusion: Conclusion) -> None:
         if demande.url_notification is None:

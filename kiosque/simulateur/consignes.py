@@ -35,6 +35,13 @@ class Consignes:
         """La consigne déjà attachée à la transaction, sans en prendre de nouvelle."""
         return self._par_transaction.get(transaction, SANS_RIEN)
 
+    def operation_muette(self, transaction: str) -> bool:
+        """Dit si la réponse de cette opération se perd ; une fois."""
+        consigne = self.de(transaction)
+        if consigne.operation_muette:
+            self._attacher(transaction, consigne.model_copy(update={"operation_muette": False}))
+        return consigne.operation_muette
+
     @property
     def prochaines(self) -> list[Consigne]:
         """Celles qui attendent, dans l'ordre."""

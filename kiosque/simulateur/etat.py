@@ -48,6 +48,21 @@ class Session:
     jeton: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     conclusion: Conclusion | None = None
     authentification: "Authentification | None" = None
+    operations: list["Operation"] = field(default_factory=list)
+
+    @property
+    def reste(self) -> int:
+        """Ce que la banque garde du paiement, en centimes."""
+        return self.demande.montant - sum(operation.montant for operation in self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Une annulation (`CANCEL`) ou un remboursement (`CREDIT`) fait ; montant en centimes."""
+
+    nom: str
+    montant: int
+    le: datetime
 
 
 @dataclass(slots=True)

@@ -54,11 +54,6 @@ class ReglagesSimulateur(BaseModel):
         """Où le navigateur poste la demande de paiement."""
         return f"{self.url_publique.rstrip('/')}/paypage"
 
-    @property
-    def url_interrogation(self) -> str:
-        """Où le marchand demande l'état d'une transaction."""
-        return f"{self.url_publique.rstrip('/')}/interrogation"
-
 
 class Consigne(BaseModel):
     """Ce que l'on demande au simulateur de faire de travers. Sans rien, il se conduit bien.
@@ -66,6 +61,8 @@ class Consigne(BaseModel):
     `doublons` : copies envoyées en plus de la première. `retard_s` : secondes avant l'envoi. `perdue` : jamais envoyée.
     `inversee` : retenue, puis envoyée après la réponse de la transaction suivante. `code_force` : le code de réponse,
     quelle que soit la carte ; donné à une transaction déjà en attente (60, 62…), il la dénoue pour les interrogations.
+    `operation_muette` : la prochaine opération de caisse est faite, et sa réponse se perd. `office_code` : le code que
+    toute question d'Office reçoit (90, 99, 40…), sans rien faire.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -74,6 +71,8 @@ class Consigne(BaseModel):
     retard_s: float = Field(default=0.0, ge=0, le=RETARD_S_MAX, allow_inf_nan=False)
     perdue: bool = False
     inversee: bool = False
+    operation_muette: bool = False
+    office_code: str | None = Field(default=None, pattern=r"^[0-9]{2}$")
     code_force: str | None = Field(default=None, pattern=r"^[0-9A-Za-z]{2}$")
 
 

@@ -7,13 +7,26 @@ from domain.references import TRANSACTION
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, url_permise
 from kiosque.simulateur.etat import Conclusion, Demande
 from kiosque.simulateur.reglages import ReglagesSimulateur
-from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE
+from kiosque.sips.codes import ACCEPTE
 from kiosque.sips.donnees import valeur_de
 from kiosque.sips.enveloppe import fermer
 from kiosque.sips.reponses import EURO, MONTANT
 
 PARIS = ZoneInfo("Europe/Paris")
 VERSION_INTERFACE = "HP_2.40"
+UTILISES = frozenset(
+    {
+        "merchantId",
+        "keyVersion",
+        "transactionReference",
+        "amount",
+        "currencyCode",
+        "normalReturnUrl",
+        "automaticResponseUrl",
+    }
+)
+"""Les champs d'une demande dont la banque se sert."""
+
 RAPPELS = ("orderId", "customerId", "captureMode", "orderChannel", "returnContext")
 
 
@@ -44,7 +57,7 @@ def transaction_de(valeurs: Mapping[str, str]) -> str:
 
 
 def sceller_reponse(reglages: ReglagesSimulateur, demande: Demande, conclusion: Conclusion) -> dict[str, str]:
-    """Le formulaire scellé d'une réponse : le même pour l'automatique, la manuelle et l'interrogation."""
+    """Le formulaire scellé d'une réponse : le même pour l'automatique et la manuelle."""
     valeurs = {
         **demande.rappels,
         "amount": str(demande.montant),
@@ -62,11 +75,6 @@ def sceller_reponse(reglages: ReglagesSimulateur, demande: Demande, conclusion: 
         "transactionDateTime": conclusion.le.astimezone(PARIS).isoformat(timespec="seconds"),
     }
     return _fermer(reglages, valeurs)
-
-
-def sceller_inconnue(reglages: ReglagesSimulateur, transaction: str) -> dict[str, str]:
-    """La réponse scellée à une interrogation sur une transaction que le kiosque ne connaît pas : code 25."""
-    return _fermer(reglages, {"transactionReference": transaction, "responseCode": TRANSACTION_INCONNUE})
 
 
 def _fermer(reglages: ReglagesSimulateur, valeurs: Mapping[str, str]) -> dict[str, str]:

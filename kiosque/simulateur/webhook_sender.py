@@ -1,4 +1,4 @@
-"""Le facteur : porte les réponses automatiques au marchand, ou les égare comme la consigne le demande."""
+"""L'envoi des webhooks : porte les réponses automatiques au marchand, ou les égare comme la consigne le demande."""
 
 import asyncio
 from collections import deque

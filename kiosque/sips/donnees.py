@@ -5,7 +5,7 @@ Source : guide Sips Paypage POST. Une valeur peut contenir `=` : chaque paire se
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 from kiosque.interface import FormulaireIllisible
@@ -14,9 +14,6 @@ Encodage = Literal["", "base64", "base64url"]
 
 DATA_OCTETS_MAX = 32 * 1024
 """Taille de `Data` tel qu'envoyé. Les réponses réelles tiennent en 2 Kio ; au-delà de ceci, on ne lit pas."""
-
-PAIRES_MAX = 500
-"""Nombre de paires. Le dictionnaire de Sips compte quelque 300 champs."""
 
 ABSENTE = "null"
 """Sips écrit parfois une valeur absente ainsi."""
@@ -35,26 +32,33 @@ def ecrire(valeurs: Mapping[str, str]) -> str:
     return "|".join([f"{nom}={valeur}" for nom, valeur in valeurs.items()])
 
 
-def lire(texte: str) -> dict[str, str]:
-    """Les valeurs par nom, brutes ; lève `FormulaireIllisible` si une paire est mal formée ou répétée."""
-    paires = texte.split("|")
-    if len(paires) > PAIRES_MAX:
-        raise FormulaireIllisible(f"plus de {PAIRES_MAX} paires")
-    try:
-        valeurs = dict([paire.split("=", 1) for paire in paires])
-    except ValueError:
-        raise FormulaireIllisible("une paire sans « = »") from None
-    if "" in valeurs:
-        raise FormulaireIllisible("une paire sans nom")
-    if len(valeurs) != len(paires):
-        raise FormulaireIllisible("un champ est répété")
+def lire(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
+    """Les valeurs brutes, par nom ; lève `FormulaireIllisible` si un champ utilisé est répété.
+
+    `utilises` : les noms dont on se sert (None : tous). Les autres ne coûtent jamais une réponse : de l'un d'eux répété
+    la première valeur est gardée, et une paire vide ou sans « = » est passée.
+    """
+    valeurs: dict[str, str] = {}
+    for paire in texte.split("|"):
+        nom, egal, valeur = paire.partition("=")
+        if not egal or not nom:
+            continue
+        if nom not in valeurs:
+            valeurs[nom] = valeur
+        elif utilises is None or nom in utilises:
+            raise FormulaireIllisible(f"le champ {nom} est répété")
     return valeurs
+
+
+def premieres(texte: str) -> dict[str, str]:
+    """La première valeur de chaque nom : de quoi trouver la clé avant d'avoir vérifié le sceau. Ne lève rien."""
+    return lire(texte, frozenset())
 
 
 def valeur_de(valeurs: Mapping[str, str], nom: str) -> str | None:
     """La valeur du champ, ou None s'il est absent, vide ou écrit `null`."""
     valeur = valeurs.get(nom)
-    return valeur if valeur and valeur != ABSENTE else None
+    return valeur if valeur and valeur != ABSENTE and not valeur.isspace() else None
 
 
 def encoder(texte: str, encodage: Encodage) -> str:
@@ -70,20 +74,30 @@ def encoder(texte: str, encodage: Encodage) -> str:
             return texte
 
 
-def decoder(data: str, encodage: str) -> str:
-    """Le texte des paires ; lève `FormulaireIllisible` (trop long, encodage inconnu, base64 ou UTF-8 invalide)."""
+def decoder(data: bytes, encodage: str) -> str:
+    """Le texte des paires ; lève `FormulaireIllisible` (trop long, encodage inconnu, base64 invalide).
+
+    L'encodage s'écrit en majuscules ou en minuscules ; du base64 peut être replié, sans remplissage, de l'un ou l'autre
+    alphabet. Un octet qui n'est pas de l'UTF-8 ne gêne que la valeur qui le porte.
+    """
     if len(data) > DATA_OCTETS_MAX:
         raise FormulaireIllisible(f"Data dépasse {DATA_OCTETS_MAX} octets")
-    if not data.isascii():
-        raise FormulaireIllisible("Data contient un accent sans être en base64")
-    if encodage in {"", ABSENTE}:
-        return data
-    if encodage not in ("base64", "base64url"):
-        raise FormulaireIllisible("encodage inconnu")
-    # RFC 4648 : le remplissage final peut manquer en base64url ; le sceau, lui, porte sur Data tel qu'envoyé.
-    remplie = data + "=" * (-len(data) % 4)
-    altchars = b"-_" if encodage == "base64url" else None
+    match encodage.strip().lower():
+        case "" | "null":
+            octets = data
+        case "base64" | "base64url":
+            octets = _depuis_base64(data)
+        case _:
+            raise FormulaireIllisible("encodage inconnu")
+    return octets.decode("utf-8", "replace")
+
+
+def _depuis_base64(data: bytes) -> bytes:
+    compact = b"".join(data.split()).rstrip(b"=").translate(_VERS_BASE64)
     try:
-        return base64.b64decode(remplie, altchars=altchars, validate=True).decode("utf-8")
+        return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
     except ValueError:
-        raise FormulaireIllisible("Data n'est pas du texte en base64") from None
+        raise FormulaireIllisible("Data n'est pas en base64") from None
+
+
+_VERS_BASE64 = bytes.maketrans(b"-_", b"+/")

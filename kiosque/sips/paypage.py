@@ -1,6 +1,7 @@
-"""Worldline Sips 2.0, connecteur Paypage POST : l'implémentation de `Kiosque` pour la banque d'aujourd'hui."""
+"""Worldline Sips 2.0, Paypage POST et Office JSON : l'implémentation de `Kiosque` pour la banque d'aujourd'hui."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -8,12 +9,39 @@ from typing import Self
 import httpx
 
 from domain.reponse import ReponseBancaire
-from kiosque.interface import Canal, DemandeDePaiement, DemandeInvalide, Formulaire
-from kiosque.sips.enveloppe import fermer, ouvrir
-from kiosque.sips.interrogation import interroger
+from kiosque.interface import (
+    Canal,
+    DemandeDePaiement,
+    DemandeInvalide,
+    Etat,
+    Formulaire,
+    FormulaireIllisible,
+    FormulaireIrrecevable,
+    Inconnue,
+    Indeterminee,
+    Lecture,
+    MarchandInconnu,
+    Operation,
+    Recue,
+    Rejetee,
+    Requete,
+    SceauInvalide,
+    Trouvee,
+    Verifiee,
+)
+from kiosque.sips.enveloppe import fermer, ouvrir, recueillir
+from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice, authentique
+from kiosque.sips.office.diagnostic import est_inconnue, extraire_diagnostic, plates
+from kiosque.sips.office.operations import Demande, OperationsOffice
+from kiosque.sips.office.sceau import lire_json
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
-from kiosque.sips.reponses import EURO, extraire
-from kiosque.sips.sceau import Marchand, Trousseau
+from kiosque.sips.reponses import EURO, UTILISES, extraire
+from kiosque.sips.sceau import Algorithme, Marchand, Trousseau
+
+PREFIXE_OFFICE = "DR_WS_"
+"""L'`InterfaceVersion` d'une réponse d'Office sur le topic ; celle d'un formulaire commence par `HP_`."""
+
+CONNEXIONS_GARDEES = 16
 
 CLIENT_CARACTERES_MAX = 19
 """Longueur de `customerId` dans le dictionnaire de Sips."""
@@ -31,24 +59,59 @@ CANAL_DE_COMMANDE: Mapping[Canal, str] = MappingProxyType(
 class Sips:
     """Le kiosque Sips. Sûr entre fils d'exécution ; tient une connexion HTTP ouverte, à fermer par `close`."""
 
-    def __init__(self, reglages: ReglagesSips, client: httpx.Client | None = None) -> None:
+    def __init__(
+        self,
+        reglages: ReglagesSips,
+        client: httpx.Client | None = None,
+        *,
+        horloge: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """Prépare les secrets une fois ; `client` remplace le client HTTP (l'appelant le ferme alors lui-même)."""
         self._reglages = reglages
-        self._trousseau = Trousseau(reglages.marchands.values(), reglages.algorithme)
+        self._contrats = {contrat.id: contrat for contrat in reversed(reglages.connus)}
+        self._trousseau = Trousseau(reglages.connus, reglages.algorithme)
         self._client_a_nous = client is None
+        # La moitié pour joindre, la moitié pour attendre : une banque muette n'y retient personne plus que le délai.
+        attente = httpx.Timeout(reglages.delai_s / 2)
         self._client = client or httpx.Client(
-            timeout=reglages.delai_s, proxy=reglages.mandataire, trust_env=False, follow_redirects=False
+            timeout=attente,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=CONNEXIONS_GARDEES),
+            proxy=reglages.mandataire,
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._office = ClientOffice(
+            reglages.office,
+            self._client,
+            self._trousseau,
+            delai_s=reglages.delai_s,
+            sceau_exige=reglages.sceau_exige,
+        )
+        self._operations = OperationsOffice(
+            self._office,
+            version_diagnostic=reglages.version_diagnostic,
+            version_operations=reglages.version_operations,
+            heures_closes=reglages.heures_closes,
+            horloge=horloge,
         )
 
     def marchand_de(self, caisse: str) -> str:
         """L'identifiant du marchand qui encaisse pour cette caisse ; `DemandeInvalide` s'il n'y en a pas."""
-        return self._marchand(caisse).id
+        marchands = self._reglages.marchands
+        marchand = marchands.get(caisse) or marchands.get(PAR_DEFAUT)
+        if marchand is None:
+            raise DemandeInvalide(f"aucun marchand n'encaisse pour la caisse {caisse}")
+        return marchand.id
 
     def formulaire(self, demande: DemandeDePaiement) -> Formulaire:
         """Le formulaire scellé de la demande, à poster par le navigateur ; le même à chaque appel.
 
-        Lève `DemandeInvalide` si aucun marchand n'encaisse pour la caisse.
+        Scellé pour le marchand que le paiement a enregistré, même retiré depuis ; lève `DemandeInvalide` si les
+        réglages n'en ont plus les clés.
         """
+        contrat = self._contrat(demande.marchand)
+        if contrat is None:
+            raise DemandeInvalide("les réglages n'ont pas les clés du marchand de ce paiement")
         valeurs = {
             "amount": str(demande.montant),
             "currencyCode": EURO,
@@ -59,32 +122,65 @@ class Sips:
             "customerId": pseudonyme_bancaire(demande.client),
             "captureMode": "AUTHOR_CAPTURE",
             "orderChannel": CANAL_DE_COMMANDE[demande.canal],
-            "returnContext": f"{demande.caisse}-{demande.canal}",
+            "returnContext": demande.jeton_retour or f"{demande.caisse}-{demande.canal}",
         }
-        return Formulaire(url=self._reglages.url, champs=self._fermer(valeurs, self._marchand(demande.caisse)))
+        return Formulaire(url=self._reglages.url, champs=self._fermer(valeurs, contrat))
 
-    def lire(self, champs: Mapping[str, str]) -> ReponseBancaire:
-        """La réponse que portent les champs reçus, sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre."""
-        return extraire(ouvrir(champs, self._trousseau))
+    def lire(self, requete: Requete) -> Recue:
+        """Authentifie puis lit un formulaire de la banque ; seuls les champs utilisés comptent."""
+        try:
+            champs = recueillir(requete.corps)
+        except FormulaireIrrecevable as refus:
+            return Recue(Rejetee(refus), None)
+        return Recue(self.relire(champs), champs or None)
 
-    def interroger(self, transaction: str, marchand: str) -> Mapping[str, str] | None:
-        """L'état de la transaction, scellé par le kiosque ; None s'il dit, sous son sceau, ne pas la connaître.
+    def relire(self, valeur: Mapping[str, object]) -> Lecture:
+        """Lit un formulaire, ou une réponse d'Office, tel que le topic l'a gardé ; le sceau est vérifié ici."""
+        try:
+            return Verifiee(self.reponse(valeur))
+        except FormulaireIrrecevable as refus:
+            return Rejetee(refus)
 
-        Lève `KiosqueInjoignable`. L'adresse attendue parle le même langage que la page de paiement (`Data`, `Seal`) ;
-        le connecteur JSON Sips Office, au sceau différent, demanderait une passerelle à cette adresse.
-        """
-        contrat = next((m for m in self._reglages.marchands.values() if m.id == marchand), None)
+    def reponse(self, valeur: Mapping[str, object]) -> ReponseBancaire:
+        """La réponse que portent les champs, sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre."""
+        version = valeur.get("InterfaceVersion")
+        if isinstance(version, str) and version.startswith(PREFIXE_OFFICE):
+            return self._reponse_d_office(valeur.get("Data"))
+        return extraire(ouvrir(valeur, self._trousseau, UTILISES))
+
+    def interroger(self, transaction: str, marchand: str) -> Etat:
+        """Demande à Office ; ce qu'il trouve est rendu tel que reçu, sous son sceau, pour être relu comme le reste."""
+        contrat = self._contrat(marchand)
         if contrat is None:
-            raise DemandeInvalide("ce marchand n'est pas dans les réglages")
-        question = self._fermer({"transactionReference": transaction}, contrat)
-        return interroger(
-            self._client,
-            self._reglages.url_interrogation,
-            question,
-            transaction=transaction,
-            trousseau=self._trousseau,
-            delai_s=self._reglages.delai_s,
-        )
+            return Indeterminee("les réglages n'ont pas les clés de ce marchand")
+        question = {"interfaceVersion": self._reglages.version_diagnostic, "transactionReference": transaction}
+        reponse = self._office.demander(DIAGNOSTIC, question, contrat)
+        if isinstance(reponse, Indeterminee):
+            return reponse
+        valeurs = plates(reponse.objet)
+        if valeurs.get("transactionReference", transaction) != transaction:
+            return Indeterminee("la réponse parle d'une autre transaction")
+        if est_inconnue(valeurs):
+            return Inconnue()
+        valeur = {
+            "Data": reponse.corps.decode(),
+            "Seal": valeurs.get("seal", ""),
+            "InterfaceVersion": self._reglages.version_diagnostic,
+            "Encode": "",
+            "SealAlgorithm": Algorithme.HMAC_SHA_256.value,
+        }
+        try:
+            return Trouvee(self.reponse(valeur), valeur)
+        except FormulaireIrrecevable as refus:
+            return Indeterminee(str(refus))
+
+    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+        """Annule, en tout ou partie, avant la remise en banque."""
+        return self._operer(Demande(ANNULATION, transaction, montant, reste_avant), marchand)
+
+    def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+        """Rembourse, en tout ou partie, après la remise en banque."""
+        return self._operer(Demande(REMBOURSEMENT, transaction, montant, reste_avant), marchand)
 
     def close(self) -> None:
         """Ferme la connexion HTTP, si elle est à nous."""
@@ -101,12 +197,27 @@ class Sips:
         """Ferme en sortant du bloc."""
         self.close()
 
-    def _marchand(self, caisse: str) -> Marchand:
-        marchands = self._reglages.marchands
-        marchand = marchands.get(caisse) or marchands.get(PAR_DEFAUT)
-        if marchand is None:
-            raise DemandeInvalide(f"aucun marchand n'encaisse pour la caisse {caisse}")
-        return marchand
+    def _reponse_d_office(self, data: object) -> ReponseBancaire:
+        """Une réponse d'Office gardée par le topic : son propre sceau la prouve, sous le marchand qu'elle nomme."""
+        if not isinstance(data, str) or not data:
+            raise FormulaireIllisible("le champ Data manque")
+        objet = lire_json(data)
+        marchand = objet.get("merchantId")
+        if not isinstance(marchand, str) or self._contrat(marchand) is None:
+            raise MarchandInconnu
+        if not authentique(objet, self._trousseau, marchand, sceau_exige=self._reglages.sceau_exige):
+            raise SceauInvalide
+        return extraire_diagnostic(plates(objet), marchand)
+
+    def _operer(self, demande: Demande, marchand: str) -> Operation:
+        contrat = self._contrat(marchand)
+        if contrat is None:
+            return Indeterminee("les réglages n'ont pas les clés de ce marchand")
+        return self._operations.operer(demande, contrat)
+
+    def _contrat(self, marchand: str) -> Marchand | None:
+        """Le contrat de cet identifiant, retiré ou non."""
+        return self._contrats.get(marchand)
 
     def _fermer(self, valeurs: Mapping[str, str], marchand: Marchand) -> dict[str, str]:
         reglages = self._reglages

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from domain.monnaie import Centimes
 from domain.references import TRANSACTION, ReferenceTransaction
@@ -17,9 +19,29 @@ EURO = "978"
 TEXTE_CARACTERES_MAX = 64
 """Longueur d'une valeur libre que nous gardons (autorisation, marque) ; Sips en promet au plus 32."""
 
+UTILISES: Final = frozenset(
+    {
+        "transactionReference",
+        "merchantId",
+        "keyVersion",
+        "amount",
+        "currencyCode",
+        "responseCode",
+        "authorisationId",
+        "maskedPan",
+        "paymentMeanBrand",
+        "transactionDateTime",
+        "acquirerResponseCode",
+        "returnContext",
+    }
+)
+"""Les champs dont nous nous servons : chacun vient une fois au plus. Les autres ne sont pas même regardés."""
+
+PARIS: Final = ZoneInfo("Europe/Paris")
 MONTANT = re.compile(r"[0-9]{1,12}")
 CODE = re.compile(r"[0-9A-Za-z]{1,8}")
 # PCI DSS 3.4.1 : au plus les six premiers et les quatre derniers chiffres ; un numéro de 13 chiffres en cache alors 3.
+HEURE_SANS_FUSEAU = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 CARTE_MASQUEE = re.compile(r"[0-9]{0,6}[#*Xx]{3,19}[0-9]{0,4}")
 
 
@@ -50,11 +72,12 @@ def extraire(valeurs: Mapping[str, str]) -> ReponseBancaire:
         montant=Centimes(int(montant)),
         issue=issue_de(code),
         code=code,
-        autorisation=_texte(valeurs, "authorisationId"),
+        autorisation=texte_de(valeurs, "authorisationId"),
         carte_masquee=carte_masquee(valeur_de(valeurs, "maskedPan")),
-        marque=_texte(valeurs, "paymentMeanBrand"),
-        transaction_le=_instant(valeur_de(valeurs, "transactionDateTime")),
-        code_acquereur=_texte(valeurs, "acquirerResponseCode"),
+        marque=texte_de(valeurs, "paymentMeanBrand"),
+        transaction_le=instant_de(valeur_de(valeurs, "transactionDateTime")),
+        code_acquereur=texte_de(valeurs, "acquirerResponseCode"),
+        jeton_retour=texte_de(valeurs, "returnContext"),
     )
 
 
@@ -63,7 +86,7 @@ def carte_masquee(valeur: str | None) -> str | None:
     return valeur if valeur is not None and CARTE_MASQUEE.fullmatch(valeur) else None
 
 
-def _texte(valeurs: Mapping[str, str], nom: str) -> str | None:
+def texte_de(valeurs: Mapping[str, str], nom: str) -> str | None:
     """La valeur libre, ou None si elle est absente, trop longue ou pleine de caractères de contrôle."""
     valeur = valeur_de(valeurs, nom)
     if valeur is None or len(valeur) > TEXTE_CARACTERES_MAX or not valeur.isprintable():
@@ -71,12 +94,20 @@ def _texte(valeurs: Mapping[str, str], nom: str) -> str | None:
     return valeur
 
 
-def _instant(valeur: str | None) -> datetime | None:
-    """L'instant en UTC ; None s'il est absent, illisible, ou sans fuseau (on ne devine pas celui de la banque)."""
+def instant_de(valeur: str | None) -> datetime | None:
+    """L'instant en UTC ; None s'il est absent ou illisible.
+
+    Sips l'écrit avec son décalage, ou `AAAA-MM-JJ hh:mm:ss` : c'est alors l'heure de Paris. Aucune autre forme sans
+    fuseau n'est devinée.
+    """
     if valeur is None:
         return None
     try:
         instant = datetime.fromisoformat(valeur)
-        return None if instant.tzinfo is None else instant.astimezone(UTC)
+        if instant.tzinfo is None:
+            if not HEURE_SANS_FUSEAU.fullmatch(valeur):
+                return None
+            instant = instant.replace(tzinfo=PARIS)
+        return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -89,3 +89,10 @@ class Trousseau:
         attendu = sceller(data, secret, self._algorithme)
         if not sceau.isascii() or not hmac.compare_digest(attendu, sceau):
             raise SceauInvalide
+
+    def secrets_de(self, marchand: str, version: str | None = None) -> list[bytes]:
+        """Les secrets vivants du marchand, ou le seul de cette version ; aucun s'il n'est pas des nôtres."""
+        secrets = self._secrets.get(marchand, {})
+        if version is None:
+            return list(secrets.values())
+        return [secrets[version]] if version in secrets else []

@@ -45,6 +45,13 @@ SELECT transaction FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <
 ORDER BY ouvert_le LIMIT %s
 """
 
+# Les paiements refusés ou expirés jusqu'à un instant, après le dernier déjà rendu, dans l'ordre de leur fin.
+_FINIS_SANS_ACCORD: Final = """
+SELECT transaction, conclu_le FROM vues.paiements
+WHERE statut IN ('echoue', 'expire') AND (conclu_le, transaction) > (%s, %s) AND conclu_le <= %s
+ORDER BY conclu_le, transaction LIMIT %s
+"""
+
 _EN_ATTENTE: Final = """
 SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
 """
@@ -158,6 +165,13 @@ def montants_et_statuts(conn: Connection[Any]) -> dict[str, tuple[int, StatutDeP
 def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:
     """Les transactions encore en cours ouvertes avant cet instant, la plus ancienne d'abord, sans celles de `sauf`."""
     return [transaction for (transaction,) in conn.execute(_SANS_REPONSE, (avant, list(sauf), limite))]
+
+
+def finis_sans_accord(
+    conn: Connection[Any], apres: tuple[datetime, str], jusqu_a: datetime, limite: int
+) -> list[tuple[str, datetime]]:
+    """Les paiements refusés ou expirés jusqu'à cet instant, et quand, après `apres`, dans l'ordre de leur fin."""
+    return [(t, fin) for t, fin in conn.execute(_FINIS_SANS_ACCORD, (*apres, jusqu_a, limite))]
 
 
 def attente_de_reponse(conn: Connection[Any], avant: datetime) -> tuple[int, datetime | None]:

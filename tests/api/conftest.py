@@ -23,6 +23,7 @@ from engine.database import Database
 from engine.follower import Follower
 from engine.recorder import Recorder, collect
 from guichet.guichet import Adresses, Guichet
+from kiosque.interface import Verifiee
 from kiosque.sips.enveloppe import fermer
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
@@ -99,7 +100,8 @@ class Service:
 
     def repondre(self, transaction: str, montant: int, code: str = "00") -> None:
         """Fait comme si la notification de la banque avait traversé Kafka."""
-        reponse = self.guichet.kiosque.lire(notification(transaction, montant, code, a=self.heure()))
+        lecture = self.guichet.kiosque.relire(notification(transaction, montant, code, a=self.heure()))
+        assert isinstance(lecture, Verifiee)
         with self.guichet.base.transaction() as conn:
             paiement = self.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
             assert paiement is not None
@@ -107,7 +109,7 @@ class Service:
         appliquer_reponse(
             paiement,
             creances,
-            reponse,
+            lecture.reponse,
             recue_le=self.heure(),
             maintenant=self.heure(),
         )
@@ -173,9 +175,7 @@ def reglages_api() -> Mapping[str, Any]:
 
 @pytest.fixture
 def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
-    sips = Sips(
-        ReglagesSips(url=KIOSQUE, url_interrogation="http://kiosque.test/interrogation", marchands={"": MARCHAND})
-    )
+    sips = Sips(ReglagesSips(url=KIOSQUE, office="http://kiosque.test", marchands={"": MARCHAND}))
     with Database(base.url) as base_du_guichet, sips:
         guichet = Guichet(
             base_du_guichet,

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import json
 import secrets
@@ -12,8 +13,9 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from api.application import Limites
+from kiosque.interface import Verifiee
 from kiosque.sips.enveloppe import fermer
-from kiosque.sips.sceau import Algorithme, Marchand
+from kiosque.sips.sceau import Algorithme, Marchand, sceller
 from tests.api.conftest import MARCHAND, Service, notification
 
 FORMULAIRE = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -50,6 +52,43 @@ def test_un_mauvais_sceau_est_refuse_et_garde_aux_rebuts_rejouable(service: Serv
     assert lu == champs
     assert en_tetes["sha256"].decode() == hashlib.sha256(valeur).hexdigest()
     assert en_tetes["cause"].decode().startswith("Le sceau du message ne correspond pas")
+
+
+BASE = (
+    f"captureMode=AUTHOR_CAPTURE|currencyCode=978|merchantId={MARCHAND.id}|keyVersion=1"
+    "|transactionReference=PCLCB261520000001|amount=2000|responseCode=00|authorisationId=761208"
+)
+
+
+def scelle(data: str, **autres: str) -> dict[str, str]:
+    return {"Data": data, "Seal": sceller(data.encode(), MARCHAND.secret_courant, Algorithme.SHA_256)} | autres
+
+
+@pytest.mark.parametrize(
+    "champs",
+    [
+        scelle(f"{BASE}|preAuthorisationProfile=Règles par défaut"),
+        scelle(f"{BASE}|x=1|x=1"),
+        scelle(f"{BASE}|"),
+        scelle(f"{BASE}|sans-egal"),
+        scelle(base64.b64encode(BASE.encode()).decode(), Encode="BASE64"),
+        scelle(base64.encodebytes(BASE.encode()).decode(), Encode="base64"),
+        scelle(BASE, autre="x"),
+    ],
+)
+def test_ce_que_personne_ne_lit_ne_coute_jamais_une_acceptation(service: Service, champs: dict[str, str]) -> None:
+    assert poster(service, champs).status_code == 200
+    [(genre, cle, valeur, _)] = service.webhook_sender.messages
+    assert (genre, cle) == ("notifications", b"PCLCB261520000001")
+    assert isinstance(service.guichet.kiosque.relire(json.loads(valeur)), Verifiee)
+
+
+def test_un_champ_utilise_deux_fois_est_refuse_et_garde(service: Service) -> None:
+    reponse = poster(service, scelle(f"{BASE}|amount=2000"))
+    assert (reponse.status_code, reponse.json()["code"]) == (400, "formulaire_illisible")
+    [(genre, _, _, en_tetes)] = service.webhook_sender.messages
+    assert genre == "rebuts"
+    assert "amount" in en_tetes["cause"].decode()
 
 
 @pytest.mark.parametrize(

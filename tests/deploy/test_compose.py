@@ -183,7 +183,7 @@ def test_rien_n_est_publie_hors_de_la_machine(settings: Any) -> None:
 
 def test_la_banque_simulee_et_le_service_se_joignent(settings: Any) -> None:
     lus: Settings = settings("relance")
-    assert lus.kiosque_interrogation_url == f"http://kiosque:{lus.simulator_port}/interrogation"
+    assert lus.kiosque_office_url == f"http://kiosque:{lus.simulator_port}"
     assert lus.notification_url == f"http://api:{lus.api_port}"
 
 

@@ -1,7 +1,10 @@
 """Les paiements sans réponse : rien ne reste « en cours » par oubli, et rien n'expire par erreur."""
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from domain.references import Pseudonyme, ReferenceTransaction
 from guichet.relancer_paiement import Relance, relancer_paiement
 from guichet.reprendre_paiement import reprendre_paiement
+from kiosque.interface import DemandeDePaiement, Formulaire
 from projections.vues.paiements import sans_reponse
 from service import roles
 from service.kafka import Publisher
@@ -19,6 +23,7 @@ from service.lag import lag
 from service.relance import PAUSE_MAX, RelanceRole
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
 from tests.courtiers import port_libre
+from tests.kiosque.banc import caches
 from tests.outils import attendre
 
 REFERENCE = avis(1)["reference"]
@@ -170,6 +175,80 @@ def test_un_kiosque_revenu_est_interroge_dans_le_quart_d_heure(base: Any, kafka:
         demandes = [demi / 2 for demi in range(40, 400) if tournees.une(demi / 2) == {transaction: Relance.INJOIGNABLE}]
         assert demandes[:3] == [20, 20.5, 21.5]
         assert max(apres - avant for avant, apres in pairwise(demandes)) == PAUSE_MAX / timedelta(minutes=1)
+
+
+@contextmanager
+def banque_muette() -> Iterator[str]:
+    """Un serveur qui prend la connexion, et ne répond jamais."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as prise:
+        yield f"http://127.0.0.1:{prise.getsockname()[1]}"
+
+
+def test_une_banque_muette_ne_retient_personne(base: Any, kafka: str, prefixe: str) -> None:
+    reglages: dict[str, Any] = {"kiosque_timeout": timedelta(seconds=2), "janitor_workers": 12}
+    with banque_muette() as url, banc(base.url, kafka, prefixe, kiosque_url=url, **reglages) as b:
+        b.emettre_avis(*[avis(numero) for numero in range(12)])
+        b.consommer("avis", 12)
+        transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in range(12)]
+        b.projeter()
+        debut = time.monotonic()
+        assert Tournees(b).une(20) == dict.fromkeys(transactions, Relance.INJOIGNABLE)
+        assert time.monotonic() - debut < 12, "l'un après l'autre, douze silences prendraient douze secondes ou plus"
+
+
+def test_un_paiement_illisible_n_arrete_pas_la_tournee(b: Banc, tournees: Tournees) -> None:
+    b.emettre_avis(avis(2))
+    b.consommer("avis", 2)
+    illisible = b.ouvrir(REFERENCE, 20_00)
+    bon = b.ouvrir(avis(2)["reference"], 20_00, a=MAINTENANT + timedelta(minutes=1))
+    b.projeter()
+    b.conn.execute(
+        "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+        " VALUES (%s, 2, 'paiement.Inconnu', '{}', 'essai', now())",
+        (f"paiement-{illisible}",),
+    )
+    assert tournees.une(40) == {illisible: Relance.IMPOSSIBLE, bon: Relance.EXPIRE}
+
+
+def test_un_paiement_expire_que_la_banque_avait_pris_est_retrouve_le_lendemain(b: Banc, tournees: Tournees) -> None:
+    transaction = b.ouvrir(REFERENCE, 20_00)
+    b.projeter()
+    assert tournees.une(36) == {transaction: Relance.EXPIRE}
+    b.projeter()
+    assert tournees.une(90) == {}
+    assert tournees.une(97) == {transaction: Relance.DEJA_CONCLU}, "une heure après sa fin"
+    assert tournees.une(98) == {}
+    payer(b, transaction)
+    assert tournees.une(36 + 6 * 60) == {transaction: Relance.REPONSE_TRANSMISE}
+    b.consommer("kiosque", 1)
+    assert b.par_sort(b.settings.topic_notifications) == {"appliquee": 1}
+    assert en_cours(b) == 0
+    assert b.conn.execute("SELECT statut FROM vues.paiements").fetchone() == ("accepte",)
+
+
+def payer(b: Banc, transaction: str) -> None:
+    """La personne paie tard, et la réponse automatique de la banque se perd."""
+    httpx.post(f"{b.settings.kiosque_url}/simulateur/reglages", json={"perdue": True}, trust_env=False)
+    formulaire = reprendre_paiement_clos(b, transaction)
+    page = httpx.post(formulaire.url, data=dict(formulaire.champs), trust_env=False)
+    saisie = {"numero": "5017000000000000", "mois": "12", "annee": "30", "cryptogramme": "123"}
+    httpx.post(f"{b.settings.kiosque_url}/paypage/valider", data=caches(page) | saisie, trust_env=False)
+
+
+def reprendre_paiement_clos(b: Banc, transaction: str) -> Formulaire:
+    """Le formulaire que la personne avait gardé ouvert."""
+    return b.guichet.kiosque.formulaire(
+        DemandeDePaiement(
+            transaction=transaction,
+            marchand=b.guichet.kiosque.marchand_de("381"),
+            caisse="381",
+            montant=20_00,
+            client="a-1",
+            canal="web",
+            url_retour=b.guichet.adresses.retour,
+            url_notification=b.guichet.adresses.notification,
+        )
+    )
 
 
 def test_le_role_donne_signe_de_vie_entre_deux_tournees_et_dit_qu_il_s_arrete(

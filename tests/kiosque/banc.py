@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain.reponse import ReponseBancaire
-from kiosque.interface import DemandeDePaiement
+from kiosque.interface import DemandeDePaiement, Inconnue, Trouvee, Verifiee
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from kiosque.simulateur.formulaires import lire_formulaire
 from kiosque.sips.paypage import Sips
@@ -88,8 +88,8 @@ class Banc:
     def request(self, transaction: str, montant: int = 20_00) -> DemandeDePaiement:
         return DemandeDePaiement(
             transaction=transaction,
-            caisse="381",
             marchand="002001000000001",
+            caisse="381",
             montant=montant,
             client="a-7c1e55d0",
             canal="web",
@@ -112,13 +112,17 @@ class Banc:
         assert self.navigateur.post("/simulateur/reglages", json=consigne).status_code == 200
 
     def etat(self, transaction: str) -> ReponseBancaire | None:
-        champs = self.kiosque.interroger(transaction, "002001000000001")
-        return None if champs is None else self.kiosque.lire(champs)
+        etat = self.kiosque.interroger(transaction, "002001000000001")
+        if isinstance(etat, Trouvee):
+            assert self.kiosque.relire(etat.valeur) == Verifiee(etat.reponse)
+            return etat.reponse
+        assert etat == Inconnue()
+        return None
 
     def recues(self, nombre: int) -> list[ReponseBancaire]:
         """Les réponses automatiques, une fois qu'il y en a au moins tant."""
         attendre(lambda: len(self.receveur.recus) >= nombre, quoi=f"{nombre} réponses automatiques")
-        return [self.kiosque.lire(champs) for champs in self.receveur.recus]
+        return [self.kiosque.reponse(champs) for champs in self.receveur.recus]
 
 
 def caches(page: httpx.Response) -> dict[str, str]:
@@ -136,9 +140,9 @@ def banc(**reglages: object) -> Iterator[Banc]:
     with servi(simulateur) as url, servi(receveur.application()) as marchand_url:
         sips = ReglagesSips(
             url=f"{url}/paypage",
-            url_interrogation=f"{url}/interrogation",
+            office=f"{url}",
             algorithme=choix.algorithme,
             marchands={"": contrat},
         )
-        with Sips(sips) as kiosque, httpx.Client(base_url=url, trust_env=False) as navigateur:
+        with Sips(sips, horloge=montre) as kiosque, httpx.Client(base_url=url, trust_env=False) as navigateur:
             yield Banc(url, marchand_url, kiosque, receveur, montre, vanne, navigateur)

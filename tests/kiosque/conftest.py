@@ -21,7 +21,7 @@ def sips(algorithme: Algorithme = Algorithme.SHA_256, **autres: object) -> Sips:
     marchand = Marchand(id=MARCHAND, cles={1: SecretStr(SECRET), 2: SecretStr(SECRET_2)}, version_courante=1)
     valeurs = {
         "url": "http://kiosque.test/paypage",
-        "url_interrogation": "http://kiosque.test/interrogation",
+        "office": "http://kiosque.test",
         "algorithme": algorithme,
         "marchands": {"": marchand},
     }

@@ -1,11 +1,12 @@
 """La demande de paiement : ce que le navigateur poste au kiosque."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
-from kiosque.interface import DemandeDePaiement, DemandeInvalide
+from kiosque.interface import DemandeDePaiement, DemandeInvalide, Indeterminee
 from kiosque.sips.donnees import lire
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
@@ -14,8 +15,8 @@ from kiosque.sips.sceau import Algorithme, Marchand, sceller
 SECRET = "002001000000001_KEY1"
 DEMANDE = DemandeDePaiement(
     transaction="PCLCB172540000004",
-    caisse="381",
     marchand="002001000000001",
+    caisse="381",
     montant=20_00,
     client="a-7c1e55d0",
     canal="web",
@@ -62,6 +63,8 @@ def test_le_pseudonyme_de_l_assure_ne_sort_pas(kiosque: Sips) -> None:
         {"montant": -1},
         {"montant": 10**12},
         {"client": ""},
+        {"jeton_retour": ""},
+        {"jeton_retour": "a|amount=1"},
         {"canal": "minitel"},
         {"url_retour": "http://a.test/retour?x=1"},
         {"url_retour": "/retour"},
@@ -81,14 +84,28 @@ def test_chaque_caisse_a_son_marchand_et_une_caisse_sans_marchand_est_refusee() 
         caisse: Marchand.model_validate({"id": identifiant, "cles": {1: "x"}, "version_courante": 1})
         for caisse, identifiant in {"381": "201000005940002", "011": "201000005940003"}.items()
     }
-    reglages = ReglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands=marchands)
+    reglages = ReglagesSips(url="http://k.test/p", office="http://k.test", marchands=marchands)
     with Sips(reglages) as kiosque:
-        assert lire(kiosque.formulaire(DEMANDE).champs["Data"])["merchantId"] == "201000005940002"
+        assert kiosque.marchand_de("381") == "201000005940002"
         assert kiosque.marchand_de("011") == "201000005940003"
         with pytest.raises(DemandeInvalide):
             kiosque.marchand_de("971")
         with pytest.raises(DemandeInvalide):
-            kiosque.interroger("T1", "999999999999999")
+            kiosque.formulaire(replace(DEMANDE, marchand="999999999999999"))
+        assert isinstance(kiosque.interroger("T1", "999999999999999"), Indeterminee)
+
+
+def test_le_marchand_est_celui_du_paiement_meme_retire_depuis(autre_kiosque: Callable[..., Sips]) -> None:
+    retire = {"id": "201000005940009", "cles": {7: "ancienne"}, "version_courante": 7}
+    with autre_kiosque(retires=[retire]) as kiosque:
+        champs = kiosque.formulaire(replace(DEMANDE, marchand="201000005940009")).champs
+    assert lire(champs["Data"])["merchantId"] == "201000005940009"
+    assert champs["Seal"] == sceller(champs["Data"].encode(), b"ancienne", Algorithme.SHA_256)
+
+
+def test_le_jeton_de_retour_part_dans_le_champ_que_la_banque_renvoie(kiosque: Sips) -> None:
+    valeurs = lire(kiosque.formulaire(replace(DEMANDE, jeton_retour="h4-zard_9")).champs["Data"])
+    assert (valeurs["returnContext"], valeurs["orderId"]) == ("h4-zard_9", DEMANDE.transaction)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +113,6 @@ def test_chaque_caisse_a_son_marchand_et_une_caisse_sans_marchand_est_refusee() 
 )
 def test_des_reglages_impossibles_sont_refuses_au_demarrage(faute: dict[str, object]) -> None:
     marchand = Marchand.model_validate({"id": "002001000000001", "cles": {1: "x"}, "version_courante": 1})
-    bons = {"url": "http://k.test/p", "url_interrogation": "http://k.test/i", "marchands": {"": marchand}}
+    bons = {"url": "http://k.test/p", "office": "http://k.test", "marchands": {"": marchand}}
     with pytest.raises(ValidationError):
         ReglagesSips.model_validate(bons | faute)

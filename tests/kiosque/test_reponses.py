@@ -31,7 +31,7 @@ CONCLUANTS = {"00", "05", "12", "14", "17", "24", "25", "30", "34", "40", "51", 
 def lue(kiosque: Sips, sceau_de_la_banque: Sceller) -> Lire:
     def lire(**changements: str | None) -> ReponseBancaire:
         valeurs = {nom: valeur for nom, valeur in (BASE | changements).items() if valeur is not None}
-        return kiosque.lire(sceau_de_la_banque("|".join(f"{n}={v}" for n, v in valeurs.items()), encodage="base64"))
+        return kiosque.reponse(sceau_de_la_banque("|".join(f"{n}={v}" for n, v in valeurs.items()), encodage="base64"))
 
     return lire
 
@@ -90,6 +90,19 @@ def test_un_montant_qui_n_est_pas_un_nombre_de_centimes_est_illisible(lue: Lire,
 
 def test_le_plus_grand_montant_du_protocole_se_lit(lue: Lire) -> None:
     assert lue(amount="9" * 12).montant == 999_999_999_999
+
+
+@pytest.mark.parametrize(
+    ("date", "utc"),
+    [("2026-07-01 12:00:00", "2026-07-01T10:00:00Z"), ("2026-01-01 12:00:00", "2026-01-01T11:00:00Z")],
+)
+def test_une_date_a_l_ancienne_est_l_heure_de_paris(lue: Lire, date: str, utc: str) -> None:
+    assert lue(transactionDateTime=date).transaction_le == datetime.fromisoformat(utc)
+
+
+def test_le_jeton_confie_a_la_banque_revient(lue: Lire) -> None:
+    assert lue(returnContext="h4-zard_9").jeton_retour == "h4-zard_9"
+    assert lue().jeton_retour is None
 
 
 def test_une_autre_devise_est_refusee_et_une_devise_tue_est_l_euro(lue: Lire) -> None:

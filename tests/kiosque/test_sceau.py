@@ -41,12 +41,12 @@ def test_les_vecteurs_de_sips_sont_retrouves(data: str, algorithme: Algorithme, 
 
 
 def test_la_reponse_du_vecteur_est_acceptee(kiosque: Sips) -> None:
-    assert kiosque.lire({"Data": REPONSE, "Seal": SCEAU_REPONSE}).transaction == "b4fb98a9c2c"
+    assert kiosque.reponse({"Data": REPONSE, "Seal": SCEAU_REPONSE}).transaction == "b4fb98a9c2c"
 
 
 def test_un_seul_chiffre_change_dans_data_est_refuse(kiosque: Sips) -> None:
     with pytest.raises(SceauInvalide):
-        kiosque.lire({"Data": REPONSE.replace("amount=2", "amount=3"), "Seal": SCEAU_REPONSE})
+        kiosque.reponse({"Data": REPONSE.replace("amount=2", "amount=3"), "Seal": SCEAU_REPONSE})
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_un_seul_chiffre_change_dans_data_est_refuse(kiosque: Sips) -> None:
 )
 def test_un_sceau_vide_en_majuscules_ou_mal_fait_est_refuse(kiosque: Sips, sceau: str) -> None:
     with pytest.raises(SceauInvalide):
-        kiosque.lire({"Data": REPONSE, "Seal": sceau})
+        kiosque.reponse({"Data": REPONSE, "Seal": sceau})
 
 
 def test_un_message_sans_sceau_est_illisible(kiosque: Sips) -> None:
     with pytest.raises(FormulaireIllisible):
-        kiosque.lire({"Data": REPONSE})
+        kiosque.reponse({"Data": REPONSE})
 
 
 @pytest.mark.parametrize("regle", list(Algorithme))
@@ -69,21 +69,21 @@ def test_l_algorithme_annonce_par_le_message_ne_compte_pas(
     autre = next(algorithme for algorithme in Algorithme if algorithme is not regle)
     kiosque = autre_kiosque(regle)
     with pytest.raises(SceauInvalide):
-        kiosque.lire(sceau_de_la_banque(REPONSE, algorithme=autre) | {"SealAlgorithm": autre.value})
+        kiosque.reponse(sceau_de_la_banque(REPONSE, algorithme=autre) | {"SealAlgorithm": autre.value})
     bon = sceau_de_la_banque(REPONSE, algorithme=regle) | {"SealAlgorithm": autre.value}
-    assert kiosque.lire(bon).montant == 2
+    assert kiosque.reponse(bon).montant == 2
 
 
 def test_un_autre_marchand_est_refuse(kiosque: Sips, sceau_de_la_banque: Sceller) -> None:
     with pytest.raises(MarchandInconnu):
-        kiosque.lire(sceau_de_la_banque(REPONSE.replace(MARCHAND, "002001000000002")))
+        kiosque.reponse(sceau_de_la_banque(REPONSE.replace(MARCHAND, "002001000000002")))
 
 
 def test_les_deux_versions_de_cle_vivent_ensemble(kiosque: Sips, sceau_de_la_banque: Sceller) -> None:
     seconde = REPONSE.replace("keyVersion=1", "keyVersion=2")
-    assert kiosque.lire(sceau_de_la_banque(seconde, secret="002001000000001_KEY2")).montant == 2
+    assert kiosque.reponse(sceau_de_la_banque(seconde, secret="002001000000001_KEY2")).montant == 2
     with pytest.raises(SceauInvalide):
-        kiosque.lire(sceau_de_la_banque(seconde, secret=SECRET))
+        kiosque.reponse(sceau_de_la_banque(seconde, secret=SECRET))
 
 
 @pytest.mark.parametrize("version", ["3", "", "null", "01", "-1", "١"])
@@ -91,15 +91,15 @@ def test_une_version_de_cle_inconnue_est_refusee(kiosque: Sips, sceau_de_la_banq
     texte = REPONSE.replace("keyVersion=1", f"keyVersion={version}")
     encodage = "" if texte.isascii() else "base64"
     with pytest.raises(SceauInvalide):
-        kiosque.lire(sceau_de_la_banque(texte, encodage=encodage))
+        kiosque.reponse(sceau_de_la_banque(texte, encodage=encodage))
 
 
 @pytest.mark.parametrize("encodage", ["base64", "base64url"])
 def test_le_sceau_porte_sur_data_tel_qu_envoye(kiosque: Sips, sceau_de_la_banque: Sceller, encodage: str) -> None:
     champs = sceau_de_la_banque(f"{REPONSE}|returnContext=reçu?>~ÿ", encodage=encodage)
-    assert kiosque.lire(champs).code == "00"
+    assert kiosque.reponse(champs).code == "00"
     with pytest.raises(SceauInvalide):
-        kiosque.lire(champs | {"Seal": sceller(REPONSE.encode(), SECRET.encode(), Algorithme.SHA_256)})
+        kiosque.reponse(champs | {"Seal": sceller(REPONSE.encode(), SECRET.encode(), Algorithme.SHA_256)})
 
 
 def test_base64url_peut_arriver_sans_remplissage(kiosque: Sips) -> None:
@@ -107,7 +107,7 @@ def test_base64url_peut_arriver_sans_remplissage(kiosque: Sips) -> None:
 
     data = base64.urlsafe_b64encode(REPONSE.encode()).decode().rstrip("=")
     sceau = sceller(data.encode(), SECRET.encode(), Algorithme.SHA_256)
-    assert kiosque.lire({"Data": data, "Seal": sceau, "Encode": "base64url"}).montant == 2
+    assert kiosque.reponse({"Data": data, "Seal": sceau, "Encode": "base64url"}).montant == 2
 
 
 def test_une_cle_vide_ou_une_troisieme_cle_est_refusee_au_demarrage() -> None:

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from domain.reponse import Issue
-from kiosque.interface import KiosqueInjoignable
+from kiosque.interface import Indeterminee
 from kiosque.simulateur.etat import Demande, Registre
+from kiosque.sips.office.sceau import sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Algorithme, Marchand
@@ -52,7 +53,9 @@ def test_un_paiement_accepte_est_notifie_et_montre_son_recu(b: Banc) -> None:
     assert automatique.autorisation is not None
     assert automatique.autorisation in fin.text
     assert automatique.transaction_le == b.montre.heure
-    assert b.kiosque.lire(caches(fin)) == automatique == b.etat("T1")
+    assert b.kiosque.reponse(caches(fin)) == automatique
+    assert automatique.jeton_retour == "381-web"
+    assert b.etat("T1") == automatique._replace(jeton_retour=None)
     recu = b.navigateur.post("/paypage/recu", data={"jeton": caches(fin)["jeton"]})
     assert "Reçu du paiement" in recu.text
 
@@ -115,7 +118,7 @@ def test_une_reference_deja_conclue_repond_94_et_garde_son_issue(b: Banc) -> Non
     b.payer("T1")
     reprise = b.ouvrir("T1")
     assert "déjà utilisée" in reprise.text
-    assert b.kiosque.lire(caches(reprise)).code == "94"
+    assert b.kiosque.reponse(caches(reprise)).code == "94"
     assert sorted(reponse.code for reponse in b.recues(2)) == ["00", "94"]
     etat = b.etat("T1")
     assert etat is not None
@@ -124,7 +127,7 @@ def test_une_reference_deja_conclue_repond_94_et_garde_son_issue(b: Banc) -> Non
 
 def test_une_meme_reference_pour_un_autre_montant_repond_94(b: Banc) -> None:
     saisie = b.ouvrir("T1", 20_00)
-    assert b.kiosque.lire(caches(b.ouvrir("T1", 30_00))).code == "94"
+    assert b.kiosque.reponse(caches(b.ouvrir("T1", 30_00))).code == "94"
     assert "accepté" in b.valider(saisie).text
 
 
@@ -246,7 +249,6 @@ def test_une_demande_au_mauvais_sceau_ou_illisible_rend_une_page_400(b: Banc, ch
     page = b.navigateur.post("/paypage", data=champs)
     assert page.status_code == 400
     assert "ne peut pas être traitée" in page.text
-    assert b.navigateur.post("/interrogation", data=champs).status_code == 400
     assert b.etat("T1") is None
 
 
@@ -262,7 +264,7 @@ def test_une_demande_au_mauvais_sceau_ou_illisible_rend_une_page_400(b: Banc, ch
     ],
 )
 def test_un_corps_quelconque_est_refuse_par_un_400(b: Banc, corps: bytes, genre: str) -> None:
-    for adresse in ("/paypage", "/paypage/valider", "/paypage/annuler", "/paypage/recu", "/interrogation"):
+    for adresse in ("/paypage", "/paypage/valider", "/paypage/annuler", "/paypage/recu"):
         assert b.navigateur.post(adresse, content=corps, headers={"content-type": genre}).status_code == 400
 
 
@@ -287,12 +289,12 @@ def test_le_registre_oublie_la_plus_ancienne_transaction() -> None:
 
 def test_une_interrogation_sous_une_autre_cle_ne_conclut_rien(b: Banc) -> None:
     autre = Marchand.model_validate({"id": MARCHAND, "cles": {1: "une autre clé"}, "version_courante": 1})
-    reglages = ReglagesSips(url=b.url, url_interrogation=f"{b.url}/interrogation", marchands={"": autre})
-    with Sips(reglages) as kiosque, pytest.raises(KiosqueInjoignable):
-        kiosque.interroger("T1", MARCHAND)
+    reglages = ReglagesSips(url=b.url, office=f"{b.url}", marchands={"": autre})
+    with Sips(reglages) as kiosque:
+        assert isinstance(kiosque.interroger("T1", MARCHAND), Indeterminee)
 
 
-CHAMPS = {"Data": "transactionReference=T1", "Seal": "0" * 64}
+INCONNUE = {"getTransDataResponseCode": "25", "transactionReference": "T1", "merchantId": MARCHAND, "keyVersion": "1"}
 
 
 @pytest.mark.parametrize(
@@ -300,10 +302,15 @@ CHAMPS = {"Data": "transactionReference=T1", "Seal": "0" * 64}
     [
         httpx.Response(404),
         httpx.Response(404, json={"detail": "Not Found"}),
-        httpx.Response(404, json=CHAMPS),
+        httpx.Response(404, json=INCONNUE | {"seal": sceller_json(INCONNUE, b"x")}),
+        httpx.Response(200, json=INCONNUE),
+        httpx.Response(200, json=INCONNUE | {"seal": "0" * 64}),
+        httpx.Response(200, json=INCONNUE | {"seal": "é"}),
+        httpx.Response(200, json=INCONNUE | {"seal": sceller_json(INCONNUE, b"une autre")}),
         httpx.Response(200, content=b"<html>"),
         httpx.Response(200, json=[]),
-        httpx.Response(200, json={"Data": 1, "Seal": "x"}),
+        httpx.Response(200, json={"seal": 1}),
+        httpx.Response(200, content=b'{"seal":"a","seal":"b"}'),
         httpx.Response(200, content=b"[" * 10_000),
         httpx.Response(200, content=b" " * 100_000),
         httpx.Response(302, headers={"location": "http://ailleurs.test/"}),
@@ -322,9 +329,9 @@ def test_une_reponse_inexploitable_ne_vaut_jamais_transaction_inconnue(
         raise reponse
 
     marchand = Marchand.model_validate({"id": MARCHAND, "cles": {1: "x"}, "version_courante": 1})
-    reglages = ReglagesSips(url="http://k.test/p", url_interrogation="http://k.test/i", marchands={"": marchand})
-    with httpx.Client(transport=httpx.MockTransport(repondre)) as client, pytest.raises(KiosqueInjoignable):
-        Sips(reglages, client).interroger("T1", MARCHAND)
+    reglages = ReglagesSips(url="http://k.test/p", office="http://k.test", marchands={"": marchand})
+    with httpx.Client(transport=httpx.MockTransport(repondre)) as client:
+        assert isinstance(Sips(reglages, client).interroger("T1", MARCHAND), Indeterminee)
 
 
 CARTE_AUTHENTIFIEE = "5017000000003300"

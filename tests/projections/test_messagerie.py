@@ -18,6 +18,7 @@ from domain.refus import MessageInconnu
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.messagerie import ouvrir_message, supprimer_message
+from kiosque.interface import Verifiee
 from kiosque.sips.paypage import Sips
 from projections import MessagerieDesAssures
 from projections.audit import auditer
@@ -74,12 +75,13 @@ def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> Referen
 
 def dire(b: Banc, transaction: str, *codes: str) -> None:
     for code in codes:
-        reponse = b.guichet.kiosque.lire(notification(transaction, 20_00, code))
+        lecture = b.guichet.kiosque.relire(notification(transaction, 20_00, code))
+        assert isinstance(lecture, Verifiee)
         with b.guichet.base.transaction() as conn:
             paiement = b.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
             assert paiement is not None
             creances = b.guichet.charger_creances(conn, [i.reference for i in paiement.imputations])
-        appliquer_reponse(paiement, creances, reponse, recue_le=MAINTENANT, maintenant=MAINTENANT)
+        appliquer_reponse(paiement, creances, lecture.reponse, recue_le=MAINTENANT, maintenant=MAINTENANT)
         enregistrer(b, paiement, *creances.values())
 
 

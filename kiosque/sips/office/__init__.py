@@ -1,0 +1,1 @@
+"""Sips Office JSON : l'état d'une transaction, l'annulation, le remboursement."""

@@ -1,0 +1,92 @@
+"""Ce qu'Office dit d'une transaction, ramené à une `ReponseBancaire`.
+
+Deux codes : celui de l'appel (`getTransDataResponseCode`) et celui du paiement (`responseCode`) ; une version ancienne
+ne donne que le second, qui est alors celui de l'appel. Un état que nous ne connaissons pas ne conclut rien.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from domain.monnaie import Centimes
+from domain.references import TRANSACTION, ReferenceTransaction
+from domain.reponse import Issue, ReponseBancaire
+from kiosque.interface import DeviseInattendue, FormulaireIllisible
+from kiosque.sips.codes import ACCEPTE, ANNULE, EN_COURS, SESSION_EXPIREE, TRANSACTION_INCONNUE, issue_de
+from kiosque.sips.donnees import valeur_de
+from kiosque.sips.office.sceau import Json
+from kiosque.sips.reponses import CODE, EURO, MONTANT, carte_masquee, instant_de, texte_de
+
+A_REMETTRE: Final = "TO_CAPTURE"
+REMISE: Final = "CAPTURED"
+PRIS: Final = frozenset({A_REMETTRE, REMISE})
+"""La banque tient l'argent. Les remboursements en cours ou faits n'y sont pas : ils demandent une personne."""
+
+SANS_ARGENT: Final[Mapping[str, str]] = {
+    "REFUSED": "05",
+    "CANCELLED": ANNULE,
+    "ABORTED": ANNULE,
+    "EXPIRED": SESSION_EXPIREE,
+}
+"""La banque n'a rien pris ni ne prendra rien ; et le code à garder quand elle n'en donne pas."""
+
+
+def plates(objet: Mapping[str, Json]) -> dict[str, str]:
+    """Les valeurs simples, par nom : tout ce dont nous nous servons en est."""
+    return {nom: valeur for nom, valeur in objet.items() if isinstance(valeur, str)}
+
+
+def code_d_appel(valeurs: Mapping[str, str]) -> str:
+    """Le code qui dit si la question a abouti ; vide s'il manque."""
+    return valeur_de(valeurs, "getTransDataResponseCode") or valeur_de(valeurs, "responseCode") or ""
+
+
+def est_inconnue(valeurs: Mapping[str, str]) -> bool:
+    """Dit si la banque répond, sans aucun état, qu'elle ne connaît pas la transaction."""
+    return code_d_appel(valeurs) == TRANSACTION_INCONNUE and valeur_de(valeurs, "transactionStatus") is None
+
+
+def extraire_diagnostic(valeurs: Mapping[str, str], marchand: str) -> ReponseBancaire:
+    """La réponse que porte un diagnostic abouti ; lève `FormulaireIllisible` ou `DeviseInattendue`."""
+    transaction, statut = valeur_de(valeurs, "transactionReference"), valeur_de(valeurs, "transactionStatus")
+    if code_d_appel(valeurs) != ACCEPTE or statut is None:
+        raise FormulaireIllisible(f"la question n'a pas abouti (code {code_d_appel(valeurs)[:8] or 'absent'})")
+    if transaction is None or not TRANSACTION.fullmatch(transaction):
+        raise FormulaireIllisible("transactionReference manque ou est mal formée")
+    if valeur_de(valeurs, "currencyCode") not in {None, EURO}:
+        raise DeviseInattendue
+    issue, code = _issue(statut, valeurs)
+    return ReponseBancaire(
+        transaction=ReferenceTransaction(transaction),
+        marchand=marchand,
+        montant=Centimes(_montant(valeurs, exige=issue is Issue.ACCEPTEE)),
+        issue=issue,
+        code=code,
+        autorisation=texte_de(valeurs, "authorisationId"),
+        carte_masquee=carte_masquee(valeur_de(valeurs, "maskedPan")),
+        marque=texte_de(valeurs, "paymentMeanBrand"),
+        transaction_le=instant_de(valeur_de(valeurs, "transactionDateTime")),
+        code_acquereur=texte_de(valeurs, "acquirerResponseCode"),
+    )
+
+
+def _issue(statut: str, valeurs: Mapping[str, str]) -> tuple[Issue, str]:
+    """L'état conclut, et le code du paiement ne le contredit pas ; sinon rien n'est conclu (60)."""
+    code = valeur_de(valeurs, "responseCode") or ""
+    if not CODE.fullmatch(code) or ("getTransDataResponseCode" not in valeurs and code == ACCEPTE):
+        code = ""
+    if statut in PRIS and code in {"", ACCEPTE}:
+        return Issue.ACCEPTEE, ACCEPTE
+    if statut in SANS_ARGENT:
+        repli = SANS_ARGENT[statut]
+        return Issue.REFUSEE, code if code and issue_de(code) is Issue.REFUSEE else repli
+    return Issue.EN_ATTENTE, code if code and issue_de(code) is Issue.EN_ATTENTE else EN_COURS
+
+
+def _montant(valeurs: Mapping[str, str], *, exige: bool) -> int:
+    """Le montant premier, en centimes ; 0 s'il manque là où rien n'a été pris."""
+    montant = valeur_de(valeurs, "originAmount")
+    if montant is not None and MONTANT.fullmatch(montant):
+        return int(montant)
+    if exige or montant is not None:
+        raise FormulaireIllisible("originAmount manque ou n'est pas un nombre de centimes")
+    return 0

@@ -1,0 +1,131 @@
+"""Une seconde banque, de la forme de Worldline Direct : JSON, HMAC de l'en-tête sur le corps brut, webhook, question.
+
+Elle n'existe que pour dire que l'interface tient : rien ailleurs que dans un dossier n'y change.
+"""
+
+import base64
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
+
+from domain.monnaie import Centimes
+from domain.references import ReferenceTransaction
+from domain.reponse import Issue, ReponseBancaire
+from kiosque.interface import (
+    DemandeDePaiement,
+    Etat,
+    Formulaire,
+    FormulaireIllisible,
+    FormulaireIrrecevable,
+    Inconnue,
+    Indeterminee,
+    Indice,
+    Lecture,
+    MarchandInconnu,
+    NonOfferte,
+    Operation,
+    Recue,
+    Rejetee,
+    Requete,
+    SceauInvalide,
+    Trouvee,
+    Verifiee,
+)
+
+ISSUES = {"CAPTURED": Issue.ACCEPTEE, "REJECTED": Issue.REFUSEE, "CANCELLED": Issue.REFUSEE}
+Question = Callable[[str], tuple[int, bytes]]
+"""GET du chemin donné : le statut HTTP et le corps ; lève OSError sans réponse."""
+
+
+class Directe:
+    """Le kiosque de cette banque ; `cles` par identifiant, qui est un texte."""
+
+    def __init__(self, marchand: str, cles: Mapping[str, bytes], demander: Question) -> None:
+        self._marchand, self._cles, self._demander = marchand, MappingProxyType(dict(cles)), demander
+
+    def marchand_de(self, caisse: str) -> str:
+        del caisse
+        return self._marchand
+
+    def formulaire(self, demande: DemandeDePaiement) -> Formulaire:
+        return Formulaire(f"https://direct.test/hosted/{demande.transaction}", {})
+
+    def lire(self, requete: Requete) -> Recue:
+        try:
+            corps = requete.corps.decode()
+        except UnicodeDecodeError:
+            return Recue(Rejetee(FormulaireIllisible("le corps n'est pas de l'UTF-8")), None)
+        valeur = {
+            "corps": corps,
+            "signature": requete.entetes.get("x-gcs-signature", ""),
+            "cle": requete.entetes.get("x-gcs-keyid", ""),
+        }
+        return Recue(self.relire(valeur), valeur)
+
+    def relire(self, valeur: Mapping[str, object]) -> Lecture:
+        try:
+            corps, signature, cle = (str(valeur.get(nom, "")) for nom in ("corps", "signature", "cle"))
+            if not signature:
+                return Indice(self._reponse(corps).transaction)
+            attendue = base64.b64encode(hmac.digest(self._cles.get(cle, b"\0"), corps.encode(), "sha256")).decode()
+            if cle not in self._cles or not hmac.compare_digest(attendue.encode(), signature.encode()):
+                return Rejetee(SceauInvalide())
+            return Verifiee(self._reponse(corps))
+        except FormulaireIrrecevable as refus:
+            return Rejetee(refus)
+
+    def interroger(self, transaction: str, marchand: str) -> Etat:
+        try:
+            statut, corps = self._demander(f"/v2/{marchand}/payments/{transaction}")
+        except OSError as erreur:
+            return Indeterminee(type(erreur).__name__)
+        if statut == 404:
+            return Inconnue()
+        if statut != 200:
+            return Indeterminee(f"réponse HTTP {statut}")
+        # La connexion authentifie la banque : la réponse est signée par nous, pour que le topic puisse être vérifié.
+        cle, secret = next(iter(self._cles.items()))
+        signature = base64.b64encode(hmac.new(secret, corps, sha256).digest()).decode()
+        valeur = {"corps": corps.decode(), "signature": signature, "cle": cle}
+        match self.relire(valeur):
+            case Verifiee(reponse=reponse) if reponse.transaction == transaction:
+                return Trouvee(reponse, valeur)
+            case _:
+                return Indeterminee("réponse illisible")
+
+    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+        del transaction, marchand, montant, reste_avant
+        return NonOfferte("cette banque n'annule pas")
+
+    rembourser = annuler
+
+    def _reponse(self, corps: str) -> ReponseBancaire:
+        try:
+            lu: dict[str, Any] = json.loads(corps)
+            paiement = lu["payment"]
+            sortie, le = paiement["paymentOutput"], datetime.fromisoformat(lu["created"])
+            montant, transaction = sortie["amountOfMoney"]["amount"], sortie["references"]["merchantReference"]
+            statut, marchand = str(paiement["status"]), str(lu["merchantId"])
+        except (ValueError, KeyError, TypeError) as faute:
+            raise FormulaireIllisible(type(faute).__name__) from None
+        if marchand != self._marchand:
+            raise MarchandInconnu
+        if not isinstance(montant, int) or not isinstance(transaction, str):
+            raise FormulaireIllisible("montant ou référence")
+        return ReponseBancaire(
+            transaction=ReferenceTransaction(transaction),
+            marchand=marchand,
+            montant=Centimes(montant),
+            issue=ISSUES.get(statut, Issue.EN_ATTENTE),
+            code=statut,
+            autorisation=paiement.get("authorisationCode"),
+            carte_masquee=None,
+            marque=None,
+            transaction_le=le,
+            code_acquereur=None,
+            jeton_retour=sortie["references"].get("merchantParameters"),
+        )

@@ -1,0 +1,190 @@
+"""Le contrat d'un kiosque : la même suite pour Sips et pour une banque d'une tout autre forme."""
+
+import base64
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.reponse import Issue
+from kiosque.interface import (
+    DemandeDePaiement,
+    Inconnue,
+    Indeterminee,
+    Indice,
+    Kiosque,
+    NonOfferte,
+    Rejetee,
+    Requete,
+    Trouvee,
+    Verifiee,
+)
+from kiosque.sips.office.sceau import ecrire_json, sceller_json
+from kiosque.sips.paypage import Sips
+from kiosque.sips.reglages import ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand, sceller
+from tests.kiosque.seconde_banque import Directe
+
+MARCHAND = "002001000000001"
+CLE = b"002001000000001_KEY1"
+LE = datetime(2026, 6, 1, 10, tzinfo=UTC)
+STATUTS = {Issue.ACCEPTEE: "00", Issue.REFUSEE: "05", Issue.EN_ATTENTE: "60"}
+
+
+@dataclass
+class Banque:
+    """Un kiosque, et la banque au bout : ce qu'elle poste, ce qu'elle sait, et si elle répond."""
+
+    kiosque: Kiosque
+    poster: Callable[[Issue, int], Requete]
+    """La requête que la banque envoie pour T1."""
+    connues: dict[str, tuple[Issue, int]]
+    panne: list[bool]
+
+
+def de_sips(pile: ExitStack) -> Banque:
+    connues: dict[str, tuple[Issue, int]] = {}
+    panne = [False]
+
+    def poster(issue: Issue, montant: int) -> Requete:
+        data = (
+            f"amount={montant}|currencyCode=978|merchantId={MARCHAND}|keyVersion=1|transactionReference=T1"
+            f"|responseCode={STATUTS[issue]}|transactionDateTime={LE.isoformat()}|authorisationId=761208|returnContext=j1"
+        )
+        return Requete(
+            urlencode({"Data": data, "Seal": sceller(data.encode(), CLE, Algorithme.SHA_256)}).encode(),
+            {"content-type": "application/x-www-form-urlencoded"},
+        )
+
+    def office(requete: httpx.Request) -> httpx.Response:
+        if panne[0]:
+            raise httpx.ReadTimeout("muette")
+        transaction = json.loads(requete.content)["transactionReference"]
+        champs = {"merchantId": MARCHAND, "getTransDataResponseCode": "25"}
+        if transaction in connues:
+            issue, montant = connues[transaction]
+            statut = {Issue.ACCEPTEE: "CAPTURED", Issue.REFUSEE: "REFUSED", Issue.EN_ATTENTE: "TO_AUTHORIZE"}[issue]
+            champs |= {
+                "getTransDataResponseCode": "00",
+                "responseCode": STATUTS[issue],
+                "transactionStatus": statut,
+                "transactionReference": transaction,
+                "originAmount": str(montant),
+            }
+        return httpx.Response(200, content=ecrire_json({**champs, "seal": sceller_json(champs, CLE)}))
+
+    marchand = Marchand.model_validate({"id": MARCHAND, "cles": {1: CLE.decode()}, "version_courante": 1})
+    client = pile.enter_context(httpx.Client(transport=httpx.MockTransport(office)))
+    reglages = ReglagesSips(url="http://k.test/p", office="http://k.test", marchands={"": marchand})
+    return Banque(Sips(reglages, client), poster, connues, panne)
+
+
+def directe(_: ExitStack) -> Banque:
+    connues: dict[str, tuple[Issue, int]] = {}
+    panne = [False]
+    mots = {Issue.ACCEPTEE: "CAPTURED", Issue.REFUSEE: "REJECTED", Issue.EN_ATTENTE: "REDIRECTED"}
+
+    def evenement(transaction: str, issue: Issue, montant: int) -> bytes:
+        sortie: dict[str, Any] = {
+            "amountOfMoney": {"amount": montant, "currencyCode": "EUR"},
+            "references": {"merchantReference": transaction, "merchantParameters": "j1"},
+        }
+        paiement = {"status": mots[issue], "paymentOutput": sortie, "authorisationCode": "761208"}
+        return json.dumps({"merchantId": MARCHAND, "created": LE.isoformat(), "payment": paiement}).encode()
+
+    def poster(issue: Issue, montant: int) -> Requete:
+        corps = evenement("T1", issue, montant)
+        signature = base64.b64encode(hmac.digest(CLE, corps, "sha256")).decode()
+        return Requete(corps, {"x-gcs-signature": signature, "x-gcs-keyid": "clé-a"})
+
+    def demander(chemin: str) -> tuple[int, bytes]:
+        if panne[0]:
+            raise TimeoutError
+        transaction = chemin.rpartition("/")[2]
+        return (200, evenement(transaction, *connues[transaction])) if transaction in connues else (404, b"")
+
+    return Banque(Directe(MARCHAND, {"clé-a": CLE}, demander), poster, connues, panne)
+
+
+@pytest.fixture(params=[de_sips, directe], ids=["sips", "directe"])
+def banque(request: pytest.FixtureRequest) -> Iterator[Banque]:
+    with ExitStack() as pile:
+        yield request.param(pile)
+
+
+DEMANDE = DemandeDePaiement(
+    transaction="T1",
+    marchand=MARCHAND,
+    caisse="381",
+    montant=20_00,
+    client="a-7c1e55d0",
+    canal="web",
+    url_retour="http://127.0.0.1:8000/kiosque/retour",
+    url_notification="http://127.0.0.1:8000/kiosque/notification",
+    jeton_retour="j1",
+)
+
+
+def test_la_meme_demande_donne_le_meme_depart(banque: Banque) -> None:
+    assert banque.kiosque.marchand_de("381") == MARCHAND
+    depart = banque.kiosque.formulaire(DEMANDE)
+    assert depart == banque.kiosque.formulaire(DEMANDE)
+    assert DEMANDE.client not in str(depart)
+
+
+@pytest.mark.parametrize("issue", list(Issue))
+def test_ce_que_la_banque_envoie_se_lit_et_se_relit_du_topic(banque: Banque, issue: Issue) -> None:
+    recue = banque.kiosque.lire(banque.poster(issue, 20_00))
+    assert isinstance(recue.lecture, Verifiee)
+    lue = recue.lecture.reponse
+    assert (lue.transaction, lue.marchand, lue.montant, lue.issue) == ("T1", MARCHAND, 20_00, issue)
+    assert (lue.autorisation, lue.transaction_le, lue.jeton_retour) == ("761208", LE, "j1")
+    assert recue.valeur is not None
+    assert all(isinstance(valeur, str) for valeur in recue.valeur.values())
+    assert banque.kiosque.relire(json.loads(json.dumps(recue.valeur))) == recue.lecture
+
+
+def test_un_octet_change_ote_toute_foi(banque: Banque) -> None:
+    requete = banque.poster(Issue.ACCEPTEE, 20_00)
+    autre = banque.kiosque.lire(Requete(requete.corps.replace(b"2000", b"1999"), requete.entetes))
+    assert isinstance(autre.lecture, Rejetee)
+    assert autre.lecture.refus.code == "sceau_invalide"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.binary(max_size=300), st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=3))
+def test_des_octets_quelconques_ne_levent_rien(banque: Banque, corps: bytes, entetes: dict[str, str]) -> None:
+    recue = banque.kiosque.lire(Requete(corps, entetes))
+    assert isinstance(recue.lecture, Rejetee | Indice)
+    assert not isinstance(banque.kiosque.relire(dict(entetes)), Verifiee)
+
+
+@pytest.mark.parametrize("issue", list(Issue))
+def test_une_question_rend_ce_que_la_banque_sait_et_le_topic_le_verifie(banque: Banque, issue: Issue) -> None:
+    banque.connues["T1"] = (issue, 20_00)
+    etat = banque.kiosque.interroger("T1", MARCHAND)
+    assert isinstance(etat, Trouvee)
+    assert (etat.reponse.issue, etat.reponse.montant) == (issue, 20_00)
+    assert banque.kiosque.relire(json.loads(json.dumps(dict(etat.valeur)))) == Verifiee(etat.reponse)
+
+
+def test_l_inconnu_et_le_silence_sont_des_resultats(banque: Banque) -> None:
+    assert banque.kiosque.interroger("T404", MARCHAND) == Inconnue()
+    banque.panne[0] = True
+    assert isinstance(banque.kiosque.interroger("T404", MARCHAND), Indeterminee)
+
+
+def test_une_operation_sans_reponse_n_est_ni_faite_ni_refusee(banque: Banque) -> None:
+    banque.panne[0] = True
+    for operer in (banque.kiosque.annuler, banque.kiosque.rembourser):
+        operation = operer("T1", MARCHAND, 5_00, reste_avant=20_00)
+        assert isinstance(operation, Indeterminee | NonOfferte)
