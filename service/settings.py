@@ -137,6 +137,10 @@ class Settings(BaseSettings):
         description='Commerçant propre à une caisse, JSON : {"381": {"merchant_id", "secret_key", "key_version"}}.',
         json_schema_extra=SECRET,
     )
+    kiosque_report_columns: dict[str, dict[str, list[str]]] = Field(
+        default_factory=dict,
+        description='Noms de colonne propres aux rapports de la banque, JSON : {"operations": {"montant": ["…"]}}.',
+    )
     kiosque_seal_algorithm: Literal["SHA-256", "HMAC-SHA-256"] = Field(
         "SHA-256", description="Algorithme du sceau, jamais lu dans le message."
     )
