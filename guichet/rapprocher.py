@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO, Final
+from io import BufferedIOBase
+from typing import Any, Final
 
 from psycopg import Connection
 
@@ -73,7 +74,7 @@ class Bilan:
 
 def rapprocher(
     guichet: Guichet,
-    fichier: BinaryIO,
+    fichier: BufferedIOBase,
     nom: str,
     reglages: Reglages,
     avancer: Callable[[int, int], None] = lambda _octets, _lignes: None,
@@ -121,7 +122,7 @@ def rapprocher(
 
 
 def demander_a_la_banque(bilan: Bilan, reglages: Reglages, interroger: Interroger, transmettre: Transmettre) -> None:
-    """Interroge la banque sur ce qu'elle seule connaît ; ses réponses prennent le chemin ordinaire. Compte dans `bilan`.
+    """Demande à la banque ce qu'elle seule connaît : ses réponses prennent le chemin ordinaire. Compte dans `bilan`.
 
     Lève ce que `transmettre` lève.
     """

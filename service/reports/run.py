@@ -20,6 +20,7 @@ from engine.outages import is_outage
 from guichet.guichet import Guichet
 from guichet.rapprochement.registre import rapport_connu
 from guichet.rapprocher import Bilan, Reglages, demander_a_la_banque, rapprocher
+from kiosque.sips.paypage import Sips
 from kiosque.sips.rapports.colonnes import avec_noms
 from kiosque.sips.rapports.lecture import RapportRefuse
 from service import composition
@@ -69,7 +70,7 @@ class Reconciler:
     def close(self) -> None:
         """Give the connections up."""
         self._publisher.close()
-        if isinstance(kiosk := self._counter.kiosque, composition.Sips):
+        if isinstance(kiosk := self._counter.kiosque, Sips):
             kiosk.close()
         self._counter.base.fermer()
 
