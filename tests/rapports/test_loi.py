@@ -1,4 +1,4 @@
-"""La loi : des paiements et un rapport au hasard ; chacun rencontre l'autre, et les sommes sont celles d'un autre livre."""
+"""La loi : des paiements et un rapport au hasard ; chacun rencontre l'autre, et les sommes sont celles d'un livre à part."""
 
 from collections import defaultdict
 from datetime import timedelta

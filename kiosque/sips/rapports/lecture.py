@@ -30,6 +30,7 @@ _FIN: Final = re.compile(r"END|FIN(?![A-Z]).*", re.DOTALL)
 _UTF_8: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _ABSENTS: Final = {"", "null"}
+_VIDES: Final[dict[Champ, str | None]] = dict.fromkeys(Champ)
 _MARCHAND: Final = re.compile(r"[0-9]{15}")
 
 
@@ -231,7 +232,7 @@ def _lire_ligne(entete: Entete, cases: Sequence[str], numero: int) -> LigneDeRap
     if any(case.strip() for case in cases[len(entete.noms) :]):
         raise RapportRefuse(f"{len(cases)} cases au lieu de {len(entete.noms)}", ligne=numero)
     champ = Champ.TRANSACTION
-    lus: dict[Champ, str | None] = dict.fromkeys(Champ)
+    lus: dict[Champ, str | None] = _VIDES.copy()
     try:
         for champ, place in entete.colonnes.items():
             valeur = cases[place].strip()
