@@ -117,13 +117,9 @@ def cote_nous(paiement: Paiement | None, repris: int = 0) -> CoteNous:
 
 
 def _etat_ici(paiement: Paiement) -> str:
-    match paiement.fin:
-        case None:
-            return EN_COURS if paiement.connu else NON_IMPUTE
-        case Fin.ACCEPTE | Fin.ECHOUE | Fin.EXPIRE as fin:
-            return fin.value
-        case jamais:
-            assert_never(jamais)
+    if paiement.fin is not None:
+        return paiement.fin.value
+    return EN_COURS if paiement.connu else NON_IMPUTE
 
 
 def classer(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:

@@ -1,4 +1,4 @@
-"""La loi : des paiements et un rapport au hasard ; chacun rencontre l'autre, et les sommes sont celles d'un livre à part."""
+"""La loi : des paiements et un rapport au hasard ; chacun rencontre l'autre, et les sommes sont celles d'un autre."""
 
 from collections import defaultdict
 from datetime import timedelta
