@@ -5,11 +5,12 @@ ensuite, hors d'elle, et sa réponse entre comme n'importe quelle notification.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from io import BufferedIOBase
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from psycopg import Connection
 
@@ -17,10 +18,10 @@ from domain.delai import PARIS
 from domain.references import TRANSACTION
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
-from guichet.rapprochement.ecarts import Ecart, GenreEcart
+from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.jugement import Jugement, Sommes
 from guichet.relancer_paiement import Transmettre
-from kiosque.interface import DemandeInvalide, KiosqueInjoignable
+from kiosque.interface import DemandeInvalide, Kiosque, KiosqueInjoignable
 from kiosque.sips.rapports.colonnes import Genre, NomsDesColonnes
 from kiosque.sips.rapports.lecture import Entete, Rapport
 
@@ -33,8 +34,18 @@ INJOIGNABLES_MAX: Final = 3
 MIDI: Final = 12
 """Heure de Paris à laquelle le rapport de la veille doit être là (la banque l'annonce entre 0 h 30 et 4 h)."""
 
-Interroger = Callable[[str, str], Mapping[str, str] | None]
-"""L'état d'une transaction d'un marchand à la banque, en formulaire scellé ; None : inconnue. `Kiosque.interroger`."""
+
+class Demande(StrEnum):
+    """Ce qu'une question à la banque a donné."""
+
+    TRANSMISE = "transmise"
+    """Sa réponse est sur le topic des notifications."""
+    INCONNUE = "inconnue"
+    SANS_REPONSE = "sans_reponse"
+
+
+Demander = Callable[[str, str], Demande]
+"""Interroge la banque sur une transaction d'un marchand, et transmet sa réponse : voir `demander_par`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +132,42 @@ def rapprocher(
     )
 
 
-def demander_a_la_banque(bilan: Bilan, reglages: Reglages, interroger: Interroger, transmettre: Transmettre) -> None:
-    """Demande à la banque ce qu'elle seule connaît : ses réponses prennent le chemin ordinaire. Compte dans `bilan`.
+def demander_par(kiosque: Kiosque, transmettre: Transmettre) -> Demander:
+    """La question telle que ce kiosque la pose ; sa réponse prend le chemin de toute notification."""
 
-    Lève ce que `transmettre` lève.
-    """
-    de_suite = 0
-    for ecart in bilan.a_demander[:DEMANDES_MAX]:
-        if not TRANSACTION.fullmatch(ecart.transaction) or de_suite >= INJOIGNABLES_MAX:
-            bilan.sans_reponse += 1
-            continue
+    def demander(transaction: str, marchand: str) -> Demande:
         try:
-            formulaire = _interroger(ecart, reglages, interroger)
+            formulaire = kiosque.interroger(transaction, marchand)
         except KiosqueInjoignable:
-            bilan.sans_reponse += 1
-            de_suite += 1
-            continue
-        de_suite = 0
+            return Demande.SANS_REPONSE
+        except DemandeInvalide:
+            return Demande.INCONNUE  # Un marchand qui n'est plus le nôtre : l'écart reste, pour le support.
         if formulaire is None:
-            bilan.inconnues += 1
-        else:
-            transmettre(ecart.transaction, formulaire)
-            bilan.transmises += 1
-    bilan.sans_reponse += max(0, len(bilan.a_demander) - DEMANDES_MAX)
+            return Demande.INCONNUE
+        transmettre(transaction, formulaire)
+        return Demande.TRANSMISE
+
+    return demander
+
+
+def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -> None:
+    """Demande à la banque ce qu'elle seule connaît, et le compte dans `bilan`. Lève ce que `demander` lève."""
+    de_suite = 0
+    for rang, ecart in enumerate(bilan.a_demander):
+        if rang >= DEMANDES_MAX or de_suite >= INJOIGNABLES_MAX or not TRANSACTION.fullmatch(ecart.transaction):
+            bilan.sans_reponse += 1
+            continue
+        demande = _demander(ecart, reglages, demander)
+        de_suite = de_suite + 1 if demande is Demande.SANS_REPONSE else 0
+        match demande:
+            case Demande.TRANSMISE:
+                bilan.transmises += 1
+            case Demande.INCONNUE:
+                bilan.inconnues += 1
+            case Demande.SANS_REPONSE:
+                bilan.sans_reponse += 1
+            case jamais:
+                assert_never(jamais)
 
 
 def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenant: datetime) -> list[str]:
@@ -163,15 +187,14 @@ def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenan
     return attendus
 
 
-def _interroger(ecart: Ecart, reglages: Reglages, interroger: Interroger) -> Mapping[str, str] | None:
-    """Interroge le marchand de la ligne ; si elle n'en nomme pas, chacun des nôtres."""
+def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Demande:
+    """Demande sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres."""
+    demande = Demande.INCONNUE
     for marchand in [ecart.marchand] if ecart.marchand else reglages.marchands:
-        try:
-            if (formulaire := interroger(ecart.transaction, marchand)) is not None:
-                return formulaire
-        except DemandeInvalide:
-            continue  # Un marchand qui n'est plus le nôtre : l'écart reste, pour le support.
-    return None
+        demande = demander(ecart.transaction, marchand)
+        if demande is not Demande.INCONNUE:
+            return demande
+    return demande
 
 
 def _couverture(
@@ -193,6 +216,3 @@ def _couverture(
 def _minuit(instant: datetime) -> datetime:
     """Le début de son jour de Paris."""
     return instant.astimezone(PARIS).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-__all__ = ["Bilan", "GenreEcart", "Reglages", "demander_a_la_banque", "rapports_attendus", "rapprocher"]

@@ -21,6 +21,7 @@ from kiosque.simulateur.etat import Horloge
 from kiosque.simulateur.formulaires import lire_corps, lire_formulaire
 from kiosque.simulateur.pages import STATIQUE, page
 from kiosque.simulateur.parcours import Parcours
+from kiosque.simulateur.rapports import servir_rapport
 from kiosque.simulateur.reglages import DemandeDeConsigne, ReglagesSimulateur
 from kiosque.simulateur.webhook_sender import Dormir
 
@@ -64,6 +65,7 @@ def creer_simulateur(
             Route("/interrogation", partial(_interroger, banque), methods=["POST"]),
             Route("/simulateur", partial(_montrer, banque), methods=["GET"]),
             Route("/simulateur/reglages", partial(_regler, banque), methods=["GET", "POST"]),
+            Route("/simulateur/rapports/{genre}", partial(servir_rapport, banque), methods=["GET"]),
             Route("/livez", _vivant, methods=["GET"]),
             Mount("/statique", StaticFiles(directory=STATIQUE), name="statique"),
         ],

@@ -1,14 +1,20 @@
 """Les rapports d'un jour tels que la banque simulée les écrit, avec les écarts que l'on veut y planter."""
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
 from domain.delai import PARIS
+from kiosque.simulateur.banque import Banque
 from kiosque.simulateur.etat import Registre
 from kiosque.sips.codes import ACCEPTE
 from kiosque.sips.rapports.colonnes import Genre
@@ -52,6 +58,32 @@ def transactions_du_jour(registre: Registre, marchand: str, jour: date) -> Itera
             yield TransactionDuJour(demande.transaction, marchand, demande.montant, fin.code, fin.autorisation, fin.le)
 
 
+def rapports_du_jour(
+    jour: date,
+    transactions: Iterable[TransactionDuJour],
+    fautes: Mapping[Faute, str] | None = None,
+    *,
+    separateur: str = ";",
+) -> dict[Genre, tuple[str, str]]:
+    """Le nom et le texte des quatre rapports de ce jour, datés du lendemain.
+
+    `fautes` : pour chacune, la transaction qui la porte (pour `manque_ici`, le nom de celle à inventer).
+    """
+    plantees = dict(fautes or {})
+    de_la_banque = list(_avec_fautes(list(transactions), plantees, jour))
+    genere = jour + timedelta(days=1)
+    rapports = {}
+    for genre, (titre, mot, colonnes, lignes) in _contenus(de_la_banque, plantees, jour).items():
+        texte = io.StringIO()
+        sortie = csv.writer(texte, delimiter=separateur, lineterminator="\n")
+        sortie.writerow(("TITLE", titre, f"{genere:%Y%m%d}", "TAB20_V1"))
+        sortie.writerow(("HEADER", *colonnes))
+        sortie.writerows((mot, *ligne) for ligne in lignes)
+        sortie.writerow(("END",))
+        rapports[genre] = (f"{titre}_{genere:%Y%m%d}.csv", texte.getvalue())
+    return rapports
+
+
 def ecrire_rapports(
     dossier: Path,
     jour: date,
@@ -61,23 +93,25 @@ def ecrire_rapports(
     separateur: str = ";",
     encodage: str = "utf-8",
 ) -> dict[Genre, Path]:
-    """Écrit les quatre rapports de ce jour, datés du lendemain ; rend leurs chemins.
-
-    `fautes` : pour chacune, la transaction qui la porte (pour `manque_ici`, le nom de celle à inventer).
-    """
-    plantees = dict(fautes or {})
-    de_la_banque = list(_avec_fautes(list(transactions), plantees, jour))
-    genere = jour + timedelta(days=1)
+    """Écrit les rapports de `rapports_du_jour` dans ce dossier ; rend leurs chemins."""
     chemins = {}
-    for genre, (titre, mot, colonnes, lignes) in _contenus(de_la_banque, plantees, jour).items():
-        chemins[genre] = dossier / f"{titre}_{genere:%Y%m%d}.csv"
-        with chemins[genre].open("w", encoding=encodage, newline="") as fichier:
-            sortie = csv.writer(fichier, delimiter=separateur, lineterminator="\n")
-            sortie.writerow(("TITLE", titre, f"{genere:%Y%m%d}", "TAB20_V1"))
-            sortie.writerow(("HEADER", *colonnes))
-            sortie.writerows((mot, *ligne) for ligne in lignes)
-            sortie.writerow(("END",))
+    for genre, (nom, texte) in rapports_du_jour(jour, transactions, fautes, separateur=separateur).items():
+        chemins[genre] = dossier / nom
+        chemins[genre].write_bytes(texte.encode(encodage))
     return chemins
+
+
+async def servir_rapport(banque: Banque, requete: Request) -> Response:
+    """`GET /simulateur/rapports/{genre}?jour=AAAA-MM-JJ&manque_ici=NOM…` : un rapport, et les fautes à y planter."""
+    try:
+        genre = Genre(requete.path_params["genre"])
+        jour = date.fromisoformat(requete.query_params["jour"])
+        fautes = {Faute(nom): porte for nom, porte in requete.query_params.items() if nom != "jour"}
+    except (KeyError, ValueError):
+        return JSONResponse({"detail": "genre, jour ou faute illisible"}, status_code=HTTPStatus.BAD_REQUEST)
+    transactions = transactions_du_jour(banque.registre, banque.reglages.contrat.id, jour)
+    nom, texte = rapports_du_jour(jour, transactions, fautes)[genre]
+    return PlainTextResponse(texte, headers={"Content-Disposition": f'attachment; filename="{nom}"'})
 
 
 def _avec_fautes(

@@ -19,7 +19,7 @@ from api.socle.kafka import KafkaIndisponible
 from engine.outages import is_outage
 from guichet.guichet import Guichet
 from guichet.rapprochement.registre import rapport_connu
-from guichet.rapprocher import Bilan, Reglages, demander_a_la_banque, rapprocher
+from guichet.rapprocher import Bilan, Reglages, demander_a_la_banque, demander_par, rapprocher
 from kiosque.sips.paypage import Sips
 from kiosque.sips.rapports.colonnes import avec_noms
 from kiosque.sips.rapports.lecture import RapportRefuse
@@ -59,7 +59,7 @@ class Reconciler:
         with path.open("rb") as source, self._bar(path.name, size) as move:
             summary = rapprocher(self._counter, source, path.name, self._rules, move)
         if self._ask and summary.a_demander:
-            demander_a_la_banque(summary, self._rules, self._counter.kiosque.interroger, self._publisher.forward)
+            demander_a_la_banque(summary, self._rules, demander_par(self._counter.kiosque, self._publisher.forward))
         return summary
 
     def is_known(self, path: Path) -> bool:

@@ -15,8 +15,7 @@ import pytest
 
 from domain.paiement import Fin
 from guichet.rapprochement.ecarts import GenreEcart
-from guichet.rapprocher import Reglages, demander_a_la_banque, rapports_attendus
-from kiosque.interface import KiosqueInjoignable
+from guichet.rapprocher import Demande, Reglages, demander_a_la_banque, rapports_attendus
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
 from kiosque.sips.rapports.lecture import RapportRefuse
 from tests.outils import CREANCES, RACINE, attendre, environnement
@@ -54,15 +53,14 @@ def test_ce_qui_manque_ici_est_demande_a_la_banque_puis_leve_par_le_rapport_suiv
     bilan = b.rapprocher(rapport([Ligne("INCONNUE", 31_00)]))
     assert b.ouverts() == [("manque_ici", "INCONNUE")]
 
-    transmis = []
     demandes = []
 
-    def interroger(transaction: str, marchand: str) -> dict[str, str]:
+    def demander(transaction: str, marchand: str) -> Demande:
         demandes.append((transaction, marchand))
-        return {"Data": "…"}
+        return Demande.TRANSMISE
 
-    demander_a_la_banque(bilan, REGLAGES, interroger, lambda t, champs: transmis.append((t, champs)))
-    assert (demandes, transmis) == ([("INCONNUE", MARCHAND)], [("INCONNUE", {"Data": "…"})])
+    demander_a_la_banque(bilan, REGLAGES, demander)
+    assert demandes == [("INCONNUE", MARCHAND)]
     assert (bilan.transmises, bilan.inconnues, bilan.sans_reponse) == (1, 0, 0)
 
     b.encaisser_inconnu("INCONNUE", 31_00)
@@ -76,11 +74,11 @@ def test_une_banque_injoignable_ne_perd_aucune_question(b: Banc) -> None:
     bilan = b.rapprocher(rapport([Ligne(f"X{i}") for i in range(5)]))
     posees = []
 
-    def interroger(transaction: str, _marchand: str) -> None:
+    def demander(transaction: str, _marchand: str) -> Demande:
         posees.append(transaction)
-        raise KiosqueInjoignable
+        return Demande.SANS_REPONSE
 
-    demander_a_la_banque(bilan, REGLAGES, interroger, lambda *_: None)
+    demander_a_la_banque(bilan, REGLAGES, demander)
     assert (len(posees), bilan.sans_reponse) == (3, 5)
     assert len(b.rapprocher(rapport([], genere="20260603")).a_demander) == 5
 
