@@ -157,6 +157,10 @@ class Settings(BaseSettings):
         description="Commerçants qui n'encaissent plus, encore lus et interrogés, JSON : une liste des mêmes.",
         json_schema_extra=SECRET,
     )
+    kiosque_report_columns: dict[str, dict[str, list[str]]] = Field(
+        default_factory=dict,
+        description='Noms de colonne propres aux rapports de la banque, JSON : {"operations": {"montant": ["…"]}}.',
+    )
     kiosque_seal_algorithm: Literal["SHA-256", "HMAC-SHA-256"] = Field(
         "SHA-256", description="Algorithme du sceau, jamais lu dans le message."
     )

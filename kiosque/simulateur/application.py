@@ -22,6 +22,7 @@ from kiosque.simulateur.formulaires import lire_corps, lire_formulaire
 from kiosque.simulateur.office import repondre
 from kiosque.simulateur.pages import STATIQUE, page
 from kiosque.simulateur.parcours import Parcours
+from kiosque.simulateur.rapports import servir_rapport
 from kiosque.simulateur.reglages import DemandeDeConsigne, ReglagesSimulateur
 from kiosque.simulateur.webhook_sender import Dormir
 from kiosque.sips.office.client import CHEMIN
@@ -66,6 +67,7 @@ def creer_simulateur(
             Route(CHEMIN + "{service:path}", partial(_office, banque), methods=["POST"]),
             Route("/simulateur", partial(_montrer, banque), methods=["GET"]),
             Route("/simulateur/reglages", partial(_regler, banque), methods=["GET", "POST"]),
+            Route("/simulateur/rapports/{genre}", partial(servir_rapport, banque), methods=["GET"]),
             Route("/livez", _vivant, methods=["GET"]),
             Mount("/statique", StaticFiles(directory=STATIQUE), name="statique"),
         ],

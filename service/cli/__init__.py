@@ -12,6 +12,9 @@ from service.cli import importing  # noqa: F401
 from service.cli import publishing  # noqa: F401
 
 # isort: split
+from service.cli import reconciling  # noqa: F401
+
+# isort: split
 from service.cli import health  # noqa: F401
 
 # isort: split

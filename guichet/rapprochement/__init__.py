@@ -1,0 +1,1 @@
+"""Le rapprochement : ce que la banque rapporte, confronté à ce que nous avons enregistré."""

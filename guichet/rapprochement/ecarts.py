@@ -1,0 +1,260 @@
+"""Les écarts entre la banque et nous, jugés transaction par transaction ; rien ici ne lit ni n'écrit.
+
+L'argent est comparé rapport par rapport : la même remise est dite par les opérations et par les rapprochements, et ne
+doit pas compter deux fois.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+from typing import Final, NamedTuple, assert_never
+
+from domain.delai import PARIS
+from domain.monnaie import euros
+from domain.paiement import Fin, Paiement
+from kiosque.sips.codes import ACCEPTE, NE_CONCLUENT_RIEN
+from kiosque.sips.rapports.colonnes import Genre
+
+ANNULEE: Final = "CANCELLED"
+INCONNU_ICI: Final = "inconnu"
+ABSENT_LA_BAS: Final = "absent"
+EN_COURS: Final = "en_cours"
+NON_IMPUTE: Final = "non_impute"
+
+
+class GenreEcart(StrEnum):
+    """Ce qui ne s'accorde pas."""
+
+    MANQUE_ICI = "manque_ici"
+    """La banque la connaît, nous non : la banque est interrogée, et sa réponse prend le chemin ordinaire."""
+    MANQUE_LA_BAS = "manque_la_bas"
+    """Acceptée chez nous un jour que le rapport couvre, absente de lui."""
+    AUTRE_MONTANT = "autre_montant"
+    AUTRE_ETAT = "autre_etat"
+    """Acceptée d'un côté seulement, ou annulée à la banque après l'avoir été."""
+    IMPAYE = "impaye"
+    """Le porteur conteste : la banque reprend l'argent ; la contre-passation est à proposer."""
+    REMBOURSEMENT = "remboursement"
+    """La banque a rendu l'argent, et rien ici ne le dit encore."""
+
+
+class CoteBanque(NamedTuple):
+    """Tout ce qu'un genre de rapport dit d'une transaction, tous fichiers réunis ; centimes."""
+
+    genre: Genre
+    transaction: str
+    marchand: str | None
+    jour: date
+    pris: int
+    rendu: int
+    codes: frozenset[str]
+    etats: frozenset[str]
+
+    @property
+    def etat(self) -> str:
+        """Ce que la banque en dit, en peu de mots."""
+        return " ".join(sorted(self.etats) or [f"code {code}" for code in sorted(self.codes)]) or "sans état"
+
+    @property
+    def refusee(self) -> bool:
+        """Dit si un code a conclu sans acceptation."""
+        return self.pris == 0 and any(code != ACCEPTE and code not in NE_CONCLUENT_RIEN for code in self.codes)
+
+
+class CoteNous(NamedTuple):
+    """Ce que notre journal dit de la même transaction ; centimes."""
+
+    etat: str
+    marchand: str | None
+    jour: date | None
+    pris: int
+    repris: int
+    """Ce qui a été contre-passé sur ses créances."""
+
+
+class Ecart(NamedTuple):
+    """Un écart et ses deux côtés."""
+
+    genre_de_rapport: Genre
+    genre: GenreEcart
+    transaction: str
+    marchand: str | None
+    jour: date
+    montant: int
+    """Ce qui est en cause, en centimes."""
+    montant_banque: int
+    montant_chez_nous: int
+    etat_banque: str
+    etat_chez_nous: str
+    cause: str
+    a_demander: bool = False
+    """Si interroger la banque sur elle peut l'expliquer."""
+
+    @property
+    def cle(self) -> tuple[Genre, str, GenreEcart]:
+        """Ce qu'un seul écart ouvert peut occuper à la fois."""
+        return self.genre_de_rapport, self.transaction, self.genre
+
+    @property
+    def cotes(self) -> tuple[int, int, str, str]:
+        """Les deux côtés : s'ils changent, c'est un autre écart."""
+        return self.montant_banque, self.montant_chez_nous, self.etat_banque, self.etat_chez_nous
+
+
+def pris_par_nous(paiement: Paiement) -> int:
+    """L'argent que notre journal dit pris par la banque : l'acceptation, et ce qui n'est pas imputé."""
+    accepte = paiement.montant if paiement.fin is Fin.ACCEPTE else 0
+    return accepte + sum(montant for montant, _ in paiement.non_imputes)
+
+
+def cote_nous(paiement: Paiement | None, repris: int = 0) -> CoteNous:
+    """Notre côté d'une transaction."""
+    if paiement is None:
+        return CoteNous(INCONNU_ICI, None, None, 0, 0)
+    moment = paiement.accepte_le or paiement.modified_on
+    jour = moment.astimezone(PARIS).date()
+    return CoteNous(_etat_ici(paiement), paiement.marchand, jour, pris_par_nous(paiement), repris)
+
+
+def _etat_ici(paiement: Paiement) -> str:
+    if paiement.fin is not None:
+        return paiement.fin.value
+    return EN_COURS if paiement.connu else NON_IMPUTE
+
+
+def classer(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
+    """Les écarts de cette transaction, dans ce genre de rapport ; aucun si les deux côtés s'accordent."""
+    match banque.genre:
+        case Genre.TRANSACTIONS:
+            return _sur_le_pris(banque, nous) if banque.pris else _sur_le_refus(banque, nous)
+        case Genre.OPERATIONS:
+            return [*_sur_l_annulation(banque, nous), *_sur_le_pris(banque, nous), *_sur_le_rendu(banque, nous)]
+        case Genre.RAPPROCHEMENTS:
+            return _sur_le_pris(banque, nous)
+        case Genre.IMPAYES:
+            return _sur_le_rendu(banque, nous)
+        case jamais:
+            assert_never(jamais)
+
+
+def manque_la_bas(transaction: str, nous: CoteNous) -> Ecart:
+    """L'écart d'un paiement accepté chez nous qu'un rapport aurait dû porter. Lève ValueError s'il n'a pas de jour."""
+    if nous.jour is None:
+        raise ValueError("un paiement inconnu ne manque à personne")
+    cause = f"acceptée ici pour {euros(nous.pris)}, absente du rapport qui couvre ce jour"
+    return Ecart(
+        Genre.TRANSACTIONS, GenreEcart.MANQUE_LA_BAS, transaction, nous.marchand, nous.jour, nous.pris, 0, nous.pris,
+        ABSENT_LA_BAS, nous.etat, cause,
+    )  # fmt: skip
+
+
+def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
+    if banque.pris in {0, nous.pris}:
+        return []
+    if nous.pris:
+        cause = f"{euros(banque.pris)} à la banque, {euros(nous.pris)} ici"
+        return [
+            _ecart(
+                GenreEcart.AUTRE_MONTANT,
+                banque,
+                nous,
+                cause,
+                montant=abs(banque.pris - nous.pris),
+                montant_banque=banque.pris,
+            )
+        ]
+    if nous.etat == INCONNU_ICI:
+        cause = f"la banque a pris {euros(banque.pris)} pour une transaction inconnue ici"
+        return [
+            _ecart(
+                GenreEcart.MANQUE_ICI,
+                banque,
+                nous,
+                cause,
+                montant=banque.pris,
+                montant_banque=banque.pris,
+                a_demander=True,
+            )
+        ]
+    cause = f"la banque a pris {euros(banque.pris)} ; ici le paiement est {nous.etat}"
+    return [
+        _ecart(
+            GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=banque.pris, montant_banque=banque.pris, a_demander=True
+        )
+    ]
+
+
+def _sur_le_refus(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
+    if nous.etat == INCONNU_ICI:
+        cause = "transaction inconnue ici ; la banque n'y a rien pris"
+        return [_ecart(GenreEcart.MANQUE_ICI, banque, nous, cause, montant=0, montant_banque=0)]
+    if not banque.refusee:
+        return []
+    if nous.pris:
+        cause = f"refusée à la banque ({banque.etat}), acceptée ici pour {euros(nous.pris)}"
+        return [_ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=nous.pris, montant_banque=0)]
+    if nous.etat == EN_COURS:
+        cause = f"refusée à la banque ({banque.etat}), encore en cours ici"
+        return [_ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=0, montant_banque=0, a_demander=True)]
+    return []
+
+
+def _sur_l_annulation(banque: CoteBanque, nous: CoteNous) -> Sequence[Ecart]:
+    if ANNULEE not in banque.etats or nous.pris <= nous.repris:
+        return []
+    cause = f"annulée à la banque avant sa remise, encore acceptée ici pour {euros(nous.pris)}"
+    return [
+        _ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=nous.pris - nous.repris, montant_banque=banque.pris)
+    ]
+
+
+def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
+    if banque.rendu <= nous.repris:
+        return []
+    du = banque.rendu - nous.repris
+    if banque.genre is Genre.IMPAYES:
+        cause = f"impayé de {euros(banque.rendu)} : la contre-passation est à proposer"
+        return [
+            _ecart(
+                GenreEcart.IMPAYE, banque, nous, cause, montant=du, montant_banque=banque.rendu, chez_nous=nous.repris
+            )
+        ]
+    cause = f"la banque a rendu {euros(banque.rendu)}, dont {euros(nous.repris)} repris sur les créances"
+    return [
+        _ecart(
+            GenreEcart.REMBOURSEMENT,
+            banque,
+            nous,
+            cause,
+            montant=du,
+            montant_banque=banque.rendu,
+            chez_nous=nous.repris,
+        )
+    ]
+
+
+def _ecart(
+    genre: GenreEcart,
+    banque: CoteBanque,
+    nous: CoteNous,
+    cause: str,
+    *,
+    montant: int,
+    montant_banque: int,
+    chez_nous: int | None = None,
+    a_demander: bool = False,
+) -> Ecart:
+    return Ecart(
+        genre_de_rapport=banque.genre,
+        genre=genre,
+        transaction=banque.transaction,
+        marchand=banque.marchand or nous.marchand,
+        jour=banque.jour,
+        montant=montant,
+        montant_banque=montant_banque,
+        montant_chez_nous=nous.pris if chez_nous is None else chez_nous,
+        etat_banque=banque.etat,
+        etat_chez_nous=nous.etat,
+        cause=cause,
+        a_demander=a_demander,
+    )

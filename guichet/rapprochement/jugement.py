@@ -1,0 +1,216 @@
+"""Juger un rapport : par tranches, chaque transaction de la banque face à la nôtre, puis l'inverse."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any, Final
+
+from psycopg import Connection
+
+from domain.creance import Créance
+from domain.delai import PARIS
+from domain.paiement import Paiement
+from guichet.guichet import Guichet
+from guichet.rapprochement import registre
+from guichet.rapprochement.ecarts import (
+    ANNULEE,
+    CoteBanque,
+    CoteNous,
+    Ecart,
+    GenreEcart,
+    classer,
+    cote_nous,
+    manque_la_bas,
+)
+from guichet.rapprochement.registre import TRANCHE, RapportInscrit
+from kiosque.sips.rapports.colonnes import Genre
+
+AVANCE_D_HORLOGE: Final = timedelta(hours=1)
+"""La banque peut dater un paiement d'un peu plus tard que nous ne l'enregistrons."""
+
+RETARD_MAX: Final = timedelta(days=60)
+"""Un paiement enregistré plus tard encore après son jour n'est plus cherché dans les rapports de ce jour."""
+
+
+@dataclass(slots=True)
+class Somme:
+    """Les deux côtés d'un marchand et d'un jour, en centimes."""
+
+    banque_pris: int = 0
+    banque_rendu: int = 0
+    frais: int = 0
+    nous_pris: int = 0
+    nous_repris: int = 0
+
+
+Sommes = dict[tuple[str, date], Somme]
+
+_PRIS: Final = (Paiement.PaiementConclu.TOPIC, Paiement.EncaissementNonImputé.TOPIC)
+
+
+class Jugement:
+    """Le jugement d'un rapport, dans la transaction qui l'inscrit."""
+
+    def __init__(self, guichet: Guichet, conn: Connection[Any], rapport: RapportInscrit) -> None:
+        """`rapport` est inscrit, ses lignes aussi."""
+        self._guichet = guichet
+        self._conn = conn
+        self._rapport = rapport
+        self.ecarts: dict[tuple[Genre, str, GenreEcart], Ecart] = {}
+        """Les écarts qui sont vrais maintenant, de ce qui a été jugé."""
+        self.sommes: Sommes = {}
+        self.transactions = 0
+        self.accordees = 0
+        self._couvrants: list[RapportInscrit] = []
+
+    def juger_fichier(self) -> None:
+        """Juge chaque transaction dont parle le fichier."""
+        for jours, banque, nous in self._face_a_face(self._rapport.genre, None):
+            trouves = classer(banque, nous)
+            self.transactions += 1
+            self.accordees += not trouves
+            self._garder(trouves)
+            self._sommer(jours, banque, nous)
+
+    def chercher_ce_qui_manque_la_bas(self) -> None:
+        """Cherche les paiements acceptés chez nous, un jour qu'un rapport couvre, dont aucun rapport ne parle."""
+        rapport = self._rapport
+        precedent = registre.rapport_precedent(self._conn, rapport.genre, rapport.genere_le, rapport.marchands)
+        self._couvrants = registre.rapports_couvrant(self._conn, rapport.genre, rapport.couvre_depuis - RETARD_MAX)
+        bout = registre.bout_du_journal(self._conn)
+        depuis = registre.position_avant(self._conn, rapport.couvre_depuis - AVANCE_D_HORLOGE, bout)
+        if precedent is not None:
+            # Ce qui a été enregistré en retard, pour un jour déjà couvert, n'a encore été confronté à rien.
+            depuis = min(depuis, precedent.position)
+        for flux in registre.flux_depuis(self._conn, depuis, bout, _PRIS):
+            transactions = [Paiement.transaction_de(nom) for nom in flux]
+            absentes = set(transactions) - registre.connues(self._conn, rapport.genre, transactions)
+            for transaction, nous in self._notre_cote(sorted(absentes)).items():
+                if nous.pris and self._couvert(nous):
+                    self._garder([manque_la_bas(transaction, nous)])
+                    self._somme(nous.marchand, nous.jour).nous_pris += nous.pris
+
+    def tenir_les_ecarts(self) -> tuple[int, int]:
+        """Juge de nouveau les écarts ouverts, ferme ceux qui sont expliqués, ouvre les nouveaux ; rend ces comptes.
+
+        Ajoute à `ecarts` ceux, anciens, qui restent vrais.
+        """
+        anciens = registre.ecarts_ouverts(self._conn)
+        self._rejuger([ecart for _, ecart in anciens])
+        leves: list[tuple[int | None, Ecart]] = []
+        gardes = set()
+        for rang, ancien in anciens:
+            vrai = self.ecarts.get(ancien.cle)
+            if vrai is not None and vrai.cotes == ancien.cotes:
+                gardes.add(ancien.cle)
+            else:
+                leves.append((rang, ancien._replace(cause=self._explication(vrai))))
+        nouveaux = [(None, ecart) for cle, ecart in self.ecarts.items() if cle not in gardes]
+        registre.inscrire_ecarts(self._conn, self._rapport.rang, [*leves, *nouveaux])
+        return len(nouveaux), len(leves)
+
+    def _rejuger(self, anciens: Sequence[Ecart]) -> None:
+        for genre in Genre:
+            transactions = [ecart.transaction for ecart in anciens if ecart.genre_de_rapport is genre]
+            if transactions:
+                for _, banque, nous in self._face_a_face(genre, sorted(set(transactions))):
+                    self._garder(classer(banque, nous))
+        absents = [ecart.transaction for ecart in anciens if ecart.genre is GenreEcart.MANQUE_LA_BAS]
+        encore = sorted(set(absents) - registre.connues(self._conn, Genre.TRANSACTIONS, absents))
+        for transaction, nous in self._notre_cote(encore).items():
+            if nous.pris:
+                self._garder([manque_la_bas(transaction, nous)])
+
+    def _explication(self, vrai: Ecart | None) -> str:
+        quand = f"{self._rapport.genere_le.astimezone(PARIS):%d/%m/%Y}"
+        par = f"au rapport des {self._rapport.genre.value} du {quand}"
+        return f"les deux côtés s'accordent, {par}" if vrai is None else f"remplacé, {par} : {vrai.cause}"
+
+    def _garder(self, ecarts: Iterable[Ecart]) -> None:
+        self.ecarts.update((ecart.cle, ecart) for ecart in ecarts)
+
+    def _couvert(self, nous: CoteNous) -> bool:
+        """Dit si un rapport lu couvre ce marchand ce jour-là."""
+        if nous.jour is None:
+            return False
+        return any(
+            nous.marchand in lu.marchands
+            and lu.couvre_depuis.astimezone(PARIS).date() <= nous.jour < lu.couvre_jusqua.astimezone(PARIS).date()
+            for lu in self._couvrants
+        )
+
+    # --- Les deux côtés ----------------------------------------------------------------------------------------------
+
+    def _face_a_face(
+        self, genre: Genre, transactions: Sequence[str] | None
+    ) -> Iterator[tuple[list[tuple[Any, ...]], CoteBanque, CoteNous]]:
+        """Chaque transaction, les jours que la banque en dit, son côté et le nôtre."""
+        lignes = registre.cotes(self._conn, genre, transactions)
+        groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=itemgetter(0)))
+        while tranche := list(islice(groupes, TRANCHE)):
+            banques = [_cote_banque(genre, transaction, jours) for transaction, jours in tranche]
+            a_reprendre = {banque.transaction for banque in banques if banque.rendu or ANNULEE in banque.etats}
+            nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
+            for (transaction, jours), banque in zip(tranche, banques, strict=True):
+                yield jours, banque, nous[transaction]
+
+    def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:
+        """Notre côté de chacune ; de `a_reprendre` (None : aucune), aussi ce qui est contre-passé."""
+        charges = self._guichet.recorder.load(self._conn, map(Paiement.flux, transactions))
+        paiements: dict[str, Paiement] = {
+            transaction: charges[nom] for transaction in transactions if (nom := Paiement.flux(transaction)) in charges
+        }
+        repris = self._repris({t: paiements[t] for t in (a_reprendre or set()) & paiements.keys()})
+        return {t: cote_nous(paiements.get(t), repris.get(t, 0)) for t in transactions}
+
+    def _repris(self, paiements: dict[str, Paiement]) -> dict[str, int]:
+        references = {i.reference for paiement in paiements.values() for i in paiement.imputations}
+        creances: dict[str, Créance] = self._guichet.charger_creances(self._conn, sorted(references))
+        return {
+            transaction: sum(
+                part.part
+                for imputation in paiement.imputations
+                if (creance := creances.get(imputation.reference)) is not None
+                and (part := creance.acceptees.get(transaction)) is not None
+                and part.contrepassee
+            )
+            for transaction, paiement in paiements.items()
+        }
+
+    # --- Les sommes --------------------------------------------------------------------------------------------------
+
+    def _sommer(self, jours: Sequence[tuple[Any, ...]], banque: CoteBanque, nous: CoteNous) -> None:
+        """Ajoute ce que le fichier dit, et notre part de la même chose, aux jours de la banque."""
+        dans_le_fichier = [jour for jour in jours if jour[7]]
+        ailleurs = banque.pris - sum(jour[8] for jour in jours)
+        rendu_ailleurs = banque.rendu - sum(jour[9] for jour in jours)
+        # Le premier jour qui porte de l'argent reçoit notre part : la banque et nous parlons de la même remise.
+        porteur = next((j for j in dans_le_fichier if j[8]), dans_le_fichier[0])
+        rendeur = next((j for j in dans_le_fichier if j[9]), None)
+        for jour in dans_le_fichier:
+            somme = self._somme(jour[1] or nous.marchand, jour[2])
+            somme.banque_pris += jour[8]
+            somme.banque_rendu += jour[9]
+            somme.frais += jour[10]
+            if jour is porteur and (jour[8] or banque.genre is Genre.TRANSACTIONS):
+                somme.nous_pris += max(0, nous.pris - ailleurs)
+            if jour is rendeur:
+                somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
+
+    def _somme(self, marchand: str | None, jour: date | None) -> Somme:
+        return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
+
+
+def _cote_banque(genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
+    return CoteBanque(
+        genre=genre,
+        transaction=transaction,
+        marchand=next((jour[1] for jour in jours if jour[1]), None),
+        jour=jours[0][2],
+        pris=sum(jour[3] for jour in jours),
+        rendu=sum(jour[4] for jour in jours),
+        codes=frozenset(code for jour in jours for code in jour[5]),
+        etats=frozenset(etat for jour in jours for etat in jour[6]),
+    )

@@ -1,0 +1,283 @@
+"""Le SQL des rapports : les lignes de la banque, ce que chaque rapport couvre, et les écarts ; tout en ajout seul."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from guichet.rapprochement.ecarts import Ecart, GenreEcart
+from kiosque.sips.rapports.colonnes import Genre
+from kiosque.sips.rapports.lecture import LigneDeRapport
+
+VERROU: Final = 0x726170706F727473
+"""Verrou consultatif (« rapports ») : deux rapprochements ne se jugent pas l'un sur l'autre."""
+
+PAQUET: Final = 20_000
+"""Lignes par COPY : chaque instruction reste loin de sa durée maximale."""
+
+TRANCHE: Final = 5_000
+"""Transactions jugées ensemble."""
+
+DUREE_MAX: Final = "10min"
+
+_COLONNES: Final = (
+    "cle, numero, genre, transaction, marchand, operation, sequence, montant, frais, pris, rendu, etat, code,"
+    " autorisation, survenu_le"
+)
+
+# Les lignes du fichier, le temps de la transaction.
+_CREER_LUES: Final = """
+CREATE TEMP TABLE lues ON COMMIT DROP AS SELECT %s FROM journal.lignes_de_rapport WITH NO DATA
+""".replace("%s", _COLONNES)
+
+_COPIER: Final = f"COPY pg_temp.lues ({_COLONNES}) FROM STDIN"
+
+# Ce que le fichier couvre : de quels marchands, depuis quand, en combien de lignes distinctes.
+_RESUMER: Final = """
+SELECT count(*), count(DISTINCT cle), min(survenu_le),
+       coalesce(array_agg(DISTINCT marchand) FILTER (WHERE marchand IS NOT NULL), '{}')
+FROM pg_temp.lues
+"""
+
+_INSCRIRE_RAPPORT: Final = """
+INSERT INTO journal.rapports (empreinte, genre, genere_le, marchands, couvre_depuis, couvre_jusqua, position, fichier,
+                              lignes)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING rang
+"""
+
+_INSCRIRE_LIGNES: Final = f"""
+INSERT INTO journal.lignes_de_rapport (rapport, {_COLONNES})
+SELECT %s, {_COLONNES} FROM pg_temp.lues ORDER BY numero
+ON CONFLICT (cle) DO NOTHING
+"""  # noqa: S608
+
+_LIRE_RAPPORT: Final = """
+SELECT rang, genre, genere_le, marchands, couvre_depuis, couvre_jusqua, position FROM journal.rapports
+"""
+
+# Le rapport précédent du même genre qui parle d'un de ces marchands.
+_PRECEDENT: Final = f"""
+{_LIRE_RAPPORT} WHERE genre = %s AND genere_le < %s AND marchands && %s::text[]
+ORDER BY genere_le DESC, rang DESC LIMIT 1
+"""
+
+# Par transaction, marchand et jour de Paris : tout ce que la banque en a dit, et ce que le fichier en dit.
+_COTES: Final = """
+SELECT l.transaction, l.marchand, (l.survenu_le AT TIME ZONE 'Europe/Paris')::date AS jour,
+       sum(l.pris)::int8, sum(l.rendu)::int8,
+       array_remove(array_agg(DISTINCT l.code), NULL), array_remove(array_agg(DISTINCT l.etat), NULL),
+       bool_or(u.cle IS NOT NULL),
+       coalesce(sum(l.pris) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
+       coalesce(sum(l.rendu) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
+       coalesce(sum(l.frais) FILTER (WHERE u.cle IS NOT NULL), 0)::int8
+FROM journal.lignes_de_rapport l
+LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
+WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
+GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
+"""
+
+_CONNUES: Final = """
+SELECT DISTINCT transaction FROM journal.lignes_de_rapport WHERE genre = %s AND transaction = ANY (%s)
+"""
+
+# La première position enregistrée à un instant ou après se cherche par dichotomie : le journal est dans l'ordre.
+_HEURE_DE: Final = """
+SELECT position, enregistre_le FROM journal.evenements WHERE position >= %s ORDER BY position LIMIT 1
+"""
+
+_BOUT: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
+
+# Les flux qui portent un de ces faits dans une tranche du journal.
+_FLUX_DEPUIS: Final = """
+SELECT position, flux FROM journal.evenements WHERE position > %s AND position <= %s AND topic = ANY (%s)
+ORDER BY position LIMIT %s
+"""
+
+_OUVERTS: Final = """
+SELECT rang, genre_de_rapport, genre, transaction, marchand, jour, montant, montant_banque, montant_chez_nous,
+       etat_banque, etat_chez_nous, cause
+FROM vues.ecarts_ouverts
+"""
+
+_INSCRIRE_ECART: Final = """
+INSERT INTO journal.ecarts_de_rapport (clot, rapport, genre_de_rapport, genre, transaction, marchand, jour, montant,
+                                       montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+class RapportInscrit(NamedTuple):
+    """Un rapport du journal."""
+
+    rang: int
+    genre: Genre
+    genere_le: datetime
+    marchands: tuple[str, ...]
+    couvre_depuis: datetime
+    couvre_jusqua: datetime
+    position: int
+
+
+class Resume(NamedTuple):
+    """Ce que le fichier contient."""
+
+    lignes: int
+    distinctes: int
+    premier: datetime | None
+    marchands: tuple[str, ...]
+
+
+def commencer(conn: Connection[Any]) -> None:
+    """Prend le verrou, et prépare la table des lignes lues ; jusqu'à la fin de la transaction."""
+    conn.execute(f"SET LOCAL statement_timeout = '{DUREE_MAX}'")
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (VERROU,))
+    conn.execute(_CREER_LUES)
+
+
+def cle_de(ligne: LigneDeRapport) -> bytes:
+    """L'empreinte de ce que la ligne affirme ; son état n'en est pas, qui change d'un rapport à l'autre."""
+    affirme = (
+        ligne.genre.value, ligne.transaction, ligne.marchand, ligne.operation, ligne.sequence, ligne.montant,
+        ligne.frais, ligne.code, ligne.autorisation, ligne.survenu_le.isoformat(),
+    )  # fmt: skip
+    return sha256(repr(affirme).encode()).digest()
+
+
+def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Callable[[int], None]) -> Resume:
+    """Copie les lignes dans la table des lignes lues, par paquets ; `avancer` reçoit leur compte."""
+    suite = iter(lignes)
+    lues = 0
+    while paquet := list(islice(suite, PAQUET)):
+        with conn.cursor().copy(_COPIER) as copie:
+            for ligne in paquet:
+                copie.write_row(
+                    (
+                        cle_de(ligne), ligne.numero, ligne.genre.value, ligne.transaction, ligne.marchand,
+                        ligne.operation, ligne.sequence, ligne.montant, ligne.frais, ligne.pris, ligne.rendu,
+                        ligne.etat, ligne.code, ligne.autorisation, ligne.survenu_le,
+                    )
+                )  # fmt: skip
+        lues += len(paquet)
+        avancer(lues)
+    conn.execute("ANALYZE pg_temp.lues")
+    total, distinctes, premier, marchands = conn.execute(_RESUMER).fetchone() or (0, 0, None, [])
+    return Resume(total, distinctes, premier, tuple(marchands))
+
+
+def rapport_connu(conn: Connection[Any], empreinte: bytes) -> RapportInscrit | None:
+    """Le rapport de cette empreinte, s'il a été lu."""
+    return _rapport(conn.execute(_LIRE_RAPPORT + "WHERE empreinte = %s", (empreinte,)).fetchone())
+
+
+def rapport_precedent(
+    conn: Connection[Any], genre: Genre, genere_le: datetime, marchands: Sequence[str]
+) -> RapportInscrit | None:
+    """Le dernier rapport d'avant, du même genre, qui parle d'un de ces marchands."""
+    return _rapport(conn.execute(_PRECEDENT, (genre.value, genere_le, list(marchands))).fetchone())
+
+
+def dernier_rapport(conn: Connection[Any], genre: Genre, marchand: str) -> RapportInscrit | None:
+    """Le rapport de ce genre qui couvre ce marchand le plus loin."""
+    requete = _LIRE_RAPPORT + "WHERE genre = %s AND %s = ANY (marchands) ORDER BY couvre_jusqua DESC LIMIT 1"
+    return _rapport(conn.execute(requete, (genre.value, marchand)).fetchone())
+
+
+def rapports_couvrant(conn: Connection[Any], genre: Genre, depuis: datetime) -> list[RapportInscrit]:
+    """Les rapports de ce genre qui couvrent quelque chose après cet instant."""
+    lignes = conn.execute(_LIRE_RAPPORT + "WHERE genre = %s AND couvre_jusqua > %s", (genre.value, depuis))
+    return [rapport for ligne in lignes if (rapport := _rapport(ligne))]
+
+
+def _rapport(ligne: tuple[Any, ...] | None) -> RapportInscrit | None:
+    if ligne is None:
+        return None
+    rang, genre, genere_le, marchands, depuis, jusqua, position = ligne
+    return RapportInscrit(rang, Genre(genre), genere_le, tuple(marchands), depuis, jusqua, position)
+
+
+def inscrire_rapport(
+    conn: Connection[Any], rapport: RapportInscrit, empreinte: bytes, fichier: str, lignes: int
+) -> tuple[RapportInscrit, int]:
+    """Inscrit le rapport (son rang est donné ici) et ses lignes nouvelles ; rend aussi leur nombre."""
+    (rang,) = conn.execute(
+        _INSCRIRE_RAPPORT,
+        (
+            empreinte, rapport.genre.value, rapport.genere_le, list(rapport.marchands), rapport.couvre_depuis,
+            rapport.couvre_jusqua, rapport.position, fichier, lignes,
+        ),
+    ).fetchone() or (0,)  # fmt: skip
+    nouvelles = conn.execute(_INSCRIRE_LIGNES, (rang,)).rowcount
+    return rapport._replace(rang=rang), nouvelles
+
+
+def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
+    """Ce que la banque dit de ces transactions (None : celles du fichier), dans leur ordre, un jour par ligne."""
+    conn.execute('CREATE TEMP TABLE IF NOT EXISTS touchees (transaction text COLLATE "C") ON COMMIT DROP')
+    conn.execute("TRUNCATE pg_temp.touchees")
+    if transactions is None:
+        conn.execute("INSERT INTO pg_temp.touchees SELECT DISTINCT transaction FROM pg_temp.lues")
+    else:
+        conn.execute("INSERT INTO pg_temp.touchees SELECT unnest(%s::text[])", (list(transactions),))
+    conn.execute("ANALYZE pg_temp.touchees")
+    with conn.cursor(name="cotes") as curseur:
+        curseur.itersize = TRANCHE
+        curseur.execute(_COTES, (genre.value,))
+        yield from curseur
+
+
+def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> set[str]:
+    """Celles de ces transactions dont un rapport de ce genre a parlé."""
+    return {transaction for (transaction,) in conn.execute(_CONNUES, (genre.value, list(transactions)))}
+
+
+def bout_du_journal(conn: Connection[Any]) -> int:
+    """La dernière position du journal, 0 s'il est vide."""
+    (position,) = conn.execute(_BOUT).fetchone() or (0,)
+    return int(position)
+
+
+def position_avant(conn: Connection[Any], instant: datetime, bout: int) -> int:
+    """Une position telle que tout ce qui a été enregistré depuis cet instant est après elle."""
+    bas, haut = 0, bout
+    while bas < haut:
+        milieu = (bas + haut) // 2
+        trouve = conn.execute(_HEURE_DE, (milieu + 1,)).fetchone()
+        if trouve is None or trouve[1] >= instant:
+            haut = milieu
+        else:
+            bas = int(trouve[0])
+    return bas
+
+
+def flux_depuis(conn: Connection[Any], depuis: int, bout: int, topics: Sequence[str]) -> Iterator[list[str]]:
+    """Les flux qui portent un de ces faits après cette position et jusqu'au bout, par tranches."""
+    position = depuis
+    while lignes := conn.execute(_FLUX_DEPUIS, (position, bout, list(topics), TRANCHE)).fetchall():
+        yield list(dict.fromkeys(flux for _, flux in lignes))
+        position = lignes[-1][0]
+
+
+def ecarts_ouverts(conn: Connection[Any]) -> list[tuple[int, Ecart]]:
+    """Les écarts encore ouverts, chacun avec son rang."""
+    return [
+        (rang, Ecart(Genre(rapport), GenreEcart(genre), *reste))
+        for rang, rapport, genre, *reste in conn.execute(_OUVERTS + "ORDER BY rang")
+    ]
+
+
+def inscrire_ecarts(conn: Connection[Any], rapport: int | None, ecarts: Iterable[tuple[int | None, Ecart]]) -> None:
+    """Inscrit des écarts : ouverts (None), ou qui closent celui de ce rang."""
+    with conn.cursor() as curseur:
+        curseur.executemany(
+            _INSCRIRE_ECART,
+            (
+                (
+                    clot, rapport, ecart.genre_de_rapport.value, ecart.genre.value, ecart.transaction, ecart.marchand,
+                    ecart.jour, ecart.montant, *ecart.cotes, ecart.cause,
+                )
+                for clot, ecart in ecarts
+            ),
+        )  # fmt: skip

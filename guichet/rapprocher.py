@@ -1,0 +1,218 @@
+"""Rapprocher un rapport de la banque : chaque transaction y rencontre la nôtre, et chaque écart est une anomalie.
+
+Une seule transaction lit le fichier, l'inscrit et juge : un fichier coupé ne laisse rien. La banque est interrogée
+ensuite, hors d'elle, et sa réponse entre comme n'importe quelle notification.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from io import BufferedIOBase
+from typing import Any, Final, assert_never
+
+from psycopg import Connection
+
+from domain.delai import PARIS
+from domain.references import TRANSACTION
+from guichet.guichet import Guichet
+from guichet.rapprochement import registre
+from guichet.rapprochement.ecarts import Ecart
+from guichet.rapprochement.jugement import Jugement, Sommes
+from guichet.relancer_paiement import Transmettre
+from kiosque.interface import DemandeInvalide, Kiosque, KiosqueInjoignable
+from kiosque.sips.rapports.colonnes import Genre, NomsDesColonnes
+from kiosque.sips.rapports.lecture import Entete, Rapport
+
+DEMANDES_MAX: Final = 1_000
+"""Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
+
+INJOIGNABLES_MAX: Final = 3
+"""Questions sans réponse de suite après quoi la banque est laissée : le rapport suivant les reposera."""
+
+MIDI: Final = 12
+"""Heure de Paris à laquelle le rapport de la veille doit être là (la banque l'annonce entre 0 h 30 et 4 h)."""
+
+
+class Demande(StrEnum):
+    """Ce qu'une question à la banque a donné."""
+
+    TRANSMISE = "transmise"
+    """Sa réponse est sur le topic des notifications."""
+    INCONNUE = "inconnue"
+    SANS_REPONSE = "sans_reponse"
+
+
+Demander = Callable[[str, str], Demande]
+"""Interroge la banque sur une transaction d'un marchand, et transmet sa réponse : voir `demander_par`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reglages:
+    """Ce que le rapprochement a besoin de savoir."""
+
+    noms: NomsDesColonnes
+    marchands: Sequence[str]
+    """Tous les nôtres : ceux d'un rapport qui n'en nomme aucun."""
+
+
+@dataclass(slots=True)
+class Bilan:
+    """Ce qu'un rapport a donné."""
+
+    fichier: str
+    empreinte: str
+    genre: Genre
+    genere_le: datetime
+    deja_lu: bool
+    lignes: int
+    nouvelles: int
+    transactions: int
+    accordees: int
+    ecarts: list[Ecart]
+    """Ceux de ce rapport, anciens compris."""
+    ouverts: int
+    """Écarts qui s'ouvrent avec lui."""
+    leves: int
+    """Écarts qu'il explique."""
+    sommes: Sommes
+    a_demander: list[Ecart] = field(default_factory=list)
+    transmises: int = 0
+    inconnues: int = 0
+    sans_reponse: int = 0
+
+
+def rapprocher(
+    guichet: Guichet,
+    fichier: BufferedIOBase,
+    nom: str,
+    reglages: Reglages,
+    avancer: Callable[[int, int], None] = lambda _octets, _lignes: None,
+) -> Bilan:
+    """Lit, inscrit et juge un rapport, d'un bloc. `avancer` reçoit les octets et les lignes lus.
+
+    Lève RapportRefuse : rien n'est alors inscrit.
+    """
+    empreinte = hashlib.file_digest(fichier, "sha256").digest()
+    fichier.seek(0)
+    rapport = Rapport(fichier, reglages.noms)
+    entete = rapport.entete
+    with guichet.base.transaction() as conn:
+        registre.commencer(conn)
+        resume = registre.deposer(conn, rapport, lambda lues: avancer(rapport.octets_lus, lues))
+        connu = registre.rapport_connu(conn, empreinte)
+        nouvelles = 0
+        if connu is None:
+            prevu = _couverture(conn, entete, resume, reglages)
+            inscrit, nouvelles = registre.inscrire_rapport(conn, prevu, empreinte, nom, resume.lignes)
+        else:
+            inscrit = connu
+        jugement = Jugement(guichet, conn, inscrit)
+        jugement.juger_fichier()
+        if inscrit.genre is Genre.TRANSACTIONS:
+            jugement.chercher_ce_qui_manque_la_bas()
+        propres = list(jugement.ecarts.values())
+        ouverts, leves = jugement.tenir_les_ecarts()
+    return Bilan(
+        fichier=nom,
+        empreinte=empreinte.hex(),
+        genre=inscrit.genre,
+        genere_le=inscrit.genere_le,
+        deja_lu=connu is not None,
+        lignes=resume.lignes,
+        nouvelles=nouvelles,
+        transactions=jugement.transactions,
+        accordees=jugement.accordees,
+        ecarts=propres,
+        ouverts=ouverts,
+        leves=leves,
+        sommes=jugement.sommes,
+        a_demander=[ecart for ecart in jugement.ecarts.values() if ecart.a_demander],
+    )
+
+
+def demander_par(kiosque: Kiosque, transmettre: Transmettre) -> Demander:
+    """La question telle que ce kiosque la pose ; sa réponse prend le chemin de toute notification."""
+
+    def demander(transaction: str, marchand: str) -> Demande:
+        try:
+            formulaire = kiosque.interroger(transaction, marchand)
+        except KiosqueInjoignable:
+            return Demande.SANS_REPONSE
+        except DemandeInvalide:
+            return Demande.INCONNUE  # Un marchand qui n'est plus le nôtre : l'écart reste, pour le support.
+        if formulaire is None:
+            return Demande.INCONNUE
+        transmettre(transaction, formulaire)
+        return Demande.TRANSMISE
+
+    return demander
+
+
+def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -> None:
+    """Demande à la banque ce qu'elle seule connaît, et le compte dans `bilan`. Lève ce que `demander` lève."""
+    de_suite = 0
+    for rang, ecart in enumerate(bilan.a_demander):
+        if rang >= DEMANDES_MAX or de_suite >= INJOIGNABLES_MAX or not TRANSACTION.fullmatch(ecart.transaction):
+            bilan.sans_reponse += 1
+            continue
+        demande = _demander(ecart, reglages, demander)
+        de_suite = de_suite + 1 if demande is Demande.SANS_REPONSE else 0
+        match demande:
+            case Demande.TRANSMISE:
+                bilan.transmises += 1
+            case Demande.INCONNUE:
+                bilan.inconnues += 1
+            case Demande.SANS_REPONSE:
+                bilan.sans_reponse += 1
+            case jamais:
+                assert_never(jamais)
+
+
+def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenant: datetime) -> list[str]:
+    """Les marchands dont le rapport de transactions de la veille aurait dû arriver avant midi, heure de Paris.
+
+    Avant midi, c'est celui de l'avant-veille qui est dû.
+    """
+    ici = maintenant.astimezone(PARIS)
+    jusqua = ici.replace(hour=0, minute=0, second=0, microsecond=0)
+    if ici.hour < MIDI:
+        jusqua = (jusqua - timedelta(hours=12)).replace(hour=0)
+    attendus = []
+    for marchand in dict.fromkeys(marchands):
+        dernier = registre.dernier_rapport(conn, Genre.TRANSACTIONS, marchand)
+        if dernier is None or dernier.couvre_jusqua < jusqua:
+            attendus.append(marchand)
+    return attendus
+
+
+def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Demande:
+    """Demande sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres."""
+    demande = Demande.INCONNUE
+    for marchand in [ecart.marchand] if ecart.marchand else reglages.marchands:
+        demande = demander(ecart.transaction, marchand)
+        if demande is not Demande.INCONNUE:
+            return demande
+    return demande
+
+
+def _couverture(
+    conn: Connection[Any], entete: Entete, resume: registre.Resume, reglages: Reglages
+) -> registre.RapportInscrit:
+    """Ce que le rapport couvre : depuis le précédent, ou depuis sa première ligne, jusqu'au jour où il est fait.
+
+    La première ligne l'emporte si elle est plus tard : un rapport perdu ne doit pas faire accuser celui d'après.
+    """
+    marchands = resume.marchands or ((entete.marchand,) if entete.marchand else tuple(reglages.marchands))
+    jusqua = _minuit(entete.genere_le)
+    premier = resume.premier or jusqua - timedelta(hours=12)
+    precedent = registre.rapport_precedent(conn, entete.genre, entete.genere_le, marchands)
+    depuis = min(jusqua, max(_minuit(premier), precedent.couvre_jusqua if precedent else _minuit(premier)))
+    bout = registre.bout_du_journal(conn)
+    return registre.RapportInscrit(0, entete.genre, entete.genere_le, tuple(marchands), depuis, jusqua, bout)
+
+
+def _minuit(instant: datetime) -> datetime:
+    """Le début de son jour de Paris."""
+    return instant.astimezone(PARIS).replace(hour=0, minute=0, second=0, microsecond=0)

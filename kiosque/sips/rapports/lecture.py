@@ -1,0 +1,272 @@
+"""Lire un rapport ligne à ligne, conduit par les noms de son en-tête ; il est cru en entier ou refusé en entier.
+
+La mémoire ne dépend pas de la taille du fichier : une ligne à la fois, et de longueur bornée.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+
+from kiosque.sips.codes import ACCEPTE
+from kiosque.sips.rapports.colonnes import REQUIS, Champ, Genre, NomsDesColonnes, genre_de, normaliser
+from kiosque.sips.rapports.valeurs import (
+    exiger_euro,
+    lire_instant,
+    lire_marchand,
+    lire_montant,
+    lire_reference,
+    lire_texte,
+)
+
+LIGNE_OCTETS_MAX: Final = 64 * 1024
+DEBIT: Final = "DEBIT_CAPTURE"
+CREDIT: Final = "CREDIT_CAPTURE"
+SEPARATEURS: Final = ("\t", ";")
+
+_FIN: Final = re.compile(r"END|FIN(?![A-Z]).*", re.DOTALL)
+_UTF_8: Final = b"\xef\xbb\xbf"
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_ABSENTS: Final = {"", "null"}
+_VIDES: Final[dict[Champ, str | None]] = dict.fromkeys(Champ)
+_MARCHAND: Final = re.compile(r"[0-9]{15}")
+
+
+class RapportRefuse(Exception):
+    """Le rapport est refusé en entier."""
+
+    def __init__(self, cause: str, *, ligne: int | None = None, champ: str | None = None) -> None:
+        """Nomme la ligne (à partir de 1) et la colonne, quand il y en a une ; jamais la valeur."""
+        super().__init__(cause)
+        self.cause = cause
+        self.ligne = ligne
+        self.champ = champ
+
+    def __str__(self) -> str:
+        """La cause, précédée de l'endroit."""
+        ou = [f"ligne {self.ligne}"] if self.ligne is not None else []
+        ou += [f"colonne {self.champ}"] if self.champ is not None else []
+        return f"{', '.join(ou)} : {self.cause}" if ou else self.cause
+
+
+class Octets(Protocol):
+    """Un fichier binaire ouvert."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Comme d'un fichier."""
+
+
+class LigneDeRapport(NamedTuple):
+    """Une ligne de la banque ; les montants sont des centimes, positifs."""
+
+    numero: int
+    """Sa ligne dans le fichier, à partir de 1."""
+    genre: Genre
+    transaction: str
+    marchand: str | None
+    operation: str | None
+    sequence: str | None
+    montant: int
+    frais: int | None
+    etat: str | None
+    code: str | None
+    autorisation: str | None
+    survenu_le: datetime
+
+    @property
+    def pris(self) -> int:
+        """L'argent que la ligne dit pris au porteur : une remise n'est comptée qu'à `DEBIT_CAPTURE`."""
+        match self.genre:
+            case Genre.TRANSACTIONS:
+                return self.montant if self.code == ACCEPTE else 0
+            case Genre.OPERATIONS:
+                return self.montant if self.operation == DEBIT else 0
+            case Genre.RAPPROCHEMENTS:
+                return self.montant if self.operation in {None, DEBIT} else 0
+            case Genre.IMPAYES:
+                return 0
+
+    @property
+    def rendu(self) -> int:
+        """L'argent que la ligne dit rendu ou repris : `CREDIT_CAPTURE`, ou un impayé."""
+        match self.genre:
+            case Genre.IMPAYES:
+                return self.montant
+            case Genre.OPERATIONS | Genre.RAPPROCHEMENTS:
+                return self.montant if self.operation == CREDIT else 0
+            case Genre.TRANSACTIONS:
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entete:
+    """Ce que disent les deux premières lignes."""
+
+    genre: Genre
+    genere_le: datetime
+    marchand: str | None
+    """S'il est nommé dans le titre : le rapport est alors le sien seul."""
+    colonnes: Mapping[Champ, int]
+    noms: Sequence[str]
+
+
+class Rapport:
+    """Un rapport ouvert : son en-tête est lu, ses lignes viennent une à une, et la dernière ferme ou refuse."""
+
+    def __init__(self, fichier: Octets, noms: NomsDesColonnes) -> None:
+        """Lit les deux premières lignes ; lève RapportRefuse."""
+        self._lignes = _Lignes(fichier)
+        titre_brut = next(self._lignes, None)
+        if titre_brut is None:
+            raise RapportRefuse("le fichier est vide")
+        premiere = titre_brut.lstrip('"').upper()
+        separateur = next((s for s in SEPARATEURS if premiere.startswith((f"TITLE{s}", f'TITLE"{s}'))), None)
+        if separateur is None:
+            raise RapportRefuse("la première ligne commence par TITLE, puis « ; » ou une tabulation", ligne=1)
+        titre = next(csv.reader([titre_brut], delimiter=separateur))
+        self._csv = csv.reader(self._lignes, delimiter=separateur, strict=True)
+        self.entete = _lire_entete(titre, self._suivante() or [], noms)
+
+    @property
+    def octets_lus(self) -> int:
+        """Pour une barre d'avancement."""
+        return self._lignes.octets
+
+    def __iter__(self) -> Iterator[LigneDeRapport]:
+        """Les lignes dans l'ordre du fichier ; lève RapportRefuse, à la dernière si la fin manque."""
+        while (cases := self._suivante()) is not None:
+            if not cases:
+                continue
+            if _FIN.fullmatch(cases[0].strip().upper()):
+                self._exiger_fin()
+                return
+            yield _lire_ligne(self.entete, cases, self._lignes.numero)
+        raise RapportRefuse("le fichier est coupé : la dernière ligne, END, manque", ligne=self._lignes.numero)
+
+    def _suivante(self) -> list[str] | None:
+        try:
+            return next(self._csv, None)
+        except csv.Error as erreur:
+            raise RapportRefuse(f"guillemets ou case illisibles ({erreur})", ligne=self._lignes.numero) from erreur
+
+    def _exiger_fin(self) -> None:
+        for reste in self._lignes:
+            if reste.strip():
+                raise RapportRefuse("du texte suit la ligne de fin", ligne=self._lignes.numero)
+
+
+class _Lignes:
+    """Les lignes en texte : UTF-8, ou cp1252 pour celle qui n'en est pas."""
+
+    def __init__(self, fichier: Octets) -> None:
+        self._fichier = fichier
+        self.numero = 0
+        self.octets = 0
+
+    def __iter__(self) -> "_Lignes":
+        return self
+
+    def __next__(self) -> str:
+        ligne = self._fichier.readline(LIGNE_OCTETS_MAX + 1)
+        if not ligne:
+            raise StopIteration
+        self.numero += 1
+        self.octets += len(ligne)
+        if len(ligne) > LIGNE_OCTETS_MAX:
+            raise RapportRefuse(f"la ligne dépasse {LIGNE_OCTETS_MAX} octets", ligne=self.numero)
+        if self.numero == 1:
+            if ligne.startswith(_UTF_16):
+                raise RapportRefuse("le fichier est en UTF-16 : UTF-8 ou cp1252 est attendu", ligne=1)
+            ligne = ligne.removeprefix(_UTF_8)
+        if b"\0" in ligne:
+            raise RapportRefuse("un octet nul : ce n'est pas du texte", ligne=self.numero)
+        try:
+            return ligne.decode("utf-8")
+        except UnicodeDecodeError:
+            return ligne.decode("cp1252", errors="replace")
+
+
+def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonnes) -> Entete:
+    if not cases or cases[0].strip().upper() != "HEADER":
+        raise RapportRefuse("la deuxième ligne commence par HEADER", ligne=2)
+    colonnes = [normaliser(nom) for nom in cases]
+    genre = genre_de(" ".join(titre[1:]), colonnes)
+    if genre is None:
+        raise RapportRefuse("ni le titre ni les colonnes ne disent quel rapport c'est", ligne=1)
+    places: dict[Champ, int] = {}
+    for champ, candidats in noms[genre].items():
+        for candidat in candidats:
+            trouvees = colonnes.count(normaliser(candidat))
+            if trouvees > 1:
+                raise RapportRefuse("la colonne est donnée deux fois", ligne=2, champ=candidat)
+            if trouvees:
+                places[champ] = colonnes.index(normaliser(candidat))
+                break
+        else:
+            if champ in REQUIS[genre]:
+                attendus = " ou ".join(candidats)
+                raise RapportRefuse(f"la colonne manque au rapport des {genre.value}", ligne=2, champ=attendus)
+    return Entete(
+        genre=genre,
+        genere_le=_date_du_titre(titre),
+        marchand=next((case.strip() for case in titre[1:] if _MARCHAND.fullmatch(case.strip())), None),
+        colonnes=places,
+        noms=tuple(cases),
+    )
+
+
+def _date_du_titre(titre: Sequence[str]) -> datetime:
+    for case in titre[1:]:
+        try:
+            return lire_instant(case.strip())
+        except ValueError:
+            continue
+    raise RapportRefuse("le titre ne porte pas de date (ISO ou AAAAMMJJ)", ligne=1)
+
+
+def _lire_ligne(entete: Entete, cases: Sequence[str], numero: int) -> LigneDeRapport:
+    if len(cases) < len(entete.noms):
+        raise RapportRefuse(f"{len(cases)} cases au lieu de {len(entete.noms)} : la ligne est coupée", ligne=numero)
+    if any(case.strip() for case in cases[len(entete.noms) :]):
+        raise RapportRefuse(f"{len(cases)} cases au lieu de {len(entete.noms)}", ligne=numero)
+    champ = Champ.TRANSACTION
+    lus: dict[Champ, str | None] = _VIDES.copy()
+    try:
+        for champ, place in entete.colonnes.items():
+            valeur = cases[place].strip()
+            if valeur not in _ABSENTS:
+                lus[champ] = valeur if champ is Champ.SURVENU_LE else lire_texte(valeur)
+            elif champ in REQUIS[entete.genre]:
+                raise ValueError("la case est vide")  # noqa: TRY301  the place is named once, below
+        champ = Champ.DEVISE
+        exiger_euro(lus[champ] or "978")
+        champ = Champ.TRANSACTION
+        transaction = lire_reference(lus[champ] or "")
+        champ = Champ.MARCHAND
+        marchand = lire_marchand(nomme) if (nomme := lus[champ] or entete.marchand) else None
+        champ = Champ.MONTANT
+        montant = lire_montant(lus[champ] or "", signe=entete.genre is Genre.IMPAYES)
+        champ = Champ.FRAIS
+        frais = lire_montant(lu, signe=True) if (lu := lus[champ]) else None
+        champ = Champ.SURVENU_LE
+        survenu_le = lire_instant(lus[champ] or "")
+    except ValueError as erreur:
+        nom = entete.noms[entete.colonnes[champ]] if champ in entete.colonnes else champ.value
+        raise RapportRefuse(str(erreur), ligne=numero, champ=nom) from erreur
+    operation = lus[Champ.OPERATION]
+    return LigneDeRapport(
+        numero=numero,
+        genre=entete.genre,
+        transaction=transaction,
+        marchand=marchand,
+        operation=operation.upper() if operation else None,
+        sequence=lus[Champ.SEQUENCE],
+        montant=montant,
+        frais=frais,
+        etat=lus[Champ.ETAT],
+        code=lus[Champ.CODE],
+        autorisation=lus[Champ.AUTORISATION],
+        survenu_le=survenu_le,
+    )

@@ -1,0 +1,70 @@
+"""Les valeurs d'une ligne de rapport : montants en centimes, instants, références ; chacune lue strictement."""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from domain.delai import PARIS
+from domain.monnaie import CENTIMES_MAX
+
+TEXTE_MAX: Final = 64
+"""Caractères gardés au plus d'un code, d'un état, d'une opération : au-delà, ce n'en est pas un."""
+
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{1,35}")
+_MARCHAND: Final = re.compile(r"[0-9]{15}")
+_COMPACT: Final = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
+_EURO: Final = {"978", "EUR"}
+_ANNEES: Final = range(2000, 2100)
+
+
+def lire_reference(valeur: str) -> str:
+    """La référence de transaction ; lève ValueError."""
+    if not _REFERENCE.fullmatch(valeur):
+        raise ValueError("1 à 35 lettres, chiffres, _ ou - attendus")
+    return valeur
+
+
+def lire_marchand(valeur: str) -> str:
+    """L'identifiant d'un marchand ; lève ValueError."""
+    if not _MARCHAND.fullmatch(valeur):
+        raise ValueError("15 chiffres attendus")
+    return valeur
+
+
+def lire_montant(valeur: str, *, signe: bool = False) -> int:
+    """Un montant en centimes entiers ; `signe` : le moins est permis, et n'est pas gardé. Lève ValueError."""
+    chiffres = valeur.removeprefix("-") if signe else valeur
+    if not (chiffres.isascii() and chiffres.isdigit()) or len(chiffres) > len(str(CENTIMES_MAX)):
+        raise ValueError("des centimes entiers sont attendus")
+    return int(chiffres)
+
+
+def exiger_euro(valeur: str) -> None:
+    """Lève ValueError si la devise n'est pas l'euro."""
+    if valeur.upper() not in _EURO:
+        raise ValueError("l'euro (978) est attendu")
+
+
+def lire_texte(valeur: str) -> str:
+    """Un code, un état : court et imprimable ; lève ValueError."""
+    if len(valeur) > TEXTE_MAX or not valeur.isprintable():
+        raise ValueError(f"un texte imprimable de {TEXTE_MAX} caractères au plus est attendu")
+    return valeur
+
+
+@lru_cache(maxsize=4096)
+def lire_instant(valeur: str) -> datetime:
+    """Un instant en UTC, d'une date ISO ou AAAAMMJJ, avec ou sans heure ; sans fuseau, de Paris. Lève ValueError."""
+    if valeur.isascii() and valeur.isdigit():
+        if len(valeur) not in _COMPACT:
+            raise ValueError("une date ISO ou AAAAMMJJ est attendue")
+        lu = datetime.strptime(valeur, _COMPACT[len(valeur)]).replace(tzinfo=PARIS)
+    else:
+        try:
+            lu = datetime.fromisoformat(valeur)
+        except ValueError as erreur:
+            raise ValueError("une date ISO ou AAAAMMJJ est attendue") from erreur
+    if lu.year not in _ANNEES:
+        raise ValueError("l'année est hors de raison")
+    return (lu if lu.tzinfo else lu.replace(tzinfo=PARIS)).astimezone(UTC)

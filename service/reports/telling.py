@@ -1,0 +1,104 @@
+"""What a reconciled report tells: a few lines and two tables for a person, one JSON object a report for a machine."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from domain.monnaie import euros
+from guichet.rapprochement.ecarts import Ecart
+from guichet.rapprocher import Bilan
+from service.cli.tables import whole
+
+SHOWN_MAX: Final = 50
+"""Differences printed for a person; `--json` has them all."""
+
+
+def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
+    """The summary of a report: with `as_json`, one line of JSON."""
+    if as_json:
+        sys.stdout.write(json.dumps(as_dict(summary), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        return
+    again = " (déjà lu)" if summary.deja_lu else ""
+    console.print(
+        f"{summary.fichier} : rapport des {summary.genre.value} du {summary.genere_le:%d/%m/%Y}{again}, "
+        f"{summary.lignes} lignes dont {summary.nouvelles} nouvelles ; "
+        f"{summary.accordees} transactions sur {summary.transactions} s'accordent.",
+        markup=False,
+        highlight=False,
+    )
+    console.print(_sums(summary))
+    if summary.ecarts:
+        console.print(_differences(summary.ecarts[:SHOWN_MAX]))
+    if len(summary.ecarts) > SHOWN_MAX:
+        console.print(f"… et {len(summary.ecarts) - SHOWN_MAX} autres écarts (--json les dit tous).")
+    console.print(
+        f"Écarts : {len(summary.ecarts)} ici, {summary.ouverts} nouveaux, {summary.leves} levés. "
+        f"Banque interrogée : {summary.transmises} réponses transmises, {summary.inconnues} inconnues, "
+        f"{summary.sans_reponse} sans réponse.",
+        highlight=False,
+    )
+
+
+def tell_refused(path: Path, cause: Exception, console: Console, errors: Console, *, as_json: bool) -> None:
+    """A report that is not taken in, and why."""
+    if as_json:
+        sys.stdout.write(json.dumps({"fichier": path.name, "refuse": str(cause)}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    else:
+        console.file.flush()
+        errors.print(f"{path.name} : refusé, rien n'en est pris. {cause}", markup=False, soft_wrap=True)
+
+
+def as_dict(summary: Bilan) -> dict[str, object]:
+    """The summary as JSON holds it; amounts in cents."""
+    return {
+        "fichier": summary.fichier,
+        "empreinte": summary.empreinte,
+        "genre": summary.genre.value,
+        "genere_le": summary.genere_le.isoformat(),
+        "deja_lu": summary.deja_lu,
+        "lignes": summary.lignes,
+        "nouvelles": summary.nouvelles,
+        "transactions": summary.transactions,
+        "accordees": summary.accordees,
+        "sommes": [
+            {"marchand": merchant or None, "jour": day.isoformat(), **asdict(summary.sommes[merchant, day])}
+            for merchant, day in sorted(summary.sommes)
+        ],
+        "ecarts": [_as_dict(difference) for difference in summary.ecarts],
+        "ouverts": summary.ouverts,
+        "leves": summary.leves,
+        "banque_interrogee": {
+            "transmises": summary.transmises,
+            "inconnues": summary.inconnues,
+            "sans_reponse": summary.sans_reponse,
+        },
+    }
+
+
+def _as_dict(difference: Ecart) -> dict[str, object]:
+    return difference._asdict() | {"jour": difference.jour.isoformat()}
+
+
+def _sums(summary: Bilan) -> Table:
+    table = Table(whole("Marchand"), whole("Jour"))
+    for name in ("Banque, pris", "Nous, pris", "Banque, rendu", "Nous, repris", "Frais"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for merchant, day in sorted(summary.sommes):
+        sums = summary.sommes[merchant, day]
+        amounts = (sums.banque_pris, sums.nous_pris, sums.banque_rendu, sums.nous_repris, sums.frais)
+        table.add_row(merchant or "?", f"{day:%d/%m/%Y}", *map(euros, amounts))
+    return table
+
+
+def _differences(differences: list[Ecart]) -> Table:
+    table = Table(whole("Écart"), whole("Transaction"), whole("Montant"), "Cause")
+    for difference in differences:
+        table.add_row(difference.genre.value, difference.transaction, euros(difference.montant), difference.cause)
+    return table

@@ -1,0 +1,75 @@
+"""Un grand rapport : vite, et sans que la mémoire grandisse avec lui."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from domain.paiement import Fin
+from tests.outils import RACINE, environnement
+from tests.rapports.banc import JOUR, MARCHAND, Banc, banc
+
+LIGNES = int(os.environ.get("LIGNES_DE_RAPPORT", "20000"))
+SECONDES_MAX = 60.0
+OCTETS_MAX = 300 * 1024 * 1024
+LOT = 5_000
+
+# La commande, qui dit à la fin la mémoire qu'elle a tenue au plus.
+COMMANDE = """
+import resource, sys
+from service.cli import main
+try:
+    main()
+finally:
+    sys.stderr.write(f"\\n{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}")
+"""
+
+
+def _transaction(numero: int) -> str:
+    return f"G{numero:07d}"
+
+
+def _chez_nous(b: Banc) -> None:
+    for debut in range(0, LIGNES, LOT):
+        b.payer_tous(
+            (_transaction(n), 16_00 + n % 3_000, Fin.ACCEPTE, MARCHAND, JOUR + timedelta(milliseconds=n % 10_000))
+            for n in range(debut, min(debut + LOT, LIGNES))
+            if n != 7
+        )
+
+
+def _rapport(chemin: Path) -> None:
+    with chemin.open("w") as fichier:
+        fichier.write("TITLE;TRANSACTIONS;20260602;TAB20_V1\nHEADER;merchantId;transactionReference;")
+        fichier.write("transactionDateTime;amount;currencyCode;responseCode;authorisationId\n")
+        for n in range(LIGNES):
+            if n != 8:
+                montant = 16_00 + n % 3_000
+                ligne = (MARCHAND, _transaction(n), f"2026-06-01T12:{n % 60:02d}:{n // 60 % 60:02d}+02:00", montant)
+                fichier.write(f"TRANSACTION;{';'.join(map(str, ligne))};978;00;{n % 1_000_000:06d}\n")
+        fichier.write("END\n")
+
+
+def test_un_grand_rapport_tient_dans_la_minute_et_dans_300_mo(base: Any, tmp_path: Path) -> None:
+    with banc(base.url) as b:
+        _chez_nous(b)
+    chemin = tmp_path / "grand.csv"
+    _rapport(chemin)
+    debut = time.monotonic()
+    fini = subprocess.run(
+        [sys.executable, "-c", COMMANDE, "rapprocher", str(chemin), "--json", "--no-ask"],
+        env=environnement(database_url=base.url), cwd=RACINE, capture_output=True, timeout=100, check=False,
+    )  # fmt: skip
+    secondes = time.monotonic() - debut
+    dit = json.loads(fini.stdout)
+    octets = int(fini.stderr.splitlines()[-1])
+    print(f"{LIGNES} lignes en {secondes:.1f} s, {octets / 1024 / 1024:.0f} Mo")  # noqa: T201  (pytest -s)
+    trouves = {(ecart["genre"], ecart["transaction"]) for ecart in dit["ecarts"]}
+    assert (fini.returncode, trouves) == (1, {("manque_ici", _transaction(7)), ("manque_la_bas", _transaction(8))})
+    assert dit["accordees"] == LIGNES - 2
+    assert secondes < SECONDES_MAX
+    assert octets < OCTETS_MAX
