@@ -28,6 +28,8 @@ from service.composition import VIEWS
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
 from service.metrics import RolesCollector
+from service.reports.due import ReportsCollector
+from service.reports.merchants import merchants_of
 from service.settings import Settings, development_jwt_secret
 from service.stopping import stop_on_signals
 
@@ -102,6 +104,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
     metrics = CollectorRegistry()
     metrics.register(RolesCollector(settings, counter.base))
     metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
+    metrics.register(ReportsCollector(counter.base.url, merchants_of(settings)))
     return creer_api(
         Dependances(
             metriques=metrics,
