@@ -21,7 +21,7 @@ from guichet.rapprochement import registre
 from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.jugement import Jugement, Sommes
 from guichet.relancer_paiement import Transmettre
-from kiosque.interface import DemandeInvalide, Kiosque, KiosqueInjoignable
+from kiosque.interface import DemandeInvalide, Inconnue, Indeterminee, Kiosque, Trouvee
 from kiosque.sips.rapports.colonnes import Genre, NomsDesColonnes
 from kiosque.sips.rapports.lecture import Entete, Rapport
 
@@ -137,15 +137,19 @@ def demander_par(kiosque: Kiosque, transmettre: Transmettre) -> Demander:
 
     def demander(transaction: str, marchand: str) -> Demande:
         try:
-            formulaire = kiosque.interroger(transaction, marchand)
-        except KiosqueInjoignable:
-            return Demande.SANS_REPONSE
+            etat = kiosque.interroger(transaction, marchand)
         except DemandeInvalide:
             return Demande.INCONNUE  # Un marchand qui n'est plus le nôtre : l'écart reste, pour le support.
-        if formulaire is None:
-            return Demande.INCONNUE
-        transmettre(transaction, formulaire)
-        return Demande.TRANSMISE
+        match etat:
+            case Indeterminee():
+                return Demande.SANS_REPONSE
+            case Inconnue():
+                return Demande.INCONNUE
+            case Trouvee(valeur=valeur):
+                transmettre(transaction, valeur)
+                return Demande.TRANSMISE
+            case _:
+                assert_never(etat)
 
     return demander
 

@@ -104,7 +104,7 @@ class Ecart(NamedTuple):
 def pris_par_nous(paiement: Paiement) -> int:
     """L'argent que notre journal dit pris par la banque : l'acceptation, et ce qui n'est pas imputé."""
     accepte = paiement.montant if paiement.fin is Fin.ACCEPTE else 0
-    return accepte + sum(montant for montant, _ in paiement.non_imputes)
+    return accepte + sum(encaissement.montant for encaissement in paiement.non_imputes)
 
 
 def cote_nous(paiement: Paiement | None, repris: int = 0) -> CoteNous:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from domain.creance import Créance
 from domain.delai import PARIS
 from domain.paiement import Paiement
 from guichet.guichet import Guichet
@@ -167,13 +166,13 @@ class Jugement:
 
     def _repris(self, paiements: dict[str, Paiement]) -> dict[str, int]:
         references = {i.reference for paiement in paiements.values() for i in paiement.imputations}
-        creances: dict[str, Créance] = self._guichet.charger_creances(self._conn, sorted(references))
+        creances = self._guichet.charger_creances(self._conn, sorted(references))
         return {
             transaction: sum(
                 part.part
                 for imputation in paiement.imputations
                 if (creance := creances.get(imputation.reference)) is not None
-                and (part := creance.acceptees.get(transaction)) is not None
+                and (part := creance.acceptees.get(paiement.transaction)) is not None
                 and part.contrepassee
             )
             for transaction, paiement in paiements.items()

@@ -122,11 +122,14 @@ class Run:
     def report(self, minutes: float, broker: str) -> str:
         """What was done and seen, in Markdown."""
         lines = [
-            f"Written on {datetime.now(UTC):%Y-%m-%d} by `make faults MINUTES={minutes:g} SEED={self.seed}`, on {broker}.",
+            f"Written on {datetime.now(UTC):%Y-%m-%d} by `make faults MINUTES={minutes:g} SEED={self.seed}`,"
+            + f" on {broker}.",
             "",
-            f"{self.histories} histories, {self.faults.total()} faults, {self.ledger.sent.total()} messages and answers sent,"
-            f" {len(self.ledger.debts)} debts, {len(self.ledger.payments)} payments opened."
-            f" Wrong, lost, twice or stuck: **{len(self.wrong)}**.",
+            (
+                f"{self.histories} histories, {self.faults.total()} faults, {self.ledger.sent.total()} messages and"
+                f" answers sent, {len(self.ledger.debts)} debts, {len(self.ledger.payments)} payments opened."
+                f" Wrong, lost, twice or stuck: **{len(self.wrong)}**."
+            ),
             "",
             "| fault | times | API ready again, median | worst |",
             "|---|---|---|---|",
@@ -137,8 +140,10 @@ class Run:
         if self.settled:
             lines += [
                 "",
-                f"From the last fault to everything read, shown and published: median {median(self.settled):.1f} s,"
-                f" worst {max(self.settled):.1f} s.",
+                (
+                    f"From the last fault to everything read, shown and published: median {median(self.settled):.1f} s,"
+                    f" worst {max(self.settled):.1f} s."
+                ),
             ]
         lines += [
             "",

@@ -64,13 +64,14 @@ def wrong_money(stack: Stack, ledger: Ledger) -> Iterator[str]:
     """Money that no debt may receive, by transaction."""
     told: dict[str, int] = defaultdict(int)
     for stream, state in stack.sql(
-        "SELECT flux, etat FROM journal.evenements WHERE topic = 'paiement.EncaissementNonImpute'"
+        "SELECT flux, convert_from(etat, 'UTF8') FROM journal.evenements WHERE topic = 'paiement.EncaissementNonImpute'"
     ):
-        told[str(stream).removeprefix("paiement-")] += json.loads(bytes(state))["montant"]  # type: ignore[arg-type]
+        told[str(stream).removeprefix("paiement-")] += json.loads(str(state))["montant"]
     expected = ledger.unattached_sums()
     for transaction in told.keys() | expected.keys():
         if told.get(transaction, 0) != expected.get(transaction, 0):
-            yield f"not attached, {transaction}: {told.get(transaction, 0)}, the ledger says {expected.get(transaction, 0)}"
+            said = expected.get(transaction, 0)
+            yield f"not attached, {transaction}: {told.get(transaction, 0)}, the ledger says {said}"
 
 
 def fates(stack: Stack) -> Iterator[str]:
@@ -92,7 +93,7 @@ def published(stack: Stack) -> Iterator[str]:
     expected = {
         f"{stream}:{version}"
         for stream, version in stack.sql(
-            "SELECT flux, version FROM journal.evenements WHERE flux NOT LIKE 'messagerie-%%'"
+            "SELECT flux, version FROM journal.evenements WHERE topic NOT LIKE 'messagerie.%%'"
         )
     }
     seen: dict[str, int] = {}

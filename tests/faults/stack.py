@@ -86,26 +86,27 @@ class Stack:
     def start_postgres(self) -> None:
         """Starts PostgreSQL on its folder; crash recovery is its own."""
         deadline = time.monotonic() + START_S
-        while True:
+        while self.postmaster == 0:
             try:
                 server = self._postgres.enter_context(embedded_postgres(self.folder / "pg"))
-                break
             except (EmbeddedError, psycopg.Error):  # The processes of a killed one are still ending.
                 self._postgres.close()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.3)
-        self.database_url, self.owner_url = server.database_url, server.owner_database_url
-        self.postmaster = server.server.process.pid
+            else:
+                self.database_url, self.owner_url = server.database_url, server.owner_database_url
+                self.postmaster = server.server.process.pid
 
     def kill_postgres(self) -> None:
         """SIGKILL to the postmaster: nothing is flushed, its children end by themselves."""
         os.kill(self.postmaster, signal.SIGKILL)
-        self._postgres.close()
+        self.stop_postgres()
 
     def stop_postgres(self) -> None:
-        """Stops PostgreSQL cleanly."""
+        """Stops PostgreSQL cleanly, if it runs."""
         self._postgres.close()
+        self.postmaster = 0
 
     def postgres_processes(self) -> list[int]:
         """The postmaster and all its children."""

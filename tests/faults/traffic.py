@@ -179,7 +179,7 @@ class Actor(threading.Thread):
             case "wrong":
                 self._tell(payment, "00", amount + self.rng.choice([1, 100, 99900]), authorisation)
                 self._tell(payment, "05", amount, None)
-            case "pending":
+            case _:
                 self._tell(payment, "60", amount, None)
                 self._tell(payment, self.rng.choice(["00", "97"]), amount, authorisation)
         self.ledger.sent[f"payment of {len(payment.shares)}"] += 1
@@ -191,7 +191,7 @@ class Actor(threading.Thread):
     def again(self) -> None:
         """An old refusal comes again: it changes nothing."""
         if self.last:
-            transaction, form = self.rng.choice(self.last)
+            _, form = self.rng.choice(self.last)
             self._post(form, "old refusal again")
 
     def orphan(self) -> None:

@@ -12,9 +12,10 @@ import psycopg
 from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
 from domain.imputation import Imputation
-from domain.paiement import Fin, Paiement
+from domain.monnaie import Centimes
+from domain.paiement import Acceptation, Fin, Paiement
 from domain.politique import Politique
-from domain.sort import Sort
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
@@ -103,8 +104,9 @@ class Banc:
         faits = []
         for transaction, montant, fin, marchand, a in paiements:
             paiement = Paiement.ouvrir(
-                transaction, assure="a-1", caisse="381", canal=Canal.WEB, marchand=marchand, montant=montant,
-                imputations=(Imputation(reference=reference, part=montant),), expire_le=a + timedelta(minutes=15),
+                ReferenceTransaction(transaction), assure=Pseudonyme("a-1"), caisse=CodeCaisse("381"),
+                canal=Canal.WEB, marchand=marchand, montant=Centimes(montant),
+                imputations=(Imputation(reference=ReferenceCreance(reference), part=Centimes(montant)),), expire_le=a + timedelta(minutes=15),
                 maintenant=a,
             )  # fmt: skip
             if fin is not None:
@@ -117,18 +119,22 @@ class Banc:
     def encaisser_inconnu(self, transaction: str, montant: int) -> None:
         """Ce que le chemin ordinaire enregistre d'une acceptation que nous n'avons jamais ouverte."""
         paiement = Paiement.encaisser_inconnu(
-            transaction, montant=montant, raison=Sort.NON_RAPPROCHEE, marchand=MARCHAND, autorisation=None,
-            accepte_le=JOUR, depart_presume=False, timestamp=JOUR,
-        )  # fmt: skip
+            ReferenceTransaction(transaction),
+            Acceptation(MARCHAND, Centimes(montant), None, JOUR, depart_presume=False),
+            maintenant=JOUR,
+        )
         with self.guichet.base.transaction() as conn:
             self.guichet.recorder.record(conn, Batch(entries=collect([paiement], "test")))
 
     def contrepasser(self, transaction: str, montant: int) -> None:
         """Contre-passe la part de ce paiement sur sa créance, ouverte pour l'occasion."""
-        avis = Avis(REFERENCE, "a-1", "381", "PF/FR", 87_09, 87_09, JOUR.date(), Mode.PAPIER)
+        avis = Avis(
+            ReferenceCreance(REFERENCE), Pseudonyme("a-1"), CodeCaisse("381"), "PF/FR", Centimes(87_09), Centimes(87_09),
+            JOUR.date(), Mode.PAPIER,
+        )  # fmt: skip
         creance = Créance.ouvrir(avis, Politique(), maintenant=JOUR)
-        creance.accepter_paiement(transaction, montant, JOUR, maintenant=JOUR)
-        creance.contrepasser(transaction, "impayé", saisi_par="agent-1", approuve_par="agent-2", maintenant=JOUR)
+        creance.accepter_paiement(ReferenceTransaction(transaction), Centimes(montant), JOUR, maintenant=JOUR)
+        creance.contrepasser(ReferenceTransaction(transaction), "impayé", saisi_par="agent-1", approuve_par="agent-2", maintenant=JOUR)  # fmt: skip
         with self.guichet.base.transaction() as conn:
             self.guichet.recorder.record(conn, Batch(entries=collect([creance], "test")))
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from domain.delai import PARIS
+from domain.references import Pseudonyme
 from guichet.rapprocher import demander_a_la_banque, demander_par, rapprocher
 from guichet.reprendre_paiement import reprendre_paiement
 from service import roles
@@ -43,8 +44,8 @@ def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
 def payer_au_kiosque(b: Banc) -> str:
     """Un paiement que la banque accepte, et dont la réponse se perd."""
     transaction = b.ouvrir(REFERENCE, 20_00)
-    formulaire = reprendre_paiement(b.guichet, "a-1", transaction, MAINTENANT)["kiosque"]
-    page = httpx.post(formulaire["url"], data=formulaire["champs"], trust_env=False).raise_for_status().text
+    formulaire = reprendre_paiement(b.guichet, Pseudonyme("a-1"), transaction, MAINTENANT).formulaire
+    page = httpx.post(formulaire.url, data=dict(formulaire.champs), trust_env=False).raise_for_status().text
     jeton = re.search(r'name="jeton" value="([^"]+)"', page)
     assert jeton is not None
     saisie = {"jeton": jeton[1], "numero": "5017000000000000", "mois": "12", "annee": "30", "cryptogramme": "123"}
