@@ -12,7 +12,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage fast test-kafka kafka bench screenshots lint format flow architecture tables lock clean
+.PHONY: help setup demo test coverage fast test-kafka faults kafka bench screenshots lint format flow architecture tables lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ fast: $(STAMP) ## run the tests that need no server: the inner loop (under a min
 
 test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m kafka
+
+# One seed decides traffic and faults; the timing is the machine's.
+faults: $(STAMP) $(JARS) ## run the service under random traffic and faults, against a ledger (MINUTES=30 SEED=… REPORT=docs/reliability.md)
+	$(VENV)/bin/python -m tests.faults --minutes $(or $(MINUTES),2) --seed "$(SEED)" $(if $(REPORT),--report $(REPORT))
 
 kafka: $(JARS) ## fetch the jars of that Apache Kafka
 

@@ -122,8 +122,10 @@ class Run:
     def report(self, minutes: float, broker: str) -> str:
         """What was done and seen, in Markdown."""
         lines = [
-            f"Written on {datetime.now(UTC):%Y-%m-%d} by `make faults MINUTES={minutes:g} SEED={self.seed}`,"
-            + f" on {broker}.",
+            (
+                f"Written on {datetime.now(UTC):%Y-%m-%d} by `make faults MINUTES={minutes:g} SEED={self.seed}`,"
+                f" on {broker}."
+            ),
             "",
             (
                 f"{self.histories} histories, {self.faults.total()} faults, {self.ledger.sent.total()} messages and"

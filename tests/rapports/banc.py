@@ -104,14 +104,21 @@ class Banc:
         faits = []
         for transaction, montant, fin, marchand, a in paiements:
             paiement = Paiement.ouvrir(
-                ReferenceTransaction(transaction), assure=Pseudonyme("a-1"), caisse=CodeCaisse("381"),
-                canal=Canal.WEB, marchand=marchand, montant=Centimes(montant),
-                imputations=(Imputation(reference=ReferenceCreance(reference), part=Centimes(montant)),), expire_le=a + timedelta(minutes=15),
+                ReferenceTransaction(transaction),
+                assure=Pseudonyme("a-1"),
+                caisse=CodeCaisse("381"),
+                canal=Canal.WEB,
+                marchand=marchand,
+                montant=Centimes(montant),
+                imputations=(Imputation(reference=ReferenceCreance(reference), part=Centimes(montant)),),
+                expire_le=a + timedelta(minutes=15),
                 maintenant=a,
-            )  # fmt: skip
+            )
             if fin is not None:
                 accepte = fin is Fin.ACCEPTE
-                paiement.conclure(fin, "la banque", code="00" if accepte else "05", accepte_le=a if accepte else None, maintenant=a)  # fmt: skip # noqa: E501
+                paiement.conclure(
+                    fin, "la banque", code="00" if accepte else "05", accepte_le=a if accepte else None, maintenant=a
+                )
             faits += collect([paiement], "test")
         with self.guichet.base.transaction() as conn:
             self.guichet.recorder.record(conn, Batch(entries=faits))
@@ -129,12 +136,20 @@ class Banc:
     def contrepasser(self, transaction: str, montant: int) -> None:
         """Contre-passe la part de ce paiement sur sa créance, ouverte pour l'occasion."""
         avis = Avis(
-            ReferenceCreance(REFERENCE), Pseudonyme("a-1"), CodeCaisse("381"), "PF/FR", Centimes(87_09), Centimes(87_09),
-            JOUR.date(), Mode.PAPIER,
-        )  # fmt: skip
+            ReferenceCreance(REFERENCE),
+            Pseudonyme("a-1"),
+            CodeCaisse("381"),
+            "PF/FR",
+            Centimes(87_09),
+            Centimes(87_09),
+            JOUR.date(),
+            Mode.PAPIER,
+        )
         creance = Créance.ouvrir(avis, Politique(), maintenant=JOUR)
         creance.accepter_paiement(ReferenceTransaction(transaction), Centimes(montant), JOUR, maintenant=JOUR)
-        creance.contrepasser(ReferenceTransaction(transaction), "impayé", saisi_par="agent-1", approuve_par="agent-2", maintenant=JOUR)  # fmt: skip
+        creance.contrepasser(
+            ReferenceTransaction(transaction), "impayé", saisi_par="agent-1", approuve_par="agent-2", maintenant=JOUR
+        )
         with self.guichet.base.transaction() as conn:
             self.guichet.recorder.record(conn, Batch(entries=collect([creance], "test")))
 
