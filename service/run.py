@@ -138,9 +138,7 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         return roles.simulator(settings)
     assert counter is not None  # noqa: S101  every other role has one
     if name == "api":
-        return roles.Role(
-            "api", roles.http(api(settings, counter, publisher, demo=demo), settings.api_host, settings.api_port)
-        )
+        return roles.Role("api", roles.http(api(settings, counter, publisher, demo=demo), settings))
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
     if name == "publish":

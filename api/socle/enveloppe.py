@@ -4,6 +4,7 @@ import time
 from uuid import uuid4
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.socle.erreurs import repondre
@@ -41,6 +42,8 @@ class Enveloppe:
         structlog.contextvars.bind_contextvars(correlation=correlation)
         try:
             await self.application(scope, receive, envoyer)
+        except ClientDisconnect:
+            structlog.get_logger().info("client_parti", methode=scope["method"], route=_route(scope))
         except Exception:
             structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
             if statut:
