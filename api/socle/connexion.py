@@ -72,7 +72,11 @@ async def se_connecter(
     )
     try:
         adresse = await anyio.to_thread.run_sync(
-            dependances.connexion.adresse_de_connexion, aller.etat, aller.nonce, aller.verifieur
+            dependances.connexion.adresse_de_connexion,
+            aller.etat,
+            aller.nonce,
+            aller.verifieur,
+            limiter=dependances.connexion.emetteur.fils,
         )
     except EmetteurInjoignable as panne:
         return _injoignable(panne)
@@ -117,7 +121,9 @@ async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
     dependances, fin = moyens.dependances, None
     if dependances.connexion is not None:
         try:
-            fin = await anyio.to_thread.run_sync(dependances.connexion.adresse_de_fin)
+            fin = await anyio.to_thread.run_sync(
+                dependances.connexion.adresse_de_fin, limiter=dependances.connexion.emetteur.fils
+            )
         except EmetteurInjoignable as panne:  # La session d'ici finit quand même.
             structlog.get_logger().warning("emetteur_injoignable", cause=repr(panne.__cause__ or panne))
     reponse: Response = RedirectResponse("/", status_code=303)
@@ -144,7 +150,9 @@ async def _identifier(
     client: ClientOIDC, aller: Aller, code: str, iss: str | None, dependances: Dependances
 ) -> Response:
     try:
-        identite = await anyio.to_thread.run_sync(partial(client.identifier, code, aller.verifieur, aller.nonce, iss))
+        identite = await anyio.to_thread.run_sync(
+            partial(client.identifier, code, aller.verifieur, aller.nonce, iss), limiter=client.emetteur.fils
+        )
     except EmetteurInjoignable as panne:
         return _injoignable(panne)
     except ConnexionRefusee as refus:

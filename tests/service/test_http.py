@@ -34,7 +34,7 @@ def serveur(delai_s: float) -> Iterator[tuple[str, int]]:
     with socket.socket() as prise:
         prise.bind(("127.0.0.1", 0))
         adresse = prise.getsockname()
-    processus = subprocess.Popen([sys.executable, "-c", SERVEUR, str(adresse[1]), str(delai_s)])  # noqa: S603
+    processus = subprocess.Popen([sys.executable, "-c", SERVEUR, str(adresse[1]), str(delai_s)])
     try:
         attendre(lambda: _repond(adresse), secondes=60, quoi="serveur démarré")
         yield adresse
