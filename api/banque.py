@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.socle.corps import FORMULAIRE, decoder_formulaire, type_de
+from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
+from api.socle.rebuts import Sort, connus, empreinte, est_plausible
 from api.socle.retours import retenir_retour
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
@@ -65,18 +67,25 @@ routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
 async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
     corps = await requete.body()
+    if len(corps) > moyens.dependances.limites.notification_octets_max:
+        raise Probleme(413, "corps_trop_grand", "La notification est trop grande.")
     recue_le = moyens.dependances.horloge()
-    valeur = corps
+    valeur, champs = corps, dict[str, str]()
     try:
-        champs = _champs(requete, corps)
+        champs = connus(_champs(requete, corps))
         valeur = message(champs, recue_le)
         reponse = moyens.dependances.guichet.kiosque.lire(champs)
     except FormulaireIrrecevable as refus:
-        await _mettre_aux_rebuts(requete, moyens, valeur, refus)
+        await _mettre_aux_rebuts(requete, moyens, champs, valeur, refus)
         raise Probleme(400, refus.code, refus.phrase) from None
     if len(valeur) > OCTETS_MAX:
         raise Probleme(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
+    vue = empreinte(champs)
+    if vue in moyens.pris:  # Kafka tient déjà ce message : le prendre encore ne ferait qu'un doublon à écarter.
+        requete.app.state.mesures.copies.inc()
+        return PriseEnCharge()
     await moyens.dependances.publier("notifications", reponse.transaction.encode(), valeur, [])
+    moyens.pris.retenir(vue)
     return PriseEnCharge()
 
 
@@ -122,15 +131,26 @@ def _champs(requete: Request, corps: bytes) -> dict[str, str]:
     return champs
 
 
-async def _mettre_aux_rebuts(requete: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
-    """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible, et la banque recommence."""
-    garde = moyens.seau.prendre()
-    if garde:
+async def _mettre_aux_rebuts(
+    requete: Request, moyens: Moyens, champs: dict[str, str], valeur: bytes, refus: FormulaireIrrecevable
+) -> None:
+    """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Problème 429."""
+    dependances, adresse = moyens.dependances, adresse_de(requete)
+    plausible = est_plausible(champs, dependances.commercants)
+    vue = empreinte(champs) if champs else hashlib.sha256(valeur).digest()
+    sort = Sort.PLEIN
+    if vue in moyens.refuses:
+        sort = Sort.COPIE
+    elif moyens.place.prendre(len(valeur), adresse, dependances.horloge(), plausible=plausible):
+        sort = Sort.GARDE
         en_tetes: EnTetes = [
             ("cause", str(refus).encode()),
             ("origine", ORIGINE),
             ("sha256", hashlib.sha256(valeur).hexdigest().encode()),
         ]
-        await moyens.dependances.publier("rebuts", None, valeur, en_tetes)
-    requete.app.state.mesures.formulaires_refuses.labels(refus.code, "oui" if garde else "non").inc()
-    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=garde)
+        await dependances.publier("rebuts", None, valeur, en_tetes)
+        moyens.refuses.retenir(vue)
+    requete.app.state.mesures.formulaires_refuses.labels(refus.code, sort).inc()
+    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=sort)
+    if not plausible:
+        moyens.debits.exiger(Genre.REFUS, adresse)

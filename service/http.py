@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 ACCEPTED_AT_ONCE: Final = 128
@@ -116,7 +116,8 @@ class BoundedProtocol(H11Protocol):
 
     def _too_late(self) -> None:
         half_sent = self.conn.their_state is h11.SEND_BODY or bool(self.conn.trailing_data[0])
-        answered = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
+        answered = cycle is not None and cycle.response_started and not cycle.response_complete
         if self.is_waiting() and half_sent and not answered and not self.transport.is_closing():
             self.transport.write(_LATE)
         self.transport.abort()

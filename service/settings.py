@@ -207,6 +207,24 @@ class Settings(BaseSettings):
         None,
         description="Adresses ou réseaux, séparés par des virgules, dont X-Forwarded-For est cru ; absent : aucun.",
     )
+    notification_limit_bytes: int = Field(
+        32 * 1024, ge=1024, description="Taille maximale d'un formulaire de la banque, en octets."
+    )
+    dead_letters_address_bytes: int = Field(
+        2 * 1024**2, ge=0, description="Formulaires refusés gardés par adresse et par jour, en octets."
+    )
+    dead_letters_bytes: int = Field(
+        50 * 1024**2, ge=0, description="Formulaires refusés gardés par jour, de toutes les adresses, en octets."
+    )
+    dead_letters_bank_bytes: int = Field(
+        500 * 1024**2,
+        ge=0,
+        description="Formulaires refusés gardés par jour qui portent un de nos commerçants, en octets ; à part.",
+    )
+    rate_reads: int = Field(1200, ge=1, description="Consultations d'une personne par minute, au plus.")
+    rate_writes: int = Field(120, ge=1, description="Paiements et envois d'une personne par minute, au plus.")
+    rate_sign_ins: int = Field(120, ge=1, description="Connexions d'une adresse par minute, au plus.")
+    rate_refusals: int = Field(120, ge=1, description="Jetons et formulaires refusés à une adresse par minute.")
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
     )

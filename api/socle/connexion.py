@@ -21,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from api.socle import session as sessions
 from api.socle.canal import passage_de, poser_canal
 from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
+from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Dependances
 from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
 from api.socle.formulaire import formulaire
@@ -59,6 +60,7 @@ async def se_connecter(
 ) -> Response:
     """Mène chez l'émetteur ; `next` : la page à montrer ensuite, chez nous seulement."""
     dependances = moyens.dependances
+    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     suite = suite_locale(suite)
     if dependances.connexion is None:
         return RedirectResponse(suite, status_code=303) if dependances.demo else par_le_compte()
@@ -80,7 +82,7 @@ async def se_connecter(
         )
     except EmetteurInjoignable as panne:
         return _injoignable(panne)
-    reponse = RedirectResponse(adresse, status_code=303, headers={"Cache-Control": "no-store"})
+    reponse = RedirectResponse(adresse, status_code=303)
     _poser_aller(reponse, aller, dependances)
     return reponse
 
@@ -99,6 +101,7 @@ async def revenir_de_l_emetteur(
     dependances = moyens.dependances
     if dependances.connexion is None:
         return par_le_compte()
+    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     aller = _aller_de(requete, dependances)
     if aller is None or not hmac.compare_digest(aller.etat.encode(), state.encode()):
         structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None)
@@ -162,7 +165,7 @@ async def _identifier(
         structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
     session = sessions.nouvelle_session(identite.assure, identite.role)
-    reponse = RedirectResponse(aller.suite, status_code=303, headers={"Cache-Control": "no-store"})
+    reponse = RedirectResponse(aller.suite, status_code=303)
     sessions.poser(reponse, session, dependances)
     return reponse
 

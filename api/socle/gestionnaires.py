@@ -39,7 +39,7 @@ def installer(application: FastAPI) -> None:
 
 
 async def _ailleurs(_: Request, ailleurs: Redirection) -> Response:
-    return Response(status_code=303, headers={"Location": ailleurs.adresse, "Cache-Control": "no-store"})
+    return Response(status_code=303, headers={"Location": ailleurs.adresse})
 
 
 async def _acces_refuse(_: Request, refus: AccesRefuse) -> Response:

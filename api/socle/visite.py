@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.socle import session as sessions
 from api.socle.canal import Passage, passage_de, poser_canal
+from api.socle.debits import adresse_de, genre_de
 from api.socle.dependances import Moyens
 from api.socle.formulaire import Champs, formulaire
 from api.socle.identite import RoleUtilisateur
@@ -71,7 +72,7 @@ class Visite:
 
     def mener(self, adresse: str) -> Response:
         """Mène le navigateur à une autre de nos pages."""
-        reponse = Response(status_code=303, headers={"Location": adresse, "Cache-Control": "no-store"})
+        reponse = Response(status_code=303, headers={"Location": adresse})
         return self.prolonger(reponse)
 
     def prolonger(self, reponse: Response) -> Response:
@@ -101,6 +102,7 @@ def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> V
             raise AccesRefuse(par_le_compte())
         raise Redirection(INACTIVITE)
     session = session_de_role(requete, moyens, role)
+    moyens.debits.exiger(genre_de(requete), session.assure or adresse_de(requete))
     return Visite(moyens, session, passage, retours_de(requete, moyens.dependances))
 
 

@@ -55,7 +55,8 @@ class Emetteur:
 
 
 def _publique(kid: str) -> dict[str, Any]:
-    return json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLES[kid].public_key())) | {"kid": kid, "use": "sig"}
+    publique: dict[str, Any] = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLES[kid].public_key()))
+    return publique | {"kid": kid, "use": "sig"}
 
 
 @contextmanager
