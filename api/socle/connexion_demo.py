@@ -47,6 +47,7 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
     moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
     reponse = RedirectResponse("/", status_code=303)
-    sessions.poser(reponse, sessions.nommee(dict(champs).get("assure", "")), moyens.dependances)
-    poser_canal(reponse, passage_de(requete, moyens.dependances).canal, moyens.dependances)
+    canal = passage_de(requete, moyens.dependances).canal
+    await sessions.ouvrir(reponse, sessions.nommee(dict(champs).get("assure", "")), canal, moyens)
+    poser_canal(reponse, canal, moyens.dependances)
     return reponse

@@ -50,7 +50,7 @@ class Enveloppe:
                 raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
             detail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {correlation}."
             probleme = Probleme(500, "erreur_interne", detail, correlation=correlation)
-            await repondre(scope, probleme)(scope, receive, envoyer)
+            await (await repondre(scope, probleme))(scope, receive, envoyer)
         finally:
             self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - debut)
 
