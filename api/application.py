@@ -13,12 +13,15 @@ from starlette.types import Lifespan
 
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
-from api.exploitation import sante, suivi
+from api.exploitation import notice, sante, suivi
 from api.socle import connexion, gestionnaires
-from api.socle.dependances import Dependances, Limites, Moyens
+from api.socle.debits import debits_de
+from api.socle.dependances import Dependances, Moyens
+from api.socle.en_tetes import EnTetes
 from api.socle.enveloppe import Enveloppe
+from api.socle.limites import Limites
 from api.socle.mesures import Mesures
-from api.socle.rate_limiter import RateLimiter
+from api.socle.rebuts import Place
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
 from engine.database import POOL_TIMEOUT_S, connection_options
@@ -36,7 +39,7 @@ def creer_api(dependances: Dependances) -> FastAPI:
     """
     mesures = Mesures(dependances.metriques)
     limites = dependances.limites
-    moyens = Moyens(dependances, _pool(dependances), RateLimiter(limites.rebuts_par_seconde, limites.rebuts_en_rafale))
+    moyens = Moyens(dependances, _pool(dependances), debits_de(limites), Place(limites))
 
     @asynccontextmanager
     async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:
@@ -48,12 +51,16 @@ def creer_api(dependances: Dependances) -> FastAPI:
             await moyens.pool.close()
 
     application = _assembler(duree_de_vie)
+    if dependances.demo:
+        application.include_router(notice.routes)
     application.state.moyens = moyens
     application.state.mesures = mesures
     gestionnaires.installer(application)
     application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
     application.add_middleware(TailleBornee, octets_max=limites.corps_octets_max)
-    application.add_middleware(Enveloppe, mesures=mesures)  # La dernière ajoutée est la plus extérieure.
+    application.add_middleware(Enveloppe, mesures=mesures)
+    # La dernière ajoutée est la plus extérieure.
+    application.add_middleware(EnTetes, https=dependances.https)
     return application
 
 
@@ -68,6 +75,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=duree_de_vie,
+        docs_url=None,  # La page de FastAPI charge ses scripts d'ailleurs : la nôtre est `api.exploitation.notice`.
         redoc_url=None,
         redirect_slashes=False,
     )

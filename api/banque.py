@@ -15,9 +15,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
+from api.socle.rebuts import COPIES_TRANSMISES, Sort, empreinte
 from api.socle.retours import retenir_retour
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
@@ -32,7 +34,7 @@ from kiosque.interface import (
     ValeurDuTopic,
     Verifiee,
 )
-from kiosque.notification import CORPS_DECRIT
+from kiosque.notification import CORPS_DECRIT, est_plausible
 
 ORIGINE: Final = b"http:/kiosque/notification"
 
@@ -57,11 +59,14 @@ routes = APIRouter(prefix="/kiosque", tags=["Banque"], route_class=RouteDirecte)
 async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     """200 une fois que Kafka a pris la notification ; 503 s'il ne le peut pas : la banque l'envoie de nouveau."""
     corps = await requete.body()
+    if len(corps) > moyens.dependances.limites.notification_octets_max:
+        raise Probleme(413, "corps_trop_grand", "La notification est trop grande.")
     recue = _lire(requete, moyens, corps)
-    valeur = message(recue.valeur, moyens.dependances.horloge()) if recue.valeur is not None else corps
+    champs = recue.valeur or {}
+    valeur = message(champs, moyens.dependances.horloge()) if champs else corps
     match recue.lecture:
         case Rejetee(refus=refus):
-            await _mettre_aux_rebuts(requete, moyens, valeur, refus)
+            await _mettre_aux_rebuts(requete, moyens, champs, valeur, refus)
             raise Probleme(400, refus.code, refus.phrase)
         case Verifiee(reponse=reponse):
             transaction: str = reponse.transaction
@@ -71,6 +76,10 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
             assert_never(recue.lecture)
     if len(valeur) > OCTETS_MAX:
         raise Probleme(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
+    vue = empreinte(champs)
+    if moyens.pris.fois(vue) >= COPIES_TRANSMISES:  # Une de plus ne serait qu'un doublon de plus à garder.
+        requete.app.state.mesures.copies.inc()
+        return PriseEnCharge()
     await moyens.dependances.publier("notifications", transaction.encode(), valeur, [])
     return PriseEnCharge()
 
@@ -112,15 +121,26 @@ def _lire(requete: Request, moyens: Moyens, corps: bytes) -> Recue:
     return moyens.dependances.guichet.kiosque.lire(Requete(corps, entetes))
 
 
-async def _mettre_aux_rebuts(requete: Request, moyens: Moyens, valeur: bytes, refus: FormulaireIrrecevable) -> None:
-    """Garde le message refusé, dans la limite du débit ; lève KafkaIndisponible, et la banque recommence."""
-    garde = moyens.seau.prendre()
-    if garde:
+async def _mettre_aux_rebuts(
+    requete: Request, moyens: Moyens, champs: ValeurDuTopic, valeur: bytes, refus: FormulaireIrrecevable
+) -> None:
+    """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Problème 429."""
+    dependances, adresse = moyens.dependances, adresse_de(requete)
+    plausible = est_plausible(champs, dependances.commercants)
+    vue = empreinte(champs) if champs else hashlib.sha256(valeur).digest()
+    sort = Sort.PLEIN
+    if vue in moyens.refuses:
+        sort = Sort.COPIE
+    elif moyens.place.prendre(len(valeur), adresse, dependances.horloge(), plausible=plausible):
+        sort = Sort.GARDE
         en_tetes: EnTetes = [
             ("cause", str(refus).encode()),
             ("origine", ORIGINE),
             ("sha256", hashlib.sha256(valeur).hexdigest().encode()),
         ]
-        await moyens.dependances.publier("rebuts", None, valeur, en_tetes)
-    requete.app.state.mesures.formulaires_refuses.labels(refus.code, "oui" if garde else "non").inc()
-    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=garde)
+        await dependances.publier("rebuts", None, valeur, en_tetes)
+        moyens.refuses.retenir(vue)
+    requete.app.state.mesures.formulaires_refuses.labels(refus.code, sort).inc()
+    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=sort)
+    if not plausible:
+        moyens.debits.exiger(Genre.REFUS, adresse)

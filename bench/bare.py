@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from engine.database import CONNECT_TIMEOUT_S, OPTIONS, POOL_TIMEOUT_S
-from service.roles import http
+from service.http import serve
 from service.settings import Settings
 
 _READ: Final = "SELECT reference, solde, en_cours FROM vues.restant_du WHERE reference = %s"
@@ -66,4 +66,4 @@ def application(settings: Settings) -> FastAPI:
 
 if __name__ == "__main__":
     _settings = Settings(_env_file=None)
-    http(application(_settings), _settings.api_host, _settings.api_port)(threading.Event())
+    serve(application(_settings), _settings.api_host, _settings.api_port)(threading.Event())

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from secrets import token_hex
+from typing import Any, Final, TypeVar
 
 from psycopg import Connection
 
@@ -18,6 +19,14 @@ from engine.recorder import Recorder
 from kiosque.interface import Kiosque
 
 _T = TypeVar("_T")
+
+JETON_OCTETS: Final = 8
+"""Hasard d'un jeton (octets) : deux paiements du même nom, après une restauration, n'ont pas le même."""
+
+
+def jeton_au_hasard() -> str:
+    """Un jeton, en hexadécimal."""
+    return token_hex(JETON_OCTETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Guichet:
     adresses: Adresses
     fragment: int = 0
     """Le chiffre de cette base dans les références de transaction (0 à 9)."""
+    tirer_jeton: Callable[[], str] = jeton_au_hasard
+    """La part de hasard d'un paiement, que la banque renvoie."""
 
     def decider(self, decision: Callable[[Connection[Any]], _T]) -> _T:
         """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.

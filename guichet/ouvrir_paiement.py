@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from secrets import token_hex
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -19,9 +18,6 @@ from engine.batch import Batch, IdempotencyKey
 from engine.recorder import collect
 from guichet.guichet import Guichet
 from kiosque.interface import DemandeDePaiement, Formulaire
-
-JETON_OCTETS: Final = 8
-"""16 signes hexadécimaux : un jeton ne se redonne pas, même après une restauration."""
 
 
 class CleReutilisee(Refus):
@@ -100,7 +96,7 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
             assure=demande.assure,
             canal=demande.canal,
             marchand=guichet.kiosque.marchand_de(creances[demande.references[0]].avis.caisse),
-            jeton_retour=token_hex(JETON_OCTETS),
+            jeton_retour=guichet.tirer_jeton(),
             imputations=imputations,
             creances=creances,
             politique=guichet.politique,

@@ -1,5 +1,9 @@
-"""La forme de la notification de la banque d'aujourd'hui, pour la documentation de l'API ; rien n'en est lu."""
+"""La forme de la notification de la banque : pour la documentation de l'API, et pour ce qui est refusé."""
 
+import base64
+import binascii
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 CORPS_DECRIT: Final[dict[str, object]] = {
@@ -14,3 +18,16 @@ CORPS_DECRIT: Final[dict[str, object]] = {
     }
 }
 """Par type de contenu, le schéma du corps (OpenAPI)."""
+
+
+def est_plausible(valeur: Mapping[str, str], commercants: AbstractSet[str]) -> bool:
+    """Dit si un message refusé a l'allure de ceux de la banque pour l'un de nos commerçants : il est gardé d'abord."""
+    donnees = valeur.get("Data", "")
+    if not donnees or not valeur.get("Seal"):
+        return False
+    if valeur.get("Encode", "").lower().startswith("base64"):
+        try:
+            donnees = base64.urlsafe_b64decode(donnees.replace("+", "-").replace("/", "_")).decode()
+        except (binascii.Error, ValueError):
+            return False
+    return any(f"merchantId={commercant}" in donnees.split("|") for commercant in commercants)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 import structlog
-import uvicorn
 
 from engine.backoff import Backoff
 from engine.role_state import RoleState
@@ -15,6 +14,7 @@ from guichet.guichet import Guichet
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
 from kiosque.sips.sceau import Algorithme
 from service import composition
+from service.http import ConnectionLimits, serve
 from service.kafka import Publisher
 from service.logs import bind_role
 from service.relance import NAME, RelanceRole
@@ -87,28 +87,17 @@ def _keep_running(role: Role, stop: threading.Event) -> None:
         stop.wait(backoff.fail(fault))
 
 
-def http(application: object, host: str, port: int) -> Callable[[threading.Event], None]:
-    """A role that serves an ASGI application."""
-
-    def serve(stop: threading.Event) -> None:
-        config = uvicorn.Config(
-            application,  # type: ignore[arg-type]
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=5,
-        )
-        server = uvicorn.Server(config)
-
-        def watch() -> None:
-            stop.wait()
-            server.should_exit = True
-
-        threading.Thread(target=watch, daemon=True).start()
-        server.run()
-
-    return serve
+def http(application: object, settings: Settings) -> Callable[[threading.Event], None]:
+    """A role that serves the API under the settings' limits."""
+    limits = ConnectionLimits(
+        header_s=settings.http_header_timeout.total_seconds(),
+        body_s=settings.http_body_timeout.total_seconds(),
+        answer_s=settings.http_answer_timeout.total_seconds(),
+        keep_alive_s=settings.http_keep_alive.total_seconds(),
+        connections=settings.http_connections_max,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    return serve(application, settings.api_host, settings.api_port, limits)
 
 
 def simulator(settings: Settings, public_url: str | None = None) -> Role:
@@ -124,7 +113,7 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
             url_publique=url,
         )
     )
-    return Role("kiosque", http(application, settings.simulator_host, settings.simulator_port))
+    return Role("kiosque", serve(application, settings.simulator_host, settings.simulator_port))
 
 
 def publisher(settings: Settings) -> Role:

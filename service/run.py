@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
-from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances, Limites
+from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances
 from api.socle.emetteur import Emetteur
 from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
+from api.socle.limites import Limites
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
 from kiosque.sips.paypage import Sips
@@ -115,7 +116,8 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             retard=lambda: lag(settings, counter.base),
             pret=ready,
             horloge=lambda: datetime.now(UTC),
-            limites=Limites(corps_octets_max=settings.body_limit_bytes),
+            limites=_limits(settings),
+            commercants=_merchants(settings),
             demo=demo,
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
@@ -125,6 +127,25 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             connexions_max=settings.database_pool_max,
         )
     )
+
+
+def _limits(settings: Settings) -> Limites:
+    return Limites(
+        corps_octets_max=settings.body_limit_bytes,
+        notification_octets_max=settings.notification_limit_bytes,
+        rebuts_par_adresse_octets_par_jour=settings.dead_letters_address_bytes,
+        rebuts_octets_par_jour=settings.dead_letters_bytes,
+        rebuts_de_la_banque_octets_par_jour=settings.dead_letters_bank_bytes,
+        lectures_par_minute=settings.rate_reads,
+        ecritures_par_minute=settings.rate_writes,
+        connexions_par_minute=settings.rate_sign_ins,
+        refus_par_minute=settings.rate_refusals,
+    )
+
+
+def _merchants(settings: Settings) -> frozenset[str]:
+    own = {merchant.merchant_id for merchant in settings.kiosque_merchants.values()}
+    return frozenset(own | {settings.kiosque_merchant_id})
 
 
 def session_secret(settings: Settings) -> str:
@@ -156,9 +177,7 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         return roles.simulator(settings)
     assert counter is not None  # noqa: S101  every other role has one
     if name == "api":
-        return roles.Role(
-            "api", roles.http(api(settings, counter, publisher, demo=demo), settings.api_host, settings.api_port)
-        )
+        return roles.Role("api", roles.http(api(settings, counter, publisher, demo=demo), settings))
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
     if name == "publish":

@@ -224,6 +224,41 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'API.")
     api_port: Port = Field(8000, description="Port de l'API.")
     body_limit_bytes: int = Field(64 * 1024, ge=1024, description="Taille maximale d'une requête, en octets.")
+    http_header_timeout: Duration = Field(
+        timedelta(seconds=10), description="Temps pour envoyer les en-têtes d'une requête, au plus."
+    )
+    http_body_timeout: Duration = Field(
+        timedelta(seconds=20), description="Temps pour envoyer le corps d'une requête, au plus."
+    )
+    http_answer_timeout: Duration = Field(
+        timedelta(seconds=60), description="Temps pour répondre à une requête et pour lire la réponse, au plus."
+    )
+    http_keep_alive: Duration = Field(timedelta(seconds=5), description="Attente d'une autre requête, au plus.")
+    http_connections_max: int = Field(
+        2000, ge=1, description="Connexions tenues, au plus ; jamais plus de la moitié des fichiers du processus."
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Adresses ou réseaux, séparés par des virgules, dont X-Forwarded-For est cru ; absent : aucun.",
+    )
+    notification_limit_bytes: int = Field(
+        32 * 1024, ge=1024, description="Taille maximale d'un formulaire de la banque, en octets."
+    )
+    dead_letters_address_bytes: int = Field(
+        2 * 1024**2, ge=0, description="Formulaires refusés gardés par adresse et par jour, en octets."
+    )
+    dead_letters_bytes: int = Field(
+        50 * 1024**2, ge=0, description="Formulaires refusés gardés par jour, de toutes les adresses, en octets."
+    )
+    dead_letters_bank_bytes: int = Field(
+        500 * 1024**2,
+        ge=0,
+        description="Formulaires refusés gardés par jour qui portent un de nos commerçants, en octets ; à part.",
+    )
+    rate_reads: int = Field(1200, ge=1, description="Consultations d'une personne par minute, au plus.")
+    rate_writes: int = Field(120, ge=1, description="Paiements et envois d'une personne par minute, au plus.")
+    rate_sign_ins: int = Field(120, ge=1, description="Connexions d'une adresse par minute, au plus.")
+    rate_refusals: int = Field(120, ge=1, description="Jetons et formulaires refusés à une adresse par minute.")
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
     )

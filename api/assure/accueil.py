@@ -10,11 +10,11 @@ from starlette.responses import Response
 from api.assure.lecture import a_suivre, en_cours, est_confirme, est_consultable, lire_compte, repris_possible
 from api.assure.messagerie import courrier_de
 from api.assure.visite import AssureConnecte, visite_de
-from api.socle.canal import lire_canal, poser_canal
+from api.socle.canal import lire_canal
 from api.socle.connexion_demo import page_de_choix
 from api.socle.dependances import DeLApplication
 from api.socle.session import session_de
-from api.socle.visite import Visite
+from api.socle.visite import Visite, venir_de
 from projections.vues.paiements import LignePaiement
 
 PAIEMENTS_MONTRES: Final = 5
@@ -29,9 +29,9 @@ async def accueil(requete: Request, moyens: DeLApplication, canal: str | None = 
     """L'accueil ; `canal` : d'où l'on vient, retenu puis ôté de l'adresse. Sans session, la porte d'entrée."""
     if canal is not None and (lu := lire_canal(canal)):
         reponse = Response(status_code=303, headers={"Location": "/"})
-        poser_canal(reponse, lu, moyens.dependances)
+        await venir_de(requete, reponse, lu, moyens)
         return reponse
-    if moyens.dependances.demo and session_de(requete, moyens.dependances).assure is None:
+    if moyens.dependances.demo and (await session_de(requete, moyens)).assure is None:
         return await page_de_choix(requete, moyens)
     visite = await visite_de(requete, moyens)
     return visite.rendre("accueil.html", await _valeurs(visite))

@@ -5,10 +5,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.visite import AssureConnecte
-from api.socle.canal import COOKIE, passage_de, tout_oublier
+from api.socle.canal import COOKIE, passage_de
+from api.socle.cookies import tout_oublier
 from api.socle.dependances import DeLApplication
 from api.socle.rendu import page
 from api.socle.session import COOKIE as COOKIE_DE_SESSION
+from api.socle.session import finir
 from api.socle.visite import champs_de
 from domain.avis import Canal
 
@@ -21,7 +23,8 @@ async def clore(requete: Request, moyens: DeLApplication) -> Response:
     if passage_de(requete, moyens.dependances).canal is not Canal.BMS:
         return Response(status_code=303, headers={"Location": "/"})
     reponse = page("inactivite.html", {"canal": Canal.BMS.value})
-    tout_oublier(reponse, COOKIE, COOKIE_DE_SESSION)
+    await finir(requete, "inactivite", moyens)
+    tout_oublier(reponse, moyens.dependances, COOKIE, COOKIE_DE_SESSION)
     return reponse
 
 

@@ -156,8 +156,10 @@ async def etat_du_paiement(moyens: Moyens, assure: str, transaction: str) -> Lig
         raise PaiementInconnu
     async with moyens.pool.connection() as conn:
         ligne = await lire_paiement(conn, transaction)
-    if ligne is None:
-        ligne = await anyio.to_thread.run_sync(_au_journal, moyens.dependances.guichet, transaction)
+    if ligne is None or ligne.assure != assure:
+        # Celui d'une autre personne demande le même travail qu'un inconnu : la durée ne dit pas lequel existe.
+        cherchee = AUCUNE if ligne else transaction
+        ligne = await anyio.to_thread.run_sync(_au_journal, moyens.dependances.guichet, cherchee)
     if ligne is None or ligne.assure != assure:
         raise PaiementInconnu
     return ligne

@@ -12,7 +12,7 @@ from api.socle.visite import Visite, visite_de_role
 
 async def visite_de(requete: Request, moyens: DeLApplication) -> Visite:
     """La visite de cette requête ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
-    return visite_de_role(requete, moyens, RoleUtilisateur.ASSURE)
+    return await visite_de_role(requete, moyens, RoleUtilisateur.ASSURE)
 
 
 AssureConnecte = Annotated[Visite, Depends(visite_de)]

@@ -7,6 +7,7 @@ from fastapi.openapi.models import HTTPBearer as Porteur
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from api.socle.debits import Genre, adresse_de, genre_de
 from api.socle.dependances import moyens
 from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur
 from api.socle.problemes import Probleme
@@ -32,13 +33,17 @@ class _Exigence(SecurityBase):
         if schema.lower() != "bearer" or not jeton:
             detail = "Cet appel demande un jeton (en-tête Authorization: Bearer)."
             raise Probleme(401, "authentification_requise", detail, en_tetes={"WWW-Authenticate": _DEFI})
+        de_l_application = await moyens(requete)
         try:
-            identite = await (await moyens(requete)).dependances.jetons.verifier(jeton.strip())
+            identite = await de_l_application.dependances.jetons.verifier(jeton.strip())
         except JetonInvalide:
+            de_l_application.debits.exiger(Genre.REFUS, adresse_de(requete))
             en_tetes = {"WWW-Authenticate": f'{_DEFI}, error="invalid_token"'}
             raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
         if identite.role is not self._role:
             raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
+        # Sans nom à elle, une machine compte à son adresse.
+        de_l_application.debits.exiger(genre_de(requete), identite.assure or adresse_de(requete))
         return identite
 
 

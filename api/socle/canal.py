@@ -1,6 +1,7 @@
 """D'où l'assuré vient : le site, l'application, ou une borne, où une session laissée là ne doit rien laisser.
 
-Le canal tient dans un cookie signé, à part de la session : il dit où l'on est, pas qui l'on est.
+Le canal tient dans un cookie signé, à part de la session : il dit où l'on est, pas qui l'on est. Une session ouverte a
+le sien dans la base, qui l'emporte.
 """
 
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import jwt
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.socle.cookies import lire_cookie, poser_cookie
 from api.socle.dependances import Dependances
 from domain.avis import Canal
 
@@ -31,7 +33,7 @@ def passage_de(requete: Request, dependances: Dependances) -> Passage:
     """Le passage que dit le cookie ; le site si le cookie manque ou ne vient pas de nous."""
     try:
         contenu = jwt.decode(
-            requete.cookies.get(COOKIE, ""),
+            lire_cookie(requete, COOKIE, dependances),
             dependances.secret_de_session,
             algorithms=["HS256"],
             audience=COOKIE,
@@ -53,17 +55,4 @@ def lire_canal(texte: str) -> Canal | None:
 def poser_canal(reponse: Response, canal: Canal, dependances: Dependances) -> None:
     """Pose le cookie du canal, vu actif à l'instant ; il meurt avec le navigateur."""
     contenu = {"aud": COOKIE, "canal": canal.value, "iat": dependances.horloge().timestamp()}
-    reponse.set_cookie(
-        COOKIE,
-        jwt.encode(contenu, dependances.secret_de_session, algorithm="HS256"),
-        httponly=True,
-        samesite="lax",
-        secure=dependances.guichet.adresses.retour.startswith("https://"),
-    )
-
-
-def tout_oublier(reponse: Response, *cookies: str) -> None:
-    """Efface ces cookies, et demande au navigateur d'oublier ce qu'il a gardé de nos pages."""
-    for nom in cookies:
-        reponse.delete_cookie(nom)
-    reponse.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+    poser_cookie(reponse, COOKIE, jwt.encode(contenu, dependances.secret_de_session, algorithm="HS256"), dependances)

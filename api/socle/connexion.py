@@ -21,12 +21,15 @@ from starlette.responses import RedirectResponse, Response
 from api.socle import session as sessions
 from api.socle.canal import passage_de, poser_canal
 from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
-from api.socle.dependances import DeLApplication, Dependances
+from api.socle.cookies import lire_cookie, oublier, poser_cookie
+from api.socle.debits import Genre, adresse_de
+from api.socle.dependances import DeLApplication, Dependances, Moyens
 from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
 from api.socle.formulaire import formulaire
 from api.socle.problemes import REPRISE_S
 from api.socle.rendu import message, page
 from api.socle.visite import par_le_compte
+from domain.avis import Canal
 
 COOKIE_D_ALLER: Final = "creances_connexion"
 DUREE_D_ALLER: Final = timedelta(minutes=10)
@@ -59,10 +62,11 @@ async def se_connecter(
 ) -> Response:
     """Mène chez l'émetteur ; `next` : la page à montrer ensuite, chez nous seulement."""
     dependances = moyens.dependances
+    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     suite = suite_locale(suite)
     if dependances.connexion is None:
         return RedirectResponse(suite, status_code=303) if dependances.demo else par_le_compte()
-    if sessions.session_de(requete, dependances).role is not None:
+    if (await sessions.session_de(requete, moyens)).role is not None:
         return RedirectResponse(suite, status_code=303)
     aller = Aller(
         secrets.token_urlsafe(_OCTETS),
@@ -72,11 +76,15 @@ async def se_connecter(
     )
     try:
         adresse = await anyio.to_thread.run_sync(
-            dependances.connexion.adresse_de_connexion, aller.etat, aller.nonce, aller.verifieur
+            dependances.connexion.adresse_de_connexion,
+            aller.etat,
+            aller.nonce,
+            aller.verifieur,
+            limiter=dependances.connexion.emetteur.fils,
         )
     except EmetteurInjoignable as panne:
         return _injoignable(panne)
-    reponse = RedirectResponse(adresse, status_code=303, headers={"Cache-Control": "no-store"})
+    reponse = RedirectResponse(adresse, status_code=303)
     _poser_aller(reponse, aller, dependances)
     return reponse
 
@@ -95,6 +103,7 @@ async def revenir_de_l_emetteur(
     dependances = moyens.dependances
     if dependances.connexion is None:
         return par_le_compte()
+    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     aller = _aller_de(requete, dependances)
     if aller is None or not hmac.compare_digest(aller.etat.encode(), state.encode()):
         structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None)
@@ -103,9 +112,10 @@ async def revenir_de_l_emetteur(
         structlog.get_logger().info("connexion_abandonnee")
         reponse = _interrompue("La connexion n'a pas abouti.", 401)
     else:
-        reponse = await _identifier(dependances.connexion, aller, code, iss, dependances)
+        canal = passage_de(requete, dependances).canal
+        reponse = await _identifier(dependances.connexion, aller, code, iss, canal=canal, moyens=moyens)
         # À la borne, le temps passé chez l'émetteur n'est pas de l'inactivité.
-        poser_canal(reponse, passage_de(requete, dependances).canal, dependances)
+        poser_canal(reponse, canal, dependances)
     _oter_aller(reponse, dependances)
     return reponse
 
@@ -114,17 +124,21 @@ async def revenir_de_l_emetteur(
 async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
     """Finit la session ici, puis chez l'émetteur s'il l'offre."""
     await formulaire(requete, moyens)
+    await sessions.finir(requete, "deconnexion", moyens)
     dependances, fin = moyens.dependances, None
     if dependances.connexion is not None:
         try:
-            fin = await anyio.to_thread.run_sync(dependances.connexion.adresse_de_fin)
+            fin = await anyio.to_thread.run_sync(
+                dependances.connexion.adresse_de_fin, limiter=dependances.connexion.emetteur.fils
+            )
         except EmetteurInjoignable as panne:  # La session d'ici finit quand même.
             structlog.get_logger().warning("emetteur_injoignable", cause=repr(panne.__cause__ or panne))
     reponse: Response = RedirectResponse("/", status_code=303)
     if dependances.connexion is not None:
         # Une page, et non une redirection : `form-action` interdirait à un formulaire de mener hors d'ici.
         reponse = page("connexion-fin.html", {"fin": fin, "assure": None, "jeton": ""})
-    sessions.retirer(reponse, dependances)
+    # Le canal reste, et la mémoire des retours scellés : elle évite à la personne de payer une seconde fois.
+    oublier(reponse, dependances, sessions.COOKIE)
     return reponse
 
 
@@ -141,10 +155,12 @@ def suite_locale(suite: str) -> str:
 
 
 async def _identifier(
-    client: ClientOIDC, aller: Aller, code: str, iss: str | None, dependances: Dependances
+    client: ClientOIDC, aller: Aller, code: str, iss: str | None, *, canal: Canal, moyens: Moyens
 ) -> Response:
     try:
-        identite = await anyio.to_thread.run_sync(partial(client.identifier, code, aller.verifieur, aller.nonce, iss))
+        identite = await anyio.to_thread.run_sync(
+            partial(client.identifier, code, aller.verifieur, aller.nonce, iss), limiter=client.emetteur.fils
+        )
     except EmetteurInjoignable as panne:
         return _injoignable(panne)
     except ConnexionRefusee as refus:
@@ -154,23 +170,23 @@ async def _identifier(
         structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
     session = sessions.nouvelle_session(identite.assure, identite.role)
-    reponse = RedirectResponse(aller.suite, status_code=303, headers={"Cache-Control": "no-store"})
-    sessions.poser(reponse, session, dependances)
+    reponse = RedirectResponse(aller.suite, status_code=303)
+    await sessions.ouvrir(reponse, session, canal, moyens)
     return reponse
 
 
 def _poser_aller(reponse: Response, aller: Aller, dependances: Dependances) -> None:
     boite = sessions.coffre("connexion", dependances.secret_de_session)
     scelle = boite.encrypt_at_time(json.dumps(aller).encode(), int(dependances.horloge().timestamp()))
-    sessions.poser_cookie(reponse, COOKIE_D_ALLER, scelle.decode(), dependances)
+    poser_cookie(reponse, COOKIE_D_ALLER, scelle.decode(), dependances)
 
 
 def _oter_aller(reponse: Response, dependances: Dependances) -> None:
-    sessions.poser_cookie(reponse, COOKIE_D_ALLER, "", dependances)
+    poser_cookie(reponse, COOKIE_D_ALLER, "", dependances)
 
 
 def _aller_de(requete: Request, dependances: Dependances) -> Aller | None:
-    texte = requete.cookies.get(COOKIE_D_ALLER, "")
+    texte = lire_cookie(requete, COOKIE_D_ALLER, dependances)
     boite = sessions.coffre("connexion", dependances.secret_de_session)
     duree_s, maintenant = int(DUREE_D_ALLER.total_seconds()), int(dependances.horloge().timestamp())
     try:

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.socle import session as sessions
 from api.socle.canal import passage_de, poser_canal
+from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.formulaire import formulaire
 from api.socle.rendu import page
@@ -43,8 +44,10 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
     """La personne dit qui elle est ; la session change de numéro."""
     if not moyens.dependances.demo:
         raise AccesRefuse(par_le_compte())
+    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
     reponse = RedirectResponse("/", status_code=303)
-    sessions.poser(reponse, sessions.nommee(dict(champs).get("assure", "")), moyens.dependances)
-    poser_canal(reponse, passage_de(requete, moyens.dependances).canal, moyens.dependances)
+    canal = passage_de(requete, moyens.dependances).canal
+    await sessions.ouvrir(reponse, sessions.nommee(dict(champs).get("assure", "")), canal, moyens)
+    poser_canal(reponse, canal, moyens.dependances)
     return reponse

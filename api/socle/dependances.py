@@ -13,28 +13,14 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from api.socle.client_oidc import ClientOIDC
+from api.socle.debits import Debits
 from api.socle.identite import Verificateur
 from api.socle.kafka import Publier
-from api.socle.rate_limiter import RateLimiter
+from api.socle.limites import Limites
+from api.socle.rebuts import Memoire, Place
 from guichet.guichet import Guichet
 
-CORPS_OCTETS_MAX: Final = 64 * 1024
-"""Taille d'un corps de requête (octets) : aucun message du contrat ne l'approche."""
-
-REBUTS_PAR_SECONDE: Final = 20.0
-REBUTS_EN_RAFALE: Final = 500
-"""Formulaires refusés gardés aux rebuts : au-delà, ils sont encore refusés et comptés, mais plus gardés."""
-
 SECRET_DE_SESSION_OCTETS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Limites:
-    """Les bornes de l'API."""
-
-    corps_octets_max: int = CORPS_OCTETS_MAX
-    rebuts_par_seconde: float = REBUTS_PAR_SECONDE
-    rebuts_en_rafale: int = REBUTS_EN_RAFALE
 
 
 @dataclass(frozen=True)
@@ -53,7 +39,9 @@ class Dependances:
     horloge: Callable[[], datetime]
     """L'instant présent, en UTC."""
     metriques: CollectorRegistry = field(default_factory=CollectorRegistry)
-    limites: Limites = Limites()
+    limites: Limites = field(default_factory=Limites)
+    commercants: frozenset[str] = frozenset()
+    """Les identifiants de nos commerçants : ce qui les porte passe d'abord aux rebuts."""
     demo: bool = False
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
@@ -68,6 +56,11 @@ class Dependances:
     """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
 
+    @property
+    def https(self) -> bool:
+        """Dit si le navigateur nous joint par HTTPS."""
+        return self.guichet.adresses.retour.startswith("https://")
+
 
 @dataclass(frozen=True)
 class Moyens:
@@ -75,7 +68,12 @@ class Moyens:
 
     dependances: Dependances
     pool: AsyncConnectionPool[AsyncConnection[Any]]
-    seau: RateLimiter
+    debits: Debits
+    place: Place
+    refuses: Memoire = field(default_factory=Memoire)
+    """Les formulaires refusés déjà gardés."""
+    pris: Memoire = field(default_factory=Memoire)
+    """Les notifications que Kafka a déjà prises."""
 
 
 async def moyens(requete: Request) -> Moyens:

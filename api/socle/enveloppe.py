@@ -4,6 +4,7 @@ import time
 from uuid import uuid4
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.socle.erreurs import repondre
@@ -41,13 +42,15 @@ class Enveloppe:
         structlog.contextvars.bind_contextvars(correlation=correlation)
         try:
             await self.application(scope, receive, envoyer)
+        except ClientDisconnect:
+            structlog.get_logger().info("client_parti", methode=scope["method"], route=_route(scope))
         except Exception:
             structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
             if statut:
                 raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
             detail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {correlation}."
             probleme = Probleme(500, "erreur_interne", detail, correlation=correlation)
-            await repondre(scope, probleme)(scope, receive, envoyer)
+            await (await repondre(scope, probleme))(scope, receive, envoyer)
         finally:
             self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - debut)
 

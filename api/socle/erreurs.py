@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import psycopg
+from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,7 +12,7 @@ from api.socle.canal import passage_de
 from api.socle.dependances import Moyens
 from api.socle.problemes import TITRES, Probleme
 from api.socle.rendu import message
-from api.socle.session import session_de
+from api.socle.session import nouvelle_session, session_de
 from api.socle.visite import cadre
 
 _PROGRAMMES: Final = ("/api/", "/kiosque/notification", "/openapi.json", "/livez", "/readyz", "/metrics")
@@ -24,22 +26,25 @@ _TITRES: Final = {
 }
 
 
-def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
+async def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
     """La réponse d'erreur, dans la forme que l'appelant peut lire."""
     if not _pour_une_personne(scope):
         return probleme.reponse()
     titre = _TITRES.get(probleme.code) or TITRES.get(probleme.statut, "Erreur")
-    reponse = message(titre, probleme.detail, probleme.statut, _cadre(scope))
+    reponse = message(titre, probleme.detail, probleme.statut, await _cadre(scope))
     reponse.headers.update(probleme.en_tetes)
     return reponse
 
 
-def _cadre(scope: Mapping[str, Any]) -> dict[str, Any]:
+async def _cadre(scope: Mapping[str, Any]) -> dict[str, Any]:
     """Le menu et le canal de qui a demandé la page : une erreur ne fait perdre ni l'un ni l'autre."""
     requete = Request(dict(scope))
     moyens: Moyens = scope["app"].state.moyens
-    session, passage = session_de(requete, moyens.dependances), passage_de(requete, moyens.dependances)
-    return cadre(moyens, session, passage)
+    try:
+        session = await session_de(requete, moyens)
+    except (psycopg.Error, PoolTimeout):  # La page de l'erreur ne demande pas la base pour la dire absente.
+        session = nouvelle_session()
+    return cadre(moyens, session, passage_de(requete, moyens.dependances))
 
 
 def _pour_une_personne(scope: Mapping[str, Any]) -> bool:

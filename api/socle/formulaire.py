@@ -25,7 +25,7 @@ async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session
         champs = await lire_formulaire(requete)
     except ValueError:
         raise Probleme(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
-    session = sessions.session_de(requete, moyens.dependances)
+    session = await sessions.session_de(requete, moyens)
     if not sessions.jeton_valable(session, dict(champs).get("jeton", ""), moyens.dependances):
         raise Probleme(403, FormulairePerime.code, FormulairePerime().phrase)
     return session, champs

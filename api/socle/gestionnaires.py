@@ -39,7 +39,7 @@ def installer(application: FastAPI) -> None:
 
 
 async def _ailleurs(_: Request, ailleurs: Redirection) -> Response:
-    return Response(status_code=303, headers={"Location": ailleurs.adresse, "Cache-Control": "no-store"})
+    return Response(status_code=303, headers={"Location": ailleurs.adresse})
 
 
 async def _acces_refuse(_: Request, refus: AccesRefuse) -> Response:
@@ -47,20 +47,20 @@ async def _acces_refuse(_: Request, refus: AccesRefuse) -> Response:
 
 
 async def _probleme(requete: Request, erreur: Probleme) -> Response:
-    return repondre(requete.scope, erreur)
+    return await repondre(requete.scope, erreur)
 
 
 async def _refus(requete: Request, refus: Refus) -> Response:
-    return repondre(requete.scope, probleme_de(refus))
+    return await repondre(requete.scope, probleme_de(refus))
 
 
 async def _http(requete: Request, erreur: HTTPException) -> Response:
     code, detail = _HTTP.get(erreur.status_code, ("requete_invalide", "Cette requête ne peut pas être traitée."))
-    return repondre(requete.scope, Probleme(erreur.status_code, code, detail, en_tetes=erreur.headers))
+    return await repondre(requete.scope, Probleme(erreur.status_code, code, detail, en_tetes=erreur.headers))
 
 
 async def _validation(requete: Request, erreur: RequestValidationError) -> Response:
-    return repondre(requete.scope, fautes_de(erreur.errors()))
+    return await repondre(requete.scope, fautes_de(erreur.errors()))
 
 
 async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
@@ -74,7 +74,7 @@ async def _base(requete: Request, erreur: Exception) -> Response:
         raise erreur
     structlog.get_logger().warning("base_indisponible", cause=describe(erreur))
     detail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
-    return repondre(requete.scope, indisponible("base_indisponible", detail))
+    return await repondre(requete.scope, indisponible("base_indisponible", detail))
 
 
 async def _emetteur(_: Request, erreur: EmetteurInjoignable) -> Response:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-import anyio.to_thread
 import jwt
 from pydantic import TypeAdapter, ValidationError
 
@@ -77,14 +76,17 @@ class VerificateurOIDC:
 
     async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton d'accès ; lève JetonInvalide ou ÉmetteurInjoignable."""
-        return await anyio.to_thread.run_sync(self.lire, jeton)
+        return self._lire(jeton, await self.emetteur.trouver_cle(jeton), None)
 
     def lire(self, jeton: str, *, nonce: str | None = None) -> Identite:
         """La même vérification, bloquante. Avec un `nonce`, le jeton est un jeton d'identité, qui doit le porter.
 
         Un jeton d'identité n'est de plus que pour son audience : pour plusieurs, il dit laquelle l'a demandé (`azp`).
         """
-        cle = self.emetteur.cle_de(jeton)
+        return self._lire(jeton, self.emetteur.cle_de(jeton), nonce)
+
+    def _lire(self, jeton: str, cle: Any, nonce: str | None) -> Identite:
+        # La clé est connue : l'annonce l'est donc aussi, et `nom` n'attend rien.
         contenu = _decoder(jeton, cle, list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
         if nonce is not None:
             audience, demandeur = contenu["aud"], contenu.get("azp")

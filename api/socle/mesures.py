@@ -26,10 +26,11 @@ class Mesures:
         self._trouvees: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.formulaires_refuses = Counter(
             "creances_formulaires_refuses",
-            "Formulaires de la banque refusés ; garde=non : le débit des rebuts était atteint",
+            "Formulaires de la banque refusés ; garde=non : plus de place aux rebuts, garde=copie : déjà gardé",
             ["code", "garde"],
             registry=registre,
         )
+        self.copies = Counter("creances_notifications_copies", "Notifications que Kafka tenait déjà", registry=registre)
 
     def compter(self, methode: str, route: str, statut: int, duree_s: float) -> None:
         """Compte une requête servie."""

@@ -82,6 +82,7 @@ TITRES: Final[Mapping[int, str]] = {
     413: "Corps trop grand",
     415: "Type de contenu non pris en charge",
     422: "Données invalides",
+    429: "Trop de demandes",
     500: "Erreur interne",
     503: "Service momentanément indisponible",
 }
@@ -121,7 +122,7 @@ class Probleme(Exception):
                 **self.plus,
             },
             status_code=self.statut,
-            headers={"Cache-Control": "no-store"} | self.en_tetes,
+            headers=self.en_tetes,
         )
 
 

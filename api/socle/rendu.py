@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from api.socle.en_tetes import POLITIQUE_DE_CONTENU
 from domain.caisses import nom_de_caisse
 from domain.delai import PARIS
 from domain.monnaie import euros
@@ -81,15 +82,9 @@ def message(titre: str, phrase: str, statut: int, cadre: dict[str, Any] | None =
 
 
 def _en_tetes(vers: str | None) -> dict[str, str]:
-    origine = " {0.scheme}://{0.netloc}".format(urlsplit(vers)) if vers else ""
-    return {
-        "Content-Security-Policy": (
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
-            f" form-action 'self'{origine}; base-uri 'none'; frame-ancestors 'none'"
-        ),
-        "Cache-Control": "no-store",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    """Ce qu'une page précise aux en-têtes que toute réponse porte (`api.socle.en_tetes`)."""
+    if vers is None:
+        return {}
+    origine = "{0.scheme}://{0.netloc}".format(urlsplit(vers))
+    politique = POLITIQUE_DE_CONTENU.decode()
+    return {"Content-Security-Policy": politique.replace("form-action 'self'", f"form-action 'self' {origine}")}

@@ -11,8 +11,9 @@ from cryptography.fernet import InvalidToken
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.socle.cookies import lire_cookie, nom_de, poser_cookie
 from api.socle.dependances import Dependances
-from api.socle.session import coffre, poser_cookie
+from api.socle.session import coffre
 
 PREFIXE: Final = "creances_retour_"
 DUREE: Final = timedelta(hours=24)
@@ -28,14 +29,16 @@ def retenir_retour(reponse: Response, transaction: str, dependances: Dependances
 
 def retours_de(requete: Request, dependances: Dependances) -> frozenset[str]:
     """Les transactions acceptées que ce navigateur a rapportées ; un cookie altéré ou trop ancien n'en est pas une."""
-    noms = [nom for nom in requete.cookies if nom.startswith(PREFIXE)]
-    return frozenset(nom.removeprefix(PREFIXE) for nom in noms if _est_scelle(requete, nom, dependances))
+    prefixe = nom_de(PREFIXE, dependances)
+    transactions = [nom.removeprefix(prefixe) for nom in requete.cookies if nom.startswith(prefixe)]
+    return frozenset(t for t in transactions if _est_scelle(requete, t, dependances))
 
 
-def _est_scelle(requete: Request, nom: str, dependances: Dependances) -> bool:
+def _est_scelle(requete: Request, transaction: str, dependances: Dependances) -> bool:
     boite, maintenant = coffre("retour", dependances.secret_de_session), int(dependances.horloge().timestamp())
+    cookie = lire_cookie(requete, PREFIXE + transaction, dependances)
     try:
-        clair = boite.decrypt_at_time(requete.cookies[nom], int(DUREE.total_seconds()), maintenant)
+        clair = boite.decrypt_at_time(cookie, int(DUREE.total_seconds()), maintenant)
     except InvalidToken:
         return False
-    return clair == nom.removeprefix(PREFIXE).encode()
+    return clair == transaction.encode()

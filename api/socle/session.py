@@ -1,7 +1,8 @@
 """La session des pages : un cookie chiffré que le navigateur ne lit pas, et le jeton qui protège les formulaires.
 
-Rien n'est gardé au serveur : toutes les instances qui ont le même secret lisent la même session. Elle est bornée deux
-fois, depuis la connexion et depuis la dernière page vue ; chaque page pose le cookie de nouveau.
+Une session sans personne ne tient que dans le cookie. Celle d'une personne est aussi dans la base, qui seule dit
+si elle dure : un cookie copié ne survit ni à la déconnexion, ni au temps, ni à l'administrateur. Elle est bornée deux
+fois, depuis la connexion et depuis le dernier signe de vie.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import hmac
 import json
 import secrets
 from base64 import urlsafe_b64encode
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -17,8 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.socle.dependances import Dependances
+from api.socle import sessions_tenues
+from api.socle.cookies import lire_cookie, poser_cookie
+from api.socle.dependances import Dependances, Moyens
 from api.socle.identite import RoleUtilisateur
+from domain.avis import Canal
 from domain.references import Pseudonyme
 
 COOKIE: Final = "creances_session"
@@ -35,11 +40,65 @@ class Session(NamedTuple):
     role: RoleUtilisateur | None = None
     ouverte_le: int = 0
     """Secondes depuis 1970 ; 0 : pas encore posée."""
+    canal: Canal | None = None
+    """D'où la personne est venue, tel que la base le tient ; None : personne."""
 
 
-def session_de(requete: Request, dependances: Dependances) -> Session:
-    """La session de cette requête, ou une nouvelle si elle manque, est altérée ou a passé une de ses limites."""
-    return _lire(requete.cookies.get(COOKIE, ""), dependances) or nouvelle_session()
+async def session_de(requete: Request, moyens: Moyens, *, vivante: bool = False) -> Session:
+    """La session de cette requête, ou une nouvelle si elle manque, est altérée, finie, ou a passé une de ses limites.
+
+    `vivante` : la requête est un signe de vie de la personne.
+    """
+    dependances = moyens.dependances
+    session = lue(requete, dependances)
+    if session is None or session.role is None:
+        return session or nouvelle_session()
+    maintenant = dependances.horloge()
+    async with moyens.pool.connection() as conn:
+        tenue = await sessions_tenues.lire(conn, session.numero)
+        if tenue is None:
+            return nouvelle_session()
+        if _passee(tenue, maintenant, dependances):
+            await sessions_tenues.finir(conn, session.numero, "inactivite", maintenant)
+            return nouvelle_session()
+        if vivante and maintenant - tenue.vue_le >= sessions_tenues.SIGNE_DE_VIE:
+            await sessions_tenues.voir(conn, session.numero, maintenant)
+    return session._replace(canal=tenue.canal)
+
+
+def _passee(tenue: sessions_tenues.Tenue, maintenant: datetime, dependances: Dependances) -> bool:
+    depuis = maintenant - tenue.vue_le
+    if tenue.canal is Canal.BMS:
+        return depuis >= dependances.inactivite_borne
+    return depuis > dependances.repos_de_session
+
+
+async def ouvrir(reponse: Response, session: Session, canal: Canal, moyens: Moyens) -> None:
+    """Pose une session neuve ; si elle nomme quelqu'un, la base la tient."""
+    if session.role is not None:
+        async with moyens.pool.connection() as conn:
+            await sessions_tenues.ouvrir(
+                conn,
+                session.numero,
+                role=session.role,
+                assure=session.assure,
+                canal=canal,
+                maintenant=moyens.dependances.horloge(),
+            )
+    poser(reponse, session, moyens.dependances)
+
+
+async def finir(requete: Request, fin: sessions_tenues.Fin, moyens: Moyens) -> None:
+    """Finit la session de cette requête, s'il y en a une."""
+    session = lue(requete, moyens.dependances)
+    if session is not None and session.role is not None:
+        async with moyens.pool.connection() as conn:
+            await sessions_tenues.finir(conn, session.numero, fin, moyens.dependances.horloge())
+
+
+def lue(requete: Request, dependances: Dependances) -> Session | None:
+    """Ce que dit le cookie, sans demander à la base s'il vaut encore."""
+    return _lire(lire_cookie(requete, COOKIE, dependances), dependances)
 
 
 def nommee(assure: str) -> Session:
@@ -61,16 +120,6 @@ def poser(reponse: Response, session: Session, dependances: Dependances) -> None
     contenu = json.dumps([session.numero, session.assure, session.role, session.ouverte_le or maintenant])
     scelle = coffre("session", dependances.secret_de_session).encrypt_at_time(contenu.encode(), maintenant)
     poser_cookie(reponse, COOKIE, scelle.decode(), dependances)
-
-
-def retirer(reponse: Response, dependances: Dependances) -> None:
-    """Ôte le cookie : la session est finie."""
-    poser_cookie(reponse, COOKIE, "", dependances)
-
-
-def poser_cookie(reponse: Response, nom: str, valeur: str, dependances: Dependances) -> None:
-    """Pose un cookie de nos pages ; vide, l'ôte."""
-    reponse.headers.append("Set-Cookie", _en_tete(nom, valeur, dependances))
 
 
 def jeton_de_formulaire(session: Session, dependances: Dependances) -> str:
@@ -105,10 +154,3 @@ def _lire(texte: str, dependances: Dependances) -> Session | None:
     except (InvalidToken, ValueError, TypeError):
         return None
     return session if maintenant - session.ouverte_le <= dependances.duree_de_session.total_seconds() else None
-
-
-def _en_tete(nom: str, valeur: str, dependances: Dependances) -> str:
-    """Un `Set-Cookie`, sans durée : le cookie ne survit pas au navigateur."""
-    sur = "; Secure" if dependances.guichet.adresses.retour.startswith("https://") else ""
-    fin = "" if valeur else "; Max-Age=0"
-    return f"{nom}={valeur}; HttpOnly; Path=/; SameSite=lax{sur}{fin}"

@@ -20,7 +20,7 @@ class TailleBornee:
             await self.application(scope, receive, send)
             return
         if self._annonce_trop(scope):
-            await repondre(scope, self._probleme())(scope, receive, send)
+            await (await repondre(scope, self._probleme()))(scope, receive, send)
             return
         lus = 0
 

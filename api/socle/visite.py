@@ -9,11 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from api.socle import session as sessions
 from api.socle.canal import Passage, passage_de, poser_canal
+from api.socle.cookies import oublier
+from api.socle.debits import adresse_de, genre_de
 from api.socle.dependances import Moyens
 from api.socle.formulaire import Champs, formulaire
 from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import fragment, message, page
 from api.socle.retours import retours_de
+from api.socle.sessions_tenues import changer_de_canal
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
@@ -72,7 +75,7 @@ class Visite:
 
     def mener(self, adresse: str) -> Response:
         """Mène le navigateur à une autre de nos pages."""
-        reponse = Response(status_code=303, headers={"Location": adresse, "Cache-Control": "no-store"})
+        reponse = Response(status_code=303, headers={"Location": adresse})
         return self.prolonger(reponse)
 
     def prolonger(self, reponse: Response) -> Response:
@@ -94,32 +97,47 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
     }
 
 
-def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
+async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
     """La visite de cette requête, pour ce rôle ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
     passage = passage_de(requete, moyens.dependances)
     if passage.inactif(moyens.dependances):
         if requete.headers.get("sec-fetch-dest", "document") != "document":
             raise AccesRefuse(par_le_compte())
         raise Redirection(INACTIVITE)
-    session = session_de_role(requete, moyens, role)
+    session = await session_de_role(requete, moyens, role)
+    if session.canal is not None:
+        passage = passage._replace(canal=session.canal)
+    moyens.debits.exiger(genre_de(requete), session.assure or adresse_de(requete))
     return Visite(moyens, session, passage, retours_de(requete, moyens.dependances))
 
 
-def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> sessions.Session:
+async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> sessions.Session:
     """La session, si elle a ce rôle ; lève AccèsRefusé : vers la connexion, 401, ou 403 à un autre rôle."""
     dependances = moyens.dependances
-    session = sessions.session_de(requete, dependances)
+    document = requete.headers.get("sec-fetch-dest", "document") == "document"
+    session = await sessions.session_de(requete, moyens, vivante=document or requete.method == "POST")
     if session.role is role and (session.assure is not None or role is not RoleUtilisateur.ASSURE):
         return session
     if session.role is not None:
         jeton = sessions.jeton_de_formulaire(session, dependances)
         raise AccesRefuse(page("connexion-refus.html", {"assure": None, "jeton": jeton, "role": role}, statut=403))
     # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
-    ouverte = requete.method == "GET" and requete.headers.get("sec-fetch-dest", "document") == "document"
-    if not ouverte or dependances.connexion is None:
+    if requete.method != "GET" or not document or dependances.connexion is None:
         raise AccesRefuse(par_le_compte())
     suite = requete.url.path + (f"?{requete.url.query}" if requete.url.query else "")
     raise AccesRefuse(RedirectResponse(f"/connexion?next={quote(suite, safe='')}", status_code=303))
+
+
+async def venir_de(requete: Request, reponse: Response, canal: Canal, moyens: Moyens) -> None:
+    """Retient d'où l'on vient. Une session ouverte à une borne s'arrête là : elle n'est celle d'aucun autre canal."""
+    session = await sessions.session_de(requete, moyens)
+    if session.canal is Canal.BMS and canal is not Canal.BMS:
+        await sessions.finir(requete, "canal", moyens)
+        oublier(reponse, moyens.dependances, sessions.COOKIE)
+    elif session.canal is not None:
+        async with moyens.pool.connection() as conn:
+            await changer_de_canal(conn, session.numero, canal)
+    poser_canal(reponse, canal, moyens.dependances)
 
 
 async def champs_de(requete: Request, visite: Visite) -> Champs:

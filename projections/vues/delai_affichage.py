@@ -130,7 +130,7 @@ class DelaiAffichage:
         self._refuses: dict[Part, str] = {}
         self._log = structlog.get_logger().bind(suiveur=self.nom)
 
-    def s_accorder(self, conn: Connection[Any]) -> None:
+    def reconcile(self, conn: Connection[Any]) -> None:
         """Essaie de nouveau ce que le compte ne montrait pas : un flux réintégré, une vue reconstruite."""
         if not self.constater:
             return

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.application import Dependances, creer_api
+from api.application import Dependances, Limites, creer_api
 from api.socle.identite import RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
 from api.socle.kafka import Genre, KafkaIndisponible
 from domain.avis import Avis, Mode
@@ -34,6 +34,8 @@ from tests.serveurs import servi
 SECRET = "secret-des-tests-de-trente-deux-octets"
 AUDIENCE = "creances"
 MARCHAND = Marchand(id="002001000000001", cles={1: "002001000000001_KEY1"}, version_courante=1)  # type: ignore[dict-item]
+LARGES = Limites(ecritures_par_minute=100_000, connexions_par_minute=100_000, refus_par_minute=100_000)
+"""Un test fait en une minute ce qu'une personne fait en un mois."""
 KIOSQUE = "http://kiosque.test/paypage"
 
 
@@ -194,6 +196,8 @@ def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
             "pret": lambda: service.guichet_pret(),  # noqa: PLW0108 (relu à chaque appel)
             "horloge": service.heure,
             "metriques": CollectorRegistry(),
+            "limites": LARGES,
+            "commercants": frozenset({MARCHAND.id}),
         }
         service.dependances_api = Dependances(**(dependances | dict(reglages_api)))
         with (

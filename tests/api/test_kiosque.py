@@ -137,12 +137,13 @@ class TestDebitDesRebuts:
         return {"limites": Limites(rebuts_par_seconde=0.0, rebuts_en_rafale=3), "metriques": CollectorRegistry()}
 
     def test_au_dela_du_debit_les_refuses_ne_sont_plus_gardes_mais_comptes(self, service: Service) -> None:
-        faux = notification("T1", 20_00, marchand=ETRANGER)
-        assert {poster(service, faux).status_code for _ in range(5)} == {400}
+        inconnu = Marchand(id="999000000000009", cles={1: SecretStr("x")}, version_courante=1)
+        faux = [notification(f"T{n}", 20_00, marchand=inconnu) for n in range(5)]
+        assert {poster(service, champs).status_code for champs in faux} == {400}
         assert len(service.webhook_sender.messages) == 3
         assert poster(service, notification("T1", 20_00)).status_code == 200
         mesures = service.client.get("/metrics").text
-        assert 'creances_formulaires_refuses_total{code="sceau_invalide",garde="non"} 2.0' in mesures
+        assert 'creances_formulaires_refuses_total{code="marchand_inconnu",garde="non"} 2.0' in mesures
 
 
 def test_le_retour_mene_a_l_etat_du_paiement_et_ne_decide_de_rien(service: Service) -> None:

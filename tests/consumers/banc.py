@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -191,7 +191,7 @@ def banc(url: str, kafka_bootstrap: str, prefixe: str, **reglages: Any) -> Itera
         **reglages,
     )
     kafka.create_topics(settings)
-    guichet = composition.guichet(settings, application="banc")
+    guichet = replace(composition.guichet(settings, application="banc"), tirer_jeton=lambda: "0" * 16)
     with psycopg.connect(url, autocommit=True) as conn:
         try:
             yield Banc(settings, guichet, conn)

@@ -67,7 +67,7 @@ def test_l_horloge_court_d_apres_le_journal_meme_si_aucun_suiveur_ne_tourne(b: B
 
 def test_un_depart_presume_se_dit(b: Banc) -> None:
     transaction = b.ouvrir(avis(1)["reference"], 20_00)
-    muette = notification(transaction, 20_00, transactionDateTime="1970-01-01T00:00:00+00:00")
+    muette = notification(transaction, 20_00, transactionDateTime="null")
     b.emettre(b.settings.topic_notifications, [(transaction, muette)])
     b.consommer("kiosque", 2)
     assert {a.transaction: a.presume for a in attentes(b.conn)}[transaction] is True

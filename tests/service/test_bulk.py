@@ -92,7 +92,7 @@ def test_les_quatre_messages_du_contrat_passent_tels_quels() -> None:
         ),
         (json.dumps(avis(2, montant=-1)).encode(), "montant_initial_centimes : le montant ne peut pas être négatif"),
         (json.dumps(avis(2, montant=10**30)).encode(), "montant_initial_centimes : le montant dépasse le maximum"),
-        (json.dumps(avis(2, assure="255081416802538")).encode(), "assure : un numéro de sécurité sociale ne peut pas"),
+        (json.dumps(avis(2, assure="255081416802538")).encode(), "assure : un numéro de sécurité sociale ne peut ni"),
         (json.dumps(avis(2, date_emission="12/05/2026")).encode(), "date_emission : date illisible (AAAA-MM-JJ)"),
         (json.dumps(avis(2, date_emission="1747008000")).encode(), "date_emission : date illisible (AAAA-MM-JJ)"),
         (json.dumps(avis(2, date_emission=1747008000)).encode(), "date_emission : date illisible (AAAA-MM-JJ)"),

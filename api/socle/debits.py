@@ -1,0 +1,114 @@
+"""Ce qu'un même appelant peut demander : une rafale, puis un débit ; au-delà, 429 et l'heure de revenir.
+
+L'appelant est la personne que son jeton ou sa session nomme ; à défaut, l'adresse d'où il vient. Les messages de la
+banque n'y sont pas : seuls les formulaires refusés comptent, à leur adresse.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+
+from api.socle.limites import Limites
+from api.socle.problemes import Probleme
+from api.socle.rate_limiter import RateLimiter
+
+APPELANTS_MAX: Final = 20_000
+"""Appelants suivis, par genre, au plus ; le plus ancien est oublié."""
+
+_PREFIXE_IPV6: Final = 64
+"""Un abonné reçoit tout un réseau : ses adresses comptent ensemble."""
+
+
+class Genre(StrEnum):
+    """Ce qui se compte à part."""
+
+    LECTURE = "lecture"
+    ECRITURE = "ecriture"
+    CONNEXION = "connexion"
+    REFUS = "refus"
+
+
+class Debit(NamedTuple):
+    """Un débit admis."""
+
+    par_seconde: float
+    rafale: int
+
+
+class Debits:
+    """Les seaux de chaque appelant ; pour un seul fil d'exécution."""
+
+    def __init__(
+        self,
+        lectures: Debit,
+        ecritures: Debit,
+        connexions: Debit,
+        refus: Debit,
+        horloge_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Un débit par genre."""
+        self._debits = {
+            Genre.LECTURE: lectures,
+            Genre.ECRITURE: ecritures,
+            Genre.CONNEXION: connexions,
+            Genre.REFUS: refus,
+        }
+        self._horloge_s = horloge_s
+        self._seaux: dict[Genre, OrderedDict[str, RateLimiter]] = {genre: OrderedDict() for genre in Genre}
+
+    def admettre(self, genre: Genre, appelant: str) -> bool:
+        """Compte un appel, et dit s'il tient dans le débit."""
+        seaux = self._seaux[genre]
+        if (seau := seaux.get(appelant)) is None:
+            debit = self._debits[genre]
+            seau = seaux[appelant] = RateLimiter(debit.par_seconde, debit.rafale, self._horloge_s)
+            if len(seaux) > APPELANTS_MAX:
+                seaux.popitem(last=False)
+        else:
+            seaux.move_to_end(appelant)
+        return seau.prendre()
+
+    def exiger(self, genre: Genre, appelant: str) -> None:
+        """Compte un appel ; lève Problème 429 au-delà du débit."""
+        if not self.admettre(genre, appelant):
+            par_seconde = self._debits[genre].par_seconde
+            attente_s = math.ceil(1 / par_seconde) if par_seconde > 0 else 60
+            detail = "Vous avez fait trop de demandes en peu de temps : merci de recommencer dans quelques instants."
+            raise Probleme(429, "trop_de_demandes", detail, en_tetes={"Retry-After": str(attente_s)})
+
+
+def debits_de(limites: Limites) -> Debits:
+    """Les débits de ces bornes : une rafale d'une minute, puis le débit."""
+    return Debits(
+        _par_minute(limites.lectures_par_minute),
+        _par_minute(limites.ecritures_par_minute),
+        _par_minute(limites.connexions_par_minute),
+        _par_minute(limites.refus_par_minute),
+    )
+
+
+def _par_minute(nombre: int) -> Debit:
+    return Debit(nombre / 60, nombre)
+
+
+def genre_de(requete: Request) -> Genre:
+    """Lire ou écrire."""
+    return Genre.LECTURE if requete.method in {"GET", "HEAD"} else Genre.ECRITURE
+
+
+def adresse_de(requete: Request) -> str:
+    """L'adresse du client ; celle que dit un mandataire n'y est que si un réglage le nomme."""
+    hote = requete.client.host if requete.client else ""
+    try:
+        adresse = ip_address(hote)
+    except ValueError:
+        return hote
+    if isinstance(adresse, IPv6Address):
+        return str(adresse.ipv4_mapped or int(adresse) >> (128 - _PREFIXE_IPV6))
+    return hote

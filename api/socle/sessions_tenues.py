@@ -1,0 +1,71 @@
+"""Les sessions que la base tient (`acces.sessions`) : ouvertes, vues, finies."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple
+
+from psycopg import AsyncConnection
+
+from domain.avis import Canal
+
+GARDE: Final = timedelta(days=30)
+"""Temps pendant lequel une session passée se retrouve, pour l'assistance."""
+
+SIGNE_DE_VIE: Final = timedelta(seconds=5)
+"""Écart en deçà duquel un signe de vie ne s'écrit pas de nouveau."""
+
+Fin = Literal["deconnexion", "inactivite", "canal", "administrateur"]
+
+
+class Tenue(NamedTuple):
+    """Une session qui n'a pas été finie ; le temps peut l'avoir passée."""
+
+    canal: Canal
+    vue_le: datetime
+
+
+def empreinte(numero: str) -> bytes:
+    """Sous quoi la base connaît ce numéro."""
+    return hashlib.sha256(numero.encode()).digest()
+
+
+async def ouvrir(
+    conn: AsyncConnection[Any], numero: str, *, role: str, assure: str | None, canal: Canal, maintenant: datetime
+) -> None:
+    """Inscrit une session neuve, et oublie celles de plus de trente jours."""
+    await conn.execute(
+        "INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (empreinte(numero), role, assure, canal.value, maintenant, maintenant),
+    )
+    await conn.execute("DELETE FROM acces.sessions WHERE ouverte_le < %s", (maintenant - GARDE,))
+
+
+async def lire(conn: AsyncConnection[Any], numero: str) -> Tenue | None:
+    """La session de ce numéro, si elle n'a pas été finie."""
+    curseur = await conn.execute(
+        "SELECT canal, vue_le FROM acces.sessions WHERE empreinte = %s AND finie_le IS NULL", (empreinte(numero),)
+    )
+    ligne = await curseur.fetchone()
+    return Tenue(Canal(ligne[0]), ligne[1]) if ligne else None
+
+
+async def voir(conn: AsyncConnection[Any], numero: str, maintenant: datetime) -> None:
+    """Note un signe de vie."""
+    await conn.execute("UPDATE acces.sessions SET vue_le = %s WHERE empreinte = %s", (maintenant, empreinte(numero)))
+
+
+async def changer_de_canal(conn: AsyncConnection[Any], numero: str, canal: Canal) -> None:
+    """La même session, venue d'ailleurs ; jamais d'une borne, dont la session se finit."""
+    await conn.execute(
+        "UPDATE acces.sessions SET canal = %s WHERE empreinte = %s AND canal <> %s",
+        (canal.value, empreinte(numero), Canal.BMS.value),
+    )
+
+
+async def finir(conn: AsyncConnection[Any], numero: str, fin: Fin, maintenant: datetime) -> None:
+    """Finit une session ; sans effet si elle l'est déjà."""
+    await conn.execute(
+        "UPDATE acces.sessions SET finie_le = %s, fin = %s WHERE empreinte = %s AND finie_le IS NULL",
+        (maintenant, fin, empreinte(numero)),
+    )

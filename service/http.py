@@ -1,0 +1,174 @@
+"""How an ASGI application is served: every connection has deadlines, and there are never more than the files allow.
+
+A half-sent request costs a file of the process. Each step of a connection has its deadline, and above the ceiling the
+connection that has waited longest for its client makes room: whoever sends whole requests is always served.
+"""
+
+import asyncio
+import os
+import resource
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+ACCEPTED_AT_ONCE: Final = 128
+"""Connections that one turn of the event loop takes, at most: the ceiling is checked between two turns."""
+
+WAITING_IN_THE_KERNEL: Final = 2048
+"""Connections not yet taken; one more is only delayed, the client's system tries again."""
+
+_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """The deadlines of a connection (seconds), and how many there may be."""
+
+    header_s: float = 10.0
+    """From the opening, or the last answer, to a whole request header."""
+    body_s: float = 20.0
+    """From the header to the end of the body."""
+    answer_s: float = 60.0
+    """From the end of the request to the end of the answer, client slow to read included."""
+    keep_alive_s: float = 5.0
+    """Between two requests."""
+    connections: int = 2_000
+    trusted_proxies: str | None = None
+    """Addresses or networks, comma-separated, whose `X-Forwarded-For` is believed; absent: nobody's."""
+
+    def ceiling(self) -> int:
+        """The connections held at most: half of the files of the process stay for everything else."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return self.connections if files == resource.RLIM_INFINITY else min(self.connections, files // 2)
+
+    def accepted_at_once(self) -> int:
+        """What one turn of the loop may open above the ceiling."""
+        return max(8, min(ACCEPTED_AT_ONCE, self.ceiling() // 8))
+
+
+class BoundedProtocol(H11Protocol):
+    """HTTP/1.1 with a deadline for each step, and a ceiling of connections."""
+
+    limits = ConnectionLimits()
+    ceiling = limits.connections
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """As uvicorn calls it."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._step: object = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self.waiting_since = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection; above the ceiling, the one that has waited longest for its client goes."""
+        super().connection_made(transport)
+        if len(self.connections) > self.ceiling:
+            waiting = [held for held in self.connections if isinstance(held, BoundedProtocol) and held.is_waiting()]
+            longest = min(waiting, key=lambda held: held.waiting_since, default=self)
+            self.connections.discard(longest)  # Its end is only told on the loop's next turn.
+            longest.transport.abort()
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came; the deadline only moves when a step is over, never with a byte."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        super().connection_lost(exc)
+
+    def is_waiting(self) -> bool:
+        """Whether the client, and not we, is expected to go on."""
+        return self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
+
+    def _watch(self) -> None:
+        step = (self.conn.their_state, self.cycle)
+        if step == self._step:
+            return
+        self._step = step
+        self.waiting_since = self.loop.time()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        delays = {h11.IDLE: self.limits.header_s, h11.SEND_BODY: self.limits.body_s}
+        self._deadline = self.loop.call_later(delays.get(self.conn.their_state, self.limits.answer_s), self._too_late)
+
+    def _too_late(self) -> None:
+        half_sent = self.conn.their_state is h11.SEND_BODY or bool(self.conn.trailing_data[0])
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
+        answered = cycle is not None and cycle.response_started and not cycle.response_complete
+        if self.is_waiting() and half_sent and not answered and not self.transport.is_closing():
+            self.transport.write(_LATE)
+        self.transport.abort()
+
+
+class BoundedServer(uvicorn.Server):
+    """Takes few connections at a turn, yet lets many wait in the kernel: asyncio has one number for both."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for held in server.sockets:
+                with socket.socket(fileno=os.dup(held.fileno())) as listening:
+                    listening.listen(WAITING_IN_THE_KERNEL)
+
+
+def serve(
+    application: object, host: str, port: int, limits: ConnectionLimits | None = None
+) -> Callable[[threading.Event], None]:
+    """What serves this ASGI application until the event is set."""
+    limits = limits or ConnectionLimits()
+
+    def run(stop: threading.Event) -> None:
+        server = BoundedServer(config(application, host, port, limits))
+
+        def watch() -> None:
+            stop.wait()
+            server.should_exit = True
+
+        threading.Thread(target=watch, daemon=True).start()
+        server.run()
+
+    return run
+
+
+def config(application: object, host: str, port: int, limits: ConnectionLimits) -> uvicorn.Config:
+    """Uvicorn's configuration under these limits."""
+    protocol = type("Protocol", (BoundedProtocol,), {"limits": limits, "ceiling": limits.ceiling()})
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]
+        host=host,
+        port=port,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=limits.trusted_proxies is not None,
+        forwarded_allow_ips=limits.trusted_proxies or "",
+        backlog=limits.accepted_at_once(),
+        timeout_keep_alive=max(1, round(limits.keep_alive_s)),
+        timeout_graceful_shutdown=5,
+    )

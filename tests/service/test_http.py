@@ -1,0 +1,113 @@
+"""Les connexions : chacune a ses délais, et elles ne prennent jamais tous les fichiers du processus."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+
+from tests.outils import attendre
+
+SERVEUR = """
+import resource, sys, threading
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from service.http import ConnectionLimits, serve
+async def vivant(requete: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{requete.client.host} {len(await requete.body())}")
+application = Starlette(routes=[Route("/livez", vivant, methods=["GET", "POST"])])
+limites = ConnectionLimits(header_s=float(sys.argv[2]), body_s=float(sys.argv[2]), keep_alive_s=1)
+serve(application, "127.0.0.1", int(sys.argv[1]), limites)(threading.Event())
+"""
+
+
+@contextmanager
+def serveur(delai_s: float) -> Iterator[tuple[str, int]]:
+    """Un processus de 256 fichiers, servi comme le service l'est."""
+    with socket.socket() as prise:
+        prise.bind(("127.0.0.1", 0))
+        adresse = prise.getsockname()
+    processus = subprocess.Popen([sys.executable, "-c", SERVEUR, str(adresse[1]), str(delai_s)])
+    try:
+        attendre(lambda: _repond(adresse), secondes=60, quoi="serveur démarré")
+        yield adresse
+    finally:
+        processus.terminate()
+        processus.wait(timeout=20)
+
+
+def _repond(adresse: tuple[str, int]) -> bool:
+    try:
+        return _vivant(adresse).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _vivant(adresse: tuple[str, int], **en_tetes: str) -> httpx.Response:
+    url = f"http://{adresse[0]}:{adresse[1]}/livez"
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        return client.get(url, headers=en_tetes)
+
+
+def _a_moitie(adresse: tuple[str, int], envoi: bytes, pile: ExitStack) -> socket.socket:
+    prise = pile.enter_context(socket.create_connection(adresse, timeout=10))
+    prise.sendall(envoi)
+    return prise
+
+
+EN_TETE = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-"
+CORPS = b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nData="
+
+
+@pytest.mark.parametrize("envoi", [b"", EN_TETE, CORPS], ids=["rien", "en-tête", "corps"])
+def test_trois_cents_requetes_a_moitie_envoyees_n_arretent_pas_un_processus_de_256_fichiers(envoi: bytes) -> None:
+    with serveur(delai_s=60) as adresse, ExitStack() as pile:
+        for _ in range(300):
+            _a_moitie(adresse, envoi, pile)
+        debut = time.monotonic()
+        assert _vivant(adresse).is_success
+        assert time.monotonic() - debut < 5
+
+
+@pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])
+def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octet(envoi: bytes) -> None:
+    with serveur(delai_s=1) as adresse, ExitStack() as pile:
+        prise = _a_moitie(adresse, envoi, pile)
+        prise.settimeout(0.2)
+        debut, recu = time.monotonic(), b""
+        while time.monotonic() - debut < 10:
+            try:
+                prise.sendall(b"a")
+                if not (lu := prise.recv(4096)):
+                    break
+                recu += lu
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert 0.5 < time.monotonic() - debut < 5
+        assert recu.startswith(b"HTTP/1.1 408") or recu == b""
+
+
+def test_une_connexion_muette_apres_sa_reponse_est_close() -> None:
+    with serveur(delai_s=2) as adresse, ExitStack() as pile:
+        prise = _a_moitie(adresse, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", pile)
+        debut, recu = time.monotonic(), b""
+        while lu := prise.recv(4096):
+            recu += lu
+        assert recu.startswith(b"HTTP/1.1 200")
+        assert time.monotonic() - debut < 5
+
+
+def test_rien_ne_dit_quel_serveur_repond_et_personne_ne_choisit_son_adresse() -> None:
+    with serveur(delai_s=10) as adresse:
+        reponse = _vivant(adresse, **{"X-Forwarded-For": "203.0.113.9"})
+        assert reponse.text == "127.0.0.1 0"
+        assert "server" not in reponse.headers
