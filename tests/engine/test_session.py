@@ -1,0 +1,41 @@
+"""Ce qu'une session rend ne dépend pas de ce qu'un administrateur a réglé pour le rôle ou la base."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from engine.database import Database, connect
+
+REGLES = {
+    "DateStyle": "SQL, DMY",
+    "TimeZone": "Asia/Tokyo",
+    "IntervalStyle": "sql_standard",
+    "search_path": "ailleurs",
+    "default_transaction_isolation": "serializable",
+}
+ATTENDUS = {
+    "DateStyle": "ISO, YMD",
+    "TimeZone": "UTC",
+    "IntervalStyle": "postgres",
+    "search_path": "pg_catalog,public",
+    "default_transaction_isolation": "read committed",
+    "client_encoding": "UTF8",
+}
+
+
+@pytest.mark.parametrize("nom", ATTENDUS)
+def test_une_session_prevaut_sur_les_reglages_du_role(
+    base: Any, proprietaire: psycopg.Connection[Any], nom: str
+) -> None:
+    for regle, valeur in REGLES.items():
+        proprietaire.execute(
+            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                sql.Identifier(base.nom), sql.Identifier(regle), sql.Literal(valeur)
+            )
+        )
+    with Database(base.url) as ouverte, ouverte.transaction() as conn, connect(base.url, application="essai") as seule:
+        for vue in (conn, seule):
+            (lu,) = vue.execute("SELECT current_setting(%s)", (nom,)).fetchone() or ("",)
+            assert lu == ATTENDUS[nom]
