@@ -20,12 +20,14 @@ class Sort(StrEnum):
     """Authentique, mais sans paiement ni créance connus : à régler par le support."""
     MONTANT_INCOHERENT = "montant_incoherent"
     """Acceptée pour un autre montant, ou encore une fois sous une autre autorisation : à régler par le support."""
+    EN_SOUFFRANCE = "en_souffrance"
+    """Elle ne peut pas être appliquée encore (avis absent, flux illisible) : elle attend avec son contenu."""
     REJETEE = "rejetee"
     """Sceau faux, illisible, autre marchand : rien n'en est cru, l'original est aux rebuts."""
 
 
 ANOMALIES: Final = frozenset(
-    {Sort.CONTRADICTOIRE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT, Sort.REJETEE},
+    {Sort.CONTRADICTOIRE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT, Sort.EN_SOUFFRANCE, Sort.REJETEE},
 )
 """Les sorts que le support doit voir et régler."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -37,6 +38,27 @@ class Fate(NamedTuple):
     champs: Mapping[str, Any]
 
 
+class Held(NamedTuple):
+    """A message that cannot be applied yet, with its content and the stream it waits for."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes
+    received_at: datetime
+    stream: str
+    reason: str
+
+
+class Settled(NamedTuple):
+    """What became of a message that had waited."""
+
+    partition: Partition
+    offset: int
+    fate: str
+    cause: str
+
+
 class IdempotencyKey(NamedTuple):
     """La clé d'une requête, l'empreinte (SHA-256) de son corps, et la réponse donnée."""
 
@@ -61,3 +83,5 @@ class Batch:
     advances: list[Advance] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     cle: IdempotencyKey | None = None
+    held: list[Held] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)

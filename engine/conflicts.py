@@ -25,6 +25,8 @@ _PAR_CONTRAINTE: Final[dict[str, type[Conflict]]] = {
     "evenements_flux_version": VersionConflict,
     "positions_depuis": PositionConflict,
     "sorts_message": PositionConflict,
+    "attentes_message": PositionConflict,
+    "attentes_reglees_message": PositionConflict,
     "cles_idempotence_cle": KeyConflict,
 }
 

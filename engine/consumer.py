@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from psycopg import Connection
 
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
+from engine import waiting_room
 from engine.backoff import BACKOFF_MAX_S, Backoff
-from engine.batch import Batch
+from engine.batch import Batch, Settled
 from engine.conflicts import Conflict, PositionConflict
 from engine.database import Database
 from engine.dead_letters import DeadLetters
@@ -86,6 +88,9 @@ class Consumer:
         self._a_replacer = False
         self._a_verifier = False
         self._ouvert_a = 0.0
+        self._awaited: set[str] | None = set()
+        """Les flux que des messages attendent et que les derniers lots ont touchés ; None : tous, une fois de temps en
+        temps, car un flux a pu être réparé."""
 
     # --- La boucle ---------------------------------------------------------------------------------------------------
 
@@ -111,6 +116,8 @@ class Consumer:
             while not arret.is_set():
                 self._battre(consommateur)
                 self._tour(consommateur)
+                if self._awaited is None or self._awaited:
+                    self.release()
         finally:
             lecteur.fermer(consommateur)
         with self.base.transaction() as conn:
@@ -153,6 +160,36 @@ class Consumer:
         self.placement.montrer(consommateur)
         self.etape("suite")
 
+    # --- Ce qui attendait --------------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """Applique ce qui attendait et peut l'être, un flux à la fois, dans l'ordre ; le reste attend encore."""
+        streams, self._awaited = self._awaited, set()
+        with self.base.transaction() as conn:
+            ones = waiting_room.waiting(conn, self.topic, streams)
+        for stream, messages in ones:
+            try:
+                applied = decide(self.base, self.recorder, partial(self._release, messages))
+            except PositionConflict:
+                continue  # Un autre l'a fait.
+            except Exception as erreur:
+                if is_outage(erreur):
+                    raise
+                self._log.exception("attente_fautive", flux=stream)
+                continue
+            if applied:
+                self._log.info("attente_levee", flux=stream, messages=applied)
+
+    def _release(self, messages: Sequence[Message], conn: Connection[Any]) -> int:
+        traitement = self.prendre(conn, messages, self.horloge())
+        lot = traitement.lot
+        lot.settled = [Settled(fate.partition, fate.offset, fate.sort, fate.cause) for fate in lot.fates]
+        lot.fates = []
+        self.rebuts.produire(traitement.rebuts)
+        self.etape("lever")
+        self.recorder.record(conn, lot)
+        return len(lot.settled)
+
     # --- Un lot ------------------------------------------------------------------------------------------------------
 
     def enregistrer(self, messages: Sequence[Message]) -> None:
@@ -179,6 +216,7 @@ class Consumer:
         maintenant = self.horloge()
         advances = self.placement.advances(messages)
         mis_au_rebut: set[tuple[int, int]] = set()
+        touches: set[str] = set()
 
         def decision(conn: Connection[Any]) -> None:
             self.etape("decider")
@@ -197,6 +235,7 @@ class Consumer:
             self.etape("inscrire")
             self.recorder.record(conn, traitement.lot)
             self.etape("valider")
+            touches.update(traitement.awaited)
 
         try:
             decide(self.base, self.recorder, decision)
@@ -208,6 +247,8 @@ class Consumer:
             raise UnexpectedFault(describe(erreur)) from erreur
         self.etape("valide")
         self.placement.avancer(advances)
+        if self._awaited is not None:
+            self._awaited |= touches
 
     def _battre(self, consommateur: KafkaConsumer) -> None:
         """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
@@ -216,6 +257,7 @@ class Consumer:
             with self.base.transaction() as conn:
                 self._etat.dire(conn, "actif")
                 self._a_replacer |= self.placement.resumption_decided(conn)
+            self._awaited = None
             if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
                 self._reprise.progress()  # Rien à lire, mais tout répond.
 

@@ -24,6 +24,15 @@ _VERSION: Final = b'{"class_version"'
 """Début d'un état qui dit sa version ; un état sans elle est de la version 1."""
 
 
+class UnreadableStream(MapperDeserialisationError):
+    """A stream holds an event that cannot be read: nothing can be decided about it until it is mended."""
+
+    def __init__(self, stream: str, cause: str) -> None:
+        """Keep which stream, and why."""
+        super().__init__(cause)
+        self.stream = stream
+
+
 class EventMapper(Mapper[str]):
     """Le mapper de la bibliothèque, en pydantic : l'état est le JSON du fait, validé à la lecture.
 

@@ -1,10 +1,11 @@
 """Un message lu sur Kafka, et ce qu'un lot de messages devient : des faits, des sorts, des rebuts."""
 
 import hashlib
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from engine.batch import Batch, Fate, Partition
+from engine.batch import Batch, Fate, Held, Partition
 
 OCTETS_MAX: Final = 64 * 1024
 """Taille au-delà de laquelle un message n'est pas même décodé (octets) : aucun message du contrat ne l'approche."""
@@ -21,7 +22,9 @@ class Message(NamedTuple):
     cle: bytes | None
     valeur: bytes
     recu_le: datetime
-    """L'heure que Kafka lui donne, en UTC."""
+    """L'heure que Kafka lui donne, en UTC ; celle de la lecture si elle n'est pas croyable."""
+    held: bool = False
+    """Vrai s'il vient de la salle d'attente."""
 
     @property
     def origine(self) -> str:
@@ -36,11 +39,52 @@ class DeadLetter(NamedTuple):
     cause: str
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """Ce que vaut un lot de messages : à enregistrer d'un bloc, après avoir produit les rebuts."""
 
     lot: Batch
     rebuts: list[DeadLetter]
+    awaited: set[str] = field(default_factory=set)
+    """Les flux touchés que des messages attendent : on ira les appliquer."""
+
+
+HELD_FATE: Final = "en_souffrance"
+"""The fate of a message that waits with its content."""
+
+EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+AHEAD_MAX: Final = timedelta(days=1)
+
+
+def believable(instant: datetime, now: datetime) -> bool:
+    """Whether an instant that no seal covers may be believed: neither before this service existed nor in the future."""
+    return EARLIEST <= instant <= now + AHEAD_MAX
+
+
+def kafka_time(timestamp_ms: int | None, now: datetime) -> datetime:
+    """The time that Kafka gives a record (ms), in UTC; `now` if it gives none, or one that cannot be.
+
+    Some producers write micro- or nanoseconds; 0 and -1 mean 'none'.
+    """
+    try:
+        instant = datetime.fromtimestamp((timestamp_ms or 0) / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return now
+    return instant if believable(instant, now) else now
+
+
+def hold_message(traitement: Outcome, message: Message, stream: str, reason: str, objet: str | None) -> None:
+    """Keeps a message until the stream it needs is there and can be read; one that waited already goes on waiting."""
+    traitement.awaited.add(stream)
+    if message.held:
+        return
+    lot = traitement.lot
+    lot.held.append(
+        Held(
+            message.partition, message.offset, message.cle, message.valeur, message.recu_le, stream, reason[:CAUSE_MAX]
+        )
+    )
+    add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs={}, dead=False)
 
 
 class UnreadableMessage(ValueError):

@@ -17,7 +17,7 @@ from engine import kafka_reader as lecteur
 from engine import positions as places
 from engine.batch import Advance, Partition
 from engine.database import Database
-from engine.messages import Message
+from engine.messages import Message, kafka_time
 
 
 class Placement:
@@ -76,6 +76,7 @@ class Placement:
     def retenir(self, lots: Mapping[TopicPartition, Sequence[Any]]) -> list[Message]:
         """Les messages lus, sans ceux d'une lecture antérieure au dernier placement."""
         messages = []
+        maintenant = datetime.now(UTC)
         for tp, enregistrements in lots.items():
             attendue = self.attendues.get(tp.partition)
             if attendue is None:
@@ -87,7 +88,7 @@ class Placement:
                     lu.offset,
                     lu.key,
                     lu.value or b"",
-                    datetime.fromtimestamp(lu.timestamp / 1000, UTC),
+                    kafka_time(lu.timestamp, maintenant),
                 )
                 for lu in enregistrements
                 if lu.offset >= attendue

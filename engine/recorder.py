@@ -12,17 +12,25 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    MapperDeserialisationError,
+    Notification,
+    StoredEvent,
+    Subscription,
+)
 from psycopg import Connection, Pipeline
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
 from domain.faits import Agregat, Fait
+from engine import waiting_room
 from engine.batch import Advance, Batch, Entry, Fate, IdempotencyKey, Partition
 from engine.conflicts import traduire
 from engine.database import Database
-from engine.mapper import EventMapper
+from engine.mapper import EventMapper, UnreadableStream
+from engine.outages import describe
 
 ORDER_LOCK: Final = 0x6F72647265
 """Clé du verrou consultatif qui ordonne les écritures (« ordre » en ASCII)."""
@@ -159,6 +167,8 @@ class Recorder(ApplicationRecorder):
                 self._ecrire_positions(conn, lot.advances)
                 self._ecrire_sorts(conn, lot.fates)
                 self._ecrire_cle(conn, lot.cle)
+                waiting_room.hold(conn, lot.held)
+                waiting_room.settle(conn, lot.settled)
                 return self._ecrire_evenements(
                     conn,
                     [self.mapper.to_stored_event(inscription.event) for inscription in lot.entries],
@@ -245,14 +255,22 @@ class Recorder(ApplicationRecorder):
 
     # --- Lire --------------------------------------------------------------------------------------------------------
 
-    def load(self, conn: Connection[Any], flux: Iterable[str]) -> dict[str, Any]:
-        """Reconstitue les agrégats de ces flux, en une requête ; un flux sans événement est absent du résultat."""
-        return self.request(conn, flux)()
+    def load(
+        self, conn: Connection[Any], flux: Iterable[str], unreadable: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Reconstitue les agrégats de ces flux, en une requête ; un flux sans événement est absent du résultat.
 
-    def request(self, conn: Connection[Any], flux: Iterable[str]) -> Callable[[], dict[str, Any]]:
+        Un flux illisible lève UnreadableStream ; avec `unreadable`, il y est nommé, et les autres sont rendus.
+        """
+        return self.request(conn, flux, unreadable)()
+
+    def request(
+        self, conn: Connection[Any], flux: Iterable[str], unreadable: dict[str, str] | None = None
+    ) -> Callable[[], dict[str, Any]]:
         """Demande ces flux, en une requête ; ce qui est rendu attend la réponse, et reconstitue leurs agrégats.
 
-        Dans un `conn.pipeline()`, PostgreSQL les cherche dès maintenant et l'appelant n'attend pas.
+        Dans un `conn.pipeline()`, PostgreSQL les cherche dès maintenant et l'appelant n'attend pas. `unreadable` : voir
+        `load`.
         """
         noms = list(dict.fromkeys(flux))
         if not noms:
@@ -263,7 +281,19 @@ class Recorder(ApplicationRecorder):
             agregats: dict[str, Any] = {}
             lire = self.mapper.lire
             for nom, version, topic, etat in reponse.fetchall():
-                agregats[nom] = lire(nom, version, topic, etat).mutate(agregats.get(nom))
+                try:
+                    agregats[nom] = lire(nom, version, topic, etat).mutate(agregats.get(nom))
+                except MapperDeserialisationError as erreur:
+                    if unreadable is None:
+                        raise UnreadableStream(nom, str(erreur)) from erreur
+                    unreadable.setdefault(nom, str(erreur))
+                except Exception as erreur:
+                    # Après un événement illisible, ou un trou, les suivants ne s'appliquent pas non plus.
+                    if unreadable is None:
+                        raise UnreadableStream(nom, describe(erreur)) from erreur
+                    unreadable.setdefault(nom, describe(erreur))
+            for nom in unreadable or ():
+                agregats.pop(nom, None)
             return agregats
 
         return reconstituer

@@ -59,11 +59,14 @@ class Guichet:
         return decide(self.base, self.recorder, decision)
 
     def charger_creances(
-        self, conn: Connection[Any], references: Iterable[ReferenceCreance]
+        self,
+        conn: Connection[Any],
+        references: Iterable[ReferenceCreance],
+        illisibles: dict[str, str] | None = None,
     ) -> dict[ReferenceCreance, Créance]:
-        """Les créances qui existent, par référence, en une requête."""
+        """Les créances qui existent, par référence, en une requête ; `illisibles` : voir `Recorder.load`."""
         demandees = list(references)
-        flux = self.recorder.load(conn, map(Créance.flux, demandees))
+        flux = self.recorder.load(conn, map(Créance.flux, demandees), illisibles)
         return {reference: flux[nom] for reference in demandees if (nom := Créance.flux(reference)) in flux}
 
     def charger_paiement(self, conn: Connection[Any], transaction: ReferenceTransaction) -> Paiement | None:

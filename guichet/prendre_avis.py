@@ -22,8 +22,9 @@ from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 from domain.refus import AvisInconnu, Refus
 from domain.sort import Sort, Verdict
 from engine.batch import Batch
-from engine.messages import Message, Outcome, UnreadableMessage, add_fate, require_size
+from engine.messages import Message, Outcome, UnreadableMessage, add_fate, hold_message, require_size
 from engine.recorder import collect
+from engine.waiting_room import awaited
 from guichet.guichet import Guichet
 
 CentimesPositifs = Annotated[Centimes, Field(gt=0)]
@@ -150,12 +151,19 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
             lus.append((message, lu))
         except UnreadableMessage as illisible:
             lus.append((message, illisible))
-    creances = guichet.charger_creances(
-        conn, {dit.reference for _, dit in lus if not isinstance(dit, UnreadableMessage)}
-    )
+    references = {dit.reference for _, dit in lus if not isinstance(dit, UnreadableMessage)}
+    illisibles: dict[str, str] = {}
+    creances = guichet.charger_creances(conn, references, illisibles)
+    attendus = set() if messages[0].held else awaited(conn, map(Créance.flux, references))
+    traitement.awaited.update(attendus)
     for message, dit in lus:
         if isinstance(dit, UnreadableMessage):
             add_fate(traitement, message, Sort.REJETEE.value, str(dit), objet=None, champs={}, dead=True)
+            continue
+        flux, creance = Créance.flux(dit.reference), creances.get(dit.reference)
+        if raison := _raison_d_attendre(dit, creance, illisibles.get(flux), devant=flux in attendus):
+            attendus.add(flux)
+            hold_message(traitement, message, flux, raison, dit.reference)
             continue
         verdict = _appliquer(guichet, creances, dit, maintenant)
         creance = creances.get(dit.reference)
@@ -173,13 +181,23 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     return traitement
 
 
+def _raison_d_attendre(lu: MessageDeCaisse, creance: Créance | None, illisible: str | None, *, devant: bool) -> str:
+    """Pourquoi ce message doit attendre ; vide s'il peut être appliqué. `devant` : d'autres attendent déjà ce flux.
+
+    L'avis qu'ils attendent, lui, passe.
+    """
+    if illisible is not None:
+        return f"la créance ne peut pas être lue : {illisible}"
+    if creance is None:
+        return "" if isinstance(lu, MessageAvisEmis) else AvisInconnu().phrase
+    return "des messages plus anciens attendent cette créance" if devant else ""
+
+
 def _appliquer(
     guichet: Guichet, creances: dict[ReferenceCreance, Créance], lu: MessageDeCaisse, maintenant: datetime
 ) -> Verdict:
     try:
         nouveau = _decider(guichet, creances, lu, maintenant)
-    except AvisInconnu as refus:
-        return Verdict(Sort.NON_RAPPROCHEE, str(refus))
     except Refus as refus:
         return Verdict(Sort.CONTRADICTOIRE, str(refus))
     if nouveau:

@@ -18,8 +18,9 @@ from domain.references import ReferenceCreance
 from domain.reponse import ReponseBancaire
 from domain.sort import Sort
 from engine.batch import Batch
-from engine.messages import Message, Outcome, UnreadableMessage, add_fate, require_size
+from engine.messages import Message, Outcome, UnreadableMessage, add_fate, believable, hold_message, require_size
 from engine.recorder import collect
+from engine.waiting_room import awaited
 from guichet.guichet import Guichet
 from kiosque.interface import Indice, Lecture, Rejetee, Verifiee
 
@@ -45,6 +46,8 @@ def lire(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
     recue_le = _instant(valeur.pop("recue_le", None)) or message.recu_le
     if not all(isinstance(champ, str) for champ in valeur.values()):
         raise UnreadableMessage("les champs du formulaire sont des textes")
+    if not believable(recue_le, message.recu_le):
+        recue_le = message.recu_le
     return guichet.kiosque.relire(valeur), min(recue_le, message.recu_le)
 
 
@@ -53,7 +56,12 @@ def prendre_notifications(
 ) -> Outcome:
     """Décide d'un lot de notifications, dans l'ordre."""
     traitement = Outcome(Batch(), [])
-    lues, paiements, creances = _lire_et_charger(guichet, conn, messages)
+    illisibles: dict[str, str] = {}
+    lues, paiements, creances = _lire_et_charger(guichet, conn, messages, illisibles)
+    attendus = set[str]()
+    if not messages[0].held:
+        attendus = awaited(conn, [Paiement.flux(lue[0].transaction) for lue in lues if isinstance(lue, tuple)])
+    traitement.awaited.update(attendus)
     for message, lue in zip(messages, lues, strict=True):
         if isinstance(lue, str):
             add_fate(traitement, message, Sort.REJETEE.value, lue, objet=None, champs={}, dead=True)
@@ -63,6 +71,11 @@ def prendre_notifications(
             add_fate(traitement, message, Sort.EN_ATTENTE.value, cause, objet=lue.transaction, champs={}, dead=False)
             continue
         reponse, recue_le = lue
+        flux = Paiement.flux(reponse.transaction)
+        if raison := _raison_d_attendre(flux, paiements.get(reponse.transaction), illisibles, attendus):
+            attendus.add(flux)
+            hold_message(traitement, message, flux, raison, reponse.transaction)
+            continue
         verdict, paiement = appliquer_reponse(
             paiements.get(reponse.transaction),
             creances,
@@ -87,7 +100,7 @@ def prendre_notifications(
 
 
 def _lire_et_charger(
-    guichet: Guichet, conn: Connection[Any], messages: Sequence[Message]
+    guichet: Guichet, conn: Connection[Any], messages: Sequence[Message], illisibles: dict[str, str]
 ) -> tuple[list[_Lue | Indice | str], dict[str, Paiement], dict[ReferenceCreance, Créance]]:
     """Lit les messages (une cause, pour ceux qui sont illisibles) et charge tout ce qu'ils touchent.
 
@@ -102,7 +115,7 @@ def _lire_et_charger(
             tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[debut : debut + TRANCHE]]
             lues += tranche
             flux = [Paiement.flux(lue[0].transaction) for lue in tranche if isinstance(lue, tuple)]
-            attendus.append(guichet.recorder.request(conn, flux))
+            attendus.append(guichet.recorder.request(conn, flux, illisibles))
         demandees: set[str] = set()
         attendues = []
         for attendre in attendus:
@@ -110,10 +123,21 @@ def _lire_et_charger(
             paiements |= {paiement.transaction: paiement for paiement in charges}
             references = {i.reference for paiement in charges for i in paiement.imputations} - demandees
             demandees |= references
-            attendues.append(guichet.recorder.request(conn, map(Créance.flux, references)))
+            attendues.append(guichet.recorder.request(conn, map(Créance.flux, references), illisibles))
         for attendre in attendues:
             creances |= {creance.avis.reference: creance for creance in attendre().values()}
     return lues, paiements, creances
+
+
+def _raison_d_attendre(flux: str, paiement: Paiement | None, illisibles: dict[str, str], attendus: set[str]) -> str:
+    """Pourquoi cette réponse doit attendre ; vide si elle peut être appliquée."""
+    requis = (
+        [flux, *(Créance.flux(imputation.reference) for imputation in paiement.imputations)] if paiement else [flux]
+    )
+    for nom in requis:
+        if nom in illisibles:
+            return f"{nom} ne peut pas être lu : {illisibles[nom]}"
+    return "des réponses plus anciennes attendent ce paiement" if flux in attendus else ""
 
 
 def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | Indice | str:
@@ -137,9 +161,9 @@ def _instant(valeur: object) -> datetime | None:
         return None
     try:
         lu = datetime.fromisoformat(valeur)
-    except ValueError:
+        return lu.astimezone(UTC) if lu.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return lu.astimezone(UTC) if lu.tzinfo is not None else None
 
 
 def _champs(reponse: ReponseBancaire, recue_le: datetime) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from api.socle.kafka import KafkaIndisponible
 from api.socle.problemes import Probleme, indisponible, probleme_de
 from api.socle.visite import AccesRefuse, Redirection
 from domain.refus import Refus
+from engine.mapper import UnreadableStream
 from engine.outages import describe, is_outage
 
 _HTTP: Final = {
@@ -36,6 +37,7 @@ def installer(application: FastAPI) -> None:
     application.exception_handler(KafkaIndisponible)(_kafka)
     application.exception_handler(EmetteurInjoignable)(_emetteur)
     application.exception_handler(psycopg.Error)(_base)
+    application.exception_handler(UnreadableStream)(_illisible)
 
 
 async def _ailleurs(_: Request, ailleurs: Redirection) -> Response:
@@ -75,6 +77,15 @@ async def _base(requete: Request, erreur: Exception) -> Response:
     structlog.get_logger().warning("base_indisponible", cause=describe(erreur))
     detail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
     return await repondre(requete.scope, indisponible("base_indisponible", detail))
+
+
+async def _illisible(requete: Request, erreur: UnreadableStream) -> Response:
+    """Ce que l'on ne sait pas lire attend d'être réparé ; tout le reste est servi."""
+    structlog.get_logger().error("creance_illisible", flux=erreur.stream, cause=describe(erreur))
+    detail = (
+        "Cette créance ne peut pas être lue pour l'instant : nos équipes en sont averties, merci de revenir plus tard."
+    )
+    return await repondre(requete.scope, indisponible("creance_illisible", detail))
 
 
 async def _emetteur(_: Request, erreur: EmetteurInjoignable) -> Response:

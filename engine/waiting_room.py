@@ -1,0 +1,123 @@
+"""The waiting room: messages that cannot be applied yet, kept with their content, applied once and in order.
+
+A message waits when what it needs is not there, or cannot be read. Whatever comes later for the same stream waits
+behind it, so that order is kept. The role applies them: after each batch that touched a stream with somebody waiting,
+and at each heartbeat. A closing row, unique for the message and written with its events, makes it once.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from engine.batch import Held, Partition, Settled
+from engine.messages import Message
+
+STREAMS_MAX: Final = 200
+"""Streams taken up in one round."""
+
+# Keeps messages with their content.
+_HOLD: Final = """
+INSERT INTO journal.attentes (topic_id, topic, partition, decalage, cle, valeur, recu_le, flux, raison)
+SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::bytea[], %b::bytea[], %b::timestamptz[],
+                     %b::text[], %b::text[])
+"""
+
+# Says what became of messages that waited.
+_SETTLE: Final = """
+INSERT INTO journal.attentes_reglees (topic_id, partition, decalage, sort, cause)
+SELECT * FROM unnest(%b::uuid[], %b::int4[], %b::int8[], %b::text[], %b::text[])
+"""
+
+_OPEN: Final = """
+NOT EXISTS (SELECT FROM journal.attentes_reglees r
+            WHERE r.topic_id = a.topic_id AND r.partition = a.partition AND r.decalage = a.decalage)
+"""
+
+# The streams, of these, that somebody waits for.
+_AWAITED: Final = f"SELECT DISTINCT a.flux FROM journal.attentes a WHERE a.flux = ANY (%b::text[]) AND {_OPEN}"  # noqa: S608
+
+# Everything of a topic that waits, stream by stream, in the order it was read.
+_WAITING: Final = f"""
+SELECT a.flux, a.topic_id, a.topic, a.partition, a.decalage, a.cle, a.valeur, a.recu_le
+FROM journal.attentes a
+WHERE a.flux IN (SELECT a.flux FROM journal.attentes a
+                 WHERE a.topic = %b AND (%b::text[] IS NULL OR a.flux = ANY (%b::text[])) AND {_OPEN}
+                 GROUP BY a.flux ORDER BY min(a.rang) LIMIT %b)
+  AND a.topic = %b AND {_OPEN}
+ORDER BY a.flux, a.rang
+"""  # noqa: S608
+
+# How many wait on each topic, and since when the oldest does.
+_COUNTS: Final = f"""
+SELECT a.topic, count(*), min(a.enregistre_le) FROM journal.attentes a WHERE {_OPEN} GROUP BY a.topic
+"""  # noqa: S608
+
+
+class Waiting(NamedTuple):
+    """The messages that wait for one stream, in order."""
+
+    stream: str
+    messages: list[Message]
+
+
+def hold(conn: Connection[Any], held: Sequence[Held]) -> None:
+    """Keep these messages."""
+    if held:
+        conn.execute(
+            _HOLD,
+            (
+                [one.partition.topic_id for one in held],
+                [one.partition.topic for one in held],
+                [one.partition.partition for one in held],
+                [one.offset for one in held],
+                [one.key for one in held],
+                [one.value for one in held],
+                [one.received_at for one in held],
+                [one.stream for one in held],
+                [one.reason for one in held],
+            ),
+        )
+
+
+def settle(conn: Connection[Any], settled: Sequence[Settled]) -> None:
+    """Close these messages. Raises UniqueViolation if somebody closed one of them before."""
+    if settled:
+        conn.execute(
+            _SETTLE,
+            (
+                [one.partition.topic_id for one in settled],
+                [one.partition.partition for one in settled],
+                [one.offset for one in settled],
+                [one.fate for one in settled],
+                [one.cause for one in settled],
+            ),
+        )
+
+
+def awaited(conn: Connection[Any], streams: Iterable[str]) -> set[str]:
+    """The streams, of these, that messages wait for."""
+    names = list(dict.fromkeys(streams))
+    return {stream for (stream,) in conn.execute(_AWAITED, (names,))} if names else set()
+
+
+def waiting(conn: Connection[Any], topic: str, streams: Iterable[str] | None = None) -> list[Waiting]:
+    """What waits on this topic, for these streams or for any; the streams that waited longest are taken up first."""
+    wanted = None if streams is None else list(streams)
+    rows = conn.execute(_WAITING, (topic, wanted, wanted, STREAMS_MAX, topic)).fetchall()
+    return [
+        Waiting(
+            stream,
+            [
+                Message(Partition(topic_id, name, number), offset, key, bytes(value), received_at, held=True)
+                for _, topic_id, name, number, offset, key, value, received_at in ones
+            ],
+        )
+        for stream, ones in groupby(rows, key=lambda row: str(row[0]))
+    ]
+
+
+def counts(conn: Connection[Any]) -> dict[str, tuple[int, Any]]:
+    """How many messages wait on each topic, and since when the oldest does."""
+    return {topic: (count, since) for topic, count, since in conn.execute(_COUNTS)}

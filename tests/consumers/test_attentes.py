@@ -1,0 +1,149 @@
+"""Ce qui ne peut pas être appliqué encore attend avec son contenu, et l'est une fois, dans l'ordre."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.messages import kafka_time
+from service import composition, kafka
+from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
+
+ILLISIBLE = b"\x00ceci n'est pas du JSON"
+
+
+@pytest.fixture
+def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
+    with banc(base.url, kafka, prefixe) as ouvert:
+        yield ouvert
+
+
+def cheque(numero: int, montant: int, nom: str = "m1") -> dict[str, Any]:
+    reference = avis(numero)["reference"]
+    return {
+        "type": "encaissement_recu",
+        "reference": reference,
+        "message_id": nom,
+        "montant_centimes": montant,
+        "moyen": "cheque",
+        "date": "2026-05-20",
+    }
+
+
+def solde(b: Banc, numero: int) -> int | None:
+    reference = avis(numero)["reference"]
+    ligne = b.conn.execute("SELECT solde FROM vues.restant_du WHERE reference = %s", (reference,)).fetchone()
+    return ligne[0] if ligne else None
+
+
+def ouvertes(b: Banc) -> int:
+    (nombre,) = b.conn.execute(
+        "SELECT count(*) FROM journal.attentes a LEFT JOIN journal.attentes_reglees r"
+        " USING (topic_id, partition, decalage) WHERE r.sort IS NULL"
+    ).fetchone() or (0,)
+    return int(nombre)
+
+
+def lever(b: Banc, nom: str) -> None:
+    """Ce que fait le rôle à chaque signe de vie."""
+    boucle = composition.consumer(b.settings, b.guichet, nom)
+    boucle.horloge = lambda: MAINTENANT
+    boucle._awaited = None
+    boucle.release()
+
+
+def test_un_cheque_venu_avant_son_avis_attend_puis_compte(b: Banc) -> None:
+    b.emettre_avis(cheque(1, 12_34))
+    b.consommer("avis", 1)
+    assert b.par_sort(b.settings.topic_avis) == {"en_souffrance": 1}
+    assert ouvertes(b) == 1
+    b.emettre_avis(avis(1, montant=50_00))
+    b.consommer("avis", 2)
+    if ouvertes(b):  # Le rôle s'est arrêté sitôt les sorts rendus.
+        lever(b, "avis")
+    assert ouvertes(b) == 0
+    b.projeter()
+    assert solde(b, 1) == 37_66
+    assert b.journal()[-1][4].startswith("kafka:"), "la cause reste le message d'origine"
+    lever(b, "avis")
+    b.projeter()
+    assert solde(b, 1) == 37_66, "une fois"
+
+
+def abimer(proprietaire: psycopg.Connection[Any], flux: str, etat: bytes) -> bytes:
+    """Change l'état du premier événement d'un flux, comme seul un propriétaire le peut ; rend l'ancien."""
+    (ancien,) = proprietaire.execute(
+        "SELECT etat FROM journal.evenements WHERE flux = %s AND version = 1", (flux,)
+    ).fetchone() or (b"",)
+    proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
+    proprietaire.execute("UPDATE journal.evenements SET etat = %s WHERE flux = %s AND version = 1", (etat, flux))
+    proprietaire.execute("ALTER TABLE journal.evenements ENABLE TRIGGER ajout_seul")
+    return bytes(ancien)
+
+
+def test_une_acceptation_devant_une_creance_illisible_attend_sa_reparation_et_les_autres_passent(
+    b: Banc, base: Any
+) -> None:
+    b.emettre_avis(avis(1), avis(2))
+    b.consommer("avis", 2)
+    gatee, saine = (b.ouvrir(avis(n)["reference"], 20_00) for n in (1, 2))
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        flux = f"creance-{avis(1)['reference']}"
+        bon = abimer(proprietaire, flux, ILLISIBLE)
+        messages = [(t, notification(t, 20_00)) for t in (gatee, saine)]
+        b.emettre(b.settings.topic_notifications, messages)
+        b.emettre_avis(cheque(1, 5_00), cheque(2, 5_00))
+        b.consommer("kiosque", 2)
+        b.consommer("avis", 4)
+        assert b.par_sort(b.settings.topic_notifications) == {"en_souffrance": 1, "appliquee": 1}
+        assert b.par_sort(b.settings.topic_avis) == {"appliquee": 3, "en_souffrance": 1}
+        lever(b, "kiosque")
+        assert ouvertes(b) == 2, "rien ne se lève tant que le flux est illisible"
+        abimer(proprietaire, flux, bon)
+    lever(b, "kiosque")
+    lever(b, "avis")
+    assert ouvertes(b) == 0
+    b.projeter()
+    assert (solde(b, 1), solde(b, 2)) == (87_09 - 25_00, 87_09 - 25_00)
+    evenements = [ligne[2] for ligne in b.journal() if ligne[0] == flux]
+    assert evenements.count("creance.PaiementAccepte") == 1
+
+
+@pytest.mark.parametrize("horodatage", [time.time_ns(), time.time_ns() // 1000, 0, 1])
+def test_un_horodatage_impossible_n_arrete_personne(b: Banc, horodatage: int) -> None:
+    producteur = kafka.producer(b.settings)
+    for numero in range(1, 14):
+        valeur = json.dumps(avis(numero)).encode()
+        quand = {"timestamp_ms": horodatage} if numero == 1 else {}
+        producteur.send(b.settings.topic_avis, key=str(numero).encode(), value=valeur, **quand)
+    producteur.flush()
+    producteur.close()
+    b.consommer("avis", 13)
+    assert b.par_sort(b.settings.topic_avis) == {"appliquee": 13}
+
+
+@given(st.one_of(st.none(), st.integers()))
+@settings(suppress_health_check=[HealthCheck.differing_executors])
+def test_l_heure_de_kafka_ne_leve_jamais(horodatage: int | None) -> None:
+    assert abs((kafka_time(horodatage, MAINTENANT) - MAINTENANT).days) < 365 * 7
+
+
+def test_deux_consommateurs_qui_levent_la_meme_attente_ne_l_appliquent_qu_une_fois(b: Banc) -> None:
+    b.emettre_avis(cheque(1, 12_34))
+    b.consommer("avis", 1)
+    boucle, autre = (composition.consumer(b.settings, b.guichet, "avis") for _ in range(2))
+    autre.horloge = boucle.horloge = lambda: MAINTENANT
+    b.emettre_avis(avis(1))
+    boucle.etape = lambda nom: autre.release() if nom == "lever" else None
+    autre._awaited = boucle._awaited = None
+    b.consommer("avis", 2)
+    autre._awaited = boucle._awaited = None
+    boucle.release()
+    b.projeter()
+    assert solde(b, 1) == 87_09 - 12_34
+    assert ouvertes(b) == 0
