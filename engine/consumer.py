@@ -258,6 +258,7 @@ class Consumer:
                 self._etat.dire(conn, "actif")
                 self._a_replacer |= self.placement.resumption_decided(conn)
             self._awaited = None
+            self.rebuts.produire([])  # Ceux qui attendaient leur topic.
             if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
                 self._reprise.progress()  # Rien à lire, mais tout répond.
 

@@ -1,10 +1,12 @@
 """Les rebuts : l'original de chaque message refusé, avec sa cause et sa position d'origine."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
@@ -27,6 +29,14 @@ TRUNCATED_CAUSE_BYTES: Final = 200
 TROP_GRAND: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
+LATE_MAX: Final = 1_000
+"""Rebuts gardés en attendant que leur topic existe ; au-delà, les plus anciens ne sont plus qu'à leur origine."""
+
+
+class TopicRefused(Exception):
+    """Le topic des rebuts manque, et Kafka ne nous laisse pas le créer."""
+
+
 class DeadLettersUnreachable(Outage):
     """Kafka n'a pas accusé réception d'un rebut ; le lot n'est pas enregistré."""
 
@@ -34,25 +44,48 @@ class DeadLettersUnreachable(Outage):
 class DeadLetters:
     """Produit vers les topics de rebuts ; un rebut est accusé par Kafka avant que le lot ne soit enregistré."""
 
-    def __init__(self, kafka: Mapping[str, Any]) -> None:
-        """`kafka` : les réglages de connexion, aux noms de kafka-python. N'ouvre rien avant le premier rebut."""
+    def __init__(self, kafka: Mapping[str, Any], ensure: Callable[[str], bool] = lambda _: False) -> None:
+        """`kafka` : les réglages de connexion, aux noms de kafka-python. N'ouvre rien avant le premier rebut.
+
+        `ensure` crée un topic de rebuts s'il manque, et dit si elle l'a créé ; elle lève TopicRefused si elle n'en a
+        pas le droit, KafkaError si Kafka ne répond pas.
+        """
         self.kafka = kafka
+        self.ensure = ensure
         self._producteur: KafkaProducer | None = None
+        self._en_retard: deque[DeadLetter] = deque(maxlen=LATE_MAX)
 
     def produire(self, rebuts: Sequence[DeadLetter]) -> None:
-        """Produit ces rebuts et attend leur accusé ; lève DeadLettersUnreachable si l'un n'est pas pris."""
-        if not rebuts:
+        """Produit ces rebuts et attend leur accusé ; lève DeadLettersUnreachable si l'un n'est pas pris.
+
+        Un topic de rebuts que quelqu'un a supprimé est créé de nouveau ; si nous n'en avons pas le droit, la ligne ne
+        s'arrête pas pour lui : ces rebuts sont gardés ici et produits quand il est là. L'original, lui, reste à sa
+        position d'origine.
+        """
+        if not rebuts and not self._en_retard:
             return
+        en_retard, rebuts = len(self._en_retard), [*self._en_retard, *rebuts]
         try:
-            ensemble = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
-            # Un à un, une fois que tous ont leur réponse : groupés, de petits messages font un lot trop grand.
-            for rebut in [rebut for rebut, futur in ensemble if not _accuse(futur)]:
-                if not self._produire_seul(rebut):
-                    # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
-                    self._envoyer(rebut, tronque=True).get(timeout=DELAI_S)
+            topics = {rebut.message.partition.topic + SUFFIXE for rebut in rebuts}
+            if sum(map(self.ensure, topics)):
+                self._abandonner()  # Ce producteur croit encore à l'ancien topic.
+            self._produire_tous(rebuts)
+            self._en_retard.clear()
+        except TopicRefused as refus:
+            self._en_retard = deque(rebuts, maxlen=LATE_MAX)
+            if len(rebuts) > en_retard:
+                structlog.get_logger().error("rebuts_en_retard", rebuts=len(self._en_retard), cause=str(refus))
         except KafkaError as erreur:
             self._abandonner()
             raise DeadLettersUnreachable("un rebut n'est pas accusé") from erreur
+
+    def _produire_tous(self, rebuts: Sequence[DeadLetter]) -> None:
+        ensemble = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
+        # Un à un, une fois que tous ont leur réponse : groupés, de petits messages font un lot trop grand.
+        for rebut in [rebut for rebut, futur in ensemble if not _accuse(futur)]:
+            if not self._produire_seul(rebut):
+                # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
+                self._envoyer(rebut, tronque=True).get(timeout=DELAI_S)
 
     def _produire_seul(self, rebut: DeadLetter) -> bool:
         """Produit un rebut par un producteur neuf ; Faux s'il est trop grand à lui seul, et le producteur est neuf."""

@@ -1,6 +1,7 @@
 """The composition root: from the settings to the objects that do the work."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, assert_never
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from kiosque.sips.sceau import Algorithme, Marchand
 from projections.vues import VUES
 from publication.publication import Publication
 from publication.sender import Sender
+from service.kafka import ensure_dead_letters
 from service.settings import Merchant, Settings
 
 VIEWS = tuple(VUES)
@@ -104,7 +106,7 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
     """The loop of a topic: `avis` or `kiosque`. Raises ValueError for another name."""
     kafka = settings.kafka_connection()
     options: dict[str, Any] = {
-        "rebuts": DeadLetters(kafka),
+        "rebuts": DeadLetters(kafka, partial(ensure_dead_letters, settings)),
         "kafka": kafka
         | {
             "session_timeout_ms": round(settings.kafka_session_timeout.total_seconds() * 1000),

@@ -10,8 +10,16 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    KafkaTimeoutError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 
 from api.socle.kafka import KafkaIndisponible
 from engine import dead_letters as rebuts
@@ -46,6 +54,35 @@ def topics(settings: Settings) -> dict[str, int]:
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}
         | {settings.topic_evenements: settings.partitions_evenements}
     )
+
+
+def ensure_dead_letters(settings: Settings, topic: str) -> bool:
+    """Create this dead-letter topic if it is missing; whether it was.
+
+    Raises TopicRefused if Kafka does not let us, KafkaError if it does not answer.
+    """
+    admin = clients.open_client(
+        KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.OPENING_MS
+    )
+    try:
+        if topic in admin.list_topics():
+            return False
+        structlog.get_logger().error("topic_de_rebuts_disparu", topic=topic)
+        options = {
+            "num_partitions": 1,
+            "replication_factor": settings.topic_replicas,
+            "configs": {"max.message.bytes": str(rebuts.OCTETS_MAX)},
+        }
+        try:
+            admin.create_topics({topic: options})
+        except TopicAlreadyExistsError:
+            return True
+        except (ClusterAuthorizationFailedError, TopicAuthorizationFailedError, PolicyViolationError) as refused:
+            raise rebuts.TopicRefused(str(refused)) from refused
+        admin.wait_for_topics([topic])
+        return True
+    finally:
+        admin.close()
 
 
 def create_topics(settings: Settings) -> list[str]:
