@@ -311,6 +311,7 @@ class Scenario:
 
 def _settings(stack: EmbeddedStack, port: int, kiosk_port: int, data_dir: Path) -> Settings:
     return Settings(
+        mode="demonstration",
         database_url=stack.database_url,
         owner_database_url=stack.owner_database_url,
         kafka_bootstrap=stack.kafka_bootstrap,
