@@ -147,4 +147,9 @@ def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
 
 def print_json(value: object) -> None:
     """Write JSON on standard output: accents as they are, control characters escaped."""
-    sys.stdout.write(json_text(value) + "\n")
+    text = json_text(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # A terminal without these characters: JSON has its own way to write them.
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
