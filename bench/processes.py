@@ -89,6 +89,7 @@ def wait_for(condition: Callable[[], _T], processes: Sequence[Process], seconds:
 def _environment(settings: Settings) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     given: Mapping[str, str | None] = {
+        "MODE": "demonstration",
         "DATABASE_URL": settings.database_url,
         "OWNER_DATABASE_URL": settings.owner_database_url,
         "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,

@@ -23,7 +23,7 @@ random | keep service_password
 random | keep jwt_secret
 random | keep session_secret
 random | keep grafana_password
-# The bank's simulator knows this one; replace it by the merchant's own.
-printf %s 002001000000001_KEY1 | keep kiosque_secret_key
+# The simulated kiosk reads the same file; with the bank, put the merchant's own key here.
+random | keep kiosque_secret_key
 printf 'postgresql://proprietaire:%s@postgres:5432/creances' "$(cat owner_password)" | keep owner_database_url
 printf 'postgresql://creances:%s@postgres:5432/creances' "$(cat service_password)" | keep database_url

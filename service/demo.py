@@ -78,7 +78,7 @@ def _serve(
     seed: int,
     once: bool,
 ) -> int:
-    settings = _settings(stack, _port(port), _port(port + 1), data_dir)
+    settings = _settings(stack, _port(port), _port(port + 1 if port else 0), data_dir)
     migrate(stack.owner_database_url, "creances")
     kafka.create_topics(settings)
     outcome: list[int] = []
@@ -311,6 +311,7 @@ class Scenario:
 
 def _settings(stack: EmbeddedStack, port: int, kiosk_port: int, data_dir: Path) -> Settings:
     return Settings(
+        mode="demonstration",
         database_url=stack.database_url,
         owner_database_url=stack.owner_database_url,
         kafka_bootstrap=stack.kafka_bootstrap,
@@ -342,13 +343,14 @@ def _write_stack(data_dir: Path, settings: Settings) -> None:
 
 
 def _port(wanted: int) -> int:
-    """The wanted port if it is free, else one that the system gives."""
+    """The wanted port; 0 takes one that the system gives. Raises EmbeddedError if it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
+        except OSError as cause:
+            sentence = f"Le port {wanted} ne peut être pris ({cause.strerror}) : --port en dit un autre."
+            raise EmbeddedError(sentence) from cause
         return int(probe.getsockname()[1])
 
 

@@ -25,13 +25,21 @@ from service.settings import Settings
 WAIT_SECONDS: Final = 3.0
 """How long to wait for a connection to PostgreSQL."""
 
+SILENT_SECONDS: Final = 30.0
+"""A role that says it is active, and gave no sign of life for longer, is silent."""
+
+SILENT: Final = "silencieux"
+STOPPED: Final = frozenset({SILENT, "arrete", "inactif"})
+
 # The events after a follower's position that concern it; a difference of positions would count gaps too.
 _PENDING: Final = """
 SELECT count(*), min(enregistre_le) FROM journal.evenements WHERE position > %s AND topic = ANY (%s)
 """
 
 _STATES: Final = """
-SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le, interruptions FROM vues.suiveurs
+SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le, interruptions,
+    extract(epoch FROM clock_timestamp() - battement_le)::float8
+FROM vues.suiveurs
 """
 
 # What a view could not apply.
@@ -73,6 +81,11 @@ def _topic(topic: str, mishaps: Mapping[str, Accidents]) -> dict[str, Any]:
 def unreadable(rows: list[dict[str, Any]]) -> str | None:
     """Why Kafka could not be read, if it could not."""
     return next((row["illisible"] for row in rows if row.get("illisible")), None)
+
+
+def not_working(rows: list[dict[str, Any]]) -> list[str]:
+    """The names of the roles that are silent or stopped."""
+    return [row["nom"] for row in rows if row["etat"] in STOPPED]
 
 
 def _follower(
@@ -127,7 +140,9 @@ def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime)
 def _row(
     kind: str, name: str, count: int | None, seconds: float | None, state: tuple[Any, ...] | None
 ) -> dict[str, Any]:
-    _, status, leader, error, error_at, beat, stops = state or (0, "jamais_demarre", None, None, None, None, 0)
+    _, status, leader, error, error_at, beat, stops, age = state or (0, "jamais_demarre", *[None] * 4, 0, None)
+    if status == "actif" and (age is None or age > SILENT_SECONDS):
+        status = SILENT
     return {
         "genre": kind,
         "nom": name,
@@ -136,6 +151,7 @@ def _row(
         "etat": status,
         "meneur": leader,
         "battement_le": beat.isoformat() if beat else None,
+        "battement_secondes": None if age is None else round(age, 1),
         "derniere_erreur": error,
         "erreur_le": error_at.isoformat() if error_at else None,
         "interruptions": stops,

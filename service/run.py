@@ -29,6 +29,7 @@ from service.composition import VIEWS
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
 from service.metrics import RolesCollector
+from service.production import require_ready
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.settings import Settings, development_jwt_secret
@@ -42,7 +43,7 @@ COLLECTED_AFTER_OBJECTS: Final = 50_000
 
 
 def run_roles(settings: Settings, names: Sequence[str]) -> int:
-    """Run these roles until a signal; return the exit code."""
+    """Run these roles until a signal; return the exit code. Raises ProductionRefused before anything starts."""
     with stop_on_signals(settings.shutdown_timeout) as stop:
         return run_until(settings, names, stop)
 
@@ -55,7 +56,8 @@ def run_until(
     demo: bool = False,
     more: Sequence[roles.Role] = (),
 ) -> int:
-    """Run these roles until the event is set; return the exit code."""
+    """Run these roles until the event is set; return the exit code. Raises ProductionRefused before anything starts."""
+    require_ready(settings, names)
     with ExitStack() as stack:
         counter = None
         if set(names) - {"kiosque"}:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.config import JsonDict
@@ -22,10 +21,12 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from domain.monnaie import Centimes
 from domain.politique import Politique
+from service.addresses import is_http_url, refuse_unreadable_database_url, without_password
 
 PREFIX = "CREANCES_"
 HIDDEN = "(masqué)"
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    mode: Literal["demonstration", "production"] = Field(
+        "production", description="La production refuse de démarrer sur des réglages de démonstration."
+    )
     database_url: str | None = Field(
         None,
         repr=False,
@@ -314,8 +318,8 @@ class Settings(BaseSettings):
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _is_postgresql(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in {"postgresql", "postgres"}:
-            raise ValueError("doit commencer par postgresql://")
+        if value is not None:
+            refuse_unreadable_database_url(value)
         return value
 
     @field_validator("kafka_bootstrap")
@@ -330,9 +334,23 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc):
+        if value is not None and not is_http_url(value):
             raise ValueError("doit être une adresse http:// ou https://")
         return value.rstrip("/") if value is not None else None
+
+    @field_validator("public_url", "notification_url")
+    @classmethod
+    def _takes_a_path(cls, value: str | None) -> str | None:
+        if value is not None and set(value) & set("?#"):
+            raise ValueError("ne doit avoir ni requête (?) ni fragment (#) : des chemins s'y ajoutent")
+        return value
+
+    @field_validator("kafka_ssl_cafile")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("ce fichier n'existe pas")
+        return value
 
     @field_validator("jwt_secret", "session_secret")
     @classmethod
@@ -436,18 +454,18 @@ class _SecretFiles(PydanticBaseSettingsSource):
         """Return the file's content, the variable's name, and whether it is JSON.
 
         Raises:
-            ValueError: both forms are given, or the file cannot be read.
+            SettingsError: both forms are given, or the file cannot be read.
         """
         variable = f"{PREFIX}{field_name.upper()}"
         path = self.variables.get(f"{variable}_FILE")
         if path is None or not is_secret(field):
             return None, field_name, False
         if variable in self.variables:
-            raise ValueError(f"{variable} et {variable}_FILE sont donnés tous deux : n'en gardez qu'un.")
+            raise SettingsError(f"{variable} et {variable}_FILE sont donnés tous deux : n'en gardez qu'un.")
         try:
             content = Path(path).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as cause:
-            raise ValueError(f"{variable}_FILE : {path} est illisible ({type(cause).__name__}).") from cause
+            raise SettingsError(f"{variable}_FILE : {path} est illisible ({type(cause).__name__}).") from cause
         return content, field_name, self.field_is_complex(field)
 
     def __call__(self) -> dict[str, object]:
@@ -455,8 +473,12 @@ class _SecretFiles(PydanticBaseSettingsSource):
         found: dict[str, object] = {}
         for name, field in self.settings_cls.model_fields.items():
             value, key, is_json = self.get_field_value(field, name)
-            if value is not None:
+            if value is None:
+                continue
+            try:
                 found[key] = self.prepare_field_value(name, field, value, value_is_complex=is_json)
+            except ValueError:  # Its text may quote the secret: none of it is told.
+                raise SettingsError(f"{PREFIX}{name.upper()}_FILE : ce n'est pas du JSON.") from None
         return found
 
 
@@ -524,11 +546,5 @@ def _shown(name: str, value: object, *, secret: bool) -> str:
     if value is None or value == {}:
         return ""
     if name.endswith("_url"):
-        return _without_password(str(value))
+        return without_password(str(value))
     return HIDDEN if secret else str(value)
-
-
-def _without_password(url: str) -> str:
-    """Hide a password, whether it stands before the host or among the parameters."""
-    url = re.sub(r"(?<=://)([^:/@?]*):[^/?]*@", r"\1:***@", url)
-    return re.sub(r"(?i)([?&](?:ssl)?password=)[^&]*", r"\1***", url)

@@ -31,9 +31,12 @@ def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = 
 
 
 def environnement(**reglages: object) -> dict[str, str]:
-    """Celui d'un processus que lance un test ; ses seules variables `CREANCES_…` sont `reglages`, dits sans préfixe."""
+    """Celui d'un processus que lance un test : ses variables `CREANCES_…` sont `reglages`, dits sans préfixe.
+
+    Le mode est celui de la démonstration, sauf à en dire un autre.
+    """
     propre = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
-    donnees = {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in reglages.items()}
+    donnees = {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in ({"mode": "demonstration"} | reglages).items()}
     return propre | donnees | {"PYTHONPATH": str(RACINE)}
 
 

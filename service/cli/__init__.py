@@ -1,5 +1,6 @@
 """The command line: `creances`; a module a kind of command, which registers its commands when imported."""
 
+import io
 import sys
 
 # In the order that `--help` lists them.
@@ -18,6 +19,9 @@ from service.cli import reconciling  # noqa: F401
 from service.cli import health  # noqa: F401
 
 # isort: split
+from service.cli import checking  # noqa: F401
+
+# isort: split
 from service.cli import looking  # noqa: F401
 
 # isort: split
@@ -32,6 +36,9 @@ from service.cli.application import app
 
 def main() -> None:
     """Entry point of the `creances` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A terminal without our characters shows them escaped.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ Exit codes: 0 well, 1 a problem was found, 2 wrong usage.
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -42,18 +42,38 @@ errors = DataConsole(stderr=True)
 
 def read_settings(data_dir: Path | None = None) -> Settings:
     """The settings; of a running demo if there is one in `data_dir`, and nothing else is configured."""
+    settings = configured_settings()
+    if settings.database_url is None and settings.kafka_bootstrap is None:
+        settings = _of_running_demo(settings, data_dir or settings.data_dir)
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def configured_settings() -> Settings:
+    """The settings as they are given, without those of a running demo; what cannot be read ends the command."""
     try:
-        settings = Settings()
-        if settings.database_url is None and settings.kafka_bootstrap is None:
-            settings = _of_running_demo(settings, data_dir or settings.data_dir)
+        return Settings()
     except SettingsError as cause:
         fail(str(cause), USAGE)
+    except (OSError, UnicodeDecodeError) as cause:
+        fail(f"Les réglages (`.env`) sont illisibles : {type(cause).__name__}.", USAGE)
     except ValidationError as cause:
         for fault in cause.errors(include_url=False, include_input=False):
             errors.print(f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()} : {fault['msg']}", markup=False)
         raise typer.Exit(USAGE) from cause
-    configure_logs(settings.log_level, settings.log_format)
-    return settings
+
+
+def start_roles(settings: Settings, names: Sequence[str]) -> NoReturn:
+    """Run these roles until a signal, and end the command; production that lacks something says all of it."""
+    from service import run
+    from service.production import ProductionRefused
+
+    try:
+        code = run.run_roles(settings, names)
+    except ProductionRefused as cause:
+        errors.print(str(cause), soft_wrap=True)
+        fail("La production ne démarre pas ainsi ; pour un essai : CREANCES_MODE=demonstration.", USAGE)
+    raise typer.Exit(code)
 
 
 def quiet() -> None:
@@ -66,11 +86,13 @@ def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
     stack = data_dir / "stack.json"
     if not stack.exists():
         return settings
-    found = json.loads(stack.read_text("utf-8"))
-    known = {"database_url", "owner_database_url", "kafka_bootstrap"}
-    return settings.model_copy(
-        update={key: found[key] for key in known} | {"data_dir": data_dir, "public_url": found["api_url"]}
-    )
+    known = ("database_url", "owner_database_url", "kafka_bootstrap")
+    try:
+        found = json.loads(stack.read_text("utf-8"))
+        update = {key: found[key] for key in known} | {"data_dir": data_dir, "public_url": found["api_url"]}
+    except (OSError, ValueError, LookupError, TypeError) as cause:
+        fail(f"{stack} est illisible ({type(cause).__name__}).", USAGE)
+    return settings.model_copy(update=update | {"mode": "demonstration"})
 
 
 def database_of(settings: Settings) -> str:
@@ -125,4 +147,9 @@ def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
 
 def print_json(value: object) -> None:
     """Write JSON on standard output: accents as they are, control characters escaped."""
-    sys.stdout.write(json_text(value) + "\n")
+    text = json_text(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # A terminal without these characters: JSON has its own way to write them.
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")

@@ -101,10 +101,10 @@ def lag(
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Le retard de chaque consommateur et suiveur, en événements et en secondes ; sort avec 1 si Kafka se tait."""
+    """Le retard de chaque rôle, en événements et en secondes ; sort avec 1 si l'un ou Kafka se tait."""
     from engine.database import Database
     from service.lag import lag as read_lag
-    from service.lag import unreadable
+    from service.lag import not_working, unreadable
 
     with readable_failures():
         settings = read_settings(data_dir)
@@ -121,6 +121,8 @@ def lag(
                     console.print(alert, markup=False, soft_wrap=True)
             if silent := unreadable(rows):
                 fail(silent)
+            if stopped := not_working(rows):
+                fail(f"Rôles silencieux ou arrêtés : {', '.join(stopped)}.")
 
 
 @app.command()

@@ -19,6 +19,7 @@ from service.cli.application import (
     print_json,
     read_reference,
     read_settings,
+    start_roles,
 )
 
 
@@ -35,10 +36,8 @@ def publish(
     data_dir: DataDir = None,
 ) -> None:
     """Publie le journal sur Kafka ; avec --from ou --reference, renvoie à un consommateur ce qui l'a déjà été."""
-    from service import run
-
     if start is None and reference is None:
-        raise typer.Exit(run.run_roles(read_settings(data_dir), ["publish"]))
+        start_roles(read_settings(data_dir), ["publish"])
     _resend(start or 1, reference, as_json=as_json, data_dir=data_dir)
 
 

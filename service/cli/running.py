@@ -6,7 +6,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from service.cli.application import app, console, read_settings, readable_failures
+from service.cli.application import app, console, read_settings, readable_failures, start_roles
 
 
 @app.command()
@@ -32,15 +32,13 @@ def up() -> None:
     from service import run
 
     settings = read_settings()
-    raise typer.Exit(run.run_roles(settings, run.ALL))
+    start_roles(settings, run.ALL)
 
 
 @app.command()
 def api() -> None:
     """Sert l'API et les pages."""
-    from service import run
-
-    raise typer.Exit(run.run_roles(read_settings(), ["api"]))
+    start_roles(read_settings(), ["api"])
 
 
 @app.command()
@@ -48,12 +46,10 @@ def consume(
     topic: Annotated[str | None, typer.Argument(help="avis ou kiosque ; les deux sans argument.")] = None,
 ) -> None:
     """Consomme les avis des caisses et les notifications de la banque."""
-    from service import run
-
     if topic not in {None, "avis", "kiosque"}:
         raise typer.BadParameter("avis ou kiosque")
     roles = [f"consume:{topic}"] if topic else ["consume:avis", "consume:kiosque"]
-    raise typer.Exit(run.run_roles(read_settings(), roles))
+    start_roles(read_settings(), roles)
 
 
 @app.command()
@@ -61,29 +57,24 @@ def project(
     names: Annotated[list[str] | None, typer.Argument(help="Vues à mener ; toutes sans argument.")] = None,
 ) -> None:
     """Mène les vues le long du journal."""
-    from service import run
     from service.composition import VIEWS
 
     unknown = set(names or ()) - set(VIEWS)
     if unknown:
         raise typer.BadParameter(f"vue inconnue : {', '.join(sorted(unknown))} (connues : {', '.join(VIEWS)})")
-    raise typer.Exit(run.run_roles(read_settings(), [f"project:{name}" for name in names or VIEWS]))
+    start_roles(read_settings(), [f"project:{name}" for name in names or VIEWS])
 
 
 @app.command()
 def relance() -> None:
     """Relance les paiements sans réponse, expire ceux que le kiosque ignore, et purge les messages échus."""
-    from service import run
-
-    raise typer.Exit(run.run_roles(read_settings(), ["relance"]))
+    start_roles(read_settings(), ["relance"])
 
 
 @app.command()
 def kiosque() -> None:
     """Sert le kiosque bancaire simulé."""
-    from service import run
-
-    raise typer.Exit(run.run_roles(read_settings(), ["kiosque"]))
+    start_roles(read_settings(), ["kiosque"])
 
 
 @app.command()

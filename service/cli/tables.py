@@ -45,14 +45,15 @@ def whole(name: str) -> Column:
 def lag_table(rows: Sequence[dict[str, Any]]) -> Table:
     """One row a role; the errors only if there are any, each with its time: one that is over must not look current."""
     failed = any(row["derniere_erreur"] for row in rows)
-    table = Table(whole("Rôle"), "Événements", "Secondes", whole("État"), "Meneur")
+    table = Table(whole("Rôle"), "Événements", "Secondes", whole("État"), "Signe de vie", "Meneur")
     if failed:
         table.add_column("Dernière erreur", overflow="fold")
     for row in rows:
         known = row["evenements"] is not None
         figures = (str(row["evenements"]), f"{row['secondes']:.1f}") if known else ("?", "?")
         error = [_error(row)] if failed else []
-        table.add_row(row["nom"], *figures, row["etat"], row["meneur"] or "", *error)
+        age = "" if row["battement_secondes"] is None else f"{row['battement_secondes']:.0f} s"
+        table.add_row(row["nom"], *figures, row["etat"], age, row["meneur"] or "", *error)
     return table
 
 

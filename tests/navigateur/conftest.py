@@ -109,6 +109,7 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with nouvelle_base(serveurs) as base:
         port, port_du_kiosque = port_libre(), port_libre()
         settings = Settings(
+            mode="demonstration",
             database_url=base.url,
             owner_database_url=base.url_proprietaire,
             kafka_bootstrap=serveurs.kafka_bootstrap,

@@ -89,6 +89,7 @@ def test_cent_mille_lignes_du_fichier_au_topic_publie(base: Any, kafka: str, pre
     with banc(base.url, kafka, prefixe) as b:
         variables = {
             "PATH": os.environ["PATH"],
+            "CREANCES_MODE": "demonstration",
             "CREANCES_DATABASE_URL": base.url,
             "CREANCES_KAFKA_BOOTSTRAP": kafka,
             "CREANCES_TOPIC_PREFIX": prefixe,

@@ -155,7 +155,7 @@ def test_une_valeur_hors_des_bornes_est_refusee_sans_etre_montree(
 
 def test_la_table_cache_les_secrets_et_les_mots_de_passe_des_adresses() -> None:
     settings = Settings(
-        database_url="postgresql://creances:m0t-de-p@sse@db:5432/creances?sslmode=require",
+        database_url="postgresql://creances:m0t-de-p%40sse@db:5432/creances?sslmode=require",
         owner_database_url="postgresql://db/creances?user=postgres&password=m0t-de-p",
         jwt_secret=SECRET_LONG,  # type: ignore[arg-type]
         kiosque_secret_key="m0t-de-passe",  # type: ignore[arg-type]

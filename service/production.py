@@ -1,0 +1,139 @@
+"""What production does not start without: told all at once, each gap with the setting that closes it."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+
+from service.settings import PREFIX, Merchant, Settings
+
+PUBLISHED_MERCHANT: Final = "002001000000001"
+PUBLISHED_KEY: Final = "002001000000001_KEY1"
+"""The bank prints this key in its manual: anyone can seal an acceptance with it."""
+
+SIMULATOR: Final = "kiosque"
+"""The role that plays the bank."""
+
+_ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
+_TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
+
+
+class Gap(NamedTuple):
+    """A setting that production cannot do with, and why."""
+
+    setting: str
+    cause: str
+
+
+class ProductionRefused(Exception):
+    """Production does not start; the message lists every gap, one a line."""
+
+    def __init__(self, gaps: Sequence[Gap]) -> None:
+        super().__init__("\n".join(f"{gap.setting} : {gap.cause}" for gap in gaps))
+        self.gaps = gaps
+
+
+def require_ready(settings: Settings, roles: Sequence[str]) -> None:
+    """Let a demonstration pass; raise ProductionRefused if production lacks what these roles need."""
+    if settings.mode == "production" and (gaps := find_gaps(settings, roles)):
+        raise ProductionRefused(gaps)
+
+
+def find_gaps(
+    settings: Settings, roles: Sequence[str] = ("api",), environment: Mapping[str, str] = os.environ
+) -> list[Gap]:
+    """Everything that would keep production from starting, whatever the mode is; nothing is connected to.
+
+    `environment` is what libpq reads besides the URL (PGHOST, PGSSLMODE).
+    """
+    found = [*_bank(settings), *_addresses(settings), *_database(settings, environment), *_kafka(settings)]
+    if "api" in roles:
+        found += _people(settings)
+    if SIMULATOR in roles:
+        found.append(("mode", "le kiosque simulé n'a pas sa place en production."))
+    return [Gap(f"{PREFIX}{name.upper()}", cause) for name, cause in found]
+
+
+def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.kiosque_merchant_id == PUBLISHED_MERCHANT:
+        yield "kiosque_merchant_id", "est le commerçant de simulation de la banque."
+    if _published(settings.kiosque_secret_key):
+        yield "kiosque_secret_key", "est la clé de simulation, que la banque publie : n'importe qui scelle avec elle."
+    if _published(settings.kiosque_previous_secret_key):
+        yield "kiosque_previous_secret_key", "est la clé de simulation, que la banque publie."
+    for caisse, merchant in settings.kiosque_merchants.items():
+        if _is_trial(merchant):
+            yield "kiosque_merchants", f"la caisse {caisse} a le commerçant ou la clé de simulation de la banque."
+    if any(_is_trial(merchant) for merchant in settings.kiosque_retired_merchants):
+        yield "kiosque_retired_merchants", "porte le commerçant ou la clé de simulation de la banque."
+    if not settings.kiosque_office_seal_required:
+        yield "kiosque_office_seal_required", "une réponse sans sceau serait crue : ce n'est bon que pour un essai."
+    for name in ("kiosque_url", "kiosque_office_url"):
+        if _is_trial_platform(getattr(settings, name)):
+            yield name, "est une plateforme d'essai de la banque."
+
+
+def _published(key: SecretStr | None) -> bool:
+    return key is not None and key.get_secret_value().strip() == PUBLISHED_KEY
+
+
+def _is_trial(merchant: Merchant) -> bool:
+    keys = (merchant.secret_key, merchant.previous_secret_key)
+    return merchant.merchant_id == PUBLISHED_MERCHANT or any(map(_published, keys))
+
+
+def _is_trial_platform(url: str | None) -> bool:
+    return url is not None and not _TRIAL_PLATFORMS.isdisjoint((urlsplit(url).hostname or "").split("."))
+
+
+def _addresses(settings: Settings) -> Iterator[tuple[str, str]]:
+    for name in ("public_url", "notification_url", "kiosque_url", "kiosque_office_url", "oidc_issuer"):
+        url: str | None = getattr(settings, name)
+        if url is not None and urlsplit(url).scheme != "https":
+            yield name, "doit commencer par https://."
+    if urlsplit(settings.public_url).path:
+        yield "public_url", "ne doit pas avoir de chemin."
+
+
+def _database(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    if settings.database_url is None:
+        yield "database_url", "manque."
+    for name in ("database_url", "owner_database_url"):
+        url: str | None = getattr(settings, name)
+        if url is not None and not _is_private(url, environment):
+            yield name, "passe par le réseau en clair : ajoutez sslmode=require, verify-ca ou verify-full."
+
+
+def _is_private(url: str, environment: Mapping[str, str]) -> bool:
+    """Tell whether every host is a Unix socket, or the connection is encrypted whatever the server says."""
+    known = conninfo_to_dict(url)
+    hosts = str(known.get("hostaddr") or known.get("host") or environment.get("PGHOST") or "")
+    if all(host.startswith(("/", "@")) or not host for host in hosts.split(",")):
+        return True
+    return str(known.get("sslmode") or environment.get("PGSSLMODE") or "") in _ENCRYPTED
+
+
+def _kafka(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.kafka_bootstrap is None:
+        yield "kafka_bootstrap", "manque."
+    match settings.kafka_security_protocol:
+        case "PLAINTEXT":
+            yield "kafka_security_protocol", "PLAINTEXT n'est ni chiffré ni authentifié : SSL ou SASL_SSL."
+        case "SASL_PLAINTEXT":
+            yield "kafka_security_protocol", "SASL_PLAINTEXT porte le mot de passe en clair : SASL_SSL."
+        case "SASL_SSL":
+            for name in ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"):
+                if getattr(settings, name) is None:
+                    yield name, "manque, et SASL_SSL le demande."
+        case "SSL":
+            pass
+
+
+def _people(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.oidc_issuer is None:
+        yield "oidc_issuer", "manque : les jetons seraient ceux de développement (HS256)."
+    if settings.session_secret is None:
+        yield "session_secret", "manque : chaque processus aurait le sien."

@@ -1,0 +1,94 @@
+"""La production refuse les réglages de démonstration, tous à la fois ; aucun mot de passe ne s'écrit nulle part."""
+
+import json
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as essais
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+import service.cli  # noqa: F401  registers the commands
+from service.cli.application import app
+from service.settings import Settings
+from tests.outils import CREANCES, environnement
+
+COMPLETE = {
+    "mode": "production",
+    "database_url": "postgresql://c:s@db/creances?sslmode=verify-full",
+    "kafka_bootstrap": "kafka:9093",
+    "kafka_security_protocol": "SSL",
+    "kiosque_merchant_id": "211000021310001",
+    "kiosque_secret_key": "une clé du commerçant",
+    "kiosque_url": "https://paiement.exemple.fr/paypage",
+    "public_url": "https://creances.exemple.fr",
+    "oidc_issuer": "https://connexion.exemple.fr",
+    "session_secret": "x" * 32,
+}
+
+
+def lancer(dossier: Path, *arguments: str, **reglages: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CREANCES, *arguments], env=environnement(**reglages), cwd=dossier,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def manques(dossier: Path, **reglages: object) -> set[str]:
+    fini = lancer(dossier, "check", "--json", **reglages)
+    trouves = {manque["setting"].removeprefix("CREANCES_").lower() for manque in json.loads(fini.stdout)}
+    assert fini.returncode == (1 if trouves else 0), fini.stderr
+    return trouves
+
+
+def test_rien_ne_manque_a_une_production_complete(tmp_path: Path) -> None:
+    assert manques(tmp_path, **COMPLETE) == set()
+
+
+def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Path) -> None:
+    reglages = {"mode": "production", "database_url": "postgresql://c:s@127.0.0.1:1/x"}
+    attendus = {
+        "kiosque_merchant_id", "kiosque_secret_key", "public_url", "kiosque_url", "database_url", "kafka_bootstrap",
+        "kafka_security_protocol", "oidc_issuer", "session_secret",
+    }  # fmt: skip
+    assert manques(tmp_path, **reglages) == attendus
+    for commande in ("api", "up"):
+        fini = lancer(tmp_path, commande, **reglages)
+        assert fini.returncode == 2
+        dits = {ligne.split(" : ")[0] for ligne in fini.stderr.splitlines() if ligne.startswith("CREANCES_")}
+        assert dits == {f"CREANCES_{nom.upper()}" for nom in attendus}
+
+
+@pytest.mark.parametrize("adresse", ["https://h/x?y=1", "https://h#f", "https://h?"])
+def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None, public_url=adresse)
+
+
+@pytest.mark.parametrize("contenu", [None, "pas du JSON"])
+def test_un_fichier_de_reglages_absent_ou_faux_est_une_phrase(tmp_path: Path, contenu: str | None) -> None:
+    if contenu is not None:
+        (tmp_path / "m.json").write_text(contenu)
+    fini = lancer(tmp_path, "settings", kiosque_merchants_file=tmp_path / "m.json")
+    assert (fini.returncode, fini.stdout) == (2, "")
+    assert "CREANCES_KIOSQUE_MERCHANTS_FILE" in fini.stderr
+    assert "Traceback" not in fini.stderr
+
+
+@essais(max_examples=25, deadline=None)
+@given(st.text("%@/:?#[]&= a", max_size=6), st.booleans(), st.sampled_from([("settings",), ("lag",), ("migrate",)]))
+def test_un_mot_de_passe_ne_s_ecrit_nulle_part(
+    signes: str,
+    encode: bool,  # noqa: FBT001  given by Hypothesis
+    commande: tuple[str, ...],
+) -> None:
+    passe = f"zq7{signes}xk9"
+    url = f"postgresql://c:{quote(passe, safe='') if encode else passe}@127.0.0.1:1/x"
+    fini = CliRunner().invoke(app, list(commande), env={"CREANCES_DATABASE_URL": url, "CREANCES_MODE": "demonstration"})
+    assert "zq7" not in fini.output
+    assert "xk9" not in fini.output
+    assert "zq7" not in str(fini.exception)
