@@ -64,14 +64,18 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
     paiement = await etat_du_paiement(moyens, visite.assure, transaction)
     parts = await anyio.to_thread.run_sync(imputations_de, moyens.dependances.guichet, transaction)
     creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
+    politique = moyens.dependances.guichet.politique
+    dues = [ligne for ligne in creances.values() if est_consultable(ligne)]
+    restant_a_la_caisse = sum(ligne.restant_du for ligne in dues if ligne.caisse == paiement.caisse)
     return {
         "paiement": paiement,
         "reprise": repris_possible(paiement, maintenant, visite.retours),
         "confirme": est_confirme(paiement, visite.retours),
         "motif": motif_de(paiement),
         "parts": [(part, creances.get(part.reference)) for part in parts],
-        "encore_dues": any(ligne.restant_du for ligne in creances.values() if est_consultable(ligne)),
-        "politique": moyens.dependances.guichet.politique,
+        "encore_dues": any(ligne.restant_du for ligne in dues),
+        "bloque": restant_a_la_caisse if politique.ferme_au_paiement(restant_a_la_caisse) else None,
+        "politique": politique,
         "suivre": a_suivre(paiement),
         "rafraîchir_s": RAFRAICHIR_S if a_suivre(paiement) else None,
     }

@@ -93,6 +93,12 @@ def est_consultable(ligne: LigneCreance) -> bool:
     return ligne.payable_en_ligne and not ligne.annulee
 
 
+def se_paie_en_ligne(ligne: LigneCreance, compte: Sequence[LigneCreance], politique: Politique) -> bool:
+    """Dit si ce reste se paie en ligne, maintenant ou à la fin des paiements en cours : ce que comptent nos totaux."""
+    refus = refus_de_cocher(ligne, compte, politique)
+    return refus is None or isinstance(refus, PaiementEnCours)
+
+
 def raison_de_ne_pas_cocher(
     ligne: LigneCreance,
     compte: Sequence[LigneCreance],
