@@ -67,6 +67,7 @@ def page_du_montant(
         "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
         "nombre": len(cochees),
         "solde_total": solde,
+        "saisie_rendue": saisie is not None,
         "trop_peu": 0 < solde < politique.minimum_par_paiement,
         "montant": saisie.montant if saisie else "",
         "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],

@@ -97,7 +97,10 @@ class TestLeParcours:
         assert "Votre transaction de paiement a échoué." in page.text
         assert "La banque a refusé ce paiement. Votre carte n'a pas été débitée." in lisible(page)
         assert f"87,09{EUR}" in page.text
-        assert f'href="/payer?reference={REF}"' in page.text
+        champs = {nom: champ(page, nom) for nom in ("jeton", "reference", "references", "montant")}
+        reprise = service.client.post("/payer", data=champs | {"action": "modifier"})
+        assert "1 référence sélectionnée" in lisible(reprise)
+        assert champ(reprise, "montant") == "20,00"
         assert "Votre transaction de paiement a échoué." in service.client.get("/").text
 
     @pytest.mark.parametrize("montant", ["16€50", "16 € 50", "16,5", "16.50 €"])

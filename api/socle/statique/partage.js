@@ -31,6 +31,7 @@ function calculer() {
   const accord = cochees.length > 1 ? "références sélectionnées" : "référence sélectionnée";
   document.querySelector("#nombre").textContent = `${cochees.length}${INSECABLE}${accord}`;
   document.querySelector("#solde").textContent = euros(restant);
+  document.querySelector("#solde-barre")?.replaceChildren(euros(restant));
   const melees = new Set(cochees.map((une) => une.dataset.caisse)).size > 1;
   document.querySelector("#caisses").hidden = !melees || document.querySelector("#faute-selection") !== null;
   const voulu = centimes(montant.value);
@@ -69,7 +70,7 @@ function proposer(proposees) {
     bouton.textContent = `${libelle} : ${euros(total)}`;
     bouton.addEventListener("click", () => {
       montant.value = euros(total).replace(`${INSECABLE}€`, "");
-      calculer();
+      montant.dispatchEvent(new Event("input", { bubbles: true }));
     });
     return bouton;
   });
@@ -120,6 +121,39 @@ function montrer(parts, bloque) {
   partage.replaceChildren(rendu);
 }
 
-formulaire.addEventListener("input", calculer);
+// Dit une fois, quand la personne s'arrête : ce qui est coché, et ce qui bloquerait.
+let parole = 0;
+function annoncer() {
+  clearTimeout(parole);
+  parole = setTimeout(() => {
+    const attention = partage.querySelector(".attention")?.textContent.trim() ?? "";
+    const nombre = document.querySelector("#nombre").textContent;
+    const solde = document.querySelector("#solde").textContent;
+    document.querySelector("#annonce").textContent = `${nombre}, solde total ${solde}. ${attention}`.trim();
+  }, 600);
+}
+
+// Ce qui est coché et saisi attend la personne : après un retour, un rechargement, une session finie. Pas à la borne.
+const garde = !document.documentElement.classList.contains("canal-bms");
+const clef = `saisie:${formulaire.elements.reference.value}`;
+
+function garder() {
+  const cochees = cases.filter((une) => une.checked).map((une) => une.value);
+  if (garde) sessionStorage.setItem(clef, JSON.stringify({ cochees, montant: montant.value }));
+}
+
+function retrouver() {
+  const gardee = garde && !("rendue" in formulaire.dataset) && JSON.parse(sessionStorage.getItem(clef) ?? "null");
+  if (!gardee) return;
+  for (const une of cases) une.checked = !une.disabled && gardee.cochees.includes(une.value);
+  montant.value = gardee.montant;
+}
+
+formulaire.addEventListener("input", () => {
+  calculer();
+  annoncer();
+  garder();
+});
 window.addEventListener("pageshow", calculer); // Aussi quand le navigateur rend une page telle qu'il l'a quittée.
+retrouver();
 calculer();
