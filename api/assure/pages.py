@@ -10,6 +10,7 @@ from api.assure import (
     etape_paiement,
     etape_reference,
     mes_creances,
+    recus,
 )
 from api.socle import connexion_demo
 
@@ -19,6 +20,7 @@ for etape in (
     autres_moyens,
     etape_reference,
     etape_paiement,
+    recus,
     etape_kiosque,
     mes_creances,
     borne,

@@ -3,11 +3,13 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
+from pypdf import PdfReader
 
 from domain.references import ReferenceTransaction
 from tests.api.conftest import KIOSQUE, Service, notification
@@ -263,6 +265,33 @@ class TestLeParcours:
         page = lisible(service.client.get("/autres-moyens"))
         for texte in ("CPAM DE L'ISÈRE", "Par chèque", "Par virement", REF, "7,00 €", "Je ne peux pas payer"):
             assert texte in page
+
+    def test_chaque_paiement_a_son_recu_en_page_et_en_pdf_meme_a_la_microseconde(self, service: Service) -> None:
+        service.maintenant = datetime.now(UTC).replace(microsecond=123456)
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 20_00)
+        assert f'href="/paiements/{transaction}"' in service.client.get("/paiements").text
+        recu = lisible(service.client.get(f"/paiements/{transaction}"))
+        for texte in ("Reçu de votre paiement", "Autorisation de la banque 761208", f"{REF} 20,00 €"):
+            assert texte in recu
+        pdf = service.client.get(f"/paiements/{transaction}/recu.pdf")
+        assert (pdf.status_code, pdf.headers["Content-Type"]) == (200, "application/pdf")
+        ecrit = PdfReader(BytesIO(pdf.content)).pages[0].extract_text().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        for texte in ("20,00", REF, "761208", transaction, "CPAM DE L'ISÈRE"):
+            assert texte in ecrit
+
+    def test_le_recu_d_un_autre_ou_d_un_refus_n_existe_pas(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        assert service.client.get(f"/paiements/{transaction}/recu.pdf").status_code == 404
+        service.repondre(transaction, 20_00)
+        service.client.cookies.clear()
+        devenir(service, "a-2")
+        for suite in ("", "/recu.pdf"):
+            assert service.client.get(f"/paiements/{transaction}{suite}").status_code == 404
 
     def test_modifier_revient_a_l_etape_2_avec_la_saisie(self, service: Service) -> None:
         service.avis(REF)

@@ -35,9 +35,7 @@ def test_cinquante_lignes_sur_un_telephone_gardent_le_total_et_payer_sous_les_ye
     venu.entrer("n-cinquante", "application")
     venu.chercher(references[0])
     page = venu.page
-    page.evaluate(
-        "for (const une of document.querySelectorAll('input[name=references]')) if (!une.checked) une.click()"
-    )
+    page.evaluate("document.querySelectorAll('input[name=references]:not(:checked)').forEach((une) => une.click())")
     page.get_by_label("Montant du paiement").fill("30")
     assert venu.lit("48 autres références ne reçoivent rien.")
     assert page.locator("#partage tbody tr").count() == 2
