@@ -12,6 +12,7 @@ import pytest
 from pypdf import PdfReader
 
 from domain.references import ReferenceTransaction
+from service import samples
 from tests.api.conftest import KIOSQUE, Service, notification
 from tests.api.navigation import (
     AUTRE,
@@ -32,6 +33,13 @@ from tests.api.navigation import (
 @pytest.fixture
 def reglages_api() -> dict[str, Any]:
     return {"demo": True}
+
+
+def test_la_demonstration_offre_chaque_situation_par_son_nom(service: Service) -> None:
+    page = service.client.get("/", headers=NAVIGATEUR)
+    offerts = [valeur for valeur in re.findall(r'name="assure" value="([^"]+)"', page.text) if valeur[:4] == "cas-"]
+    assert offerts == list(samples.CASES)
+    assert "Cinquante lignes" in lisible(page)
 
 
 class TestLeParcours:
