@@ -131,3 +131,24 @@ def test_ce_qui_est_coche_et_saisi_attend_le_retour(pile: Pile, visiteur: Visite
     page.get_by_role("button", name="Se déconnecter").click()
     page.get_by_role("heading").first.wait_for()
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_les_pages_de_recu_et_des_autres_moyens_n_enfreignent_pas_wcag(pile: Pile, visiteur: Visiteur) -> None:
+    reference = pile.avis(60_00, assure="n-recu")
+    visiteur.entrer("n-recu")
+    page = visiteur.page
+    visiteur.aller("/autres-moyens")
+    assert visiteur.lit("Je ne peux pas payer")
+    assert infractions(page) == []
+    visiteur.chercher(reference)
+    visiteur.saisir("20")
+    visiteur.payer()
+    visiteur.carte("5017 0000 0000 0000")
+    assert visiteur.lit("Votre paiement a été accepté.")
+    visiteur.continuer()
+    assert visiteur.lit("Reçu de votre paiement")
+    assert "#" in page.locator("main").inner_text()  # La carte, masquée.
+    page.get_by_role("link", name="Tous mes paiements").last.click()
+    page.get_by_role("link", name="Reçu du paiement").wait_for()
+    assert page.locator("h1").count() == 1
+    assert infractions(page) == []
