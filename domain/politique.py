@@ -44,5 +44,5 @@ class Politique(BaseModel):
         return self.solde_minimum <= solde_pf_fr <= self.solde_maximum
 
     def ferme_au_paiement(self, restant_du: int) -> bool:
-        """Dit si ce qui resterait dû (en centimes) ne pourrait plus se payer en ligne."""
+        """Dit si ce qui resterait dû à une caisse, en tout (en centimes), ne pourrait plus se payer en ligne."""
         return 0 < restant_du < self.minimum_par_paiement

@@ -18,8 +18,6 @@ class PartPrevue(NamedTuple):
     part: Centimes
     """Nulle si le montant est épuisé par les plus anciennes."""
     apres: int
-    fermee: bool
-    """Vrai si ce qui resterait ne pourrait plus se payer en ligne."""
 
 
 def prevoir_paiement(
@@ -35,8 +33,5 @@ def prevoir_paiement(
     for creance in cochees:
         reference = creance.avis.reference
         part = parts.get(reference, Centimes(0))
-        apres = creance.restant_du - part
-        prevues.append(
-            PartPrevue(reference, creance.restant_du, part, apres, guichet.politique.ferme_au_paiement(apres))
-        )
+        prevues.append(PartPrevue(reference, creance.restant_du, part, creance.restant_du - part))
     return tuple(prevues)

@@ -134,7 +134,7 @@ class Scenario:
         self.example = second
 
         self._say(f"Les caisses émettent {avis} avis de somme à payer (topic {self.settings.topic_avis}).")
-        self._emit([*samples.avis(avis - len(debts), seed, today), *debts])
+        self._emit([*samples.avis(avis - len(debts), seed, today), *samples.cases(), *debts])
         self._until(lambda: self._balance(first) and self._balance(second), "les avis ne sont pas dans la vue")
         self._balances(first, second)
 

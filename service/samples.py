@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 CAISSES: Final = ("381", "011", "631", "594", "751")
 """The caisses of the samples; an insured person's debts come from one, now and then from two."""
@@ -61,3 +61,59 @@ def scenario(today: date, run: str) -> list[dict[str, Any]]:
         }
         for issued, letter, amount in ((first, "F", 87_09), (second, "G", 50_00))
     ]
+
+
+class Case(NamedTuple):
+    """An insured person whose account shows one situation; amounts in centimes."""
+
+    debts: tuple[int, ...]
+    balance: int = 120_00
+    other_caisse: bool = False
+    """The last debt comes from another caisse."""
+    received: int = 0
+    """What came in by cheque on the first debt."""
+
+
+CASES: Final = {
+    "cas-petit-reste": Case((7_00, 3_80)),
+    "cas-petites-ensemble": Case((12_50, 6_60, 10_36)),
+    "cas-deux-caisses": Case((45_00, 30_00), other_caisse=True),
+    "cas-cinquante-lignes": Case((20_00,) * 50),
+    "cas-soldee": Case((30_00,), received=30_00),
+    "cas-trop-percu": Case((30_00,), received=42_00),
+    "cas-non-eligible": Case((30_00,), balance=250_00),
+}
+"""The persons that the demonstration's page offers by situation, by pseudonym."""
+
+CASES_ISSUED: Final = date(2026, 1, 15)
+"""Fixed, like the references: the demonstration started again sends the same avis, which change nothing."""
+
+
+def cases() -> Iterator[dict[str, Any]]:
+    """The messages behind `CASES`: every avis, then the cheques."""
+    number = 0
+    for person, case in CASES.items():
+        first = number
+        for rank, amount in enumerate(case.debts):
+            number += 1
+            caisse = "011" if case.other_caisse and rank == len(case.debts) - 1 else "381"
+            yield {
+                "type": "avis_emis",
+                "reference": f"{caisse}26015{number:08d}C",
+                "assure": person,
+                "caisse": caisse,
+                "nature": "PF/FR",
+                "montant_initial_centimes": amount,
+                "solde_pf_fr_centimes": case.balance,
+                "date_emission": CASES_ISSUED.isoformat(),
+                "mode": "papier",
+            }
+        if case.received:
+            yield {
+                "type": "encaissement_recu",
+                "reference": f"38126015{first + 1:08d}C",
+                "message_id": f"demo-{person}",
+                "montant_centimes": case.received,
+                "moyen": "cheque",
+                "date": "2026-02-10",
+            }

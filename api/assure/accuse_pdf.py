@@ -1,7 +1,8 @@
-"""L'accusé de réception en PDF accessible (PDF/UA-1) : une page, balisée, en français, polices incluses."""
+"""L'accusé de réception et le reçu en PDF accessible (PDF/UA-1) : une page, balisée, en français, polices incluses."""
 
 import json
-from datetime import UTC
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -9,9 +10,14 @@ from typing import Final
 
 import typst
 
+from api.assure.lecture import Justificatif
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
+from domain.caisses import nom_de_caisse
+from domain.delai import PARIS
+from domain.monnaie import euros
+from projections.vues.paiements import LignePaiement
 
-_GABARIT: Final = Path(__file__).parent / "gabarits" / "accuse.typ"
+_GABARITS: Final = Path(__file__).parent / "gabarits"
 _NORME: Final = "ua-1"
 """typst refuse alors de composer ce qui n'y satisfait pas : un document sans titre ou sans langue, par exemple."""
 
@@ -30,14 +36,38 @@ def accuse_en_pdf(accuse: Accuse) -> bytes:
         "signature": accuse.signature,
         "note": accuse.note,
     }
+    return _composer("accuse", valeurs, accuse.accepte_le)
+
+
+def recu_en_pdf(paiement: LignePaiement, accepte_le: datetime, justificatif: Justificatif) -> bytes:
+    """Le reçu de ce paiement accepté : toujours les mêmes octets. Bloquant, quelques millisecondes."""
+    date = f"{accepte_le.astimezone(PARIS):%d/%m/%Y à %H h %M}"
+    lignes = {
+        "Montant payé": euros(paiement.montant),
+        "Date": date,
+        "Caisse gestionnaire": nom_de_caisse(paiement.caisse),
+        "Référence de la transaction": paiement.transaction,
+        "Carte": justificatif.carte_masquee,
+        "Autorisation": justificatif.autorisation,
+    }
+    valeurs = {
+        "titre": "Reçu de votre paiement de créance",
+        "date": date,
+        "lignes": [(nom, valeur) for nom, valeur in lignes.items() if valeur],
+        "parts": [(part.reference, euros(part.part)) for part in justificatif.parts],
+    }
+    return _composer("recu", valeurs, accepte_le)
+
+
+def _composer(gabarit: str, valeurs: Mapping[str, object], instant: datetime) -> bytes:
     # Les valeurs sont des données du document, jamais du code : rien de ce qu'elles portent n'est interprété.
     with _UN_A_LA_FOIS:
         octets = _compositeur().compile(
-            _gabarit(),
+            _gabarit(gabarit),
             format="pdf",
-            sys_inputs={"accuse": json.dumps(valeurs)},
+            sys_inputs={"valeurs": json.dumps(valeurs)},
             pdf_standards=_NORME,
-            timestamp=accuse.accepte_le.astimezone(UTC),
+            timestamp=instant.astimezone(UTC).replace(microsecond=0),  # typst n'en veut pas.
         )
     if not isinstance(octets, bytes):
         raise TypeError("typst n'a pas rendu un document")
@@ -45,8 +75,8 @@ def accuse_en_pdf(accuse: Accuse) -> bytes:
 
 
 @cache
-def _gabarit() -> bytes:
-    return _GABARIT.read_bytes()
+def _gabarit(nom: str) -> bytes:
+    return (_GABARITS / f"{nom}.typ").read_bytes()
 
 
 @cache

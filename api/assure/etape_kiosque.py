@@ -12,7 +12,7 @@ from api.assure.lecture import (
     est_confirme,
     est_consultable,
     etat_du_paiement,
-    imputations_de,
+    justificatif_de,
     lire_compte,
     repris_possible,
 )
@@ -62,16 +62,21 @@ async def suivre(transaction: str, visite: AssureConnecte) -> Response:
 async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
     moyens, maintenant = visite.moyens, visite.moyens.dependances.horloge()
     paiement = await etat_du_paiement(moyens, visite.assure, transaction)
-    parts = await anyio.to_thread.run_sync(imputations_de, moyens.dependances.guichet, transaction)
+    justificatif = await anyio.to_thread.run_sync(justificatif_de, moyens.dependances.guichet, transaction)
     creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
+    politique = moyens.dependances.guichet.politique
+    dues = [ligne for ligne in creances.values() if est_consultable(ligne)]
+    restant_a_la_caisse = sum(ligne.restant_du for ligne in dues if ligne.caisse == paiement.caisse)
     return {
         "paiement": paiement,
         "reprise": repris_possible(paiement, maintenant, visite.retours),
         "confirme": est_confirme(paiement, visite.retours),
         "motif": motif_de(paiement),
-        "parts": [(part, creances.get(part.reference)) for part in parts],
-        "encore_dues": any(ligne.restant_du for ligne in creances.values() if est_consultable(ligne)),
-        "politique": moyens.dependances.guichet.politique,
+        "parts": [(part, creances.get(part.reference)) for part in justificatif.parts],
+        "justificatif": justificatif,
+        "encore_dues": any(ligne.restant_du for ligne in dues),
+        "bloque": restant_a_la_caisse if politique.ferme_au_paiement(restant_a_la_caisse) else None,
+        "politique": politique,
         "suivre": a_suivre(paiement),
         "rafraîchir_s": RAFRAICHIR_S if a_suivre(paiement) else None,
     }

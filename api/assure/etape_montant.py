@@ -14,8 +14,10 @@ from api.assure.lecture import (
     raison_de_ne_pas_cocher,
     repris_possible,
 )
+from api.assure.montants import blocage, propositions
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
+from domain.monnaie import euros
 from domain.refus import MontantHorsBornes, MontantSuperieurAuSolde, PaiementEnCours, Refus, RestantDuInsuffisant
 from guichet.prevoir_paiement import PartPrevue
 from projections.vues.restant_du import LigneCreance
@@ -54,6 +56,9 @@ def page_du_montant(
     """La page de l'étape 2 ; chaque refus à son champ et en tête, la saisie gardée."""
     lignes = _lignes(visite, consultation, saisie)
     cochees = [ligne.creance for ligne in lignes if ligne.cochee]
+    ouvertes = [ligne.creance for ligne in lignes]
+    politique = visite.moyens.dependances.guichet.politique
+    solde = sum(ligne.restant_du for ligne in cochees)
     maintenant = visite.moyens.dependances.horloge()
     ouverts = consultation.sans_fin
     valeurs: dict[str, Any] = {
@@ -61,14 +66,18 @@ def page_du_montant(
         "autres": lignes[1:],
         "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
         "nombre": len(cochees),
-        "solde_total": sum(ligne.restant_du for ligne in cochees),
+        "solde_total": solde,
+        "saisie_rendue": saisie is not None,
+        "trop_peu": 0 < solde < politique.minimum_par_paiement,
         "montant": saisie.montant if saisie else "",
-        "fautes": [Faute(_cible(un_refus), _phrase(un_refus, visite)) for un_refus in refus],
+        "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],
         "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
         "payable": any(ligne.raison is None for ligne in lignes),
         "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant, visite.retours)],
         "prevision": prevision,
-        "politique": visite.moyens.dependances.guichet.politique,
+        "propositions": propositions(cochees, ouvertes, politique),
+        "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,
+        "politique": politique,
         "cle": nouvelle_cle(),
     }
     return visite.rendre("montant.html", valeurs, statut=statut)
@@ -83,13 +92,19 @@ def page_de_verification(
     refus: Refus | None = None,
 ) -> Response:
     """Le partage, relu avant de payer : ce que montre la page sans script, ou quand il vient de changer."""
+    ouvertes = [consultation.cherchee, *consultation.autres]
+    parts = {part.reference for part in prevision}
+    cochees = [ligne for ligne in ouvertes if ligne.reference in parts]
+    politique = visite.moyens.dependances.guichet.politique
+    total = sum(part.part for part in prevision)
     valeurs = {
         "saisie": saisie,
         "caisse": consultation.cherchee.caisse,
         "prevision": prevision,
-        "total": sum(part.part for part in prevision),
+        "total": total,
+        "blocage": blocage(total, cochees, ouvertes, politique),
         "partage_lu": ecrire_partage(tuple((part.reference, part.part) for part in prevision if part.part)),
-        "politique": visite.moyens.dependances.guichet.politique,
+        "politique": politique,
         "refus": refus,
         # La clé du formulaire lu passe de page en page : la relecture n'ouvre pas un second paiement.
         "cle": saisie.cle,
@@ -116,6 +131,19 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
         cochee = raison is None and ligne.reference in demandees
         lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
     return lignes
+
+
+def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:
+    if isinstance(refus, RestantDuInsuffisant) and any(ligne.cochee for ligne in lignes):
+        # Les lignes cochées peuvent se payer, avec d'autres : c'est leur somme qui ne suffit pas.
+        solde = sum(ligne.creance.restant_du for ligne in lignes if ligne.cochee)
+        minimum = visite.moyens.dependances.guichet.politique.minimum_par_paiement
+        phrase = (
+            f"Les références cochées ne font que {euros(solde)} : cochez-en d'autres de la même caisse,"
+            f" pour atteindre {euros(minimum)}."
+        )
+        return Faute("selection", phrase)
+    return Faute(_cible(refus), _phrase(refus, visite))
 
 
 def _phrase(refus: Refus, visite: Visite) -> str:

@@ -1,6 +1,8 @@
 """« Payer » : de l'étape 2 au kiosque, en une fois si le partage a été lu, sinon en le faisant relire."""
 
+import re
 from functools import partial
+from typing import Final
 
 import anyio.to_thread
 from fastapi import APIRouter
@@ -18,6 +20,9 @@ from domain.refus import PaiementClos, ReferenceNonOuverte, Refus
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
 
+MONTANT_PROPOSE: Final = re.compile(r"montant:([0-9]{1,7})([0-9]{2})")
+"""Le bouton d'un montant proposé : ses centimes."""
+
 routes = APIRouter(include_in_schema=False)
 
 
@@ -25,13 +30,16 @@ routes = APIRouter(include_in_schema=False)
 async def payer(requete: Request, visite: AssureConnecte) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
-    Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification).
+    Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification), et
+    `montant:centimes` (un montant proposé, écrit dans le champ).
     """
     saisie = lire_saisie(await champs_de(requete, visite))
     try:
         consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
     except ReferenceNonOuverte as refus:
         return page_de_la_reference(visite, saisie.cherchee, refus, statut=404)
+    if propose := MONTANT_PROPOSE.fullmatch(saisie.action):
+        saisie = saisie._replace(montant=f"{int(propose[1])},{propose[2]}", action="partage")
     match saisie.action:
         case "modifier":
             return page_du_montant(visite, consultation, saisie=saisie)

@@ -10,7 +10,7 @@ import anyio.to_thread
 from api.socle.dependances import Moyens
 from domain.imputation import Imputation
 from domain.ouverture import refus_de_cocher
-from domain.paiement import Paiement
+from domain.paiement import Fin, Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
 from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
@@ -93,6 +93,12 @@ def est_consultable(ligne: LigneCreance) -> bool:
     return ligne.payable_en_ligne and not ligne.annulee
 
 
+def se_paie_en_ligne(ligne: LigneCreance, compte: Sequence[LigneCreance], politique: Politique) -> bool:
+    """Dit si ce reste se paie en ligne, maintenant ou à la fin des paiements en cours : ce que comptent nos totaux."""
+    refus = refus_de_cocher(ligne, compte, politique)
+    return refus is None or isinstance(refus, PaiementEnCours)
+
+
 def raison_de_ne_pas_cocher(
     ligne: LigneCreance,
     compte: Sequence[LigneCreance],
@@ -140,11 +146,31 @@ def a_suivre(paiement: LignePaiement) -> bool:
     return paiement.statut in SANS_FIN or (paiement.statut == "accepte" and paiement.affiche_le is None)
 
 
-def imputations_de(guichet: Guichet, transaction: str) -> tuple[Imputation, ...]:
-    """Le partage d'un paiement, lu au journal ; vide s'il est inconnu."""
+class Justificatif(NamedTuple):
+    """Ce qui prouve un paiement : son partage et, une fois accepté, ce que la banque en a dit."""
+
+    parts: tuple[Imputation, ...] = ()
+    carte_masquee: str | None = None
+    autorisation: str | None = None
+
+
+def justificatif_de(guichet: Guichet, transaction: str) -> Justificatif:
+    """Ce que le journal sait d'un paiement ; vide s'il est inconnu."""
+    flux = Paiement.flux(ReferenceTransaction(transaction))
+    justificatif = Justificatif()
     with guichet.base.transaction() as conn:
-        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
-    return paiement.imputations if paiement else ()
+        histoire = guichet.recorder.history(conn, flux)
+    for lu in histoire:
+        match lu.event:
+            case Paiement.PaiementOuvert():
+                justificatif = justificatif._replace(parts=lu.event.imputations)
+            case Paiement.PaiementConclu() if lu.event.issue is Fin.ACCEPTE:
+                justificatif = Justificatif(justificatif.parts, lu.event.carte_masquee, lu.event.autorisation)
+            case Paiement.AcceptationPrécisée():
+                justificatif = justificatif._replace(autorisation=lu.event.autorisation)
+            case _:
+                pass  # Le reste de son histoire ne prouve rien à la personne.
+    return justificatif
 
 
 async def etat_du_paiement(moyens: Moyens, assure: str, transaction: str) -> LignePaiement:

@@ -8,7 +8,15 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import Raison, a_suivre, en_cours, est_consultable, lire_compte, raison_de_ne_pas_cocher
+from api.assure.lecture import (
+    Raison,
+    a_suivre,
+    en_cours,
+    est_consultable,
+    lire_compte,
+    raison_de_ne_pas_cocher,
+    se_paie_en_ligne,
+)
 from api.assure.visite import AssureConnecte
 from api.socle.visite import Visite
 from guichet.guichet import Guichet
@@ -35,6 +43,8 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     creances, paiements = await lire_compte(visite.moyens, visite.assure)
     guichet = visite.moyens.dependances.guichet
     ouverts = en_cours(paiements)
+    dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
+    en_ligne = [ligne for ligne in dues if se_paie_en_ligne(ligne, creances, guichet.politique)]
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
         "creances": [
@@ -46,7 +56,10 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
             )
             for ligne in sorted(creances, key=lambda ligne: (not ligne.restant_du, ligne.date_emission))
         ],
-        "restant_total": sum(ligne.restant_du for ligne in creances if not ligne.annulee),
+        "restant_total": sum(ligne.restant_du for ligne in dues),
+        "dues": len(dues),
+        "dues_en_ligne": len(en_ligne),
+        "restant_en_ligne": sum(ligne.restant_du for ligne in en_ligne),
         "suivre": any(a_suivre(paiement) for paiement in paiements),
     }
 

@@ -4,14 +4,26 @@ from fastapi import APIRouter
 
 from api.assure import (
     accueil,
+    autres_moyens,
     borne,
     etape_kiosque,
     etape_paiement,
     etape_reference,
     mes_creances,
+    recus,
 )
 from api.socle import connexion_demo
 
 routes = APIRouter(include_in_schema=False)
-for etape in (accueil, etape_reference, etape_paiement, etape_kiosque, mes_creances, borne, connexion_demo):
+for etape in (
+    accueil,
+    autres_moyens,
+    etape_reference,
+    etape_paiement,
+    recus,
+    etape_kiosque,
+    mes_creances,
+    borne,
+    connexion_demo,
+):
     routes.include_router(etape.routes)

@@ -22,7 +22,15 @@ _GABARITS: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_CADRE: Final = {"assure": None, "jeton": "", "canal": "web", "inactivité_s": None, "demo": False, "rubrique": ""}
+_CADRE: Final = {
+    "assure": None,
+    "jeton": "",
+    "canal": "web",
+    "inactivité_s": None,
+    "repos_s": None,
+    "demo": False,
+    "rubrique": "",
+}
 """Ce que le gabarit de base attend, pour une page qui n'en dit rien."""
 _INSECABLE: Final = "\N{NO-BREAK SPACE}"
 

@@ -93,6 +93,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
         "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "repos_s": dependances.repos_de_session.total_seconds() if session.assure else None,
         "demo": dependances.demo,
     }
 

@@ -84,7 +84,7 @@ def test_le_message_est_celui_du_pas_a_pas_mot_pour_mot(service: Service) -> Non
         " Avec toute notre attention, Votre caisse d'Assurance Maladie."
         " (*) ou par téléphone au 36 46 (coût 0,06 euro/min + prix appel), depuis l'étranger composez le"
         " +33 811 70 36 46 (tarif variable selon l'opérateur téléphonique)."
-        " Supprimer Télécharger en PDF Imprimer Retour"
+        " Voir le reçu du paiement Supprimer Télécharger en PDF Imprimer Retour"
     )
 
 
@@ -281,3 +281,8 @@ def test_le_meme_message_donne_les_memes_octets() -> None:
 def test_rien_de_ce_que_porte_un_message_n_est_du_code() -> None:
     piege = Accuse(ReferenceTransaction('#panic() "] $x$ `y` \\'), LE_5_JUILLET)
     assert "#panic()" in PdfReader(BytesIO(accuse_en_pdf(piege))).pages[0].extract_text()
+
+
+def test_le_pdf_se_compose_aussi_pour_un_instant_a_la_microseconde() -> None:
+    instant = LE_5_JUILLET.replace(microsecond=123456)
+    assert accuse_en_pdf(Accuse(ReferenceTransaction("PCLCB181860000001"), instant)).startswith(b"%PDF")

@@ -3,13 +3,16 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
+from pypdf import PdfReader
 
 from domain.references import ReferenceTransaction
+from service import samples
 from tests.api.conftest import KIOSQUE, Service, notification
 from tests.api.navigation import (
     AUTRE,
@@ -30,6 +33,13 @@ from tests.api.navigation import (
 @pytest.fixture
 def reglages_api() -> dict[str, Any]:
     return {"demo": True}
+
+
+def test_la_demonstration_offre_chaque_situation_par_son_nom(service: Service) -> None:
+    page = service.client.get("/", headers=NAVIGATEUR)
+    offerts = [valeur for valeur in re.findall(r'name="assure" value="([^"]+)"', page.text) if valeur[:4] == "cas-"]
+    assert offerts == list(samples.CASES)
+    assert "Cinquante lignes" in lisible(page)
 
 
 class TestLeParcours:
@@ -82,7 +92,8 @@ class TestLeParcours:
         assert "2 références sélectionnées" in lisible(montre)
         assert f"{REF} 40,00 € 0,00 €" in lisible(montre)
         assert f"{AUTRE} 10,00 € 15,00 €" in lisible(montre)
-        assert f"Il resterait 15,00 € sur la référence {AUTRE}" in lisible(montre)
+        assert "Il resterait 15,00 € en tout à cette caisse" in lisible(montre)
+        assert "payez 49,00 € au plus" in lisible(montre)
         assert champ(montre, "montant") == "50"
         depart = payer(service, page, "50", references=[REF, AUTRE])
         assert f"{AUTRE} 10,00 €" in lisible(service.client.get(depart.headers["Location"]))
@@ -96,7 +107,10 @@ class TestLeParcours:
         assert "Votre transaction de paiement a échoué." in page.text
         assert "La banque a refusé ce paiement. Votre carte n'a pas été débitée." in lisible(page)
         assert f"87,09{EUR}" in page.text
-        assert f'href="/payer?reference={REF}"' in page.text
+        champs = {nom: champ(page, nom) for nom in ("jeton", "reference", "references", "montant")}
+        reprise = service.client.post("/payer", data=champs | {"action": "modifier"})
+        assert "1 référence sélectionnée" in lisible(reprise)
+        assert champ(reprise, "montant") == "20,00"
         assert "Votre transaction de paiement a échoué." in service.client.get("/").text
 
     @pytest.mark.parametrize("montant", ["16€50", "16 € 50", "16,5", "16.50 €"])
@@ -191,7 +205,101 @@ class TestLeParcours:
         service.avis(REF, 12_50, solde=60_00)
         devenir(service)
         accueil = lisible(service.client.get("/"))
-        assert "Vous n'avez aucune créance à payer en ligne. Montant restant dû 12,50 €" in accueil
+        assert "Vous n'avez aucune créance à payer en ligne. 1 créance se règle par un autre moyen" in accueil
+
+    def test_de_petites_creances_se_paient_ensemble_et_la_page_dit_comment(self, service: Service) -> None:
+        service.avis(REF, 7_00, solde=60_00)
+        service.avis(AUTRE, 12_00, solde=60_00)
+        devenir(service)
+        accueil = lisible(service.client.get("/"))
+        assert "Vous avez 2 créances à payer en ligne. Montant restant dû 19,00 €" in accueil
+        page = chercher(service)
+        assert "Il faut au moins 16 € par paiement : cochez d'autres références" in lisible(page)
+        seule = verifier(service, page, "16", action="partage")
+        ensemble = "Les références cochées ne font que 7,00 € : cochez-en d'autres de la même caisse"
+        assert any(ensemble in phrase.replace("\N{NO-BREAK SPACE}", " ") for _, phrase in fautes(seule))
+        assert "autre moyen de paiement" not in lisible(seule)
+        touchee = verifier(service, page, "", references=[REF, AUTRE], action="montant:1900")
+        assert "Tout régler : 19,00 €" in lisible(touchee)
+        assert champ(touchee, "montant") == "19,00"
+        depart = payer(service, page, "19,00", references=[REF, AUTRE])
+        assert depart.status_code == 303
+
+    def test_ce_qui_resterait_bloque_se_dit_avec_son_remede(self, service: Service) -> None:
+        service.avis(REF, 20_00, solde=60_00)
+        service.avis(AUTRE, 10_00, solde=60_00)
+        devenir(service)
+        montre = lisible(verifier(service, chercher(service), "20", action="partage"))
+        assert "Il resterait 10,00 € en tout à cette caisse" in montre
+        assert "cochez toutes ses références et réglez 30,00 €" in montre
+
+    def test_deux_restes_sous_le_minimum_qui_se_paient_ensemble_ne_sont_pas_bloques(self, service: Service) -> None:
+        service.avis(REF, 40_00, solde=60_00)
+        service.avis(AUTRE, 12_50, solde=60_00)
+        devenir(service)
+        montre = lisible(verifier(service, chercher(service), "30", action="partage"))
+        assert f"{REF} 30,00 € 10,00 €" in montre
+        assert "Il resterait 22,50" not in montre
+        assert "Il resterait 10,00" not in montre
+
+    def test_un_montant_accepte_autre_que_demande_dit_de_ne_pas_payer_une_seconde_fois(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 21_00)
+        for adresse in (f"/paiements/{transaction}", "/", f"/payer?reference={REF}"):
+            page = lisible(service.client.get(adresse))
+            assert "Nous vérifions votre paiement" in page
+            assert "auprès de la banque ; ne payez pas une seconde fois" in page
+        etat = service.client.get(f"/paiements/{transaction}")
+        assert "votre caisse le règle pour vous" in lisible(etat)
+        assert "Recommencer" not in etat.text
+
+    def test_le_partage_ne_nomme_que_ce_qui_recoit(self, service: Service) -> None:
+        service.avis(REF, 40_00, emis=date(2026, 5, 12))
+        autres = [f"38117024{rang:08d}F" for rang in range(49)]
+        for reference in autres:
+            service.avis(reference, 50_00, emis=date(2026, 6, 1))
+        devenir(service)
+        montre = verifier(service, chercher(service), "50", references=[REF, *autres], action="partage")
+        assert "48 autres références ne reçoivent rien." in lisible(montre)
+        assert montre.text.partition('<table class="parts">')[2].partition("</table>")[0].count("<tr>") == 3
+        assert f'aria-label="Référence {REF}, reste 40,00{EUR}"' in montre.text
+
+    def test_payer_autrement_dit_par_qui_et_avec_quelle_reference(self, service: Service) -> None:
+        service.avis(REF, 7_00, solde=60_00)
+        devenir(service)
+        assert 'href="/autres-moyens"' in chercher(service).text
+        page = lisible(service.client.get("/autres-moyens"))
+        for texte in ("CPAM DE L'ISÈRE", "Par chèque", "Par virement", REF, "7,00 €", "Je ne peux pas payer"):
+            assert texte in page
+
+    def test_chaque_paiement_a_son_recu_en_page_et_en_pdf_meme_a_la_microseconde(self, service: Service) -> None:
+        service.maintenant = datetime.now(UTC).replace(microsecond=123456)
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.repondre(transaction, 20_00)
+        assert f'href="/paiements/{transaction}"' in service.client.get("/paiements").text
+        recu = lisible(service.client.get(f"/paiements/{transaction}"))
+        for texte in ("Reçu de votre paiement", "Autorisation de la banque 761208", f"{REF} 20,00 €"):
+            assert texte in recu
+        pdf = service.client.get(f"/paiements/{transaction}/recu.pdf")
+        assert (pdf.status_code, pdf.headers["Content-Type"]) == (200, "application/pdf")
+        ecrit = PdfReader(BytesIO(pdf.content)).pages[0].extract_text().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        for texte in ("20,00", REF, "761208", transaction, "CPAM DE L'ISÈRE"):
+            assert texte in ecrit
+
+    def test_le_recu_d_un_autre_ou_d_un_refus_n_existe_pas(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        assert service.client.get(f"/paiements/{transaction}/recu.pdf").status_code == 404
+        service.repondre(transaction, 20_00)
+        service.client.cookies.clear()
+        devenir(service, "a-2")
+        for suite in ("", "/recu.pdf"):
+            assert service.client.get(f"/paiements/{transaction}{suite}").status_code == 404
 
     def test_modifier_revient_a_l_etape_2_avec_la_saisie(self, service: Service) -> None:
         service.avis(REF)

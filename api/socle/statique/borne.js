@@ -1,11 +1,14 @@
-// À la borne : demande si la personne est encore là, prolonge sa session si elle l'est, efface tout sinon.
+// Demande si la personne est encore là, prolonge sa session si elle l'est ; sinon la finit, et à la borne efface tout.
 "use strict";
 
 const veille = document.querySelector("#veille");
+const alaBorne = "borne" in veille.dataset;
 const inactiviteMs = Number(veille.dataset.inactiviteS) * 1000;
-const preavisMs = Math.min(30_000, inactiviteMs / 2);
+const preavisMs = Math.min(alaBorne ? 30_000 : 120_000, inactiviteMs / 2);
+const dehors = [...document.body.children].filter((un) => un !== veille && un.tagName !== "SCRIPT");
 let active = Date.now();
 let prolongee = Date.now();
+let tenu = null;
 
 async function prolonger() {
   prolongee = Date.now();
@@ -21,29 +24,49 @@ function signaler() {
 }
 
 function partir() {
+  if (!alaBorne) {
+    location.reload(); // La page mène à la connexion, qui revient ici.
+    return;
+  }
+  sessionStorage.clear();
   location.replace("/inactivite");
+}
+
+// Le préavis tient le focus : rien d'autre ne se touche ni ne se lit tant qu'il est là.
+function prevenir() {
+  tenu = document.activeElement;
+  veille.hidden = false;
+  for (const un of dehors) un.inert = true;
+  document.querySelector("#veille-rester").focus();
+}
+
+function rester() {
+  veille.hidden = true;
+  for (const un of dehors) un.inert = false;
+  (tenu === document.body || !tenu?.isConnected ? document.querySelector("main") : tenu).focus();
+  active = Date.now();
+  prolonger().catch(partir);
 }
 
 function regarder() {
   const depuis = Date.now() - active;
   if (depuis >= inactiviteMs) {
+    clearInterval(regard);
     partir();
   } else if (veille.hidden && depuis >= inactiviteMs - preavisMs) {
-    veille.hidden = false;
-    document.querySelector("#veille-rester").focus();
+    prevenir();
   }
 }
 
-document.querySelector("#veille-rester").addEventListener("click", () => {
-  veille.hidden = true;
-  active = Date.now();
-  prolonger().catch(partir);
+document.querySelector("#veille-rester").addEventListener("click", rester);
+veille.addEventListener("keydown", (touche) => {
+  if (touche.key === "Escape") rester();
 });
 for (const geste of ["pointerdown", "keydown", "scroll"]) {
   document.addEventListener(geste, signaler, { passive: true });
 }
 // Une page rendue telle que quittée ne doit rien montrer d'une session finie.
 window.addEventListener("pageshow", (retour) => {
-  if (retour.persisted) location.reload();
+  if (retour.persisted && alaBorne) location.reload();
 });
-setInterval(regarder, 250);
+const regard = setInterval(regarder, 250);

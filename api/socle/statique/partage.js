@@ -5,6 +5,7 @@ const formulaire = document.querySelector("#selection").form;
 const cases = [...formulaire.querySelectorAll('input[name="references"]')];
 const montant = document.querySelector("#montant");
 const partage = document.querySelector("#partage");
+const touches = document.querySelector("#touches");
 const lu = document.querySelector("#partage-lu");
 const minimum = Number(montant.dataset.minimum);
 const maximum = Number(montant.dataset.maximum);
@@ -30,11 +31,50 @@ function calculer() {
   const accord = cochees.length > 1 ? "références sélectionnées" : "référence sélectionnée";
   document.querySelector("#nombre").textContent = `${cochees.length}${INSECABLE}${accord}`;
   document.querySelector("#solde").textContent = euros(restant);
+  document.querySelector("#solde-barre")?.replaceChildren(euros(restant));
   const melees = new Set(cochees.map((une) => une.dataset.caisse)).size > 1;
   document.querySelector("#caisses").hidden = !melees || document.querySelector("#faute-selection") !== null;
   const voulu = centimes(montant.value);
+  document.querySelector("#trop-peu").hidden = melees || restant === 0 || restant >= minimum;
+  proposer(melees ? [] : propositions(cochees));
   const permis = voulu !== null && voulu >= minimum && voulu <= maximum && voulu <= somme(cochees, "disponible");
-  montrer(permis && !melees ? repartir(voulu, cochees) : []);
+  montrer(permis && !melees ? repartir(voulu, cochees) : [], permis && !melees ? blocage(voulu, cochees) : null);
+}
+
+// Ce que ce montant laisserait d'impayable en ligne auprès de la caisse cochée, et le montant qui l'évite.
+function blocage(total, cochees) {
+  const duesALaCaisse = somme(cases.filter((une) => une.dataset.caisse === cochees[0].dataset.caisse), "disponible");
+  const reste = duesALaCaisse - total;
+  if (reste <= 0 || reste >= minimum) return null;
+  const tout = duesALaCaisse <= maximum;
+  return { reste, tout, remede: tout ? duesALaCaisse : duesALaCaisse - minimum };
+}
+
+function propositions(cochees) {
+  const disponible = somme(cochees, "disponible");
+  if (disponible < minimum) return [];
+  const plafond = Math.min(disponible, maximum);
+  const bloque = blocage(plafond, cochees);
+  const proposees = [[plafond === disponible ? "Tout régler" : "Le maximum", plafond]];
+  if (bloque && !bloque.tout) proposees.push(["Le plus, en gardant un reste payable", bloque.remede]);
+  return proposees;
+}
+
+// Les touches ne changent qu'avec les lignes cochées : celle qui a le focus le garde.
+function proposer(proposees) {
+  const cle = JSON.stringify(proposees);
+  if (touches.dataset.cle === cle) return;
+  touches.dataset.cle = cle;
+  const boutons = proposees.map(([libelle, total]) => {
+    const bouton = document.querySelector("#gabarit-touche").content.cloneNode(true).firstElementChild;
+    bouton.textContent = `${libelle} : ${euros(total)}`;
+    bouton.addEventListener("click", () => {
+      montant.value = euros(total).replace(`${INSECABLE}€`, "");
+      montant.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    return bouton;
+  });
+  touches.replaceChildren(...boutons);
 }
 
 function somme(cochees, nom) {
@@ -51,7 +91,7 @@ function repartir(total, cochees) {
   });
 }
 
-function montrer(parts) {
+function montrer(parts, bloque) {
   lu.value = parts
     .filter(({ part }) => part > 0)
     .map(({ reference, part }) => `${reference}:${part}`)
@@ -61,22 +101,59 @@ function montrer(parts) {
     return;
   }
   const rendu = document.querySelector("#gabarit-partage").content.cloneNode(true);
-  for (const { reference, part, apres } of parts) {
+  for (const { reference, part, apres } of parts.filter((une) => une.part > 0)) {
     const ligne = document.querySelector("#gabarit-part").content.cloneNode(true);
     [reference, euros(part), euros(apres)].forEach((texte, rang) => {
       ligne.firstElementChild.children[rang].textContent = texte;
     });
     rendu.querySelector("tbody").append(ligne);
   }
-  for (const { reference, apres } of parts.filter(({ apres }) => apres > 0 && apres < minimum)) {
+  const oubliees = parts.filter((une) => une.part === 0).length;
+  const phrase = oubliees > 1 ? "autres références ne reçoivent rien." : "autre référence ne reçoit rien.";
+  rendu.querySelector("[data-oubliees]").textContent = oubliees ? `${oubliees}${INSECABLE}${phrase}` : "";
+  if (bloque) {
     const attention = document.querySelector("#gabarit-attention").content.cloneNode(true);
-    attention.querySelector("[data-reste]").textContent = euros(apres);
-    attention.querySelector("[data-reference]").textContent = reference;
+    attention.querySelector("[data-reste]").textContent = euros(bloque.reste);
+    attention.querySelector(bloque.tout ? "[data-au-plus]" : "[data-tout]").remove();
+    attention.querySelector("[data-remede]").textContent = euros(bloque.remede);
     rendu.append(attention);
   }
   partage.replaceChildren(rendu);
 }
 
-formulaire.addEventListener("input", calculer);
+// Dit une fois, quand la personne s'arrête : ce qui est coché, et ce qui bloquerait.
+let parole = 0;
+function annoncer() {
+  clearTimeout(parole);
+  parole = setTimeout(() => {
+    const attention = partage.querySelector(".attention")?.textContent.trim() ?? "";
+    const nombre = document.querySelector("#nombre").textContent;
+    const solde = document.querySelector("#solde").textContent;
+    document.querySelector("#annonce").textContent = `${nombre}, solde total ${solde}. ${attention}`.trim();
+  }, 600);
+}
+
+// Ce qui est coché et saisi attend la personne : après un retour, un rechargement, une session finie. Pas à la borne.
+const garde = !document.documentElement.classList.contains("canal-bms");
+const clef = `saisie:${formulaire.elements.reference.value}`;
+
+function garder() {
+  const cochees = cases.filter((une) => une.checked).map((une) => une.value);
+  if (garde) sessionStorage.setItem(clef, JSON.stringify({ cochees, montant: montant.value }));
+}
+
+function retrouver() {
+  const gardee = garde && !("rendue" in formulaire.dataset) && JSON.parse(sessionStorage.getItem(clef) ?? "null");
+  if (!gardee) return;
+  for (const une of cases) une.checked = !une.disabled && gardee.cochees.includes(une.value);
+  montant.value = gardee.montant;
+}
+
+formulaire.addEventListener("input", () => {
+  calculer();
+  annoncer();
+  garder();
+});
 window.addEventListener("pageshow", calculer); // Aussi quand le navigateur rend une page telle qu'il l'a quittée.
+retrouver();
 calculer();

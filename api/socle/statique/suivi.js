@@ -28,11 +28,25 @@ async function relire() {
   }
   preparer(lu);
   if (lu.innerHTML.trim() === zone.innerHTML.trim()) return;
+  const tenait = zone.contains(document.activeElement);
   const tenu = document.activeElement?.getAttribute("href");
+  const avant = phraseDeTete();
   zone.replaceChildren(...lu.childNodes);
-  if (tenu) zone.querySelector(`a[href="${CSS.escape(tenu)}"]`)?.focus();
+  if (tenait) rendreLeFocus(tenu);
+  if (phraseDeTete() !== avant) document.querySelector("#annonce").textContent = phraseDeTete();
   document.title = zone.querySelector("[data-titre]")?.dataset.titre ?? document.title;
   canal.postMessage("change");
+}
+
+// Ce qu'une personne qui écoute doit apprendre : la phrase du premier bandeau.
+function phraseDeTete() {
+  return zone.querySelector(".bandeau .fort")?.textContent ?? "";
+}
+
+// Le focus revient au même lien, sinon au titre de la page : jamais au corps du document.
+function rendreLeFocus(adresse) {
+  const lien = adresse && zone.querySelector(`a[href="${CSS.escape(adresse)}"]`);
+  (lien || document.querySelector("main")).focus();
 }
 
 function preparer(racine) {
