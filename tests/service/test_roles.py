@@ -15,7 +15,7 @@ from engine.role_state import RoleState
 from service.roles import Role, run
 from tests.outils import CREANCES, RACINE, attendre, environnement
 
-RAFALES = int(os.environ.get("RAFALES", "20"))
+RAFALES = int(os.environ.get("RAFALES", "6"))
 
 
 def test_un_role_qui_tombe_est_repris_et_les_autres_continuent(base: Any) -> None:
