@@ -81,6 +81,7 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
         requete.app.state.mesures.copies.inc()
         return PriseEnCharge()
     await moyens.dependances.publier("notifications", transaction.encode(), valeur, [])
+    moyens.pris.retenir(vue)
     return PriseEnCharge()
 
 

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 # What is none of a URL's own marks, or is percent-encoded.
 _PLAIN: Final = r"(?:[^\s:/?#\[\]@%]|%[0-9A-Fa-f]{2})*"
 _DATABASE_URL: Final = re.compile(
-    rf"postgres(?:ql)?://(?:{_PLAIN}(?::{_PLAIN})?@)?[^\s@/?#]*(?:/{_PLAIN})?(?:\?[^\s#]*)?", re.ASCII
+    rf"postgres(?:ql)?://(?:{_PLAIN}(?::{_PLAIN})?@)?[^\s@/?#]*(?:/{_PLAIN})?(?:\?[^\s#@]*)?", re.ASCII
 )
 _SECRET_WORDS: Final = ("password", "secret")
 

@@ -16,9 +16,6 @@ CHAMPS: Final = frozenset({"Data", "Seal", "InterfaceVersion", "Encode", "SealAl
 DATA_BRUT: Final = "DataBase64"
 """Les octets de `Data`, en base64, quand ils ne sont pas de l'UTF-8 : du JSON ne saurait les porter."""
 
-RESERVES: Final = frozenset({DATA_BRUT, "recue_le"})
-"""Ce que nous ajoutons nous-mêmes : venus du réseau, ils ne sont pas gardés."""
-
 CHAMPS_MAX: Final = 200
 
 
@@ -80,7 +77,7 @@ def octets_de(champs: Mapping[str, object]) -> bytes:
 def recueillir(corps: bytes) -> dict[str, str]:
     """Les champs d'un formulaire posté, tels que reçus ; lève `FormulaireIllisible`.
 
-    Un champ dont nous nous servons n'y vient qu'une fois ; des autres, la première valeur est gardée.
+    Un champ de la banque n'y vient qu'une fois ; les autres ne sont ni lus ni gardés.
     Un `Data` qui n'est pas de l'UTF-8 est gardé aussi en octets.
     """
     try:
@@ -92,13 +89,11 @@ def recueillir(corps: bytes) -> dict[str, str]:
         raise FormulaireIllisible(f"le formulaire a plus de {CHAMPS_MAX} champs") from None
     champs: dict[str, str] = {}
     for nom, valeur in paires:
-        if nom in champs and nom not in CHAMPS:
+        if nom not in CHAMPS:
             continue
         if nom in champs:
             raise FormulaireIllisible(f"le champ {nom} est répété")
         octets = valeur.encode("latin-1")
-        if nom in RESERVES:
-            continue
         champs[nom] = octets.decode("utf-8", "replace")
         if nom == "Data" and champs[nom].encode() != octets:
             champs[DATA_BRUT] = base64.b64encode(octets).decode("ascii")

@@ -43,7 +43,10 @@ def test_une_transaction_inconnue_et_une_etrangere_se_lisent_pareil(
     for transaction in (etrangere, INCONNUE):
         with requetes(monkeypatch) as vues:
             reponse = service.client.get(f"/api/v1/paiements/{transaction}", headers=porteur("a-2"))
-        lues.append([requete for requete in vues if requete])
+        # Un rôle d'un autre test de ce processus peut encore donner signe de vie.
+        lues.append(
+            [requete for requete in vues if requete and "suiveurs" not in requete and "attentes" not in requete]
+        )
         reponses.append((reponse.status_code, reponse.json()))
     assert reponses[0] == reponses[1]
     assert lues[0] == lues[1]

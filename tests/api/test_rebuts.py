@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.application import Limites
+from api.socle.rebuts import COPIES_TRANSMISES
 from kiosque.sips.sceau import Marchand
 from tests.api.conftest import MARCHAND, Service, notification
 
@@ -70,7 +71,8 @@ def test_un_formulaire_rejoue_est_compte_et_garde_une_fois(
 ) -> None:
     champs = notification("T1", 20_00, marchand=marchand)
     assert {poster(service, champs) for _ in range(20)} == {statut}
-    assert [message[0] for message in service.webhook_sender.messages] == [genre]
+    combien = COPIES_TRANSMISES if genre == "notifications" else 1
+    assert [message[0] for message in service.webhook_sender.messages] == [genre] * combien
 
 
 def test_une_notification_que_kafka_n_a_pas_prise_n_est_pas_une_copie(service: Service) -> None:

@@ -89,7 +89,7 @@ def test_chaque_message_de_caisse_mauvais_a_un_sort_et_une_cause_et_les_bons_pas
         "appliquee": 2,
         "doublon": 2,
         "contradictoire": 2,
-        "non_rapprochee": 1,
+        "en_souffrance": 1,
     }
     causes = [c for (c,) in b.conn.execute("SELECT cause FROM journal.sorts WHERE sort = 'rejetee' ORDER BY decalage")]
     for (nom, _, mot), cause in zip(mauvais, causes, strict=True):
@@ -239,8 +239,8 @@ def test_le_nombre_d_instructions_sql_d_un_lot_ne_grandit_que_de_deux_par_tranch
     boucle.enregistrer(messages)
     monkeypatch.undo()
 
-    # L'ordre, les événements, le réveil, les positions, les sorts ; et deux chargements par tranche.
-    assert len(instructions) == 5 + 2 * ceil(taille / TRANCHE), instructions
+    # L'ordre, les événements, le réveil, les positions, les sorts, ce qui attend ; et deux chargements par tranche.
+    assert len(instructions) == 6 + 2 * ceil(taille / TRANCHE), instructions
     assert b.par_sort(b.settings.topic_notifications) == {Sort.APPLIQUEE.value: taille}
 
 

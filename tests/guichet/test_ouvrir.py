@@ -1,9 +1,11 @@
 """Ouvrir un paiement : un seul marchand, une part aléatoire, et ce que la clé d'idempotence garde."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import SecretStr
 
+from guichet.guichet import jeton_au_hasard
 from service.settings import Merchant
 from tests.consumers.banc import MARCHAND, avis, banc
 
@@ -14,7 +16,8 @@ def test_le_marchand_est_celui_de_la_caisse_de_l_avis_et_non_de_la_reference(
     base: Any, kafka: str, prefixe: str
 ) -> None:
     autre = Merchant(merchant_id=AUTRE_MARCHAND, secret_key=SecretStr("002001000000002_KEY1"), key_version=1)
-    with banc(base.url, kafka, prefixe, kiosque_merchants={"631": autre}) as b:
+    with banc(base.url, kafka, prefixe, kiosque_merchants={"631": autre}) as ouvert:
+        b = replace(ouvert, guichet=replace(ouvert.guichet, tirer_jeton=jeton_au_hasard))
         b.emettre_avis(avis(1, caisse="631"), avis(2))
         b.consommer("avis", 2)
         transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in (1, 2)]

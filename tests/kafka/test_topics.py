@@ -34,7 +34,7 @@ def test_un_consommateur_dont_le_topic_n_existe_pas_encore_le_dit_et_l_attend(b:
         attendre(lambda: topic not in admin.list_topics(), quoi="le topic supprimé")
     with en_marche(b, "avis"):
         erreur = attendre(lambda: derniere_erreur(b, "consommateur_avis"), secondes=30, quoi="une erreur dite")
-        assert "TopicInconnu" in erreur, erreur
+        assert "TopicUnknown" in erreur, erreur
         kafka_du_service.create_topics(b.settings)
         b.emettre_avis(avis(1))
         attendre(lambda: b.fates(topic) == 1, secondes=30, quoi="l'avis pris")
