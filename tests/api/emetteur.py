@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -87,7 +87,7 @@ class EmetteurDEssai:
     async def donner_un_jeton(self, requete: Request) -> Response:
         if panne := self._panne(requete):
             return panne
-        champs = {nom: str(valeur) for nom, valeur in (await requete.form()).items()}
+        champs = dict(parse_qsl((await requete.body()).decode()))
         if not self._client_reconnu(requete, champs):
             return JSONResponse({"error": "invalid_client"}, status_code=401)
         demande = self.demandes.pop(champs["code"], None)
