@@ -1,0 +1,28 @@
+"""Where the service keeps its truth: PostgreSQL."""
+
+from pydantic import Field
+
+from service.settings.values import SECRET, Concern, DatabaseUrl
+
+
+class DatabaseSettings(Concern):
+    """How PostgreSQL is reached."""
+
+    database_url: DatabaseUrl | None = Field(
+        None,
+        repr=False,
+        description="PostgreSQL du service (rôle sans privilège) ; absent : embarqué.",
+        json_schema_extra=SECRET,
+    )
+    owner_database_url: DatabaseUrl | None = Field(
+        None,
+        repr=False,
+        description="PostgreSQL des migrations (propriétaire) ; absent : DATABASE_URL.",
+        json_schema_extra=SECRET,
+    )
+    database_pool_max: int = Field(10, ge=1, description="Connexions PostgreSQL d'un rôle, au plus.")
+
+    @property
+    def migration_database_url(self) -> str | None:
+        """The URL that migrations use."""
+        return self.owner_database_url or self.database_url

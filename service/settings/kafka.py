@@ -1,0 +1,83 @@
+"""Kafka: how it is reached, its topics, and the batches that consumers and followers take."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from service.settings.values import PREFIX, SECRET, Brokers, Concern, Duration, ExistingFile
+
+
+class KafkaSettings(Concern):
+    """The brokers, the topics and the batches."""
+
+    kafka_bootstrap: Brokers | None = Field(None, description="Courtiers Kafka, hôte:port séparés par des virgules.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Protocole vers Kafka."
+    )
+    kafka_ssl_cafile: ExistingFile | None = Field(
+        None, description="Autorité qui signe le certificat de Kafka (fichier PEM)."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="Authentification SASL auprès de Kafka."
+    )
+    kafka_sasl_username: str | None = Field(None, description="Utilisateur SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Mot de passe SASL.", json_schema_extra=SECRET)
+    kafka_metadata_max_age: Duration = Field(
+        timedelta(seconds=5),
+        le=timedelta(seconds=10),
+        description="Âge maximal de ce que l'on sait des topics : délai pour voir un topic recréé (10 s au plus).",
+    )
+    kafka_session_timeout: Duration = Field(
+        timedelta(seconds=6), description="Sans battement pendant ce temps, Kafka donne les partitions à un autre."
+    )
+    kafka_max_poll_interval: Duration = Field(
+        timedelta(seconds=10), description="Temps maximal entre deux lectures avant de perdre les partitions."
+    )
+    topic_prefix: str = Field("creances", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Préfixe des topics.")
+    topic_replicas: int = Field(1, ge=1, description="Copies de chaque topic créé (3 en production).")
+    partitions_avis: int = Field(6, ge=1, description="Partitions du topic des avis.")
+    partitions_notifications: int = Field(6, ge=1, description="Partitions du topic des notifications du kiosque.")
+    partitions_evenements: int = Field(6, ge=1, description="Partitions du topic des événements publiés.")
+    batch_size: int = Field(500, ge=1, le=10_000, description="Messages traités ensemble, au plus.")
+    poll_timeout: Duration = Field(timedelta(milliseconds=500), description="Attente maximale d'un lot de messages.")
+    follower_batch_size: int = Field(1000, ge=1, le=100_000, description="Événements projetés ensemble, au plus.")
+    publication_batch_size: int = Field(4000, ge=1, le=100_000, description="Événements publiés ensemble, au plus.")
+    follower_wait_max: Duration = Field(
+        timedelta(seconds=1), le=timedelta(seconds=10), description="Attente maximale d'un suiveur sans réveil."
+    )
+
+    @property
+    def topic_avis(self) -> str:
+        """The topic that avis come in by."""
+        return f"{self.topic_prefix}.avis"
+
+    @property
+    def topic_notifications(self) -> str:
+        """The topic of the bank's notifications."""
+        return f"{self.topic_prefix}.kiosque.notifications"
+
+    @property
+    def topic_evenements(self) -> str:
+        """The topic of the published events."""
+        return f"{self.topic_prefix}.evenements"
+
+    def kafka_connection(self) -> dict[str, object]:
+        """Return what every Kafka client is told to reach the brokers, in kafka-python's names.
+
+        Raises:
+            ValueError: no broker is configured.
+        """
+        if self.kafka_bootstrap is None:
+            raise ValueError(f"{PREFIX}KAFKA_BOOTSTRAP manque.")
+        password = self.kafka_sasl_password
+        known = {
+            "bootstrap_servers": self.kafka_bootstrap.split(","),
+            "security_protocol": self.kafka_security_protocol,
+            "metadata_max_age_ms": round(self.kafka_metadata_max_age.total_seconds() * 1000),
+            "ssl_cafile": str(self.kafka_ssl_cafile) if self.kafka_ssl_cafile else None,
+            "sasl_mechanism": self.kafka_sasl_mechanism,
+            "sasl_plain_username": self.kafka_sasl_username,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+        return {key: value for key, value in known.items() if value is not None}

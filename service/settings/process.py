@@ -1,0 +1,24 @@
+"""What every process of the service is told: its mode, its folder, how it stops and what it writes down."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from service.settings.values import Concern, Duration
+
+
+class ProcessSettings(Concern):
+    """The mode and the manners of a process."""
+
+    mode: Literal["demonstration", "production"] = Field(
+        "production", description="La production refuse de démarrer sur des réglages de démonstration."
+    )
+    data_dir: Path = Field(Path(".creances"), description="Dossier des serveurs embarqués et du secret créé.")
+    shard_digit: int = Field(0, ge=0, le=9, description="Chiffre réservé à cette base dans les transactions (0 à 9).")
+    shutdown_timeout: Duration = Field(timedelta(seconds=10), description="Temps donné à un rôle pour s'arrêter.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Niveau des journaux.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Forme des journaux ; auto : lisible sur un terminal, JSON ailleurs."
+    )

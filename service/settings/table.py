@@ -1,0 +1,47 @@
+"""The settings as people look at them: one line each, secrets hidden; and the variables that name none."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from service.addresses import without_password
+from service.settings.settings import Settings
+from service.settings.values import PREFIX, is_secret
+
+HIDDEN: Final = "(masqué)"
+
+
+class SettingRow(NamedTuple):
+    """One line of `creances settings`."""
+
+    variable: str
+    value: str
+    is_default: bool
+    description: str
+
+
+def settings_table(settings: Settings) -> list[SettingRow]:
+    """List all settings in their order, secrets hidden; of a URL, only the password is."""
+    return [
+        SettingRow(
+            f"{PREFIX}{name.upper()}",
+            _shown(name, getattr(settings, name), secret=is_secret(field)),
+            name not in settings.model_fields_set,
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the `CREANCES_…` variables that name no setting: most often a spelling mistake."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    files = {f"{PREFIX}{name.upper()}_FILE" for name, field in Settings.model_fields.items() if is_secret(field)}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known | files)
+
+
+def _shown(name: str, value: object, *, secret: bool) -> str:
+    if value is None or value == {}:
+        return ""
+    if name.endswith("_url"):
+        return without_password(str(value))
+    return HIDDEN if secret else str(value)

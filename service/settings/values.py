@@ -1,0 +1,85 @@
+"""What settings are made of: durations, ports, amounts, addresses, and which of them are secret."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+
+from service.addresses import is_http_url, refuse_unreadable_database_url
+
+PREFIX: Final = "CREANCES_"
+SECRET: Final[JsonDict] = {"secret": True}
+"""Marks a setting that may come from a file, and whose value is never shown."""
+
+SECRET_BYTES: Final = 32
+_UNITS: Final = {"ms": "milliseconds", "s": "seconds", "min": "minutes", "h": "hours", "j": "days"}
+
+
+class Concern(BaseModel):
+    """The settings of one concern: unchangeable once read."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Tell whether a setting may come from a file, and what it holds is hidden."""
+    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("secret") is True
+
+
+def _read_duration(value: object) -> object:
+    """Read `15 min` or a bare number of seconds; leave the rest to pydantic."""
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|j)?\s*", value)):
+        return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
+    return value
+
+
+def _postgresql(value: str) -> str:
+    refuse_unreadable_database_url(value)
+    return value
+
+
+def _host_and_port(value: str) -> str:
+    if not re.fullmatch(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*", value):
+        raise ValueError("doit être hôte:port, séparés par des virgules")
+    return value
+
+
+def _http(value: str) -> str:
+    if not is_http_url(value):
+        raise ValueError("doit être une adresse http:// ou https://")
+    return value.rstrip("/")
+
+
+def _takes_a_path(value: str) -> str:
+    if set(value) & set("?#"):
+        raise ValueError("ne doit avoir ni requête (?) ni fragment (#) : des chemins s'y ajoutent")
+    return value
+
+
+def _is_there(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError("ce fichier n'existe pas")
+    return value
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value().encode()) < SECRET_BYTES:
+        raise ValueError(f"doit compter au moins {SECRET_BYTES} octets")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_duration), Field(gt=timedelta(0))]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Cents = Annotated[int, Field(ge=0)]
+DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
+Brokers = Annotated[str, AfterValidator(_host_and_port)]
+HttpUrl = Annotated[str, AfterValidator(_http)]
+BaseUrl = Annotated[str, AfterValidator(_http), AfterValidator(_takes_a_path)]
+"""An address to which paths are added: neither query nor fragment."""
+
+ExistingFile = Annotated[Path, AfterValidator(_is_there)]
+LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
