@@ -36,7 +36,7 @@ from engine.mapper import EventMapper
 from guichet.prendre_notification import _instant
 from kiosque.sips.paypage import Sips
 from projections import RestantDu
-from service.composition import sips
+from service.bank import kiosk as bank_kiosk
 from service.settings import Settings
 
 POLL_MS: Final = 200
@@ -197,7 +197,7 @@ def consume(settings: Settings) -> None:
     )
     topic = settings.topic_notifications
     consumer.assign([TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))])
-    kiosk = sips(settings)
+    kiosk = bank_kiosk(settings)
     with Banque(env=environment(str(settings.owner_database_url))) as bank:
         while True:
             for records in consumer.poll(timeout_ms=POLL_MS).values():

@@ -22,8 +22,7 @@ from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.jugement import Jugement, Sommes
 from guichet.relancer_paiement import Transmettre
 from kiosque.interface import DemandeInvalide, Inconnue, Indeterminee, Kiosque, Trouvee
-from kiosque.sips.rapports.colonnes import Genre, NomsDesColonnes
-from kiosque.sips.rapports.lecture import Entete, Rapport
+from kiosque.rapports import Entete, Genre, LecteurDeRapports
 
 DEMANDES_MAX: Final = 1_000
 """Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
@@ -52,7 +51,7 @@ Demander = Callable[[str, str], Demande]
 class Reglages:
     """Ce que le rapprochement a besoin de savoir."""
 
-    noms: NomsDesColonnes
+    lecteur: LecteurDeRapports
     marchands: Sequence[str]
     """Tous les nôtres : ceux d'un rapport qui n'en nomme aucun."""
 
@@ -96,7 +95,7 @@ def rapprocher(
     """
     empreinte = hashlib.file_digest(fichier, "sha256").digest()
     fichier.seek(0)
-    rapport = Rapport(fichier, reglages.noms)
+    rapport = reglages.lecteur.ouvrir(fichier)
     entete = rapport.entete
     with guichet.base.transaction() as conn:
         registre.commencer(conn)
@@ -108,7 +107,7 @@ def rapprocher(
             inscrit, nouvelles = registre.inscrire_rapport(conn, prevu, empreinte, nom, resume.lignes)
         else:
             inscrit = connu
-        jugement = Jugement(guichet, conn, inscrit)
+        jugement = Jugement(guichet, conn, inscrit, reglages.lecteur)
         jugement.juger_fichier()
         if inscrit.genre is Genre.TRANSACTIONS:
             jugement.chercher_ce_qui_manque_la_bas()

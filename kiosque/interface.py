@@ -259,6 +259,9 @@ class Kiosque(Protocol):
     def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
         """Rend ces centimes à la personne, le paiement remis en banque ; mêmes règles qu'`annuler`."""
 
+    def close(self) -> None:
+        """Rend les connexions à la banque."""
+
 
 def url_permise(url: str) -> bool:
     """Dit si l'URL est absolue, en http(s), avec un hôte, et sans caractère que le protocole réserve."""

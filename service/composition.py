@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any, assert_never
-from urllib.parse import urlsplit
 
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
@@ -14,14 +13,12 @@ from engine.dead_letters import DeadLetters
 from engine.follower import Follower, View
 from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
-from kiosque.sips.paypage import Sips
-from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
-from kiosque.sips.sceau import Algorithme, Marchand
 from projections.vues import VUES
 from publication.publication import Publication
 from publication.sender import Sender
+from service import bank
 from service.kafka import ensure_dead_letters
-from service.settings import Merchant, Settings
+from service.settings import Settings
 
 VIEWS = tuple(VUES)
 """The names of the views, in the order they are led."""
@@ -29,57 +26,12 @@ VIEWS = tuple(VUES)
 FOLLOWERS = (*VIEWS, Publication.nom)
 """All that follows the log: the views, and the publication of events."""
 
-PAYPAGE = "/paypage"
-
 
 def required(value: str | None, name: str) -> str:
     """Return a setting that has no default; raise ValueError naming it if it is missing."""
     if value is None:
         raise ValueError(f"CREANCES_{name} manque.")
     return value
-
-
-def sips(settings: Settings) -> Sips:
-    """The bank's kiosk as configured: one merchant for all, or one for some caisses."""
-    common = settings.merchant("")
-    keys = {common.key_version: common.secret_key}
-    if settings.kiosque_previous_secret_key and settings.kiosque_previous_key_version:
-        keys[settings.kiosque_previous_key_version] = settings.kiosque_previous_secret_key
-    merchants = {
-        PAR_DEFAUT: Marchand(id=common.merchant_id, cles=keys, version_courante=common.key_version),
-        **{caisse: _merchant(merchant) for caisse, merchant in settings.kiosque_merchants.items()},
-    }
-    page = _with_default_path(settings.kiosque_url, PAYPAGE)
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.kiosque_url))
-    return Sips(
-        ReglagesSips(
-            url=page,
-            office=settings.kiosque_office_url or origin,
-            algorithme=Algorithme(settings.kiosque_seal_algorithm),
-            marchands=merchants,
-            retires=tuple(_merchant(merchant) for merchant in settings.kiosque_retired_merchants),
-            version_diagnostic=settings.kiosque_office_diagnostic_version,
-            version_operations=settings.kiosque_office_operations_version,
-            sceau_exige=settings.kiosque_office_seal_required,
-            heures_closes=(settings.kiosque_office_closed_from, settings.kiosque_office_closed_until),
-            delai_s=settings.kiosque_timeout.total_seconds(),
-        )
-    )
-
-
-def _merchant(merchant: Merchant) -> Marchand:
-    keys = {merchant.key_version: merchant.secret_key}
-    if merchant.previous_secret_key and merchant.previous_key_version:
-        keys[merchant.previous_key_version] = merchant.previous_secret_key
-    return Marchand(
-        id=merchant.merchant_id,
-        cles=keys,
-        version_courante=merchant.key_version,
-    )
-
-
-def _with_default_path(url: str, path: str) -> str:
-    return url if urlsplit(url).path else url + path
 
 
 def guichet(settings: Settings, *, application: str) -> Guichet:
@@ -92,7 +44,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
     return Guichet(
         base=base,
         recorder=Recorder(base),
-        kiosque=sips(settings),
+        kiosque=bank.kiosk(settings),
         politique=settings.politique,
         adresses=Adresses(
             retour=f"{settings.public_url}/kiosque/retour",

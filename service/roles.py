@@ -11,9 +11,7 @@ import structlog
 from engine.backoff import Backoff
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
-from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
-from kiosque.sips.sceau import Algorithme
-from service import composition
+from service import bank, composition
 from service.http import ConnectionLimits, serve
 from service.kafka import Publisher
 from service.logs import bind_role
@@ -102,17 +100,8 @@ def http(application: object, settings: Settings) -> Callable[[threading.Event],
 
 def simulator(settings: Settings, public_url: str | None = None) -> Role:
     """The bank's kiosk, simulated."""
-    merchant = settings.merchant("")
     url = public_url or settings.simulator_url or f"http://{settings.simulator_host}:{settings.simulator_port}"
-    application = creer_simulateur(
-        ReglagesSimulateur(
-            marchand=merchant.merchant_id,
-            secret=merchant.secret_key,
-            version=merchant.key_version,
-            algorithme=Algorithme(settings.kiosque_seal_algorithm),
-            url_publique=url,
-        )
-    )
+    application = bank.simulator(settings, url)
     return Role("kiosque", serve(application, settings.simulator_host, settings.simulator_port))
 
 

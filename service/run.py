@@ -21,7 +21,6 @@ from api.socle.jetons import JetonsGardes
 from api.socle.limites import Limites
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
-from kiosque.sips.paypage import Sips
 from publication.publication import Publication
 from service import composition, roles
 from service.clock import ClockCollector
@@ -63,8 +62,7 @@ def run_until(
         if set(names) - {"kiosque"}:
             counter = composition.guichet(settings, application="creances")
             stack.callback(counter.base.fermer)
-            if isinstance(counter.kiosque, Sips):
-                stack.callback(counter.kiosque.close)
+            stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
         running = [

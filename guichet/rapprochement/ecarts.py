@@ -12,10 +12,8 @@ from typing import Final, NamedTuple, assert_never
 from domain.delai import PARIS
 from domain.monnaie import euros
 from domain.paiement import Fin, Paiement
-from kiosque.sips.codes import ACCEPTE, NE_CONCLUENT_RIEN
-from kiosque.sips.rapports.colonnes import Genre
+from kiosque.rapports import Genre
 
-ANNULEE: Final = "CANCELLED"
 INCONNU_ICI: Final = "inconnu"
 ABSENT_LA_BAS: Final = "absent"
 EN_COURS: Final = "en_cours"
@@ -49,6 +47,10 @@ class CoteBanque(NamedTuple):
     rendu: int
     codes: frozenset[str]
     etats: frozenset[str]
+    refuse: bool
+    """Un code a conclu sans acceptation."""
+    annule: bool
+    """Un état dit la transaction annulée."""
 
     @property
     def etat(self) -> str:
@@ -58,7 +60,7 @@ class CoteBanque(NamedTuple):
     @property
     def refusee(self) -> bool:
         """Dit si un code a conclu sans acceptation."""
-        return self.pris == 0 and any(code != ACCEPTE and code not in NE_CONCLUENT_RIEN for code in self.codes)
+        return self.pris == 0 and self.refuse
 
 
 class CoteNous(NamedTuple):
@@ -200,7 +202,7 @@ def _sur_le_refus(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
 
 
 def _sur_l_annulation(banque: CoteBanque, nous: CoteNous) -> Sequence[Ecart]:
-    if ANNULEE not in banque.etats or nous.pris <= nous.repris:
+    if not banque.annule or nous.pris <= nous.repris:
         return []
     cause = f"annulée à la banque avant sa remise, encore acceptée ici pour {euros(nous.pris)}"
     return [

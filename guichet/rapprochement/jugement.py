@@ -14,7 +14,6 @@ from domain.paiement import Paiement
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
 from guichet.rapprochement.ecarts import (
-    ANNULEE,
     CoteBanque,
     CoteNous,
     Ecart,
@@ -24,7 +23,7 @@ from guichet.rapprochement.ecarts import (
     manque_la_bas,
 )
 from guichet.rapprochement.registre import TRANCHE, RapportInscrit
-from kiosque.sips.rapports.colonnes import Genre
+from kiosque.rapports import Genre, LecteurDeRapports
 
 AVANCE_D_HORLOGE: Final = timedelta(hours=1)
 """La banque peut dater un paiement d'un peu plus tard que nous ne l'enregistrons."""
@@ -52,11 +51,14 @@ _PRIS: Final = (Paiement.PaiementConclu.TOPIC, Paiement.EncaissementNonImputé.T
 class Jugement:
     """Le jugement d'un rapport, dans la transaction qui l'inscrit."""
 
-    def __init__(self, guichet: Guichet, conn: Connection[Any], rapport: RapportInscrit) -> None:
-        """`rapport` est inscrit, ses lignes aussi."""
+    def __init__(
+        self, guichet: Guichet, conn: Connection[Any], rapport: RapportInscrit, lecteur: LecteurDeRapports
+    ) -> None:
+        """`rapport` est inscrit, ses lignes aussi ; `lecteur` connaît les mots de la banque."""
         self._guichet = guichet
         self._conn = conn
         self._rapport = rapport
+        self._lecteur = lecteur
         self.ecarts: dict[tuple[Genre, str, GenreEcart], Ecart] = {}
         """Les écarts qui sont vrais maintenant, de ce qui a été jugé."""
         self.sommes: Sommes = {}
@@ -149,11 +151,27 @@ class Jugement:
         lignes = registre.cotes(self._conn, genre, transactions)
         groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=itemgetter(0)))
         while tranche := list(islice(groupes, TRANCHE)):
-            banques = [_cote_banque(genre, transaction, jours) for transaction, jours in tranche]
-            a_reprendre = {banque.transaction for banque in banques if banque.rendu or ANNULEE in banque.etats}
+            banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
+            a_reprendre = {banque.transaction for banque in banques if banque.rendu or banque.annule}
             nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
             for (transaction, jours), banque in zip(tranche, banques, strict=True):
                 yield jours, banque, nous[transaction]
+
+    def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
+        codes = frozenset(code for jour in jours for code in jour[5])
+        etats = frozenset(etat for jour in jours for etat in jour[6])
+        return CoteBanque(
+            genre=genre,
+            transaction=transaction,
+            marchand=next((jour[1] for jour in jours if jour[1]), None),
+            jour=jours[0][2],
+            pris=sum(jour[3] for jour in jours),
+            rendu=sum(jour[4] for jour in jours),
+            codes=codes,
+            etats=etats,
+            refuse=any(map(self._lecteur.refuse, codes)),
+            annule=any(map(self._lecteur.annule, etats)),
+        )
 
     def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:
         """Notre côté de chacune ; de `a_reprendre` (None : aucune), aussi ce qui est contre-passé."""
@@ -200,16 +218,3 @@ class Jugement:
 
     def _somme(self, marchand: str | None, jour: date | None) -> Somme:
         return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
-
-
-def _cote_banque(genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
-    return CoteBanque(
-        genre=genre,
-        transaction=transaction,
-        marchand=next((jour[1] for jour in jours if jour[1]), None),
-        jour=jours[0][2],
-        pris=sum(jour[3] for jour in jours),
-        rendu=sum(jour[4] for jour in jours),
-        codes=frozenset(code for jour in jours for code in jour[5]),
-        etats=frozenset(etat for jour in jours for etat in jour[6]),
-    )

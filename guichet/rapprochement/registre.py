@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from guichet.rapprochement.ecarts import Ecart, GenreEcart
-from kiosque.sips.rapports.colonnes import Genre
-from kiosque.sips.rapports.lecture import LigneDeRapport
+from kiosque.rapports import Genre, LigneDeRapport
 
 VERROU: Final = 0x726170706F727473
 """Verrou consultatif (« rapports ») : deux rapprochements ne se jugent pas l'un sur l'autre."""

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from domain.delai import PARIS
+from kiosque.rapports import Genre
 from kiosque.simulateur.banque import Banque
 from kiosque.simulateur.etat import Registre
 from kiosque.sips.codes import ACCEPTE
-from kiosque.sips.rapports.colonnes import Genre
 
 FRAIS_POUR_MILLE: Final = 8
 _REFUSE: Final = "05"

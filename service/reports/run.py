@@ -20,10 +20,8 @@ from engine.outages import is_outage
 from guichet.guichet import Guichet
 from guichet.rapprochement.registre import rapport_connu
 from guichet.rapprocher import Bilan, Reglages, demander_a_la_banque, demander_par, rapprocher
-from kiosque.sips.paypage import Sips
-from kiosque.sips.rapports.colonnes import avec_noms
-from kiosque.sips.rapports.lecture import RapportRefuse
-from service import composition
+from kiosque.rapports import RapportRefuse
+from service import bank, composition
 from service.kafka import Publisher
 from service.reports.merchants import merchants_of
 from service.reports.telling import tell, tell_refused
@@ -49,7 +47,7 @@ class Reconciler:
         """Raise ValueError if the settings name a report or a field that does not exist."""
         self._ask = ask
         self._errors = errors
-        self._rules = Reglages(avec_noms(settings.kiosque_report_columns), merchants_of(settings))
+        self._rules = Reglages(bank.report_reader(settings), merchants_of(settings))
         self._publisher = Publisher(settings)
         self._counter: Guichet = composition.guichet(settings, application="creances-rapprocher")
 
@@ -70,8 +68,7 @@ class Reconciler:
     def close(self) -> None:
         """Give the connections up."""
         self._publisher.close()
-        if isinstance(kiosk := self._counter.kiosque, Sips):
-            kiosk.close()
+        self._counter.kiosque.close()
         self._counter.base.fermer()
 
     @contextmanager

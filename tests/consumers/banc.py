@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 
@@ -15,7 +15,6 @@ from domain.monnaie import Centimes
 from domain.references import Pseudonyme, ReferenceCreance, ReferenceTransaction
 from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
-from kiosque.sips.paypage import Sips
 from kiosque.sips.sceau import Algorithme, sceller
 from projections import DelaiAffichage, MessagerieDesAssures
 from service import composition, kafka
@@ -196,5 +195,5 @@ def banc(url: str, kafka_bootstrap: str, prefixe: str, **reglages: Any) -> Itera
         try:
             yield Banc(settings, guichet, conn)
         finally:
-            cast("Sips", guichet.kiosque).close()
+            guichet.kiosque.close()
             guichet.base.fermer()

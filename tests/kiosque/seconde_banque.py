@@ -103,6 +103,9 @@ class Directe:
 
     rembourser = annuler
 
+    def close(self) -> None:
+        """Rien n'est tenu ouvert entre deux questions."""
+
     def _reponse(self, corps: str) -> ReponseBancaire:
         try:
             lu: dict[str, Any] = json.loads(corps)

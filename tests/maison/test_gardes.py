@@ -60,10 +60,10 @@ def test_le_moteur_ne_nomme_rien_du_metier() -> None:
     assert fautes(gardes.metier, gardes.sources("engine")) == []
 
 
-@EN_CHEMIN
-def test_seul_le_kiosque_parle_la_langue_de_la_banque() -> None:
+def test_seul_le_kiosque_parle_la_langue_de_la_banque_et_un_seul_module_la_nomme() -> None:
     autres = [dossier for dossier in gardes.DOSSIERS if dossier != "kiosque"]
-    assert fautes(gardes.mots_de_la_banque, gardes.sources(*autres)) == []
+    fichiers = [f for f in gardes.sources(*autres) if f != RACINE / "service/bank.py"]
+    assert fautes(gardes.mots_de_la_banque, fichiers) == []
 
 
 def test_aucune_fonction_ne_passe_soixante_lignes() -> None:

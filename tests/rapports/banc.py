@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 
@@ -20,8 +20,8 @@ from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
 from guichet.rapprocher import Bilan, Reglages, rapprocher
-from kiosque.sips.paypage import Sips
 from kiosque.sips.rapports.colonnes import NOMS_PAR_DEFAUT
+from kiosque.sips.rapports.lecture import RapportsSips
 from service import composition
 from service.settings import Settings
 
@@ -162,7 +162,7 @@ class Banc:
         return self.conn.execute("SELECT genre, transaction FROM vues.ecarts_ouverts ORDER BY 1, 2").fetchall()
 
 
-REGLAGES = Reglages(NOMS_PAR_DEFAUT, (MARCHAND, AUTRE_MARCHAND))
+REGLAGES = Reglages(RapportsSips(NOMS_PAR_DEFAUT), (MARCHAND, AUTRE_MARCHAND))
 
 
 @contextmanager
@@ -173,5 +173,5 @@ def banc(url: str) -> Iterator[Banc]:
         try:
             yield Banc(guichet, conn)
         finally:
-            cast("Sips", guichet.kiosque).close()
+            guichet.kiosque.close()
             guichet.base.fermer()

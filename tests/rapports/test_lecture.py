@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kiosque.sips.rapports.colonnes import NOMS_PAR_DEFAUT, Genre, avec_noms
-from kiosque.sips.rapports.lecture import LigneDeRapport, Rapport, RapportRefuse
+from kiosque.rapports import Genre, LigneDeRapport, RapportRefuse
+from kiosque.sips.rapports.colonnes import NOMS_PAR_DEFAUT, avec_noms
+from kiosque.sips.rapports.lecture import RapportSips
 
 LIGNES = (
     "TITLE;TRANSACTIONS;20261125;TAB20_V1",
@@ -18,7 +19,7 @@ LIGNES = (
 
 
 def lire(contenu: bytes) -> list[LigneDeRapport]:
-    return list(Rapport(io.BytesIO(contenu), NOMS_PAR_DEFAUT))
+    return list(RapportSips(io.BytesIO(contenu), NOMS_PAR_DEFAUT))
 
 
 def texte(*lignes: str) -> bytes:
@@ -64,13 +65,13 @@ def test_l_ordre_des_colonnes_et_leur_casse_n_importent_pas() -> None:
 )
 def test_le_genre_se_lit_du_titre_sinon_des_colonnes(titre: str, colonnes: str, genre: Genre) -> None:
     contenu = texte(f"TITLE;{titre};2026-11-25", f"HEADER;{colonnes}", "END")
-    assert Rapport(io.BytesIO(contenu), NOMS_PAR_DEFAUT).entete.genre is genre
+    assert RapportSips(io.BytesIO(contenu), NOMS_PAR_DEFAUT).entete.genre is genre
 
 
 def test_les_noms_des_colonnes_se_reglent() -> None:
     noms = avec_noms({"transactions": {"montant": ["MONTANT_TTC"]}})
     contenu = texte(*LIGNES).replace(b"amount", b"montantTTC")
-    [une, _] = Rapport(io.BytesIO(contenu), noms)
+    [une, _] = RapportSips(io.BytesIO(contenu), noms)
     assert une.montant == 10_50
     with pytest.raises(ValueError, match="inconnu"):
         avec_noms({"inconnu": {}, "transactions": {"inconnu": []}})

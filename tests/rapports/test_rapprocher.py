@@ -16,8 +16,8 @@ import pytest
 from domain.paiement import Fin
 from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import Demande, Reglages, demander_a_la_banque, rapports_attendus
+from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
-from kiosque.sips.rapports.lecture import RapportRefuse
 from tests.outils import CREANCES, RACINE, attendre, environnement
 from tests.rapports.banc import (
     AUTRE_MARCHAND,

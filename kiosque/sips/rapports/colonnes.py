@@ -8,18 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-
-class Genre(StrEnum):
-    """Les quatre rapports quotidiens."""
-
-    TRANSACTIONS = "transactions"
-    """JT : toute transaction depuis le rapport précédent, acceptée ou refusée."""
-    OPERATIONS = "operations"
-    """JO : remises, annulations, remboursements, validations."""
-    RAPPROCHEMENTS = "rapprochements"
-    """JRB : ce que l'acquéreur a crédité, et ses frais."""
-    IMPAYES = "impayes"
-    """JRI : les paiements que leur porteur conteste."""
+from kiosque.rapports import Genre
 
 
 class Champ(StrEnum):

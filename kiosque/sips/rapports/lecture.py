@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, assert_never
 
-from kiosque.sips.codes import ACCEPTE
-from kiosque.sips.rapports.colonnes import REQUIS, Champ, Genre, NomsDesColonnes, genre_de, normaliser
+from kiosque.rapports import Entete, Genre, LigneDeRapport, Octets, RapportRefuse
+from kiosque.sips.codes import ACCEPTE, NE_CONCLUENT_RIEN
+from kiosque.sips.rapports.colonnes import REQUIS, Champ, NomsDesColonnes, genre_de, normaliser
 from kiosque.sips.rapports.valeurs import (
     exiger_euro,
     lire_instant,
@@ -22,6 +23,7 @@ from kiosque.sips.rapports.valeurs import (
 )
 
 LIGNE_OCTETS_MAX: Final = 64 * 1024
+ANNULEE: Final = "CANCELLED"
 DEBIT: Final = "DEBIT_CAPTURE"
 CREDIT: Final = "CREDIT_CAPTURE"
 SEPARATEURS: Final = ("\t", ";")
@@ -34,85 +36,15 @@ _VIDES: Final[dict[Champ, str | None]] = dict.fromkeys(Champ)
 _MARCHAND: Final = re.compile(r"[0-9]{15}")
 
 
-class RapportRefuse(Exception):
-    """Le rapport est refusé en entier."""
-
-    def __init__(self, cause: str, *, ligne: int | None = None, champ: str | None = None) -> None:
-        """Nomme la ligne (à partir de 1) et la colonne, quand il y en a une ; jamais la valeur."""
-        super().__init__(cause)
-        self.cause = cause
-        self.ligne = ligne
-        self.champ = champ
-
-    def __str__(self) -> str:
-        """La cause, précédée de l'endroit."""
-        ou = [f"ligne {self.ligne}"] if self.ligne is not None else []
-        ou += [f"colonne {self.champ}"] if self.champ is not None else []
-        return f"{', '.join(ou)} : {self.cause}" if ou else self.cause
-
-
-class Octets(Protocol):
-    """Un fichier binaire ouvert."""
-
-    def readline(self, size: int, /) -> bytes:
-        """Comme d'un fichier."""
-
-
-class LigneDeRapport(NamedTuple):
-    """Une ligne de la banque ; les montants sont des centimes, positifs."""
-
-    numero: int
-    """Sa ligne dans le fichier, à partir de 1."""
-    genre: Genre
-    transaction: str
-    marchand: str | None
-    operation: str | None
-    sequence: str | None
-    montant: int
-    frais: int | None
-    etat: str | None
-    code: str | None
-    autorisation: str | None
-    survenu_le: datetime
-
-    @property
-    def pris(self) -> int:
-        """L'argent que la ligne dit pris au porteur : une remise n'est comptée qu'à `DEBIT_CAPTURE`."""
-        match self.genre:
-            case Genre.TRANSACTIONS:
-                return self.montant if self.code == ACCEPTE else 0
-            case Genre.OPERATIONS:
-                return self.montant if self.operation == DEBIT else 0
-            case Genre.RAPPROCHEMENTS:
-                return self.montant if self.operation in {None, DEBIT} else 0
-            case Genre.IMPAYES:
-                return 0
-
-    @property
-    def rendu(self) -> int:
-        """L'argent que la ligne dit rendu ou repris : `CREDIT_CAPTURE`, ou un impayé."""
-        match self.genre:
-            case Genre.IMPAYES:
-                return self.montant
-            case Genre.OPERATIONS | Genre.RAPPROCHEMENTS:
-                return self.montant if self.operation == CREDIT else 0
-            case Genre.TRANSACTIONS:
-                return 0
-
-
 @dataclass(frozen=True, slots=True)
-class Entete:
-    """Ce que disent les deux premières lignes."""
+class EnteteLue(Entete):
+    """Ce que disent les deux premières lignes : aussi où se lit chaque champ."""
 
-    genre: Genre
-    genere_le: datetime
-    marchand: str | None
-    """S'il est nommé dans le titre : le rapport est alors le sien seul."""
     colonnes: Mapping[Champ, int]
     noms: Sequence[str]
 
 
-class Rapport:
+class RapportSips:
     """Un rapport ouvert : son en-tête est lu, ses lignes viennent une à une, et la dernière ferme ou refuse."""
 
     def __init__(self, fichier: Octets, noms: NomsDesColonnes) -> None:
@@ -127,7 +59,12 @@ class Rapport:
             raise RapportRefuse("la première ligne commence par TITLE, puis « ; » ou une tabulation", ligne=1)
         titre = next(csv.reader([titre_brut], delimiter=separateur))
         self._csv = csv.reader(self._lignes, delimiter=separateur, strict=True)
-        self.entete = _lire_entete(titre, self._suivante() or [], noms)
+        self._entete = _lire_entete(titre, self._suivante() or [], noms)
+
+    @property
+    def entete(self) -> EnteteLue:
+        """Ce que disent les deux premières lignes."""
+        return self._entete
 
     @property
     def octets_lus(self) -> int:
@@ -142,7 +79,7 @@ class Rapport:
             if _FIN.fullmatch(cases[0].strip().upper()):
                 self._exiger_fin()
                 return
-            yield _lire_ligne(self.entete, cases, self._lignes.numero)
+            yield _lire_ligne(self._entete, cases, self._lignes.numero)
         raise RapportRefuse("le fichier est coupé : la dernière ligne, END, manque", ligne=self._lignes.numero)
 
     def _suivante(self) -> list[str] | None:
@@ -155,6 +92,25 @@ class Rapport:
         for reste in self._lignes:
             if reste.strip():
                 raise RapportRefuse("du texte suit la ligne de fin", ligne=self._lignes.numero)
+
+
+@dataclass(frozen=True, slots=True)
+class RapportsSips:
+    """Les rapports de Sips, lus sous ces noms de colonne."""
+
+    noms: NomsDesColonnes
+
+    def ouvrir(self, fichier: Octets, /) -> RapportSips:
+        """Lit les deux premières lignes ; lève RapportRefuse."""
+        return RapportSips(fichier, self.noms)
+
+    def refuse(self, code: str, /) -> bool:
+        """Dit si ce code conclut sans acceptation."""
+        return code != ACCEPTE and code not in NE_CONCLUENT_RIEN
+
+    def annule(self, etat: str, /) -> bool:
+        """Dit si la transaction est annulée avant sa remise."""
+        return etat == ANNULEE
 
 
 class _Lignes:
@@ -188,7 +144,7 @@ class _Lignes:
             return ligne.decode("cp1252", errors="replace")
 
 
-def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonnes) -> Entete:
+def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonnes) -> EnteteLue:
     if not cases or cases[0].strip().upper() != "HEADER":
         raise RapportRefuse("la deuxième ligne commence par HEADER", ligne=2)
     colonnes = [normaliser(nom) for nom in cases]
@@ -208,7 +164,7 @@ def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonn
             if champ in REQUIS[genre]:
                 attendus = " ou ".join(candidats)
                 raise RapportRefuse(f"la colonne manque au rapport des {genre.value}", ligne=2, champ=attendus)
-    return Entete(
+    return EnteteLue(
         genre=genre,
         genere_le=_date_du_titre(titre),
         marchand=next((case.strip() for case in titre[1:] if _MARCHAND.fullmatch(case.strip())), None),
@@ -226,7 +182,7 @@ def _date_du_titre(titre: Sequence[str]) -> datetime:
     raise RapportRefuse("le titre ne porte pas de date (ISO ou AAAAMMJJ)", ligne=1)
 
 
-def _lire_ligne(entete: Entete, cases: Sequence[str], numero: int) -> LigneDeRapport:
+def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDeRapport:
     if len(cases) < len(entete.noms):
         raise RapportRefuse(f"{len(cases)} cases au lieu de {len(entete.noms)} : la ligne est coupée", ligne=numero)
     if any(case.strip() for case in cases[len(entete.noms) :]):
@@ -255,18 +211,49 @@ def _lire_ligne(entete: Entete, cases: Sequence[str], numero: int) -> LigneDeRap
     except ValueError as erreur:
         nom = entete.noms[entete.colonnes[champ]] if champ in entete.colonnes else champ.value
         raise RapportRefuse(str(erreur), ligne=numero, champ=nom) from erreur
-    operation = lus[Champ.OPERATION]
+    operation = nommee.upper() if (nommee := lus[Champ.OPERATION]) else None
+    code = lus[Champ.CODE]
     return LigneDeRapport(
         numero=numero,
         genre=entete.genre,
         transaction=transaction,
         marchand=marchand,
-        operation=operation.upper() if operation else None,
+        operation=operation,
         sequence=lus[Champ.SEQUENCE],
         montant=montant,
         frais=frais,
+        pris=montant if _prend(entete.genre, operation, code) else 0,
+        rendu=montant if _rend(entete.genre, operation) else 0,
         etat=lus[Champ.ETAT],
-        code=lus[Champ.CODE],
+        code=code,
         autorisation=lus[Champ.AUTORISATION],
         survenu_le=survenu_le,
     )
+
+
+def _prend(genre: Genre, operation: str | None, code: str | None) -> bool:
+    """Une remise n'est comptée qu'à `DEBIT_CAPTURE`."""
+    match genre:
+        case Genre.TRANSACTIONS:
+            return code == ACCEPTE
+        case Genre.OPERATIONS:
+            return operation == DEBIT
+        case Genre.RAPPROCHEMENTS:
+            return operation in {None, DEBIT}
+        case Genre.IMPAYES:
+            return False
+        case _:
+            assert_never(genre)
+
+
+def _rend(genre: Genre, operation: str | None) -> bool:
+    """`CREDIT_CAPTURE`, ou un impayé."""
+    match genre:
+        case Genre.IMPAYES:
+            return True
+        case Genre.OPERATIONS | Genre.RAPPROCHEMENTS:
+            return operation == CREDIT
+        case Genre.TRANSACTIONS:
+            return False
+        case _:
+            assert_never(genre)

@@ -1,0 +1,80 @@
+"""The one place that names the bank: its kiosk, its reports and its simulator, from the settings."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+
+from kiosque.rapports import LecteurDeRapports
+from kiosque.simulateur.application import creer_simulateur
+from kiosque.simulateur.reglages import ReglagesSimulateur
+from kiosque.sips.paypage import Sips
+from kiosque.sips.rapports.colonnes import avec_noms
+from kiosque.sips.rapports.lecture import RapportsSips
+from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
+from kiosque.sips.sceau import Algorithme, Marchand
+from service.settings import Merchant, Settings
+
+PAYPAGE: Final = "/paypage"
+
+
+def kiosk(settings: Settings) -> Sips:
+    """The bank's kiosk as configured: one merchant for all, or one for some caisses."""
+    common = settings.merchant("")
+    keys = {common.key_version: common.secret_key}
+    if settings.kiosque_previous_secret_key and settings.kiosque_previous_key_version:
+        keys[settings.kiosque_previous_key_version] = settings.kiosque_previous_secret_key
+    merchants = {
+        PAR_DEFAUT: Marchand(id=common.merchant_id, cles=keys, version_courante=common.key_version),
+        **{caisse: _merchant(merchant) for caisse, merchant in settings.kiosque_merchants.items()},
+    }
+    page = _with_default_path(settings.kiosque_url, PAYPAGE)
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.kiosque_url))
+    return Sips(
+        ReglagesSips(
+            url=page,
+            office=settings.kiosque_office_url or origin,
+            algorithme=Algorithme(settings.kiosque_seal_algorithm),
+            marchands=merchants,
+            retires=tuple(_merchant(merchant) for merchant in settings.kiosque_retired_merchants),
+            version_diagnostic=settings.kiosque_office_diagnostic_version,
+            version_operations=settings.kiosque_office_operations_version,
+            sceau_exige=settings.kiosque_office_seal_required,
+            heures_closes=(settings.kiosque_office_closed_from, settings.kiosque_office_closed_until),
+            delai_s=settings.kiosque_timeout.total_seconds(),
+        )
+    )
+
+
+def report_reader(settings: Settings) -> LecteurDeRapports:
+    """What reads the bank's reports. Raises ValueError if the settings name a report or a field that does not exist."""
+    return RapportsSips(avec_noms(settings.kiosque_report_columns))
+
+
+def simulator(settings: Settings, url: str) -> Starlette:
+    """The bank, simulated, at this address for the browser."""
+    merchant = settings.merchant("")
+    return creer_simulateur(
+        ReglagesSimulateur(
+            marchand=merchant.merchant_id,
+            secret=merchant.secret_key,
+            version=merchant.key_version,
+            algorithme=Algorithme(settings.kiosque_seal_algorithm),
+            url_publique=url,
+        )
+    )
+
+
+def _merchant(merchant: Merchant) -> Marchand:
+    keys = {merchant.key_version: merchant.secret_key}
+    if merchant.previous_secret_key and merchant.previous_key_version:
+        keys[merchant.previous_key_version] = merchant.previous_secret_key
+    return Marchand(
+        id=merchant.merchant_id,
+        cles=keys,
+        version_courante=merchant.key_version,
+    )
+
+
+def _with_default_path(url: str, path: str) -> str:
+    return url if urlsplit(url).path else url + path
