@@ -12,7 +12,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage fast test-kafka faults kafka bench screenshots lint format flow architecture tables lock clean
+.PHONY: help setup demo test coverage fast test-kafka faults kafka bench screenshots lint format flow architecture recipes tables lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ flow: $(STAMP) ## write the README's section 'One payment' from what the command
 
 architecture: $(STAMP) ## draw the rooms of ARCHITECTURE.md again from the imports
 	$(VENV)/bin/python docs/rooms.py
+
+recipes: $(STAMP) ## play 'to add an event' and 'to add a view' of ARCHITECTURE.md on a scratch copy
+	$(VENV)/bin/python -m tests.maison.recettes
 
 tables: $(STAMP) ## write docs/tables.md from the comments kept in the database
 	$(VENV)/bin/python docs/tables.py
