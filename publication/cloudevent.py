@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from domain.faits import Fait, sans_accents
 from engine.recorder import RecordedEvent
 from publication.contenu import donnees, en_utc
+from publication.soldes import Solde
 
 TYPE_PREFIXE: Final = "fr.assurance-maladie.creances."
 VERSION: Final = "v1"
@@ -21,6 +22,10 @@ VERSION: Final = "v1"
 
 SCHEMA_PREFIXE: Final = "tag:assurance-maladie.fr,2026:creances/"
 """CloudEvents veut un URI absolu ; celui-ci (RFC 4151) ne nomme aucun hôte et ne changera pas."""
+
+
+SEQUENCE_CHIFFRES: Final = 19
+"""Une position du journal, écrite à longueur fixe : l'ordre des textes est celui des nombres."""
 
 
 class CloudEvent(NamedTuple):
@@ -57,20 +62,21 @@ def source_publiee(fragment: int, epoque: str) -> str:
     return f"/creances/bases/{fragment}/epoques/{epoque}"
 
 
-def composer(lu: RecordedEvent, source: bytes) -> CloudEvent:
-    """Le message d'un fait ; `source` : l'attribut `ce_source`."""
+def composer(lu: RecordedEvent, source: bytes, solde: Solde | None = None) -> CloudEvent:
+    """Le message d'un fait ; `source` : l'attribut `ce_source` ; `solde` : celui de sa créance, après lui."""
     fait = lu.event
     identifiant = f"{fait.originator_id}:{fait.originator_version}"
     sujet = fait.originator_id.partition("-")[2].encode()
     return CloudEvent(
         sujet,
-        to_json(donnees(fait)),
+        to_json(donnees(fait) if solde is None else donnees(fait) | solde.publie()),
         [
             *_en_tetes_communs(type(fait)),
             ("ce_source", source),
             ("ce_id", identifiant.encode()),
             ("ce_subject", sujet),
             ("ce_partitionkey", sujet),
+            ("ce_sequence", f"{lu.position:0{SEQUENCE_CHIFFRES}d}".encode()),
             ("ce_time", en_utc(fait.timestamp).isoformat().replace("+00:00", "Z").encode()),
             ("traceparent", traceparent(lu.cause, identifiant).encode()),
         ],

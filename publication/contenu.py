@@ -14,9 +14,11 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, Union, g
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from domain.agregats import FAITS
+from domain.creance import FAITS_DE_CREANCE
 from domain.diffusion import Diffusion
 from domain.faits import Fait, sans_accents
 from domain.monnaie import Centimes, Somme
+from domain.references import CodeCaisse
 
 _HORS_DONNEES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
 """Portés par `ce_id`, `ce_subject` et `ce_time`, ou propres à la bibliothèque."""
@@ -25,6 +27,14 @@ _MODELE: Final = ConfigDict(extra="allow")
 """Un consommateur accepte les champs qu'il ne connaît pas : en ajouter un n'est pas une rupture."""
 
 _MONTANTS: Final = frozenset({Centimes, Somme})
+
+CHAMPS_DU_SOLDE: Final[dict[str, tuple[Any, str]]] = {
+    "caisse": (CodeCaisse, "La caisse de l'avis."),
+    "restant_du_centimes": (Somme, "Ce qui reste à payer de la créance après cet événement."),
+    "en_cours_centimes": (Somme, "La somme des parts que des paiements en cours réservent, après cet événement."),
+    "trop_percu_centimes": (Somme, "Ce qui a été payé de trop sur la créance, après cet événement."),
+}
+"""Publiés avec chaque fait d'une créance ; absents de ceux que le topic portait avant qu'ils n'existent."""
 
 Conversion = Callable[[Any], Any]
 
@@ -61,6 +71,9 @@ def modele(classe: type[BaseModel]) -> type[BaseModel]:
         declare = classe.model_fields[champ.attribut]
         defaut = ... if declare.is_required() else declare.default
         definitions[champ.cle] = (champ.type, Field(defaut, description=declare.description))
+    if classe in FAITS_DE_CREANCE:
+        for cle, (type_, description) in CHAMPS_DU_SOLDE.items():
+            definitions.setdefault(cle, (type_, Field(None, description=description, json_schema_extra=_sans_defaut)))
     return create_model(sans_accents(classe.__name__), __config__=_MODELE, __doc__=classe.__doc__, **definitions)
 
 
@@ -77,6 +90,11 @@ def donnees(fait: BaseModel) -> dict[str, Any]:
 def en_utc(instant: datetime) -> datetime:
     """Le même instant, en UTC : écrit avec un Z."""
     return instant.astimezone(UTC)
+
+
+def _sans_defaut(schema: dict[str, Any]) -> None:
+    """Facultatif : il peut manquer, mais n'est jamais `null`."""
+    schema.pop("default", None)
 
 
 def _champs(classe: type[BaseModel]) -> Iterator[Champ]:

@@ -12,11 +12,14 @@ import structlog
 from psycopg import Connection
 
 from engine.follower import LeadershipLost
+from engine.mapper import EventMapper
 from engine.positions import encounter
 from engine.recorder import RecordedEvent
+from publication import soldes
 from publication.cloudevent import composer, source_publiee
 from publication.contenu import champs, faits_publies
 from publication.sender import Sender
+from publication.soldes import Solde
 
 # L'époque courante du journal, et là où l'on a publié en dernier.
 _OU: Final = """
@@ -68,6 +71,9 @@ class Publication:
         self.fragment = fragment
         self.etape = etape
         self._lieu: _Lieu | None = None
+        self._conn: Connection[Any] | None = None
+        self._soldes: dict[int, Solde] = {}
+        self._mapper = EventMapper()
         self._log = structlog.get_logger().bind(suiveur=self.nom, topic=sender.topic)
 
     def reconcile(self, conn: Connection[Any]) -> None:
@@ -77,6 +83,7 @@ class Publication:
         if lieu != (topic_id, epoque_publiee):
             self._reprendre(conn, lieu, topic_id, epoque_publiee)
         self._lieu = lieu
+        self._conn = conn  # Le meneur la laisse libre, hors de toute transaction, pendant que l'on prépare un lot.
 
     def _reprendre(self, conn: Connection[Any], lieu: _Lieu, topic_id: UUID | None, epoque: str | None) -> None:
         alerte = None
@@ -90,19 +97,23 @@ class Publication:
             encounter(conn, self.sender.topic, lieu.topic_id)
             conn.execute(_REPRENDRE_AU_DEBUT, (alerte, alerte, self.nom))
             conn.execute(_OUBLIER_LES_ECARTES, (self.nom,))
+            soldes.oublier(conn)
             conn.execute(_PUBLIER_LA, (self.nom, self.sender.topic, lieu.topic_id, lieu.epoque))
 
     def preparer(self, faits: Sequence[RecordedEvent]) -> None:
         """Publie ces faits et attend leurs accusés. Lève Outage, ou MessageTropGrand."""
-        assert self._lieu is not None  # noqa: S101 (posé par `reconcile`)
+        assert self._lieu is not None  # noqa: S101 (posés par `reconcile`)
+        assert self._conn is not None  # noqa: S101
         source = source_publiee(self.fragment, self._lieu.epoque).encode()
-        messages = [composer(lu, source) for lu in faits]
+        self._soldes = soldes.soldes_apres(self._conn, self._mapper, faits)
+        messages = [composer(lu, source, self._soldes.get(lu.position)) for lu in faits]
         self.etape("publier")
         self.sender.emettre(messages, self._lieu.topic_id)
         self.etape("publie")
 
-    def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:  # noqa: ARG002 (déjà publiés)
-        """Garde où ce lot a été publié, dans la transaction qui avance la position."""
+    def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
+        """Garde où ce lot a été publié, et les soldes qu'il a dits, dans la transaction qui avance la position."""
         assert self._lieu is not None  # noqa: S101 (posé par `reconcile`)
         if conn.execute(_PUBLIE, (self.nom, *self._lieu)).rowcount != 1:
             raise LeadershipLost(self.nom)
+        soldes.garder(conn, faits, self._soldes)

@@ -16,10 +16,11 @@ from domain.creance import Créance
 from domain.paiement import Paiement
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
-from publication.cloudevent import composer, source_publiee
+from publication.cloudevent import CloudEvent, composer, source_publiee
 from publication.epoques import epoque_courante
 from publication.publication import Publication
 from publication.sender import MessageTropGrand, Sender
+from publication.soldes import Solde, soldes_apres
 
 LOT_MAX: Final = 4_000
 """Événements renvoyés ensemble, au plus."""
@@ -99,29 +100,53 @@ def renvoyer(
         if not lignes:
             return Renvoi(renvoyes, depuis, hauteur, arretes)
         faits = _lire(lignes, mapper, arretes)
-        renvoyes += _emettre(sender, faits, source, topic_id, arretes)
+        apres = _soldes(conn, mapper, faits, arretes)
+        faits = [lu for lu in faits if lu.event.originator_id not in arretes]
+        renvoyes += _emettre(
+            sender, [(lu, composer(lu, source, apres.get(lu.position))) for lu in faits], topic_id, arretes
+        )
         position = lignes[-1][0]
         avancee(len(lignes))
 
 
 def _emettre(
-    sender: Sender, faits: Sequence[RecordedEvent], source: bytes, topic_id: Any, arretes: dict[str, str]
+    sender: Sender, messages: Sequence[tuple[RecordedEvent, CloudEvent]], topic_id: Any, arretes: dict[str, str]
 ) -> int:
     """Émet un lot ; un message trop grand arrête son flux, et le lot est coupé en deux jusqu'à l'isoler."""
-    faits = [lu for lu in faits if lu.event.originator_id not in arretes]
-    if not faits:
+    messages = [(lu, message) for lu, message in messages if lu.event.originator_id not in arretes]
+    if not messages:
         return 0
     try:
-        sender.emettre([composer(lu, source) for lu in faits], topic_id)
+        sender.emettre([message for _, message in messages], topic_id)
     except MessageTropGrand as refus:
-        if len(faits) == 1:
-            arretes[faits[0].event.originator_id] = str(refus)
-            structlog.get_logger().error("renvoi_refuse", flux=faits[0].event.originator_id, cause=str(refus))
+        if len(messages) == 1:
+            flux = messages[0][0].event.originator_id
+            arretes[flux] = str(refus)
+            structlog.get_logger().error("renvoi_refuse", flux=flux, cause=str(refus))
             return 0
-        milieu = len(faits) // 2
-        premiere = _emettre(sender, faits[:milieu], source, topic_id, arretes)
-        return premiere + _emettre(sender, faits[milieu:], source, topic_id, arretes)
-    return len(faits)
+        milieu = len(messages) // 2
+        premiere = _emettre(sender, messages[:milieu], topic_id, arretes)
+        return premiere + _emettre(sender, messages[milieu:], topic_id, arretes)
+    return len(messages)
+
+
+def _soldes(
+    conn: Connection[Any], mapper: EventMapper, faits: Sequence[RecordedEvent], arretes: dict[str, str]
+) -> dict[int, Solde]:
+    """Le solde après chaque fait ; un flux que le journal ne permet pas de refaire est arrêté, et lui seul."""
+    try:
+        return soldes_apres(conn, mapper, faits)
+    except (MapperDeserialisationError, ValueError):
+        soldes: dict[int, Solde] = {}
+        par_flux: dict[str, list[RecordedEvent]] = {}
+        for lu in faits:
+            par_flux.setdefault(lu.event.originator_id, []).append(lu)
+        for flux, siens in par_flux.items():
+            try:
+                soldes |= soldes_apres(conn, mapper, siens)
+            except (MapperDeserialisationError, ValueError) as illisible:
+                arretes[flux] = str(illisible)
+        return soldes
 
 
 def _lire(lignes: Sequence[Any], mapper: EventMapper, arretes: dict[str, str]) -> list[RecordedEvent]:

@@ -18,7 +18,7 @@ PIECES: dict[str, set[str]] = {
     "guichet": {"domain", "engine", "kiosque"},
     "consumers": {"domain", "engine", "kiosque", "guichet"},
     "projections": {"domain", "engine"},
-    "publication": {"domain", "engine"},
+    "publication": {"domain", "engine", "projections"},
     "api": {"domain", "engine", "kiosque", "guichet", "projections"},
     "service": {"domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api"},
 }
