@@ -171,7 +171,7 @@ def test_les_noms_de_fichiers_sont_en_ascii() -> None:
         ("guichet", "from api import app"),
         ("consumers", "import projections"),
         ("projections", "from guichet.avis import prendre"),
-        ("publication", "from projections import restant_du"),
+        ("publication", "from guichet import prendre_avis"),
         ("publication", "import importlib\nimportlib.import_module('api')"),
         ("api", "import consumers"),
         ("api", "import service"),
