@@ -12,7 +12,7 @@ import structlog
 from psycopg import Connection
 
 from engine.database import connect
-from engine.outages import describe
+from engine.outages import Outage, describe
 
 HEARTBEAT_S: Final = 5.0
 """Intervalle entre deux signes de vie (secondes)."""
@@ -77,7 +77,7 @@ class RoleState:
             with closing(connect(self.url, application=f"creances-{self.nom}")) as conn:
                 conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
             self._oublier()
-        except psycopg.Error as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
+        except (psycopg.Error, Outage) as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
             structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=describe(refus))
 
     def _oublier(self) -> None:
