@@ -1,6 +1,7 @@
 """Who leads a follower: a lease in the database, renewed while its holder lives, and taken over after its silence.
 
-A session's advisory lock outlives a lost machine by two hours, and a frozen process for ever. A lease ends by itself.
+A session's advisory lock outlives a lost machine by two hours, and a frozen process for ever. A lease ends by itself;
+when PostgreSQL knows that its holder's session is gone, at once.
 It is numbered: each taking has a new number, and whatever its holder writes is written under that number only, so that
 a late leader's write is refused however late it wakes.
 """
@@ -32,15 +33,17 @@ CLOCK_SLACK_S: Final = 1.0
 Beyond, PostgreSQL's clock has jumped back: believed, that lease would keep everybody out until the clock is there.
 """
 
-# Takes a lease that is free, our own from before, past, or absurd. Somebody in the midst of writing under it holds the
-# row: skipped, not waited for; his own bound ends him.
+# Takes a lease that is free, our own from before, past, absurd, or whose holder's session is gone. Somebody in the
+# midst of writing under it holds the row: skipped, not waited for; his own bound ends him.
 _TAKE: Final = """
-UPDATE vues.suiveurs SET bail = %(new)b, bail_expire_le = clock_timestamp() + %(length)b
+UPDATE vues.suiveurs
+SET bail = %(new)b, bail_expire_le = clock_timestamp() + %(length)b, bail_session = pg_backend_pid()
 WHERE nom = (
     SELECT nom FROM vues.suiveurs
     WHERE nom = %(name)b
       AND (bail IS NULL OR bail = %(former)b
-           OR bail_expire_le NOT BETWEEN clock_timestamp() AND clock_timestamp() + %(believed)b)
+           OR bail_expire_le NOT BETWEEN clock_timestamp() AND clock_timestamp() + %(believed)b
+           OR NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = bail_session))
     FOR UPDATE SKIP LOCKED
 )
 """
@@ -53,7 +56,9 @@ WHERE nom = %b AND bail = %b
 # Locks the row until the end of the transaction: nobody takes the lease over meanwhile.
 _HOLD: Final = "SELECT FROM vues.suiveurs WHERE nom = %b AND bail = %b FOR UPDATE"
 
-_RELEASE: Final = "UPDATE vues.suiveurs SET bail = NULL, bail_expire_le = NULL WHERE nom = %b AND bail = %b"
+_RELEASE: Final = """
+UPDATE vues.suiveurs SET bail = NULL, bail_expire_le = NULL, bail_session = NULL WHERE nom = %b AND bail = %b
+"""
 
 
 def _now_s() -> float:

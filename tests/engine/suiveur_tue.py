@@ -1,4 +1,4 @@
-"""Un suiveur qui se tue, par SIGKILL, à sa n-ième étape : python -m tests.engine.suiveur_tue URL VUE N LOT BAIL."""
+"""Un suiveur qui se tue, par SIGKILL, à sa n-ième étape : python -m tests.engine.suiveur_tue URL VUE N LOT."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from tests.engine.epreuve import Trace
 
 def main() -> None:
     """Rattrape le journal jusqu'à l'étape fatale."""
-    url, vue, fatale, lot_max, bail_s = sys.argv[1:]
+    url, vue, fatale, lot_max = sys.argv[1:]
     faites = 0
 
     def etape(_: str) -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         if faites == int(fatale):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Follower(url, Trace(vue), lot_max=int(lot_max), lease_s=float(bail_s), etape=etape).catch_up()
+    Follower(url, Trace(vue), lot_max=int(lot_max), etape=etape).catch_up()
 
 
 if __name__ == "__main__":

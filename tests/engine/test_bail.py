@@ -62,6 +62,15 @@ def est_fige(processus: subprocess.Popen[bytes]) -> bool:
     return Path(f"/proc/{processus.pid}/stat").read_text("utf-8").rpartition(") ")[2].startswith("T")
 
 
+def insiste(conn: psycopg.Connection[Any]) -> bool:
+    """Dit si une session demande un bail qu'une autre tient."""
+    requete = (
+        "SELECT 1 FROM pg_stat_activity a, vues.suiveurs s WHERE a.datname = current_database()"
+        " AND a.application_name = 'creances-epreuve' AND a.pid <> s.bail_session AND s.nom = 'epreuve'"
+    )
+    return bool(conn.execute(requete).fetchall())
+
+
 def suite(jusqu_a: int) -> str:
     return " ".join(map(str, range(1, jusqu_a + 1)))
 
@@ -122,16 +131,23 @@ def test_deux_meneurs_figes_et_reveilles_ensemble_n_appliquent_rien_deux_fois(
     attendre(lambda: vue.lire(service) == {"a": suite(20)}, secondes=20, quoi="la suite")
 
 
-def test_un_meneur_tue_est_remplace(
-    recorder: Recorder, service: psycopg.Connection[Any], vue: Trace, lancer: Lancer
+def test_un_meneur_tue_est_remplace_sans_attendre_la_fin_de_son_bail(
+    recorder: Recorder,
+    service: psycopg.Connection[Any],
+    proprietaire: psycopg.Connection[Any],
+    vue: Trace,
+    lancer: Lancer,
 ) -> None:
     ecrire(recorder, pas("a", 1))
-    premier = lancer()
+    premier = lancer(bail_s=LEASE_S)
     attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=20)
-    lancer()
+    numero = bail(service)
+    lancer(bail_s=LEASE_S)
+    attendre(lambda: insiste(proprietaire), secondes=20, quoi="le second attend")
     premier.kill()
     ecrire(recorder, pas("a", 2))
-    attendre(lambda: vue.lire(service) == {"a": "1 2"}, secondes=RELEVE_S, quoi="la relève")
+    attendre(lambda: vue.lire(service) == {"a": "1 2"}, secondes=LEASE_S / 2, quoi="la relève")
+    assert bail(service) != numero
 
 
 def test_un_meneur_dont_le_lien_se_tait_est_remplace(

@@ -59,10 +59,9 @@ def etat(conn: psycopg.Connection[Any]) -> tuple[str, str | None]:
 
 
 def meneurs(conn: psycopg.Connection[Any]) -> list[int]:
-    """La session qui mène le suiveur de cette base : la seule qui écoute, tant que le bail est tenu."""
+    """La session qui mène le suiveur de cette base, si elle vit."""
     requete = (
-        "SELECT a.pid FROM pg_stat_activity a, vues.suiveurs s WHERE a.datname = current_database()"
-        " AND a.application_name = 'creances-epreuve' AND s.nom = 'epreuve' AND s.bail_expire_le > clock_timestamp()"
+        "SELECT a.pid FROM pg_stat_activity a JOIN vues.suiveurs s ON a.pid = s.bail_session WHERE s.nom = 'epreuve'"
     )
     return [pid for (pid,) in conn.execute(requete)]
 
@@ -321,7 +320,6 @@ def test_celui_qui_lit_derriere_est_reveille_par_l_avance_de_l_autre(
 # --- Mourir ----------------------------------------------------------------------------------------------------------
 
 LOT = 3
-BAIL_DU_MORT_S = 0.5
 ETAPES_DU_LOT_FAUTIF = range(5, 10)
 """Le premier lot en a quatre : lire, appliquer, valider, suite ; le deuxième, fautif, est coupé en trois."""
 
@@ -352,7 +350,7 @@ def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
         vue = Trace(f"epreuve_{etape}")
         with psycopg.connect(base.url, autocommit=True) as conn:
             vue.creer(conn)
-            se_tuer("tests.engine.suiveur_tue", base.url, vue.nom, etape, LOT, BAIL_DU_MORT_S)
+            se_tuer("tests.engine.suiveur_tue", base.url, vue.nom, etape, LOT)
             attendre(lambda: rattrape(base.url, vue), quoi="la conduite rendue par le mort")
             assert (vue.lire(conn), vue.ecartes(conn)) == (attendue, ecartes), faites[etape - 1]
             assert position(conn, vue.nom) == position(conn, paisible.nom)
@@ -364,7 +362,7 @@ def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
 def rattrape(url: str, vue: Trace) -> bool:
     """Rattrape le journal ; Faux si un mort tient encore la conduite."""
     try:
-        Follower(url, vue, lot_max=LOT, lease_s=BAIL_DU_MORT_S).catch_up()
+        Follower(url, vue, lot_max=LOT).catch_up()
     except LeadershipLost:
         return False
     return True
