@@ -24,7 +24,7 @@ from api.socle.mesures import Mesures
 from api.socle.rebuts import Place
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
-from engine.database import POOL_TIMEOUT_S, connection_options
+from engine.database import POOL_TIMEOUT_S, connection_options, prepare_async
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
 DESCRIPTION: Final = (
@@ -92,6 +92,7 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
         max_size=dependances.connexions_max,
         timeout=POOL_TIMEOUT_S,
         check=AsyncConnectionPool.check_connection,
+        configure=prepare_async,
         kwargs=connection_options("creances-api"),
         open=False,
         name="api",

@@ -1,20 +1,21 @@
-"""Les connexions à PostgreSQL : un petit pool vérifié, des délais bornés, et la transaction."""
+"""The connections to PostgreSQL: a small pool that is checked, bounded waits, and the transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
 import psycopg
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg_pool import ConnectionPool
 
+from engine import pooler
 from engine.outages import is_outage, is_retryable
 
 CONNECT_TIMEOUT_S: Final = 5
-"""Au-delà, une connexion qui ne s'ouvre pas est une panne (secondes)."""
+"""Beyond, a connection that does not open is an outage (seconds)."""
 
 POOL_TIMEOUT_S: Final = 5.0
-"""Attente d'une connexion libre du pool, au-delà de laquelle la demande échoue (secondes)."""
+"""How long to wait for a free connection of the pool before the request fails (seconds)."""
 
 SILENCE_S: Final = 10
 """How long a peer may stay silent, in a transaction or at the other end of a cable, before it is given up (seconds)."""
@@ -34,12 +35,15 @@ _SESSION: Final = {
     "TimeZone": "UTC",
     "IntervalStyle": "postgres",
     "search_path": "pg_catalog,public",
-    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
 }
 
-OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+_ESCAPED: Final = {name: value.replace(" ", r"\ ") for name, value in _SESSION.items()}
+OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _ESCAPED.items())
 """What every session is opened with; it prevails over `ALTER ROLE … SET` and `ALTER DATABASE … SET`."""
+
+_SILENCE: Final = "SELECT set_config('idle_in_transaction_session_timeout', %b, false)"
 
 
 def connection_options(application: str) -> dict[str, Any]:
@@ -59,16 +63,38 @@ def connection_options(application: str) -> dict[str, Any]:
     }
 
 
-def connect(url: str, *, application: str, **options: Any) -> Connection[Any]:
-    """Open a connection apart from the pool (autocommit), for a role that keeps it: a follower, a consumer."""
-    return psycopg.connect(url, **(connection_options(application) | options))
+def connect(url: str, *, application: str, silence_s: float | None = None, **options: Any) -> Connection[Any]:
+    """Open a connection apart from the pool (autocommit), for a role that keeps it: a follower, a consumer.
+
+    `silence_s`: how long it may stay silent in the midst of a transaction before PostgreSQL ends it (seconds), if the
+    ordinary bound is too long. Raises psycopg.Error, or TransactionPooling.
+    """
+    conn = psycopg.connect(url, **(connection_options(application) | options))
+    try:
+        pooler.prepare(conn, _SESSION)
+        if silence_s is not None:
+            conn.execute(_SILENCE, (f"{round(silence_s * 1000)}ms",))
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def prepare(conn: Connection[Any]) -> None:
+    """What a new connection of a pool is prepared with. Raises TransactionPooling."""
+    pooler.prepare(conn, _SESSION)
+
+
+async def prepare_async(conn: AsyncConnection[Any]) -> None:
+    """The same, for an asynchronous pool."""
+    await pooler.prepare_async(conn, _SESSION)
 
 
 class Database:
-    """Un pool de connexions vers la base du service ; une connexion morte est remplacée avant d'être prêtée."""
+    """A pool of connections to the service's database; a dead one is replaced before it is lent."""
 
     def __init__(self, url: str, *, application: str = "creances", connexions_max: int = 8) -> None:
-        """N'ouvre rien encore : les connexions viennent à la première demande, ou en fond."""
+        """Open nothing yet: connections come with the first request, or in the background."""
         self.url = url
         self._pool: ConnectionPool[Connection[Any]] = ConnectionPool(
             url,
@@ -76,6 +102,7 @@ class Database:
             max_size=connexions_max,
             timeout=POOL_TIMEOUT_S,
             check=ConnectionPool.check_connection,
+            configure=prepare,
             kwargs=connection_options(application),
             open=False,
             name=application,
@@ -83,10 +110,10 @@ class Database:
 
     @contextmanager
     def transaction(self, *, delai_s: float | None = None) -> Iterator[Connection[Any]]:
-        """Prête une connexion dans une transaction : validée à la sortie, défaite par une exception.
+        """Lend a connection in a transaction: committed on leaving, rolled back by an exception.
 
-        `delai_s` : l'attente d'une connexion libre, si `POOL_TIMEOUT_S` est trop. Une connexion qui a connu une
-        panne n'est pas rendue : un serveur passé en lecture seule, lui, répondrait encore au contrôle du pool.
+        `delai_s`: how long to wait for a free connection, if `POOL_TIMEOUT_S` is too long. A connection that has known
+        an outage is not given back: a server gone read-only would still answer the pool's check.
         """
         self._pool.open()
         with self._pool.connection(timeout=delai_s) as conn:
@@ -99,13 +126,13 @@ class Database:
                 raise
 
     def fermer(self) -> None:
-        """Ferme toutes les connexions."""
+        """Close all connections."""
         self._pool.close()
 
     def __enter__(self) -> Self:
-        """Pour `with Database(…) as base`."""
+        """For `with Database(…) as base`."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ferme."""
+        """Close."""
         self.fermer()

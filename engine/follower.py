@@ -1,12 +1,10 @@
-"""La base des suiveurs : lire le journal dans l'ordre, l'appliquer par lots, avancer sa position d'un même bloc.
+"""The base of the followers: read the log in order, apply it in batches, move the position in the same transaction.
 
-Un suiveur sert une vue, ou la publication. Un seul processus le mène à la fois, par un verrou tenu sur la connexion
-même qui écrit : connexion perdue, verrou rendu. Il se réveille sur NOTIFY, au plus tard après une seconde. Un événement
-qu'il ne sait pas appliquer est écarté avec les suivants du même flux seulement ; le reste avance. Une panne n'écarte
-rien : le suiveur attend et reprend. Ce qu'un opérateur libère, c'est le meneur qui l'applique.
+A follower serves a view, or the publication. One process at a time leads it, by a lease (`engine.lease`) under whose
+number it writes. It wakes on NOTIFY, after a second at the latest. An event that it cannot apply is set aside with the
+later ones of the same stream only; the others go on. An outage sets nothing aside: the follower waits and tries again.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -15,131 +13,103 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 import structlog
 from psycopg import Connection
 
+from engine import set_aside
 from engine.backoff import Backoff
 from engine.database import connect
+from engine.lease import LEASE_S, LeadershipLost, Lease
 from engine.mapper import EventMapper
 from engine.outages import describe, is_outage
 from engine.recorder import CANAL, RecordedEvent
 from engine.role_state import RoleState
 
 LOT_MAX: Final = 2_000
-"""Événements lus et appliqués dans une même transaction, au plus."""
+"""Events read and applied in one transaction, at most."""
 
 WAKE_MAX_S: Final = 1.0
-"""Attente la plus longue d'un NOTIFY, qui peut se perdre (secondes)."""
+"""The longest wait for a NOTIFY, which may be lost (seconds)."""
 
 BACKOFF_MAX_S: Final = 5.0
-"""L'attente la plus longue entre deux essais (secondes) : un suiveur arrêté est un affichage qui attend."""
+"""The longest wait between two attempts (seconds): while a follower stands, what people see stands."""
 
 CAUSE_MAX: Final = 2_000
-"""Longueur d'une cause gardée, en signes."""
+"""Length of a cause that is kept, in characters."""
 
-# Inscrit le suiveur s'il ne l'est pas.
-_INSCRIRE: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
+# Enters the follower if it is not there.
+_ENTER: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
 
-# Prend la conduite du suiveur, si personne ne l'a.
-_MENER: Final = "SELECT pg_try_advisory_lock(%b::int8)"
-
-# La position du suiveur.
 _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
 
-# Jusqu'où lire : la tête du journal. Lue avant les événements, jamais après, pour ne pas en sauter.
-_TETE: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
+# How far to read: the head of the log. Read before the events, never after, so that none is skipped.
+_HEAD: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 
-# Les événements suivants qui concernent la vue.
-_SUIVANTS: Final = """
+# The next events that concern the view.
+_NEXT: Final = """
 SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
 WHERE position > %b AND position <= %b AND topic = ANY (%b::text[]) ORDER BY position LIMIT %b
 """
 
-# Avance par comparaison : si quelqu'un d'autre a avancé, rien n'est écrit.
-_AVANCER: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b"
-
-# Les flux dont la suite est écartée.
-_FLUX_ECARTES: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %b AND flux = ANY (%b::text[])"
-
-# Écarte un événement.
-_ECARTER: Final = """
-INSERT INTO vues.ecartes (suiveur, position, flux, cause) VALUES (%b, %b, %b, %b)
-ON CONFLICT (suiveur, position) DO UPDATE SET cause = excluded.cause, libere_le = NULL
-"""
-
-# Les événements écartés des flux libérés, dans l'ordre.
-_LIBERES: Final = """
-SELECT e.position, e.flux, e.version, e.topic, e.etat, e.cause, e.enregistre_le
-FROM vues.ecartes x JOIN journal.evenements e USING (position)
-WHERE x.suiveur = %b
-  AND x.flux IN (SELECT flux FROM vues.ecartes WHERE suiveur = %b AND libere_le IS NOT NULL)
-ORDER BY e.position
-"""
-
-# Oublie les événements écartés d'un flux, une fois appliqués.
-_REINTEGRER: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %b"
-
-# Rend un flux à l'attente : sa reprise a échoué encore.
-_RETENIR: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suiveur = %b AND flux = %b"
-
-
-class LeadershipLost(Exception):
-    """Un autre meneur a avancé ce suiveur : s'arrêter et reprendre depuis sa position."""
+# Moves by comparison: if somebody else moved it, or leads now, nothing is written.
+_MOVE: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b AND bail = %b"
 
 
 class View(Protocol):
-    """Ce qu'un suiveur tient à jour."""
+    """What a follower keeps up to date."""
 
     @property
     def nom(self) -> str:
-        """Le nom du suiveur, ASCII."""
+        """The follower's name, ASCII."""
 
     @property
     def topics(self) -> frozenset[str]:
-        """Les sujets d'événements qui la concernent."""
+        """The topics of the events that concern it."""
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-        """Applique ces faits, dans l'ordre, en un nombre d'instructions qui ne dépend pas de leur nombre."""
+        """Apply these events, in order, in a number of statements that does not depend on how many they are."""
 
 
 @runtime_checkable
 class ExternalView(View, Protocol):
-    """Une vue qui agit aussi hors de la base : lentement, hors de toute transaction, et au besoin deux fois.
+    """A view that also acts outside the database: slowly, outside any transaction, and twice if need be.
 
-    Elle lève `engine.outages.Outage` si un serveur lui manque ; toute autre exception accuse un événement du lot.
+    It raises `engine.outages.Outage` if a server is missing; any other exception accuses an event of the batch.
     """
 
     def reconcile(self, conn: Connection[Any]) -> None:
-        """Appelée par le meneur avant chaque lot : elle peut y déplacer sa propre position, dans une transaction."""
+        """Called by the leader before each batch: here it may move its own position, in a transaction."""
 
     def preparer(self, faits: Sequence[RecordedEvent]) -> None:
-        """Agit hors de la base pour ces faits ; `appliquer` suit, dans la transaction où la position avance."""
+        """Act outside for these events; `appliquer` follows, in the transaction that moves the position."""
 
 
-class _Ligne(NamedTuple):
+class _Row(NamedTuple):
     position: int
-    flux: str
+    stream: str
     version: int
     topic: str
-    etat: bytes
+    state: bytes
     cause: str
-    enregistre_le: Any
+    recorded_at: Any
 
 
 class Follower:
-    """Mène une vue le long du journal."""
+    """Leads a view along the log."""
 
     def __init__(
         self,
         url: str,
         vue: View,
         *,
+        mapper: EventMapper | None = None,
         derriere: str | None = None,
         lot_max: int = LOT_MAX,
         wake_max_s: float = WAKE_MAX_S,
-        mapper: EventMapper | None = None,
+        lease_s: float = LEASE_S,
         etape: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`derriere` : ne jamais dépasser la position validée de cet autre suiveur.
+        """`derriere`: never pass the committed position of that other follower.
 
-        `etape` est appelée entre deux étapes d'un lot, avec leur nom : pour tracer, ou pour éprouver une coupure.
+        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps
+        of a batch, with their name: to trace, or to try an interruption.
         """
         self.url = url
         self.vue = vue
@@ -148,173 +118,183 @@ class Follower:
         self.wake_max_s = wake_max_s
         self.mapper = mapper or EventMapper()
         self.etape = etape
+        self.lease = Lease(url, vue.nom, lease_s)
         self._log = structlog.get_logger().bind(suiveur=vue.nom)
-        self._etat = RoleState(url, vue.nom)
-        self._reprise = Backoff(self._log, "suiveur_interrompu", maximum_s=BACKOFF_MAX_S)
+        self._state = RoleState(url, vue.nom)
+        self._backoff = Backoff(self._log, "suiveur_interrompu", maximum_s=BACKOFF_MAX_S)
         self._topics = sorted(vue.topics)
 
-    # --- La boucle ---------------------------------------------------------------------------------------------------
+    # --- The loop ----------------------------------------------------------------------------------------------------
 
     def run(self, arret: threading.Event) -> None:
-        """Suit le journal jusqu'à l'arrêt demandé ; se reconnecte seul, et dit pourquoi il s'est interrompu."""
+        """Follow the log until asked to stop; reconnect by itself, and say why it was interrupted."""
         while not arret.is_set():
             try:
-                with closing(connect(self.url, application=f"creances-{self.vue.nom}")) as conn:
-                    if not self._mener(conn):
+                with closing(self._connect()) as conn:
+                    if not self._lead(conn):
                         arret.wait(self.wake_max_s)
                         continue
-                    self._suivre(conn, arret)
-            except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
-                attente_s = self._reprise.fail(erreur)
-                self._etat.interrupt(erreur)
-                arret.wait(attente_s)
+                    try:
+                        with self.lease.renewed():
+                            self._follow(conn, arret)
+                    finally:
+                        self.lease.release(conn)
+            except Exception as error:  # noqa: BLE001 (every failure is kept, then tried again)
+                wait_s = self._backoff.fail(error)
+                self._state.interrupt(error)
+                arret.wait(wait_s)
 
     def catch_up(self) -> int:
-        """Applique tout ce qui est en attente, sans boucle ni réveil ; rend le nombre d'événements lus.
+        """Apply all that is pending, without loop or wake-up; return how many events were read.
 
-        Lève LeadershipLost si un autre processus mène cette vue.
+        Raises LeadershipLost if another process leads this view.
         """
-        with closing(connect(self.url, application=f"creances-{self.vue.nom}")) as conn:
-            if not self._mener(conn):
+        with closing(self._connect()) as conn:
+            if not self._lead(conn):
                 raise LeadershipLost(self.vue.nom)
             total = 0
-            while lus := self.avancer(conn):
-                total += lus
+            try:
+                with self.lease.renewed():
+                    while read := self.avancer(conn):
+                        total += read
+            finally:
+                self.lease.release(conn)
             return total
 
-    def _mener(self, conn: Connection[Any]) -> bool:
-        conn.execute(_INSCRIRE, (self.vue.nom,))
-        (mene,) = conn.execute(_MENER, (_cle_de_verrou(self.vue.nom),)).fetchone() or (False,)
-        if mene:
-            self._etat.dire(conn, "actif")
-        return bool(mene)
+    def _connect(self) -> Connection[Any]:
+        # Frozen in mid-transaction, it holds its rows no longer than its lease.
+        return connect(self.url, application=f"creances-{self.vue.nom}", silence_s=self.lease.length_s)
 
-    def _suivre(self, conn: Connection[Any], arret: threading.Event) -> None:
-        conn.execute(f"LISTEN {CANAL if self.derriere is None else _canal(self.derriere)}")
+    def _lead(self, conn: Connection[Any]) -> bool:
+        conn.execute(_ENTER, (self.vue.nom,))
+        leads = self.lease.take(conn)
+        if leads:
+            self._state.dire(conn, "actif")
+        return leads
+
+    def _follow(self, conn: Connection[Any], arret: threading.Event) -> None:
+        conn.execute(f"LISTEN {CANAL if self.derriere is None else _channel(self.derriere)}")
         while not arret.is_set():
-            lus = self.avancer(conn)
-            self._reprise.progress()
-            if lus < self.lot_max:
-                if self._etat.is_due:
-                    self._etat.dire(conn, "actif")
+            read = self.avancer(conn)
+            self._backoff.progress()
+            if read < self.lot_max:
+                if self._state.is_due:
+                    self._state.dire(conn, "actif")
                 for _ in conn.notifies(timeout=self.wake_max_s, stop_after=1):
                     pass
-        self._etat.dire(conn, "inactif")
+        self._state.dire(conn, "inactif")
 
-    # --- Un lot ------------------------------------------------------------------------------------------------------
+    # --- A batch -----------------------------------------------------------------------------------------------------
 
     def avancer(self, conn: Connection[Any]) -> int:
-        """Lit et applique un lot ; rend le nombre d'événements lus (0 : rien en attente)."""
+        """Read and apply one batch; return how many events were read (0: nothing pending). Raises LeadershipLost."""
+        self.lease.require()
         if isinstance(self.vue, ExternalView):
             self.vue.reconcile(conn)
-        self._reprendre_liberes(conn)
-        depuis = self._position(conn)
-        tete = self._tete(conn)
-        if tete <= depuis:
+        self._take_up_released(conn)
+        since = self._position(conn)
+        head = self._head(conn)
+        if head <= since:
             return 0
         self.etape("lire")
-        suivants = conn.execute(_SUIVANTS, (depuis, tete, self._topics, self.lot_max), binary=True)
-        lignes = [_Ligne(*ligne) for ligne in suivants]
-        self._faire_avancer(conn, lignes, depuis, lignes[-1].position if len(lignes) == self.lot_max else tete)
+        rows = [_Row(*row) for row in conn.execute(_NEXT, (since, head, self._topics, self.lot_max), binary=True)]
+        self._apply_or_isolate(conn, rows, since, rows[-1].position if len(rows) == self.lot_max else head)
         self.etape("suite")
-        return len(lignes)
+        return len(rows)
 
-    def _faire_avancer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_a: int) -> None:
-        """Applique ces événements et avance d'un bloc ; un lot fautif est coupé en deux jusqu'à isoler le fautif."""
+    def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
+        """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""
         try:
-            self._appliquer(conn, lignes, depuis, jusqu_a)
+            self._apply(conn, rows, since, until)
         except LeadershipLost:
             raise
-        except Exception as erreur:
-            if is_outage(erreur):
+        except Exception as error:
+            if is_outage(error):
                 raise
-            # La trace accompagne le fautif une fois isolé ; d'ici là, une ligne par coupe.
-            trace = erreur if len(lignes) <= 1 else None
-            dits = {"depuis": depuis, "jusqu_a": jusqu_a, "evenements": len(lignes)}
-            self._log.error("lot_fautif", **dits, cause=describe(erreur)[:CAUSE_MAX], exc_info=trace)
-            if len(lignes) > 1:
-                milieu = len(lignes) // 2
-                cesure = lignes[milieu - 1].position
-                self._faire_avancer(conn, lignes[:milieu], depuis, cesure)
-                self._faire_avancer(conn, lignes[milieu:], cesure, jusqu_a)
-            elif lignes:
+            # The trace comes with the faulty one, once alone; until then, one line a cut.
+            trace = error if len(rows) <= 1 else None
+            told = {"depuis": since, "jusqu_a": until, "evenements": len(rows)}
+            self._log.error("lot_fautif", **told, cause=describe(error)[:CAUSE_MAX], exc_info=trace)
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                cut = rows[middle - 1].position
+                self._apply_or_isolate(conn, rows[:middle], since, cut)
+                self._apply_or_isolate(conn, rows[middle:], cut, until)
+            elif rows:
                 with conn.transaction():
-                    self._ecarter(conn, lignes[0], describe(erreur)[:CAUSE_MAX])
-                    self._avancer_a(conn, depuis, jusqu_a)
+                    self._set_aside(conn, rows[0], describe(error)[:CAUSE_MAX])
+                    self._move(conn, since, until)
             else:
                 raise
+
+    def _apply(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
+        aside = set_aside.streams(conn, self.vue.nom, list({row.stream for row in rows}))
+        events = [self._read(row) for row in rows if row.stream not in aside]
+        self._prepare(events)
+        with conn.transaction():
+            self.etape("appliquer")
+            if events:
+                self.vue.appliquer(conn, events)
+            for row in rows:
+                if row.stream in aside:
+                    self._set_aside(conn, row, "suit un événement écarté du même flux")
+            self._move(conn, since, until)
+            self.etape("valider")
 
     def _position(self, conn: Connection[Any]) -> int:
         (position,) = conn.execute(_POSITION, (self.vue.nom,)).fetchone() or (0,)
         return int(position)
 
-    def _tete(self, conn: Connection[Any]) -> int:
+    def _head(self, conn: Connection[Any]) -> int:
         if self.derriere is not None:
             (position,) = conn.execute(_POSITION, (self.derriere,)).fetchone() or (0,)
             return int(position)
-        (tete,) = conn.execute(_TETE).fetchone() or (0,)
-        return int(tete)
+        (head,) = conn.execute(_HEAD).fetchone() or (0,)
+        return int(head)
 
-    def _avancer_a(self, conn: Connection[Any], depuis: int, jusqu_a: int) -> None:
-        if conn.execute(_AVANCER, (jusqu_a, self.vue.nom, depuis)).rowcount != 1:
+    def _move(self, conn: Connection[Any], since: int, until: int) -> None:
+        if conn.execute(_MOVE, (until, self.vue.nom, since, self.lease.number)).rowcount != 1:
             raise LeadershipLost(self.vue.nom)
-        conn.execute(f"NOTIFY {_canal(self.vue.nom)}")
+        conn.execute(f"NOTIFY {_channel(self.vue.nom)}")
 
-    def _appliquer(self, conn: Connection[Any], lignes: Sequence[_Ligne], depuis: int, jusqu_a: int) -> None:
-        ecartes = self._flux_ecartes(conn, lignes)
-        faits = [self._lire(ligne) for ligne in lignes if ligne.flux not in ecartes]
-        self._preparer(faits)
-        with conn.transaction():
-            self.etape("appliquer")
-            if faits:
-                self.vue.appliquer(conn, faits)
-            for ligne in lignes:
-                if ligne.flux in ecartes:
-                    self._ecarter(conn, ligne, "suit un événement écarté du même flux")
-            self._avancer_a(conn, depuis, jusqu_a)
-            self.etape("valider")
+    def _prepare(self, events: Sequence[RecordedEvent]) -> None:
+        if events and isinstance(self.vue, ExternalView):
+            self.lease.require()  # What it does outside is guarded by no comparison.
+            self.vue.preparer(events)
 
-    def _preparer(self, faits: Sequence[RecordedEvent]) -> None:
-        if faits and isinstance(self.vue, ExternalView):
-            self.vue.preparer(faits)
+    def _read(self, row: _Row) -> RecordedEvent:
+        event = self.mapper.lire(row.stream, row.version, row.topic, row.state)
+        return RecordedEvent(row.position, event, row.cause, row.recorded_at)
 
-    def _flux_ecartes(self, conn: Connection[Any], lignes: Sequence[_Ligne]) -> set[str]:
-        flux = list({ligne.flux for ligne in lignes})
-        return {nom for (nom,) in conn.execute(_FLUX_ECARTES, (self.vue.nom, flux))}
+    # --- What could not be applied -----------------------------------------------------------------------------------
 
-    def _lire(self, ligne: _Ligne) -> RecordedEvent:
-        fait = self.mapper.lire(ligne.flux, ligne.version, ligne.topic, ligne.etat)
-        return RecordedEvent(ligne.position, fait, ligne.cause, ligne.enregistre_le)
+    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str) -> None:
+        self._log.error("evenement_ecarte", position=row.position, flux=row.stream, cause=cause)
+        set_aside.add(conn, self.vue.nom, row.position, row.stream, cause)
 
-    # --- Les événements fautifs --------------------------------------------------------------------------------------
-
-    def _ecarter(self, conn: Connection[Any], ligne: _Ligne, cause: str) -> None:
-        self._log.error("evenement_ecarte", position=ligne.position, flux=ligne.flux, cause=cause)
-        conn.execute(_ECARTER, (self.vue.nom, ligne.position, ligne.flux, cause))
-
-    def _reprendre_liberes(self, conn: Connection[Any]) -> None:
-        """Applique les flux qu'un opérateur a libérés ; un flux encore fautif retourne à l'attente."""
-        lignes = [_Ligne(*ligne) for ligne in conn.execute(_LIBERES, (self.vue.nom, self.vue.nom))]
-        for flux in dict.fromkeys(ligne.flux for ligne in lignes):
+    def _take_up_released(self, conn: Connection[Any]) -> None:
+        """Apply the streams that an operator released; one that fails again goes back to waiting."""
+        rows = [_Row(*row) for row in set_aside.released(conn, self.vue.nom)]
+        for stream in dict.fromkeys(row.stream for row in rows):
             try:
-                faits = [self._lire(ligne) for ligne in lignes if ligne.flux == flux]
-                self._preparer(faits)
+                events = [self._read(row) for row in rows if row.stream == stream]
+                self._prepare(events)
                 with conn.transaction():
-                    self.vue.appliquer(conn, faits)
-                    conn.execute(_REINTEGRER, (self.vue.nom, flux))
-                self._log.info("flux_reintegre", flux=flux)
-            except Exception as erreur:
-                if is_outage(erreur):
+                    self.lease.hold(conn)  # No position moves here: nothing else would refuse a late leader.
+                    self.vue.appliquer(conn, events)
+                    set_aside.forget(conn, self.vue.nom, stream)
+                self._log.info("flux_reintegre", flux=stream)
+            except LeadershipLost:
+                raise
+            except Exception as error:
+                if is_outage(error):
                     raise
-                # Le flux reste écarté, avec sa nouvelle cause.
-                conn.execute(_RETENIR, (describe(erreur)[:CAUSE_MAX], self.vue.nom, flux))
+                set_aside.keep(conn, self.vue.nom, stream, describe(error)[:CAUSE_MAX])
 
 
-def _canal(nom: str) -> str:
-    """Le canal NOTIFY qui dit qu'un suiveur a avancé : il réveille celui qui lit derrière lui."""
-    return f"suiveur_{nom}"
+def _channel(name: str) -> str:
+    """The NOTIFY channel that says that a follower moved: it wakes whoever reads behind it."""
+    return f"suiveur_{name}"
 
 
-def _cle_de_verrou(nom: str) -> int:
-    """La clé du verrou de conduite d'un suiveur, tirée de son nom."""
-    return int.from_bytes(hashlib.sha256(f"suiveur:{nom}".encode()).digest()[:8], "big", signed=True)
+__all__ = ["ExternalView", "Follower", "LeadershipLost", "View"]

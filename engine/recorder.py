@@ -8,7 +8,7 @@ que le droit d'INSERT.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from pydantic_core import to_json
 from domain.faits import Agregat, Fait
 from engine import waiting_room
 from engine.batch import Advance, Batch, Entry, Fate, IdempotencyKey, Partition
+from engine.clocks import AHEAD_MAX
 from engine.conflicts import traduire
 from engine.database import Database
 from engine.mapper import EventMapper, UnreadableStream
@@ -53,10 +54,11 @@ SELECT pg_advisory_xact_lock(%b::int8), set_config('transaction_timeout', %b, tr
 """
 _VERSION_17: Final = 170_000
 
-# Écrit les événements d'un lot ; leur heure est celle de PostgreSQL, jamais avant celle de leur prédécesseur.
+# Writes the events of a batch; their time is PostgreSQL's, never before their predecessor's, and never further ahead of
+# the writer's own clock than `clocks.AHEAD_MAX`.
 _ECRIRE_EVENEMENTS: Final = """
 WITH horloge AS MATERIALIZED (
-    SELECT greatest(clock_timestamp(),
+    SELECT greatest(least(clock_timestamp(), %b::timestamptz),
                     (SELECT enregistre_le FROM journal.evenements ORDER BY position DESC LIMIT 1)) AS maintenant
 )
 INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)
@@ -145,10 +147,16 @@ class Recorder(ApplicationRecorder):
     """
 
     def __init__(
-        self, base: Database, mapper: EventMapper | None = None, *, order_held_max_s: float = ORDER_HELD_MAX_S
+        self,
+        base: Database,
+        mapper: EventMapper | None = None,
+        *,
+        order_held_max_s: float = ORDER_HELD_MAX_S,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Écrit et lit dans cette base, avec ce mapper ; voir `take_order` pour `order_held_max_s`."""
         self.base = base
+        self._clock = clock
         self._held_max = f"{round(order_held_max_s * 1000)}ms"
         self.mapper = mapper or EventMapper()
 
@@ -209,6 +217,7 @@ class Recorder(ApplicationRecorder):
         lignes = conn.execute(
             _ECRIRE_EVENEMENTS,
             (
+                self._clock() + AHEAD_MAX,
                 [evenement.originator_id for evenement in evenements],
                 [evenement.originator_version for evenement in evenements],
                 [evenement.topic for evenement in evenements],

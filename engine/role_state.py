@@ -3,16 +3,18 @@
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 import structlog
 from psycopg import Connection
 
+from engine.clocks import disagreement, skew
 from engine.database import connect
-from engine.outages import describe
+from engine.outages import Outage, describe
 
 HEARTBEAT_S: Final = 5.0
 """Intervalle entre deux signes de vie (secondes)."""
@@ -29,6 +31,7 @@ SET etat = excluded.etat, meneur = excluded.meneur, battement_le = excluded.batt
     interruptions = s.interruptions + excluded.interruptions,
     derniere_erreur = coalesce(excluded.derniere_erreur, s.derniere_erreur),
     erreur_le = coalesce(excluded.erreur_le, s.erreur_le)
+RETURNING clock_timestamp()
 """
 
 # Garde pourquoi un rôle s'est arrêté.
@@ -47,9 +50,11 @@ class RoleState:
     Quand c'est la base qui manque, ses interruptions attendent ici d'y être dites.
     """
 
-    def __init__(self, url: str, nom: str) -> None:
+    def __init__(self, url: str, nom: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         """`url` : la base, jointe par une connexion neuve pour dire une erreur."""
         self.url = url
+        self._clock = clock
+        self._disagrees = False
         self.nom = nom
         self._a_dire = 0
         self._erreur: str | None = None
@@ -64,9 +69,22 @@ class RoleState:
     def dire(self, conn: Connection[Any], etat: str) -> None:
         """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
         meneur = f"{socket.gethostname()}:{os.getpid()}" if etat == "actif" else None
-        conn.execute(_DIRE, (self.nom, etat, meneur, self._a_dire, self._erreur, self._erreur_le))
+        values = (self.nom, etat, meneur, self._a_dire, self._erreur, self._erreur_le)
+        before = self._clock()
+        (theirs,) = conn.execute(_DIRE, values).fetchone() or (before,)
         self._dit_a = time.monotonic() if meneur else float("-inf")
         self._oublier()
+        self._compare(skew(theirs, before, self._clock()))
+
+    def _compare(self, gap: timedelta) -> None:
+        """Say that the clocks disagree, once, with the next sign of life; and that they agree again."""
+        told = disagreement(gap)
+        if told and not self._disagrees:
+            structlog.get_logger().error("horloges_en_desaccord", role=self.nom, cause=told)
+            self._erreur, self._erreur_le = told, self._clock()
+        elif self._disagrees and not told:
+            structlog.get_logger().info("horloges_d_accord", role=self.nom)
+        self._disagrees = told is not None
 
     def interrupt(self, erreur: BaseException) -> None:
         """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
@@ -77,7 +95,7 @@ class RoleState:
             with closing(connect(self.url, application=f"creances-{self.nom}")) as conn:
                 conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
             self._oublier()
-        except psycopg.Error as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
+        except (psycopg.Error, Outage) as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
             structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=describe(refus))
 
     def _oublier(self) -> None:

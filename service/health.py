@@ -24,6 +24,6 @@ def health(conn: Connection[Any], names: Sequence[str], age_max: timedelta) -> l
     rows = []
     for name in names:
         state, age = found.get(name, ("jamais_demarre", None))
-        healthy = state == "actif" and age is not None and age <= age_max.total_seconds()
+        healthy = state == "actif" and age is not None and abs(age) <= age_max.total_seconds()
         rows.append({"nom": name, "etat": state, "battement_secondes": age, "sain": healthy})
     return rows

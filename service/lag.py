@@ -4,6 +4,7 @@ Read in PostgreSQL and in Kafka. Without PostgreSQL there is nothing to say; wit
 are told all the same, and the consumers' rows say why theirs are unknown (`illisible`).
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,9 +32,13 @@ SILENT_SECONDS: Final = 30.0
 SILENT: Final = "silencieux"
 STOPPED: Final = frozenset({SILENT, "arrete", "inactif"})
 
-# The events after a follower's position that concern it; a difference of positions would count gaps too.
+# The events after a follower's position that concern it; a difference of positions would count gaps too. The oldest's
+# own time is its writer's: PostgreSQL's clock may have jumped.
 _PENDING: Final = """
-SELECT count(*), min(enregistre_le) FROM journal.evenements WHERE position > %s AND topic = ANY (%s)
+SELECT count(*), min(enregistre_le),
+       (SELECT etat FROM journal.evenements WHERE position > %(after)s AND topic = ANY (%(topics)s)
+        ORDER BY position LIMIT 1)
+FROM journal.evenements WHERE position > %(after)s AND topic = ANY (%(topics)s)
 """
 
 _STATES: Final = """
@@ -92,9 +97,20 @@ def _follower(
     conn: Connection[Any], name: str, state: tuple[Any, ...] | None, now: datetime, recorder: Recorder
 ) -> dict[str, Any]:
     position = state[0] if state else 0
-    count, oldest = conn.execute(_PENDING, (position, sorted(concerns(name, recorder)))).fetchone() or (0, None)
+    wanted = {"after": position, "topics": sorted(concerns(name, recorder))}
+    count, recorded, state_of_oldest = conn.execute(_PENDING, wanted).fetchone() or (0, None, None)
+    oldest = _own_time(state_of_oldest, recorded)
     (parked,) = conn.execute(_PARKED, (name,)).fetchone() or (0,)
     return _row("suiveur", name, count, _seconds(now, oldest), state) | {"position": position, "ecartes": parked}
+
+
+def _own_time(state: bytes | None, recorded: datetime | None) -> datetime | None:
+    """The time that an event says of itself; the one it was recorded at if it cannot be read."""
+    try:
+        own = datetime.fromisoformat(json.loads(state or b"")["timestamp"])
+    except (ValueError, TypeError, KeyError):
+        return recorded
+    return own if own.tzinfo else recorded
 
 
 def _janitor(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] | None, now: datetime) -> dict[str, Any]:
@@ -141,7 +157,8 @@ def _row(
     kind: str, name: str, count: int | None, seconds: float | None, state: tuple[Any, ...] | None
 ) -> dict[str, Any]:
     _, status, leader, error, error_at, beat, stops, age = state or (0, "jamais_demarre", *[None] * 4, 0, None)
-    if status == "actif" and (age is None or age > SILENT_SECONDS):
+    # A sign given in the future is one that a clock since set back cannot date.
+    if status == "actif" and (age is None or abs(age) > SILENT_SECONDS):
         status = SILENT
     return {
         "genre": kind,

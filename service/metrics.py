@@ -7,7 +7,6 @@ with a 0, never by an error, and never by more than a few seconds' wait: the res
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -17,6 +16,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from engine import clocks
 from engine.database import Database
 from engine.fates import fates_by_topic
 from engine.outages import describe
@@ -41,6 +41,8 @@ class Reading(NamedTuple):
     fates: dict[tuple[str, str], int]
     postgresql: bool
     kafka: bool
+    clock_gap_s: float | None = None
+    """How far PostgreSQL's clock is ahead of ours (seconds)."""
 
 
 NOTHING: Final = Reading(float("-inf"), [], {}, postgresql=False, kafka=False)
@@ -72,6 +74,12 @@ class RolesCollector(Collector):
         yield from _roles(told.rows)
         yield from _unanswered(told.rows)
         yield from _topics(told.rows)
+        if told.clock_gap_s is not None:
+            yield GaugeMetricFamily(
+                "creances_horloge_ecart_secondes",
+                "Avance de l'horloge de PostgreSQL sur la nôtre ; négatif si elle retarde",
+                value=told.clock_gap_s,
+            )
         fates = GaugeMetricFamily("creances_sorts", "Messages lus, par sort", labels=["topic", "sort"])
         for (topic, sort), count in told.fates.items():
             fates.add_metric([topic, sort], count)
@@ -96,13 +104,16 @@ class RolesCollector(Collector):
             rows = lag(self.settings, self.base)
             with self.base.transaction(delai_s=WAIT_SECONDS) as conn:
                 fates = fates_by_topic(conn)
+                gap = clocks.measure(conn)
         except (psycopg.Error, KafkaError) as cause:
             structlog.get_logger().warning("roles_illisibles", cause=describe(cause))
             return NOTHING._replace(at=time.monotonic())
         silent = unreadable(rows)
         if silent:
             structlog.get_logger().warning("consommateurs_illisibles", cause=silent)
-        return Reading(time.monotonic(), rows, fates, postgresql=True, kafka=silent is None)
+        return Reading(
+            time.monotonic(), rows, fates, postgresql=True, kafka=silent is None, clock_gap_s=gap.total_seconds()
+        )
 
 
 def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
@@ -121,9 +132,8 @@ def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
             seconds.add_metric(role, row["secondes"])
         active.add_metric(role, int(row["etat"] == "actif"))
         stopped.add_metric(role, int(row["etat"] == "arrete"))
-        if row["battement_le"] is not None:
-            age = datetime.now(UTC) - datetime.fromisoformat(row["battement_le"])
-            beat.add_metric(role, max(0.0, age.total_seconds()))
+        if row["battement_secondes"] is not None:  # By PostgreSQL's own clock: ours may differ from it.
+            beat.add_metric(role, abs(row["battement_secondes"]))
         stops.add_metric(role, row["interruptions"])
         parked.add_metric(role, row.get("ecartes", 0))
     yield from (events, seconds, active, stopped, beat, stops, parked)

@@ -10,16 +10,16 @@ from tests.engine.epreuve import Trace
 
 def main() -> None:
     """Rattrape le journal jusqu'à l'étape fatale."""
-    url, vue, fatale, lot_max = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    url, vue, fatale, lot_max = sys.argv[1:]
     faites = 0
 
     def etape(_: str) -> None:
         nonlocal faites
         faites += 1
-        if faites == fatale:
+        if faites == int(fatale):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Follower(url, Trace(vue), lot_max=lot_max, etape=etape).catch_up()
+    Follower(url, Trace(vue), lot_max=int(lot_max), etape=etape).catch_up()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -13,6 +13,7 @@ from domain.creance import Créance
 from domain.monnaie import Centimes
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
+from engine import clocks
 from engine.batch import Batch
 from engine.conflicts import VersionConflict
 from engine.database import Database
@@ -120,6 +121,23 @@ def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, recorder: Recorder
             record(recorder, ecriture, 1)
         heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
     assert heures[1] == heures[0]
+
+
+def test_un_saut_en_avant_de_l_horloge_de_postgresql_est_borne_et_guerit(recorder: Recorder) -> None:
+    # Pour l'écrivain dont l'horloge a une heure de moins, c'est celle de PostgreSQL qui a sauté.
+    une_heure = timedelta(hours=1)
+    avant = Recorder(recorder.base, clock=lambda: datetime.now(UTC) - une_heure)
+    with recorder.base.transaction() as conn:
+        record(avant, conn, 1)
+    with recorder.base.transaction() as conn:
+        ((sautee,),) = conn.execute("SELECT enregistre_le FROM journal.evenements").fetchall()
+    assert timedelta() < sautee - (datetime.now(UTC) - une_heure) < clocks.AHEAD_MAX + timedelta(seconds=5)
+    with recorder.base.transaction() as conn:
+        record(recorder, conn, 2)
+    with recorder.base.transaction() as conn:
+        heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
+    assert heures == sorted(heures)
+    assert abs(heures[-1] - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,9 @@ def etat(conn: psycopg.Connection[Any]) -> tuple[str, str | None]:
 
 
 def meneurs(conn: psycopg.Connection[Any]) -> list[int]:
-    """Les sessions qui tiennent le verrou de conduite d'un suiveur de cette base."""
+    """La session qui mène le suiveur de cette base, si elle vit."""
     requete = (
-        "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-        " WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
-        " AND a.application_name = 'creances-epreuve'"
+        "SELECT a.pid FROM pg_stat_activity a JOIN vues.suiveurs s ON a.pid = s.bail_session WHERE s.nom = 'epreuve'"
     )
     return [pid for (pid,) in conn.execute(requete)]
 
@@ -117,37 +115,31 @@ class Insistant(Follower):
 
     essais = 0
 
-    def _mener(self, conn: psycopg.Connection[Any]) -> bool:
-        mene = super()._mener(conn)
+    def _lead(self, conn: psycopg.Connection[Any]) -> bool:
+        mene = super()._lead(conn)
         self.essais += 1
         return mene
 
 
-def test_un_second_attend_puis_prend_la_conduite_quand_la_connexion_du_premier_est_coupee(
-    base: Any,
-    recorder: Recorder,
-    service: psycopg.Connection[Any],
-    proprietaire: psycopg.Connection[Any],
-    vue: Trace,
+def test_un_second_attend_que_le_bail_du_premier_soit_fini_et_le_premier_n_ecrit_plus(
+    base: Any, recorder: Recorder, service: psycopg.Connection[Any], vue: Trace
 ) -> None:
     premier, second = Follower(base.url, vue), Insistant(base.url, vue, wake_max_s=0.02)
     with closing(connect(base.url, application="creances-epreuve")) as conn:
-        assert premier._mener(conn)
+        assert premier._lead(conn)
         with tournant(second):
             ecrire(recorder, pas("a", 1))
             attendre(lambda: second.essais >= 4, quoi="le second insiste")
             assert vue.lots == []
-            assert meneurs(proprietaire) == [conn.info.backend_pid]
             with pytest.raises(LeadershipLost):
                 Follower(base.url, vue).catch_up()
 
-            proprietaire.execute("SELECT pg_terminate_backend(%s)", (conn.info.backend_pid,))
+            service.execute("UPDATE vues.suiveurs SET bail_expire_le = clock_timestamp() WHERE nom = 'epreuve'")
             attendre(lambda: vue.lire(service) == {"a": "1"}, quoi="le second a pris la suite")
-            assert len(meneurs(proprietaire)) == 1
-            ecrire(recorder, pas("a", 2))
-            with pytest.raises(psycopg.OperationalError):
-                premier.avancer(conn)
-            attendre(lambda: vue.lire(service) == {"a": "1 2"}, quoi="le second poursuit seul")
+            ecrire(recorder, pas("a", 2), pas("a", 3))
+            attendre(lambda: vue.lire(service) == {"a": "1 2 3"}, quoi="le second poursuit")
+            with pytest.raises(LeadershipLost):
+                premier._move(conn, position(service), position(service) + 1)
 
 
 def test_il_se_reconnecte_seul_apres_chaque_coupure(
