@@ -33,9 +33,9 @@ def main() -> int:
 
 
 def _one(seed: str, without: Safety | None) -> int:
-    world = World(seed, without, keep_trace=True)
+    world = World(seed, without)
     wrong = world.live()
-    print("\n".join(world.scheduler.lines or []))
+    print("\n".join(world.scheduler.lines))
     _say_wrong(seed, wrong)
     print(f"history {seed}: {world.scheduler.digest}")
     return 1 if wrong else 0

@@ -16,7 +16,7 @@ from tests.simulation.books import Books, Opened
 from tests.simulation.broker import Broker
 from tests.simulation.scheduler import Scheduler
 
-YES, NO, PENDING, KNOWN_ALREADY = "00", "05", "60", "94"
+YES, NO, PENDING = "00", "05", "60"
 NOTIFICATIONS = "creances.kiosque.notifications"
 
 
@@ -37,12 +37,13 @@ class Bank:
         """`books`: told of the money taken."""
         self.scheduler, self.broker, self.books = scheduler, broker, books
         self.known: dict[str, Known] = {}
+        self.names: dict[str, str] = {}
+        """Whose each name is: the first payment that came under it."""
         self.silent_s = 0.0
 
     def admits(self, payment: Opened) -> bool:
         """Whether this name may be paid under: never twice for two payments."""
-        known = self.known.get(payment.transaction)
-        return known is None or known.echo == payment.echo
+        return self.names.setdefault(payment.transaction, payment.echo) == payment.echo
 
     def decide(self, payment: Opened, code: str, amount: int, authorisation: str | None) -> None:
         """Decide; money is taken now, whoever hears of it."""
@@ -92,7 +93,7 @@ class Kiosk(Sips):
             known.amount,
             known.code,
             authorisation=known.authorisation,
-            echo=known.echo,
+            # What Office answers to a question holds no echo: it cannot say whose a name that served twice is.
             at=bank.scheduler.now,
         )
         match self.relire(value):

@@ -18,7 +18,7 @@ from tests.simulation.scheduler import Actor, Scheduler
 SESSION_S = 10.0
 """Silence after which a member is put out of its group (simulated seconds)."""
 PARTITIONS = 2
-POLL_S = 20.0
+POLL_S = 60.0
 """How long a poll waits for a message: longer than in production, for nothing else happens meanwhile."""
 TOLD_LATELY_MS = float("inf")
 
@@ -51,7 +51,7 @@ class Broker:
         self.members: dict[str, list[Consumer]] = {}
         self.generations: dict[str, int] = {}
         self.batch_max = scheduler.rng.choice([1, 3, 8, 20])
-        self.strike: Callable[[str], None] = lambda _: None
+        self.strike: Callable[[], None] = lambda: None
         """Called before a poll: a fault may strike there."""
         self.twice: Callable[[], bool] = lambda: False
         """Whether a poll gives one of its messages twice."""
@@ -61,6 +61,8 @@ class Broker:
         partition = self.topics[topic].partitions[zlib.crc32(key or b"") % PARTITIONS]
         stamp = round(self.scheduler.now.timestamp() * 1000) if timestamp_ms is None else timestamp_ms
         partition.append(Record(len(partition), key, value, stamp))
+        for member in self.members.get(topic, ()):
+            member.wake()
 
     def ends(self, topic: str) -> dict[int, int]:
         """How many messages each partition holds."""
@@ -98,6 +100,8 @@ class Broker:
 
     def _change(self, group: str) -> None:
         self.generations[group] = self.generations.get(group, 0) + 1
+        for member in self.members[group]:
+            member.wake()
 
 
 class Consumer:
@@ -141,11 +145,13 @@ class Consumer:
         """The next messages, by partition; nothing if none comes. Raises KafkaError."""
         broker = self.broker
         broker.scheduler.pause()
-        broker.strike(f"poll {self.topic}")
+        broker.strike()
         self._take_part()
         self.waiting = True
         try:
-            broker.scheduler.wait(self._has_something, POLL_S)
+            until_s = broker.scheduler.now_s + POLL_S
+            while not self._has_something() and broker.scheduler.now_s < until_s:
+                broker.scheduler.sleep(until_s - broker.scheduler.now_s)
         finally:
             self.waiting = False
             self.seen_s = broker.scheduler.now_s
@@ -173,6 +179,11 @@ class Consumer:
         """Says farewell to the group, unless the process is gone."""
         if self.actor is None or not self.actor.killed:
             self.broker.leave(self)
+
+    def wake(self) -> None:
+        """Something may be there for it: the group of a topic bears its name."""
+        if self.waiting:
+            self.broker.scheduler.wake(self.actor)
 
     # --- What the broker does ----------------------------------------------------------------------------------------
 

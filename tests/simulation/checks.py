@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from engine.dead_letters import SUFFIXE
 from tests.simulation.bank import NOTIFICATIONS
 from tests.simulation.journal_statements import EVENTS, FATES, HELD, POSITIONS, SETTLED
 from tests.simulation.server import Server
@@ -110,9 +111,14 @@ def fates(world: "World") -> Iterator[str]:
     ended = Counter((row.topic_id, row.partition, row.decalage) for row in rows(world.server, SETTLED))
     if held != ended:
         yield f"what waited and what came of it differ: {held - ended}, {ended - held}"
+    letters = {
+        (topic, letter.value)
+        for topic in INPUTS
+        for part in world.broker.topics[topic + SUFFIXE].partitions
+        for letter in part
+    }
     for row in rows(world.server, FATES):
-        letters = [letter.value for part in world.broker.topics[f"{row.topic}.rebuts"].partitions for letter in part]
-        if row.sort == "rejetee" and f"{row.partition}@{row.decalage}".encode() not in letters:
+        if row.sort == "rejetee" and (row.topic, f"{row.partition}@{row.decalage}".encode()) not in letters:
             yield f"no dead letter for {row.topic}/{row.partition}@{row.decalage}"
 
 

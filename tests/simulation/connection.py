@@ -75,8 +75,14 @@ class Connection:
         transaction = self.session.transaction
         if transaction is not None:
             return Cursor(meaning(self.server, transaction, params))
-        with self.transaction():
-            return Cursor(meaning(self.server, self._open(), params))
+        transaction = self.server.begin(self.session)
+        try:
+            answer = meaning(self.server, transaction, params)
+        except BaseException:
+            self.server.rollback(self.session)
+            raise
+        self._commit()
+        return Cursor(answer)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -107,7 +113,12 @@ class Connection:
     def notifies(self, *, timeout: float, stop_after: int) -> Iterator[None]:  # noqa: ARG002
         """Wait until somebody commits what concerns the followers, or for so long."""
         server, session = self.server, self.session
-        server.scheduler.wait(lambda: server.wakes > session.woken or session.ended is not None, timeout)
+        server.listening[session] = None
+        try:
+            if server.wakes == session.woken and session.ended is None:
+                server.scheduler.sleep(timeout)
+        finally:
+            del server.listening[session]
         session.woken = server.wakes
         self._alive()
         return iter(())

@@ -24,6 +24,9 @@ STRIKES = {
 }
 """Each kind, and how likely it is at any place where it can strike."""
 AROUND_COMMIT = 6
+IN_PROCESS = ("killed", "frozen")
+AT_STATEMENT = ("connection cut", "lead lost")
+AT_COMMITTED = ("reply lost", "connection cut", "lead lost")
 FREEZES_S = (2.0, 8.0, 15.0, 30.0, 90.0)
 UNREADABLE = b'{"unreadable"'
 
@@ -48,51 +51,62 @@ class Faults:
         self._intact: dict[Any, bytes] = {}
         self.server.strike = self.at_statement
         self.broker.strike = self.at_poll
-        self.broker.twice = lambda: self._happens("message given twice")
+        self.broker.twice = lambda: bool(self._draw(("message given twice",)))
 
-    def _happens(self, kind: str, weight: int = 1) -> bool:
-        rate = self.kinds.get(kind)
-        if rate is None or self.calm or self.left <= 0 or self.scheduler.rng.random() >= rate * weight:
-            return False
-        self.left -= 1
-        self.struck[kind] += 1
-        self.scheduler.tell(f"FAULT {kind}")
-        return True
+    def _draw(self, kinds: tuple[str, ...], weight: int = 1) -> str:
+        """Which of these kinds strikes here; none, mostly."""
+        if self.calm or self.left <= 0:
+            return ""
+        drawn = self.scheduler.rng.random()
+        for kind in kinds:
+            drawn -= self.kinds.get(kind, 0.0) * weight
+            if drawn < 0:
+                self.left -= 1
+                self.struck[kind] += 1
+                self.scheduler.tell(f"FAULT {kind}")
+                return kind
+        return ""
 
     # --- Where the product meets the outside -------------------------------------------------------------------------
 
     def at_statement(self, session: Session, where: str) -> None:
         """Between two statements, before a commit, or after it and before its reply."""
         around = AROUND_COMMIT if where in {"commit", "committed"} else 1
-        if where == "committed" and self._happens("reply lost", around):
-            self.server.end(session, Lost("server closed the connection unexpectedly"))
-            return
-        if self._happens("connection cut", around):
-            self.server.end(session)
-            return
-        if self._happens("lead lost"):
-            self.server.session_locks.clear()  # A lease that ran out, a pooler that forgets sessions.
-        self.at_step(where)
-
-    def at_step(self, where: str) -> None:
-        """Anywhere in a process."""
         actor = self.scheduler.current
-        if actor is None or not actor.mortal:
+        kinds = AT_STATEMENT if where != "committed" else AT_COMMITTED
+        if actor is not None and actor.mortal:
+            kinds += IN_PROCESS
+        match self._draw(kinds, around):
+            case "reply lost" | "connection cut":
+                self.server.end(session, Lost("server closed the connection unexpectedly"))
+            case "lead lost":
+                self.server.session_locks.clear()  # A lease that ran out, a pooler that forgets sessions.
+            case kind:
+                self._in_process(kind)
+
+    def at_step(self) -> None:
+        """Anywhere in a process."""
+        self._in_process(self._draw(IN_PROCESS))
+
+    def at_poll(self) -> None:
+        """Before Kafka is asked."""
+        match self._draw((*IN_PROCESS, "broker unreachable")):
+            case "broker unreachable":
+                raise Unreachable
+            case kind:
+                self._in_process(kind)
+
+    def _in_process(self, kind: str) -> None:
+        actor = self.scheduler.current
+        if actor is None:
             return
-        around = AROUND_COMMIT if where in {"commit", "committed"} else 1
-        if self._happens("killed", around):
+        if kind == "killed":
             self.kill(actor)
-        if self._happens("frozen", around):
+        if kind == "frozen":
             seconds = self.scheduler.rng.choice(FREEZES_S)
             self.scheduler.freeze(actor, seconds)
             self.server.outlast(actor, seconds)
             self.scheduler.sleep(0.0)
-
-    def at_poll(self, where: str) -> None:
-        """Before Kafka is asked."""
-        if self._happens("broker unreachable"):
-            raise Unreachable
-        self.at_step(where)
 
     def kill(self, actor: Actor) -> None:
         """The process that goes on now is gone; the server finds its connections closed."""

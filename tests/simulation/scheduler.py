@@ -16,6 +16,8 @@ from greenlet import greenlet
 EPOCH = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 STEP_S = 0.002
 """What one step takes (simulated seconds)."""
+GOES_ON = 0.6
+"""How often the one that could give way goes on at once."""
 FOREVER = float("inf")
 STEPS_MAX = 60_000
 """A history that is not over by then never is."""
@@ -29,7 +31,7 @@ class Endless(Exception):
     """A history did not come to rest."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Actor:
     """A process, or somebody outside, that does one thing at a time."""
 
@@ -53,8 +55,8 @@ class Actor:
 class Scheduler:
     """The clock, the actors, the trace."""
 
-    def __init__(self, seed: str, *, keep_trace: bool = False) -> None:
-        """`keep_trace`: keep every line, not only their digest."""
+    def __init__(self, seed: str) -> None:
+        """`seed`: decides everything."""
         self.rng = random.Random(seed)  # noqa: S311 (a replayable history, no secret)
         self.now_s = 0.0
         self.actors: list[Actor] = []
@@ -63,8 +65,8 @@ class Scheduler:
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.before_jump: Callable[[], None] = lambda: None
         """Called before time jumps because nobody can go on."""
-        self.lines: list[str] | None = [] if keep_trace else None
-        self._digest = hashlib.sha256()
+        self.lines: list[str] = []
+        """The trace."""
         self._main = greenlet.getcurrent()
         self.closing = False
 
@@ -78,15 +80,12 @@ class Scheduler:
     def tell(self, what: str) -> None:
         """Add a line to the trace."""
         who = self.current.name if self.current else "-"
-        line = f"{self.now_s:12.3f} {who:22s} {what}"
-        self._digest.update(line.encode())
-        if self.lines is not None:
-            self.lines.append(line)
+        self.lines.append(f"{self.now_s:12.3f} {who:22s} {what}")
 
     @property
     def digest(self) -> str:
         """What two runs of the same history have in common, and no other."""
-        return self._digest.hexdigest()
+        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
 
     def at(self, when_s: float, action: Callable[[], None]) -> None:
         """Do something at an instant."""
@@ -116,7 +115,7 @@ class Scheduler:
     def pause(self) -> None:
         """Let somebody else go on, perhaps."""
         actor = self._here()
-        if self.rng.random() < 0.4:
+        if self.rng.random() < GOES_ON:
             self.now_s += STEP_S
             return
         actor.wake_at = self.now_s
@@ -135,12 +134,19 @@ class Scheduler:
         self._leave(actor)
         return condition is not None and condition()
 
+    def wake(self, actor: Actor | None) -> None:
+        """What this one waits for may be there."""
+        if actor is not None:
+            actor.wake_at = min(actor.wake_at, self.now_s)
+
     def freeze(self, actor: Actor, seconds: float) -> None:
         """The process stands still (SIGSTOP), whatever it was doing."""
         actor.frozen_until = self.now_s + seconds
 
     def kill(self, actor: Actor) -> None:
-        """The process is gone, at once (SIGKILL)."""
+        """The process is gone, at once (SIGKILL), if it had begun."""
+        if not actor.body:
+            return
         actor.killed = True
         actor.frozen_until = 0.0
         actor.wake_at = self.now_s
@@ -169,7 +175,13 @@ class Scheduler:
             if self.steps > STEPS_MAX:
                 raise Endless(f"{STEPS_MAX} steps, at {self.now_s:.0f} s")
             self._ring()
-            ready = [actor for actor in self.actors if self._ready(actor)]
+            now_s = self.now_s
+            ready = [
+                actor
+                for actor in self.actors
+                if (actor.wake_at <= now_s or (actor.condition is not None and actor.condition()))
+                and actor.frozen_until <= now_s
+            ]
             if ready:
                 self._resume(self.rng.choice(ready) if len(ready) > 1 else ready[0])
                 continue
@@ -184,24 +196,17 @@ class Scheduler:
         for actor in list(self.actors):
             self.kill(actor)
             with suppress(Exception):
-                self._resume(actor)
+                if actor.killed:
+                    self._resume(actor)
 
     def _ring(self) -> None:
         while self.timers and self.timers[0][0] <= self.now_s:
             self.timers.pop(0)[2]()
 
-    def _ready(self, actor: Actor) -> bool:
-        if actor.dead or actor.frozen_until > self.now_s:
-            return False
-        return actor.wake_at <= self.now_s or (actor.condition is not None and actor.condition())
-
     def _resume(self, actor: Actor) -> None:
         self.current = actor
         self.now_s += STEP_S
-        if actor.killed and not actor.body:
-            actor.body.throw(Killed)  # It had not begun.
-        else:
-            actor.body.switch()
+        actor.body.switch()
         self.current = None
         if actor.dead:
             self.actors.remove(actor)

@@ -7,6 +7,7 @@ statement raises `UnknownStatement`, the clock makes two runs of one seed differ
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -42,6 +43,7 @@ def simulated(scheduler: Scheduler, broker: Broker, connect: Callable[[], Connec
         for target, name, replacement in (
             (engine.kafka_reader, "ouvrir", broker.open),
             (engine.follower, "connect", open_connection),
+            (engine.follower, "ExternalView", AnyExternalView),
             (engine.role_state, "connect", open_connection),
             (engine.role_state, "time", seconds),
             (engine.consumer, "time", seconds),
@@ -56,6 +58,22 @@ def steady(role: Any, scheduler: Scheduler) -> None:
     """A role whose waits between two attempts are drawn from the seed."""
     backoff: Backoff = role._reprise
     backoff._hasard = scheduler.rng.random
+
+
+class External(type):
+    """Knows a view that acts outside the database by its class, once: asking the protocol costs more than a batch."""
+
+    def __instancecheck__(cls, view: object) -> bool:
+        return _is_external(type(view))
+
+
+class AnyExternalView(metaclass=External):
+    """Stands for `engine.follower.ExternalView`."""
+
+
+@cache
+def _is_external(kind: type) -> bool:
+    return all(hasattr(kind, name) for name in ("reconcile", "preparer", "appliquer"))
 
 
 class Mute(structlog.BoundLoggerBase):

@@ -85,6 +85,7 @@ class Server:
         self.locks: dict[object, Transaction] = {}
         self.session_locks: dict[int, Session] = {}
         self.sessions: dict[Session, None] = {}
+        self.listening: dict[Session, None] = {}
         self.waits: dict[Session, object] = {}
         """What each session waits for, while it waits."""
         self.commits = 0
@@ -110,6 +111,8 @@ class Server:
         for key in [key for key, holder in self.session_locks.items() if holder is session]:
             del self.session_locks[key]
         self.sessions.pop(session, None)
+        if session in self.listening:
+            self.scheduler.wake(session.actor)
 
     def of(self, actor: Actor) -> list[Session]:
         """The sessions of a process."""
@@ -149,6 +152,8 @@ class Server:
         self.commits += 1
         if transaction.notified:
             self.wakes += 1
+            for listening in self.listening:
+                self.scheduler.wake(listening.actor)
         self._release(session, transaction)
 
     def rollback(self, session: Session) -> None:

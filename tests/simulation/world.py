@@ -52,7 +52,7 @@ class Letters(DeadLetters):
 
     def _produire_tous(self, rebuts: Any) -> None:
         letters: list[DeadLetter] = list(rebuts)
-        self.broker.strike("dead letters")
+        self.broker.strike()
         for letter in letters:
             message = letter.message
             value = f"{message.partition.partition}@{message.offset}".encode()
@@ -79,11 +79,11 @@ class Stop:
 class World:
     """Everything of one history."""
 
-    def __init__(self, seed: str, without: Safety | None = None, *, keep_trace: bool = False) -> None:
+    def __init__(self, seed: str, without: Safety | None = None) -> None:
         """`without`: the safety that is taken out."""
         self.seed = seed
         self.without = without
-        self.scheduler = Scheduler(seed, keep_trace=keep_trace)
+        self.scheduler = Scheduler(seed)
         rng = self.scheduler.rng
         keys = without.keys(KEYS) if without else KEYS
         self.server = Server(self.scheduler, keys)
@@ -148,7 +148,7 @@ class World:
             self.scheduler.at(rng.uniform(1, 15), self._back_up)
 
     def _processes(self) -> None:
-        wake_s, batch = 20.0, self.scheduler.rng.choice([1, 3, 10, 2000])
+        wake_s, batch = 60.0, self.scheduler.rng.choice([1, 3, 10, 2000])
         consumers = {"avis": (consommateur_des_avis, AVIS), "kiosque": (consommateur_du_kiosque, NOTIFICATIONS)}
         for name, (build, topic) in consumers.items():
             for number in range(2):
@@ -195,7 +195,7 @@ class World:
     def _step(self, step: str) -> None:
         self.scheduler.tell(f"- {step}")
         self.scheduler.pause()
-        self.faults.at_step(step)
+        self.faults.at_step()
 
     def _ask(self) -> None:
         """Ask the bank about payments without an answer, as the role `relance` does."""
@@ -226,8 +226,9 @@ class World:
         self.server.restore(dump)
         self.faults.mend()
         self.books.forget(checks.opened_in(self.server))
-        for member in [member for group in self.broker.members.values() for member in group]:
-            self.broker.leave(member)  # The service was stopped for it.
+        for actor in self.scheduler.actors:
+            if actor.mortal:
+                self.scheduler.kill(actor)  # The service was stopped for it.
         del self.published[published:]  # Those who read what was published since then are told by the new epoch.
 
     def _at_rest(self) -> bool:
