@@ -1,0 +1,326 @@
+"""What each statement of a follower or a view means, on the tables in memory; and a witness of what a follower reads."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+from domain.creance import FAITS_DE_CREANCE
+from domain.paiement import FAITS_DE_PAIEMENT
+from engine import follower, role_state
+from engine.recorder import RecordedEvent
+from projections.vues import delai_affichage, paiements, restant_du
+from tests.simulation.connection import Answer, Statement
+from tests.simulation.journal_statements import EVENTS
+from tests.simulation.server import Server, Transaction
+from tests.simulation.tables import Row
+
+FOLLOWERS, ASIDE = "vues.suiveurs", "vues.ecartes"
+BALANCES, PAYMENTS, CLOCKS = "vues.restant_du", "vues.paiements", "vues.delai_affichage"
+WITNESS = "temoin"
+
+
+class FollowerRow(NamedTuple):
+    """`vues.suiveurs`, without what is only told."""
+
+    nom: str
+    position: int = 0
+    etat: str = "inactif"
+
+
+class Aside(NamedTuple):
+    """`vues.ecartes`."""
+
+    suiveur: str
+    position: int
+    flux: str
+    cause: str
+    libere_le: datetime | None = None
+
+
+class Balance(NamedTuple):
+    """`vues.restant_du`."""
+
+    reference: str
+    assure: str
+    caisse: str
+    nature: str
+    date_emission: date
+    payable_en_ligne: bool
+    annulee: bool
+    montant_initial: int
+    solde: int
+    en_cours: int
+    version: int
+    position: int
+
+
+class Payment(NamedTuple):
+    """`vues.paiements`."""
+
+    transaction: str
+    assure: str
+    caisse: str
+    canal: str
+    montant: int
+    statut: str
+    ouvert_le: datetime
+    expire_le: datetime
+    version: int
+    code: str | None = None
+    cause: str | None = None
+    conclu_le: datetime | None = None
+    accepte_le: datetime | None = None
+
+
+class Clock(NamedTuple):
+    """`vues.delai_affichage`."""
+
+    transaction: str
+    reference: str
+    accepte_le: datetime
+    version: int
+    montree: bool
+    affiche_le: datetime | None = None
+
+
+class Seen(NamedTuple):
+    """What the witness has been given."""
+
+    position: int
+    flux: str
+    version: int
+
+
+# --- Followers -------------------------------------------------------------------------------------------------------
+
+
+def _enrol(server: Server, transaction: Transaction, params: Any) -> Answer:
+    server.upsert(transaction, FOLLOWERS, FollowerRow(params[0]), lambda old, _: old)
+    return Answer()
+
+
+def _tell(server: Server, transaction: Transaction, params: Any) -> Answer:
+    row = FollowerRow(params[0], etat=params[1] if len(params) == 6 else "arrete")
+    server.upsert(transaction, FOLLOWERS, row, lambda old, new: old._replace(etat=new.etat))
+    return Answer()
+
+
+def _lead(server: Server, transaction: Transaction, params: Any) -> Answer:
+    holder = server.session_locks.setdefault(params[0], transaction.owner)
+    return Answer([(holder is transaction.owner,)])
+
+
+def _position(server: Server, transaction: Transaction, params: Any) -> Answer:
+    row = server.row(transaction, FOLLOWERS, (params[0],))
+    return Answer([(row.position,)] if row else [])
+
+
+def _head(server: Server, transaction: Transaction, _params: Any) -> Answer:
+    return Answer([(max((event.position for event in server.rows(transaction, EVENTS)), default=0),)])
+
+
+def _following(server: Server, transaction: Transaction, params: Any) -> Answer:
+    after, until, topics, most = params
+    rows = [
+        event for event in server.rows(transaction, EVENTS) if after < event.position <= until and event.topic in topics
+    ]
+    return Answer(sorted(rows, key=lambda event: event.position)[:most])
+
+
+def advance(server: Server, transaction: Transaction, params: Any) -> Answer:
+    """Compare and set."""
+    target, name, from_position = params
+    done = server.change(
+        transaction,
+        FOLLOWERS,
+        (name,),
+        lambda row: row._replace(position=target) if row.position == from_position else None,
+    )
+    return Answer(rowcount=int(done))
+
+
+def _aside_streams(server: Server, transaction: Transaction, params: Any) -> Answer:
+    name, streams = params
+    found = {row.flux for row in server.rows(transaction, ASIDE) if row.suiveur == name and row.flux in streams}
+    return Answer([(flux,) for flux in sorted(found)])
+
+
+def _set_aside(server: Server, transaction: Transaction, params: Any) -> Answer:
+    server.upsert(transaction, ASIDE, Aside(*params), lambda _, new: new)
+    return Answer()
+
+
+def _released(server: Server, transaction: Transaction, params: Any) -> Answer:
+    aside = [row for row in server.rows(transaction, ASIDE) if row.suiveur == params[0]]
+    streams = {row.flux for row in aside if row.libere_le is not None}
+    positions = {row.position for row in aside if row.flux in streams}
+    rows = [event for event in server.rows(transaction, EVENTS) if event.position in positions]
+    return Answer(sorted(rows, key=lambda event: event.position))
+
+
+def _reinstate(server: Server, transaction: Transaction, params: Any) -> Answer:
+    for row in list(server.rows(transaction, ASIDE)):
+        if (row.suiveur, row.flux) == tuple(params):
+            server.delete(transaction, ASIDE, (row.suiveur, row.position))
+    return Answer()
+
+
+def _keep_aside(server: Server, transaction: Transaction, params: Any) -> Answer:
+    cause, name, stream = params
+    for row in list(server.rows(transaction, ASIDE)):
+        if (row.suiveur, row.flux) == (name, stream):
+            key = (name, row.position)
+            server.change(transaction, ASIDE, key, lambda old: old._replace(cause=cause, libere_le=None))
+    return Answer()
+
+
+# --- Views -----------------------------------------------------------------------------------------------------------
+
+
+def _insert(table: str, kind: Any) -> Statement:
+    def insert(server: Server, transaction: Transaction, params: Any) -> Answer:
+        for row in zip(*params, strict=True):
+            server.insert(transaction, table, kind(*row))
+        return Answer(rowcount=len(params[0]))
+
+    return insert
+
+
+def _move(server: Server, transaction: Transaction, params: Any) -> Answer:
+    moved = 0
+    for reference, amount, balance, flying, cancelled, since, version, position in zip(*params, strict=True):
+
+        def change(row: Row) -> Row | None:
+            if row.version != since:  # noqa: B023 (called at once)
+                return None
+            return row._replace(
+                montant_initial=row.montant_initial + amount,  # noqa: B023
+                solde=row.solde + balance,  # noqa: B023
+                en_cours=row.en_cours + flying,  # noqa: B023
+                annulee=row.annulee or cancelled,  # noqa: B023
+                version=version,  # noqa: B023
+                position=position,  # noqa: B023
+            )
+
+        moved += server.change(transaction, BALANCES, (reference,), change)
+    return Answer(rowcount=moved)
+
+
+def _shown(server: Server, transaction: Transaction, params: Any) -> Answer:
+    aside = {row.flux for row in server.rows(transaction, ASIDE) if row.suiveur == "restant_du"}
+    shown = []
+    for payment, reference, stream, version in zip(*params, strict=True):
+        row = server.row(transaction, BALANCES, (reference,))
+        if row is not None and row.version >= version and stream not in aside:
+            shown.append((payment, reference))
+    return Answer(shown)
+
+
+def _open_payments(server: Server, transaction: Transaction, params: Any) -> Answer:
+    for payment, assure, caisse, channel, amount, opened, expires, version in zip(*params, strict=True):
+        row = Payment(payment, assure, caisse, channel, amount, "en_cours", opened, expires, version)
+        server.insert(transaction, PAYMENTS, row)
+    return Answer()
+
+
+def _conclude(server: Server, transaction: Transaction, params: Any) -> Answer:
+    for payment, status, code, cause, concluded, accepted, version in zip(*params, strict=True):
+        told = {"statut": status, "code": code, "cause": cause, "conclu_le": concluded, "accepte_le": accepted}
+        server.change(
+            transaction,
+            PAYMENTS,
+            (payment,),
+            lambda row, v=version, t=told: row._replace(version=v, **t) if row.version < v else None,
+        )
+    return Answer()
+
+
+def _unanswered(server: Server, transaction: Transaction, params: Any) -> Answer:
+    before, but, most = params
+    rows = [
+        row
+        for row in server.rows(transaction, PAYMENTS)
+        if row.statut == "en_cours" and row.ouvert_le <= before and row.transaction not in but
+    ]
+    return Answer([(row.transaction,) for row in sorted(rows, key=lambda row: row.ouvert_le)[:most]])
+
+
+def _start_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
+    return _insert(CLOCKS, Clock)(server, transaction, params)
+
+
+def _stop_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
+    for payment, reference, at in zip(*params, strict=True):
+        server.change(
+            transaction, CLOCKS, (payment, reference), lambda row, at=at: row._replace(affiche_le=at, montree=True)
+        )
+    return Answer()
+
+
+def _to_show(server: Server, transaction: Transaction, _params: Any) -> Answer:
+    rows = sorted((r for r in server.rows(transaction, CLOCKS) if not r.montree), key=lambda row: row.accepte_le)
+    return Answer([(row.transaction, row.reference, row.version) for row in rows])
+
+
+def _show(server: Server, transaction: Transaction, params: Any) -> Answer:
+    server.change(transaction, CLOCKS, tuple(params), lambda row: row._replace(montree=True))
+    return Answer()
+
+
+# --- The witness -----------------------------------------------------------------------------------------------------
+
+_WITNESS: Final = "the witness writes down what it was given"
+
+
+class Witness:
+    """A view that only writes down, in its transaction, what its follower gave it: no key of its own protects it."""
+
+    nom: Final = WITNESS
+    topics: Final = frozenset(fact.TOPIC for fact in (*FAITS_DE_CREANCE, *FAITS_DE_PAIEMENT))
+
+    def __init__(self, published: list[Seen]) -> None:
+        """`published`: what has left the database, once its follower said so."""
+        self.published = published
+
+    def reconcile(self, conn: Any) -> None:
+        """Nothing to set right."""
+
+    def preparer(self, faits: Sequence[RecordedEvent]) -> None:
+        """Publishes, outside the transaction."""
+        self.published += [_seen(fact) for fact in faits]
+
+    def appliquer(self, conn: Any, faits: Sequence[RecordedEvent]) -> None:
+        """Writes them down."""
+        conn.execute(_WITNESS, tuple(zip(*map(_seen, faits), strict=True)))
+
+
+def _seen(fact: RecordedEvent) -> Seen:
+    return Seen(fact.position, fact.event.originator_id, fact.event.originator_version)
+
+
+STATEMENTS: dict[str, tuple[str, Statement]] = {
+    follower._INSCRIRE: ("enrol", _enrol),
+    follower._MENER: ("lead", _lead),
+    follower._POSITION: ("position", _position),
+    follower._TETE: ("head", _head),
+    follower._SUIVANTS: ("following", _following),
+    follower._AVANCER: ("advance", advance),
+    follower._FLUX_ECARTES: ("streams aside", _aside_streams),
+    follower._ECARTER: ("set aside", _set_aside),
+    follower._LIBERES: ("released", _released),
+    follower._REINTEGRER: ("reinstate", _reinstate),
+    follower._RETENIR: ("keep aside", _keep_aside),
+    role_state._DIRE: ("sign of life", _tell),
+    role_state._INTERROMPRE: ("interruption", _tell),
+    restant_du._OUVRIR: ("open balances", _insert(BALANCES, Balance)),
+    restant_du._BOUGER: ("move balances", _move),
+    restant_du._MONTREES: ("shown", _shown),
+    paiements._OUVRIR: ("open payments", _open_payments),
+    paiements._CONCLURE: ("conclude payments", _conclude),
+    paiements._SANS_REPONSE: ("unanswered", _unanswered),
+    delai_affichage._DEMARRER: ("start clocks", _start_clocks),
+    delai_affichage._ARRETER: ("stop clocks", _stop_clocks),
+    delai_affichage._A_MONTRER: ("to show", _to_show),
+    delai_affichage._MONTRER: ("show", _show),
+    _WITNESS: ("witness", _insert(WITNESS, Seen)),
+}
