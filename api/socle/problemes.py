@@ -26,6 +26,8 @@ from domain.refus import (
     SecondePersonneRequise,
     SelectionInvalide,
 )
+from guichet.acces import MotifIrrecevable, MotifRequis
+from guichet.notes import NoteIrrecevable
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
@@ -69,6 +71,9 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     PaiementNonAccepte: 409,
     RemboursementExcessif: 409,
     RefusDeSaisie: 422,
+    MotifRequis: 422,
+    MotifIrrecevable: 422,
+    NoteIrrecevable: 422,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

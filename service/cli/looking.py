@@ -181,8 +181,9 @@ def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 
 @app.command()
 def token(
-    role: Annotated[str, typer.Option(help="assure, support, exploitation ou partenaire.")],
+    role: Annotated[str, typer.Option(help="assure, support, exploitation, partenaire ou audit.")],
     assure: Annotated[str | None, typer.Option(help="Pseudonyme de l'assuré, pour ce rôle.")] = None,
+    personne: Annotated[str | None, typer.Option(help="Le nom de l'agent, pour un autre rôle.")] = None,
     *,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -201,7 +202,9 @@ def token(
         secret = development_jwt_secret(settings)
     except ValueError as cause:
         fail(str(cause))
-    text = emettre_jeton(secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+    text = emettre_jeton(
+        secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC), personne=personne
+    )
     if as_json:
         print_json({"token": text})
     else:
