@@ -1,6 +1,8 @@
 """Un message lu sur Kafka, et ce qu'un lot de messages devient : des faits, des sorts, des rebuts."""
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -25,6 +27,8 @@ class Message(NamedTuple):
     """L'heure que Kafka lui donne, en UTC ; celle de la lecture si elle n'est pas croyable."""
     held: bool = False
     """Vrai s'il vient de la salle d'attente."""
+    correlation: str | None = None
+    """The HTTP call that brought it, if it came by one of ours: told with its fate, it decides nothing."""
 
     @property
     def origine(self) -> str:
@@ -71,6 +75,20 @@ def kafka_time(timestamp_ms: int | None, now: datetime) -> datetime:
     except (OverflowError, OSError, ValueError):
         return now
     return instant if believable(instant, now) else now
+
+
+CORRELATION: Final = "correlation"
+"""The header, and the field of a fate, that name the HTTP call."""
+
+_CORRELATION: Final = re.compile(rb"[0-9a-f]{32}")
+
+
+def correlation_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
+    """The HTTP call that these Kafka headers name; anything else than one of our numbers is none."""
+    for name, value in headers:
+        if name == CORRELATION and value is not None and _CORRELATION.fullmatch(value):
+            return value.decode("ascii")
+    return None
 
 
 def hold_message(traitement: Outcome, message: Message, stream: str, reason: str, objet: str | None) -> None:
@@ -121,7 +139,7 @@ def add_fate(
             cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             objet,
             hashlib.sha256(message.valeur).digest(),
-            champs,
+            champs if message.correlation is None else {**champs, CORRELATION: message.correlation},
         )
     )
     if dead:

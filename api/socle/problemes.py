@@ -29,6 +29,7 @@ from domain.refus import (
 from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
+from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -74,6 +75,11 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     MotifRequis: 422,
     MotifIrrecevable: 422,
     NoteIrrecevable: 422,
+    InstantIllisible: 422,
+    InstantFutur: 422,
+    ObjetInconnu: 404,
+    RienEncore: 409,
+    VersionInconnue: 422,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 
