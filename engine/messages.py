@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -91,7 +91,15 @@ def correlation_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
     return None
 
 
-def hold_message(traitement: Outcome, message: Message, stream: str, reason: str, objet: str | None) -> None:
+def hold_message(
+    traitement: Outcome,
+    message: Message,
+    stream: str,
+    reason: str,
+    *,
+    objet: str | None,
+    champs: Mapping[str, Any] | None = None,
+) -> None:
     """Keeps a message until the stream it needs is there and can be read; one that waited already goes on waiting."""
     traitement.awaited.add(stream)
     if message.held:
@@ -102,7 +110,7 @@ def hold_message(traitement: Outcome, message: Message, stream: str, reason: str
             message.partition, message.offset, message.cle, message.valeur, message.recu_le, stream, reason[:CAUSE_MAX]
         )
     )
-    add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs={}, dead=False)
+    add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs=dict(champs or {}), dead=False)
 
 
 class UnreadableMessage(ValueError):

@@ -30,6 +30,7 @@ from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
+from projections.lectures.saisie import NirCherche, RechercheIllisible
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -77,6 +78,8 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     NoteIrrecevable: 422,
     InstantIllisible: 422,
     InstantFutur: 422,
+    RechercheIllisible: 422,
+    NirCherche: 422,
     ObjetInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
+from domain.delai import jour_de_paris
 from domain.references import TRANSACTION, Pseudonyme, lire_reference
 from domain.refus import Refus
 from engine.database import Database
@@ -19,6 +20,8 @@ from guichet.acces import Lecteur, Motif, noter_acces
 from guichet.notes import Note, ecrire_note, notes_de
 from projections.lectures.dossier import dossier_de_creance, dossier_de_l_assure, dossier_de_paiement
 from projections.lectures.instant import ObjetInconnu, lire_instant
+from projections.lectures.recherche import Resultats, trouver
+from projections.lectures.saisie import lire_recherche
 from projections.lectures.suite import Demande, Dossier
 
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
@@ -99,6 +102,19 @@ def consulter(
     if dossier is None:
         raise refus
     return Consultee(objet, dossier, notes)
+
+
+def chercher(moyens: Moyens, lecteur: Lecteur, saisie: str, motif: Motif, *, maintenant: datetime) -> Resultats:
+    """Ce qui répond à cette saisie ; lève RechercheIllisible ou NirCherche, et rien n'est alors lu.
+
+    Ce qui est écrit de la recherche est ce qui en a été compris, jamais la saisie elle-même.
+    """
+    criteres = lire_recherche(saisie, jour_de_paris(maintenant))
+    with moyens[0].transaction() as conn:
+        resultats = trouver(conn, criteres)
+        compris = " ; ".join(resultats.compris)
+        noter_acces(conn, lecteur, quoi="recherche", objet=compris, assures=resultats.assures, motif=motif)
+    return resultats
 
 
 def annoter(moyens: Moyens, lecteur: Lecteur, objet: str, texte: str) -> Note:

@@ -49,11 +49,12 @@ _REQUETE: Final = "requete:"
 def dossier_de_creance(
     conn: Connection[Any], recorder: Recorder, reference: str, demande: Demande = TOUT
 ) -> Dossier | None:
-    """L'histoire d'une créance ; None si elle est inconnue. Lève RienEncore ou VersionInconnue."""
+    """L'histoire d'une créance ; None si personne n'en a jamais parlé. Lève RienEncore ou VersionInconnue."""
     flux = Créance.flux(reference)
     derniere = _derniere_version(conn, flux, demande)
-    if derniere is None:
-        return None
+    if derniere is None:  # Un chèque peut attendre son avis.
+        attendue = _lier(conn, Dossier(flux, set(), [], [], 0, *demande), [reference], demande.au)
+        return attendue if attendue.messages else None
     histoire = _histoires(conn, recorder, [reference], demande)[reference]
     lignes = [Ligne(fait, flux) for fait in _faits(histoire)]
     transactions = {str(transaction) for ligne in lignes if (transaction := _donnee(ligne, "transaction"))}
