@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
+from api.socle.enveloppe import correlation
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
 from api.socle.rebuts import COPIES_TRANSMISES, Sort, empreinte
@@ -24,7 +25,7 @@ from api.socle.retours import retenir_retour
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
 from domain.reponse import Issue
-from engine.messages import OCTETS_MAX
+from engine.messages import CORRELATION, OCTETS_MAX
 from kiosque.interface import (
     FormulaireIrrecevable,
     Indice,
@@ -80,7 +81,8 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
     if moyens.pris.fois(vue) >= COPIES_TRANSMISES:  # Une de plus ne serait qu'un doublon de plus à garder.
         requete.app.state.mesures.copies.inc()
         return PriseEnCharge()
-    await moyens.dependances.publier("notifications", transaction.encode(), valeur, [])
+    en_tetes = [(CORRELATION, (correlation() or "").encode())]
+    await moyens.dependances.publier("notifications", transaction.encode(), valeur, en_tetes)
     moyens.pris.retenir(vue)
     return PriseEnCharge()
 

@@ -42,7 +42,7 @@ def section(said: str, folder: Path) -> str:
         ),
         ("The balance of the créance that was paid, and how it came about.", ""),
     ]
-    asked = (f"balance {paid[1]}", f"history {paid[1]}", "lag", "notifications", "audit")
+    asked = (f"balance {paid[1]}", f"history {paid[1]} --motif essai", "lag", "notifications", "audit")
     blocks[-1] = (blocks[-1][0], "\n".join(_run(folder, arguments) for arguments in asked))
     return "\n".join(f"{title}\n\n```console\n{text.rstrip()}\n```\n" for title, text in blocks)
 

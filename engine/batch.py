@@ -66,6 +66,8 @@ class IdempotencyKey(NamedTuple):
     cle: str
     empreinte: bytes
     reponse: Mapping[str, Any]
+    correlation: str | None = None
+    """L'appel HTTP qui a reçu cette réponse."""
 
 
 class Entry(NamedTuple):

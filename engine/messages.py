@@ -1,6 +1,8 @@
 """Un message lu sur Kafka, et ce qu'un lot de messages devient : des faits, des sorts, des rebuts."""
 
 import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -25,6 +27,8 @@ class Message(NamedTuple):
     """L'heure que Kafka lui donne, en UTC ; celle de la lecture si elle n'est pas croyable."""
     held: bool = False
     """Vrai s'il vient de la salle d'attente."""
+    correlation: str | None = None
+    """The HTTP call that brought it, if it came by one of ours: told with its fate, it decides nothing."""
 
     @property
     def origine(self) -> str:
@@ -73,7 +77,29 @@ def kafka_time(timestamp_ms: int | None, now: datetime) -> datetime:
     return instant if believable(instant, now) else now
 
 
-def hold_message(traitement: Outcome, message: Message, stream: str, reason: str, objet: str | None) -> None:
+CORRELATION: Final = "correlation"
+"""The header, and the field of a fate, that name the HTTP call."""
+
+_CORRELATION: Final = re.compile(rb"[0-9a-f]{32}")
+
+
+def correlation_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
+    """The HTTP call that these Kafka headers name; anything else than one of our numbers is none."""
+    for name, value in headers:
+        if name == CORRELATION and value is not None and _CORRELATION.fullmatch(value):
+            return value.decode("ascii")
+    return None
+
+
+def hold_message(
+    traitement: Outcome,
+    message: Message,
+    stream: str,
+    reason: str,
+    *,
+    objet: str | None,
+    champs: Mapping[str, Any] | None = None,
+) -> None:
     """Keeps a message until the stream it needs is there and can be read; one that waited already goes on waiting."""
     traitement.awaited.add(stream)
     if message.held:
@@ -84,7 +110,7 @@ def hold_message(traitement: Outcome, message: Message, stream: str, reason: str
             message.partition, message.offset, message.cle, message.valeur, message.recu_le, stream, reason[:CAUSE_MAX]
         )
     )
-    add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs={}, dead=False)
+    add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs=dict(champs or {}), dead=False)
 
 
 class UnreadableMessage(ValueError):
@@ -121,7 +147,7 @@ def add_fate(
             cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             objet,
             hashlib.sha256(message.valeur).digest(),
-            champs,
+            champs if message.correlation is None else {**champs, CORRELATION: message.correlation},
         )
     )
     if dead:

@@ -17,7 +17,7 @@ from engine import kafka_reader as lecteur
 from engine import positions as places
 from engine.batch import Advance, Partition
 from engine.database import Database
-from engine.messages import Message, kafka_time
+from engine.messages import Message, correlation_of, kafka_time
 
 
 class Placement:
@@ -89,6 +89,7 @@ class Placement:
                     lu.key,
                     lu.value or b"",
                     kafka_time(lu.timestamp, maintenant),
+                    correlation=correlation_of(lu.headers or ()),
                 )
                 for lu in enregistrements
                 if lu.offset >= attendue

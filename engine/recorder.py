@@ -95,7 +95,7 @@ ON CONFLICT (topic_id, partition, sort) DO UPDATE SET messages = s.messages + ex
 
 # Enregistre la réponse donnée à une requête.
 _ECRIRE_CLE: Final = """
-INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) VALUES (%b, %b, %b, %b)
+INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse, correlation) VALUES (%b, %b, %b, %b, %b)
 """
 
 # Retrouve la réponse donnée à une requête.
@@ -260,7 +260,7 @@ class Recorder(ApplicationRecorder):
 
     def _ecrire_cle(self, conn: Connection[Any], cle: IdempotencyKey | None) -> None:
         if cle is not None:
-            conn.execute(_ECRIRE_CLE, (cle.auteur, cle.cle, cle.empreinte, Jsonb(cle.reponse)))
+            conn.execute(_ECRIRE_CLE, (cle.auteur, cle.cle, cle.empreinte, Jsonb(cle.reponse), cle.correlation))
 
     # --- Lire --------------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,8 @@ class Demande(NamedTuple):
     """Vrai : refusé si un autre paiement est en cours sur l'une des références."""
     partage_lu: Partage | None = None
     """Le partage que la personne a lu ; s'il est donné, aucun autre n'est enregistré."""
+    correlation: str | None = None
+    """L'appel HTTP qui la porte."""
 
 
 class PaiementRemis(NamedTuple):
@@ -107,7 +109,7 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
             conn,
             Batch(
                 entries=collect([paiement, *creances.values()], f"requete:{demande.cle}"),
-                cle=IdempotencyKey(demande.assure, demande.cle, demande.empreinte, _garder(remis)),
+                cle=IdempotencyKey(demande.assure, demande.cle, demande.empreinte, _garder(remis), demande.correlation),
             ),
         )
         return remis

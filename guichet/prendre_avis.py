@@ -163,7 +163,7 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
         flux, creance = Créance.flux(dit.reference), creances.get(dit.reference)
         if raison := _raison_d_attendre(dit, creance, illisibles.get(flux), devant=flux in attendus):
             attendus.add(flux)
-            hold_message(traitement, message, flux, raison, dit.reference)
+            hold_message(traitement, message, flux, raison, objet=dit.reference, champs=_champs(dit))
             continue
         verdict = _appliquer(guichet, creances, dit, maintenant)
         creance = creances.get(dit.reference)
@@ -175,10 +175,20 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
             verdict.sort.value,
             verdict.cause,
             objet=dit.reference,
-            champs={"type": dit.type},
+            champs=_champs(dit),
             dead=verdict.sort is Sort.REJETEE,
         )
     return traitement
+
+
+def _champs(dit: MessageDeCaisse) -> dict[str, Any]:
+    """Les champs que PostgreSQL garde : de quoi retrouver un chèque par son montant, un message par son nom."""
+    champs: dict[str, Any] = {"type": dit.type}
+    if not isinstance(dit, MessageAvisEmis):
+        champs["message_id"] = dit.message_id
+    if isinstance(dit, MessageEncaissementRecu):
+        champs |= {"montant_centimes": dit.montant_centimes, "moyen": dit.moyen, "date": dit.date}
+    return champs
 
 
 def _raison_d_attendre(lu: MessageDeCaisse, creance: Créance | None, illisible: str | None, *, devant: bool) -> str:

@@ -74,7 +74,8 @@ def prendre_notifications(
         flux = Paiement.flux(reponse.transaction)
         if raison := _raison_d_attendre(flux, paiements.get(reponse.transaction), illisibles, attendus):
             attendus.add(flux)
-            hold_message(traitement, message, flux, raison, reponse.transaction)
+            champs = _champs(reponse, recue_le)
+            hold_message(traitement, message, flux, raison, objet=reponse.transaction, champs=champs)
             continue
         verdict, paiement = appliquer_reponse(
             paiements.get(reponse.transaction),

@@ -361,7 +361,7 @@ def _invite(console: Console, settings: Settings, reference: str) -> None:
         f"  - la page : choisissez un assuré, cherchez une de ses références, payez ;\n"
         f"    au kiosque ({kiosk.netloc}), une carte finissant par 00 est acceptée, par 05 refusée ;\n"
         f"  - l'API : {settings.public_url}/docs\n"
-        f"  - dans un autre terminal : .venv/bin/creances history {reference}\n"
+        f"  - dans un autre terminal : .venv/bin/creances history {reference} --motif essai\n"
         f"    et aussi balance, lag, audit, notifications (données : {settings.data_dir})\n"
         "Ctrl-C pour arrêter ; les données sont gardées."
     )

@@ -14,6 +14,7 @@ from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lire_selection
 from api.assure.visite import AssureConnecte
+from api.socle.enveloppe import correlation
 from api.socle.problemes import statut_de
 from api.socle.visite import Visite, champs_de
 from domain.refus import PaiementClos, ReferenceNonOuverte, Refus
@@ -56,7 +57,7 @@ async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> 
     try:
         if not saisie.partage:
             return page_de_verification(visite, consultation, saisie, await _prevoir(visite, saisie))
-        demande = demande_de(saisie, visite.assure, visite.canal)
+        demande = demande_de(saisie, visite.assure, visite.canal)._replace(correlation=correlation())
         ouvert = await anyio.to_thread.run_sync(
             partial(ouvrir_paiement, dependances.guichet, demande, dependances.horloge())
         )

@@ -13,6 +13,7 @@ from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert, sc
 from api.socle.acces import Assure
 from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication
+from api.socle.enveloppe import correlation
 from api.socle.problemes import Probleme
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
@@ -63,6 +64,7 @@ async def ouvrir(
         corps.canal,
         cle,
         corps.empreinte,
+        correlation=correlation(),
     )
     ouvert = await anyio.to_thread.run_sync(partial(ouvrir_paiement, guichet, demande, maintenant))
     return PaiementOuvert.de(ouvert)

@@ -26,7 +26,11 @@ from domain.refus import (
     SecondePersonneRequise,
     SelectionInvalide,
 )
+from guichet.acces import MotifIrrecevable, MotifRequis
+from guichet.notes import NoteIrrecevable
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
+from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
+from projections.lectures.saisie import NirCherche, RechercheIllisible
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -69,6 +73,16 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     PaiementNonAccepte: 409,
     RemboursementExcessif: 409,
     RefusDeSaisie: 422,
+    MotifRequis: 422,
+    MotifIrrecevable: 422,
+    NoteIrrecevable: 422,
+    InstantIllisible: 422,
+    InstantFutur: 422,
+    RechercheIllisible: 422,
+    NirCherche: 422,
+    ObjetInconnu: 404,
+    RienEncore: 409,
+    VersionInconnue: 422,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

@@ -42,6 +42,8 @@ class Session(NamedTuple):
     """Secondes depuis 1970 ; 0 : pas encore posée."""
     canal: Canal | None = None
     """D'où la personne est venue, tel que la base le tient ; None : personne."""
+    personne: str = ""
+    """Le nom de l'agent, pour un autre rôle qu'assuré."""
 
 
 async def session_de(requete: Request, moyens: Moyens, *, vivante: bool = False) -> Session:
@@ -109,15 +111,18 @@ def nommee(assure: str) -> Session:
         return nouvelle_session()
 
 
-def nouvelle_session(assure: str | None = None, role: RoleUtilisateur | None = None) -> Session:
+def nouvelle_session(assure: str | None = None, role: RoleUtilisateur | None = None, personne: str = "") -> Session:
     """Une session neuve : changer d'identité change toujours de numéro, donc de jeton de formulaire."""
-    return Session(secrets.token_urlsafe(_OCTETS), assure, RoleUtilisateur.ASSURE if assure else role)
+    numero = secrets.token_urlsafe(_OCTETS)
+    return Session(numero, assure, RoleUtilisateur.ASSURE if assure else role, personne=personne)
 
 
 def poser(reponse: Response, session: Session, dependances: Dependances) -> None:
     """Pose le cookie de la session, vue à l'instant ; il disparaît aussi avec le navigateur."""
     maintenant = int(dependances.horloge().timestamp())
-    contenu = json.dumps([session.numero, session.assure, session.role, session.ouverte_le or maintenant])
+    contenu = json.dumps(
+        [session.numero, session.assure, session.role, session.ouverte_le or maintenant, session.personne]
+    )
     scelle = coffre("session", dependances.secret_de_session).encrypt_at_time(contenu.encode(), maintenant)
     poser_cookie(reponse, COOKIE, scelle.decode(), dependances)
 
@@ -149,8 +154,8 @@ def _lire(texte: str, dependances: Dependances) -> Session | None:
     boite = coffre("session", dependances.secret_de_session)
     try:
         clair = boite.decrypt_at_time(texte, int(dependances.repos_de_session.total_seconds()), maintenant)
-        numero, assure, role, ouverte_le = json.loads(clair)
-        session = Session(numero, assure, RoleUtilisateur(role) if role else None, ouverte_le)
+        numero, assure, role, ouverte_le, personne = json.loads(clair)
+        session = Session(numero, assure, RoleUtilisateur(role) if role else None, ouverte_le, personne=personne)
     except (InvalidToken, ValueError, TypeError):
         return None
     return session if maintenant - session.ouverte_le <= dependances.duree_de_session.total_seconds() else None

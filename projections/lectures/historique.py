@@ -1,5 +1,6 @@
 """L'histoire d'une créance, racontée au support : chaque fait, sa cause, son heure, et le solde après lui."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -8,16 +9,17 @@ from psycopg import Connection
 from domain.creance import Créance, est_de_creance
 from domain.faits import Fait
 from engine.recorder import RecordedEvent, Recorder
+from projections.lectures.phrases import phrase_de_creance
 
-# Un flux, au besoin jusqu'à une version, ou tel que le journal le connaissait à un instant.
+# Des flux, au besoin jusqu'à une version, ou tel que le journal le connaissait à un instant.
 _LIRE: Final = """
 SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
-WHERE flux = %s AND (%s::int8 IS NULL OR version <= %s::int8)
-  AND (%s::timestamptz IS NULL OR enregistre_le <= %s::timestamptz)
-ORDER BY version
+WHERE flux = ANY (%(flux)s) AND (%(version)s::int8 IS NULL OR version <= %(version)s)
+  AND (%(au)s::timestamptz IS NULL OR enregistre_le <= %(au)s)
+ORDER BY flux, version
 """
 
-_HORS_DONNEES: Final = {"originator_id", "originator_version", "originator_topic", "timestamp"}
+HORS_DONNEES: Final = {"originator_id", "originator_version", "originator_topic", "timestamp"}
 
 
 class Etape(NamedTuple):
@@ -30,14 +32,17 @@ class Etape(NamedTuple):
     enregistre_le: datetime
     cause: str
     donnees: dict[str, Any]
-    solde: int
-    restant_du: int
-    en_cours: int
-    trop_percu: int
+    solde: int | None = None
+    """Absents pour un fait qui n'est pas d'une créance."""
+    restant_du: int | None = None
+    en_cours: int | None = None
+    trop_percu: int | None = None
+    phrase: str = ""
+    """Ce que la personne peut en entendre."""
 
     def en_json(self) -> dict[str, Any]:
         """La forme du contrat, prête pour JSON."""
-        return {
+        dit = {
             "position": self.position,
             "version": self.version,
             "type": self.type,
@@ -45,6 +50,11 @@ class Etape(NamedTuple):
             "enregistre_le": self.enregistre_le.isoformat(),
             "cause": self.cause,
             "donnees": self.donnees,
+            "phrase": self.phrase,
+        }
+        if self.solde is None:
+            return dit
+        return dit | {
             "solde_centimes": self.solde,
             "restant_du_centimes": self.restant_du,
             "en_cours_centimes": self.en_cours,
@@ -90,19 +100,33 @@ def historique(
     a_la_version: int | None = None,
 ) -> Histoire:
     """L'histoire d'une créance, telle que le journal la connaissait à un instant, ou jusqu'à une version."""
-    creance: Créance | None = None
-    histoire = Histoire([], [])
-    lignes = conn.execute(_LIRE, (Créance.flux(reference), a_la_version, a_la_version, au, au), binary=True)
+    return historiques(conn, recorder, [reference], au=au, a_la_version=a_la_version)[reference]
+
+
+def historiques(
+    conn: Connection[Any],
+    recorder: Recorder,
+    references: Sequence[str],
+    *,
+    au: datetime | None = None,
+    a_la_version: int | None = None,
+) -> dict[str, Histoire]:
+    """L'histoire de chacune de ces créances, en une requête ; vide pour une inconnue."""
+    histoires = {reference: Histoire([], []) for reference in references}
+    creances: dict[str, Créance] = {}
+    criteres = {"flux": [Créance.flux(reference) for reference in references], "version": a_la_version, "au": au}
+    lignes = conn.execute(_LIRE, criteres, binary=True)
     for position, flux, version, topic, etat, cause, enregistre_le in lignes:
+        histoire = histoires[Créance.reference_de(flux)]
         try:
             fait = recorder.mapper.lire(flux, version, topic, etat)
-            creance = _appliquer(creance, fait, saute=bool(histoire.illisibles))
+            creance = creances[flux] = _appliquer(creances.get(flux), fait, saute=bool(histoire.illisibles))
         except Exception as illisible:  # noqa: BLE001 (un fait fautif ne tait pas les autres)
             raison = str(illisible) or repr(illisible)
             histoire.illisibles.append(Illisible(position, version, topic, enregistre_le, cause, raison))
         else:
             histoire.etapes.append(_etape(fait, creance, RecordedEvent(position, fait, cause, enregistre_le)))
-    return histoire
+    return histoires
 
 
 def _appliquer(creance: Créance | None, fait: Fait, *, saute: bool) -> Créance:
@@ -126,9 +150,10 @@ def _etape(fait: Fait, creance: Créance, lu: RecordedEvent) -> Etape:
         survenu_le=fait.timestamp,
         enregistre_le=lu.enregistre_le,
         cause=lu.cause,
-        donnees=fait.model_dump(mode="json", by_alias=True, exclude=_HORS_DONNEES),
+        donnees=fait.model_dump(mode="json", by_alias=True, exclude=HORS_DONNEES),
         solde=creance.solde,
         restant_du=creance.restant_du,
         en_cours=creance.reserve,
         trop_percu=creance.trop_percu,
+        phrase=phrase_de_creance(fait) if est_de_creance(fait) else "",
     )

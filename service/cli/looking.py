@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from domain.delai import PARIS
 from domain.monnaie import euros
 from service.cli.application import (
     PROBLEM,
@@ -27,7 +26,7 @@ from service.cli.application import (
     read_settings,
     readable_failures,
 )
-from service.cli.tables import history_table, lag_alerts, lag_table, redraw, whole
+from service.cli.tables import lag_alerts, lag_table, redraw, whole
 from service.settings import development_jwt_secret, settings_table, unknown_variables
 from service.terminal import styled
 
@@ -60,38 +59,6 @@ def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = 
     amounts = (row.montant_initial, row.restant_du, row.en_cours, row.trop_percu)
     table.add_row(row.reference, *map(euros, amounts), row.statut, str(row.version))
     console.print(table)
-
-
-@app.command()
-def history(
-    reference: Reference,
-    *,
-    as_of: Annotated[datetime | None, typer.Option(help="Telle que connue à cet instant (ISO 8601).")] = None,
-    at_version: Annotated[int | None, typer.Option(min=1, help="Jusqu'à cette version.")] = None,
-    as_json: Json = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Chaque événement d'une créance, son heure, sa cause, et le solde après lui."""
-    from engine.database import Database
-    from engine.recorder import Recorder
-    from projections.lectures.historique import historique
-
-    when = as_of.replace(tzinfo=PARIS) if as_of is not None and as_of.tzinfo is None else as_of
-    with connection(data_dir) as (settings, conn):
-        recorder = Recorder(Database(str(settings.database_url)))
-        told = historique(conn, recorder, read_reference(reference), au=when, a_la_version=at_version)
-    if not told.etapes and not told.illisibles:
-        fail("Aucun événement pour cette référence.")
-    if as_json:
-        rows = [step.en_json() for step in told.etapes] + [bad.en_json() for bad in told.illisibles]
-        print_json(sorted(rows, key=lambda row: row["version"]))
-    else:
-        console.print(history_table(told.etapes))
-        for bad in told.illisibles:
-            sentence = f"Illisible : v{bad.version} ({bad.topic}), à la position {bad.position} : {bad.raison}"
-            console.print(sentence, soft_wrap=True)
-    if told.illisibles:
-        raise typer.Exit(NOT_ALL_CHECKED)
 
 
 @app.command()
@@ -181,8 +148,9 @@ def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 
 @app.command()
 def token(
-    role: Annotated[str, typer.Option(help="assure, support, exploitation ou partenaire.")],
+    role: Annotated[str, typer.Option(help="assure, support, exploitation, partenaire ou audit.")],
     assure: Annotated[str | None, typer.Option(help="Pseudonyme de l'assuré, pour ce rôle.")] = None,
+    personne: Annotated[str | None, typer.Option(help="Le nom de l'agent, pour un autre rôle.")] = None,
     *,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -201,7 +169,9 @@ def token(
         secret = development_jwt_secret(settings)
     except ValueError as cause:
         fail(str(cause))
-    text = emettre_jeton(secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC))
+    text = emettre_jeton(
+        secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC), personne=personne
+    )
     if as_json:
         print_json({"token": text})
     else:

@@ -9,7 +9,9 @@ from rich.table import Column, Table
 
 from domain.delai import PARIS
 from domain.monnaie import euros
+from guichet.acces import Acces
 from projections.lectures.historique import Etape
+from projections.lectures.messages_recus import MessageRecu
 from service.cli.application import console
 
 SAME_TIME: Final = timedelta(seconds=1)
@@ -31,9 +33,31 @@ def history_table(steps: Sequence[Etape]) -> Table:
             str(step.version),
             step.type,
             *(f"{moment.astimezone(PARIS):%d/%m/%Y %H:%M:%S}" for moment in times),
-            *map(euros, amounts),
+            *("" if amount is None else euros(amount) for amount in amounts),
             step.cause,
         )
+    return table
+
+
+def messages_table(messages: Sequence[MessageRecu]) -> Table:
+    """One row a message that came in: the bank's answers, the caisse's messages."""
+    table = Table(whole("Enregistré le"), whole("Sort"), "Autorisation", "Carte", "Code")
+    table.add_column("Ce que cela veut dire, et d'où", overflow="fold")
+    for message in messages:
+        told = [str(message.champs.get(name) or "") for name in ("autorisation", "carte_masquee", "code")]
+        moment = f"{message.enregistre_le.astimezone(PARIS):%d/%m/%Y %H:%M:%S}"
+        table.add_row(moment, message.sort.value, *told, f"{message.phrase} ({message.cause}) {message.origine}")
+    return table
+
+
+def accesses_table(accesses: Sequence[Acces]) -> Table:
+    """One row a reading of a person's data."""
+    table = Table(whole("Le"), "Qui", "Par", "Quoi")
+    for name in ("Objet", "Assurés", "Motif"):
+        table.add_column(name, overflow="fold")
+    for one in accesses:
+        moment = f"{one.enregistre_le.astimezone(PARIS):%d/%m/%Y %H:%M:%S}"
+        table.add_row(moment, one.qui, one.voie, one.quoi, one.objet, ", ".join(one.assures), one.motif)
     return table
 
 

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-import service.cli.looking  # noqa: F401 (inscrit ses commandes)
+import service.cli.looking
+import service.cli.support  # noqa: F401 (de même)
 from domain.avis import Avis, Mode, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
@@ -24,6 +25,7 @@ from projections.vues import VUES
 from service.cli.application import app
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
+MOTIF = ["--motif", "essai"]
 SAINE, GATEE = "3811701200010075F", "3811701200010076F"
 
 
@@ -90,9 +92,9 @@ def test_l_histoire_dit_ce_qui_se_lit_et_nomme_le_reste(conn: psycopg.Connection
         ("DELETE FROM vues.ecartes", ["audit"], 3),
         ("DELETE FROM vues.ecartes", ["audit", SAINE], 0),
         ("UPDATE vues.restant_du SET solde = 0", ["audit"], 1),
-        ("DELETE FROM vues.ecartes", ["history", GATEE], 3),
-        ("DELETE FROM vues.ecartes", ["history", GATEE, "--json"], 3),
-        ("DELETE FROM vues.ecartes", ["history", SAINE], 0),
+        ("DELETE FROM vues.ecartes", ["history", GATEE, *MOTIF], 3),
+        ("DELETE FROM vues.ecartes", ["history", GATEE, "--json", *MOTIF], 3),
+        ("DELETE FROM vues.ecartes", ["history", SAINE, *MOTIF], 0),
     ],
     ids=lambda valeur: " ".join(valeur) if isinstance(valeur, list) else None,
 )

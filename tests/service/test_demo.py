@@ -16,6 +16,8 @@ from docs import flow
 from service.composition import VIEWS
 from tests.outils import CREANCES, RACINE, attendre
 
+MOTIF = ("--motif", "essai")
+
 pytestmark = pytest.mark.serveur  # Ses commandes démarrent les leurs.
 
 
@@ -86,17 +88,17 @@ def test_stack_json_dit_ou_tout_se_trouve(demo: tuple[Path, str]) -> None:
 def test_history_montre_chaque_evenement_avec_le_solde_apres_lui(demo: tuple[Path, str]) -> None:
     dossier, dit = demo
     reference = creance_du_scenario(dit)
-    etapes = en_json(dossier, "history", reference)
+    etapes = en_json(dossier, "history", reference, *MOTIF)
     assert [(etape["type"], etape["restant_du_centimes"], etape["en_cours_centimes"]) for etape in etapes] == [
         ("AvisEmis", 87_09, 0),
         ("PaiementInitié", 87_09, 20_00),
         ("PaiementAccepté", 67_09, 0),
         ("PaiementAffiché", 67_09, 0),
     ]
-    assert len(en_json(dossier, "history", reference, "--at-version", "2")) == 2
+    assert len(en_json(dossier, "history", reference, *MOTIF, "--at-version", "2")) == 2
     au = etapes[2]["enregistre_le"]
-    assert [etape["version"] for etape in en_json(dossier, "history", reference, "--as-of", au)] == [1, 2, 3]
-    assert creances(dossier, "history", reference, "--as-of", "2020-01-01T00:00:00Z").returncode == 1
+    assert [etape["version"] for etape in en_json(dossier, "history", reference, *MOTIF, "--as-of", au)] == [1, 2, 3]
+    assert creances(dossier, "history", reference, *MOTIF, "--as-of", "2020-01-01T00:00:00Z").returncode == 1
 
 
 def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) -> None:

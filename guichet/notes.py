@@ -1,0 +1,60 @@
+"""Les notes du support sur une créance, un paiement, un assuré, une anomalie : en ajout seul.
+
+Seul module qui lise et écrive `journal.notes`.
+"""
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from domain.nir import contient_un_nir
+from domain.refus import Refus
+
+TEXTE_MAX: Final = 2_000
+"""Longueur d'une note, en signes."""
+
+_OBJET: Final = re.compile(r"(creance|paiement|assure|anomalie)-[A-Za-z0-9._:@/-]{1,200}")
+
+_ECRIRE: Final = "INSERT INTO journal.notes (objet, texte, auteur) VALUES (%s, %s, %s) RETURNING rang, enregistre_le"
+_LIRE: Final = """
+SELECT rang, objet, texte, auteur, enregistre_le FROM journal.notes WHERE objet = ANY (%s) ORDER BY rang
+"""
+
+
+class NoteIrrecevable(Refus):
+    """La note est vide, trop longue, ou porte ce qui ne doit pas y être."""
+
+    code = "note_irrecevable"
+    phrase_de_base = (
+        f"Une note compte 1 à {TEXTE_MAX} signes, sans caractère de commande ni numéro de sécurité sociale, et parle"
+        " d'une créance, d'un paiement, d'un assuré ou d'une anomalie."
+    )
+
+
+class Note(NamedTuple):
+    """Une note, telle qu'elle a été écrite."""
+
+    rang: int
+    objet: str
+    texte: str
+    auteur: str
+    enregistre_le: datetime
+
+
+def ecrire_note(conn: Connection[Any], objet: str, texte: str, auteur: str) -> Note:
+    """Écrit une note ; lève NoteIrrecevable."""
+    lue = texte.replace("\r\n", "\n").strip()
+    commande = any(unicodedata.category(signe) in {"Cc", "Cf", "Cs", "Co"} and signe != "\n" for signe in lue)
+    if not 0 < len(lue) <= TEXTE_MAX or commande or contient_un_nir(lue) or not _OBJET.fullmatch(objet):
+        raise NoteIrrecevable
+    ecrite: Any = conn.execute(_ECRIRE, (objet, lue, auteur)).fetchone()
+    rang, enregistre_le = ecrite
+    return Note(rang, objet, lue, auteur, enregistre_le)
+
+
+def notes_de(conn: Connection[Any], *objets: str) -> list[Note]:
+    """Les notes de ces objets, dans l'ordre où elles ont été écrites."""
+    return [Note(*ligne) for ligne in conn.execute(_LIRE, (list(objets),))]

@@ -1,0 +1,109 @@
+"""Ce que chaque fait, et chaque sort, veut dire : une phrase que le support peut lire telle quelle à la personne.
+
+Aucun mot propre à la banque : ni code, ni nom de champ. Ces détails se lisent à côté.
+"""
+
+from datetime import datetime
+from typing import Final, assert_never
+
+from domain.avis import Moyen
+from domain.creance import Créance, FaitDeCreance
+from domain.delai import PARIS
+from domain.monnaie import euros
+from domain.paiement import FaitDePaiement, Fin, Paiement
+from domain.sort import Sort
+
+_MOYENS: Final = {Moyen.CHEQUE: "par chèque", Moyen.VIREMENT: "par virement", Moyen.RETENUE: "par retenue"}
+
+
+def quand(instant: datetime) -> str:
+    """`25/11/2026 à 14 h 30`, à l'heure de Paris."""
+    return f"{instant.astimezone(PARIS):%d/%m/%Y à %H h %M}"
+
+
+def phrase_de_creance(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+    """Ce qu'un fait d'une créance veut dire."""
+    match fait:
+        case Créance.AvisEmis():
+            return f"La caisse a émis un avis de {euros(fait.montant_initial)}, daté du {fait.date_emission:%d/%m/%Y}."
+        case Créance.PaiementInitié():
+            return (
+                f"Un paiement en ligne de {euros(fait.part)} sur cette créance a commencé le {quand(fait.timestamp)} ;"
+                f" il pouvait être fini jusqu'au {quand(fait.expire_le)}."
+            )
+        case Créance.PaiementAccepté():
+            return (
+                f"La banque a accepté le paiement le {quand(fait.accepte_le)} : {euros(fait.part)} sur cette créance."
+            )
+        case Créance.PaiementÉchoué():
+            return f"Le paiement n'a pas abouti : {euros(fait.part_liberee)} ne sont plus réservés."
+        case Créance.PaiementAffiché():
+            return f"Le paiement se voit sur le compte depuis le {quand(fait.affiche_le)}."
+        case Créance.PaiementContrepassé():
+            return f"Le paiement accepté a été repris : {euros(fait.part)} sont de nouveau dus."
+        case Créance.TropPerçuConstaté():
+            if not fait.total:
+                return "Il n'y a plus de trop-perçu."
+            return f"Vous avez payé {euros(fait.total)} de plus que ce qui était dû."
+        case Créance.TropPerçuRemboursé():
+            return f"La caisse a remboursé {euros(fait.montant)}."
+        case Créance.EncaissementReçu():
+            moyen = _MOYENS[fait.moyen]
+            return f"La caisse a reçu {euros(fait.montant)} {moyen}, à la date du {fait.date:%d/%m/%Y}."
+        case Créance.AvisRectifié():
+            avant, apres = euros(fait.montant_precedent), euros(fait.montant_initial)
+            return f"La caisse a corrigé le montant de l'avis : {apres} au lieu de {avant}."
+        case Créance.AvisAnnulé():
+            return "La caisse a annulé l'avis : plus rien n'est dû."
+        case _:
+            assert_never(fait)
+
+
+def phrase_de_paiement(fait: FaitDePaiement) -> str:
+    """Ce qu'un fait d'un paiement veut dire."""
+    match fait:
+        case Paiement.PaiementOuvert():
+            return f"Un paiement en ligne de {euros(fait.montant)} a commencé le {quand(fait.timestamp)}."
+        case Paiement.PaiementConclu():
+            return _fin(fait)
+        case Paiement.EncaissementNonImputé():
+            return (
+                f"La banque a pris {euros(fait.montant)} le {quand(fait.accepte_le)} ; cette somme n'est encore sur"
+                " aucune créance."
+            )
+        case Paiement.AcceptationPrécisée():
+            return "La banque a précisé le numéro d'autorisation du paiement déjà accepté."
+        case _:
+            assert_never(fait)
+
+
+def _fin(fait: Paiement.PaiementConclu) -> str:
+    match fait.issue:
+        case Fin.ACCEPTE:
+            presume = " (heure de réception : la banque n'en a pas donné)" if fait.depart_presume else ""
+            return f"La banque a accepté le paiement le {quand(fait.accepte_le or fait.timestamp)}{presume}."
+        case Fin.ECHOUE:
+            return f"La banque n'a pas accepté le paiement, le {quand(fait.timestamp)}."
+        case Fin.EXPIRE:
+            return f"Le paiement n'a pas été terminé à temps : il a été clos le {quand(fait.timestamp)}."
+        case Fin.EN_VERIFICATION:
+            return "Nous vérifions votre paiement auprès de la banque ; ne payez pas une seconde fois."
+        case _:
+            assert_never(fait.issue)
+
+
+def phrase_du_sort(sort: Sort) -> str:
+    """Ce qu'un sort veut dire d'une réponse de la banque, ou d'un message de la caisse."""
+    return _SORTS[sort]
+
+
+_SORTS: Final[dict[Sort, str]] = {
+    Sort.APPLIQUEE: "Reçue et prise en compte.",
+    Sort.DOUBLON: "Reçue une fois de plus, à l'identique : elle n'a rien changé.",
+    Sort.CONTRADICTOIRE: "Elle contredit ce qui est enregistré, qui reste : à examiner.",
+    Sort.EN_ATTENTE: "La banque n'a pas encore conclu.",
+    Sort.NON_RAPPROCHEE: "Elle ne correspond à aucun paiement connu : à examiner.",
+    Sort.MONTANT_INCOHERENT: "La banque a pris un autre montant, ou une seconde fois : à examiner.",
+    Sort.EN_SOUFFRANCE: "Elle attend de pouvoir être appliquée.",
+    Sort.REJETEE: "Elle n'a pas été crue : rien n'a changé.",
+}
