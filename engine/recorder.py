@@ -53,16 +53,11 @@ SELECT pg_advisory_xact_lock(%b::int8), set_config('transaction_timeout', %b, tr
 """
 _VERSION_17: Final = 170_000
 
-# Écrit les événements d'un lot ; leur heure est celle de PostgreSQL, jamais avant celle de leur prédécesseur.
+# Écrit les événements d'un lot ; leur position et leur heure leur viennent de la base (0020_droits.sql).
 _ECRIRE_EVENEMENTS: Final = """
-WITH horloge AS MATERIALIZED (
-    SELECT greatest(clock_timestamp(),
-                    (SELECT enregistre_le FROM journal.evenements ORDER BY position DESC LIMIT 1)) AS maintenant
-)
-INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)
-SELECT e.flux, e.version, e.topic, e.etat, e.cause, horloge.maintenant
-FROM horloge,
-     unnest(%b::text[], %b::int8[], %b::text[], %b::bytea[], %b::text[])
+INSERT INTO journal.evenements (flux, version, topic, etat, cause)
+SELECT e.flux, e.version, e.topic, e.etat, e.cause
+FROM unnest(%b::text[], %b::int8[], %b::text[], %b::bytea[], %b::text[])
      WITH ORDINALITY AS e (flux, version, topic, etat, cause, rang)
 ORDER BY e.rang
 RETURNING position
