@@ -36,8 +36,8 @@ IDLE_MS: Final = 200
 
 # Writes the batch's events and tells their positions.
 _EVENTS: Final = """
-INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)
-SELECT e.flux, e.version, e.topic, e.etat, e.cause, now()
+INSERT INTO journal.evenements (flux, version, topic, etat, cause)
+SELECT e.flux, e.version, e.topic, e.etat, e.cause
 FROM unnest(%b::text[], %b::int8[], %b::text[], %b::bytea[], %b::text[]) WITH ORDINALITY
      AS e (flux, version, topic, etat, cause, rang)
 ORDER BY e.rang RETURNING position

@@ -27,3 +27,8 @@ random | keep grafana_password
 random | keep kiosque_secret_key
 printf 'postgresql://proprietaire:%s@postgres:5432/creances' "$(cat owner_password)" | keep owner_database_url
 printf 'postgresql://creances:%s@postgres:5432/creances' "$(cat service_password)" | keep database_url
+# Each role of the service has a login of its own, with its rights only (service/schema/rights.sql).
+for role in api consommateur suiveur publication relance; do
+    random | keep "password_$role"
+    printf 'postgresql://service_%s:%s@postgres:5432/creances' "$role" "$(cat "password_$role")" | keep "database_url_$role"
+done

@@ -14,6 +14,9 @@ MIGRATION_LOCK: Final = 0x637265616E636573
 SERVICE_ROLE_NAME: Final = "creances_service"
 """Group role that may INSERT and SELECT in `journal` and owns `vues`; the service's login is made a member of it."""
 
+RIGHTS: Final = "rights.sql"
+"""Applied whole after the numbered files, whenever one of them is new: what every role may do."""
+
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -26,7 +29,7 @@ def migrate_schema(owner_url: str, service_user: str, folder: Traversable) -> li
 
     `owner_url` connects as the owner of the schema (in practice a role with CREATEROLE, or a superuser).
     `service_user` is the login role of the service, which receives the rights; it may be the owner itself.
-    `folder` holds the files, `0001_name.sql` and so on. Safe to run twice, at once, from two places.
+    `folder` holds the files, `0001_name.sql` and so on, and `rights.sql`. Safe to run twice, at once, from two places.
     Raises MigrationChanged.
     """
     with psycopg.connect(owner_url, autocommit=True) as conn:
@@ -45,6 +48,7 @@ def migrate_schema(owner_url: str, service_user: str, folder: Traversable) -> li
                 if not new and not applied:
                     conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(SERVICE_ROLE_NAME)))
             new.append(name)
+        _give_rights(conn, folder, applied.get(RIGHTS) if not new else None)
         (owner,) = conn.execute("SELECT current_user").fetchone() or ("",)
         if service_user != owner:
             conn.execute(
@@ -59,6 +63,24 @@ def _applied(conn: psycopg.Connection[Any]) -> dict[str, str]:
         "nom text PRIMARY KEY, empreinte text NOT NULL, appliquee_le timestamptz NOT NULL DEFAULT clock_timestamp())"
     )
     return dict(conn.execute("SELECT nom, empreinte FROM public.creances_migrations").fetchall())
+
+
+def _give_rights(conn: psycopg.Connection[Any], folder: Traversable, given: str | None) -> None:
+    """Apply `rights.sql`, unless the same was `given` and no table came since."""
+    file = folder.joinpath(RIGHTS)
+    if not file.is_file():
+        return
+    text = file.read_text("utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if digest == given:
+        return
+    with conn.transaction():
+        conn.execute(text.encode())
+        conn.execute(
+            "INSERT INTO public.creances_migrations (nom, empreinte) VALUES (%s, %s) ON CONFLICT (nom)"
+            " DO UPDATE SET empreinte = excluded.empreinte, appliquee_le = clock_timestamp()",
+            (RIGHTS, digest),
+        )
 
 
 def _files(folder: Traversable) -> list[tuple[str, str]]:

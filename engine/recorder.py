@@ -45,26 +45,23 @@ ORDER_HELD_MAX_S: Final = 10.0
 # Takes the write order until the end of the transaction; apart, so that the next statement sees everything. From then
 # on this session may not stay silent: PostgreSQL ends it, and so frees the order.
 _ORDONNER: Final = """
-SELECT pg_advisory_xact_lock(%b::int8), set_config('idle_in_transaction_session_timeout', %b, true)
+SELECT pg_advisory_xact_lock(%b::int8), set_config('idle_in_transaction_session_timeout', %b, true),
+       set_config('creances.au_plus_tard', %b, true)
 """
 
 # The same from PostgreSQL 17 on, where a transaction itself has a bound, also while it waits in a pipeline.
 _ORDONNER_17: Final = """
-SELECT pg_advisory_xact_lock(%b::int8), set_config('transaction_timeout', %b, true)
+SELECT pg_advisory_xact_lock(%b::int8), set_config('transaction_timeout', %b, true),
+       set_config('creances.au_plus_tard', %b, true)
 """
 _VERSION_17: Final = 170_000
 
-# Writes the events of a batch; their time is PostgreSQL's, never before their predecessor's, and never further ahead of
-# the writer's own clock than `clocks.AHEAD_MAX`.
+# Writes the events of a batch; the database gives them their position and their time (0020_droits.sql): PostgreSQL's,
+# never before their predecessor's, and never further ahead of the writer's own clock than `clocks.AHEAD_MAX`.
 _ECRIRE_EVENEMENTS: Final = """
-WITH horloge AS MATERIALIZED (
-    SELECT greatest(least(clock_timestamp(), %b::timestamptz),
-                    (SELECT enregistre_le FROM journal.evenements ORDER BY position DESC LIMIT 1)) AS maintenant
-)
-INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)
-SELECT e.flux, e.version, e.topic, e.etat, e.cause, horloge.maintenant
-FROM horloge,
-     unnest(%b::text[], %b::int8[], %b::text[], %b::bytea[], %b::text[])
+INSERT INTO journal.evenements (flux, version, topic, etat, cause)
+SELECT e.flux, e.version, e.topic, e.etat, e.cause
+FROM unnest(%b::text[], %b::int8[], %b::text[], %b::bytea[], %b::text[])
      WITH ORDINALITY AS e (flux, version, topic, etat, cause, rang)
 ORDER BY e.rang
 RETURNING position
@@ -192,10 +189,11 @@ class Recorder(ApplicationRecorder):
         It is held for `order_held_max_s` at most: a writer that is frozen or cut off loses it. Inside a pipeline,
         before its Sync, PostgreSQL before 17 takes a silent client for a busy one and no time-out applies: Sync first.
         """
+        latest = (self._clock() + AHEAD_MAX).isoformat()
         if conn.info.server_version >= _VERSION_17:
-            conn.execute(_ORDONNER_17, (ORDER_LOCK, self._held_max))
+            conn.execute(_ORDONNER_17, (ORDER_LOCK, self._held_max, latest))
             return
-        conn.execute(_ORDONNER, (ORDER_LOCK, self._held_max))
+        conn.execute(_ORDONNER, (ORDER_LOCK, self._held_max, latest))
         if pipeline is not None:
             pipeline.sync()
 
@@ -217,7 +215,6 @@ class Recorder(ApplicationRecorder):
         lignes = conn.execute(
             _ECRIRE_EVENEMENTS,
             (
-                self._clock() + AHEAD_MAX,
                 [evenement.originator_id for evenement in evenements],
                 [evenement.originator_version for evenement in evenements],
                 [evenement.topic for evenement in evenements],

@@ -147,6 +147,26 @@ def test_les_secrets_tires_sont_ceux_que_compose_monte(secrets: Path) -> None:
     assert "deploy/secrets/" in (RACINE / ".gitignore").read_text().splitlines()
 
 
+def test_chaque_role_n_a_que_la_connexion_de_son_metier(secrets: Path) -> None:
+    metiers = {
+        "api": "api",
+        "consume-avis": "consommateur",
+        "consume-kiosque": "consommateur",
+        "project": "suiveur",
+        "publish": "publication",
+        "relance": "relance",
+    }
+    script = (RACINE / "deploy/postgres/10-service-role.sh").read_text()
+    for nom, metier in metiers.items():
+        assert [s for s in NOTRES[nom]["secrets"] if "database" in s] == [f"database_url_{metier}"]
+        assert f"database_url_{metier}" in environnement(NOTRES[nom])["CREANCES_DATABASE_URL_FILE"]
+        url = urlsplit((secrets / f"database_url_{metier}").read_text())
+        assert (url.username, url.password) == (f"service_{metier}", (secrets / f"password_{metier}").read_text())
+        assert f"password_{metier}" in SERVICES["postgres"]["secrets"]
+        assert metier in re.findall(r"for role in ([a-z ]+); do", script)[0].split()
+    assert set(NOTRES) - set(metiers) == {"migrate", "topics", "kiosque"}
+
+
 def test_seule_la_migration_tient_l_url_du_proprietaire() -> None:
     assert [nom for nom, s in NOTRES.items() if "owner_database_url" in s["secrets"]] == ["migrate"]
 

@@ -59,6 +59,10 @@ def test_un_suiveur_ne_manque_rien_grace_au_verrou_et_manque_sans_lui(
     """Le premier écrit et ne valide pas ; le second écrit et valide ; le suiveur passe ; le premier valide."""
     if not avec_le_verrou:
         monkeypatch.setattr(Recorder, "take_order", lambda *_: None)
+        with psycopg.connect(base.url_proprietaire) as conn:  # La base le prend aussi d'elle-même.
+            requete = "SELECT pg_get_functiondef('journal.mettre_a_l_heure'::regproc)"
+            (fonction,) = conn.execute(requete).fetchone() or ("",)
+            conn.execute(fonction.replace("PERFORM pg_advisory_xact_lock", "-- ").encode())
     suiveur = Follower(base.url, RestantDu())
     valide = threading.Event()
 
@@ -113,10 +117,13 @@ def test_huit_ecrivains_et_un_suiveur_qui_les_talonne_ne_perdent_aucun_evenement
 
 def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, recorder: Recorder) -> None:
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        # L'horloge du serveur avançait d'une heure, puis on l'a remise.
         conn.execute(
-            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-            " VALUES ('horloge', 1, 'x', '', 'horloge en avance', clock_timestamp() + interval '1 hour')"
+            "SELECT setval('journal.horloge',"
+            " (extract(epoch FROM clock_timestamp() + interval '1 hour') * 1000000)::int8)"
         )
+        with recorder.base.transaction() as ecriture:
+            record(recorder, ecriture, 2)
         with recorder.base.transaction() as ecriture:
             record(recorder, ecriture, 1)
         heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
@@ -151,10 +158,10 @@ def test_personne_ne_change_ce_qui_est_ecrit(base: Any, table: str, ordre: str) 
 
 
 def test_personne_ne_choisit_une_position(base: Any) -> None:
-    with psycopg.connect(base.url) as conn, pytest.raises(psycopg.errors.GeneratedAlways):
+    with psycopg.connect(base.url_proprietaire) as conn, pytest.raises(psycopg.errors.GeneratedAlways):
         conn.execute(
-            "INSERT INTO journal.evenements (position, flux, version, topic, etat, cause, enregistre_le)"
-            " VALUES (1, 'f', 1, 't', '', 'c', now())"
+            "INSERT INTO journal.evenements (position, flux, version, topic, etat, cause)"
+            " VALUES (1, 'f', 1, 't', '', 'c')"
         )
 
 
@@ -173,8 +180,8 @@ def test_un_evenement_illisible_est_ecarte_avec_les_suivants_de_son_flux_et_les_
         recorder.record(conn, Batch(entries=collect([fautive], "test")))
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         conn.execute(
-            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-            " VALUES (%s, 2, 'creance.PaiementInitie', 'pas du JSON', 'planté', now())",
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause)"
+            " VALUES (%s, 2, 'creance.PaiementInitie', 'pas du JSON', 'planté')",
             (fautive.id,),
         )
         fautive.version = 2

@@ -207,8 +207,7 @@ def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
     with tournant(Follower(base.url, vue, wake_max_s=0.2)):
         attendre(lambda: au_repos(proprietaire))
         service.execute(
-            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-            " VALUES ('a', 1, %s, %s, 'sans NOTIFY', now())",
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('a', 1, %s, %s, 'sans NOTIFY')",
             (stocke.topic, stocke.state),
         )
         attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
@@ -329,8 +328,7 @@ def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
 ) -> None:
     ecrire(recorder, pas("a", 1), pas("b", 1), pas("a", 2), pas("b", 2, DE_TROP_POUR_LA_TABLE), pas("a", 3))
     proprietaire.execute(
-        "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-        " VALUES ('c', 1, %s, 'ni JSON', 'planté', now())",
+        "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('c', 1, %s, 'ni JSON', 'planté')",
         (Pas.TOPIC,),
     )
     ecrire(recorder, pas("a", 4), pas("b", 3), pas("c", 2), ailleurs("d", 1), pas("d", 2))

@@ -203,8 +203,8 @@ def test_un_paiement_illisible_n_arrete_pas_la_tournee(b: Banc, tournees: Tourne
     bon = b.ouvrir(avis(2)["reference"], 20_00, a=MAINTENANT + timedelta(minutes=1))
     b.projeter()
     b.conn.execute(
-        "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-        " VALUES (%s, 2, 'paiement.Inconnu', '{}', 'essai', now())",
+        "INSERT INTO journal.evenements (flux, version, topic, etat, cause)"
+        " VALUES (%s, 2, 'paiement.Inconnu', '{}', 'essai')",
         (f"paiement-{illisible}",),
     )
     assert tournees.une(40) == {illisible: Relance.IMPOSSIBLE, bon: Relance.EXPIRE}

@@ -52,9 +52,9 @@ def conn(base: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connect
         with ouverte.transaction() as ecriture:
             recorder.record(ecriture, Batch(entries=collect(creances, "test")))
         directe.execute(
-            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le) VALUES"
-            " (%s, 3, 'creance.EncaissementRecu', 'rien de lisible', 'épreuve', now()),"
-            " (%s, 4, 'creance.PaiementEchoue', %s, 'épreuve', now())",
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES"
+            " (%s, 3, 'creance.EncaissementRecu', 'rien de lisible', 'épreuve'),"
+            " (%s, 4, 'creance.PaiementEchoue', %s, 'épreuve')",
             (
                 Créance.flux(GATEE),
                 Créance.flux(GATEE),

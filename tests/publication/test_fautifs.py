@@ -25,8 +25,7 @@ def planter(base: Any, flux: str, version: int, etat: bytes, topic: str = "crean
     """Écrit au journal un fait que personne n'a décidé."""
     with psycopg.connect(base.url_proprietaire) as conn:
         conn.execute(
-            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-            " VALUES (%s, %s, %s, %s, 'planté', now())",
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES (%s, %s, %s, %s, 'planté')",
             (flux, version, topic, etat),
         )
 

@@ -92,8 +92,8 @@ def test_un_renvoi_saute_ce_qui_est_ecarte(base: Any, recorder: Recorder, settin
     banc.record(recorder, banc.avec_paiements(1, 1), banc.avec_paiements(2, 1))
     with psycopg.connect(base.url_proprietaire) as conn:
         conn.execute(
-            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
-            " VALUES (%s, 4, 'creance.PaiementEchoue', 'pas du JSON', 'planté', now())",
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause)"
+            " VALUES (%s, 4, 'creance.PaiementEchoue', 'pas du JSON', 'planté')",
             (banc.creance(1).id,),
         )
     banc.publier(settings)

@@ -1,0 +1,87 @@
+-- Ce que chaque rôle peut, en entier : appliqué à la fin de chaque migration, et sans effet s'il n'y a rien à changer.
+-- Une table nouvelle du journal y prend sa ligne ; tests/securite/test_droits.py le réclame.
+--
+-- Du journal, un rôle n'ajoute que des colonnes qui sont à lui : jamais une position, un rang, une heure, ni le nom de
+-- celui qui écrit. Les déclencheurs valent aussi pour une session qui se dit réplique (ENABLE ALWAYS).
+
+DO $$
+DECLARE
+    une record;
+    colonnes text;
+    un record;
+BEGIN
+    IF to_regclass('journal.horloge') IS NULL THEN
+        RETURN;  -- Une base arrêtée avant 0020_droits.sql.
+    END IF;
+    -- Le journal : ce que personne ne choisit, et des déclencheurs que rien n'endort.
+    FOR une IN SELECT c.oid, c.relname FROM pg_class c
+               WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind IN ('r', 'p') LOOP
+        FOR un IN SELECT tgname FROM pg_trigger
+                  WHERE tgrelid = une.oid AND NOT tgisinternal AND tgenabled <> 'A' LOOP
+            EXECUTE format('ALTER TABLE journal.%I ENABLE ALWAYS TRIGGER %I', une.relname, un.tgname);
+        END LOOP;
+        EXECUTE format('REVOKE INSERT ON journal.%I FROM creances_service, creances_api, creances_consommateur,
+                        creances_suiveur, creances_publication, creances_relance, creances_exploitation,
+                        creances_lecture', une.relname);
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO colonnes FROM pg_attribute a
+        WHERE a.attrelid = une.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = ''
+          AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par');
+        EXECUTE format('GRANT INSERT (%s) ON journal.%I TO creances_service', colonnes, une.relname);
+        EXECUTE format('GRANT SELECT ON journal.%I TO creances_service, creances_api, creances_exploitation',
+                       une.relname);
+        IF une.relname <> 'cles_idempotence' THEN
+            EXECUTE format('GRANT SELECT ON journal.%I TO creances_lecture, creances_consommateur', une.relname);
+        END IF;
+        FOR un IN
+            SELECT r.nom FROM (VALUES
+                ('creances_api',          ARRAY['evenements', 'cles_idempotence']),
+                ('creances_consommateur', ARRAY['evenements', 'positions', 'sorts', 'attentes', 'attentes_reglees',
+                                                'topics', 'pertes', 'arrets']),
+                ('creances_suiveur',      ARRAY['evenements']),
+                ('creances_publication',  ARRAY['topics']),
+                ('creances_relance',      ARRAY['evenements']),
+                ('creances_exploitation', ARRAY['epoques', 'reprises', 'rapports', 'lignes_de_rapport',
+                                                'ecarts_de_rapport'])
+            ) AS r (nom, tables) WHERE une.relname = ANY (r.tables)
+        LOOP
+            EXECUTE format('GRANT INSERT (%s) ON journal.%I TO %I', colonnes, une.relname, un.nom);
+        END LOOP;
+    END LOOP;
+
+    GRANT USAGE ON SCHEMA journal TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
+        creances_relance, creances_exploitation, creances_lecture;
+    GRANT SELECT ON journal.evenements TO creances_suiveur, creances_publication, creances_relance;
+    GRANT SELECT ON journal.epoques, journal.topics TO creances_publication;
+    GRANT USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_api;
+    -- Lire l'heure du lot n'est pas la fixer.
+    GRANT SELECT ON SEQUENCE journal.horloge TO creances_service, creances_api, creances_consommateur, creances_suiveur,
+        creances_relance;
+
+    -- Les sessions des pages : l'API les ouvre et les finit, un administrateur les finit.
+    GRANT USAGE ON SCHEMA acces TO creances_api, creances_exploitation;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON acces.sessions TO creances_api;
+    GRANT SELECT, UPDATE ON acces.sessions TO creances_exploitation;
+
+    -- Les vues : à creances_service, qui les reconstruit ; un suiveur les tient, les autres les lisent. Chacun dit son état.
+    SET LOCAL ROLE creances_service;
+    GRANT USAGE ON SCHEMA vues TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
+        creances_relance, creances_exploitation, creances_lecture;
+    FOR un IN SELECT relname FROM pg_class
+              WHERE relnamespace = 'vues'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+                AND pg_get_userbyid(relowner) = 'creances_service' LOOP
+        EXECUTE format('GRANT SELECT ON vues.%I TO creances_api, creances_consommateur, creances_suiveur,
+                        creances_publication, creances_relance, creances_exploitation, creances_lecture', un.relname);
+        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON vues.%I TO creances_suiveur', un.relname);
+    END LOOP;
+    GRANT INSERT, UPDATE ON vues.suiveurs TO creances_api, creances_consommateur, creances_publication, creances_relance,
+        creances_exploitation;
+    GRANT INSERT, UPDATE ON vues.sorts TO creances_consommateur;
+    GRANT INSERT, UPDATE ON vues.publications TO creances_publication;
+    GRANT INSERT, UPDATE, DELETE ON vues.ecartes TO creances_publication, creances_exploitation;
+    GRANT DELETE ON vues.messagerie TO creances_relance;
+    -- Ce qu'une reconstruction met à la place d'une vue a les mêmes droits qu'elle.
+    ALTER DEFAULT PRIVILEGES IN SCHEMA vues GRANT SELECT ON TABLES TO creances_api, creances_consommateur,
+        creances_suiveur, creances_publication, creances_relance, creances_exploitation, creances_lecture;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA vues GRANT INSERT, UPDATE, DELETE ON TABLES TO creances_suiveur;
+    RESET ROLE;
+END $$;

@@ -1,0 +1,271 @@
+"""Les droits dans la base : ce que chaque rôle peut, en entier, et ce qui lui est refusé quand il l'essaie."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Final
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+
+# Ce que chaque rôle ajoute au journal. Une table nouvelle y prend sa place, ici et dans service/schema/rights.sql.
+AJOUTE: Final = {
+    "creances_api": {"evenements", "cles_idempotence"},
+    "creances_consommateur": {
+        "evenements",
+        "positions",
+        "sorts",
+        "attentes",
+        "attentes_reglees",
+        "topics",
+        "pertes",
+        "arrets",
+    },
+    "creances_suiveur": {"evenements"},
+    "creances_publication": {"topics"},
+    "creances_relance": {"evenements"},
+    "creances_exploitation": {"epoques", "reprises", "rapports", "lignes_de_rapport", "ecarts_de_rapport"},
+    "creances_lecture": set[str](),
+}
+
+# Ce que chaque rôle lit du journal ; None : tout.
+LIT: Final[dict[str, set[str] | None]] = {
+    "creances_api": None,
+    "creances_exploitation": None,
+    "creances_suiveur": {"evenements"},
+    "creances_relance": {"evenements"},
+    "creances_publication": {"evenements", "epoques", "topics"},
+}
+TOUS_LISENT_SAUF: Final = {"cles_idempotence"}
+
+# Ce que chaque rôle change des vues, hors le suiveur, qui les tient toutes.
+CHANGE: Final = {
+    "creances_api": {"suiveurs"},
+    "creances_consommateur": {"suiveurs", "sorts"},
+    "creances_publication": {"suiveurs", "publications", "ecartes"},
+    "creances_relance": {"suiveurs"},
+    "creances_exploitation": {"suiveurs", "ecartes"},
+    "creances_lecture": set[str](),
+}
+
+JAMAIS_CHOISIES: Final = {"enregistre_le", "lu_par", "ouverte_par"}
+
+
+@pytest.fixture
+def conn(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Une connexion du service, qui peut prendre chacun de ses rôles."""
+    with psycopg.connect(base.url, autocommit=True) as ouverte:
+        yield ouverte
+
+
+def devenir(conn: psycopg.Connection[Any], role: str) -> None:
+    conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+
+
+def droits(conn: psycopg.Connection[Any], schema: str, droit: str) -> dict[str, set[str]]:
+    """Les tables de ce schéma sur lesquelles chaque rôle a ce droit, en entier ou par colonnes."""
+    trouves: dict[str, set[str]] = defaultdict(set)
+    lignes = conn.execute(
+        "SELECT r.rolname, c.relname FROM pg_roles r, pg_class c"
+        " WHERE r.rolname = ANY (%s) AND c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p')"
+        " AND (has_table_privilege(r.rolname, c.oid, %s)"
+        "      OR %s <> 'DELETE' AND has_any_column_privilege(r.rolname, c.oid, replace(%s, 'DELETE', 'SELECT')))",
+        (list(AJOUTE), schema, droit, droit, droit),
+    )
+    for role, table in lignes:
+        trouves[role].add(table)
+    return trouves
+
+
+def tables(conn: psycopg.Connection[Any], schema: str) -> set[str]:
+    requete = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p')"
+    return {nom for (nom,) in conn.execute(requete, (schema,))}
+
+
+@pytest.mark.parametrize("role", AJOUTE)
+def test_chaque_role_n_ajoute_au_journal_que_ce_qui_est_a_lui(conn: psycopg.Connection[Any], role: str) -> None:
+    assert droits(conn, "journal", "INSERT")[role] == AJOUTE[role]
+    assert droits(conn, "journal", "UPDATE")[role] == droits(conn, "journal", "DELETE")[role] == set()
+
+
+def test_chaque_table_du_journal_a_quelqu_un_qui_l_ecrit(conn: psycopg.Connection[Any]) -> None:
+    assert tables(conn, "journal") == set.union(*AJOUTE.values()), "à nommer dans service/schema/rights.sql, et ici"
+
+
+@pytest.mark.parametrize("role", AJOUTE)
+def test_chaque_role_ne_lit_du_journal_que_ce_qu_il_lui_faut(conn: psycopg.Connection[Any], role: str) -> None:
+    attendues = LIT.get(role, tables(conn, "journal") - TOUS_LISENT_SAUF)
+    assert droits(conn, "journal", "SELECT")[role] == (tables(conn, "journal") if attendues is None else attendues)
+
+
+@pytest.mark.parametrize("role", CHANGE)
+def test_chaque_role_ne_change_des_vues_que_ce_qu_il_tient(conn: psycopg.Connection[Any], role: str) -> None:
+    for droit in ("INSERT", "UPDATE"):
+        assert droits(conn, "vues", droit)[role] == CHANGE[role]
+    assert droits(conn, "vues", "SELECT")[role] == tables(conn, "vues")
+
+
+@pytest.mark.parametrize("role", [*AJOUTE, "creances_service"])
+@pytest.mark.parametrize(
+    "interdit",
+    [
+        # Une position choisie, une heure choisie, de 1999 ou de 2999.
+        (
+            "INSERT INTO journal.evenements (position, flux, version, topic, etat, cause) OVERRIDING SYSTEM VALUE"
+            " VALUES (1, 'f', 1, 't', '', 'c')"
+        ),
+        (
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+            " VALUES ('f', 1, 't', '', 'c', '1999-01-01')"
+        ),
+        (
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+            " VALUES ('f', 1, 't', '', 'c', '2999-01-01')"
+        ),
+        (
+            "INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, empreinte, champs,"
+            " enregistre_le)"
+            " VALUES (gen_random_uuid(), 't', 0, 0, 'appliquee', 'c', '', '{}', '1999-01-01')"
+        ),
+        "INSERT INTO journal.epoques (nom, raison, ouverte_par) VALUES ('20260101T000000Z', 'r', 'un autre')",
+        "INSERT INTO journal.topics (rang, topic, topic_id) OVERRIDING SYSTEM VALUE VALUES (1, 't', gen_random_uuid())",
+        # L'horloge et les numéros.
+        "SELECT setval('journal.horloge', 1)",
+        "SELECT nextval('journal.horloge')",
+        "SELECT setval('journal.evenements_position_seq', 1)",
+        "SELECT setval('journal.numeros_de_transaction', 1)",
+        # Ce qui est écrit, et ce qui le garde.
+        "UPDATE journal.evenements SET cause = 'autre'",
+        "DELETE FROM journal.sorts",
+        "TRUNCATE journal.evenements",
+        "ALTER TABLE journal.evenements DISABLE TRIGGER date",
+        "SET session_replication_role = replica",
+        "CREATE TABLE journal.autre (n int)",
+        "UPDATE public.creances_migrations SET empreinte = ''",
+        "CREATE ROLE autre",
+    ],
+)
+def test_ce_que_personne_ne_peut(conn: psycopg.Connection[Any], role: str, interdit: str) -> None:
+    devenir(conn, role)
+    with pytest.raises(InsufficientPrivilege):
+        conn.execute(interdit.encode())
+
+
+@pytest.mark.parametrize(
+    ("role", "interdit"),
+    [
+        ("creances_lecture", "INSERT INTO vues.suiveurs (nom) VALUES ('x')"),
+        ("creances_lecture", "SELECT * FROM journal.cles_idempotence"),
+        ("creances_lecture", "SELECT * FROM acces.sessions"),
+        ("creances_lecture", "SELECT nextval('journal.numeros_de_transaction')"),
+        ("creances_consommateur", "SELECT nextval('journal.numeros_de_transaction')"),
+        ("creances_consommateur", "SELECT * FROM acces.sessions"),
+        ("creances_consommateur", "UPDATE vues.restant_du SET solde = 0"),
+        ("creances_consommateur", "INSERT INTO journal.epoques (nom, raison) VALUES ('20260101T000000Z', 'r')"),
+        ("creances_api", "UPDATE vues.restant_du SET solde = 0"),
+        (
+            "creances_api",
+            (
+                "INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)"
+                " VALUES (gen_random_uuid(), 't', 0, 0, 1)"
+            ),
+        ),
+        ("creances_suiveur", "SELECT * FROM journal.sorts"),
+        ("creances_suiveur", "ALTER TABLE vues.restant_du ADD COLUMN note text"),
+        ("creances_suiveur", "SELECT * FROM acces.sessions"),
+        (
+            "creances_publication",
+            ("INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')"),
+        ),
+        ("creances_publication", "UPDATE vues.paiements SET statut = 'accepte'"),
+        ("creances_relance", "DELETE FROM vues.paiements"),
+        (
+            "creances_exploitation",
+            ("INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')"),
+        ),
+        ("creances_exploitation", "DELETE FROM acces.sessions"),
+    ],
+)
+def test_ce_qui_est_a_un_autre_role(conn: psycopg.Connection[Any], role: str, interdit: str) -> None:
+    devenir(conn, role)
+    with pytest.raises(InsufficientPrivilege):
+        conn.execute(interdit.encode())
+
+
+def test_aucune_colonne_que_la_base_donne_n_est_ouverte_a_l_ecriture(conn: psycopg.Connection[Any]) -> None:
+    ouvertes = conn.execute(
+        "SELECT r.rolname, c.relname, a.attname FROM pg_roles r, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+        " WHERE r.rolname LIKE 'creances\\_%%' AND c.relnamespace = 'journal'::regnamespace AND c.relkind = 'r'"
+        " AND a.attnum > 0 AND (a.attidentity <> '' OR a.attname = ANY (%s))"
+        " AND has_column_privilege(r.rolname, c.oid, a.attnum, 'INSERT')",
+        (list(JAMAIS_CHOISIES),),
+    ).fetchall()
+    assert ouvertes == []
+
+
+def test_chaque_table_du_journal_se_garde_meme_d_une_replique(base: Any) -> None:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        for table in sorted(tables(conn, "journal")):
+            etats = conn.execute(
+                "SELECT tgname, tgenabled FROM pg_trigger"
+                " WHERE tgrelid = to_regclass('journal.' || quote_ident(%s)) AND NOT tgisinternal",
+                (table,),
+            ).fetchall()
+            assert ("ajout_seul", "A") in etats, table
+            assert {etat for _, etat in etats} == {"A"}, table
+        conn.execute("SET session_replication_role = replica")
+        with pytest.raises(InsufficientPrivilege):
+            conn.execute("DELETE FROM journal.evenements")
+
+
+def test_l_heure_est_celle_de_la_base_meme_pour_qui_en_donne_une_autre(base: Any) -> None:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        for version, heure in ((1, "1999-01-01"), (2, "2999-01-01")):
+            conn.execute(
+                "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+                " VALUES ('f', %s, 't', '', 'c', %s)",
+                (version, heure),
+            )
+        ecarts = conn.execute(
+            "SELECT abs(extract(epoch FROM clock_timestamp() - enregistre_le)) < 60 FROM journal.evenements"
+        ).fetchall()
+    assert ecarts == [(True,), (True,)]
+
+
+def test_les_evenements_d_un_lot_ont_une_meme_heure_au_dessus_de_la_precedente(
+    conn: psycopg.Connection[Any],
+) -> None:
+    devenir(conn, "creances_api")
+    for lot in range(3):
+        conn.execute(
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause)"
+            " SELECT 'f' || n, %s, 't', '', 'c' FROM generate_series(1, 50) AS n",
+            (lot + 1,),
+        )
+    heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
+    assert heures == sorted(heures)
+    assert len(set(heures)) == 3
+
+
+def test_un_ecrivain_qui_oublie_l_ordre_le_prend_quand_meme(base: Any, conn: psycopg.Connection[Any]) -> None:
+    ecrire = "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')"
+    with psycopg.connect(base.url) as autre:
+        autre.execute(ecrire)
+        conn.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            conn.execute(ecrire.replace("'f'", "'g'"))
+
+
+def test_une_fonction_du_service_ne_prend_pas_la_place_de_celles_de_la_base(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE FUNCTION vues.currval(regclass) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'")
+    conn.execute("CREATE FUNCTION vues.currval(text) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'")
+    conn.execute(
+        "CREATE FUNCTION vues.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'epoch'::timestamptz $$"
+    )
+    conn.execute("SET search_path = vues, pg_catalog")
+    conn.execute("INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')")
+    conn.execute("INSERT INTO journal.topics (topic, topic_id) VALUES ('t', gen_random_uuid())")
+    for table in ("evenements", "topics"):
+        (an,) = conn.execute(f"SELECT extract(year FROM max(enregistre_le)) FROM journal.{table}").fetchone() or (0,)  # noqa: S608
+        assert an > 2000
