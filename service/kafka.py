@@ -264,6 +264,26 @@ def oldest_pending(consumer: KafkaConsumer, topic: str, positions: Mapping[int, 
     return datetime.fromtimestamp(min(oldest.values()) / 1000, UTC) if oldest else None
 
 
+def read_until(
+    consumer: KafkaConsumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], seconds: float
+) -> list[Any]:
+    """The messages of these partitions, from `starts` up to `ends`; raise KafkaTimeoutError if it takes longer."""
+    waited = {TopicPartition(topic, partition): ends[partition] for partition in starts}
+    if not waited:
+        return []
+    consumer.assign(list(waited))
+    for tp in waited:
+        consumer.seek(tp, starts[tp.partition])
+    found: list[Any] = []
+    deadline = time.monotonic() + seconds
+    while any(consumer.position(tp) < end for tp, end in waited.items()):
+        if time.monotonic() > deadline:
+            raise KafkaTimeoutError(f"{topic} n'a pas été lu en {seconds:g} s")
+        for records in consumer.poll(timeout_ms=200).values():
+            found.extend(records)
+    return found
+
+
 def reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside any group, to look without moving anything."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}

@@ -27,6 +27,7 @@ from domain.refus import (
     SelectionInvalide,
 )
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
+from guichet.recul import JournalEnRetard, JournalNonVerifie
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -61,6 +62,8 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     MessageInconnu: 404,
     CleReutilisee: 422,
     PartageChange: 409,
+    JournalEnRetard: 503,
+    JournalNonVerifie: 503,
     AvisInconnu: 409,
     AvisContradictoire: 409,
     MessageContradictoire: 409,
