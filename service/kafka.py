@@ -27,13 +27,13 @@ from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
 
-ACK_SECONDS: Final = 10.0
+ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
 
 REOPEN_SECONDS: Final = 1.0
 """After a failed opening, how long callers are refused without a new attempt."""
 
-READ_MS: Final = 3_000
+READ_MS: Final = 2_000
 """How long `lag` and `/metrics` wait for a broker."""
 
 PENDING_READ_SECONDS: Final = 3.0
