@@ -16,6 +16,7 @@ from domain.refus import PaiementInconnu
 from engine.database import Database
 from engine.decision import decide
 from engine.recorder import Recorder
+from guichet.recul import exiger_sans_recul
 from kiosque.interface import Kiosque
 
 _T = TypeVar("_T")
@@ -50,6 +51,8 @@ class Guichet:
     """Le chiffre de cette base dans les références de transaction (0 à 9)."""
     tirer_jeton: Callable[[], str] = jeton_au_hasard
     """La part de hasard d'un paiement, que la banque renvoie."""
+    exiger_ouvrable: Callable[[Connection[Any]], None] = exiger_sans_recul
+    """Lève un Refus tant qu'aucun paiement ne peut s'ouvrir sur ce journal."""
 
     def decider(self, decision: Callable[[Connection[Any]], _T]) -> _T:
         """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.

@@ -70,7 +70,8 @@ class PaiementRemis(NamedTuple):
 def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) -> PaiementRemis:
     """Ouvre le paiement ; la même clé et le même corps rendent la même réponse, tant qu'il est ouvert.
 
-    Lève un Refus du domaine (PaiementClos : la clé nomme un paiement qui a fini), CleReutilisee ou PartageChange.
+    Lève un Refus du domaine (PaiementClos : la clé nomme un paiement qui a fini), CleReutilisee, PartageChange,
+    JournalEnRetard ou JournalNonVerifie.
     """
 
     def decision(conn: Connection[Any]) -> PaiementRemis:
@@ -81,6 +82,7 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
             remis = _relire(connue.reponse)
             guichet.exiger_ouvert(conn, guichet.charger_paiement(conn, remis.transaction), maintenant)
             return remis
+        guichet.exiger_ouvrable(conn)
         creances = guichet.charger_creances(conn, demande.references)
         imputations = decider_imputations(
             demande.assure,

@@ -15,6 +15,9 @@ from prometheus_client.registry import Collector
 from engine.database import connect
 from projections.vues.delai_affichage import attentes
 
+CONNECT_SECONDS: Final = 2
+"""How long a scrape waits for a connection: all collectors together answer within what a request may take."""
+
 KEPT_SECONDS: Final = 5.0
 """Two scrapes within this time read the database once."""
 
@@ -52,7 +55,7 @@ class ClockCollector(Collector):
 
     def _read(self) -> None:
         try:
-            with closing(connect(self._url, application="creances-metrics")) as conn:
+            with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
                 pending = attentes(conn)
                 oldest = (datetime.now(UTC) - pending[0].accepte_le).total_seconds() if pending else 0.0
                 self._pending = len(pending), oldest

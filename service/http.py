@@ -18,6 +18,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from api.socle.problemes import indisponible
+
 ACCEPTED_AT_ONCE: Final = 128
 """Connections that one turn of the event loop takes, at most: the ceiling is checked between two turns."""
 
@@ -25,6 +27,15 @@ WAITING_IN_THE_KERNEL: Final = 2048
 """Connections not yet taken; one more is only delayed, the client's system tries again."""
 
 _LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def _unanswered() -> bytes:
+    """Return the whole 503 of a request that nothing answered in time: what it waits for may be frozen for hours."""
+    detail = "Le service n'a pas répondu à temps : merci de recommencer dans quelques instants."
+    answer = indisponible("sans_reponse", detail).reponse()
+    lines = [b"HTTP/1.1 503 Service Unavailable", b"connection: close"]
+    lines += [name + b": " + value for name, value in answer.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(answer.body)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,8 @@ class ConnectionLimits:
     """From the opening, or the last answer, to a whole request header."""
     body_s: float = 20.0
     """From the header to the end of the body."""
+    wait_s: float = 9.5
+    """From the end of the request to the start of the answer: a 503 then, whatever the request still waits for."""
     answer_s: float = 60.0
     """From the end of the request to the end of the answer, client slow to read included."""
     keep_alive_s: float = 5.0
@@ -112,7 +125,19 @@ class BoundedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         delays = {h11.IDLE: self.limits.header_s, h11.SEND_BODY: self.limits.body_s}
-        self._deadline = self.loop.call_later(delays.get(self.conn.their_state, self.limits.answer_s), self._too_late)
+        if (delay := delays.get(self.conn.their_state)) is not None:
+            self._deadline = self.loop.call_later(delay, self._too_late)
+        else:
+            self._deadline = self.loop.call_later(self.limits.wait_s, self._unanswered)
+
+    def _unanswered(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
+        if cycle is not None and cycle.response_started:
+            left_s = max(0.0, self.limits.answer_s - self.limits.wait_s)
+            self._deadline = self.loop.call_later(left_s, self._too_late)
+        elif not self.transport.is_closing():
+            self.transport.write(_unanswered())
+            self.transport.close()
 
     def _too_late(self) -> None:
         half_sent = self.conn.their_state is h11.SEND_BODY or bool(self.conn.trailing_data[0])

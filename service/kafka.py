@@ -27,13 +27,13 @@ from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
 
-ACK_SECONDS: Final = 10.0
+ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
 
 REOPEN_SECONDS: Final = 1.0
 """After a failed opening, how long callers are refused without a new attempt."""
 
-READ_MS: Final = 3_000
+READ_MS: Final = 2_000
 """How long `lag` and `/metrics` wait for a broker."""
 
 PENDING_READ_SECONDS: Final = 3.0
@@ -262,6 +262,26 @@ def oldest_pending(consumer: KafkaConsumer, topic: str, positions: Mapping[int, 
         for tp, records in consumer.poll(timeout_ms=200, max_records=100).items():
             oldest.setdefault(tp, records[0].timestamp)
     return datetime.fromtimestamp(min(oldest.values()) / 1000, UTC) if oldest else None
+
+
+def read_until(
+    consumer: KafkaConsumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int], seconds: float
+) -> list[Any]:
+    """The messages of these partitions, from `starts` up to `ends`; raise KafkaTimeoutError if it takes longer."""
+    waited = {TopicPartition(topic, partition): ends[partition] for partition in starts}
+    if not waited:
+        return []
+    consumer.assign(list(waited))
+    for tp in waited:
+        consumer.seek(tp, starts[tp.partition])
+    found: list[Any] = []
+    deadline = time.monotonic() + seconds
+    while any(consumer.position(tp) < end for tp, end in waited.items()):
+        if time.monotonic() > deadline:
+            raise KafkaTimeoutError(f"{topic} n'a pas été lu en {seconds:g} s")
+        for records in consumer.poll(timeout_ms=200).values():
+            found.extend(records)
+    return found
 
 
 def reader(settings: Settings) -> KafkaConsumer:

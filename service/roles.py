@@ -90,6 +90,7 @@ def http(application: object, settings: Settings) -> Callable[[threading.Event],
     limits = ConnectionLimits(
         header_s=settings.http_header_timeout.total_seconds(),
         body_s=settings.http_body_timeout.total_seconds(),
+        wait_s=settings.http_wait_timeout.total_seconds(),
         answer_s=settings.http_answer_timeout.total_seconds(),
         keep_alive_s=settings.http_keep_alive.total_seconds(),
         connections=settings.http_connections_max,

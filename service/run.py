@@ -5,6 +5,7 @@ import secrets
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,6 +32,7 @@ from service.metrics import RolesCollector
 from service.production import require_ready
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
+from service.rewind import Gate
 from service.settings import Settings, development_jwt_secret
 from service.stopping import stop_on_signals
 
@@ -58,9 +60,11 @@ def run_until(
     """Run these roles until the event is set; return the exit code. Raises ProductionRefused before anything starts."""
     require_ready(settings, names)
     with ExitStack() as stack:
-        counter = None
+        counter = gate = None
         if set(names) - {"kiosque"}:
             counter = composition.guichet(settings, application="creances")
+            gate = Gate(settings, counter.base.url)
+            counter = replace(counter, exiger_ouvrable=gate.require_open)
             stack.callback(counter.base.fermer)
             stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
@@ -69,6 +73,8 @@ def run_until(
             _role(settings, name, counter, publisher, demo=demo)._replace(state=_state(settings, name))
             for name in names
         ]
+        if gate is not None:
+            running = [gate.held(role) if role.name == "publish" else role for role in running] + [gate.role()]
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 

@@ -29,6 +29,7 @@ from domain.refus import (
 from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
+from guichet.recul import JournalEnRetard, JournalNonVerifie
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
 
@@ -65,6 +66,8 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     MessageInconnu: 404,
     CleReutilisee: 422,
     PartageChange: 409,
+    JournalEnRetard: 503,
+    JournalNonVerifie: 503,
     AvisInconnu: 409,
     AvisContradictoire: 409,
     MessageContradictoire: 409,

@@ -85,8 +85,13 @@ def epoch(
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Les époques du journal ; en ouvrir une après avoir restauré une sauvegarde plus ancienne."""
+    """Les époques du journal ; en ouvrir une après avoir restauré une sauvegarde plus ancienne.
+
+    Sort avec 1 tant que le journal est en retard sur ce qui a été publié ou lu.
+    """
+    from guichet.recul import recul
     from publication.epoques import epoques, ouvrir_epoque
+    from service.rewind import REMEDY
 
     with connection(data_dir) as (_, conn):
         if reason is not None:
@@ -94,6 +99,9 @@ def epoch(
                 raise typer.BadParameter("une raison est demandée")
             ouvrir_epoque(conn, reason.strip())
         rows = epoques(conn)
+        behind = recul(conn)
+    if behind is not None:
+        errors.print(f"{behind} {REMEDY}", markup=False, soft_wrap=True)
     if as_json:
         print_json(
             [
@@ -106,11 +114,13 @@ def epoch(
                 for row in rows
             ]
         )
-        return
-    table = Table("Époque", "Raison", "Ouverte par")
-    for row in rows:
-        table.add_row(row.nom, row.raison, row.ouverte_par)
-    console.print(table)
+    else:
+        table = Table("Époque", "Raison", "Ouverte par")
+        for row in rows:
+            table.add_row(row.nom, row.raison, row.ouverte_par)
+        console.print(table)
+    if behind is not None:
+        raise typer.Exit(PROBLEM)
 
 
 @app.command()

