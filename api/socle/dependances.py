@@ -57,6 +57,11 @@ class Dependances:
     connexions_max: int = 10
 
     @property
+    def connectable(self) -> bool:
+        """Dit si l'on peut se connecter aux pages."""
+        return self.connexion is not None or self.demo
+
+    @property
     def https(self) -> bool:
         """Dit si le navigateur nous joint par HTTPS."""
         return self.guichet.adresses.retour.startswith("https://")

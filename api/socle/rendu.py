@@ -83,9 +83,26 @@ def fragment(gabarit: str, valeurs: dict[str, Any]) -> HTMLResponse:
     return page(gabarit, valeurs)
 
 
-def message(titre: str, phrase: str, statut: int, cadre: dict[str, Any] | None = None) -> HTMLResponse:
-    """Une page qui ne dit qu'une chose, et offre la suite ; `cadre` : celui de la personne, pour garder son menu."""
-    valeurs = {"titre": titre, "phrase": phrase, "statut": statut}
+def message(
+    titre: str,
+    phrase: str,
+    statut: int,
+    cadre: dict[str, Any] | None = None,
+    *,
+    recommencer: str | None = None,
+    connexion: str | None = None,
+) -> HTMLResponse:
+    """Une page qui ne dit qu'une chose, et offre la suite ; `cadre` : celui de la personne, pour garder son menu.
+
+    `recommencer` : l'adresse à demander de nouveau, si attendre peut suffire. `connexion` : où se connecter (401).
+    """
+    valeurs = {
+        "titre": titre,
+        "phrase": phrase,
+        "statut": statut,
+        "recommencer": recommencer,
+        "connexion": connexion,
+    }
     return page("message.html", valeurs | (cadre or {}), statut=statut)
 
 

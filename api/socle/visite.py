@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +16,7 @@ from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import fragment, message, page
 from api.socle.retours import retours_de
 from api.socle.sessions_tenues import changer_de_canal
+from api.socle.suite import connexion_puis
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
@@ -123,10 +123,10 @@ async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateu
         jeton = sessions.jeton_de_formulaire(session, dependances)
         raise AccesRefuse(page("connexion-refus.html", {"assure": None, "jeton": jeton, "role": role}, statut=403))
     # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
-    if requete.method != "GET" or not document or dependances.connexion is None:
-        raise AccesRefuse(par_le_compte())
+    if requete.method != "GET" or not document or not dependances.connectable:
+        raise AccesRefuse(par_le_compte(possible=dependances.connectable))
     suite = requete.url.path + (f"?{requete.url.query}" if requete.url.query else "")
-    raise AccesRefuse(RedirectResponse(f"/connexion?next={quote(suite, safe='')}", status_code=303))
+    raise AccesRefuse(RedirectResponse(connexion_puis(suite), status_code=303))
 
 
 async def venir_de(requete: Request, reponse: Response, canal: Canal, moyens: Moyens) -> None:
@@ -147,9 +147,18 @@ async def champs_de(requete: Request, visite: Visite) -> Champs:
     return champs
 
 
-def par_le_compte() -> Response:
-    """À qui ne peut pas se connecter ici : le chemin par son compte (401)."""
+def session_finie(suite: str) -> Response:
+    """À qui envoie un formulaire après la fin de sa session (401) : se reconnecter ramène à `suite`."""
+    phrase = (
+        "Votre session s'est terminée avant votre envoi : rien n'a été payé. Reconnectez-vous, et vous retrouverez ce"
+        " que vous aviez coché et saisi."
+    )
+    return message("Votre session est terminée", phrase, 401, connexion=connexion_puis(suite))
+
+
+def par_le_compte(*, possible: bool = False) -> Response:
+    """À qui n'est pas connecté : le chemin par son compte (401) ; `possible` : on peut aussi se connecter ici."""
     phrase = (
         "Connectez-vous à votre compte ameli pour payer une créance : rubrique « Frais de santé », puis « Créance »."
     )
-    return message("Connexion requise", phrase, 401)
+    return message("Connexion requise", phrase, 401, connexion="/connexion" if possible else None)

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
-from api.socle.connexion import suite_locale
 from api.socle.emetteur import Emetteur
+from api.socle.suite import suite_locale
 from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service
 from tests.api.emetteur import AUTRE_CLE, CLIENT, RETOUR, SECRET, EmetteurDEssai, emetteur_d_essai
@@ -109,7 +109,7 @@ AILLEURS = [
     "messagerie",
     "",
     "/é",
-    "/" + "a" * 600,
+    "/" + "a" * 2000,
     "http:///x",
     "//[",
 ]
