@@ -60,6 +60,17 @@ class Merchant(BaseModel):
     previous_key_version: Annotated[int, Field(ge=1)] | None = None
 
 
+class Instructions(BaseModel):
+    """How a caisse takes a cheque or a transfer, and who answers; what is absent sends people to the caisse."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cheque: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+    virement: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+    telephone: Annotated[str, Field(pattern=r"^\+?[0-9 ]{4,20}$")] | None = None
+    precision: Annotated[str, Field(max_length=400)] | None = None
+
+
 class Settings(BaseSettings):
     """The service's settings; each description tells the unit."""
 
@@ -266,6 +277,19 @@ class Settings(BaseSettings):
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
     )
+    caisse_instructions: dict[str, Instructions] = Field(
+        default_factory=dict,
+        description='Payer autrement, par caisse, JSON : {"381": {"cheque", "virement", "telephone", "precision"}} ;'
+        " ce qui manque renvoie à la caisse.",
+    )
+    smtp_host: str | None = Field(None, description="Serveur de courriel des reçus ; absent : ils n'y partent pas.")
+    smtp_port: Port = Field(587, description="Port du serveur de courriel.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="Chiffrement vers le serveur de courriel ; none : seulement sur cette machine."
+    )
+    smtp_sender: str | None = Field(None, description="Adresse d'expéditeur des reçus.")
+    smtp_user: str | None = Field(None, description="Compte sur le serveur de courriel ; absent : sans compte.")
+    smtp_password: SecretStr | None = Field(None, description="Mot de passe de ce compte.", json_schema_extra=SECRET)
     oidc_issuer: str | None = Field(None, description="Émetteur OIDC ; absent : jetons de développement.")
     oidc_audience: str = Field("creances", description="Audience attendue des jetons.")
     oidc_client_id: str | None = Field(
@@ -369,6 +393,8 @@ class Settings(BaseSettings):
             raise ValueError("OIDC_CLIENT_ID et OIDC_CLIENT_SECRET demandent OIDC_ISSUER")
         if self.oidc_client_id is None and self.oidc_client_secret is not None:
             raise ValueError("OIDC_CLIENT_SECRET demande OIDC_CLIENT_ID")
+        if (self.smtp_host is None) != (self.smtp_sender is None):
+            raise ValueError("SMTP_HOST et SMTP_SENDER vont ensemble")
         if self.politique_minimum_par_paiement > self.politique_maximum_par_paiement:
             raise ValueError("le minimum par paiement dépasse le maximum")
         if self.politique_solde_minimum > self.politique_solde_maximum:

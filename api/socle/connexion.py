@@ -164,7 +164,7 @@ async def _identifier(
     except JetonInvalide as refus:
         structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
-    session = sessions.nouvelle_session(identite.assure, identite.role)
+    session = sessions.session_pour(identite)
     reponse = RedirectResponse(aller.suite, status_code=303)
     await sessions.ouvrir(reponse, session, canal, moyens)
     return reponse

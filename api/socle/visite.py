@@ -1,6 +1,7 @@
 """La visite : qui parle, d'où, et la page qu'on lui rend ; ce que les pages de tous ont en commun."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from api.socle import session as sessions
 from api.socle.canal import Passage, passage_de, poser_canal
 from api.socle.cookies import oublier
 from api.socle.debits import adresse_de, genre_de
-from api.socle.dependances import Moyens
+from api.socle.dependances import Dependances, Moyens
 from api.socle.formulaire import Champs, formulaire
 from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import fragment, message, page
@@ -90,12 +91,24 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
     dependances = moyens.dependances
     return {
         "assure": session.assure,
+        "nom": session.nom or session.assure,
+        "derniere_connexion": session.derniere_connexion and datetime.fromtimestamp(session.derniere_connexion, UTC),
         "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
         "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "reste_s": _reste_s(session, dependances),
         "repos_s": dependances.repos_de_session.total_seconds() if session.assure else None,
         "demo": dependances.demo,
     }
+
+
+def _reste_s(session: sessions.Session, dependances: Dependances) -> int | None:
+    """Ce qui reste avant la fin que rien ne repousse (secondes) ; None si personne n'est connecté."""
+    if session.assure is None:
+        return None
+    maintenant = int(dependances.horloge().timestamp())
+    passees = maintenant - (session.ouverte_le or maintenant)
+    return max(int(dependances.duree_de_session.total_seconds()) - passees, 0)
 
 
 async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
