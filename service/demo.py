@@ -170,6 +170,7 @@ class Scenario:
         self._until(lambda: self._acknowledged(payment), "l'accusé de réception n'est pas arrivé")
         self._say("L'accusé de réception est dans la messagerie de l'assuré.")
         self._prove()
+        self._leave_open("cas-en-cours", next(samples.references_of("cas-en-cours")))
 
     # --- What a person would do --------------------------------------------------------------------------------------
 
@@ -191,6 +192,16 @@ class Scenario:
         opened: Mapping[str, Any] = answer.json()
         self.console.print(f"   Transaction {opened['transaction']}, imputée : {self._shares(opened)}.")
         return opened
+
+    def _leave_open(self, insured: str, reference: str) -> None:
+        """Open a payment that nobody finishes, for the page's person of that case; a refusal says that one is open."""
+        answer = self.http.post(
+            f"{self.settings.public_url}/api/v1/paiements",
+            json={"references": [reference], "montant_centimes": FIRST_PAYMENT, "canal": "web"},
+            headers=self._bearer(insured) | {"Idempotency-Key": f"demo-{time.time_ns()}"},
+        )
+        if answer.is_server_error:
+            raise DemoFailed(f"ouvrir le paiement : {answer.status_code} {answer.text}")
 
     def _pay(self, payment: Mapping[str, Any], card: str) -> None:
         """Do as the browser does: post the sealed form, type the card, validate."""

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
+from api.socle.consignes import Consignes
 from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances
 from api.socle.emetteur import Emetteur
 from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
@@ -28,6 +29,7 @@ from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
+from service.mail import outgoing_mail
 from service.metrics import RolesCollector
 from service.production import require_ready
 from service.reports.due import ReportsCollector
@@ -125,6 +127,11 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             limites=_limits(settings),
             commercants=_merchants(settings),
             demo=demo,
+            consignes={
+                caisse: Consignes()._replace(**given.model_dump(exclude_none=True))
+                for caisse, given in settings.caisse_instructions.items()
+            },
+            courriel=outgoing_mail(settings, demo=demo),
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
             duree_de_session=settings.session_max_age,

@@ -62,6 +62,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         "restant_total": sum(ligne.restant_du for ligne in en_ligne),
         "hors_ligne": len(dues) - len(en_ligne),
         "restant_hors_ligne": sum(ligne.restant_du for ligne in dues if ligne not in en_ligne),
+        "sans_avis": not creances,
         "suivre": any(a_suivre(paiement) for paiement in paiements),
     }
 

@@ -11,9 +11,9 @@ from typing import Final
 import typst
 
 from api.assure.lecture import Justificatif
+from api.socle.rendu import heure, jour
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
 from domain.caisses import nom_de_caisse
-from domain.delai import PARIS
 from domain.monnaie import euros
 from projections.vues.paiements import LignePaiement
 
@@ -41,7 +41,7 @@ def accuse_en_pdf(accuse: Accuse) -> bytes:
 
 def recu_en_pdf(paiement: LignePaiement, accepte_le: datetime, justificatif: Justificatif) -> bytes:
     """Le reçu de ce paiement accepté : toujours les mêmes octets. Bloquant, quelques millisecondes."""
-    date = f"{accepte_le.astimezone(PARIS):%d/%m/%Y à %H h %M}"
+    date = f"{jour(accepte_le)} à {heure(accepte_le)}"
     lignes = {
         "Montant payé": euros(paiement.montant),
         "Date": date,

@@ -77,6 +77,7 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
         "encore_dues": any(ligne.restant_du for ligne in dues),
         "bloque": restant_a_la_caisse if politique.ferme_au_paiement(restant_a_la_caisse) else None,
         "politique": politique,
+        "courriel": moyens.dependances.courriel is not None,
         "suivre": a_suivre(paiement),
         "rafraîchir_s": RAFRAICHIR_S if a_suivre(paiement) else None,
     }

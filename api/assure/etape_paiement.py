@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 import anyio.to_thread
@@ -12,11 +13,15 @@ from starlette.responses import Response
 from api.assure.etape_montant import page_de_verification, page_du_montant
 from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
-from api.assure.saisie import Saisie, demande_de, lire_montant, lire_saisie, lire_selection
-from api.assure.visite import AssureConnecte
+from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
+from api.assure.visite import visite_de
+from api.socle.canal import passage_de
+from api.socle.corps import lire_formulaire
+from api.socle.dependances import DeLApplication, Moyens
 from api.socle.enveloppe import correlation
 from api.socle.problemes import statut_de
-from api.socle.visite import Visite, champs_de
+from api.socle.visite import AccesRefuse, Visite, champs_de, session_finie
+from domain.avis import Canal
 from domain.refus import PaiementClos, ReferenceNonOuverte, Refus
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
@@ -28,12 +33,13 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.post("/payer")
-async def payer(requete: Request, visite: AssureConnecte) -> Response:
+async def payer(requete: Request, moyens: DeLApplication) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
     Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification), et
     `montant:centimes` (un montant proposé, écrit dans le champ).
     """
+    visite = await _visite(requete, moyens)
     saisie = lire_saisie(await champs_de(requete, visite))
     try:
         consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
@@ -48,6 +54,26 @@ async def payer(requete: Request, visite: AssureConnecte) -> Response:
             return await _montrer_partage(visite, consultation, saisie)
         case _:
             return await _payer(visite, consultation, saisie)
+
+
+async def _visite(requete: Request, moyens: Moyens) -> Visite:
+    """La visite de cette requête ; si la session est finie, ce qui est tapé revient après la connexion.
+
+    À une borne, rien n'est gardé : la personne suivante n'est peut-être pas la même.
+    """
+    try:
+        return await visite_de(requete, moyens)
+    except AccesRefuse as refus:
+        meme_site = requete.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+        a_la_borne = passage_de(requete, moyens.dependances).canal is Canal.BMS
+        revenir = moyens.dependances.connectable and meme_site and not a_la_borne
+        if refus.reponse.status_code != HTTPStatus.UNAUTHORIZED or not revenir:
+            raise
+        try:
+            saisie = lire_saisie(await lire_formulaire(requete))
+        except ValueError:
+            raise refus from None
+        raise AccesRefuse(session_finie(adresse_de_la_saisie(saisie))) from None
 
 
 async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:

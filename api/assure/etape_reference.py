@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.assure.etape_montant import page_du_montant
 from api.assure.lecture import REGLEES, Consultation, consulter, raison_de_ne_pas_cocher
 from api.assure.mes_creances import raconter
-from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee
+from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
 from api.assure.visite import AssureConnecte
 from api.socle.visite import Visite
 from domain.references import ReferenceIllisible, lire_reference_tapee
@@ -19,8 +19,13 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/payer")
-async def chercher(visite: AssureConnecte, reference: str | None = None) -> Response:
-    """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant."""
+async def chercher(
+    visite: AssureConnecte, reference: str | None = None, cochees: str | None = None, montant: str = ""
+) -> Response:
+    """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant.
+
+    `cochees` et `montant` : ce qui était coché et saisi quand la session a fini.
+    """
     if reference is None:
         return page_de_la_reference(visite)
     if not reference.strip():
@@ -34,7 +39,8 @@ async def chercher(visite: AssureConnecte, reference: str | None = None) -> Resp
         return page_de_la_reference(visite, reference, refus, statut=404)
     if consultation.cherchee.statut in REGLEES:
         return await _page_d_une_creance_reglee(visite, consultation)
-    return page_du_montant(visite, consultation)
+    saisie = saisie_de_l_adresse(lue, cochees, montant) if cochees is not None else None
+    return page_du_montant(visite, consultation, saisie=saisie)
 
 
 async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation) -> Response:

@@ -19,6 +19,8 @@ from api.assure.lecture import (
 )
 from api.assure.visite import AssureConnecte
 from api.socle.visite import Visite
+from domain.monnaie import euros
+from domain.references import ReferenceCreance
 from guichet.guichet import Guichet
 from projections.lectures.mouvements import Mouvement, mouvements
 from projections.vues.paiements import LignePaiement
@@ -45,8 +47,11 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     ouverts = en_cours(paiements)
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
     en_ligne = [ligne for ligne in dues if se_paie_en_ligne(ligne, creances, guichet.politique)]
+    exclues = [ligne.reference for ligne in creances if not ligne.payable_en_ligne and not ligne.annulee]
+    raisons = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
+        "exclusions": raisons,
         "creances": [
             (
                 ligne,
@@ -71,6 +76,20 @@ def _raison(
     if not ligne.restant_du:
         return None
     return raison_de_ne_pas_cocher(ligne, compte, politique, ouverts, exclusif=True, retours=visite.retours)
+
+
+def raconter_l_exclusion(guichet: Guichet, references: Sequence[ReferenceCreance]) -> dict[str, str]:
+    """Pourquoi ces créances ne se paient pas en ligne : le solde que leur avis portait à son émission."""
+    politique = guichet.politique
+    bornes = f"entre {euros(politique.solde_minimum)} et {euros(politique.solde_maximum)}"
+    with guichet.base.transaction() as conn:
+        creances = guichet.charger_creances(conn, references)
+    return {
+        reference: "Elle ne se paie pas en ligne : quand cet avis vous a été envoyé, vous deviez en tout"
+        f" {euros(creance.avis.solde_pf_fr)} de participations forfaitaires et de franchises, et le paiement en ligne"
+        f" est ouvert {bornes}."
+        for reference, creance in creances.items()
+    }
 
 
 def raconter(guichet: Guichet, references: Sequence[str]) -> dict[str, list[Mouvement]]:

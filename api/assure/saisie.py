@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
+from urllib.parse import urlencode
 
 from api.socle.formulaire import FormulairePerime
 from api.socle.problemes import RefusDeSaisie
@@ -25,6 +26,8 @@ _EN_EUROS: Final = re.compile(r"€?\s*([0-9]{1,9}|[0-9]{1,3}(?:\s[0-9]{3}){1,2}
 _EURO_AU_MILIEU: Final = re.compile(r"([0-9]{1,9})\s*€\s*([0-9]{2})")
 _BLANCS: Final = re.compile(r"\s+")
 _CLE: Final = re.compile(r"[0-9a-f]{32}")
+MONTANT_SIGNES_MAX: Final = 16
+_ECRIT: Final = re.compile(rf"[0-9., ]{{1,{MONTANT_SIGNES_MAX}}}")
 _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
@@ -99,6 +102,21 @@ def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
         par_nom.get("partage", ""),
         par_nom.get("action", "payer"),
     )
+
+
+def adresse_de_la_saisie(saisie: Saisie) -> str:
+    """L'étape 2 avec ces lignes cochées et ce montant ; l'étape 1 si la référence ne se lit pas."""
+    reference = lire_reference(saisie.cherchee)
+    if reference is None:
+        return "/payer"
+    cochees = ",".join(coche for coche in map(lire_reference, saisie.cochees) if coche)
+    montant = saisie.montant if _ECRIT.fullmatch(saisie.montant) else ""
+    return f"/payer?{urlencode({'reference': reference, 'cochees': cochees, 'montant': montant}, safe=',')}"
+
+
+def saisie_de_l_adresse(reference: str, cochees: str, montant: str) -> Saisie:
+    """Ce qu'`adresse_de_la_saisie` a écrit."""
+    return Saisie(reference, tuple(filter(None, cochees.split(","))), montant[:MONTANT_SIGNES_MAX], "", "", "payer")
 
 
 def lire_selection(saisie: Saisie) -> tuple[ReferenceCreance, ...]:

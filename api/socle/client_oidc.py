@@ -13,7 +13,7 @@ from authlib.oauth2 import OAuth2Client, OAuth2Error
 from api.socle.emetteur import DELAI_D_EMETTEUR_S, Annonce, Emetteur, EmetteurInjoignable
 from api.socle.identite import Identite, JetonInvalide, VerificateurOIDC
 
-PORTEE: Final = "openid"
+PORTEE: Final = "openid profile"
 
 
 class ConnexionRefusee(Exception):

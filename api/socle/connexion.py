@@ -21,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from api.socle import session as sessions
 from api.socle.canal import passage_de, poser_canal
 from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
+from api.socle.connexion_demo import page_de_choix
 from api.socle.cookies import lire_cookie, oublier, poser_cookie
 from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Dependances, Moyens
@@ -28,15 +29,13 @@ from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
 from api.socle.formulaire import formulaire
 from api.socle.problemes import REPRISE_S
 from api.socle.rendu import message, page
+from api.socle.suite import suite_locale
 from api.socle.visite import par_le_compte
 from domain.avis import Canal
 
 COOKIE_D_ALLER: Final = "creances_connexion"
 DUREE_D_ALLER: Final = timedelta(minutes=10)
 """Temps laissé à la personne chez l'émetteur."""
-
-SUITE_MAX: Final = 512
-"""Longueur d'une adresse de suite, en signes."""
 
 _OCTETS: Final = 32
 _OCTETS_DE_VERIFIEUR: Final = 48
@@ -64,10 +63,12 @@ async def se_connecter(
     dependances = moyens.dependances
     moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     suite = suite_locale(suite)
-    if dependances.connexion is None:
-        return RedirectResponse(suite, status_code=303) if dependances.demo else par_le_compte()
+    if not dependances.connectable:
+        return par_le_compte()
     if (await sessions.session_de(requete, moyens)).role is not None:
         return RedirectResponse(suite, status_code=303)
+    if dependances.connexion is None:
+        return await page_de_choix(requete, moyens, suite)
     aller = Aller(
         secrets.token_urlsafe(_OCTETS),
         secrets.token_urlsafe(_OCTETS),
@@ -148,12 +149,6 @@ async def deconnecte() -> Response:
     return page("connexion-fin.html", {"fin": None, "assure": None, "jeton": ""})
 
 
-def suite_locale(suite: str) -> str:
-    """Cette adresse si elle est chez nous, sinon l'accueil : se connecter ne mène jamais ailleurs."""
-    lisible = len(suite) <= SUITE_MAX and suite.isascii() and suite.isprintable() and "\\" not in suite
-    return suite if lisible and suite.startswith("/") and not suite.startswith("//") else "/"
-
-
 async def _identifier(
     client: ClientOIDC, aller: Aller, code: str, iss: str | None, *, canal: Canal, moyens: Moyens
 ) -> Response:
@@ -169,7 +164,7 @@ async def _identifier(
     except JetonInvalide as refus:
         structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
-    session = sessions.nouvelle_session(identite.assure, identite.role, identite.personne)
+    session = sessions.session_pour(identite)
     reponse = RedirectResponse(aller.suite, status_code=303)
     await sessions.ouvrir(reponse, session, canal, moyens)
     return reponse

@@ -12,6 +12,7 @@ from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.formulaire import formulaire
 from api.socle.rendu import page
+from api.socle.suite import suite_locale
 from api.socle.visite import AccesRefuse, cadre, par_le_compte
 from projections.vues.restant_du import LigneCreance, exemples
 
@@ -21,8 +22,13 @@ ASSURES_MONTRES: Final = 8
 routes = APIRouter(include_in_schema=False)
 
 
-async def page_de_choix(requete: Request, moyens: Moyens) -> Response:
-    """Quelques assurés de la démonstration, avec leurs références."""
+async def page_de_choix(
+    requete: Request, moyens: Moyens, suite: str = "/", *, inconnu: str | None = None, statut: int = 200
+) -> Response:
+    """Quelques assurés de la démonstration, avec leurs références ; `suite` : où mener ensuite.
+
+    `inconnu` : le pseudonyme tapé, qui n'est celui de personne.
+    """
     dependances = moyens.dependances
     async with moyens.pool.connection() as conn:
         lignes = await exemples(conn, dependances.guichet.politique.minimum_par_paiement, EXEMPLES_LUS)
@@ -33,8 +39,9 @@ async def page_de_choix(requete: Request, moyens: Moyens) -> Response:
     choix = sorted(par_assure.items(), key=lambda paire: -len(paire[1]))[:ASSURES_MONTRES]
     session = sessions.nouvelle_session()
     passage = passage_de(requete, dependances)
-    valeurs: dict[str, Any] = {"choix": choix} | cadre(moyens, session, passage) | {"inactivité_s": None}
-    reponse = page("choix.html", valeurs)
+    valeurs: dict[str, Any] = {"choix": choix, "suite": suite, "inconnu": inconnu}
+    valeurs |= cadre(moyens, session, passage) | {"inactivité_s": None}
+    reponse = page("choix.html", valeurs, statut=statut)
     sessions.poser(reponse, session, dependances)
     return reponse
 
@@ -46,8 +53,12 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
         raise AccesRefuse(par_le_compte())
     moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
-    reponse = RedirectResponse("/", status_code=303)
+    tape = dict(champs).get("assure", "").strip()
+    session, suite = sessions.nommee(tape), suite_locale(dict(champs).get("suite", "/"))
+    if session.assure is None:
+        return await page_de_choix(requete, moyens, suite, inconnu=tape, statut=422)
+    reponse = RedirectResponse(suite, status_code=303)
     canal = passage_de(requete, moyens.dependances).canal
-    await sessions.ouvrir(reponse, sessions.nommee(dict(champs).get("assure", "")), canal, moyens)
+    await sessions.ouvrir(reponse, session, canal, moyens)
     poser_canal(reponse, canal, moyens.dependances)
     return reponse

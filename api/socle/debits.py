@@ -32,6 +32,7 @@ class Genre(StrEnum):
     ECRITURE = "ecriture"
     CONNEXION = "connexion"
     REFUS = "refus"
+    COURRIEL = "courriel"
 
 
 class Debit(NamedTuple):
@@ -39,6 +40,10 @@ class Debit(NamedTuple):
 
     par_seconde: float
     rafale: int
+
+
+COURRIELS: Final = Debit(5 / 3600, 5)
+"""Cinq courriels d'avance, puis cinq par heure : un reçu s'envoie à soi, pas à tous."""
 
 
 class Debits:
@@ -58,6 +63,7 @@ class Debits:
             Genre.ECRITURE: ecritures,
             Genre.CONNEXION: connexions,
             Genre.REFUS: refus,
+            Genre.COURRIEL: COURRIELS,
         }
         self._horloge_s = horloge_s
         self._seaux: dict[Genre, OrderedDict[str, RateLimiter]] = {genre: OrderedDict() for genre in Genre}

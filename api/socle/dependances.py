@@ -1,7 +1,7 @@
 """Ce que l'API reçoit de la composition, et comment une route le retrouve."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
@@ -13,6 +13,8 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from api.socle.client_oidc import ClientOIDC
+from api.socle.consignes import Consignes
+from api.socle.courriel import Courriel
 from api.socle.debits import Debits
 from api.socle.identite import Verificateur
 from api.socle.kafka import Publier
@@ -54,7 +56,16 @@ class Dependances:
     """Comment on se connecte aux pages ; absent : seulement dans la démonstration."""
     inactivite_borne: timedelta = timedelta(minutes=2)
     """À la borne, une session sans activité depuis ce temps est close."""
+    consignes: Mapping[str, Consignes] = field(default_factory=dict)
+    """Comment payer autrement, par caisse ; les autres renvoient à elles."""
+    courriel: Courriel | None = None
+    """Comment un reçu part par courriel ; absent : la page ne l'offre pas."""
     connexions_max: int = 10
+
+    @property
+    def connectable(self) -> bool:
+        """Dit si l'on peut se connecter aux pages."""
+        return self.connexion is not None or self.demo
 
     @property
     def https(self) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
-from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,7 +11,7 @@ from api.socle.canal import passage_de
 from api.socle.dependances import Moyens
 from api.socle.problemes import TITRES, Probleme
 from api.socle.rendu import message
-from api.socle.session import nouvelle_session, session_de
+from api.socle.session import lue, nouvelle_session, session_de
 from api.socle.visite import cadre
 
 _PROGRAMMES: Final = ("/api/", "/kiosque/notification", "/openapi.json", "/livez", "/readyz", "/metrics")
@@ -25,13 +24,17 @@ _TITRES: Final = {
     "introuvable": "Page introuvable",
 }
 
+_PASSAGERS: Final = (429, 500, 503)
+"""Ce qui peut réussir un peu plus tard : la page offre de recommencer."""
+
 
 async def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
     """La réponse d'erreur, dans la forme que l'appelant peut lire."""
     if not _pour_une_personne(scope):
         return probleme.reponse()
     titre = _TITRES.get(probleme.code) or TITRES.get(probleme.statut, "Erreur")
-    reponse = message(titre, probleme.detail, probleme.statut, await _cadre(scope))
+    recommencer = _recommencer(scope) if probleme.statut in _PASSAGERS else None
+    reponse = message(titre, probleme.detail, probleme.statut, await _cadre(scope), recommencer=recommencer)
     reponse.headers.update(probleme.en_tetes)
     return reponse
 
@@ -42,9 +45,17 @@ async def _cadre(scope: Mapping[str, Any]) -> dict[str, Any]:
     moyens: Moyens = scope["app"].state.moyens
     try:
         session = await session_de(requete, moyens)
-    except (psycopg.Error, PoolTimeout):  # La page de l'erreur ne demande pas la base pour la dire absente.
-        session = nouvelle_session()
+    except psycopg.Error:  # La base manque : le cookie, que nous avons scellé, suffit à garder le menu.
+        session = lue(requete, moyens.dependances) or nouvelle_session()
     return cadre(moyens, session, passage_de(requete, moyens.dependances))
+
+
+def _recommencer(scope: Mapping[str, Any]) -> str:
+    """Où recommencer : la même page ; après un formulaire, celle qui le montre, où la saisie est gardée."""
+    if scope["method"] not in {"GET", "HEAD"}:
+        return "/payer" if scope["path"] == "/payer" else "/"
+    requete: bytes = scope["query_string"]
+    return str(scope["path"]) + (f"?{requete.decode('latin-1')}" if requete else "")
 
 
 def _pour_une_personne(scope: Mapping[str, Any]) -> bool:

@@ -17,6 +17,10 @@ DUREE_DE_DEVELOPPEMENT: Final = timedelta(hours=12)
 TOLERANCE_D_HORLOGE: Final = timedelta(seconds=30)
 """Écart admis entre notre horloge et celle de l'émetteur."""
 
+NOM_SIGNES_MAX: Final = 80
+INSTANT_MAX: Final = 2**35
+"""Un instant d'ici mille ans : au-delà, ce n'est pas un nombre de secondes."""
+
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
 
@@ -43,6 +47,10 @@ class Identite:
     assure: str | None = None
     personne: str = ""
     """Le nom que l'émetteur lui donne (`sub`) : qui a lu, proposé, approuvé. Vide pour un assuré."""
+    nom: str | None = None
+    """Le nom à montrer à la personne elle-même ; il ne va que dans le cookie chiffré de sa session."""
+    derniere_connexion: int | None = None
+    """Sa connexion précédente, telle que l'émetteur la dit (secondes depuis 1970)."""
 
 
 class Verificateur(Protocol):
@@ -146,13 +154,26 @@ def _decoder(jeton: str, cle: Any, algorithmes: list[str], audience: str, emette
     return contenu
 
 
+def _nom(dit: object) -> str | None:
+    """Le nom (`name`), si c'en est un : une ligne, bornée. Un nom étrange n'empêche pas de se connecter."""
+    nom = " ".join(dit.split()) if isinstance(dit, str) else ""
+    return nom[:NOM_SIGNES_MAX] if nom.isprintable() and nom else None
+
+
+def _instant(dit: object) -> int | None:
+    """L'instant (`last_login`), s'il est passé : un nombre de secondes depuis 1970."""
+    return dit if isinstance(dit, int) and not isinstance(dit, bool) and 0 < dit < INSTANT_MAX else None
+
+
 def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identite:
     """Qui ce contenu nomme ; lève JetonInvalide si le rôle est inconnu ou l'assuré sans pseudonyme."""
     try:
         role = RoleUtilisateur(str(contenu.get(nom_role)))
+        nom, derniere = _nom(contenu.get("name")), _instant(contenu.get("last_login"))
         if role is not RoleUtilisateur.ASSURE:
-            return Identite(role, personne=_personne(contenu.get("sub")))
-        return Identite(role, _PSEUDONYME.validate_python(contenu.get(nom_assure)))
+            return Identite(role, personne=_personne(contenu.get("sub")), nom=nom, derniere_connexion=derniere)
+        assure = _PSEUDONYME.validate_python(contenu.get(nom_assure))
+        return Identite(role, assure, nom=nom, derniere_connexion=derniere)
     except (ValidationError, ValueError) as erreur:
         raise JetonInvalide from erreur
 

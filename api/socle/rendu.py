@@ -1,5 +1,7 @@
 """Le rendu des pages : gabarits échappés d'office, et une politique de contenu stricte."""
 
+import re
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +15,30 @@ from domain.caisses import nom_de_caisse
 from domain.delai import PARIS
 from domain.monnaie import euros
 
+_INSECABLE: Final = "\N{NO-BREAK SPACE}"
+_HORS_DU_TEXTE: Final = re.compile(r"(\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|<[^>]*>)", re.DOTALL)
+_AVANT: Final = re.compile(r" (?=[:;?!»])")
+
+
+def typographie(texte: str) -> str:
+    """Le même texte, où rien n'est séparé de ses deux-points, de ses guillemets ni de son symbole."""
+    return _AVANT.sub(_INSECABLE, texte).replace("« ", f"«{_INSECABLE}")
+
+
+class Gabarits(FileSystemLoader):
+    """Des gabarits écrits avec des espaces ordinaires : leur typographie est posée à la lecture, une fois."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """Le texte du gabarit, hors de ses balises et de ses expressions."""
+        texte, fichier, a_jour = super().get_source(environment, template)
+        morceaux = _HORS_DU_TEXTE.split(texte)
+        return "".join(typographie(un) if rang % 2 == 0 else un for rang, un in enumerate(morceaux)), fichier, a_jour
+
+
 _API: Final = Path(__file__).parents[1]
 _GABARITS: Final = Environment(
     # Ceux du socle d'abord, puis ceux de chaque dossier de l'API : un nom n'y est donné qu'une fois.
-    loader=FileSystemLoader([Path(__file__).parent / "gabarits", *sorted(_API.glob("*/gabarits"))]),
+    loader=Gabarits([Path(__file__).parent / "gabarits", *sorted(_API.glob("*/gabarits"))]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -24,6 +46,9 @@ _GABARITS: Final = Environment(
 )
 _CADRE: Final = {
     "assure": None,
+    "nom": None,
+    "derniere_connexion": None,
+    "reste_s": None,
     "jeton": "",
     "canal": "web",
     "inactivité_s": None,
@@ -32,7 +57,6 @@ _CADRE: Final = {
     "rubrique": "",
 }
 """Ce que le gabarit de base attend, pour une page qui n'en dit rien."""
-_INSECABLE: Final = "\N{NO-BREAK SPACE}"
 
 
 def jour(instant: date) -> str:
@@ -69,6 +93,7 @@ _GABARITS.filters.update(
     heure=heure,
     caisse=nom_de_caisse,
     compte=compte,
+    typo=typographie,
 )
 
 
@@ -83,9 +108,26 @@ def fragment(gabarit: str, valeurs: dict[str, Any]) -> HTMLResponse:
     return page(gabarit, valeurs)
 
 
-def message(titre: str, phrase: str, statut: int, cadre: dict[str, Any] | None = None) -> HTMLResponse:
-    """Une page qui ne dit qu'une chose, et offre la suite ; `cadre` : celui de la personne, pour garder son menu."""
-    valeurs = {"titre": titre, "phrase": phrase, "statut": statut}
+def message(
+    titre: str,
+    phrase: str,
+    statut: int,
+    cadre: dict[str, Any] | None = None,
+    *,
+    recommencer: str | None = None,
+    connexion: str | None = None,
+) -> HTMLResponse:
+    """Une page qui ne dit qu'une chose, et offre la suite ; `cadre` : celui de la personne, pour garder son menu.
+
+    `recommencer` : l'adresse à demander de nouveau, si attendre peut suffire. `connexion` : où se connecter (401).
+    """
+    valeurs = {
+        "titre": titre,
+        "phrase": phrase,
+        "statut": statut,
+        "recommencer": recommencer,
+        "connexion": connexion,
+    }
     return page("message.html", valeurs | (cadre or {}), statut=statut)
 
 

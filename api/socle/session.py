@@ -22,7 +22,7 @@ from starlette.responses import Response
 from api.socle import sessions_tenues
 from api.socle.cookies import lire_cookie, poser_cookie
 from api.socle.dependances import Dependances, Moyens
-from api.socle.identite import RoleUtilisateur
+from api.socle.identite import Identite, RoleUtilisateur
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
@@ -44,6 +44,10 @@ class Session(NamedTuple):
     """D'où la personne est venue, tel que la base le tient ; None : personne."""
     personne: str = ""
     """Le nom de l'agent, pour un autre rôle qu'assuré."""
+    nom: str | None = None
+    """Son nom, dit par l'émetteur : dans le cookie chiffré, et nulle part ailleurs."""
+    derniere_connexion: int | None = None
+    """Sa connexion précédente (secondes depuis 1970), de même."""
 
 
 async def session_de(requete: Request, moyens: Moyens, *, vivante: bool = False) -> Session:
@@ -117,12 +121,17 @@ def nouvelle_session(assure: str | None = None, role: RoleUtilisateur | None = N
     return Session(numero, assure, RoleUtilisateur.ASSURE if assure else role, personne=personne)
 
 
+def session_pour(identite: Identite) -> Session:
+    """Une session neuve pour la personne que l'émetteur a reconnue."""
+    session = nouvelle_session(identite.assure, identite.role, identite.personne)
+    return session._replace(nom=identite.nom, derniere_connexion=identite.derniere_connexion)
+
+
 def poser(reponse: Response, session: Session, dependances: Dependances) -> None:
     """Pose le cookie de la session, vue à l'instant ; il disparaît aussi avec le navigateur."""
     maintenant = int(dependances.horloge().timestamp())
-    contenu = json.dumps(
-        [session.numero, session.assure, session.role, session.ouverte_le or maintenant, session.personne]
-    )
+    qui = [session.personne, session.nom, session.derniere_connexion]
+    contenu = json.dumps([session.numero, session.assure, session.role, session.ouverte_le or maintenant, *qui])
     scelle = coffre("session", dependances.secret_de_session).encrypt_at_time(contenu.encode(), maintenant)
     poser_cookie(reponse, COOKIE, scelle.decode(), dependances)
 
@@ -154,8 +163,10 @@ def _lire(texte: str, dependances: Dependances) -> Session | None:
     boite = coffre("session", dependances.secret_de_session)
     try:
         clair = boite.decrypt_at_time(texte, int(dependances.repos_de_session.total_seconds()), maintenant)
-        numero, assure, role, ouverte_le, personne = json.loads(clair)
-        session = Session(numero, assure, RoleUtilisateur(role) if role else None, ouverte_le, personne=personne)
+        numero, assure, role, ouverte_le, *qui = json.loads(clair)
+        session = Session(numero, assure, RoleUtilisateur(role) if role else None, ouverte_le)
+        if qui:  # Un cookie posé avant que l'on garde qui est la personne n'en dit rien.
+            session = session._replace(personne=qui[0], nom=qui[1], derniere_connexion=qui[2])
     except (InvalidToken, ValueError, TypeError):
         return None
     return session if maintenant - session.ouverte_le <= dependances.duree_de_session.total_seconds() else None

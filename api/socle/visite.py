@@ -1,8 +1,8 @@
 """La visite : qui parle, d'où, et la page qu'on lui rend ; ce que les pages de tous ont en commun."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -11,12 +11,13 @@ from api.socle import session as sessions
 from api.socle.canal import Passage, passage_de, poser_canal
 from api.socle.cookies import oublier
 from api.socle.debits import adresse_de, genre_de
-from api.socle.dependances import Moyens
+from api.socle.dependances import Dependances, Moyens
 from api.socle.formulaire import Champs, formulaire
 from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import fragment, message, page
 from api.socle.retours import retours_de
 from api.socle.sessions_tenues import changer_de_canal
+from api.socle.suite import connexion_puis
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
@@ -90,12 +91,24 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
     dependances = moyens.dependances
     return {
         "assure": session.assure,
+        "nom": session.nom or session.assure,
+        "derniere_connexion": session.derniere_connexion and datetime.fromtimestamp(session.derniere_connexion, UTC),
         "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
         "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "reste_s": _reste_s(session, dependances),
         "repos_s": dependances.repos_de_session.total_seconds() if session.assure else None,
         "demo": dependances.demo,
     }
+
+
+def _reste_s(session: sessions.Session, dependances: Dependances) -> int | None:
+    """Ce qui reste avant la fin que rien ne repousse (secondes) ; None si personne n'est connecté."""
+    if session.assure is None:
+        return None
+    maintenant = int(dependances.horloge().timestamp())
+    passees = maintenant - (session.ouverte_le or maintenant)
+    return max(int(dependances.duree_de_session.total_seconds()) - passees, 0)
 
 
 async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
@@ -123,10 +136,10 @@ async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateu
         jeton = sessions.jeton_de_formulaire(session, dependances)
         raise AccesRefuse(page("connexion-refus.html", {"assure": None, "jeton": jeton, "role": role}, statut=403))
     # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
-    if requete.method != "GET" or not document or dependances.connexion is None:
-        raise AccesRefuse(par_le_compte())
+    if requete.method != "GET" or not document or not dependances.connectable:
+        raise AccesRefuse(par_le_compte(possible=dependances.connectable))
     suite = requete.url.path + (f"?{requete.url.query}" if requete.url.query else "")
-    raise AccesRefuse(RedirectResponse(f"/connexion?next={quote(suite, safe='')}", status_code=303))
+    raise AccesRefuse(RedirectResponse(connexion_puis(suite), status_code=303))
 
 
 async def venir_de(requete: Request, reponse: Response, canal: Canal, moyens: Moyens) -> None:
@@ -147,9 +160,18 @@ async def champs_de(requete: Request, visite: Visite) -> Champs:
     return champs
 
 
-def par_le_compte() -> Response:
-    """À qui ne peut pas se connecter ici : le chemin par son compte (401)."""
+def session_finie(suite: str) -> Response:
+    """À qui envoie un formulaire après la fin de sa session (401) : se reconnecter ramène à `suite`."""
+    phrase = (
+        "Votre session s'est terminée avant votre envoi : rien n'a été payé. Reconnectez-vous, et vous retrouverez ce"
+        " que vous aviez coché et saisi."
+    )
+    return message("Votre session est terminée", phrase, 401, connexion=connexion_puis(suite))
+
+
+def par_le_compte(*, possible: bool = False) -> Response:
+    """À qui n'est pas connecté : le chemin par son compte (401) ; `possible` : on peut aussi se connecter ici."""
     phrase = (
         "Connectez-vous à votre compte ameli pour payer une créance : rubrique « Frais de santé », puis « Créance »."
     )
-    return message("Connexion requise", phrase, 401)
+    return message("Connexion requise", phrase, 401, connexion="/connexion" if possible else None)

@@ -9,10 +9,12 @@ from service.settings.development import development_jwt_secret
 from service.settings.settings import Settings
 from service.settings.table import HIDDEN, SettingRow, settings_table, unknown_variables
 from service.settings.values import PREFIX
+from service.settings.web import Instructions
 
 __all__ = [
     "HIDDEN",
     "PREFIX",
+    "Instructions",
     "Merchant",
     "SettingRow",
     "Settings",

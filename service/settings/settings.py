@@ -11,6 +11,7 @@ from pydantic_settings import (
 from service.settings.bank import KiosqueSettings
 from service.settings.database import DatabaseSettings
 from service.settings.kafka import KafkaSettings
+from service.settings.mail import MailSettings
 from service.settings.payments import PaymentSettings
 from service.settings.process import ProcessSettings
 from service.settings.secret_files import SecretFiles
@@ -20,7 +21,14 @@ from service.settings.web import WebSettings
 
 # Fields stand in the order of the bases read from the last: process first.
 class Settings(
-    WebSettings, PaymentSettings, KiosqueSettings, KafkaSettings, DatabaseSettings, ProcessSettings, BaseSettings
+    MailSettings,
+    WebSettings,
+    PaymentSettings,
+    KiosqueSettings,
+    KafkaSettings,
+    DatabaseSettings,
+    ProcessSettings,
+    BaseSettings,
 ):
     """The service's settings; each description tells the unit."""
 

@@ -1,11 +1,22 @@
 """The doors: addresses, limits, sign-in and sessions."""
 
 from datetime import timedelta
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from service.settings.values import SECRET, BaseUrl, Concern, Duration, HttpUrl, LongSecret, Port
+
+
+class Instructions(BaseModel):
+    """How a caisse takes a cheque or a transfer, and who answers; what is absent sends people to the caisse."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cheque: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+    virement: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+    telephone: Annotated[str, Field(pattern=r"^\+?[0-9 ]{4,20}$")] | None = None
+    precision: Annotated[str, Field(max_length=400)] | None = None
 
 
 class WebSettings(Concern):
@@ -61,6 +72,11 @@ class WebSettings(Concern):
     rate_refusals: int = Field(120, ge=1, description="Jetons et formulaires refusés à une adresse par minute.")
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
+    )
+    caisse_instructions: dict[str, Instructions] = Field(
+        default_factory=dict,
+        description='Payer autrement, par caisse, JSON : {"381": {"cheque", "virement", "telephone", "precision"}} ;'
+        " ce qui manque renvoie à la caisse.",
     )
     oidc_issuer: HttpUrl | None = Field(None, description="Émetteur OIDC ; absent : jetons de développement.")
     oidc_audience: str = Field("creances", description="Audience attendue des jetons.")

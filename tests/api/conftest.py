@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from api.application import Dependances, Limites, creer_api
@@ -63,6 +64,7 @@ class Service:
     webhook_sender: WebhookSender = field(default_factory=WebhookSender)
     dependances_api: Dependances = field(init=False)
     client: httpx.Client = field(init=False)
+    application: FastAPI = field(init=False)
     retard: Callable[[], list[dict[str, Any]]] = list
     guichet_pret: Callable[[], bool] = lambda: True
     maintenant: datetime | None = None
@@ -200,8 +202,9 @@ def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
             "commercants": frozenset({MARCHAND.id}),
         }
         service.dependances_api = Dependances(**(dependances | dict(reglages_api)))
+        service.application = creer_api(service.dependances_api)
         with (
-            servi(creer_api(service.dependances_api)) as url,
+            servi(service.application) as url,
             httpx.Client(base_url=url, trust_env=False, timeout=20) as service.client,
         ):
             yield service

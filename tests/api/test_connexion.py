@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
-from api.socle.connexion import suite_locale
 from api.socle.emetteur import Emetteur
+from api.socle.suite import suite_locale
 from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service
 from tests.api.emetteur import AUTRE_CLE, CLIENT, RETOUR, SECRET, EmetteurDEssai, emetteur_d_essai
@@ -41,6 +41,31 @@ def partir(service: Service, suite: str | None = None) -> str:
     depart = service.client.get("/connexion", params={"next": suite} if suite else {})
     assert depart.status_code == 303, depart.text
     return str(depart.headers["Location"])
+
+
+def test_le_nom_et_la_connexion_precedente_viennent_de_l_emetteur_et_ne_sont_gardes_nulle_part(
+    service: Service, emetteur: EmetteurDEssai
+) -> None:
+    emetteur.jeton_en_plus = {"name": "Camille  <b>Durand</b>", "last_login": 1_764_000_000}
+    se_connecter(service)
+    page = service.client.get("/")
+    assert "Bonjour Camille &lt;b&gt;Durand&lt;/b&gt;" in page.text
+    assert "Votre connexion précédente\N{NO-BREAK SPACE}: le 24/11/2025 à 17" in page.text
+    assert "Durand" not in "".join(service.client.cookies.values())
+    with service.guichet.base.transaction() as conn:
+        [(tenue,)] = conn.execute("SELECT to_jsonb(s)::text FROM acces.sessions s").fetchall()
+    assert "Durand" not in tenue
+
+
+@pytest.mark.parametrize("dit", [{"name": 7}, {"name": "\x00"}, {"last_login": "hier"}, {"last_login": 10**18}])
+def test_un_nom_ou_un_instant_etrange_n_empeche_pas_de_se_connecter(
+    service: Service, emetteur: EmetteurDEssai, dit: dict[str, Any]
+) -> None:
+    emetteur.jeton_en_plus = dit
+    se_connecter(service)
+    page = service.client.get("/")
+    assert page.status_code == httpx.codes.OK
+    assert "connexion précédente" not in page.text
 
 
 def accepter(adresse: str) -> str:
@@ -109,7 +134,7 @@ AILLEURS = [
     "messagerie",
     "",
     "/é",
-    "/" + "a" * 600,
+    "/" + "a" * 2000,
     "http:///x",
     "//[",
 ]

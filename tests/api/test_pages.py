@@ -1,14 +1,19 @@
 """Le parcours de l'assuré, page à page, sans script : un vrai serveur, une vraie base."""
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from io import BytesIO
 from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from pypdf import PdfReader
 
 from domain.references import ReferenceTransaction
@@ -577,9 +582,24 @@ class TestMauvaisesEntrees:
         devenir(service)
         page = chercher(service)
         service.client.cookies.clear()
-        for reponse in (verifier(service, page), chercher(service), service.client.get("/creances")):
-            assert reponse.status_code == 401
-            assert "Connectez-vous à votre compte ameli" in reponse.text
+        for reponse in (chercher(service), service.client.get("/creances")):
+            assert reponse.headers["Location"].startswith("/connexion?next=%2F")
+        finie = verifier(service, page, "33,50", references=[REF])
+        assert (finie.status_code, "rien n'a été payé" in unescape(finie.text)) == (401, True)
+        [suite] = re.findall(r'href="(/connexion\?next=[^"]+)"', finie.text)
+        choix = service.client.get(unescape(suite))
+        donnees = {nom: champ(choix, nom) for nom in ("jeton", "suite")} | {"assure": "a-1"}
+        retour = service.client.post("/demonstration/assure", data=donnees).headers["Location"]
+        etape_2 = service.client.get(retour)
+        assert champ(etape_2, "montant") == "33,50"
+        assert re.findall(r'value="(\w+)" id="r-\w+"[^>]*checked', etape_2.text) == [REF]
+
+    def test_un_lien_profond_ne_mene_jamais_ailleurs(self, service: Service) -> None:
+        service.avis(REF)
+        choix = service.client.get("/connexion", params={"next": "//ailleurs.test/"}, headers=NAVIGATEUR)
+        assert champ(choix, "suite") == "/"
+        donnees = {"jeton": champ(choix, "jeton"), "suite": "https://ailleurs.test/", "assure": "a-1"}
+        assert service.client.post("/demonstration/assure", data=donnees).headers["Location"] == "/"
 
     def test_le_paiement_d_un_autre_reste_inconnu(self, service: Service) -> None:
         service.avis(REF)
@@ -631,12 +651,28 @@ class TestMauvaisesEntrees:
             assert 'aria-label="Rubriques"' in reponse.text
             assert '<a class="bouton" href="/payer">Payer une créance</a>' in reponse.text
         service.client.cookies.clear()
-        sans_session = service.client.get("/creances")
+        sans_session = service.client.post("/messagerie/T1/suppression", data={"jeton": "faux"})
         assert (sans_session.status_code, 'href="/connexion"' in sans_session.text) == (401, True)
+
+    def test_une_panne_garde_le_menu_et_dit_que_faire(self, service: Service) -> None:
+        service.avis(REF)
+        devenir(service)
+        etape_2 = chercher(service)
+        with panne_de_la_base(service):
+            lue, envoyee = chercher(service), verifier(service, etape_2)
+        for reponse, recommencer in ((lue, f"/payer?reference={REF}"), (envoyee, "/payer")):
+            assert (reponse.status_code, "Retry-After" in reponse.headers) == (503, True)
+            assert 'aria-label="Rubriques"' in reponse.text
+            assert f'<a class="bouton" href="{recommencer}">Recommencer</a>' in reponse.text
+            assert "Cette page ne débite jamais votre carte" in reponse.text
 
     def test_un_pseudonyme_impossible_ne_nomme_personne(self, service: Service) -> None:
         service.avis(REF)
-        devenir(service, "\x00")
+        choix = service.client.get("/", headers=NAVIGATEUR)
+        donnees = {"jeton": champ(choix, "jeton"), "assure": "\x00"}
+        refuse = service.client.post("/demonstration/assure", data=donnees)
+        assert refuse.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+        assert "n'est pas un pseudonyme" in unescape(refuse.text)
         assert "Qui êtes-vous" in service.client.get("/").text
 
 
@@ -721,7 +757,7 @@ class TestLesCanaux:
         assert fin.headers["Cache-Control"] == "no-store"
         assert not service.client.cookies
         assert REF not in fin.text
-        assert chercher(service).status_code == 401
+        assert chercher(service).headers["Location"].startswith("/connexion")
 
     def test_suivre_un_paiement_ne_prolonge_pas_la_session_d_une_borne(self, service: Service) -> None:
         service.avis(REF)
@@ -753,7 +789,19 @@ def test_se_deconnecter_ferme_la_session(service: Service) -> None:
     assert service.client.get("/deconnexion").status_code == 405
     assert service.client.post("/deconnexion", data={"jeton": "faux"}).status_code == 403
     assert service.client.post("/deconnexion", data={"jeton": jeton}).headers["Location"] == "/"
-    assert chercher(service).status_code == 401
+    assert chercher(service).headers["Location"].startswith("/connexion")
+
+
+@contextmanager
+def panne_de_la_base(service: Service) -> Iterator[None]:
+    """Les pages ne joignent plus la base : leur pool est fermé, puis rendu."""
+    moyens = service.application.state.moyens
+    sans_base = AsyncConnectionPool(service.url_base, open=False)
+    service.application.state.moyens = replace(moyens, pool=sans_base)
+    try:
+        yield
+    finally:
+        service.application.state.moyens = moyens
 
 
 def paiements_ouverts(service: Service) -> int:

@@ -6,6 +6,8 @@ const alaBorne = "borne" in veille.dataset;
 const inactiviteMs = Number(veille.dataset.inactiviteS) * 1000;
 const preavisMs = Math.min(alaBorne ? 30_000 : 120_000, inactiviteMs / 2);
 const dehors = [...document.body.children].filter((un) => un !== veille && un.tagName !== "SCRIPT");
+const fin = "resteS" in veille.dataset ? Date.now() + Number(veille.dataset.resteS) * 1000 : Infinity; // Que rien ne repousse.
+let finDite = false;
 let active = Date.now();
 let prolongee = Date.now();
 let tenu = null;
@@ -25,7 +27,9 @@ function signaler() {
 
 function partir() {
   if (!alaBorne) {
-    location.reload(); // La page mène à la connexion, qui revient ici.
+    // La page mène à la connexion, qui revient ici ; à l'étape 2, où ce qui est saisi se retrouve.
+    const reference = document.querySelector("form[data-saisie]")?.elements.reference.value;
+    location.assign(reference ? `/payer?reference=${encodeURIComponent(reference)}` : location.pathname + location.search);
     return;
   }
   sessionStorage.clear();
@@ -40,6 +44,15 @@ function prevenir() {
   document.querySelector("#veille-rester").focus();
 }
 
+// La fin de la session ne se repousse pas : elle se dit deux minutes avant, une fois.
+function prevenirDeLaFin() {
+  finDite = true;
+  veille.firstElementChild.replaceChildren(document.querySelector("#veille-fin").content.cloneNode(true));
+  document.querySelector("#veille-rester").addEventListener("click", rester);
+  if (veille.hidden) prevenir();
+  else document.querySelector("#veille-rester").focus();
+}
+
 function rester() {
   veille.hidden = true;
   for (const un of dehors) un.inert = false;
@@ -50,9 +63,11 @@ function rester() {
 
 function regarder() {
   const depuis = Date.now() - active;
-  if (depuis >= inactiviteMs) {
+  if (depuis >= inactiviteMs || Date.now() >= fin) {
     clearInterval(regard);
     partir();
+  } else if (!finDite && Date.now() >= fin - 120_000) {
+    prevenirDeLaFin();
   } else if (veille.hidden && depuis >= inactiviteMs - preavisMs) {
     prevenir();
   }
