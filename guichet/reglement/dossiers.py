@@ -81,7 +81,9 @@ class _Cle(NamedTuple):
 
 
 def charger_anomalie(guichet: Guichet, conn: Connection[Any], ident: str, maintenant: datetime) -> Anomalie:
-    """Ce que des personnes ont déjà fait de cette anomalie."""
+    """Ce que des personnes ont déjà fait de cette anomalie ; lève AnomalieInconnue si ce n'est pas un nom."""
+    if lire_id(ident) is None:
+        raise AnomalieInconnue
     nom = Anomalie.flux(ident)
     trouvee: Anomalie | None = guichet.recorder.load(conn, [nom]).get(nom)
     return trouvee or Anomalie.intacte(ident, maintenant=maintenant)
