@@ -105,7 +105,7 @@ def _exiger_recevable(guichet: Guichet, boite: Boite, topic: str, garde: Garde, 
     """La clé sous laquelle le rejouer ; lève RejeuRefuse s'il serait refusé encore."""
     if topic == boite.topic_avis:
         try:
-            return garde.cle or lire_avis(garde.valeur).reference.encode()
+            return lire_avis(garde.valeur).reference.encode()
         except UnreadableMessage as illisible:
             raise RejeuRefuse(f"Il serait encore refusé : {illisible}.") from illisible
     if topic != boite.topic_notifications:
