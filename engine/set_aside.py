@@ -4,7 +4,7 @@ An operator releases; the leader, never the command line, applies what is releas
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
@@ -31,6 +31,24 @@ _FORGET: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %b"
 _KEEP: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suiveur = %b AND flux = %b"
 
 
+# The stream of an event that a follower set aside, and whether somebody released it already.
+_ONE: Final = """
+SELECT flux, libere_le IS NOT NULL FROM vues.ecartes WHERE suiveur = %b AND position = %b
+"""
+
+# Releases a stream: all that was set aside of it.
+_RELEASE: Final = """
+UPDATE vues.ecartes SET libere_le = clock_timestamp() WHERE suiveur = %b AND flux = %b AND libere_le IS NULL
+"""
+
+
+class SetAside(NamedTuple):
+    """A stream that a follower set aside."""
+
+    stream: str
+    released: bool
+
+
 def streams(conn: Connection[Any], follower: str, of: Sequence[str]) -> set[str]:
     """The streams, of these, that this follower has set aside."""
     return {stream for (stream,) in conn.execute(_STREAMS, (follower, list(of)))}
@@ -54,3 +72,14 @@ def forget(conn: Connection[Any], follower: str, stream: str) -> None:
 def keep(conn: Connection[Any], follower: str, stream: str, cause: str) -> None:
     """This stream goes on waiting, for this cause."""
     conn.execute(_KEEP, (cause, follower, stream))
+
+
+def set_aside(conn: Connection[Any], follower: str, position: int) -> SetAside | None:
+    """The stream of this event, if this follower set it aside."""
+    row = conn.execute(_ONE, (follower, position)).fetchone()
+    return SetAside(*row) if row else None
+
+
+def release(conn: Connection[Any], follower: str, stream: str) -> bool:
+    """Let the leader apply what was set aside of this stream; false if there was nothing to release."""
+    return conn.execute(_RELEASE, (follower, stream)).rowcount > 0

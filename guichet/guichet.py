@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any, Final, TypeVar
 
@@ -53,6 +53,8 @@ class Guichet:
     """La part de hasard d'un paiement, que la banque renvoie."""
     exiger_ouvrable: Callable[[Connection[Any]], None] = exiger_sans_recul
     """Lève un Refus tant qu'aucun paiement ne peut s'ouvrir sur ce journal."""
+    approbation_delai: timedelta = timedelta(days=3)
+    """Temps donné à une seconde personne pour approuver un règlement."""
 
     def decider(self, decision: Callable[[Connection[Any]], _T]) -> _T:
         """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.

@@ -8,9 +8,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
+from domain.anomalie import FAITS_D_ANOMALIE
 from domain.avis import Moyen
 from domain.creance import FAITS_DE_CREANCE, Créance, FaitDeCreance
+from domain.delai import PARIS
 from domain.messagerie import FAITS_DE_MESSAGERIE, FaitDeMessagerie, Messagerie
+from domain.monnaie import euros
 from domain.paiement import FAITS_DE_PAIEMENT, FaitDePaiement, Paiement
 
 
@@ -41,6 +44,8 @@ def effet(fait: FaitDeCreance) -> Effet:  # noqa: C901, PLR0911 (un cas par fait
             return Effet(en_cours=-fait.part_liberee)
         case Créance.PaiementContrepassé():
             return Effet(solde=fait.part)
+        case Créance.EncaissementRattaché():
+            return Effet(solde=-fait.part)
         case Créance.TropPerçuRemboursé():
             return Effet(solde=fait.montant)
         case Créance.EncaissementReçu():
@@ -93,7 +98,7 @@ _MOYENS: Final = {
 }
 
 
-def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
+def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
     """Ce que l'assuré lit d'un fait ; None s'il n'a rien à en lire."""
     match fait:
         case Créance.AvisEmis():
@@ -109,6 +114,8 @@ def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait
             return PaiementEnLigne(fait.transaction, affiche_le=fait.affiche_le)
         case Créance.PaiementContrepassé():
             return NouvelleLigne("Paiement en ligne repris", fait.timestamp, Etat.CONTREPASSE)
+        case Créance.EncaissementRattaché():
+            return NouvelleLigne("Paiement en ligne rattaché", fait.timestamp)
         case Créance.EncaissementReçu():
             return NouvelleLigne(_MOYENS[fait.moyen], fait.date)
         case Créance.AvisRectifié():
@@ -123,7 +130,63 @@ def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait
             assert_never(fait)
 
 
+_PAR_MOYEN: Final = {Moyen.CHEQUE: "par chèque", Moyen.VIREMENT: "par virement", Moyen.RETENUE: "par retenue"}
+
+
+def quand(instant: datetime) -> str:
+    """`25/11/2026 à 14 h 30`, à l'heure de Paris."""
+    return f"{instant.astimezone(PARIS):%d/%m/%Y à %H h %M}"
+
+
+def phrase(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+    """Ce que le support peut en lire à la personne, tel quel : aucun mot propre à la banque."""
+    match fait:
+        case Créance.AvisEmis():
+            return f"La caisse a émis un avis de {euros(fait.montant_initial)}, daté du {fait.date_emission:%d/%m/%Y}."
+        case Créance.PaiementInitié():
+            return (
+                f"Un paiement en ligne de {euros(fait.part)} sur cette créance a commencé le {quand(fait.timestamp)} ;"
+                f" il pouvait être fini jusqu'au {quand(fait.expire_le)}."
+            )
+        case Créance.PaiementAccepté():
+            return (
+                f"La banque a accepté le paiement le {quand(fait.accepte_le)} : {euros(fait.part)} sur cette créance."
+            )
+        case Créance.PaiementÉchoué():
+            return f"Le paiement n'a pas abouti : {euros(fait.part_liberee)} ne sont plus réservés."
+        case Créance.PaiementAffiché():
+            return f"Le paiement se voit sur le compte depuis le {quand(fait.affiche_le)}."
+        case Créance.PaiementContrepassé():
+            return f"Le paiement accepté a été repris : {euros(fait.part)} sont de nouveau dus."
+        case Créance.EncaissementRattaché():
+            return f"Deux agents ont mis sur cette créance {euros(fait.part)} que la banque avait pris."
+        case Créance.TropPerçuConstaté():
+            if not fait.total:
+                return "Il n'y a plus de trop-perçu."
+            return f"Vous avez payé {euros(fait.total)} de plus que ce qui était dû."
+        case Créance.TropPerçuRemboursé():
+            return f"La caisse a remboursé {euros(fait.montant)}."
+        case Créance.EncaissementReçu():
+            moyen = _PAR_MOYEN[fait.moyen]
+            return f"La caisse a reçu {euros(fait.montant)} {moyen}, à la date du {fait.date:%d/%m/%Y}."
+        case Créance.AvisRectifié():
+            avant, apres = euros(fait.montant_precedent), euros(fait.montant_initial)
+            return f"La caisse a corrigé le montant de l'avis : {apres} au lieu de {avant}."
+        case Créance.AvisAnnulé():
+            return "La caisse a annulé l'avis : plus rien n'est dû."
+        case _:
+            assert_never(fait)
+
+
 # --- Les faits que lit chaque vue ------------------------------------------------------------------------------------
+
+_REGLEMENTS: Final = (
+    Paiement.EncaissementImputé,
+    Paiement.EncaissementRendu,
+    Paiement.RemboursementDemandé,
+    Paiement.RemboursementFait,
+    Paiement.RemboursementRefusé,
+)
 
 
 def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
@@ -137,6 +200,7 @@ def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
             Créance.PaiementInitié,
             Créance.PaiementÉchoué,
             Créance.PaiementContrepassé,
+            Créance.EncaissementRattaché,
             Créance.TropPerçuConstaté,
             Créance.TropPerçuRemboursé,
             Créance.EncaissementReçu,
@@ -150,9 +214,9 @@ def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
 
 def regarde_les_paiements(classe: type[FaitDePaiement]) -> bool:
     """Dit si un fait change où en est un paiement ouvert chez nous."""
-    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.PaiementConclu)):
+    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.PaiementConclu, Paiement.PaiementRéglé)):
         return True
-    if issubclass(classe, (Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée)):
+    if issubclass(classe, (Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée, *_REGLEMENTS)):
         return False
     assert_never(classe)
 
@@ -162,6 +226,35 @@ def regarde_la_messagerie(classe: type[FaitDePaiement | FaitDeMessagerie]) -> bo
     if issubclass(classe, (Paiement.PaiementConclu, Messagerie.MessageLu, Messagerie.MessageSupprimé)):
         return True
     if issubclass(classe, (Paiement.PaiementOuvert, Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée)):
+        return False
+    if issubclass(classe, (Paiement.PaiementRéglé, *_REGLEMENTS)):
+        return False
+    assert_never(classe)
+
+
+def regarde_l_argent(classe: type[FaitDePaiement]) -> bool:
+    """Dit si un fait change l'argent qui attend une créance."""
+    if issubclass(
+        classe,
+        (
+            Paiement.EncaissementNonImputé,
+            Paiement.AcceptationPrécisée,
+            Paiement.EncaissementImputé,
+            Paiement.EncaissementRendu,
+        ),
+    ):
+        return True
+    if issubclass(
+        classe,
+        (
+            Paiement.PaiementOuvert,
+            Paiement.PaiementConclu,
+            Paiement.PaiementRéglé,
+            Paiement.RemboursementDemandé,
+            Paiement.RemboursementFait,
+            Paiement.RemboursementRefusé,
+        ),
+    ):
         return False
     assert_never(classe)
 
@@ -176,3 +269,8 @@ TOPICS_DES_PAIEMENTS: Final = frozenset(classe.TOPIC for classe in FAITS_DE_PAIE
 TOPICS_DE_LA_MESSAGERIE: Final = frozenset(
     classe.TOPIC for classe in (*FAITS_DE_PAIEMENT, *FAITS_DE_MESSAGERIE) if regarde_la_messagerie(classe)
 )
+
+TOPICS_DES_ANOMALIES: Final = frozenset(
+    classe.TOPIC for classe in (*(fait for fait in FAITS_DE_PAIEMENT if regarde_l_argent(fait)), *FAITS_D_ANOMALIE)
+)
+"""L'argent sans créance, et ce que des personnes en font."""

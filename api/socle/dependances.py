@@ -21,6 +21,7 @@ from api.socle.kafka import Publier
 from api.socle.limites import Limites
 from api.socle.rebuts import Memoire, Place
 from guichet.guichet import Guichet
+from guichet.reglement.rejouer import Boite
 
 SECRET_DE_SESSION_OCTETS: Final = 32
 
@@ -61,6 +62,8 @@ class Dependances:
     courriel: Courriel | None = None
     """Comment un reçu part par courriel ; absent : la page ne l'offre pas."""
     connexions_max: int = 10
+    boite: Boite | None = None
+    """Kafka, pour rejouer un message refusé ; absent : le rejeu n'est pas possible d'ici."""
 
     @property
     def connectable(self) -> bool:

@@ -9,7 +9,7 @@ from psycopg import Connection
 from domain.creance import Créance, est_de_creance
 from domain.faits import Fait
 from engine.recorder import RecordedEvent, Recorder
-from projections.lectures.phrases import phrase_de_creance
+from projections.effets import phrase
 
 # Des flux, au besoin jusqu'à une version, ou tel que le journal le connaissait à un instant.
 _LIRE: Final = """
@@ -155,5 +155,5 @@ def _etape(fait: Fait, creance: Créance, lu: RecordedEvent) -> Etape:
         restant_du=creance.restant_du,
         en_cours=creance.reserve,
         trop_percu=creance.trop_percu,
-        phrase=phrase_de_creance(fait) if est_de_creance(fait) else "",
+        phrase=phrase(fait) if est_de_creance(fait) else "",
     )

@@ -1,65 +1,17 @@
-"""Ce que chaque fait, et chaque sort, veut dire : une phrase que le support peut lire telle quelle à la personne.
+"""Ce que chaque fait d'un paiement, et chaque sort, veut dire : une phrase que le support lit telle quelle.
 
 Aucun mot propre à la banque : ni code, ni nom de champ. Ces détails se lisent à côté.
 """
 
-from datetime import datetime
 from typing import Final, assert_never
 
-from domain.avis import Moyen
-from domain.creance import Créance, FaitDeCreance
-from domain.delai import PARIS
 from domain.monnaie import euros
 from domain.paiement import FaitDePaiement, Fin, Paiement
 from domain.sort import Sort
-
-_MOYENS: Final = {Moyen.CHEQUE: "par chèque", Moyen.VIREMENT: "par virement", Moyen.RETENUE: "par retenue"}
-
-
-def quand(instant: datetime) -> str:
-    """`25/11/2026 à 14 h 30`, à l'heure de Paris."""
-    return f"{instant.astimezone(PARIS):%d/%m/%Y à %H h %M}"
+from projections.effets import quand
 
 
-def phrase_de_creance(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
-    """Ce qu'un fait d'une créance veut dire."""
-    match fait:
-        case Créance.AvisEmis():
-            return f"La caisse a émis un avis de {euros(fait.montant_initial)}, daté du {fait.date_emission:%d/%m/%Y}."
-        case Créance.PaiementInitié():
-            return (
-                f"Un paiement en ligne de {euros(fait.part)} sur cette créance a commencé le {quand(fait.timestamp)} ;"
-                f" il pouvait être fini jusqu'au {quand(fait.expire_le)}."
-            )
-        case Créance.PaiementAccepté():
-            return (
-                f"La banque a accepté le paiement le {quand(fait.accepte_le)} : {euros(fait.part)} sur cette créance."
-            )
-        case Créance.PaiementÉchoué():
-            return f"Le paiement n'a pas abouti : {euros(fait.part_liberee)} ne sont plus réservés."
-        case Créance.PaiementAffiché():
-            return f"Le paiement se voit sur le compte depuis le {quand(fait.affiche_le)}."
-        case Créance.PaiementContrepassé():
-            return f"Le paiement accepté a été repris : {euros(fait.part)} sont de nouveau dus."
-        case Créance.TropPerçuConstaté():
-            if not fait.total:
-                return "Il n'y a plus de trop-perçu."
-            return f"Vous avez payé {euros(fait.total)} de plus que ce qui était dû."
-        case Créance.TropPerçuRemboursé():
-            return f"La caisse a remboursé {euros(fait.montant)}."
-        case Créance.EncaissementReçu():
-            moyen = _MOYENS[fait.moyen]
-            return f"La caisse a reçu {euros(fait.montant)} {moyen}, à la date du {fait.date:%d/%m/%Y}."
-        case Créance.AvisRectifié():
-            avant, apres = euros(fait.montant_precedent), euros(fait.montant_initial)
-            return f"La caisse a corrigé le montant de l'avis : {apres} au lieu de {avant}."
-        case Créance.AvisAnnulé():
-            return "La caisse a annulé l'avis : plus rien n'est dû."
-        case _:
-            assert_never(fait)
-
-
-def phrase_de_paiement(fait: FaitDePaiement) -> str:
+def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
     """Ce qu'un fait d'un paiement veut dire."""
     match fait:
         case Paiement.PaiementOuvert():
@@ -73,6 +25,20 @@ def phrase_de_paiement(fait: FaitDePaiement) -> str:
             )
         case Paiement.AcceptationPrécisée():
             return "La banque a précisé le numéro d'autorisation du paiement déjà accepté."
+        case Paiement.EncaissementImputé():
+            parts = ", ".join(f"{euros(part.part)} sur {part.reference}" for part in fait.imputations)
+            return f"Deux agents ont mis {euros(sum(part.part for part in fait.imputations))} à leur place : {parts}."
+        case Paiement.EncaissementRendu():
+            suite = "la banque les a repris" if fait.voie is None else "ils ont été rendus"
+            return f"{euros(fait.montant)} n'étaient sur aucune créance : {suite}."
+        case Paiement.PaiementRéglé():
+            return f"La vérification du paiement est finie : {euros(fait.montant)} sont allés sur des créances."
+        case Paiement.RemboursementDemandé():
+            return f"Un remboursement de {euros(fait.montant)} sur la carte a été demandé à la banque."
+        case Paiement.RemboursementFait():
+            return f"La banque a remboursé {euros(fait.montant)} sur la carte."
+        case Paiement.RemboursementRefusé():
+            return "La banque ne rembourse pas ce paiement sur la carte : rien n'a bougé."
         case _:
             assert_never(fait)
 
