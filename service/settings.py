@@ -165,6 +165,15 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Noms de colonne propres aux rapports de la banque, JSON : {"operations": {"montant": ["…"]}}.',
     )
+    pseudonym_secret: SecretStr | None = Field(
+        None,
+        description="Secret du customerId remis à la banque et de ce qui attend aux rebuts (32 octets au moins) ;"
+        " absent : tiré de KIOSQUE_SECRET_KEY.",
+        json_schema_extra=SECRET,
+    )
+    pseudonym_previous_secret: SecretStr | None = Field(
+        None, description="Le précédent, qui rouvre encore ce qui attend aux rebuts.", json_schema_extra=SECRET
+    )
     kiosque_seal_algorithm: Literal["SHA-256", "HMAC-SHA-256"] = Field(
         "SHA-256", description="Algorithme du sceau, jamais lu dans le message."
     )
@@ -352,7 +361,7 @@ class Settings(BaseSettings):
             raise ValueError("ce fichier n'existe pas")
         return value
 
-    @field_validator("jwt_secret", "session_secret")
+    @field_validator("jwt_secret", "session_secret", "pseudonym_secret", "pseudonym_previous_secret")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < JWT_SECRET_BYTES:

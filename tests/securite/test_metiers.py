@@ -66,7 +66,6 @@ def test_la_relance_expire_et_purge_avec_ses_seuls_droits(
     base: Any, connexions: dict[str, str], kafka: str, prefixe: str
 ) -> None:
 
-
     with banc(base.url, kafka, prefixe) as b:
         b.emettre_avis(avis(1))
         b.consommer("avis", 1)
