@@ -64,7 +64,11 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
         raise Probleme(413, "corps_trop_grand", "La notification est trop grande.")
     recue = _lire(requete, moyens, corps)
     champs = recue.valeur or {}
-    valeur = message(champs, moyens.dependances.horloge()) if champs else corps
+    if isinstance(recue.lecture, Rejetee):
+        gardee = moyens.dependances.guichet.kiosque.proteger(recue.valeur, corps)
+    else:
+        gardee = champs
+    valeur = message(gardee, moyens.dependances.horloge()) if gardee else corps
     match recue.lecture:
         case Rejetee(refus=refus):
             await _mettre_aux_rebuts(requete, moyens, champs, valeur, refus)

@@ -243,6 +243,9 @@ class Kiosque(Protocol):
     def lire(self, requete: Requete) -> Recue:
         """Authentifie puis lit une requête de la banque, telle que reçue."""
 
+    def proteger(self, valeur: ValeurDuTopic | None, corps: bytes) -> ValeurDuTopic | None:
+        """Ce qui peut être gardé d'un message refusé ; None : le corps tel que reçu. `relire` le rouvre."""
+
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         """Lit ce que le topic a gardé, sceau vérifié de nouveau : le topic n'est pas cru."""
 

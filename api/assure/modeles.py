@@ -157,5 +157,4 @@ class CreanceLue(LigneDeCreance):
 def schema_de(modele: type[BaseModel]) -> dict[str, Any]:
     """Le corps de requête d'un modèle, pour OpenAPI : nous lisons le corps nous-mêmes."""
     schema = modele.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

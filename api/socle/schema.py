@@ -1,5 +1,6 @@
 """Ce qu'OpenAPI dit des erreurs : le même problème partout, sous son propre type de contenu."""
 
+import copy
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -61,11 +62,14 @@ def poser_schema(application: FastAPI) -> None:
 
 
 def _completer(schema: dict[str, Any]) -> dict[str, Any]:
+    schema = copy.deepcopy(schema)  # Les corps décrits y sont partagés d'une application à l'autre.
     decrit = ProblemeDecrit.model_json_schema(ref_template="#/components/schemas/{model}")
     composants = schema.setdefault("components", {}).setdefault("schemas", {})
     composants |= decrit.pop("$defs") | {"Probleme": decrit}
     for operations in schema["paths"].values():
         for operation in operations.values():
+            for contenu in operation.get("requestBody", {}).get("content", {}).values():
+                composants |= contenu["schema"].pop("$defs", {})  # Nommés par `$ref` depuis les composants.
             supposee = operation["responses"].get("422", {}).get("content", {})
             if "application/json" in supposee:
                 del operation["responses"]["422"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -27,13 +26,24 @@ from kiosque.interface import (
     Requete,
     SceauInvalide,
     Trouvee,
+    ValeurDuTopic,
     Verifiee,
 )
-from kiosque.sips.enveloppe import fermer, ouvrir, recueillir
+from kiosque.sips.depouillement import (
+    CHIFFRE,
+    Coffre,
+    corps_personnel,
+    depouiller,
+    depouiller_office,
+    est_personnel,
+    pseudonyme_bancaire,
+)
+from kiosque.sips.donnees import decoder, premieres, valeur_de
+from kiosque.sips.enveloppe import fermer, octets_de, ouvrir, recueillir
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice, authentique
 from kiosque.sips.office.diagnostic import est_inconnue, extraire_diagnostic, plates
 from kiosque.sips.office.operations import Demande, OperationsOffice
-from kiosque.sips.office.sceau import lire_json
+from kiosque.sips.office.sceau import ecrire_json, lire_json
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.sips.reponses import EURO, UTILISES, extraire
 from kiosque.sips.sceau import Algorithme, Marchand, Trousseau
@@ -70,6 +80,7 @@ class Sips:
         self._reglages = reglages
         self._contrats = {contrat.id: contrat for contrat in reversed(reglages.connus)}
         self._trousseau = Trousseau(reglages.connus, reglages.algorithme)
+        self._coffre = Coffre(reglages.secrets_a_nous)
         self._client_a_nous = client is None
         # La moitié pour joindre, la moitié pour attendre : une banque muette n'y retient personne plus que le délai.
         attente = httpx.Timeout(reglages.delai_s / 2)
@@ -119,7 +130,7 @@ class Sips:
             "normalReturnUrl": demande.url_retour,
             "automaticResponseUrl": demande.url_notification,
             "orderId": demande.transaction[:COMMANDE_CARACTERES_MAX],
-            "customerId": pseudonyme_bancaire(demande.client),
+            "customerId": pseudonyme_bancaire(demande.client, self._reglages.secrets_a_nous[0], CLIENT_CARACTERES_MAX),
             "captureMode": "AUTHOR_CAPTURE",
             "orderChannel": CANAL_DE_COMMANDE[demande.canal],
             "returnContext": demande.jeton_retour or f"{demande.caisse}-{demande.canal}",
@@ -132,7 +143,17 @@ class Sips:
             champs = recueillir(requete.corps)
         except FormulaireIrrecevable as refus:
             return Recue(Rejetee(refus), None)
-        return Recue(self.relire(champs), champs or None)
+        lecture = self.relire(champs)
+        if isinstance(lecture, Verifiee):
+            return Recue(lecture, self._depouille(champs))
+        return Recue(lecture, champs or None)
+
+    def proteger(self, valeur: ValeurDuTopic | None, corps: bytes) -> ValeurDuTopic | None:
+        """Un formulaire refusé, tel qu'il peut être gardé : chiffré s'il parle d'une carte ou d'une personne."""
+        if valeur:
+            return self._coffre.enfermer(ecrire_json(valeur)) if est_personnel(valeur) else valeur
+        texte = corps.decode("latin-1")
+        return self._coffre.enfermer(ecrire_json({"Corps": texte})) if corps_personnel(texte) else None
 
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         """Lit un formulaire, ou une réponse d'Office, tel que le topic l'a gardé ; le sceau est vérifié ici."""
@@ -143,6 +164,8 @@ class Sips:
 
     def reponse(self, valeur: Mapping[str, object]) -> ReponseBancaire:
         """La réponse que portent les champs, sceau vérifié ; lève `FormulaireIrrecevable`, et rien d'autre."""
+        if CHIFFRE in valeur:
+            valeur = self._coffre.rouvrir(valeur)
         version = valeur.get("InterfaceVersion")
         if isinstance(version, str) and version.startswith(PREFIXE_OFFICE):
             return self._reponse_d_office(valeur.get("Data"))
@@ -162,9 +185,12 @@ class Sips:
             return Indeterminee("la réponse parle d'une autre transaction")
         if est_inconnue(valeurs):
             return Inconnue()
+        version = valeurs.get("keyVersion")
+        objet = depouiller_office(reponse.objet, self._trousseau.secrets_de(marchand, version))
+        corps = reponse.corps if objet == reponse.objet else ecrire_json(objet)
         valeur = {
-            "Data": reponse.corps.decode(),
-            "Seal": valeurs.get("seal", ""),
+            "Data": corps.decode(),
+            "Seal": str(objet.get("seal") or ""),
             "InterfaceVersion": self._reglages.version_diagnostic,
             "Encode": "",
             "SealAlgorithm": Algorithme.HMAC_SHA_256.value,
@@ -209,6 +235,12 @@ class Sips:
             raise SceauInvalide
         return extraire_diagnostic(plates(objet), marchand)
 
+    def _depouille(self, champs: dict[str, str]) -> ValeurDuTopic:
+        nommees = premieres(decoder(octets_de(champs), champs.get("Encode") or ""))
+        marchand, version = valeur_de(nommees, "merchantId"), valeur_de(nommees, "keyVersion")
+        secrets = self._trousseau.secrets_de(marchand or "", version)
+        return depouiller(champs, secrets, self._reglages.algorithme)
+
     def _operer(self, demande: Demande, marchand: str) -> Operation:
         contrat = self._contrat(marchand)
         if contrat is None:
@@ -222,8 +254,3 @@ class Sips:
     def _fermer(self, valeurs: Mapping[str, str], marchand: Marchand) -> dict[str, str]:
         reglages = self._reglages
         return fermer(valeurs, marchand, reglages.algorithme, version_interface=reglages.version_interface)
-
-
-def pseudonyme_bancaire(client: str) -> str:
-    """Le `customerId` : stable pour une même personne, et qui ne rend pas notre pseudonyme à la banque."""
-    return sha256(client.encode()).hexdigest()[:CLIENT_CARACTERES_MAX]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import time
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from kiosque.interface import CAISSE, url_permise
 from kiosque.sips.sceau import Algorithme, Marchand
@@ -22,6 +22,7 @@ class ReglagesSips(BaseModel):
     `version_diagnostic`, `version_operations` : les `interfaceVersion` d'Office. `sceau_exige` : faux sur la seule
     plateforme de test, qui ne scelle pas ses réponses. `heures_closes` : quand aucune opération ne se fait, à
     Paris. `mandataire` : le proxy HTTP de sortie, s'il en faut un ; l'environnement n'est pas consulté.
+    `secrets_de_pseudonyme` : le courant, puis le précédent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class ReglagesSips(BaseModel):
     heures_closes: tuple[time, time] = (time(22), time(23))
     delai_s: float = Field(default=5.0, gt=0, le=60)
     mandataire: str | None = None
+    secrets_de_pseudonyme: tuple[SecretStr, ...] = ()
 
     @model_validator(mode="after")
     def coherents(self) -> Self:
@@ -48,6 +50,13 @@ class ReglagesSips(BaseModel):
             if caisse != PAR_DEFAUT and not CAISSE.fullmatch(caisse):
                 raise ValueError(f"code de caisse impossible : {caisse!r}")
         return self
+
+    @property
+    def secrets_a_nous(self) -> tuple[bytes, ...]:
+        """Ce dont sont tirés le `customerId` et la clé des rebuts ; sans secret donné, celui du premier marchand."""
+        if self.secrets_de_pseudonyme:
+            return tuple(secret.get_secret_value().encode() for secret in self.secrets_de_pseudonyme)
+        return (next(iter(self.marchands.values())).secret_courant,)
 
     @property
     def connus(self) -> tuple[Marchand, ...]:

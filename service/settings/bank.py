@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import SECRET, Concern, Duration, HttpUrl, Port
+from service.settings.values import SECRET, Concern, Duration, HttpUrl, LongSecret, Port
 
 
 class Merchant(BaseModel):
@@ -64,6 +64,15 @@ class KiosqueSettings(Concern):
     kiosque_report_columns: dict[str, dict[str, list[str]]] = Field(
         default_factory=dict,
         description='Noms de colonne propres aux rapports de la banque, JSON : {"operations": {"montant": ["…"]}}.',
+    )
+    pseudonym_secret: LongSecret | None = Field(
+        None,
+        description="Secret du customerId remis à la banque et de ce qui attend aux rebuts (32 octets au moins) ;"
+        " absent : tiré de KIOSQUE_SECRET_KEY.",
+        json_schema_extra=SECRET,
+    )
+    pseudonym_previous_secret: LongSecret | None = Field(
+        None, description="Le précédent, qui rouvre encore ce qui attend aux rebuts.", json_schema_extra=SECRET
     )
     kiosque_seal_algorithm: Literal["SHA-256", "HMAC-SHA-256"] = Field(
         "SHA-256", description="Algorithme du sceau, jamais lu dans le message."

@@ -33,6 +33,7 @@ from kiosque.interface import (
     Requete,
     SceauInvalide,
     Trouvee,
+    ValeurDuTopic,
     Verifiee,
 )
 
@@ -65,6 +66,10 @@ class Directe:
             "cle": requete.entetes.get("x-gcs-keyid", ""),
         }
         return Recue(self.relire(valeur), valeur)
+
+    def proteger(self, valeur: ValeurDuTopic | None, corps: bytes) -> ValeurDuTopic | None:  # noqa: ARG002
+        """Rien de personnel n'y voyage."""
+        return valeur
 
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         try:
