@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api.relance_au_retour import relance_au_retour
 from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.enveloppe import correlation
@@ -110,6 +111,7 @@ async def revenir(requete: Request, moyens: DeLApplication) -> Response:
             reponse = RedirectResponse(f"/paiements/{lue.transaction}", status_code=303)
             if lue.issue is Issue.ACCEPTEE:
                 retenir_retour(reponse, lue.transaction, moyens.dependances)
+                reponse.background = relance_au_retour(lue.transaction, moyens, message)
             return reponse
         case Indice(transaction=transaction):
             return RedirectResponse(f"/paiements/{transaction}", status_code=303)

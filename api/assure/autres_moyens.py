@@ -5,7 +5,7 @@ from itertools import groupby
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import lire_compte
+from api.assure.lecture import lire_compte, se_paie_en_ligne
 from api.assure.visite import AssureConnecte
 from api.socle.consignes import PAR_DEFAUT
 
@@ -25,4 +25,6 @@ async def autres_moyens(visite: AssureConnecte) -> Response:
         (caisse, par_caisse.get(caisse, PAR_DEFAUT), list(lignes))
         for caisse, lignes in groupby(dues, key=lambda ligne: ligne.caisse)
     ]
-    return visite.rendre("autres-moyens.html", {"caisses": caisses})
+    politique = visite.moyens.dependances.guichet.politique
+    en_ligne = any(se_paie_en_ligne(ligne, creances, politique) for ligne in dues)
+    return visite.rendre("autres-moyens.html", {"caisses": caisses, "en_ligne": en_ligne})

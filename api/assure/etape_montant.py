@@ -14,7 +14,7 @@ from api.assure.lecture import (
     raison_de_ne_pas_cocher,
     repris_possible,
 )
-from api.assure.montants import blocage, propositions
+from api.assure.montants import blocage, ensemble, propositions
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
 from domain.monnaie import euros
@@ -57,6 +57,7 @@ def page_du_montant(
     lignes = _lignes(visite, consultation, saisie)
     cochees = [ligne.creance for ligne in lignes if ligne.cochee]
     ouvertes = [ligne.creance for ligne in lignes]
+    cochables = [ligne.creance for ligne in lignes if ligne.raison is None]
     politique = visite.moyens.dependances.guichet.politique
     solde = sum(ligne.restant_du for ligne in cochees)
     maintenant = visite.moyens.dependances.horloge()
@@ -75,7 +76,7 @@ def page_du_montant(
         "payable": any(ligne.raison is None for ligne in lignes),
         "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant, visite.retours)],
         "prevision": prevision,
-        "propositions": propositions(cochees, ouvertes, politique),
+        "propositions": propositions(cochees, ouvertes, cochables, politique),
         "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,
         "politique": politique,
         "cle": nouvelle_cle(),
@@ -110,6 +111,17 @@ def page_de_verification(
         "cle": saisie.cle,
     }
     return visite.rendre("verification.html", valeurs, statut=409 if refus else 200)
+
+
+def tout_cocher(visite: Visite, consultation: Consultation, saisie: Saisie) -> Saisie:
+    """La saisie, avec toutes les lignes que l'on peut cocher à la caisse de la créance cherchée, et ce qui se paie."""
+    politique = visite.moyens.dependances.guichet.politique
+    cochables = [ligne.creance for ligne in _lignes(visite, consultation, None) if ligne.raison is None]
+    ouvertes = [consultation.cherchee, *consultation.autres]
+    cochees = ensemble(consultation.cherchee.caisse, cochables, politique)
+    proposees = propositions(cochees, ouvertes, cochables, politique)
+    montant = f"{euros(proposees[-1].montant)[:-2]}" if proposees else saisie.montant
+    return saisie._replace(cochees=tuple(ligne.reference for ligne in cochees), montant=montant, action="partage")
 
 
 def nouvelle_cle() -> str:

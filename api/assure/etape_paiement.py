@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.etape_montant import page_de_verification, page_du_montant
+from api.assure.etape_montant import page_de_verification, page_du_montant, tout_cocher
 from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
@@ -36,8 +36,8 @@ routes = APIRouter(include_in_schema=False)
 async def payer(requete: Request, moyens: DeLApplication) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
-    Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification), et
-    `montant:centimes` (un montant proposé, écrit dans le champ).
+    Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification),
+    `montant:centimes` (un montant proposé, écrit dans le champ) et `ensemble` (cocher aussi les autres).
     """
     visite = await _visite(requete, moyens)
     saisie = lire_saisie(await champs_de(requete, visite))
@@ -47,6 +47,8 @@ async def payer(requete: Request, moyens: DeLApplication) -> Response:
         return page_de_la_reference(visite, saisie.cherchee, refus, statut=404)
     if propose := MONTANT_PROPOSE.fullmatch(saisie.action):
         saisie = saisie._replace(montant=f"{int(propose[1])},{propose[2]}", action="partage")
+    if saisie.action == "ensemble":
+        saisie = tout_cocher(visite, consultation, saisie)
     match saisie.action:
         case "modifier":
             return page_du_montant(visite, consultation, saisie=saisie)

@@ -17,12 +17,15 @@ class Touche(StrEnum):
     TOUT = "tout"
     MAXIMUM = "maximum"
     SANS_BLOQUER = "sans_bloquer"
+    ENSEMBLE = "ensemble"
+    """Cocher les autres références de la caisse, et payer."""
 
 
 LIBELLES: Final[Mapping[Touche, str]] = {
     Touche.TOUT: "Tout régler",
     Touche.MAXIMUM: "Le maximum",
     Touche.SANS_BLOQUER: "Le plus, en gardant un reste payable",
+    Touche.ENSEMBLE: "Cocher les autres et payer",
 }
 
 
@@ -37,6 +40,11 @@ class Proposition(NamedTuple):
         """Ce que la touche dit, sans le montant."""
         return LIBELLES[self.touche]
 
+    @property
+    def action(self) -> str:
+        """La valeur de son bouton, dans le formulaire."""
+        return "ensemble" if self.touche is Touche.ENSEMBLE else f"montant:{self.montant}"
+
 
 class Blocage(NamedTuple):
     """Ce qu'un montant laisserait sans moyen d'être payé en ligne, et comment l'éviter."""
@@ -49,16 +57,25 @@ class Blocage(NamedTuple):
 
 
 def propositions(
-    cochees: Collection[LigneCreance], ouvertes: Iterable[LigneCreance], politique: Politique
+    cochees: Collection[LigneCreance],
+    ouvertes: Collection[LigneCreance],
+    cochables: Collection[LigneCreance],
+    politique: Politique,
 ) -> list[Proposition]:
     """Tout régler ou le maximum, puis ce qui ne laisse rien de bloqué ; vide si rien ne se paie.
 
-    `ouvertes` : toutes celles de l'assuré qui se paient en ligne, cochées ou non.
+    `ouvertes` : toutes celles de l'assuré qui se paient en ligne, cochées ou non ; `cochables` : celles que rien
+    n'empêche de cocher, que l'on propose de cocher toutes si les lignes cochées ne suffisent pas.
     """
     caisses = {ligne.caisse for ligne in cochees}
     disponible = sum(ligne.disponible for ligne in cochees)
-    if len(caisses) != 1 or disponible < politique.minimum_par_paiement:
+    if len(caisses) != 1:
         return []
+    if disponible < politique.minimum_par_paiement:
+        toutes = ensemble(caisses.pop(), cochables, politique)
+        if sum(ligne.disponible for ligne in toutes) < politique.minimum_par_paiement:
+            return []
+        return [Proposition(Touche.ENSEMBLE, propositions(toutes, ouvertes, cochables, politique)[-1].montant)]
     plafond = min(disponible, politique.maximum_par_paiement)
     touche = Touche.TOUT if plafond == disponible else Touche.MAXIMUM
     proposees = [Proposition(touche, plafond)]
@@ -66,6 +83,13 @@ def propositions(
     if bloque and not bloque.tout:
         proposees.append(Proposition(Touche.SANS_BLOQUER, bloque.remede))
     return proposees
+
+
+def ensemble(caisse: str, cochables: Iterable[LigneCreance], politique: Politique) -> list[LigneCreance]:
+    """Celles d'une caisse que l'on peut cocher ensemble, les plus anciennes d'abord."""
+    siennes = (ligne for ligne in cochables if ligne.caisse == caisse)
+    anciennes = sorted(siennes, key=lambda ligne: (ligne.date_emission, ligne.reference))
+    return anciennes[: politique.references_max]
 
 
 def blocage(

@@ -88,6 +88,8 @@ class Moyens:
     """Les formulaires refusés déjà gardés."""
     pris: Memoire = field(default_factory=Memoire)
     """Les notifications que Kafka a déjà prises."""
+    demandes: Memoire = field(default_factory=Memoire)
+    """Les transactions déjà demandées à la banque au retour du navigateur."""
 
 
 async def moyens(requete: Request) -> Moyens:

@@ -9,8 +9,9 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,19 @@ import httpx
 import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from pydantic import SecretStr
 
-from service import kafka, run
+from api.application import Dependances, Limites, creer_api
+from api.socle.identite import VerificateurDeDeveloppement
+from service import composition, kafka, run
 from service.settings import Settings
 from tests.conftest import VARIABLES, Serveurs, nouvelle_base
 from tests.courtiers import port_libre
 from tests.outils import attendre
+from tests.serveurs import servi
 
-INACTIVITE = timedelta(seconds=5)
+SECRET_DE_SESSION = "s" * 32
+INACTIVITE = timedelta(seconds=12)
 """Le délai d'inactivité de la borne, ici."""
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -45,7 +51,15 @@ class Pile:
     def url(self) -> str:
         return self.settings.public_url
 
-    def avis(self, montant: int = 87_09, *, assure: str, caisse: str = "381", solde: int | None = None) -> str:
+    def avis(
+        self,
+        montant: int = 87_09,
+        *,
+        assure: str,
+        caisse: str = "381",
+        solde: int | None = None,
+        attendu: bool = True,
+    ) -> str:
         """Émet un avis sur Kafka et attend que la vue le montre ; le premier émis est le plus ancien."""
         self.numero += 1
         reference = f"{caisse}26120{self.numero:08d}F"
@@ -60,11 +74,57 @@ class Pile:
             "date_emission": f"2026-01-{1 + self.numero % 28:02d}",
             "mode": "dematerialise",
         }
+        self._emettre(reference, message)
+        if attendu:
+            attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=30)
+        return reference
+
+    def cheque(self, reference: str, montant: int) -> None:
+        """La caisse reçoit un chèque, et la vue le montre."""
+        message = {
+            "type": "encaissement_recu",
+            "reference": reference,
+            "message_id": f"cheque-{reference}",
+            "montant_centimes": montant,
+            "moyen": "cheque",
+            "date": "2026-02-10",
+        }
+        self._emettre(reference, message)
+        paye = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde <= 0"
+        attendre(lambda: self.lire(paye, reference), secondes=30)
+
+    def poster(self, formulaire: dict[str, str]) -> None:
+        """La banque poste cette réponse."""
+        url = f"{self.url}/kiosque/notification"
+        httpx.post(url, data=formulaire, trust_env=False).raise_for_status()
+
+    @contextmanager
+    def instance(self, *, base: bool = True, limites: Limites | None = None) -> Iterator[str]:
+        """L'adresse d'une autre instance des pages, pour les mêmes sessions ; sans `base`, elle ne la joint pas."""
+        guichet = composition.guichet(self.settings, application="instance")
+        absente = f"postgresql://personne@127.0.0.1:{port_libre()}/rien"
+        dependances = Dependances(
+            guichet=guichet,
+            url_base=str(self.settings.database_url) if base else absente,
+            limites=limites or Limites(),
+            publier=lambda *_: None,  # type: ignore[arg-type]
+            jetons=VerificateurDeDeveloppement("x" * 32, "creances"),
+            retard=list,
+            pret=lambda: False,
+            horloge=lambda: datetime.now(UTC),
+            demo=True,
+            secret_de_session=SECRET_DE_SESSION,
+        )
+        try:
+            with servi(creer_api(dependances)) as url:
+                yield url
+        finally:
+            guichet.base.fermer()
+
+    def _emettre(self, reference: str, message: dict[str, Any]) -> None:
         self.expediteur = self.expediteur or kafka.producer(self.settings)
         self.expediteur.send(self.settings.topic_avis, key=reference.encode(), value=json.dumps(message).encode())
         self.expediteur.flush()
-        attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=30)
-        return reference
 
     def lire(self, requete: Any, *valeurs: Any) -> list[Any]:
         with psycopg.connect(str(self.settings.database_url), autocommit=True) as conn:
@@ -110,6 +170,7 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         port, port_du_kiosque = port_libre(), port_libre()
         settings = Settings(
             mode="demonstration",
+            session_secret=SecretStr(SECRET_DE_SESSION),
             database_url=base.url,
             owner_database_url=base.url_proprietaire,
             kafka_bootstrap=serveurs.kafka_bootstrap,
@@ -149,8 +210,9 @@ def repond(url: str) -> bool:
 class Visiteur:
     """Une personne devant son navigateur."""
 
-    def __init__(self, pile: Pile, contexte: BrowserContext) -> None:
+    def __init__(self, pile: Pile, contexte: BrowserContext, *, script: bool = True) -> None:
         self.pile = pile
+        self.script = script
         self.contexte = contexte
         self.plaintes: list[str] = []
         contexte.set_default_timeout(15_000)
@@ -213,7 +275,7 @@ def visiteurs(navigateur: Browser, pile: Pile) -> Iterator[Any]:
 
     def venir(**options: Any) -> Visiteur:
         contexte = navigateur.new_context(**({"viewport": LARGE, "locale": "fr-FR"} | options))
-        venus.append(Visiteur(pile, contexte))
+        venus.append(Visiteur(pile, contexte, script=options.get("java_script_enabled", True)))
         return venus[-1]
 
     yield venir

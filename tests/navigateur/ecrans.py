@@ -1,4 +1,7 @@
-"""Les écrans de la documentation, pris dans le vrai service : `make screenshots`. Ne fait pas partie des tests."""
+"""Le parcours du payeur, écrit d'un vrai passage : `docs/parcours.md` et ses écrans. `make screenshots`.
+
+Ne fait pas partie des tests, qui jouent les mêmes situations.
+"""
 
 from io import BytesIO
 from pathlib import Path
@@ -7,62 +10,58 @@ from typing import Any
 from PIL import Image
 
 from tests.navigateur.conftest import Pile, Visiteur
-from tests.outils import attendre
+from tests.navigateur.situations import SITUATIONS
 
-DOSSIER = Path(__file__).resolve().parents[2] / "docs" / "ecrans"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOSSIER = DOCS / "ecrans"
 COULEURS = 96
-BUREAU = {"width": 1100, "height": 760}
-TELEPHONE = {"width": 375, "height": 720}
-BORNE = {"width": 1080, "height": 1180}
+TETE = """\
+# Le parcours du payeur
+
+Douze situations, et ce que la personne lit à chaque pas. Écrit d'un vrai passage dans un navigateur par
+`make screenshots` : ne se corrige pas à la main. Les mêmes situations se jouent dans la suite, où axe (WCAG 2.2 AA)
+regarde chaque état, en clair et en sombre (`tests/navigateur/test_situations.py`).
+"""
+LIRE = """() => {
+  const caches = [...document.querySelectorAll('.invisible, template, noscript')].filter((un) => !un.hidden);
+  for (const un of caches) un.hidden = true;
+  const dialogue = document.querySelector('#veille:not([hidden])');
+  const lu = (dialogue ?? document.querySelector('main')).innerText;
+  for (const un of caches) un.hidden = false;
+  return lu;
+}"""
+
+
+class Parcours:
+    """Ce qui est écrit, dans l'ordre."""
+
+    def __init__(self) -> None:
+        self.lignes = [TETE]
+        self.images: set[str] = set()
+
+    def ouvrir(self, rang: int, titre: str) -> None:
+        numero = "" if titre.startswith("Annexe") else f"{rang}. "
+        self.lignes.append(f"\n## {numero}{titre}\n")
+
+    def noter(self, visiteur: Visiteur, geste: str, image: str | None = None) -> None:
+        self.lignes.append(f"**{geste}.** Titre : « {visiteur.page.title()} ». On lit :\n")
+        if image is not None:
+            prendre(visiteur, image)
+            self.images.add(image)
+        lu = visiteur.page.evaluate(LIRE)
+        self.lignes += [f"> {ligne.strip()}  " for ligne in lu.splitlines() if ligne.strip()]
+        self.lignes.append(f"\n![{geste}](ecrans/{image}.png)\n" if image else "")
 
 
 def test_les_ecrans(pile: Pile, visiteurs: Any) -> None:
-    ancienne, recente = pile.avis(87_09, assure="demo-0042", solde=137_09), pile.avis(50_00, assure="demo-0042")
-    pile.avis(12_50, assure="demo-0042", solde=60_00)
     DOSSIER.mkdir(exist_ok=True)
-    bureau: Visiteur = visiteurs(viewport=BUREAU)
-    bureau.entrer("demo-0042")
-    bureau.aller("/payer")
-    bureau.page.get_by_text("Où trouver la référence").click()
-    prendre(bureau, "etape-1")
-    bureau.chercher(ancienne)
-    bureau.saisir("45", recente)
-    bureau.page.get_by_label("Montant du paiement").blur()
-    prendre(bureau, "etape-2")
-    bureau.payer()
-    prendre(bureau, "kiosque")
-    bureau.carte("5017 0000 0000 0000")
-    bureau.lit("Votre paiement a été accepté.")
-    prendre(bureau, "recu")
-    bureau.continuer()
-    bureau.lit("Il est pris en compte")
-    prendre(bureau, "etat")
-    bureau.aller("/")
-    prendre(bureau, "accueil")
-    attendre(lambda: pile.lire("SELECT 1 FROM vues.messagerie"))
-    bureau.aller("/messagerie")
-    bureau.page.get_by_role("link", name="Accusé de réception").click()
-    prendre(bureau, "accuse")
-    bureau.aller("/creances")
-    bureau.page.locator(f"#h-{ancienne} summary").click()
-    prendre(bureau, "creances")
-
-    telephone: Visiteur = visiteurs(viewport=TELEPHONE, has_touch=True)
-    telephone.entrer("demo-0042", "application")
-    prendre(telephone, "telephone-accueil")
-    telephone.chercher(recente)
-    telephone.saisir("12", ancienne)
-    telephone.page.get_by_role("button", name="Payer", exact=True).click()
-    telephone.page.locator("#erreurs").wait_for()
-    prendre(telephone, "telephone-erreur")
-    telephone.saisir("40")
-    telephone.page.get_by_label("Montant du paiement").blur()
-    prendre(telephone, "telephone-etape-2")
-
-    borne: Visiteur = visiteurs(viewport=BORNE, has_touch=True)
-    borne.entrer("demo-0042", "bms")
-    borne.chercher(recente)
-    prendre(borne, "borne-etape-2")
+    parcours = Parcours()
+    for rang, situation in enumerate(SITUATIONS, start=1):
+        parcours.ouvrir(rang, str(situation.__doc__))
+        situation(pile, visiteurs, parcours.noter)
+    for perime in {chemin.stem for chemin in DOSSIER.glob("*.png")} - parcours.images:
+        (DOSSIER / f"{perime}.png").unlink()
+    (DOCS / "parcours.md").write_text("\n".join(parcours.lignes).rstrip() + "\n", "utf-8")
 
 
 def prendre(visiteur: Visiteur, nom: str) -> None:

@@ -1,4 +1,4 @@
-"""Aucune page n'enfreint WCAG 2.1 AA, à ce qu'axe-core sait voir."""
+"""Aucune page n'enfreint WCAG 2.2 AA, à ce qu'axe-core sait voir."""
 
 from collections.abc import Iterator
 from importlib.resources import files
@@ -11,15 +11,16 @@ from tests.navigateur.conftest import LARGE, TELEPHONE, Pile, Visiteur
 from tests.outils import attendre
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-REGLES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+REGLES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}
 """Les pages que l'écran étroit dispose autrement ; les autres n'y changent que de largeur."""
 
 
-def infractions(page: Page) -> list[str]:
-    """Ce qu'axe reproche à la page : la règle, et où."""
+def infractions(page: Page, *regles: str) -> list[str]:
+    """Ce qu'axe reproche à la page : la règle, et où ; `regles` : celles-là seulement."""
     page.evaluate(AXE)
-    trouvees = page.evaluate("règles => axe.run(document, règles)", REGLES)["violations"]
+    voulu = {"type": "rule", "values": list(regles)} if regles else {"type": "tag", "values": REGLES}
+    trouvees = page.evaluate("voulu => axe.run(document, {runOnly: voulu})", voulu)["violations"]
     return [f"{t['id']} : {noeud['html'][:160]}" for t in trouvees for noeud in t["nodes"]]
 
 

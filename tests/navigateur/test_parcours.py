@@ -125,6 +125,19 @@ def test_le_retour_sans_la_reponse_de_la_banque_ne_dit_jamais_merci(pile: Pile, 
     assert visiteur.lit(MERCI)  # Elle vient ensuite, et la page l'apprend d'elle-même.
 
 
+def test_la_reponse_perdue_se_demande_aussitot_a_la_banque(pile: Pile, visiteur: Visiteur) -> None:
+    reference = pile.avis(assure="n-demandee")
+    visiteur.entrer("n-demandee")
+    visiteur.chercher(reference)
+    visiteur.saisir("20")
+    pile.consigne(perdue=True)
+    visiteur.payer()
+    visiteur.carte(ACCEPTEE)
+    visiteur.continuer()
+    assert visiteur.lit("nous attendons sa confirmation")
+    visiteur.page.get_by_text(MERCI).first.wait_for(timeout=30_000)  # Sans attendre les vingt minutes de la relance.
+
+
 def test_les_messages_de_l_annexe(pile: Pile, visiteur: Visiteur) -> None:
     petite, autre = pile.avis(7_00, assure="n-annexe"), pile.avis(3_80, assure="n-annexe")
     etrangere = pile.avis(assure="n-quelqu-un")

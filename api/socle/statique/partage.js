@@ -52,7 +52,11 @@ function blocage(total, cochees) {
 
 function propositions(cochees) {
   const disponible = somme(cochees, "disponible");
-  if (disponible < minimum) return [];
+  if (disponible < minimum) {
+    const toutes = cochees.length > 0 ? ensemble(cochees[0].dataset.caisse) : [];
+    if (somme(toutes, "disponible") < minimum) return [];
+    return [["Cocher les autres et payer", propositions(toutes).at(-1)[1], toutes.map((une) => une.value)]];
+  }
   const plafond = Math.min(disponible, maximum);
   const bloque = blocage(plafond, cochees);
   const proposees = [[plafond === disponible ? "Tout régler" : "Le maximum", plafond]];
@@ -60,17 +64,25 @@ function propositions(cochees) {
   return proposees;
 }
 
+// Celles d'une caisse que l'on peut cocher ensemble.
+function ensemble(caisse) {
+  return cases.filter((une) => une.dataset.caisse === caisse && !une.disabled);
+}
+
 // Les touches ne changent qu'avec les lignes cochées : celle qui a le focus le garde.
 function proposer(proposees) {
   const cle = JSON.stringify(proposees);
   if (touches.dataset.cle === cle) return;
   touches.dataset.cle = cle;
-  const boutons = proposees.map(([libelle, total]) => {
+  const boutons = proposees.map(([libelle, total, aCocher = []]) => {
     const bouton = document.querySelector("#gabarit-touche").content.cloneNode(true).firstElementChild;
     bouton.textContent = `${libelle} : ${euros(total)}`;
     bouton.addEventListener("click", () => {
+      const tenait = document.activeElement === bouton;
+      for (const une of cases) une.checked ||= aCocher.includes(une.value);
       montant.value = euros(total).replace(`${INSECABLE}€`, "");
       montant.dispatchEvent(new Event("input", { bubbles: true }));
+      if (tenait && !bouton.isConnected) montant.focus(); // La touche a changé : le focus va à ce qu'elle a écrit.
     });
     return bouton;
   });

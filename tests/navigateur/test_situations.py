@@ -1,0 +1,34 @@
+"""Les douze situations du payeur, jouées en entier : axe ne reproche rien à aucun état, en clair ni en sombre."""
+
+from typing import Any
+
+import pytest
+
+from tests.navigateur.conftest import Pile, Visiteur
+from tests.navigateur.situations import SITUATIONS, Situation
+from tests.navigateur.test_accessibilite import infractions
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda une: une.__name__)
+def test_chaque_etat_de_chaque_situation(pile: Pile, visiteurs: Any, situation: Situation) -> None:
+    fautes: dict[str, list[str]] = {}
+
+    def noter(visiteur: Visiteur, geste: str, image: str | None = None) -> None:
+        del image
+        page = visiteur.page
+        if not visiteur.script:  # axe en est un.
+            assert page.locator("h1").count() == 1, geste
+            return
+        trouvees = infractions(page)
+        if "/paypage" not in page.url:  # La page de la banque n'est pas la nôtre.
+            assert page.locator("h1").count() == 1, geste
+            largeur = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            trouvees += [f"déborde de {largeur} px"] if largeur > 0 else []
+            page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # Sans transition à mi-chemin.
+            trouvees += [f"sombre : {faute}" for faute in infractions(page, "color-contrast")]
+            page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+        if trouvees:
+            fautes[geste] = trouvees
+
+    situation(pile, visiteurs, noter)
+    assert not fautes, "\n".join(f"{geste} : {faute}" for geste, dites in fautes.items() for faute in dites)
