@@ -6,7 +6,7 @@ tests relisent chaque message avec elle.
 
 import hashlib
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -64,7 +64,7 @@ def composer(lu: RecordedEvent, source: bytes) -> CloudEvent:
     sujet = fait.originator_id.partition("-")[2].encode()
     return CloudEvent(
         sujet,
-        to_json(donnees(fait)),
+        to_json(donnees(cast("Fait", fait))),
         [
             *_en_tetes_communs(type(fait)),
             ("ce_source", source),

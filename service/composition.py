@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
+from domain.agregats import AGREGATS
 from engine.consumer import Consumer
 from engine.database import Database
 from engine.dead_letters import DeadLetters
 from engine.follower import Follower, View
+from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
 from kiosque.sips.paypage import Sips
@@ -91,7 +93,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
     )
     return Guichet(
         base=base,
-        recorder=Recorder(base),
+        recorder=Recorder(base, EventMapper(AGREGATS)),
         kiosque=sips(settings),
         politique=settings.politique,
         adresses=Adresses(
@@ -141,6 +143,7 @@ def follower(
         required(settings.database_url, "DATABASE_URL"),
         view(name, recorder),
         derriere=VUES[name].derriere,
+        mapper=recorder.mapper,
         lot_max=settings.follower_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,
@@ -158,6 +161,7 @@ def publication(settings: Settings, step: Callable[[str], None] = lambda _: None
     follower = Follower(
         required(settings.database_url, "DATABASE_URL"),
         Publication(sender, settings.shard_digit, etape=step),
+        mapper=EventMapper(AGREGATS),
         lot_max=settings.publication_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,

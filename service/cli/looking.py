@@ -72,13 +72,15 @@ def history(
     data_dir: DataDir = None,
 ) -> None:
     """Chaque événement d'une créance, son heure, sa cause, et le solde après lui."""
+    from domain.agregats import AGREGATS
     from engine.database import Database
+    from engine.mapper import EventMapper
     from engine.recorder import Recorder
     from projections.lectures.historique import historique
 
     when = as_of.replace(tzinfo=PARIS) if as_of is not None and as_of.tzinfo is None else as_of
     with connection(data_dir) as (settings, conn):
-        recorder = Recorder(Database(str(settings.database_url)))
+        recorder = Recorder(Database(str(settings.database_url)), EventMapper(AGREGATS))
         told = historique(conn, recorder, read_reference(reference), au=when, a_la_version=at_version)
     if not told.etapes and not told.illisibles:
         fail("Aucun événement pour cette référence.")
