@@ -21,6 +21,7 @@ from psycopg import Connection
 from pydantic_core import from_json
 
 from bench.data import EPOCH, SHARE, reference, transaction
+from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.faits import Fait
 from domain.monnaie import Centimes
@@ -200,7 +201,7 @@ def _templates() -> tuple[Callable[[str, bytes], bytes], Callable[[str, bytes], 
 
 
 def _filler(fact: Fait) -> Callable[[str, bytes], bytes]:
-    state = EventMapper().to_stored_event(fact).state.replace(b"%", b"%%")
+    state = EventMapper(AGREGATS).to_stored_event(fact).state.replace(b"%", b"%%")
     instant = b'"timestamp":"%b"' % EPOCH.isoformat().replace("+00:00", "Z").encode()
     if instant not in state:
         raise ValueError(f"no timestamp in {state!r}")

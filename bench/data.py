@@ -14,6 +14,7 @@ import psycopg
 from psycopg import Connection
 
 from bench.servers import Database
+from domain.agregats import AGREGATS
 from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
 from domain.faits import Fait
@@ -246,7 +247,7 @@ def _template(fact: Fait) -> Callable[[int, int], bytes]:
         assure(_MARK).encode(): lambda number, _: assure(number),
         transaction(_MARK).encode(): lambda _, payment: transaction(payment),
     }
-    state = EventMapper().to_stored_event(fact).state
+    state = EventMapper(AGREGATS).to_stored_event(fact).state
     found = sorted((state.find(mark), mark) for mark in marks if mark in state)
     pattern = state.replace(b"%", b"%%")
     for _, mark in found:

@@ -26,6 +26,7 @@ from pydantic_core import from_json
 
 from bench.data import DEBT, SHARE, Scale, assure, events, reference, settle
 from bench.servers import Database
+from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.notification import appliquer_reponse
 from domain.paiement import Paiement
@@ -63,7 +64,7 @@ class Banque(EventSourcedProjection[str]):
 
     def construct_mapper(self) -> Mapper[str]:
         """The service's mapper: pydantic, no transcoder."""
-        return EventMapper()
+        return EventMapper(AGREGATS)
 
     def policy(self, domain_event: Any, processing_event: ProcessingEvent[str]) -> None:
         """Get, trigger, collect: the two aggregates of one payment."""

@@ -12,7 +12,9 @@ from bench.data import DEBT, SHARE, Scale
 from bench.processes import bench_script, wait_for
 from bench.servers import Database, Servers
 from bench.stage import Stage
+from domain.agregats import AGREGATS
 from engine import database as engine_database
+from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from projections import RestantDu
 from service import composition
@@ -39,7 +41,7 @@ def ours(servers: Servers, stage: Stage, database: Database) -> float:
     base = engine_database.Database(database.url)
     settings = servers.settings(database, stage.topics)
     with base, psycopg.connect(database.owner_url, autocommit=True) as conn:
-        follower = composition.follower(settings, Recorder(base), RestantDu.nom)
+        follower = composition.follower(settings, Recorder(base, EventMapper(AGREGATS)), RestantDu.nom)
         return _timed(servers, stage, conn, follower.catch_up)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.faits import Fait
+from engine.event import Event
 
 
 class Partition(NamedTuple):
@@ -73,7 +73,7 @@ class IdempotencyKey(NamedTuple):
 class Entry(NamedTuple):
     """Un fait et ce qui l'a causé, tel que le support le lira (`kafka:topic/partition@offset`, `requete:…`)."""
 
-    event: Fait
+    event: Event
     cause: str
 
 

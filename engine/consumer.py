@@ -13,8 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka import KafkaConsumer
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from psycopg import Connection
 
@@ -27,6 +26,7 @@ from engine.conflicts import Conflict, PositionConflict
 from engine.database import Database
 from engine.dead_letters import DeadLetters
 from engine.decision import decide
+from engine.listener import Listener
 from engine.messages import Message, Outcome, add_fate
 from engine.outages import describe, is_outage
 from engine.placement import Placement
@@ -37,6 +37,13 @@ REJECTED: Final = "rejetee"
 """The fate of a message that no decision could take."""
 
 Prendre = Callable[[Connection[Any], Sequence[Message], datetime], Outcome]
+
+
+PLACE_MAX_S: Final = 30.0
+"""How long a consumer may be without an answer about its share before it joins anew (seconds).
+
+A member whose share is empty has its answer: there are more of them than partitions.
+"""
 
 
 class UnexpectedFault(Exception):
@@ -63,6 +70,7 @@ class Consumer:
         groupe: str,
         lot_max: int = 500,
         attente_s: float = 0.5,
+        place_max_s: float = PLACE_MAX_S,
         horloge: Callable[[], datetime] = lambda: datetime.now(UTC),
         etape: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -77,6 +85,7 @@ class Consumer:
         self.groupe = groupe
         self.lot_max = lot_max
         self.attente_s = attente_s
+        self.place_max_s = max(place_max_s, 2 * kafka.get("max_poll_interval_ms", 0) / 1000)
         self.horloge = horloge
         self.etape = etape
         self._log = structlog.get_logger().bind(consommateur=nom)
@@ -102,6 +111,8 @@ class Consumer:
             except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
                 attente_s = self._reprise.fail(erreur)
                 self._etat.interrupt(erreur)
+                if isinstance(erreur, clients.GroupStuck):
+                    self._log.error("groupe_dissous", groupe=self.groupe, dit=lecteur.dissolve(self.kafka, self.groupe))
                 arret.wait(attente_s)
 
     def _consommer(self, arret: threading.Event) -> None:
@@ -112,14 +123,16 @@ class Consumer:
             # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
             if not consommateur.partitions_for_topic(self.topic):
                 raise clients.TopicUnknown(self.topic)
-            consommateur.subscribe([self.topic], listener=_Ecoute(self.placement, consommateur))
+            ecoute = Listener(self.placement, consommateur)
+            consommateur.subscribe([self.topic], listener=ecoute)
             while not arret.is_set():
+                ecoute.require_answer(self.groupe, self.place_max_s)
                 self._battre(consommateur)
                 self._tour(consommateur)
                 if self._awaited is None or self._awaited:
                     self.release()
         finally:
-            lecteur.fermer(consommateur)
+            lecteur.fermer(consommateur, settle=arret.is_set())
         with self.base.transaction() as conn:
             self._etat.dire(conn, "inactif")
 
@@ -261,20 +274,6 @@ class Consumer:
             self.rebuts.produire([])  # Ceux qui attendaient leur topic.
             if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
                 self._reprise.progress()  # Rien à lire, mais tout répond.
-
-
-class _Ecoute(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python n'est pas typé
-    """Se place sur les partitions reçues ; lâche tout de celles qui partent."""
-
-    def __init__(self, placement: Placement, consommateur: KafkaConsumer) -> None:
-        self.placement = placement
-        self.consommateur = consommateur
-
-    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
-        self.placement.oublier()
-
-    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self.placement.placer(self.consommateur, [tp.partition for tp in assigned])
 
 
 def _rejeter(cause: str) -> Prendre:

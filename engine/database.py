@@ -93,7 +93,7 @@ async def prepare_async(conn: AsyncConnection[Any]) -> None:
 class Database:
     """A pool of connections to the service's database; a dead one is replaced before it is lent."""
 
-    def __init__(self, url: str, *, application: str = "creances", connexions_max: int = 8) -> None:
+    def __init__(self, url: str, *, application: str = "engine", connexions_max: int = 8) -> None:
         """Open nothing yet: connections come with the first request, or in the background."""
         self.url = url
         self._pool: ConnectionPool[Connection[Any]] = ConnectionPool(

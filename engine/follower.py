@@ -99,7 +99,7 @@ class Follower:
         url: str,
         vue: View,
         *,
-        mapper: EventMapper | None = None,
+        mapper: EventMapper,
         derriere: str | None = None,
         lot_max: int = LOT_MAX,
         wake_max_s: float = WAKE_MAX_S,
@@ -116,7 +116,7 @@ class Follower:
         self.derriere = derriere
         self.lot_max = lot_max
         self.wake_max_s = wake_max_s
-        self.mapper = mapper or EventMapper()
+        self.mapper = mapper
         self.etape = etape
         self.lease = Lease(url, vue.nom, lease_s)
         self._log = structlog.get_logger().bind(suiveur=vue.nom)
@@ -163,7 +163,7 @@ class Follower:
 
     def _connect(self) -> Connection[Any]:
         # Frozen in mid-transaction, it holds its rows no longer than its lease.
-        return connect(self.url, application=f"creances-{self.vue.nom}", silence_s=self.lease.length_s)
+        return connect(self.url, application=f"follower-{self.vue.nom}", silence_s=self.lease.length_s)
 
     def _lead(self, conn: Connection[Any]) -> bool:
         conn.execute(_ENTER, (self.vue.nom,))

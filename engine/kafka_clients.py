@@ -49,6 +49,10 @@ class TopicUnknown(Outage):
     """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
 
 
+class GroupStuck(Outage):
+    """The group gives no place to anybody: its broker waits for a member that is gone."""
+
+
 def open_client(classe: Callable[..., Any], **options: Any) -> Any:
     """Ouvre un client de kafka-python (consommateur, producteur, administrateur). Lève KafkaError.
 

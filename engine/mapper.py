@@ -1,28 +1,21 @@
-"""Entre un fait du domaine et ce qui est stocké : un sujet stable, un état en JSON ASCII, et la montée de version."""
+"""Between an event and what is stored: a stable topic, a state in ASCII JSON, and the climb from former versions."""
 
+from collections.abc import Iterable
 from typing import Any, Final, cast
 from uuid import UUID
 
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent, Transcoder
-from eventsourcing.utils import TopicError, resolve_topic
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-# Importés pour que leurs faits inscrivent leurs sujets avant toute lecture.
-from domain.anomalie import Anomalie
-from domain.creance import Créance
-from domain.faits import Fait
-from domain.messagerie import Messagerie
-from domain.paiement import Paiement
+from engine.event import Event
 
-AGREGATS: Final = (Créance, Paiement, Messagerie, Anomalie)
-
-_HORS_ETAT: Final = {"originator_id", "originator_version"}
-"""Portés par les colonnes `flux` et `version`, donc pas répétés dans l'état."""
+_NOT_IN_STATE: Final = {"originator_id", "originator_version"}
+"""Borne by the columns `flux` and `version`, hence not repeated in the state."""
 
 _VERSION: Final = b'{"class_version"'
-"""Début d'un état qui dit sa version ; un état sans elle est de la version 1."""
+"""How a state that says its version begins; one without it is of version 1."""
 
 
 class UnreadableStream(MapperDeserialisationError):
@@ -35,59 +28,67 @@ class UnreadableStream(MapperDeserialisationError):
 
 
 class EventMapper(Mapper[str]):
-    """Le mapper de la bibliothèque, en pydantic : l'état est le JSON du fait, validé à la lecture.
+    """The library's mapper, with pydantic: the state is the event's JSON, validated when it is read.
 
-    Un état d'une version antérieure est monté par `upcast_vN_vN+1(etat)` de sa classe, avant la validation.
+    A state of a former version is lifted by `upcast_vN_vN+1(state)` of its class before it is validated.
     """
 
-    def __init__(self) -> None:
-        """Sans transcodeur, compression ni chiffrement : la chaîne de preuve scelle les octets stockés."""
+    def __init__(self, aggregates: Iterable[type]) -> None:
+        """Map the events of these aggregates: the classes nested in theirs that declare a `TOPIC`, and no other.
+
+        Without transcoder, compression or cipher: the chain of proofs seals the stored bytes.
+        """
         super().__init__(cast("Transcoder", None))
+        self._classes: dict[str, Any] = {
+            topic: nested
+            for aggregate in aggregates
+            for nested in vars(aggregate).values()
+            if isinstance(nested, type) and isinstance(topic := vars(nested).get("TOPIC"), str)
+        }
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
-        """Rend le fait sous sa forme stockée."""
-        fait = cast("Fait", domain_event)
-        etat = fait.__pydantic_serializer__.to_json(fait, exclude=_HORS_ETAT)
-        if fait.class_version > 1:
-            etat = b'{"class_version":%d,%s' % (fait.class_version, etat[1:])
-        return StoredEvent(fait.originator_id, fait.originator_version, fait.TOPIC, etat)
+        """The event as it is stored."""
+        event = cast("Any", domain_event)
+        state = event.__pydantic_serializer__.to_json(event, exclude=_NOT_IN_STATE)
+        if event.class_version > 1:
+            state = b'{"class_version":%d,%s' % (event.class_version, state[1:])
+        return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, state)
 
-    def to_domain_event(self, stored_event: StoredEvent) -> Fait:
-        """Rend le fait stocké. Lève MapperDeserialisationError s'il n'est pas lisible."""
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        """The stored event. Raises MapperDeserialisationError if it cannot be read."""
         return self.lire(
             stored_event.originator_id, stored_event.originator_version, stored_event.topic, stored_event.state
         )
 
-    def lire(self, flux: UUID | str, version: int, topic: str, etat: bytes) -> Fait:
-        """Rend le fait que portent ces quatre colonnes. Lève MapperDeserialisationError s'il n'est pas lisible."""
+    def lire(self, flux: UUID | str, version: int, topic: str, etat: bytes) -> Any:
+        """The event that these four columns hold. Raises MapperDeserialisationError if it cannot be read."""
         try:
-            classe: type[Fait] = resolve_topic(topic)
-            if classe.class_version == 1 and not etat.startswith(_VERSION):
-                octets = _avec_colonnes(flux, version, etat)
-                return cast("Fait", classe.__pydantic_validator__.validate_json(octets))
-            return _monter(classe, flux, version, etat)
-        except (TopicError, ValidationError, ValueError, TypeError, AttributeError) as erreur:
-            message = f"événement illisible : {flux} v{version} ({topic}) : {erreur}"
-            raise MapperDeserialisationError(message) from erreur
+            known = self._classes[topic]
+            if known.class_version == 1 and not etat.startswith(_VERSION):
+                return known.__pydantic_validator__.validate_json(_with_columns(flux, version, etat))
+            return _lift(known, flux, version, etat)
+        except (KeyError, ValidationError, ValueError, TypeError, AttributeError) as error:
+            message = f"événement illisible : {flux} v{version} ({topic}) : {error}"
+            raise MapperDeserialisationError(message) from error
 
 
-def _avec_colonnes(flux: UUID | str, version: int, etat: bytes) -> bytes:
-    """L'état, complété de ce que portent les colonnes : une seule lecture du JSON suffit alors, validation comprise.
+def _with_columns(stream: UUID | str, version: int, state: bytes) -> bytes:
+    """The state with what the columns hold: one reading of the JSON is then enough, validation included.
 
-    Les colonnes viennent en dernier : elles l'emportent sur un état qui les dirait lui-même.
+    The columns come last: they prevail over a state that would say them itself.
     """
-    if not etat.endswith(b"}"):
+    if not state.endswith(b"}"):
         raise ValueError("l'état n'est pas un objet JSON")
-    return b'%b,"originator_id":%b,"originator_version":%d}' % (etat[:-1], to_json(flux), version)
+    return b'%b,"originator_id":%b,"originator_version":%d}' % (state[:-1], to_json(stream), version)
 
 
-def _monter(classe: type[Fait], flux: UUID | str, version: int, etat: bytes) -> Fait:
-    """Monte l'état à la version d'aujourd'hui, puis le valide."""
-    champs: dict[str, Any] = from_json(etat)
-    version_stockee = champs.pop("class_version", 1)
-    while version_stockee < classe.class_version:
-        getattr(classe, f"upcast_v{version_stockee}_v{version_stockee + 1}")(champs)
-        version_stockee += 1
-    champs["originator_id"] = flux
-    champs["originator_version"] = version
-    return cast("Fait", classe.__pydantic_validator__.validate_python(champs))
+def _lift(known: Any, stream: UUID | str, version: int, state: bytes) -> Event:
+    """Lift the state to today's version, then validate it."""
+    fields: dict[str, Any] = from_json(state)
+    stored_version = fields.pop("class_version", 1)
+    while stored_version < known.class_version:
+        getattr(known, f"upcast_v{stored_version}_v{stored_version + 1}")(fields)
+        stored_version += 1
+    fields["originator_id"] = stream
+    fields["originator_version"] = version
+    return cast("Event", known.__pydantic_validator__.validate_python(fields))

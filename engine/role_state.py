@@ -92,7 +92,7 @@ class RoleState:
         self._dit_a = float("-inf")
         self._erreur, self._erreur_le = describe(erreur)[:ERREUR_MAX], datetime.now(UTC)
         try:
-            with closing(connect(self.url, application=f"creances-{self.nom}")) as conn:
+            with closing(connect(self.url, application=f"role-{self.nom}")) as conn:
                 conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
             self._oublier()
         except (psycopg.Error, Outage) as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.

@@ -6,7 +6,7 @@ tests relisent chaque message avec elle.
 
 import hashlib
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -64,7 +64,7 @@ def source_publiee(fragment: int, epoque: str) -> str:
 
 def composer(lu: RecordedEvent, source: bytes, solde: Solde | None = None) -> CloudEvent:
     """Le message d'un fait ; `source` : l'attribut `ce_source` ; `solde` : celui de sa créance, après lui."""
-    fait = lu.event
+    fait = cast("Fait", lu.event)
     identifiant = f"{fait.originator_id}:{fait.originator_version}"
     sujet = fait.originator_id.partition("-")[2].encode()
     return CloudEvent(

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from psycopg import Connection
 
+from domain.agregats import AGREGATS
 from engine.follower import LeadershipLost
 from engine.mapper import EventMapper
 from engine.positions import encounter
@@ -73,7 +74,7 @@ class Publication:
         self._lieu: _Lieu | None = None
         self._conn: Connection[Any] | None = None
         self._soldes: dict[int, Solde] = {}
-        self._mapper = EventMapper()
+        self._mapper = EventMapper(AGREGATS)
         self._log = structlog.get_logger().bind(suiveur=self.nom, topic=sender.topic)
 
     def reconcile(self, conn: Connection[Any]) -> None:

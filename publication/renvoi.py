@@ -12,6 +12,7 @@ import structlog
 from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 
+from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.paiement import Paiement
 from engine.mapper import EventMapper
@@ -89,7 +90,7 @@ def renvoyer(
 
     `conn` est en autocommit : rien n'est tenu pendant les envois. Lève KafkaAbsent, TopicAbsent ou TopicRecréé.
     """
-    mapper = EventMapper()
+    mapper = EventMapper(AGREGATS)
     topic_id = sender.topic_id()
     source = source_publiee(fragment, epoque_courante(conn)).encode()
     arretes: dict[str, str] = {}

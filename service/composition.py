@@ -7,10 +7,12 @@ from typing import Any, assert_never
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
+from domain.agregats import AGREGATS
 from engine.consumer import Consumer
 from engine.database import Database
 from engine.dead_letters import DeadLetters
 from engine.follower import Follower, View
+from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
 from projections.vues import VUES
@@ -34,6 +36,11 @@ def required(value: str | None, name: str) -> str:
     return value
 
 
+def recorder_on(base: Database) -> Recorder:
+    """What writes and reads the log on this database, and knows our aggregates."""
+    return Recorder(base, EventMapper(AGREGATS))
+
+
 def guichet(settings: Settings, *, application: str) -> Guichet:
     """The use cases, on the configured database; its `base` is to be closed by the caller."""
     base = Database(
@@ -43,7 +50,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
     )
     return Guichet(
         base=base,
-        recorder=Recorder(base),
+        recorder=recorder_on(base),
         kiosque=bank.kiosk(settings),
         politique=settings.politique,
         adresses=Adresses(
@@ -94,6 +101,7 @@ def follower(
         required(settings.database_url, "DATABASE_URL"),
         view(name, recorder),
         derriere=VUES[name].derriere,
+        mapper=recorder.mapper,
         lot_max=settings.follower_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,
@@ -111,6 +119,7 @@ def publication(settings: Settings, step: Callable[[str], None] = lambda _: None
     follower = Follower(
         required(settings.database_url, "DATABASE_URL"),
         Publication(sender, settings.shard_digit, etape=step),
+        mapper=EventMapper(AGREGATS),
         lot_max=settings.publication_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),
         etape=step,

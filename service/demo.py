@@ -248,11 +248,14 @@ class Scenario:
             return fates_of(conn, self.settings.topic_notifications)
 
     def _history(self, reference: str) -> list[Any]:
+        from domain.agregats import AGREGATS
         from engine.database import Database
+        from engine.mapper import EventMapper
         from engine.recorder import Recorder
 
         with self._connect() as conn:
-            return historique(conn, Recorder(Database(str(self.settings.database_url))), reference).etapes
+            recorder = Recorder(Database(str(self.settings.database_url)), EventMapper(AGREGATS))
+            return historique(conn, recorder, reference).etapes
 
     def _prove(self) -> None:
         from engine.database import Database

@@ -12,7 +12,9 @@ from typing import Any, Final
 from kafka.errors import KafkaError
 from psycopg import Connection
 
+from domain.agregats import AGREGATS
 from engine.database import Database
+from engine.mapper import EventMapper
 from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
@@ -57,7 +59,8 @@ def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
     with base.transaction(delai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
         mishaps = accidents(conn)
-        rows = [_follower(conn, name, states.get(name), now, Recorder(base)) for name in FOLLOWERS]
+        recorder = Recorder(base, EventMapper(AGREGATS))
+        rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
     consumed = []
     for name, topic in (

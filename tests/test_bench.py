@@ -9,11 +9,11 @@ from bench.data import Scale
 from bench.figures import Figures
 from bench.servers import Database as BenchDatabase
 from engine.database import Database as Acces
-from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from service import composition
 from service.settings import Settings
 from tests.conftest import Database
+from tests.mapper import MAPPER
 
 ECHELLE = Scale(creances=40, payments=10)
 
@@ -31,7 +31,7 @@ def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Datab
         conn.execute("TRUNCATE vues.restant_du, vues.paiements; UPDATE vues.suiveurs SET position = 0")
         settings = Settings(_env_file=None, database_url=base.url)
         for vue in chargees:
-            composition.follower(settings, Recorder(acces), vue).catch_up()
+            composition.follower(settings, Recorder(acces, MAPPER), vue).catch_up()
         assert {vue: lignes(conn, vue) for vue in chargees} == chargees
         conn.execute(rebuild._EMPTY)
         ceiling.rebuild(conn)
@@ -39,7 +39,7 @@ def test_la_base_chargee_est_celle_que_les_suiveurs_auraient_laissee(base: Datab
 
 
 def test_les_octets_charges_sont_ceux_du_mapper() -> None:
-    mapper = EventMapper()
+    mapper = MAPPER
     for ligne in data.events(ECHELLE):
         fait = mapper.lire(*ligne)
         assert mapper.to_stored_event(fait).state == ligne.state

@@ -24,7 +24,6 @@ from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, Referenc
 from engine.batch import Batch, Entry
 from engine.database import Database
 from engine.follower import Follower
-from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent, Recorder
 from projections.audit import auditer
 from projections.lectures.historique import historique
@@ -32,6 +31,7 @@ from projections.lectures.mouvements import mouvements
 from projections.vues import VUES
 from projections.vues.restant_du import lire_creance
 from publication.cloudevent import composer
+from tests.mapper import MAPPER
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
 REF = ReferenceCreance("3811701200010075F")
@@ -52,7 +52,7 @@ CORPUS = Path(__file__).parent / "engine" / "corpus"
 @pytest.fixture
 def journal(base: Any) -> Iterator[tuple[psycopg.Connection[Any], Recorder, str]]:
     with Database(base.url) as ouverte, psycopg.connect(base.url, autocommit=True) as conn:
-        yield conn, Recorder(ouverte), base.url
+        yield conn, Recorder(ouverte, MAPPER), base.url
 
 
 def exemple(classe: type[Fait]) -> dict[str, Any]:
@@ -82,9 +82,7 @@ def apres(creance: Créance, classe: type[Fait]) -> list[Fait]:
     }
     accords = {"montant_precedent": creance.montant} | propres.get(classe, {})
     etat |= {cle: valeur for cle, valeur in accords.items() if cle in etat}
-    fait = EventMapper().to_domain_event(
-        StoredEvent(creance.id, creance.version + 1, classe.TOPIC, json.dumps(etat).encode())
-    )
+    fait = MAPPER.to_domain_event(StoredEvent(creance.id, creance.version + 1, classe.TOPIC, json.dumps(etat).encode()))
     fait.mutate(creance)
     return [*faits, fait]
 
@@ -117,7 +115,7 @@ def paiements(creance: Créance) -> list[Fait]:
 def projeter(url: str, recorder: Recorder, conn: psycopg.Connection[Any]) -> None:
     for _ in range(2):  # L'affichage écrit au journal : le second tour le projette.
         for vue in VUES.values():
-            Follower(url, vue.construire(recorder), derriere=vue.derriere).catch_up()
+            Follower(url, vue.construire(recorder), derriere=vue.derriere, mapper=MAPPER).catch_up()
     assert conn.execute("SELECT suiveur, flux, cause FROM vues.ecartes").fetchall() == []
 
 
@@ -187,7 +185,7 @@ def test_les_faits_des_autres_agregats_passent_par_chaque_vue(
         flux = Paiement.flux(transaction) if transaction and ecrit["topic"].startswith("paiement.") else ecrit["flux"]
         versions[flux] += 1
         etat = json.dumps(ecrit["etat"]).encode()
-        inscrire(recorder, [EventMapper().to_domain_event(StoredEvent(flux, versions[flux], ecrit["topic"], etat))])
+        inscrire(recorder, [MAPPER.to_domain_event(StoredEvent(flux, versions[flux], ecrit["topic"], etat))])
     inscrire(recorder, list(creance.pending_events))  # type: ignore[arg-type]
     projeter(url, recorder, conn)
     ecarts = auditer(conn, REF).ecarts
@@ -205,9 +203,7 @@ def test_un_fait_publie_a_son_message_et_les_autres_non(classe: type[Fait]) -> N
     if not classe.PUBLIE:
         return
     lu = exemple(classe)
-    fait = EventMapper().to_domain_event(
-        StoredEvent(lu["flux"], lu["version"], lu["topic"], json.dumps(lu["etat"]).encode())
-    )
+    fait = MAPPER.to_domain_event(StoredEvent(lu["flux"], lu["version"], lu["topic"], json.dumps(lu["etat"]).encode()))
     message = composer(RecordedEvent(1, fait, "test", T0), b"/essai")
     publies = json.loads(message.valeur)
     assert {cle: valeur for cle, valeur in publies.items() if cle.endswith("_centimes")} == {

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 
+from domain.agregats import AGREGATS
 from domain.creance import Créance, FaitDeCreance, est_de_creance
 from domain.faits import Fait
 from domain.messagerie import Messagerie
@@ -41,7 +42,7 @@ class Journal:
         """`conn` est dans la transaction de l'audit."""
         self._conn = conn
         self._rapport = rapport
-        self._mapper = EventMapper()
+        self._mapper = EventMapper(AGREGATS)
         self._lectures = 0
 
     def creances(self, jusqu_a: int, reference: str | None = None) -> Iterator[CreanceLue]:

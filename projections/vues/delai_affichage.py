@@ -15,6 +15,7 @@ import structlog
 from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import AsyncConnection, Connection
 
+from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.paiement import Paiement
 from domain.references import ReferenceTransaction
@@ -213,7 +214,7 @@ class _AuDela:
 
     def __init__(self, lignes: Iterable[tuple[str, int, str, bytes]]) -> None:
         """Les faits illisibles sont laissés : l'audit les nomme."""
-        mapper = EventMapper()
+        mapper = EventMapper(AGREGATS)
         self.acceptes: dict[Part, datetime] = {}
         self.affiches: dict[Part, datetime] = {}
         for ligne in lignes:
@@ -253,7 +254,7 @@ def attentes(conn: Connection[Any]) -> list[Attente]:
 
 def _departs_presumes(conn: Connection[Any], transactions: Iterable[str]) -> set[str]:
     """Ceux de ces paiements dont l'heure de la banque n'était pas crédible."""
-    mapper, flux = EventMapper(), [Paiement.flux(transaction) for transaction in transactions]
+    mapper, flux = EventMapper(AGREGATS), [Paiement.flux(transaction) for transaction in transactions]
     presumes: set[str] = set()
     for ligne in conn.execute(_CONCLUS, (flux, Paiement.PaiementConclu.TOPIC)) if flux else ():
         with suppress(MapperDeserialisationError):

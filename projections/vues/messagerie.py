@@ -12,6 +12,7 @@ from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, Connection
 
 from domain.accuse import echeance_de, est_echu
+from domain.agregats import AGREGATS
 from domain.delai import jour_de_paris
 from domain.messagerie import Messagerie, est_de_messagerie
 from domain.paiement import Fin, Paiement
@@ -92,7 +93,7 @@ class MessagerieDesAssures:
     ) -> None:
         """`horloge` dit quels messages sont déjà échus ; ils ne sont pas écrits."""
         self.horloge = horloge
-        self.mapper = mapper or EventMapper()
+        self.mapper = mapper or EventMapper(AGREGATS)
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
         """Deux instructions par lot : qui a ouvert les paiements acceptés, puis ce que chaque message devient."""

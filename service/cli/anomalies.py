@@ -87,15 +87,15 @@ def list_(
 def show(ident: Ident, *, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Une anomalie : ce qu'elle est, ce qui peut en être fait, ce que des personnes en ont fait."""
     from engine.database import Database
-    from engine.recorder import Recorder
     from guichet.reglement.dossiers import gestes_d_un_message
     from projections.lectures.anomalies import anomalie, histoire
+    from service.composition import recorder_on
 
     with connection(data_dir) as (settings, conn):
         _note(settings, conn)
         row = anomalie(conn, ident, datetime.now(UTC), gestes_d_un_message=gestes_d_un_message)
         with closing_base(Database(str(settings.database_url))) as base:
-            told = histoire(conn, Recorder(base), ident)
+            told = histoire(conn, recorder_on(base), ident)
     if row is None:
         fail("Aucune anomalie ne porte ce nom.")
     if as_json:

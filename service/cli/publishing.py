@@ -42,13 +42,14 @@ def publish(
 
 
 def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path | None) -> None:
+    from domain.agregats import AGREGATS
     from engine.mapper import EventMapper
     from engine.outages import Outage
     from publication.renvoi import a_renvoyer, flux_de, renvoyer
     from service.composition import emitter
 
     with connection(data_dir) as (settings, conn):
-        streams = flux_de(conn, EventMapper(), read_reference(reference)) if reference else None
+        streams = flux_de(conn, EventMapper(AGREGATS), read_reference(reference)) if reference else None
         sender = emitter(settings)
         columns = (TextColumn("renvoi"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=errors, transient=True) as progress:

@@ -33,13 +33,13 @@ def search(
     """Cherche une créance, un paiement, un assuré ; dit pourquoi chacun répond ; sort avec 1 sans résultat."""
     from api.support import consultation
     from engine.database import Database
-    from engine.recorder import Recorder
+    from service.composition import recorder_on
 
     reason = ask_reason(motif)
     with readable_failures(), Database(database_of(read_settings(data_dir)), application="creances-cli") as base:
         try:
             found = consultation.chercher(
-                (base, Recorder(base)), system_reader(), text, reason, maintenant=datetime.now(UTC)
+                (base, recorder_on(base)), system_reader(), text, reason, maintenant=datetime.now(UTC)
             )
         except Refus as refused:
             fail(refused.phrase, USAGE)

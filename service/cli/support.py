@@ -78,7 +78,7 @@ def history(
     from api.support import consultation
     from api.support.export import en_csv
     from engine.database import Database
-    from engine.recorder import Recorder
+    from service.composition import recorder_on
 
     if (name is None) == (assure is None):
         raise typer.BadParameter("une référence, une transaction, ou --assure : l'un des trois")
@@ -93,7 +93,7 @@ def history(
         fail(refused.phrase, USAGE)
     with readable_failures(), Database(database_of(read_settings(data_dir)), application="creances-cli") as base:
         try:
-            found = consultation.consulter((base, Recorder(base)), system_reader(), wanted, reason, lambda: asked)
+            found = consultation.consulter((base, recorder_on(base)), system_reader(), wanted, reason, lambda: asked)
         except Refus as refused:
             fail(refused.phrase)
     if as_json:
@@ -133,12 +133,12 @@ def note(
     """Note quelque chose d'une créance, d'un paiement, d'un assuré ou d'une anomalie."""
     from api.support import consultation
     from engine.database import Database
-    from engine.recorder import Recorder
+    from service.composition import recorder_on
 
     with readable_failures(), Database(database_of(read_settings(data_dir)), application="creances-cli") as base:
         try:
             about = name if name.startswith(("assure-", "anomalie-")) else str(consultation.deviner_objet(name))
-            written = consultation.annoter((base, Recorder(base)), system_reader(), about, text)
+            written = consultation.annoter((base, recorder_on(base)), system_reader(), about, text)
         except Refus as refused:
             fail(refused.phrase, USAGE)
     console.print(f"Noté sur {written.objet}, sous le nom de {written.auteur}.")

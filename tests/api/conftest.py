@@ -30,6 +30,7 @@ from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Algorithme, Marchand
 from projections import DelaiAffichage, MessagerieDesAssures, Paiements, RestantDu
+from tests.mapper import MAPPER
 from tests.serveurs import servi
 
 SECRET = "secret-des-tests-de-trente-deux-octets"
@@ -130,7 +131,7 @@ class Service:
             (DelaiAffichage(recorder), "restant_du"),
             (MessagerieDesAssures(self.heure), None),
         ):
-            Follower(self.url_base, vue, derriere=derriere).catch_up()
+            Follower(self.url_base, vue, derriere=derriere, mapper=MAPPER).catch_up()
 
     def _inscrire(self, agregats: list[Any]) -> None:
         with self.guichet.base.transaction() as conn:
@@ -183,7 +184,7 @@ def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
     with Database(base.url) as base_du_guichet, sips:
         guichet = Guichet(
             base_du_guichet,
-            Recorder(base_du_guichet),
+            Recorder(base_du_guichet, MAPPER),
             sips,
             Politique(),
             Adresses("http://service.test/kiosque/retour", "http://service.test/kiosque/notification"),

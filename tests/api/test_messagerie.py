@@ -17,6 +17,7 @@ from domain.references import ReferenceTransaction
 from engine.follower import Follower
 from projections import MessagerieDesAssures
 from tests.api.conftest import Service
+from tests.mapper import MAPPER
 
 REF = "3811701200010075F"
 AUTRE = "3811702400012980F"
@@ -134,7 +135,7 @@ def test_un_message_supprime_disparait_aussitot_et_pour_toujours(service: Servic
     with service.guichet.base.transaction() as conn:
         conn.execute("TRUNCATE vues.messagerie")
         conn.execute("UPDATE vues.suiveurs SET position = 0 WHERE nom = 'messagerie'")
-    Follower(service.url_base, MessagerieDesAssures(service.heure)).catch_up()
+    Follower(service.url_base, MessagerieDesAssures(service.heure), mapper=MAPPER).catch_up()
     assert montres() == [reste]
     for suite in ("", "/suppression", "/accuse.pdf"):
         assert service.client.get(f"/messagerie/{transaction}{suite}").status_code == 404

@@ -11,6 +11,7 @@ from domain.paiement import Acceptation, Paiement
 from domain.references import ReferenceTransaction
 from projections.vues.anomalies import Anomalies
 from tests.api.conftest import AUDIENCE, MARCHAND, SECRET, Service, porteur
+from tests.mapper import MAPPER
 
 REFERENCE = "3811701200010075F"
 ID = "argent-ORPHELIN-1"
@@ -37,7 +38,7 @@ def prendre(service: Service, montant: int = 20_00) -> None:
 def suivre(service: Service) -> None:
     from engine.follower import Follower
 
-    Follower(service.url_base, Anomalies()).catch_up()
+    Follower(service.url_base, Anomalies(), mapper=MAPPER).catch_up()
     service.catch_up()
 
 

@@ -17,7 +17,7 @@ from domain.monnaie import Centimes
 from domain.paiement import Fin, Paiement
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import MessageInconnu
-from engine.mapper import EventMapper
+from tests.mapper import MAPPER
 
 T0 = datetime(2018, 7, 5, 6, 59, tzinfo=UTC)
 ACCUSE = Accuse(ReferenceTransaction("T1"), T0)
@@ -152,7 +152,7 @@ def test_une_messagerie_se_relit_de_ses_faits_depuis_le_premier() -> None:
     messagerie = Messagerie.vide(Pseudonyme("a-1"), maintenant=T0)
     lire(messagerie)
     supprimer(messagerie)
-    mapper = EventMapper()
+    mapper = MAPPER
     relue: Any = None
     for fait in messagerie.pending_events:
         stocke = mapper.to_stored_event(fait)

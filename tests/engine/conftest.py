@@ -8,13 +8,14 @@ import pytest
 
 from engine.database import Database
 from engine.recorder import Recorder
+from tests.engine.epreuve import MAPPER
 
 
 @pytest.fixture
 def recorder(base: Any) -> Iterator[Recorder]:
     """L'enregistreur, comme le service."""
     with Database(base.url, application="test-journal", connexions_max=12) as ouverte:
-        yield Recorder(ouverte)
+        yield Recorder(ouverte, MAPPER)
 
 
 @pytest.fixture

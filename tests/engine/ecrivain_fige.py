@@ -8,13 +8,14 @@ from typing import Any
 from engine.batch import Batch
 from engine.database import Database
 from engine.recorder import Recorder, collect
+from tests.engine.epreuve import MAPPER
 from tests.engine.test_ordre import creance
 
 
 def main() -> None:
     url, tenu_s = sys.argv[1:]
     with Database(url) as base:
-        recorder = Recorder(base, order_held_max_s=float(tenu_s))
+        recorder = Recorder(base, MAPPER, order_held_max_s=float(tenu_s))
         prendre = recorder.take_order
 
         def se_figer(*arguments: Any) -> None:

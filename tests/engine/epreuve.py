@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from psycopg import Connection, sql
 
+from domain.agregats import AGREGATS
 from domain.faits import Fait
 from engine.batch import Batch, Entry
+from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent, Recorder
 
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
@@ -39,6 +41,29 @@ class Redirection(Fait):
     """Un fait qui ne concerne pas la vue d'épreuve."""
 
     TOPIC: ClassVar[str] = "epreuve.Ailleurs"
+
+
+class AncienFait(Fait):
+    """Un fait d'épreuve dont la version 1 nommait autrement son montant."""
+
+    TOPIC: ClassVar[str] = "epreuve.AncienFait"
+    class_version: ClassVar[int] = 2
+    montant: int
+
+    @staticmethod
+    def upcast_v1_v2(etat: dict[str, Any]) -> None:
+        etat["montant"] = etat.pop("somme")
+
+
+class Epreuve:
+    """Ce qui les tient, comme un agrégat tient les siens."""
+
+    Pas = Pas
+    Redirection = Redirection
+    AncienFait = AncienFait
+
+
+MAPPER: Final = EventMapper((*AGREGATS, Epreuve))
 
 
 def pas(flux: str, version: int, longueur: int = 1) -> Entry:

@@ -9,7 +9,7 @@ import sys
 
 from engine.follower import Follower
 from service.stopping import stop_on_signals
-from tests.engine.epreuve import Trace
+from tests.engine.epreuve import MAPPER, Trace
 
 
 def main() -> None:
@@ -24,7 +24,9 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     with stop_on_signals() as arret:
-        Follower(url, Trace(vue), wake_max_s=0.1, lease_s=float(bail_s), lot_max=int(lot_max), etape=etape).run(arret)
+        Follower(
+            url, Trace(vue), wake_max_s=0.1, lease_s=float(bail_s), lot_max=int(lot_max), etape=etape, mapper=MAPPER
+        ).run(arret)
 
 
 if __name__ == "__main__":

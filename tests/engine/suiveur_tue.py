@@ -5,7 +5,7 @@ import signal
 import sys
 
 from engine.follower import Follower
-from tests.engine.epreuve import Trace
+from tests.engine.epreuve import MAPPER, Trace
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         if faites == int(fatale):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Follower(url, Trace(vue), lot_max=int(lot_max), etape=etape).catch_up()
+    Follower(url, Trace(vue), lot_max=int(lot_max), etape=etape, mapper=MAPPER).catch_up()
 
 
 if __name__ == "__main__":

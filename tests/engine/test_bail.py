@@ -17,7 +17,7 @@ from engine.database import connect
 from engine.follower import BACKOFF_MAX_S, WAKE_MAX_S, Follower, LeadershipLost
 from engine.lease import CLOCK_SLACK_S, LEASE_S, Lease
 from engine.recorder import Recorder
-from tests.engine.epreuve import Trace, ecrire, pas
+from tests.engine.epreuve import MAPPER, Trace, ecrire, pas
 from tests.outils import RACINE, attendre, environnement
 from tests.relais import Relais, par_le_relais, serveur_postgresql
 
@@ -66,7 +66,7 @@ def insiste(conn: psycopg.Connection[Any]) -> bool:
     """Dit si une session demande un bail qu'une autre tient."""
     requete = (
         "SELECT 1 FROM pg_stat_activity a, vues.suiveurs s WHERE a.datname = current_database()"
-        " AND a.application_name = 'creances-epreuve' AND a.pid <> s.bail_session AND s.nom = 'epreuve'"
+        " AND a.application_name = 'follower-epreuve' AND a.pid <> s.bail_session AND s.nom = 'epreuve'"
     )
     return bool(conn.execute(requete).fetchall())
 
@@ -161,7 +161,9 @@ def test_un_meneur_dont_le_lien_se_tait_est_remplace(
                 relais.faire_taire()
 
         arret = threading.Event()
-        lointain = Follower(par_le_relais(base.url, relais), vue, lot_max=3, lease_s=BAIL_S, etape=couper)
+        lointain = Follower(
+            par_le_relais(base.url, relais), vue, lot_max=3, lease_s=BAIL_S, etape=couper, mapper=MAPPER
+        )
         fil = threading.Thread(target=lointain.run, args=(arret,), daemon=True)
         fil.start()
         attendre(lambda: not relais._passe.is_set(), quoi="le lien coupé")
@@ -177,7 +179,7 @@ def test_un_meneur_dont_le_lien_se_tait_est_remplace(
 
 def rattrape(url: str, vue: Trace) -> bool:
     try:
-        Follower(url, vue, lease_s=BAIL_S).catch_up()
+        Follower(url, vue, lease_s=BAIL_S, mapper=MAPPER).catch_up()
     except LeadershipLost:
         return False
     return True
@@ -189,7 +191,7 @@ def rattrape(url: str, vue: Trace) -> bool:
 @pytest.fixture
 def connexion(base: Any) -> Iterator[psycopg.Connection[Any]]:
     """Une connexion comme celle d'un suiveur."""
-    with closing(connect(base.url, application="creances-epreuve")) as conn:
+    with closing(connect(base.url, application="follower-epreuve")) as conn:
         conn.execute("INSERT INTO vues.suiveurs (nom) VALUES ('epreuve')")
         yield conn
 
@@ -228,7 +230,7 @@ def test_le_bail_est_renouvele_pendant_un_long_lot_et_en_attendant(
 
     arret = threading.Event()
     fil = threading.Thread(
-        target=Follower(base.url, vue, lease_s=BAIL_S, wake_max_s=0.1, etape=etape).run, args=(arret,)
+        target=Follower(base.url, vue, lease_s=BAIL_S, wake_max_s=0.1, etape=etape, mapper=MAPPER).run, args=(arret,)
     )
     fil.start()
     try:
@@ -236,13 +238,13 @@ def test_le_bail_est_renouvele_pendant_un_long_lot_et_en_attendant(
         numero, debut = bail(service), time.monotonic()
         while time.monotonic() - debut < 2 * BAIL_S:
             with pytest.raises(LeadershipLost):
-                Follower(base.url, Trace(), lease_s=BAIL_S).catch_up()
+                Follower(base.url, Trace(), lease_s=BAIL_S, mapper=MAPPER).catch_up()
         long_lot.set()
         attendre(lambda: vue.lire(service) == {"a": "1"})
         debut = time.monotonic()
         while time.monotonic() - debut < 2 * BAIL_S:
             with pytest.raises(LeadershipLost):
-                Follower(base.url, Trace(), lease_s=BAIL_S).catch_up()
+                Follower(base.url, Trace(), lease_s=BAIL_S, mapper=MAPPER).catch_up()
         assert bail(service) == numero
     finally:
         arret.set()
@@ -266,8 +268,8 @@ def test_ce_qui_est_libere_n_est_pas_applique_par_un_meneur_en_retard(
 ) -> None:
     vue.fautives = {13}
     ecrire(recorder, pas("a", 1), pas("a", 2, 13))
-    retarde = Follower(base.url, vue, lease_s=BAIL_S)
-    with closing(connect(base.url, application="creances-epreuve")) as conn:
+    retarde = Follower(base.url, vue, mapper=MAPPER)
+    with closing(connect(base.url, application="follower-epreuve")) as conn:
         assert retarde._lead(conn)
         retarde.avancer(conn)
         assert vue.ecartes(service) == [("a", 2)]
@@ -280,7 +282,7 @@ def test_ce_qui_est_libere_n_est_pas_applique_par_un_meneur_en_retard(
             if not fait:
                 fait.append(row)
                 service.execute("UPDATE vues.suiveurs SET bail_expire_le = clock_timestamp()")
-                Follower(base.url, vue, lease_s=BAIL_S).catch_up()
+                Follower(base.url, vue, mapper=MAPPER).catch_up()
             return lire(row)
 
         retarde._read = devancer  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from engine.conflicts import PositionConflict
 from engine.database import Database
 from engine.recorder import Recorder
 from service.schema import FOLDER, migrate
+from tests.engine.epreuve import MAPPER
 
 COMPTES = "0007_comptes.sql"
 
@@ -36,7 +37,7 @@ def test_les_comptes_sont_ceux_des_sorts_ecrits(base: Any) -> None:
         lot(uuid4(), 0, Sort.REJETEE, topic="u"),
     ]
     with Database(base.url) as ouverte:
-        recorder = Recorder(ouverte)
+        recorder = Recorder(ouverte, MAPPER)
         for un in lots:
             with ouverte.transaction() as conn:
                 recorder.record(conn, un)

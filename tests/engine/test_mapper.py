@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
+from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.faits import Fait
-from engine.mapper import AGREGATS, EventMapper
+from engine.mapper import EventMapper
+from tests.engine.epreuve import MAPPER, AncienFait
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 """Un fait de chaque sujet et de chaque version jamais stockée : on en ajoute, on n'en retire pas."""
@@ -29,7 +30,7 @@ def stocke(fichier: Path) -> StoredEvent:
 
 @pytest.mark.parametrize("fichier", CORPUS, ids=lambda fichier: fichier.stem)
 def test_tout_ce_qui_a_ete_stocke_se_lit_et_se_recrit_a_l_identique(fichier: Path) -> None:
-    mapper, avant = EventMapper(), stocke(fichier)
+    mapper, avant = MAPPER, stocke(fichier)
     fait = mapper.to_domain_event(avant)
     apres = mapper.to_stored_event(fait)
     assert (apres.originator_id, apres.originator_version) == (avant.originator_id, avant.originator_version)
@@ -50,20 +51,8 @@ def test_un_sujet_et_des_cles_ascii_sans_nom_de_module(fichier: Path) -> None:
     assert "domain" not in avant.topic
 
 
-class AncienFait(Fait):
-    """Un fait d'épreuve dont la version 1 nommait autrement son montant."""
-
-    TOPIC: ClassVar[str] = "epreuve.AncienFait"
-    class_version: ClassVar[int] = 2
-    montant: int
-
-    @staticmethod
-    def upcast_v1_v2(etat: dict[str, Any]) -> None:
-        etat["montant"] = etat.pop("somme")
-
-
 def test_un_etat_d_une_ancienne_version_est_monte_avant_d_etre_lu() -> None:
-    mapper = EventMapper()
+    mapper = MAPPER
     ancien = StoredEvent("f", 1, AncienFait.TOPIC, b'{"timestamp":"2026-06-01T10:00:00Z","somme":12}')
     fait = mapper.to_domain_event(ancien)
     assert isinstance(fait, AncienFait)
@@ -73,24 +62,30 @@ def test_un_etat_d_une_ancienne_version_est_monte_avant_d_etre_lu() -> None:
     assert mapper.to_domain_event(nouveau) == fait
 
 
+def test_un_fait_d_un_agregat_que_l_on_ne_lui_a_pas_donne_est_illisible() -> None:
+    etat = b'{"timestamp":"2026-06-01T10:00:00Z","somme":12}'
+    with pytest.raises(MapperDeserialisationError, match="événement illisible"):
+        EventMapper(AGREGATS).to_domain_event(StoredEvent("f", 1, AncienFait.TOPIC, etat))
+
+
 @pytest.mark.parametrize(
     ("topic", "etat"),
     [("creance.PaiementInitie", b"pas du JSON"), ("creance.PaiementInitie", b"{}"), ("inconnu.Sujet", b"{}")],
 )
 def test_un_etat_illisible_le_dit(topic: str, etat: bytes) -> None:
     with pytest.raises(MapperDeserialisationError, match="événement illisible"):
-        EventMapper().to_domain_event(StoredEvent("f", 1, topic, etat))
+        MAPPER.to_domain_event(StoredEvent("f", 1, topic, etat))
 
 
 def test_les_colonnes_l_emportent_sur_ce_que_l_etat_dirait_d_elles() -> None:
     etat = b'{"timestamp":"2026-06-01T10:00:00Z","message_id":"m","montant_initial":1,"montant_precedent":2,"motif":"x"'
     altere = etat + b',"originator_id":"autre","originator_version":9}'
-    fait = EventMapper().to_domain_event(StoredEvent("f", 3, Créance.AvisRectifié.TOPIC, altere))
+    fait = MAPPER.to_domain_event(StoredEvent("f", 3, Créance.AvisRectifié.TOPIC, altere))
     assert (fait.originator_id, fait.originator_version) == ("f", 3)
 
 
 def test_un_nom_de_flux_est_rendu_tel_quel_quels_que_soient_ses_signes() -> None:
     nom = 'é"\\\n'
     etat = b'{"timestamp":"2026-06-01T10:00:00Z","total":1}'
-    fait = EventMapper().to_domain_event(StoredEvent(nom, 1, Créance.TropPerçuConstaté.TOPIC, etat))
+    fait = MAPPER.to_domain_event(StoredEvent(nom, 1, Créance.TropPerçuConstaté.TOPIC, etat))
     assert fait.originator_id == nom

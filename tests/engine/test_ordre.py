@@ -20,6 +20,7 @@ from engine.database import Database
 from engine.follower import Follower
 from engine.recorder import Recorder, collect
 from projections import RestantDu
+from tests.engine.epreuve import MAPPER
 from tests.outils import attendre
 
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
@@ -46,7 +47,7 @@ def record(recorder: Recorder, conn: Any, numero: int) -> None:
 @pytest.fixture
 def recorder(base: Any) -> Iterator[Recorder]:
     with Database(base.url, application="test-journal", connexions_max=12) as ouverte:
-        yield Recorder(ouverte)
+        yield Recorder(ouverte, MAPPER)
 
 
 @pytest.mark.parametrize("avec_le_verrou", [True, False])
@@ -63,7 +64,7 @@ def test_un_suiveur_ne_manque_rien_grace_au_verrou_et_manque_sans_lui(
             requete = "SELECT pg_get_functiondef('journal.mettre_a_l_heure'::regproc)"
             (fonction,) = conn.execute(requete).fetchone() or ("",)
             conn.execute(fonction.replace("PERFORM pg_advisory_xact_lock", "-- ").encode())
-    suiveur = Follower(base.url, RestantDu())
+    suiveur = Follower(base.url, RestantDu(), mapper=MAPPER)
     valide = threading.Event()
 
     def second() -> None:
@@ -91,7 +92,7 @@ def test_un_suiveur_ne_manque_rien_grace_au_verrou_et_manque_sans_lui(
 def test_huit_ecrivains_et_un_suiveur_qui_les_talonne_ne_perdent_aucun_evenement(base: Any, recorder: Recorder) -> None:
     ecrivains, chacun = 8, 40
     arret = threading.Event()
-    suiveur = threading.Thread(target=Follower(base.url, RestantDu(), lot_max=50).run, args=(arret,))
+    suiveur = threading.Thread(target=Follower(base.url, RestantDu(), lot_max=50, mapper=MAPPER).run, args=(arret,))
     suiveur.start()
 
     def ecrire(rang: int) -> None:
@@ -133,7 +134,7 @@ def test_l_heure_d_enregistrement_ne_recule_jamais(base: Any, recorder: Recorder
 def test_un_saut_en_avant_de_l_horloge_de_postgresql_est_borne_et_guerit(recorder: Recorder) -> None:
     # Pour l'écrivain dont l'horloge a une heure de moins, c'est celle de PostgreSQL qui a sauté.
     une_heure = timedelta(hours=1)
-    avant = Recorder(recorder.base, clock=lambda: datetime.now(UTC) - une_heure)
+    avant = Recorder(recorder.base, MAPPER, clock=lambda: datetime.now(UTC) - une_heure)
     with recorder.base.transaction() as conn:
         record(avant, conn, 1)
     with recorder.base.transaction() as conn:
@@ -189,7 +190,7 @@ def test_un_evenement_illisible_est_ecarte_avec_les_suivants_de_son_flux_et_les_
         with recorder.base.transaction() as ecriture:
             recorder.record(ecriture, Batch(entries=collect([fautive], "test")))
             record(recorder, ecriture, 2)
-        Follower(base.url, RestantDu()).catch_up()
+        Follower(base.url, RestantDu(), mapper=MAPPER).catch_up()
         assert conn.execute("SELECT reference, en_cours FROM vues.restant_du ORDER BY 1").fetchall() == [
             (creance(1).avis.reference, 0),
             (creance(2).avis.reference, 0),
@@ -198,7 +199,7 @@ def test_un_evenement_illisible_est_ecarte_avec_les_suivants_de_son_flux_et_les_
         assert len(ecartes) == 2
 
         conn.execute("UPDATE vues.ecartes SET libere_le = now()")
-        Follower(base.url, RestantDu()).catch_up()
+        Follower(base.url, RestantDu(), mapper=MAPPER).catch_up()
         assert conn.execute("SELECT count(*) FROM vues.ecartes WHERE libere_le IS NULL").fetchone() == (2,)
 
 

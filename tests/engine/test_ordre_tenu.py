@@ -17,6 +17,7 @@ from engine.database import Database
 from engine.recorder import Recorder, collect
 from service.embedded import throwaway_folder
 from service.schema import migrate
+from tests.engine.epreuve import MAPPER
 from tests.engine.test_ordre import creance
 from tests.outils import RACINE, attendre, environnement
 from tests.relais import Relais, par_le_relais, serveur_postgresql
@@ -62,7 +63,7 @@ def test_un_ecrivain_fige_rend_l_ordre_dans_le_delai(url: str) -> None:
     try:
         attendre(lambda: est_tenu(url), secondes=20, quoi="l'ordre tenu par l'écrivain figé")
         with Database(url) as base:
-            assert ecrire(Recorder(base), 1) < TENU_S + MARGE_S
+            assert ecrire(Recorder(base, MAPPER), 1) < TENU_S + MARGE_S
             fige.send_signal(signal.SIGCONT)  # Réveillé, il apprend que sa transaction n'est plus.
             _, dit = fige.communicate(timeout=20)
             assert fige.returncode != 0
@@ -78,7 +79,7 @@ def test_un_ecrivain_fige_rend_l_ordre_dans_le_delai(url: str) -> None:
 
 def test_un_lien_coupe_rend_l_ordre_dans_le_delai(url: str) -> None:
     with Relais(serveur_postgresql(url)) as relais, Database(url) as base, Database(par_le_relais(url, relais)) as loin:
-        lointain = Recorder(loin, order_held_max_s=TENU_S)
+        lointain = Recorder(loin, MAPPER, order_held_max_s=TENU_S)
         prendre = lointain.take_order
 
         def couper(*arguments: Any) -> None:
@@ -95,7 +96,7 @@ def test_un_lien_coupe_rend_l_ordre_dans_le_delai(url: str) -> None:
         fil = threading.Thread(target=ecrire_de_loin, daemon=True)
         fil.start()
         attendre(lambda: not relais._passe.is_set(), secondes=10, quoi="le lien coupé")
-        assert ecrire(Recorder(base), 1) < TENU_S + MARGE_S
+        assert ecrire(Recorder(base, MAPPER), 1) < TENU_S + MARGE_S
         relais.couper()
         relais._passe.set()
         fil.join(20)

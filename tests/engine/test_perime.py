@@ -10,6 +10,7 @@ from engine.batch import Advance, Batch, Partition
 from engine.conflicts import PositionConflict
 from engine.database import Database
 from engine.recorder import Recorder
+from tests.engine.epreuve import MAPPER
 
 TOPIC_ID = uuid4()
 
@@ -20,7 +21,7 @@ def lot(depuis: int, jusqu_a: int, topic_id: UUID = TOPIC_ID) -> Batch:
 
 def test_un_lot_parti_d_une_position_deja_lue_est_refuse_meme_s_il_va_plus_loin(base: Any) -> None:
     with Database(base.url) as ouverte:
-        recorder = Recorder(ouverte)
+        recorder = Recorder(ouverte, MAPPER)
         with ouverte.transaction() as conn:
             recorder.record(conn, lot(0, 5))
         with pytest.raises(PositionConflict), ouverte.transaction() as conn:
@@ -44,7 +45,7 @@ def test_l_idiome_de_la_bibliotheque_laisserait_passer_ce_lot(base: Any) -> None
 
 def test_un_topic_recree_a_ses_propres_positions(base: Any) -> None:
     with Database(base.url) as ouverte, ouverte.transaction() as conn:
-        recorder = Recorder(ouverte)
+        recorder = Recorder(ouverte, MAPPER)
         recorder.record(conn, lot(0, 5))
         recorder.record(conn, lot(0, 3, autre := uuid4()))
         assert recorder.positions(conn, autre) == {0: 3}

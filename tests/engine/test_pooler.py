@@ -16,7 +16,7 @@ from engine.follower import Follower
 from engine.pooler import TransactionPooling
 from engine.recorder import Recorder
 from service.embedded import throwaway_folder
-from tests.engine.epreuve import Trace, ecrire, pas
+from tests.engine.epreuve import MAPPER, Trace, ecrire, pas
 from tests.engine.test_session import ATTENDUS, REGLES
 from tests.outils import attendre
 from tests.pgbouncer import ce_qui_manque, pgbouncer
@@ -44,8 +44,8 @@ def test_en_mode_session_un_suiveur_mene_se_reveille_et_s_arrete(
 ) -> None:
     url, arret = par_pgbouncer("session"), threading.Event()
     with Database(url) as base:
-        recorder = Recorder(base)
-        fil = threading.Thread(target=Follower(url, vue).run, args=(arret,))
+        recorder = Recorder(base, MAPPER)
+        fil = threading.Thread(target=Follower(url, vue, mapper=MAPPER).run, args=(arret,))
         fil.start()
         try:
             for version in (1, 2):
@@ -94,7 +94,7 @@ def test_le_mode_transaction_est_reconnu_et_refuse_par_une_phrase(
     with pytest.raises(TransactionPooling, match="pooler en mode transaction"):
         connect(url, application="essai")
     with pytest.raises(TransactionPooling, match="pool_mode = session"):
-        Follower(url, vue).catch_up()
+        Follower(url, vue, mapper=MAPPER).catch_up()
     with (
         caplog.at_level(logging.WARNING),
         Database(url) as base,

@@ -12,7 +12,7 @@ import pytest
 from engine.database import connect
 from engine.follower import Follower, LeadershipLost
 from engine.recorder import Recorder
-from tests.engine.epreuve import DE_TROP_POUR_LA_TABLE, Pas, Trace, ailleurs, ecrire, pas
+from tests.engine.epreuve import DE_TROP_POUR_LA_TABLE, MAPPER, Pas, Trace, ailleurs, ecrire, pas
 from tests.outils import attendre, se_tuer
 
 LONGTEMPS_S = 60.0
@@ -70,7 +70,7 @@ def au_repos(conn: psycopg.Connection[Any]) -> bool:
     """Dit si le suiveur n'a plus rien à lire, et attend."""
     requete = (
         "SELECT 1 FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name LIKE 'creances-epreuve%%'"
+        " WHERE datname = current_database() AND application_name LIKE 'follower-epreuve%%'"
         " AND state = 'idle' AND query ~ 'max\\(position\\)|FROM vues.suiveurs'"
     )
     return bool(conn.execute(requete.encode()).fetchall())
@@ -84,11 +84,11 @@ def test_il_avance_par_lots_et_saute_ce_qui_ne_concerne_pas_la_vue(
 ) -> None:
     faits = [pas("a", version) if version % 2 else ailleurs("a", version) for version in range(1, 15)]
     tete = ecrire(recorder, *faits)[-1]
-    assert Follower(base.url, vue, lot_max=3).catch_up() == 7
+    assert Follower(base.url, vue, lot_max=3, mapper=MAPPER).catch_up() == 7
     assert vue.lots == [3, 3, 1]
     assert vue.lire(service) == {"a": "1 3 5 7 9 11 13"}
     assert position(service) == tete
-    assert Follower(base.url, vue).catch_up() == 0
+    assert Follower(base.url, vue, mapper=MAPPER).catch_up() == 0
 
 
 def test_si_un_autre_a_avance_entre_temps_rien_n_est_ecrit(
@@ -101,7 +101,7 @@ def test_si_un_autre_a_avance_entre_temps_rien_n_est_ecrit(
             service.execute("UPDATE vues.suiveurs SET position = %s WHERE nom = 'epreuve'", (tete,))
 
     with pytest.raises(LeadershipLost):
-        Follower(base.url, vue, etape=devancer).catch_up()
+        Follower(base.url, vue, etape=devancer, mapper=MAPPER).catch_up()
     assert vue.lots == [1]
     assert vue.lire(service) == {}
     assert position(service) == tete
@@ -124,15 +124,15 @@ class Insistant(Follower):
 def test_un_second_attend_que_le_bail_du_premier_soit_fini_et_le_premier_n_ecrit_plus(
     base: Any, recorder: Recorder, service: psycopg.Connection[Any], vue: Trace
 ) -> None:
-    premier, second = Follower(base.url, vue), Insistant(base.url, vue, wake_max_s=0.02)
-    with closing(connect(base.url, application="creances-epreuve")) as conn:
+    premier, second = Follower(base.url, vue, mapper=MAPPER), Insistant(base.url, vue, wake_max_s=0.02, mapper=MAPPER)
+    with closing(connect(base.url, application="follower-epreuve")) as conn:
         assert premier._lead(conn)
         with tournant(second):
             ecrire(recorder, pas("a", 1))
             attendre(lambda: second.essais >= 4, quoi="le second insiste")
             assert vue.lots == []
             with pytest.raises(LeadershipLost):
-                Follower(base.url, vue).catch_up()
+                Follower(base.url, vue, mapper=MAPPER).catch_up()
 
             service.execute("UPDATE vues.suiveurs SET bail_expire_le = clock_timestamp() WHERE nom = 'epreuve'")
             attendre(lambda: vue.lire(service) == {"a": "1"}, quoi="le second a pris la suite")
@@ -149,7 +149,7 @@ def test_il_se_reconnecte_seul_apres_chaque_coupure(
     proprietaire: psycopg.Connection[Any],
     vue: Trace,
 ) -> None:
-    with tournant(Follower(base.url, vue, wake_max_s=0.05)):
+    with tournant(Follower(base.url, vue, wake_max_s=0.05, mapper=MAPPER)):
         for version in (1, 2, 3):
             (pid,) = attendre(lambda: meneurs(proprietaire), quoi="un meneur")
             proprietaire.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -173,7 +173,7 @@ def test_il_dit_pourquoi_il_s_est_arrete_puis_reprend(
             raise RuntimeError("le disque est parti")
 
     ecrire(recorder, pas("a", 1))
-    with tournant(Follower(base.url, vue, etape=etape, wake_max_s=0.05)):
+    with tournant(Follower(base.url, vue, etape=etape, wake_max_s=0.05, mapper=MAPPER)):
         attendre(lambda: etat(service) == ("arrete", "RuntimeError: le disque est parti"), quoi="la raison de l'arrêt")
         repare.set()
         attendre(lambda: vue.lire(service) == {"a": "1"})
@@ -190,7 +190,7 @@ def test_il_se_reveille_sur_notify(
     proprietaire: psycopg.Connection[Any],
     vue: Trace,
 ) -> None:
-    with tournant(Follower(base.url, vue, wake_max_s=LONGTEMPS_S)):
+    with tournant(Follower(base.url, vue, wake_max_s=LONGTEMPS_S, mapper=MAPPER)):
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
         attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
@@ -204,7 +204,7 @@ def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
     vue: Trace,
 ) -> None:
     stocke = recorder.mapper.to_stored_event(pas("a", 1).event)
-    with tournant(Follower(base.url, vue, wake_max_s=0.2)):
+    with tournant(Follower(base.url, vue, wake_max_s=0.2, mapper=MAPPER)):
         attendre(lambda: au_repos(proprietaire))
         service.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('a', 1, %s, %s, 'sans NOTIFY')",
@@ -223,7 +223,7 @@ def test_un_evenement_fautif_n_arrete_que_la_suite_de_son_flux(
     vue.fautives = {13}
     ecrire(recorder, pas("a", 1), pas("b", 1), pas("a", 2, fautive), pas("b", 2), pas("a", 3), pas("c", 1))
     tete = ecrire(recorder, pas("b", 3), pas("a", 4))[-1]
-    assert Follower(base.url, vue, lot_max=6).catch_up() == 8
+    assert Follower(base.url, vue, lot_max=6, mapper=MAPPER).catch_up() == 8
     assert vue.lire(service) == {"a": "1", "b": "1 2 3", "c": "1"}
     assert vue.ecartes(service) == [("a", 2), ("a", 3), ("a", 4)]
     causes = [cause for (cause,) in service.execute("SELECT cause FROM vues.ecartes ORDER BY position")]
@@ -241,8 +241,8 @@ def test_ce_qui_est_libere_est_applique_par_le_meneur_dans_l_ordre(
 ) -> None:
     vue.fautives = {13}
     ecrire(recorder, pas("a", 1), pas("a", 2, 13), pas("a", 3), pas("b", 1, 13), pas("b", 2))
-    with tournant(Follower(base.url, vue, wake_max_s=0.05)):
-        attendre(lambda: len(vue.ecartes(service)) == 4)
+    with tournant(Follower(base.url, vue, wake_max_s=0.05, mapper=MAPPER)):
+        attendre(lambda: len(vue.ecartes(service)) == 4, secondes=40)
         assert len(meneurs(proprietaire)) == 1
         vue.fautives.clear()
         # Libérer un seul événement libère son flux entier : dans le désordre, il n'aurait pas de sens.
@@ -264,7 +264,7 @@ def test_un_flux_libere_encore_fautif_retourne_a_l_attente_sans_rien_appliquer(
 ) -> None:
     vue.fautives = {13, 14}
     ecrire(recorder, pas("a", 1), pas("a", 2, 13), pas("a", 3, 14), pas("b", 1, 13))
-    suiveur = Follower(base.url, vue)
+    suiveur = Follower(base.url, vue, mapper=MAPPER)
     suiveur.catch_up()
     vue.fautives = {14}
     service.execute("UPDATE vues.ecartes SET libere_le = now()")
@@ -283,7 +283,7 @@ def test_celui_qui_lit_derriere_ne_depasse_jamais_la_position_validee_de_l_autre
 ) -> None:
     seconde = Trace("epreuve_derriere")
     seconde.creer(service)
-    derriere = Follower(base.url, seconde, derriere=vue.nom)
+    derriere = Follower(base.url, seconde, derriere=vue.nom, mapper=MAPPER)
     ecrire(recorder, *(pas("a", version) for version in range(1, 8)))
     positions: list[tuple[str, int, int]] = []
 
@@ -292,7 +292,7 @@ def test_celui_qui_lit_derriere_ne_depasse_jamais_la_position_validee_de_l_autre
         positions.append((nom, position(service, seconde.nom), position(service)))
 
     assert derriere.catch_up() == 0
-    Follower(base.url, vue, lot_max=3, etape=etape).catch_up()
+    Follower(base.url, vue, lot_max=3, etape=etape, mapper=MAPPER).catch_up()
     assert [(nom, elle) for nom, elle, _ in positions if nom in {"valider", "suite"}] == [
         ("valider", 0), ("suite", 3), ("valider", 3), ("suite", 6), ("valider", 6), ("suite", 7)
     ]  # fmt: skip
@@ -309,10 +309,10 @@ def test_celui_qui_lit_derriere_est_reveille_par_l_avance_de_l_autre(
 ) -> None:
     seconde = Trace("epreuve_derriere")
     seconde.creer(service)
-    with tournant(Follower(base.url, seconde, derriere=vue.nom, wake_max_s=LONGTEMPS_S)):
+    with tournant(Follower(base.url, seconde, derriere=vue.nom, wake_max_s=LONGTEMPS_S, mapper=MAPPER)):
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
-        Follower(base.url, vue).catch_up()
+        Follower(base.url, vue, mapper=MAPPER).catch_up()
         attendre(lambda: seconde.lire(service) == {"a": "1"}, secondes=5)
 
 
@@ -335,7 +335,7 @@ def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
     faites: list[str] = []
     paisible = Trace("epreuve_paisible")
     paisible.creer(service)
-    Follower(base.url, paisible, lot_max=LOT, etape=faites.append).catch_up()
+    Follower(base.url, paisible, lot_max=LOT, etape=faites.append, mapper=MAPPER).catch_up()
     normal = ["lire", "appliquer", "valider", "suite"]
     # Coupé en deux jusqu'aux fautifs : b 2, que la table refuse, a 3, sain, et c 1, que l'on ne sait pas même lire.
     fautif = ["lire", "appliquer", "appliquer", "valider", "suite"]
@@ -360,7 +360,7 @@ def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
 def rattrape(url: str, vue: Trace) -> bool:
     """Rattrape le journal ; Faux si un mort tient encore la conduite."""
     try:
-        Follower(url, vue, lot_max=LOT).catch_up()
+        Follower(url, vue, lot_max=LOT, mapper=MAPPER).catch_up()
     except LeadershipLost:
         return False
     return True

@@ -43,7 +43,6 @@ def test_les_noms_des_fichiers_suivis_sont_en_ascii() -> None:
     assert [nom for nom in suivis.split("\0") if not nom.isascii()] == []
 
 
-@EN_CHEMIN
 def test_aucun_cercle_entre_les_pieces_et_le_moteur_est_en_bas() -> None:
     graphe = imports(RACINE)
     assert graphe["engine"] == graphe["domain"] == set()
@@ -55,7 +54,6 @@ def test_le_dessin_des_pieces_est_a_jour() -> None:
     assert page == drawn(page, imports(RACINE)), "make architecture"
 
 
-@EN_CHEMIN
 def test_le_moteur_ne_nomme_rien_du_metier() -> None:
     assert fautes(gardes.metier, gardes.sources("engine")) == []
 

@@ -24,6 +24,7 @@ from service.schema import migrate
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.courtiers import port_libre
 from tests.engine.test_ordre import creance
+from tests.mapper import MAPPER
 from tests.outils import attendre
 from tests.pannes.commande import creances
 from tests.pannes.conftest import api, etat, memes_journaux_et_vues, mesure, roles
@@ -61,7 +62,7 @@ def raccrocher(conn: psycopg.Connection[Any], applications: str) -> None:
 def en_lecture_seule(conn: psycopg.Connection[Any]) -> Iterator[None]:
     """La base d'après une bascule : elle répond, et refuse toute écriture."""
     conn.execute(f"ALTER DATABASE {conn.info.dbname} SET default_transaction_read_only = on")
-    raccrocher(conn, "^(banc|creances-)")
+    raccrocher(conn, "^(banc|follower-|role-|lease-)")
     try:
         yield
     finally:
@@ -73,7 +74,7 @@ def en_lecture_seule(conn: psycopg.Connection[Any]) -> Iterator[None]:
 def sans_place(conn: psycopg.Connection[Any]) -> Iterator[None]:
     """Plus une connexion de libre pour le service."""
     conn.execute(f"ALTER DATABASE {conn.info.dbname} CONNECTION LIMIT 0")
-    raccrocher(conn, "^(banc|creances-)")
+    raccrocher(conn, "^(banc|follower-|role-|lease-)")
     try:
         yield
     finally:
@@ -223,8 +224,8 @@ def test_un_suiveur_et_un_guichet_reviennent_d_un_redemarrage_de_postgresql(coup
             migrate(serveur.owner_database_url, "creances")
             url = serveur.database_url
             arret = threading.Event()
-            suiveur = threading.Thread(target=Follower(url, RestantDu()).run, args=(arret,))
-            recorder = Recorder(bases.Database(url))
+            suiveur = threading.Thread(target=Follower(url, RestantDu(), mapper=MAPPER).run, args=(arret,))
+            recorder = Recorder(bases.Database(url), MAPPER)
             suiveur.start()
             ecrire_avis(recorder, 1)
             attendre(lambda: visibles(url) == 1, quoi="le premier avis visible")

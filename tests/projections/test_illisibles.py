@@ -23,6 +23,7 @@ from projections.audit import auditer
 from projections.lectures.historique import historique
 from projections.vues import VUES
 from service.cli.application import app
+from tests.mapper import MAPPER
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
 MOTIF = ["--motif", "essai"]
@@ -34,7 +35,7 @@ def conn(base: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connect
     monkeypatch.setenv("CREANCES_DATABASE_URL", base.url)
     monkeypatch.setenv("CREANCES_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     with Database(base.url) as ouverte, psycopg.connect(base.url, autocommit=True) as directe:
-        recorder = Recorder(ouverte)
+        recorder = Recorder(ouverte, MAPPER)
         creances = []
         for reference in (SAINE, GATEE):
             avis = Avis(
@@ -62,7 +63,7 @@ def conn(base: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connect
             ),
         )
         for vue in VUES.values():
-            Follower(base.url, vue.construire(recorder), derriere=vue.derriere).catch_up()
+            Follower(base.url, vue.construire(recorder), derriere=vue.derriere, mapper=MAPPER).catch_up()
         yield directe
 
 
@@ -78,7 +79,7 @@ def test_l_audit_nomme_le_flux_illisible_et_compare_le_reste(conn: psycopg.Conne
 
 def test_l_histoire_dit_ce_qui_se_lit_et_nomme_le_reste(conn: psycopg.Connection[Any], base: Any) -> None:
     with Database(base.url) as ouverte:
-        histoire = historique(conn, Recorder(ouverte), GATEE)
+        histoire = historique(conn, Recorder(ouverte, MAPPER), GATEE)
     assert [(etape.version, etape.solde) for etape in histoire.etapes] == [(1, 100_00), (2, 88_00)]
     assert [(fautif.version, fautif.topic) for fautif in histoire.illisibles] == [
         (3, "creance.EncaissementRecu"),

@@ -15,6 +15,7 @@ from engine.batch import Batch
 from engine.database import Database
 from engine.recorder import Recorder, collect
 from projections.lectures.mouvements import Mouvement, mouvements
+from tests.mapper import MAPPER
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
 REF = "3811701200010075F"
@@ -34,7 +35,7 @@ PERSONNES = {"saisi_par": "x", "approuve_par": "y"}
 @pytest.fixture
 def journal(base: Any) -> Iterator[tuple[Database, Recorder]]:
     with Database(base.url) as ouverte:
-        yield ouverte, Recorder(ouverte)
+        yield ouverte, Recorder(ouverte, MAPPER)
 
 
 def describe(journal: tuple[Database, Recorder], creance: Créance) -> list[tuple[str, int, str]]:

@@ -19,6 +19,7 @@ from engine.database import Database
 from engine.recorder import Recorder, collect
 from service import composition, kafka
 from service.settings import Settings
+from tests.mapper import MAPPER
 from tests.outils import attendre
 
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
@@ -166,4 +167,4 @@ def etat(url: str) -> dict[str, Any]:
 @contextmanager
 def ouvrir(url: str) -> Iterator[Recorder]:
     with Database(url, application="test-publication", connexions_max=12) as base:
-        yield Recorder(base)
+        yield Recorder(base, MAPPER)

@@ -12,17 +12,18 @@ from cloudevents.core.bindings import kafka as binaire
 from cloudevents.core.v1.event import CloudEvent
 from eventsourcing.persistence import StoredEvent
 
+from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.diffusion import Diffusion
 from domain.faits import Fait
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
-from engine.mapper import AGREGATS, EventMapper
 from engine.recorder import RecordedEvent
 from publication import schemas
 from publication.cloudevent import CloudEvent as PublishedEvent
 from publication.cloudevent import composer, source_publiee, traceparent
 from publication.contenu import ChampSansDiffusion, champs, faits_publies
+from tests.mapper import MAPPER
 
 CORPUS = {
     lu["topic"]: lu
@@ -41,7 +42,7 @@ SOURCE = source_publiee(0, "20260101T000000Z").encode()
 def exemple(classe: type[Fait], **remplaces: Any) -> RecordedEvent:
     stocke = CORPUS[classe.TOPIC]
     etat = stocke["etat"] | {cle: valeur for cle, valeur in remplaces.items() if cle in stocke["etat"]}
-    fait = EventMapper().to_domain_event(
+    fait = MAPPER.to_domain_event(
         StoredEvent(stocke["flux"], stocke["version"], stocke["topic"], json.dumps(etat).encode())
     )
     return RecordedEvent(1, fait, "kafka:creances.avis/0@12", datetime(2026, 6, 1, tzinfo=UTC))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 from kafka.record.memory_records import MemoryRecordsBuilder
 
+from domain.agregats import AGREGATS
 from domain.avis import Canal
 from domain.monnaie import Centimes
 from domain.references import ReferenceTransaction
@@ -79,7 +80,7 @@ def test_un_flux_libere_repart_dans_l_ordre_s_il_est_devenu_publiable(
     banc.record(recorder, fautive)
     with psycopg.connect(base.url, autocommit=True) as conn:
         suiveur, sender = composition.publication(settings)
-        reel, suiveur.mapper = suiveur.mapper, Defaillant()
+        reel, suiveur.mapper = suiveur.mapper, Defaillant(AGREGATS)
         suiveur.catch_up()
         assert [flux for flux, _ in ecartes(base)] == [fautive.id] * 3
         conn.execute("UPDATE vues.ecartes SET libere_le = now() WHERE suiveur = 'publication'")

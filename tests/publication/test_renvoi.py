@@ -12,11 +12,11 @@ from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.paiement import Fin, Paiement
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
-from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from publication.renvoi import Renvoi, flux_de, renvoyer
 from service import composition
 from service.settings import Settings
+from tests.mapper import MAPPER
 from tests.outils import CREANCES, RACINE, environnement
 from tests.publication import banc
 
@@ -106,7 +106,7 @@ def test_une_reference_renvoie_sa_creance_et_ses_paiements(base: Any, recorder: 
     banc.publier(settings)
     reference = "3811701200000001F"
     with psycopg.connect(base.url) as conn:
-        flux = flux_de(conn, EventMapper(), reference)
+        flux = flux_de(conn, MAPPER, reference)
     assert flux == [f"creance-{reference}", "paiement-PCLCB261720000001"]
 
     avant = len(banc.relire(settings))

@@ -18,10 +18,10 @@ from domain.faits import Fait
 from domain.monnaie import Centimes
 from domain.references import ReferenceTransaction
 from domain.refus import Refus
-from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent, Recorder
 from publication.soldes import garder, soldes_apres
 from service.settings import Settings
+from tests.mapper import MAPPER
 from tests.publication import banc
 from tests.publication.test_renvoi import payee, renvoi
 
@@ -95,7 +95,7 @@ def test_le_solde_publie_est_celui_de_l_agregat_a_chaque_version(
             if rang == oubli:
                 conn.execute("DELETE FROM vues.soldes_publies")
             lot = faits[debut:fin]
-            soldes = soldes_apres(conn, EventMapper(), lot)
+            soldes = soldes_apres(conn, MAPPER, lot)
             garder(conn, lot, soldes)
             publies |= {p: tuple(solde.publie()[champ] for champ in CHAMPS) for p, solde in soldes.items()}
         conn.rollback()
@@ -103,7 +103,7 @@ def test_le_solde_publie_est_celui_de_l_agregat_a_chaque_version(
 
 
 def inscrire(conn: psycopg.Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-    mapper = EventMapper()
+    mapper = MAPPER
     with conn.cursor() as curseur:
         curseur.executemany(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
