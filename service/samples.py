@@ -82,6 +82,7 @@ CASES: Final = {
     "cas-soldee": Case((30_00,), received=30_00),
     "cas-trop-percu": Case((30_00,), received=42_00),
     "cas-non-eligible": Case((30_00,), balance=250_00),
+    "cas-en-cours": Case((48_00, 25_00)),
 }
 """The persons that the demonstration's page offers by situation, by pseudonym."""
 
@@ -117,3 +118,8 @@ def cases() -> Iterator[dict[str, Any]]:
                 "moyen": "cheque",
                 "date": "2026-02-10",
             }
+
+
+def references_of(person: str) -> Iterator[str]:
+    """The references of one of these persons."""
+    return (message["reference"] for message in cases() if message.get("assure") == person)
