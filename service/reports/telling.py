@@ -12,10 +12,22 @@ from rich.table import Table
 from domain.monnaie import euros
 from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprocher import Bilan
+from kiosque.sips.rapports.colonnes import Genre
 from service.cli.tables import whole
 
 SHOWN_MAX: Final = 50
 """Differences printed for a person; `--json` has them all."""
+
+ALWAYS_SHOWN: Final = 2
+"""The sums that are always shown: what was taken, on both sides."""
+
+KINDS: Final = {
+    Genre.TRANSACTIONS: "transactions",
+    Genre.OPERATIONS: "opérations",
+    Genre.RAPPROCHEMENTS: "rapprochements",
+    Genre.IMPAYES: "impayés",
+}
+"""What a person reads of each kind of report."""
 
 
 def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
@@ -26,7 +38,7 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
         return
     again = " (déjà lu)" if summary.deja_lu else ""
     console.print(
-        f"{summary.fichier} : rapport des {summary.genre.value} du {summary.genere_le:%d/%m/%Y}{again}, "
+        f"{summary.fichier} : rapport des {KINDS[summary.genre]} du {summary.genere_le:%d/%m/%Y}{again}, "
         f"{summary.lignes} lignes dont {summary.nouvelles} nouvelles ; "
         f"{summary.accordees} transactions sur {summary.transactions} s'accordent.",
         markup=False,
@@ -87,13 +99,19 @@ def _as_dict(difference: Ecart) -> dict[str, object]:
 
 
 def _sums(summary: Bilan) -> Table:
-    table = Table(whole("Marchand"), whole("Jour"))
-    for name in ("Banque, pris", "Nous, pris", "Banque, rendu", "Nous, repris", "Frais"):
-        table.add_column(name, justify="right", no_wrap=True)
+    """The sums by merchant and day; what nobody gave back, took back or charged has no column."""
+    named = ("Banque, pris", "Nous, pris", "Banque, rendu", "Nous, repris", "Frais")
+    rows = []
     for merchant, day in sorted(summary.sommes):
         sums = summary.sommes[merchant, day]
         amounts = (sums.banque_pris, sums.nous_pris, sums.banque_rendu, sums.nous_repris, sums.frais)
-        table.add_row(merchant or "?", f"{day:%d/%m/%Y}", *map(euros, amounts))
+        rows.append((merchant or "?", f"{day:%d/%m/%Y}", amounts))
+    shown = [rank for rank in range(len(named)) if rank < ALWAYS_SHOWN or any(row[2][rank] for row in rows)]
+    table = Table(whole("Marchand"), whole("Jour"))
+    for rank in shown:
+        table.add_column(named[rank], justify="right", no_wrap=True)
+    for who, when, amounts in rows:
+        table.add_row(who, when, *(euros(amounts[rank]) for rank in shown))
     return table
 
 

@@ -54,7 +54,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
     try:
         attendre(
             lambda: "est servie sur" in sortie.read_text() or lancee.poll() is not None,
-            secondes=60,
+            secondes=100,
             quoi="la démonstration servie",
         )
         assert lancee.poll() is None, sortie.read_text()
@@ -75,6 +75,27 @@ def test_la_demonstration_raconte_ses_etapes(demo: tuple[Path, str]) -> None:
     _, dit = demo
     for mot in ("Les caisses émettent 30 avis", "la banque accepte", "doublon", "refuse la carte", "Retard", "0 écart"):
         assert mot in " ".join(dit.split()), mot
+
+
+def test_elle_perd_une_acceptation_et_la_retrouve_par_office(demo: tuple[Path, str]) -> None:
+    dossier, dit = demo
+    perdue = re.search(r"Office répond sur (PCLCB\d+) : sa réponse est transmise", " ".join(dit.split()))
+    assert perdue is not None
+    assert "se perd en route" in " ".join(dit.split())
+    with psycopg.connect(json.loads((dossier / "stack.json").read_text())["database_url"]) as conn:
+        etat = conn.execute("SELECT statut FROM vues.paiements WHERE transaction = %s", (perdue[1],)).fetchone()
+    assert etat == ("accepte",)
+
+
+def test_elle_rapproche_les_rapports_du_jour_et_n_y_trouve_que_l_ecart_plante(demo: tuple[Path, str]) -> None:
+    dossier, dit = demo
+    assert "21,00 € à la banque, 20,00 € ici" in " ".join(re.sub("[│┃]", " ", dit).split())
+    with psycopg.connect(json.loads((dossier / "stack.json").read_text())["database_url"]) as conn:
+        ecarts = conn.execute("SELECT DISTINCT genre, montant FROM vues.ecarts_ouverts").fetchall()
+    assert ecarts == [("autre_montant", 1_00)]
+    assert sorted(fichier.name.partition("-")[0] for fichier in (dossier / "rapports").iterdir()) == [
+        "impayes", "operations", "rapprochements", "transactions",
+    ]  # fmt: skip
 
 
 def test_stack_json_dit_ou_tout_se_trouve(demo: tuple[Path, str]) -> None:
@@ -114,8 +135,8 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "version": 4,
     }
     sorts = en_json(dossier, "notifications")
-    assert sorts["total"] == 3 == sum(sorts["fates"].values())
-    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (2, 1)
+    assert sorts["total"] == 4 == sum(sorts["fates"].values())
+    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (3, 1)
     assert {role["nom"]: role["evenements"] for role in en_json(dossier, "lag")} == {
         "consommateur_avis": 0,
         "consommateur_kiosque": 0,

@@ -64,7 +64,7 @@ def test_une_rafale_de_sigterm_arrete_toujours(base: Any, kafka: str, prefixe: s
             [*CREANCES, *commande], env=variables, cwd=RACINE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            attendre(lambda pid=lance.pid: _ecoute_sigterm(pid), secondes=30, quoi="le rôle écoute SIGTERM")  # type: ignore[misc]
+            attendre(lambda lance=lance: _ecoute_sigterm(lance), secondes=90, quoi="le rôle écoute SIGTERM")  # type: ignore[misc]
             debut = time.monotonic()
             for _ in range(20):
                 lance.send_signal(signal.SIGTERM)
@@ -77,7 +77,8 @@ def test_une_rafale_de_sigterm_arrete_toujours(base: Any, kafka: str, prefixe: s
     print(f"{len(arrets_s)} arrêts de {commande[0]}, médiane {mediane:.1f} s, pire {pire:.1f} s")  # noqa: T201  (pytest -s)
 
 
-def _ecoute_sigterm(pid: int) -> bool:
-    with open(f"/proc/{pid}/status") as statut:  # noqa: PTH123
+def _ecoute_sigterm(lance: "subprocess.Popen[bytes]") -> bool:
+    assert lance.poll() is None, "le rôle s'est arrêté de lui-même"
+    with open(f"/proc/{lance.pid}/status") as statut:  # noqa: PTH123
         pris = next(ligne.split()[1] for ligne in statut if ligne.startswith("SigCgt"))
     return bool(int(pris, 16) >> (signal.SIGTERM - 1) & 1)
