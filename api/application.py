@@ -25,6 +25,7 @@ from api.socle.rebuts import Place
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
 from api.support import historique as support
+from api.support import pages as pages_du_support
 from api.support import recherche
 from engine.database import POOL_TIMEOUT_S, connection_options
 
@@ -83,7 +84,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     )
     for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
         application.include_router(piece.routes)
-    for routeur in (recherche.routes, support.routes, support.routes_d_audit):
+    for routeur in (recherche.routes, support.routes, support.routes_d_audit, pages_du_support.routes):
         application.include_router(routeur)
     poser_schema(application)
     return application

@@ -106,6 +106,8 @@ _PAR_CARTE: Final = f"""
 SELECT {_COLONNES} FROM journal.sorts
 WHERE right(champs->>'carte_masquee', 2) = right(%(fin)s::text, 2) AND champs->>'carte_masquee' IS NOT NULL
   AND right(champs->>'carte_masquee', length(%(fin)s::text)) = %(fin)s
+  AND (left(champs->>'carte_masquee', 4) COLLATE "C") >= left(%(debut)s::text, 4)
+  AND (left(champs->>'carte_masquee', 4) COLLATE "C") < left(%(debut)s::text, 4) || '~'
   AND left(champs->>'carte_masquee', length(%(debut)s::text)) = %(debut)s
 {_RECENTS}
 """  # noqa: S608 (constantes)
