@@ -24,9 +24,9 @@ from api.socle.mesures import Mesures
 from api.socle.rebuts import Place
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
+from api.support import anomalies, recherche
 from api.support import historique as support
 from api.support import pages as pages_du_support
-from api.support import recherche
 from engine.database import POOL_TIMEOUT_S, connection_options
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
@@ -84,6 +84,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     )
     for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
         application.include_router(piece.routes)
+    application.include_router(anomalies.routes)
     for routeur in (recherche.routes, support.routes, support.routes_d_audit, pages_du_support.routes):
         application.include_router(routeur)
     poser_schema(application)

@@ -16,7 +16,7 @@ def comparer_paiements(conn: Connection[Any], journal: Journal, rapport: Rapport
     for paiement in journal.paiements(rapport.positions.get(Paiements.nom, 0)):
         if not paiement.connu:
             continue
-        attendu = (paiement.montant, paiement.fin.value if paiement.fin else "en_cours")
+        attendu = (paiement.montant, paiement.statut.value)
         if (vu := vue.pop(paiement.transaction, None)) != attendu:
             rapport.ecart(f"paiements : {paiement.transaction} vaut {vu}, le journal dit {attendu}")
     for transaction in vue:

@@ -50,6 +50,8 @@ def phrase_de_creance(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR09
         case Créance.EncaissementReçu():
             moyen = _MOYENS[fait.moyen]
             return f"La caisse a reçu {euros(fait.montant)} {moyen}, à la date du {fait.date:%d/%m/%Y}."
+        case Créance.EncaissementRattaché():
+            return f"{euros(fait.part)} que la banque avait pris ont été mis sur cette créance."
         case Créance.AvisRectifié():
             avant, apres = euros(fait.montant_precedent), euros(fait.montant_initial)
             return f"La caisse a corrigé le montant de l'avis : {apres} au lieu de {avant}."
@@ -73,6 +75,24 @@ def phrase_de_paiement(fait: FaitDePaiement) -> str:
             )
         case Paiement.AcceptationPrécisée():
             return "La banque a précisé le numéro d'autorisation du paiement déjà accepté."
+        case Paiement.EncaissementImputé():
+            references = ", ".join(imputation.reference for imputation in fait.imputations)
+            return f"{euros(fait.montant)} que la banque avait pris ont été mis sur {references}."
+        case Paiement.EncaissementRendu():
+            qui = "La banque a repris d'elle-même" if fait.voie is None else "Nous avons rendu"
+            return f"{qui} {euros(fait.montant)}."
+        case Paiement.PaiementRéglé():
+            if fait.accepte_le is None:
+                return f"La vérification est finie le {quand(fait.timestamp)} : l'argent a été rendu."
+            return (
+                f"La vérification est finie : {euros(fait.montant)} pris le {quand(fait.accepte_le)} ont été comptés."
+            )
+        case Paiement.RemboursementDemandé():
+            return f"Nous avons demandé à la banque de rendre {euros(fait.montant)} sur la carte."
+        case Paiement.RemboursementFait():
+            return f"La banque a rendu {euros(fait.montant)} sur la carte, le {quand(fait.timestamp)}."
+        case Paiement.RemboursementRefusé():
+            return "La banque ne peut pas rendre cette somme sur la carte : rien n'a bougé."
         case _:
             assert_never(fait)
 
