@@ -25,6 +25,7 @@ from api.support.consultation import (
 from api.support.courbe import HAUTEUR, LARGEUR, courbe_de
 from api.support.export import en_csv
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
+from domain.geste import lire_id
 from domain.refus import Refus
 from guichet.acces import Acces, MotifIrrecevable, MotifRequis, lire_motif, lister_acces, noter_acces
 from projections.lectures.comparaison import Comparaison, comparer, version_a
@@ -59,8 +60,8 @@ async def rechercher(agent: AgentConnecte, q: str = "") -> Response:
         return agent.refuser(refus, statut_de(type(refus)), q=q)
     if len(resultats.trouves) == 1:
         seul = resultats.trouves[0]
-        return agent.visite.mener(agent.lien(page_de(Objet(Genre(seul.genre), seul.nom))))
-    pages = [(trouve, page_de(Objet(Genre(trouve.genre), trouve.nom))) for trouve in resultats.trouves]
+        return agent.visite.mener(agent.lien(f"{RECHERCHE}/{seul.genre}s/{seul.nom}"))
+    pages = [(trouve, f"{RECHERCHE}/{trouve.genre}s/{trouve.nom}") for trouve in resultats.trouves]
     return agent.rendre("support-recherche.html", {"refus": None, "resultats": resultats, "pages": pages, "q": q})
 
 
@@ -69,6 +70,8 @@ async def noter(requete: Request, agent: AgentConnecte) -> Response:
     """Ajoute une note à ce que la page montre."""
     champs = dict(await champs_de(requete, agent.visite))
     genre, _, nom = champs.get("objet", "").partition("-")
+    if genre == "anomalie" and lire_id(nom) is not None:
+        return await _noter_une_anomalie(agent, nom, champs.get("texte", ""))
     try:
         objet = lire_objet(Genre(genre), nom)
     except (ValueError, Refus):
@@ -79,6 +82,15 @@ async def noter(requete: Request, agent: AgentConnecte) -> Response:
     except Refus as refus:
         return await _montrer(agent, objet, {}, note=texte, refus_de_note=refus)
     return agent.visite.mener(agent.lien(page_de(objet)) + "#notes")
+
+
+async def _noter_une_anomalie(agent: Agent, ident: str, texte: str) -> Response:
+    adresse = f"{RECHERCHE}/anomalies/{ident}"
+    try:
+        await anyio.to_thread.run_sync(partial(annoter, agent.sources, agent.lecteur, f"anomalie-{ident}", texte))
+    except Refus as refus:
+        return agent.refuser(refus, statut_de(type(refus)), q=ident)
+    return agent.visite.mener(agent.lien(adresse) + "#notes")
 
 
 @routes.get("/support/acces")
