@@ -26,6 +26,8 @@ from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
 from api.support import anomalies, recherche
 from api.support import historique as support
+from api.support import pages as pages_du_support
+from api.support import pages_anomalies as pages_des_anomalies
 from engine.database import POOL_TIMEOUT_S, connection_options, prepare_async
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
@@ -83,8 +85,9 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     )
     for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
         application.include_router(piece.routes)
-    for routeur in (anomalies.routes, recherche.routes, support.routes, support.routes_d_audit):
-        application.include_router(routeur)
+    for piece in (anomalies, recherche, support, pages_des_anomalies, pages_du_support):
+        application.include_router(piece.routes)
+    application.include_router(support.routes_d_audit)
     poser_schema(application)
     return application
 

@@ -159,7 +159,7 @@ def phrase(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas 
         case Créance.PaiementContrepassé():
             return f"Le paiement accepté a été repris : {euros(fait.part)} sont de nouveau dus."
         case Créance.EncaissementRattaché():
-            return f"Deux agents ont mis sur cette créance {euros(fait.part)} que la banque avait pris."
+            return f"{euros(fait.part)} que la banque avait pris ont été mis sur cette créance."
         case Créance.TropPerçuConstaté():
             if not fait.total:
                 return "Il n'y a plus de trop-perçu."

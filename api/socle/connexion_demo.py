@@ -11,9 +11,11 @@ from api.socle.canal import passage_de, poser_canal
 from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.formulaire import formulaire
+from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import page
 from api.socle.suite import suite_locale
 from api.socle.visite import AccesRefuse, cadre, par_le_compte
+from domain.avis import Canal
 from projections.vues.restant_du import LigneCreance, exemples
 
 EXEMPLES_LUS: Final = 60
@@ -43,6 +45,29 @@ async def page_de_choix(
     valeurs |= cadre(moyens, session, passage) | {"inactivité_s": None}
     reponse = page("choix.html", valeurs, statut=statut)
     sessions.poser(reponse, session, dependances)
+    return reponse
+
+
+AGENTS: Final = {
+    "claire": RoleUtilisateur.SUPPORT,
+    "paul": RoleUtilisateur.SUPPORT,
+    "aline": RoleUtilisateur.AUDIT,
+}
+"""Les agents fictifs : deux au support, car l'argent ne bouge qu'à deux, et une auditrice."""
+
+
+@routes.post("/demonstration/agent")
+async def choisir_un_agent(requete: Request, moyens: DeLApplication) -> Response:
+    """La personne est un agent de la démonstration."""
+    if not moyens.dependances.demo:
+        raise AccesRefuse(par_le_compte())
+    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
+    _, champs = await formulaire(requete, moyens)
+    nom = dict(champs).get("agent", "")
+    reponse = RedirectResponse("/", status_code=303)
+    if nom in AGENTS:
+        session = sessions.nouvelle_session(None, AGENTS[nom], nom)
+        await sessions.ouvrir(reponse, session, Canal.WEB, moyens)
     return reponse
 
 

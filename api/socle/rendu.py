@@ -70,6 +70,11 @@ def heure(instant: datetime) -> str:
     return f"{instant.astimezone(PARIS):%H{_INSECABLE}h{_INSECABLE}%M}"
 
 
+def instant(moment: datetime) -> str:
+    """L'instant à la seconde, à Paris : `25/11/2026 à 14:30:05`."""
+    return f"{moment.astimezone(PARIS):%d/%m/%Y à %H:%M:%S}"
+
+
 def compte(nombre: int, un: str, plusieurs: str) -> str:
     """Un nombre et son nom, accordé : `0 reference`, `2 references`."""
     return f"{nombre}{_INSECABLE}{un if abs(nombre) <= 1 else plusieurs}"
@@ -91,6 +96,7 @@ _GABARITS.filters.update(
     euros_ronds=euros_ronds,
     jour=jour,
     heure=heure,
+    instant=instant,
     caisse=nom_de_caisse,
     compte=compte,
     typo=typographie,

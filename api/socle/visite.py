@@ -97,7 +97,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "canal": passage.canal.value,
         "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
         "reste_s": _reste_s(session, dependances),
-        "repos_s": dependances.repos_de_session.total_seconds() if session.assure else None,
+        "repos_s": dependances.repos_de_session.total_seconds() if session.role else None,
         "demo": dependances.demo,
     }
 
@@ -121,7 +121,7 @@ async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur
     session = await session_de_role(requete, moyens, role)
     if session.canal is not None:
         passage = passage._replace(canal=session.canal)
-    moyens.debits.exiger(genre_de(requete), session.assure or adresse_de(requete))
+    moyens.debits.exiger(genre_de(requete), session.assure or session.personne or adresse_de(requete))
     return Visite(moyens, session, passage, retours_de(requete, moyens.dependances))
 
 

@@ -13,17 +13,15 @@ from api.banque import message
 from api.socle.acces import Support
 from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication, Moyens
-from api.socle.enveloppe import correlation
-from api.socle.identite import Identite
 from api.socle.problemes import indisponible
 from api.socle.schema import problemes
+from api.support.acces import MotifDit, lecteur_de
 from api.support.reglements import lister, montrer
 from domain.geste import Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.references import ReferenceCreance, ReferenceTransaction
-from guichet.acces import MOTIF_MAX, Lecteur, lire_motif
-from guichet.acces import Voie as VoieDAcces
+from guichet.acces import lire_motif
 from guichet.reglement.approuver import approuver, decliner
 from guichet.reglement.demander import demander
 from guichet.reglement.proposer import proposer
@@ -32,11 +30,6 @@ from guichet.reglement.signaler import signaler
 from kiosque.interface import ValeurDuTopic
 
 routes = APIRouter(prefix="/api/v1/support", tags=["Support"])
-
-MotifDit = Annotated[
-    str | None,
-    Query(alias="motif", description=f"Pourquoi ces données sont lues, {MOTIF_MAX} signes au plus. Obligatoire."),
-]
 ERREURS = problemes(401, 403, 404, 409, 413, 415, 422)
 
 
@@ -138,7 +131,7 @@ async def lire_la_liste(
     """Tout ce qui est ouvert, le plus ancien d'abord ; la lecture est elle-même écrite."""
     dependances, dit = moyens.dependances, lire_motif(motif)
     lignes = await anyio.to_thread.run_sync(
-        partial(lister, dependances.guichet, _lecteur(identite), dit, dependances.horloge(), reglees=etat == "reglee")
+        partial(lister, dependances.guichet, lecteur_de(identite), dit, dependances.horloge(), reglees=etat == "reglee")
     )
     return [UneAnomalie.model_validate(ligne.en_detail()) for ligne in lignes if genre in {None, ligne.genre}]
 
@@ -148,7 +141,7 @@ async def lire_une(ident: str, identite: Support, moyens: DeLApplication, motif:
     """Ce qu'elle est, ce qui peut en être fait, et tout ce que des personnes en ont fait (`histoire`)."""
     dependances, dit = moyens.dependances, lire_motif(motif)
     montree = await anyio.to_thread.run_sync(
-        partial(montrer, dependances.guichet, _lecteur(identite), dit, ident, dependances.horloge())
+        partial(montrer, dependances.guichet, lecteur_de(identite), dit, ident, dependances.horloge())
     )
     return UneAnomalie.model_validate({**montree.ligne.en_detail(), "histoire": montree.histoire})
 
@@ -202,17 +195,13 @@ async def interroger_la_banque(transaction: str, identite: Support, moyens: DeLA
     """Sa réponse à côté de la nôtre, aussi pour un paiement conclu ; ce qui diffère devient une anomalie."""
     guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
     dite = await anyio.to_thread.run_sync(
-        partial(demander, guichet, transaction, identite.personne, partial(_transmettre, moyens), maintenant)
+        partial(demander, guichet, transaction, identite.personne, partial(transmettre, moyens), maintenant)
     )
     return dite.en_json()
 
 
-def _transmettre(moyens: Moyens, transaction: str, valeur: ValeurDuTopic) -> None:
+def transmettre(moyens: Moyens, transaction: str, valeur: ValeurDuTopic) -> None:
     """Met la réponse de la banque sur le topic des notifications, depuis un fil à part."""
     dependances = moyens.dependances
     octets = message(valeur, dependances.horloge())
     anyio.from_thread.run(dependances.publier, "notifications", transaction.encode(), octets, [])
-
-
-def _lecteur(identite: Identite) -> Lecteur:
-    return Lecteur(identite.personne, identite.role.value, VoieDAcces.API, correlation())

@@ -24,6 +24,7 @@ from kiosque.simulateur.pages import STATIQUE, page
 from kiosque.simulateur.parcours import Parcours
 from kiosque.simulateur.rapports import servir_rapport
 from kiosque.simulateur.reglages import DemandeDeConsigne, ReglagesSimulateur
+from kiosque.simulateur.situations import SITUATIONS, choisir
 from kiosque.simulateur.webhook_sender import Dormir
 from kiosque.sips.office.client import CHEMIN
 
@@ -67,6 +68,7 @@ def creer_simulateur(
             Route(CHEMIN + "{service:path}", partial(_office, banque), methods=["POST"]),
             Route("/simulateur", partial(_montrer, banque), methods=["GET"]),
             Route("/simulateur/reglages", partial(_regler, banque), methods=["GET", "POST"]),
+            Route("/simulateur/situation", partial(choisir, banque), methods=["POST"]),
             Route("/simulateur/rapports/{genre}", partial(servir_rapport, banque), methods=["GET"]),
             Route("/livez", _vivant, methods=["GET"]),
             Mount("/statique", StaticFiles(directory=STATIQUE), name="statique"),
@@ -116,6 +118,7 @@ async def _montrer(banque: Banque, _: Request) -> Response:
     sessions = banque.registre.recentes(SESSIONS_MONTREES)
     valeurs = {
         "reglages": banque.reglages,
+        "situations": SITUATIONS,
         "prochaines": banque.consignes.prochaines,
         "sessions": [(s, s.conclusion, banque.consignes.de(s.demande.transaction)) for s in sessions],
         "envois": list(banque.webhook_sender.envois)[-ENVOIS_MONTRES:][::-1],

@@ -1,6 +1,8 @@
 """La banque simulée : elle tient les sessions, conclut, scelle, et fait envoyer les réponses automatiques."""
 
+import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from kiosque.simulateur.consignes import Consignes
@@ -8,7 +10,7 @@ from kiosque.simulateur.etat import Conclusion, Demande, Horloge, Operation, Reg
 from kiosque.simulateur.reglages import ReglagesSimulateur
 from kiosque.simulateur.reponse import UTILISES, lire_demande, sceller_reponse
 from kiosque.simulateur.webhook_sender import Dormir, Envoi, WebhookSender
-from kiosque.sips.codes import DOUBLON
+from kiosque.sips.codes import ACCEPTE, ANNULE, DOUBLON
 from kiosque.sips.enveloppe import ouvrir
 from kiosque.sips.sceau import Trousseau
 
@@ -32,9 +34,32 @@ class Banque:
     def conclure(self, session: Session, code: str) -> Conclusion:
         """Conclut la session, une fois, et expédie la réponse automatique. `code_force` l'emporte sur `code`."""
         consigne = self.consignes.prendre(session.demande.transaction)
-        conclusion = self.registre.conclure(session, consigne.code_force or code)
+        annonce = consigne.code_force or code
+        if annonce != ACCEPTE:
+            return self._conclure(session, annonce)
+        if consigne.orpheline:
+            self._prendre_sous_un_autre_nom(session)
+            return self._conclure(session, ANNULE)
+        if consigne.ecart_centimes:
+            session.demande = replace(session.demande, montant=session.demande.montant + consigne.ecart_centimes)
+        conclusion = self._conclure(session, annonce)
+        if consigne.deux_fois:
+            autre = f"{(int(conclusion.autorisation or 0) + 1) % 1_000_000:06d}"
+            self._expedier(session.demande, replace(conclusion, autorisation=autre))
+        return conclusion
+
+    def _conclure(self, session: Session, code: str) -> Conclusion:
+        conclusion = self.registre.conclure(session, code)
         self._expedier(session.demande, conclusion)
         return conclusion
+
+    def _prendre_sous_un_autre_nom(self, session: Session) -> None:
+        """La banque prend l'argent, et répond sous une référence que personne n'a ouverte."""
+        inconnue = self.registre.ouvrir(
+            replace(session.demande, transaction=f"ORPHELINE{secrets.randbelow(10**8):08d}")
+        )
+        inconnue.authentification = session.authentification
+        self._conclure(inconnue, ACCEPTE)
 
     def signaler_doublon(self, demande: Demande) -> Conclusion:
         """Répond 94 à une référence déjà conclue ; l'issue première, elle, ne change pas."""

@@ -47,6 +47,8 @@ class TransactionDuJour:
     code: str
     autorisation: str | None
     le: datetime
+    impayee: bool = False
+    """Vrai : le rapport des impayés la porte."""
 
 
 def transactions_du_jour(registre: Registre, marchand: str, jour: date) -> Iterator[TransactionDuJour]:
@@ -110,7 +112,8 @@ async def servir_rapport(banque: Banque, requete: Request) -> Response:
     except (KeyError, ValueError):
         return JSONResponse({"detail": "genre, jour ou faute illisible"}, status_code=HTTPStatus.BAD_REQUEST)
     transactions = transactions_du_jour(banque.registre, banque.reglages.contrat.id, jour)
-    nom, texte = rapports_du_jour(jour, transactions, fautes)[genre]
+    consignees = [replace(t, impayee=banque.consignes.de(t.transaction).impayee) for t in transactions]
+    nom, texte = rapports_du_jour(jour, consignees, fautes)[genre]
     return PlainTextResponse(texte, headers={"Content-Disposition": f'attachment; filename="{nom}"'})
 
 
@@ -141,7 +144,7 @@ def _contenus(
     """De chaque rapport : son titre, le mot de ses lignes, ses colonnes, ses lignes."""
     acceptees = [t for t in transactions if t.code == ACCEPTE]
     rendues = [t for t in acceptees if t.transaction == plantees.get(Faute.REMBOURSEMENT)]
-    impayees = [t for t in acceptees if t.transaction == plantees.get(Faute.IMPAYE)]
+    impayees = [t for t in acceptees if t.impayee or t.transaction == plantees.get(Faute.IMPAYE)]
     soir = datetime(jour.year, jour.month, jour.day, 22, 10, tzinfo=PARIS).isoformat()
     commun = ("merchantId", "transactionReference")
     remises = [(t.marchand, t.transaction, "DEBIT_CAPTURE", soir, t.montant, 978, "CAPTURED") for t in acceptees]

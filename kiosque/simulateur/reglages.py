@@ -62,7 +62,10 @@ class Consigne(BaseModel):
     `inversee` : retenue, puis envoyée après la réponse de la transaction suivante. `code_force` : le code de réponse,
     quelle que soit la carte ; donné à une transaction déjà en attente (60, 62…), il la dénoue pour les interrogations.
     `operation_muette` : la prochaine opération de caisse est faite, et sa réponse se perd. `office_code` : le code que
-    toute question d'Office reçoit (90, 99, 40…), sans rien faire.
+    toute question d'Office reçoit (90, 99, 40…), sans rien faire. `ecart_centimes` : ce que la banque prend de plus que
+    demandé. `deux_fois` : une seconde acceptation suit, sous une autre autorisation. `orpheline` : le paiement est
+    annulé, et la banque prend pourtant l'argent sous une référence que personne n'a ouverte. `impayee` : elle le
+    reprend, et le rapport des impayés du jour le dit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -72,6 +75,10 @@ class Consigne(BaseModel):
     perdue: bool = False
     inversee: bool = False
     operation_muette: bool = False
+    ecart_centimes: int = Field(default=0, ge=0, le=1_000_00)
+    deux_fois: bool = False
+    orpheline: bool = False
+    impayee: bool = False
     office_code: str | None = Field(default=None, pattern=r"^[0-9]{2}$")
     code_force: str | None = Field(default=None, pattern=r"^[0-9A-Za-z]{2}$")
 

@@ -26,19 +26,23 @@ def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911 (un 
         case Paiement.AcceptationPrécisée():
             return "La banque a précisé le numéro d'autorisation du paiement déjà accepté."
         case Paiement.EncaissementImputé():
-            parts = ", ".join(f"{euros(part.part)} sur {part.reference}" for part in fait.imputations)
-            return f"Deux agents ont mis {euros(sum(part.part for part in fait.imputations))} à leur place : {parts}."
+            references = ", ".join(imputation.reference for imputation in fait.imputations)
+            return f"{euros(fait.montant)} que la banque avait pris ont été mis sur {references}."
         case Paiement.EncaissementRendu():
-            suite = "la banque les a repris" if fait.voie is None else "ils ont été rendus"
-            return f"{euros(fait.montant)} n'étaient sur aucune créance : {suite}."
+            qui = "La banque a repris d'elle-même" if fait.voie is None else "Nous avons rendu"
+            return f"{qui} {euros(fait.montant)}."
         case Paiement.PaiementRéglé():
-            return f"La vérification du paiement est finie : {euros(fait.montant)} sont allés sur des créances."
+            if fait.accepte_le is None:
+                return f"La vérification est finie le {quand(fait.timestamp)} : l'argent a été rendu."
+            return (
+                f"La vérification est finie : {euros(fait.montant)} pris le {quand(fait.accepte_le)} ont été comptés."
+            )
         case Paiement.RemboursementDemandé():
-            return f"Un remboursement de {euros(fait.montant)} sur la carte a été demandé à la banque."
+            return f"Nous avons demandé à la banque de rendre {euros(fait.montant)} sur la carte."
         case Paiement.RemboursementFait():
-            return f"La banque a remboursé {euros(fait.montant)} sur la carte."
+            return f"La banque a rendu {euros(fait.montant)} sur la carte, le {quand(fait.timestamp)}."
         case Paiement.RemboursementRefusé():
-            return "La banque ne rembourse pas ce paiement sur la carte : rien n'a bougé."
+            return "La banque ne peut pas rendre cette somme sur la carte : rien n'a bougé."
         case _:
             assert_never(fait)
 

@@ -14,6 +14,7 @@ from domain.monnaie import euros
 from domain.paiement import Paiement
 from projections.lectures.saisie import (
     Critere,
+    ParAnomalie,
     ParAssure,
     ParAutorisation,
     ParCarte,
@@ -106,6 +107,8 @@ _PAR_CARTE: Final = f"""
 SELECT {_COLONNES} FROM journal.sorts
 WHERE right(champs->>'carte_masquee', 2) = right(%(fin)s::text, 2) AND champs->>'carte_masquee' IS NOT NULL
   AND right(champs->>'carte_masquee', length(%(fin)s::text)) = %(fin)s
+  AND (left(champs->>'carte_masquee', 4) COLLATE "C") >= left(%(debut)s::text, 4)
+  AND (left(champs->>'carte_masquee', 4) COLLATE "C") < left(%(debut)s::text, 4) || '~'
   AND left(champs->>'carte_masquee', length(%(debut)s::text)) = %(debut)s
 {_RECENTS}
 """  # noqa: S608 (constantes)
@@ -133,7 +136,7 @@ class Trouve:
     """Ce qui répond à la recherche, ce que c'est, et pourquoi."""
 
     genre: str
-    """creance, paiement ou assure."""
+    """creance, paiement, assure ou anomalie."""
     nom: str
     titre: str = ""
     pourquoi: list[str] = field(default_factory=list)
@@ -143,6 +146,7 @@ class Trouve:
 
     def en_json(self) -> dict[str, Any]:
         """Prêt pour JSON ; le montant est en centimes."""
+        suite = "" if self.genre == "anomalie" else "/historique"
         return {
             "genre": self.genre,
             "nom": self.nom,
@@ -151,7 +155,7 @@ class Trouve:
             "assure": self.assure,
             "montant_centimes": self.montant,
             "statut": self.statut,
-            "historique": f"/api/v1/support/{self.genre}s/{self.nom}/historique",
+            "adresse": f"/api/v1/support/{self.genre}s/{self.nom}{suite}",
         }
 
 
@@ -243,6 +247,8 @@ def _chercher(recueil: _Recueil, critere: Critere) -> None:  # noqa: C901, PLR09
             recueil.messages(recueil.demander(_PAR_CORRELATION, numero=critere.numero), "cet appel l'a apporté")
             for (transaction,) in recueil.conn.execute(_APPEL, (critere.numero,)):
                 recueil.ajouter("paiement", str(transaction), "cet appel l'a ouvert")
+        case ParAnomalie():
+            recueil.ajouter("anomalie", critere.ident, "c'est son nom")
         case _:
             assert_never(critere)
 
@@ -282,6 +288,8 @@ def _reconnaitre(conn: Connection[Any], trouves: list[Trouve]) -> None:
     for trouve in trouves:
         if trouve.genre == "assure":
             trouve.assure, trouve.titre = trouve.nom, f"Assuré {trouve.nom}"
+        elif trouve.genre == "anomalie":
+            trouve.titre = f"Anomalie {trouve.nom}"
         elif trouve.genre == "creance" and trouve.nom in connues:
             _, trouve.assure, trouve.montant, solde, emis = connues[trouve.nom]
             reste = f"reste {euros(solde)}" if solde > 0 else f"trop-perçu {euros(-solde)}" if solde else "soldée"

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
+from domain.geste import lire_id
 from domain.monnaie import CENTIMES_MAX, euros
 from domain.nir import contient_un_nir
 from domain.references import TRANSACTION, Pseudonyme, ReferenceCreance, lire_reference_tapee
@@ -180,6 +181,16 @@ class ParCorrelation(NamedTuple):
         return f"l'appel {self.numero}"
 
 
+class ParAnomalie(NamedTuple):
+    """Une anomalie, par son nom."""
+
+    ident: str
+
+    def __str__(self) -> str:
+        """En toutes lettres."""
+        return f"l'anomalie {self.ident}"
+
+
 Critere: TypeAlias = (
     ParReference
     | ParTransaction
@@ -190,6 +201,7 @@ Critere: TypeAlias = (
     | ParMessage
     | ParOrigine
     | ParCorrelation
+    | ParAnomalie
 )
 """Tout ce qu'une saisie peut vouloir dire : la somme fermée sur laquelle chaque `match` finit par `assert_never`."""
 
@@ -206,6 +218,8 @@ def lire_recherche(saisie: str, aujourd_hui: date) -> list[Critere]:
         return [ParReference(reference)]
     if origine := _ORIGINE.fullmatch(texte):
         return [ParOrigine(origine["topic"], int(origine["partition"]), int(origine["decalage"]))]
+    if lire_id(texte) is not None:
+        return [ParAnomalie(texte)]
     if _CORRELATION.fullmatch(texte):
         return [ParCorrelation(texte)]
     if (carte := _carte(texte)) is not None:

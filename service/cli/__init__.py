@@ -31,10 +31,10 @@ from service.cli import support  # noqa: F401
 from service.cli import search  # noqa: F401
 
 # isort: split
-from service.cli import (
-    anomalies,  # noqa: F401
-    partitions,  # noqa: F401
-)
+from service.cli import anomalies  # noqa: F401
+
+# isort: split
+from service.cli import partitions  # noqa: F401
 
 # isort: split
 from service.cli import sessions  # noqa: F401

@@ -11,9 +11,9 @@ from domain.monnaie import euros
 from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import Bilan
 from guichet.relancer_paiement import Relance, relancer_paiement
+from kiosque.rapports import Genre
 from kiosque.simulateur.rapports import Faute
 from kiosque.sips.paypage import Sips
-from kiosque.sips.rapports.colonnes import Genre
 from service import composition
 from service.demo.person import CARD_ACCEPTED, Person
 from service.demo.stage import DemoFailed, Stage

@@ -12,7 +12,7 @@ from rich.table import Table
 from domain.monnaie import euros
 from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprocher import Bilan
-from kiosque.sips.rapports.colonnes import Genre
+from kiosque.rapports import Genre
 from service.cli.tables import whole
 
 SHOWN_MAX: Final = 50

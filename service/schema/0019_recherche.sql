@@ -3,7 +3,9 @@
 
 CREATE INDEX sorts_autorisation ON journal.sorts (ltrim(champs->>'autorisation', '0'), enregistre_le DESC)
     WHERE champs->>'autorisation' IS NOT NULL;
-CREATE INDEX sorts_carte ON journal.sorts (right(champs->>'carte_masquee', 2), enregistre_le DESC)
+CREATE INDEX sorts_carte ON journal.sorts (right(champs->>'carte_masquee', 2), (left(champs->>'carte_masquee', 4) COLLATE "C"), enregistre_le DESC)
+    WHERE champs->>'carte_masquee' IS NOT NULL;
+CREATE INDEX sorts_fin_de_carte ON journal.sorts (right(champs->>'carte_masquee', 2), enregistre_le DESC)
     WHERE champs->>'carte_masquee' IS NOT NULL;
 CREATE INDEX sorts_correlation ON journal.sorts ((champs->>'correlation')) WHERE champs->>'correlation' IS NOT NULL;
 CREATE INDEX sorts_message_id ON journal.sorts ((champs->>'message_id')) WHERE champs->>'message_id' IS NOT NULL;

@@ -1,0 +1,238 @@
+"""Les pages des anomalies : les voir, proposer un règlement, l'approuver ou le décliner ; interroger la banque."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.assure.saisie import lire_montant
+from api.socle.problemes import Probleme, RefusDeSaisie, statut_de
+from api.socle.visite import champs_de
+from api.support.anomalies import transmettre
+from api.support.reglements import lister, montrer
+from api.support.visite import RECHERCHE, Agent, AgentConnecte
+from domain.anomalie import LIBELLES
+from domain.geste import A_DEUX, Geste, Proposition, Voie
+from domain.imputation import Imputation
+from domain.monnaie import Centimes
+from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
+from domain.refus import PaiementInconnu, Refus
+from guichet.acces import MotifIrrecevable, MotifRequis, noter_acces
+from guichet.notes import Note, notes_de
+from guichet.reglement.approuver import approuver, decliner
+from guichet.reglement.demander import Comparaison, demander
+from guichet.reglement.proposer import Reglement, proposer
+from guichet.reglement.rejouer import rejouer
+from guichet.reglement.signaler import signaler
+
+CHAMPS: Final[Mapping[Geste, tuple[str, ...]]] = {
+    Geste.RATTACHER: ("creances", "preuve"),
+    Geste.CONCLURE: ("preuve",),
+    Geste.RENDRE: ("voie", "montant", "transaction", "preuve"),
+    Geste.CONSTATER_REPRISE: ("preuve",),
+    Geste.REMBOURSER: ("voie", "montant", "transaction", "preuve"),
+    Geste.CONTREPASSER: ("transaction", "preuve"),
+    Geste.APPLIQUER: ("creances",),
+    Geste.ECARTER: (),
+    Geste.RENVOYER: (),
+    Geste.FAUSSE_ALERTE: ("preuve",),
+    Geste.LIBERER: (),
+    Geste.REJOUER: (),
+    Geste.REPRENDRE: (),
+}
+"""Ce que chaque geste précise, outre son motif."""
+
+routes = APIRouter(include_in_schema=False, prefix=RECHERCHE)
+
+
+class SaisieDeReglement(RefusDeSaisie):
+    """Une référence, une transaction ou un montant du formulaire ne se lit pas."""
+
+    code = "reglement_illisible"
+    enonce = (
+        "Une ligne par créance : sa référence, puis sa part si l'argent se partage (3811701200010075F 12,50). Une"
+        " transaction est celle du paiement."
+    )
+
+
+@routes.get("/anomalies")
+async def voir_la_liste(agent: AgentConnecte, etat: str = "ouverte", genre: str = "") -> Response:
+    """Tout ce qui est ouvert, le plus ancien d'abord ; ou ce qui vient d'être réglé."""
+    dependances = agent.moyens.dependances
+    try:
+        lignes = await anyio.to_thread.run_sync(
+            partial(
+                lister, dependances.guichet, agent.lecteur, agent.motif, dependances.horloge(), reglees=etat == "reglee"
+            )
+        )
+    except (MotifRequis, MotifIrrecevable) as refus:
+        return _demander_le_motif(agent, refus, f"{RECHERCHE}/anomalies")
+    genres = sorted({ligne.genre for ligne in lignes})
+    valeurs = {
+        "anomalies": [ligne for ligne in lignes if genre in {"", ligne.genre}],
+        "genres": genres,
+        "genre": genre,
+        "etat": etat,
+        "maintenant": dependances.horloge(),
+    }
+    return agent.rendre("support-anomalies.html", valeurs)
+
+
+@routes.get("/anomalies/{ident}")
+async def voir_une(ident: str, agent: AgentConnecte, fait: str = "") -> Response:
+    """Une anomalie, ce qui peut en être fait, et ce que des personnes en ont fait."""
+    return await _montrer(agent, ident, fait=fait)
+
+
+@routes.post("/anomalies/{ident}/reglement")
+async def regler(ident: str, requete: Request, agent: AgentConnecte) -> Response:
+    """Propose un règlement, ou le fait s'il ne fait bouger aucun argent."""
+    champs = dict(await champs_de(requete, agent.visite))
+    dependances = agent.moyens.dependances
+    guichet, maintenant, par = dependances.guichet, dependances.horloge(), agent.lecteur.qui
+
+    def faire() -> Reglement:
+        voulue = _proposition(champs)
+        if voulue.geste is not Geste.REJOUER:
+            return proposer(guichet, ident, voulue, par, maintenant)
+        if dependances.boite is None:
+            raise Probleme(503, "rejeu_indisponible", "Le rejeu n'est pas possible d'ici.")
+        return rejouer(guichet, ident, voulue.motif, par, boite=dependances.boite, maintenant=maintenant)
+
+    return await _agir(agent, ident, faire, champs)
+
+
+@routes.post("/anomalies/{ident}/approbation")
+async def decider(ident: str, requete: Request, agent: AgentConnecte) -> Response:
+    """Approuve ou décline la proposition qui a été lue ; jamais la personne qui l'a faite."""
+    champs = dict(await champs_de(requete, agent.visite))
+    guichet, maintenant = agent.moyens.dependances.guichet, agent.moyens.dependances.horloge()
+    version = champs.get("version", "")
+    lue = int(version) if version.isascii() and version.isdigit() and len(version) < len("1000000") else None
+
+    def faire() -> Reglement:
+        if champs.get("decision") == "approuver":
+            return approuver(guichet, ident, agent.lecteur.qui, maintenant, version=lue)
+        return decliner(guichet, ident, agent.lecteur.qui, champs.get("raison", ""), maintenant, version=lue)
+
+    return await _agir(agent, ident, faire, champs)
+
+
+@routes.post("/paiements/{transaction}/question")
+async def interroger(transaction: str, requete: Request, agent: AgentConnecte) -> Response:
+    """Demande à la banque ce qu'elle sait du paiement ; sa réponse à côté de la nôtre."""
+    await champs_de(requete, agent.visite)
+    if not TRANSACTION.fullmatch(transaction):
+        return agent.refuser(PaiementInconnu(), statut_de(PaiementInconnu))
+    guichet, maintenant = agent.moyens.dependances.guichet, agent.moyens.dependances.horloge()
+
+    def faire() -> Comparaison:
+        motif = agent.motif
+        with guichet.base.transaction() as conn:
+            paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
+            assures = [paiement.assure] if paiement and paiement.assure else []
+            objet = f"paiement-{transaction}"
+            noter_acces(conn, agent.lecteur, quoi="question", objet=objet, assures=assures, motif=motif)
+        return demander(guichet, transaction, agent.lecteur.qui, partial(transmettre, agent.moyens), maintenant)
+
+    try:
+        comparaison = await anyio.to_thread.run_sync(faire)
+    except Refus as refus:
+        return agent.refuser(refus, statut_de(type(refus)), q=transaction)
+    return agent.rendre("support-question.html", {"dite": comparaison, "transaction": transaction})
+
+
+@routes.post("/paiements/{transaction}/signalement")
+async def signaler_un_paiement(transaction: str, requete: Request, agent: AgentConnecte) -> Response:
+    """Le paiement devient une anomalie, que l'on peut contre-passer."""
+    champs = dict(await champs_de(requete, agent.visite))
+    guichet, maintenant = agent.moyens.dependances.guichet, agent.moyens.dependances.horloge()
+    try:
+        ident = await anyio.to_thread.run_sync(
+            partial(signaler, guichet, transaction, champs.get("raison", ""), agent.lecteur.qui, maintenant)
+        )
+    except Refus as refus:
+        return agent.refuser(refus, statut_de(type(refus)), q=transaction)
+    return agent.visite.mener(agent.lien(f"{RECHERCHE}/anomalies/{ident}"))
+
+
+async def _agir(agent: Agent, ident: str, faire: Callable[[], Reglement], champs: dict[str, str]) -> Response:
+    """Fait le geste, et mène à ce qu'il a donné ; refusé, la page revient avec la raison et ce qui était saisi."""
+    try:
+        fait = await anyio.to_thread.run_sync(faire)
+    except Refus as refus:
+        return await _montrer(agent, ident, refus=refus, saisie=champs)
+    return agent.visite.mener(agent.lien(f"{RECHERCHE}/anomalies/{ident}", fait=fait.suite.value))
+
+
+async def _montrer(
+    agent: Agent, ident: str, *, fait: str = "", refus: Refus | None = None, saisie: dict[str, str] | None = None
+) -> Response:
+    dependances = agent.moyens.dependances
+    adresse = f"{RECHERCHE}/anomalies/{ident}"
+    try:
+        montree = await anyio.to_thread.run_sync(
+            partial(montrer, dependances.guichet, agent.lecteur, agent.motif, ident, dependances.horloge())
+        )
+    except (MotifRequis, MotifIrrecevable) as requis:
+        return _demander_le_motif(agent, requis, adresse)
+    except Refus as inconnue:
+        return agent.refuser(inconnue, statut_de(type(inconnue)), q=ident)
+
+    def notes() -> list[Note]:
+        with dependances.guichet.base.transaction() as conn:
+            return notes_de(conn, f"anomalie-{ident}")
+
+    valeurs: dict[str, Any] = {
+        "anomalie": montree.ligne,
+        "detail": montree.ligne.en_detail(),
+        "histoire": montree.histoire,
+        "notes": await anyio.to_thread.run_sync(notes),
+        "gestes": [(geste, LIBELLES[geste], CHAMPS[geste], geste in A_DEUX) for geste in montree.ligne.gestes],
+        "libelles": {geste.value: libelle for geste, libelle in LIBELLES.items()},
+        "voies": list(Voie),
+        "fait": fait,
+        "refus": refus,
+        "saisie": saisie or {},
+        "page": adresse,
+    }
+    return agent.rendre("support-anomalie.html", valeurs, statut=statut_de(type(refus)) if refus else 200)
+
+
+def _demander_le_motif(agent: Agent, refus: Refus, page: str) -> Response:
+    valeurs = {"refus": refus, "page": page, "demandes": {}}
+    return agent.rendre("support-motif.html", valeurs, statut=statut_de(type(refus)))
+
+
+def _proposition(champs: dict[str, str]) -> Proposition:
+    """Le règlement que dit le formulaire, dont le guichet relit chaque texte ; lève un RefusDeSaisie."""
+    montant, transaction, voie = (champs.get(nom, "").strip() for nom in ("montant", "transaction", "voie"))
+    if transaction and not TRANSACTION.fullmatch(transaction):
+        raise SaisieDeReglement
+    try:
+        geste, par = Geste(champs.get("geste", "")), Voie(voie) if voie else None
+    except ValueError:
+        raise SaisieDeReglement from None
+    return Proposition.model_construct(
+        geste=geste,
+        montant=lire_montant(montant) if montant else Centimes(0),
+        imputations=tuple(_part(ligne) for ligne in champs.get("creances", "").splitlines() if ligne.strip()),
+        voie=par,
+        transaction=ReferenceTransaction(transaction) if transaction else None,
+        motif=champs.get("raison", ""),
+        preuve=champs.get("preuve", ""),
+    )
+
+
+def _part(ligne: str) -> Imputation:
+    tete, _, reste = ligne.strip().partition(" ")
+    reference = lire_reference(tete)
+    if reference is None:
+        reference, reste = lire_reference(ligne), ""
+    if reference is None:
+        raise SaisieDeReglement
+    return Imputation(reference=reference, part=lire_montant(reste.strip("=: ")) if reste.strip() else Centimes(0))

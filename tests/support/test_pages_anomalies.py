@@ -1,0 +1,108 @@
+"""Les anomalies, de la liste au solde réglé, à deux personnes, dans les pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from engine.follower import Follower
+from projections.vues.anomalies import Anomalies
+from tests.api.navigation import champ, lisible
+from tests.mapper import MAPPER
+from tests.support.banc import AUTRE, MOTIF, REF, Service, acces, recevoir
+from tests.support.test_pages import entrer, page
+
+
+@pytest.fixture
+def reglages_api() -> Mapping[str, Any]:
+    """La démonstration : on y choisit qui l'on est."""
+    return {"demo": True}
+
+
+@pytest.fixture
+def orphelin(service: Service) -> str:
+    """La banque a pris 20,00 EUR pour un paiement inconnu ; le nom de l'anomalie."""
+    service.avis(REF)
+    recevoir(service, "ORPHELIN", 20_00)
+    suivre(service)
+    return "argent-ORPHELIN-1"
+
+
+def suivre(service: Service) -> None:
+    Follower(service.url_base, Anomalies(), mapper=MAPPER).catch_up()
+    service.catch_up()
+
+
+def poster(service: Service, ident: str, quoi: str, **champs: str) -> Any:
+    vue = page(service, f"/support/anomalies/{ident}")
+    donnees = {"jeton": champ(vue, "jeton")} | champs
+    return service.client.post(f"/support/anomalies/{ident}/{quoi}", params={"motif": MOTIF}, data=donnees)
+
+
+def test_de_l_argent_orphelin_va_a_sa_creance_par_deux_personnes(service: Service, orphelin: str) -> None:
+    entrer(service)
+    liste = page(service, "/support/anomalies")
+    assert f"/support/anomalies/{orphelin}?motif=" in liste.text
+    assert page(service, "/support", q=orphelin).headers["Location"].startswith(f"/support/anomalies/{orphelin}")
+    propose = poster(
+        service, orphelin, "reglement", geste="rattacher", creances=f"{REF} 20,00", raison="vu au téléphone avec elle"
+    )
+    assert propose.status_code == 303, lisible(propose)
+    vue = lisible(service.client.get(propose.headers["Location"]))
+    assert "une seconde personne doit maintenant l'approuver" in vue
+    assert "Approuver" not in vue.partition("Proposé par")[2]
+    meme = poster(service, orphelin, "approbation", decision="approuver")
+    assert (meme.status_code, "Rien n'a changé" in meme.text) == (409, True)
+    entrer(service, "paul")
+    assert "20,00 €" in lisible(page(service, f"/support/anomalies/{orphelin}"))
+    approuve = poster(service, orphelin, "approbation", decision="approuver")
+    assert approuve.status_code == 303, lisible(approuve)
+    assert "Réglé." in lisible(service.client.get(approuve.headers["Location"]))
+    suivre(service)
+    histoire = lisible(page(service, f"/support/creances/{REF}"))
+    assert "Il reste 67,09 € à payer" in histoire
+    assert "20,00 € que la banque avait pris ont été mis sur cette créance" in histoire
+    assert "0 anomalie" in lisible(page(service, "/support/anomalies"))
+    assert ("paul", "page", "anomalie", f"anomalie-{orphelin}") in [ligne[:4] for ligne in acces(service)]
+
+
+@pytest.mark.parametrize(
+    "champs",
+    [
+        {"geste": "rattacher", "creances": "n'importe quoi", "raison": "vu avec elle"},
+        {"geste": "rattacher", "creances": f"{REF} 9999,00", "raison": "vu avec elle"},
+        {"geste": "rattacher", "creances": AUTRE, "raison": "vu avec elle"},
+        {"geste": "rattacher", "creances": REF, "raison": "<script>alert(1)</script>"},
+        {"geste": "rattacher", "creances": REF, "raison": ""},
+        {"geste": "voler", "raison": "vu avec elle"},
+        {"geste": "rendre", "voie": "valise", "raison": "vu avec elle"},
+        {"geste": "rendre", "voie": "virement", "montant": "1 2,3,4", "raison": "vu avec elle"},
+        {},
+    ],
+    ids=str,
+)
+def test_un_reglement_impossible_est_refuse_et_rien_ne_change(
+    service: Service, orphelin: str, champs: dict[str, str]
+) -> None:
+    entrer(service)
+    refuse = poster(service, orphelin, "reglement", **champs)
+    assert (refuse.status_code in {404, 409, 422}, 'id="erreurs"' in refuse.text) == (True, True)
+    assert "<script>alert" not in refuse.text
+    assert "Rien encore." in lisible(page(service, f"/support/anomalies/{orphelin}"))
+
+
+def test_sans_motif_rien_n_est_montre_et_une_inconnue_ramene_a_la_recherche(service: Service, orphelin: str) -> None:
+    entrer(service)
+    for chemin in ("/support/anomalies", f"/support/anomalies/{orphelin}"):
+        demande = service.client.get(chemin)
+        assert (demande.status_code, "ORPHELIN</a>" in demande.text) == (422, False)
+    inconnue = page(service, "/support/anomalies/argent-RIEN-1")
+    assert (inconnue.status_code, 'name="q"' in inconnue.text) == (404, True)
+
+
+def test_une_note_sur_une_anomalie_se_lit_avec_elle(service: Service, orphelin: str) -> None:
+    entrer(service)
+    vue = page(service, f"/support/anomalies/{orphelin}")
+    champs = {"jeton": champ(vue, "jeton"), "objet": f"anomalie-{orphelin}", "texte": "rappeler demain"}
+    notee = service.client.post("/support/notes", params={"motif": MOTIF}, data=champs)
+    assert "rappeler demain" in service.client.get(notee.headers["Location"]).text
