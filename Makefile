@@ -61,7 +61,7 @@ $(JARS): tests/kafka/pom.xml
 bench: $(STAMP) ## measure, side by side with the library's idiom and a ceiling (BENCH_FLAGS=--quick: 3 min)
 	$(VENV)/bin/python -m bench $(BENCH_FLAGS)
 
-screenshots: $(STAMP) ## take the pictures of docs/ecrans again, with Chromium and the real service
+screenshots: $(STAMP) ## write docs/parcours.md and its pictures again, with Chromium and the real service
 	$(VENV)/bin/pytest -q tests/navigateur/ecrans.py
 
 lint: $(STAMP) ## ruff and mypy --strict

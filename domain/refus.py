@@ -85,7 +85,7 @@ class PaiementEnCours(Refus):
         if self.jusqu_a is None:
             return super().phrase
         heure = self.jusqu_a.astimezone(PARIS)
-        return f"{super().phrase} Il peut être repris jusqu'à {heure:%H:%M}."
+        return f"{super().phrase} Il peut être repris jusqu'à {heure:%H\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}%M}."
 
 
 class MontantHorsBornes(Refus):

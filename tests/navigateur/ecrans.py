@@ -23,7 +23,8 @@ Douze situations, et ce que la personne lit à chaque pas. Écrit d'un vrai pass
 regarde chaque état, en clair et en sombre (`tests/navigateur/test_situations.py`).
 """
 LIRE = """() => {
-  const caches = [...document.querySelectorAll('.invisible, template, noscript')].filter((un) => !un.hidden);
+  const muets = document.querySelectorAll('.invisible, template, noscript, [aria-hidden="true"]');
+  const caches = [...muets].filter((un) => un.hidden === false);
   for (const un of caches) un.hidden = true;
   const dialogue = document.querySelector('#veille:not([hidden])');
   const lu = (dialogue ?? document.querySelector('main')).innerText;

@@ -290,7 +290,8 @@ def rester_trop_longtemps(pile: Pile, venir: Any, noter: Noter) -> None:
     page.clock.fast_forward(int(repos - 100) * 1000)
     page.get_by_role("alertdialog").wait_for()
     noter(venu, "Ne touche à rien : deux minutes avant la fin", "preavis")
-    page.get_by_role("button", name="Rester connecté").click()
+    with page.expect_response("**/presence"):
+        page.get_by_role("button", name="Rester connecté").click()
     venu.contexte.clear_cookies()
     page.get_by_role("button", name="Payer", exact=True).click()
     venu.lit("Votre session est terminée")
