@@ -14,7 +14,8 @@ from starlette.types import Lifespan
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import notice, sante, suivi
-from api.socle import connexion, gestionnaires
+from api.socle import connexion, fin_par_l_emetteur, gestionnaires
+from api.socle.consigne import Consigne
 from api.socle.debits import debits_de
 from api.socle.dependances import Dependances, Moyens
 from api.socle.en_tetes import EnTetes
@@ -39,7 +40,8 @@ def creer_api(dependances: Dependances) -> FastAPI:
     """
     mesures = Mesures(dependances.metriques)
     limites = dependances.limites
-    moyens = Moyens(dependances, _pool(dependances), debits_de(limites), Place(limites))
+    pool = _pool(dependances)
+    moyens = Moyens(dependances, pool, debits_de(limites), Place(limites), Consigne(pool))
 
     @asynccontextmanager
     async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:
@@ -79,7 +81,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
+    for piece in (creances, paiements, kiosque, suivi, sante, connexion, fin_par_l_emetteur, messagerie, pages):
         application.include_router(piece.routes)
     poser_schema(application)
     return application

@@ -1,6 +1,7 @@
 """From role names to running roles."""
 
 import gc
+import hashlib
 import secrets
 import threading
 from collections.abc import Sequence
@@ -8,9 +9,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
 
+import psycopg
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from psycopg_pool import PoolTimeout
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
@@ -19,7 +22,10 @@ from api.socle.emetteur import Emetteur
 from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
 from api.socle.limites import Limites
+from engine.database import Database
+from engine.outages import describe
 from engine.role_state import RoleState
+from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
 from kiosque.sips.paypage import Sips
 from publication.publication import Publication
@@ -32,7 +38,7 @@ from service.metrics import RolesCollector
 from service.production import require_ready
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
-from service.settings import Settings, development_jwt_secret
+from service.settings import Settings, development_jwt_secret, settings_table
 from service.stopping import stop_on_signals
 
 ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
@@ -67,12 +73,30 @@ def run_until(
                 stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
+        if "api" in names and counter is not None:
+            note_settings(settings, counter.base)
         running = [
             _role(settings, name, counter, publisher, demo=demo)._replace(state=_state(settings, name))
             for name in names
         ]
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
+
+
+def note_settings(settings: Settings, base: Database) -> None:
+    """Write to the security log with which settings this process starts, if they are not those noted last."""
+    given = {row.variable: row.value for row in settings_table(settings) if not row.is_default}
+    digest = hashlib.sha256(repr(sorted(given.items())).encode()).hexdigest()[:16]
+    try:
+        with base.transaction(delai_s=WAIT_SECONDS) as conn:
+            last = conn.execute(
+                "SELECT objet FROM journal.securite WHERE genre = 'reglages' ORDER BY rang DESC LIMIT 1"
+            )
+            if last.fetchone() != (digest,):
+                detail = f"démarrage en {settings.mode}, réglages donnés : {', '.join(sorted(given)) or 'aucun'}"
+                note(conn, SecurityEvent(Kind.SETTINGS, conn.info.user, detail, digest))
+    except (psycopg.Error, PoolTimeout) as cause:  # Told, and no reason not to serve.
+        structlog.get_logger().warning("reglages_non_consignes", cause=describe(cause))
 
 
 def _state(settings: Settings, name: str) -> RoleState | None:
@@ -95,7 +119,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
     if issuer is not None:
-        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience)
+        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience, client=settings.oidc_client_id)
     else:
         tokens = VerificateurDeDeveloppement(development_jwt_secret(settings), settings.oidc_audience)
 

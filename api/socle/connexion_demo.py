@@ -13,6 +13,7 @@ from api.socle.dependances import DeLApplication, Moyens
 from api.socle.formulaire import formulaire
 from api.socle.rendu import page
 from api.socle.visite import AccesRefuse, cadre, par_le_compte
+from engine.security_log import Kind
 from projections.vues.restant_du import LigneCreance, exemples
 
 EXEMPLES_LUS: Final = 60
@@ -48,6 +49,9 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
     _, champs = await formulaire(requete, moyens)
     reponse = RedirectResponse("/", status_code=303)
     canal = passage_de(requete, moyens.dependances).canal
-    await sessions.ouvrir(reponse, sessions.nommee(dict(champs).get("assure", "")), canal, moyens)
+    session = sessions.nommee(dict(champs).get("assure", ""))
+    await sessions.ouvrir(reponse, session, canal, moyens)
+    if session.assure is not None:
+        await moyens.consigne.noter(Kind.SIGN_IN, session.assure, "choix de la démonstration", requete=requete)
     poser_canal(reponse, canal, moyens.dependances)
     return reponse

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from api.socle.client_oidc import ClientOIDC
+from api.socle.consigne import Consigne
 from api.socle.debits import Debits
 from api.socle.identite import Verificateur
 from api.socle.kafka import Publier
@@ -70,6 +71,7 @@ class Moyens:
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     debits: Debits
     place: Place
+    consigne: Consigne
     refuses: Memoire = field(default_factory=Memoire)
     """Les formulaires refusés déjà gardés."""
     pris: Memoire = field(default_factory=Memoire)

@@ -73,8 +73,19 @@ def _passee(tenue: sessions_tenues.Tenue, maintenant: datetime, dependances: Dep
     return depuis > dependances.repos_de_session
 
 
-async def ouvrir(reponse: Response, session: Session, canal: Canal, moyens: Moyens) -> None:
-    """Pose une session neuve ; si elle nomme quelqu'un, la base la tient."""
+async def ouvrir(
+    reponse: Response,
+    session: Session,
+    canal: Canal,
+    moyens: Moyens,
+    *,
+    chez_l_emetteur: tuple[str | None, str | None] = (None, None),
+) -> None:
+    """Pose une session neuve ; si elle nomme quelqu'un, la base la tient.
+
+    `chez_l_emetteur` : le sujet et la session que l'émetteur a nommés, par lesquels il peut la finir.
+    """
+    sujet, sid = (empreinte_chez_l_emetteur(nom, moyens.dependances) for nom in chez_l_emetteur)
     if session.role is not None:
         async with moyens.pool.connection() as conn:
             await sessions_tenues.ouvrir(
@@ -84,8 +95,14 @@ async def ouvrir(reponse: Response, session: Session, canal: Canal, moyens: Moye
                 assure=session.assure,
                 canal=canal,
                 maintenant=moyens.dependances.horloge(),
+                chez_l_emetteur=(sujet, sid),
             )
     poser(reponse, session, moyens.dependances)
+
+
+def empreinte_chez_l_emetteur(nom: str | None, dependances: Dependances) -> bytes | None:
+    """Sous quoi la base connaît un sujet ou une session de l'émetteur : à clé, car un sujet peut nommer quelqu'un."""
+    return hmac.digest(cle_pour("emetteur", dependances.secret_de_session), nom.encode(), "sha256") if nom else None
 
 
 async def finir(requete: Request, fin: sessions_tenues.Fin, moyens: Moyens) -> None:
