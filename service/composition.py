@@ -1,6 +1,7 @@
 """The composition root: from the settings to the objects that do the work."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, assert_never
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
+from domain.delai import PARIS
 from engine.consumer import Consumer
 from engine.database import Database
 from engine.dead_letters import DeadLetters
@@ -41,12 +43,8 @@ def required(value: str | None, name: str) -> str:
 
 def sips(settings: Settings) -> Sips:
     """The bank's kiosk as configured: one merchant for all, or one for some caisses."""
-    common = settings.merchant("")
-    keys = {common.key_version: common.secret_key}
-    if settings.kiosque_previous_secret_key and settings.kiosque_previous_key_version:
-        keys[settings.kiosque_previous_key_version] = settings.kiosque_previous_secret_key
     merchants = {
-        PAR_DEFAUT: Marchand(id=common.merchant_id, cles=keys, version_courante=common.key_version),
+        PAR_DEFAUT: _merchant(settings.merchant("")),
         **{caisse: _merchant(merchant) for caisse, merchant in settings.kiosque_merchants.items()},
     }
     page = _with_default_path(settings.kiosque_url, PAYPAGE)
@@ -70,7 +68,8 @@ def sips(settings: Settings) -> Sips:
 
 def _merchant(merchant: Merchant) -> Marchand:
     keys = {merchant.key_version: merchant.secret_key}
-    if merchant.previous_secret_key and merchant.previous_key_version:
+    over = merchant.previous_key_until is not None and merchant.previous_key_until < datetime.now(PARIS).date()
+    if merchant.previous_secret_key and merchant.previous_key_version and not over:
         keys[merchant.previous_key_version] = merchant.previous_secret_key
     return Marchand(
         id=merchant.merchant_id,

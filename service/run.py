@@ -14,6 +14,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from psycopg_pool import PoolTimeout
+from pydantic import SecretStr
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
@@ -147,6 +148,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             demo=demo,
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
+            secret_de_session_precedent=revealed(settings.session_previous_secret),
             duree_de_session=settings.session_max_age,
             repos_de_session=settings.session_idle_max,
             inactivite_borne=settings.terminal_idle,
@@ -172,6 +174,11 @@ def _limits(settings: Settings) -> Limites:
 def _merchants(settings: Settings) -> frozenset[str]:
     own = {merchant.merchant_id for merchant in settings.kiosque_merchants.values()}
     return frozenset(own | {settings.kiosque_merchant_id})
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """The secret itself."""
+    return secret.get_secret_value() if secret else None
 
 
 def session_secret(settings: Settings) -> str:

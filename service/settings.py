@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from domain.monnaie import Centimes
 from domain.politique import Politique
+from engine.kafka_security import FileToken
 from service.addresses import is_http_url, refuse_unreadable_database_url, without_password
 
 PREFIX = "CREANCES_"
@@ -58,6 +59,10 @@ class Merchant(BaseModel):
     key_version: Annotated[int, Field(ge=1)] = 1
     previous_secret_key: SecretStr | None = None
     previous_key_version: Annotated[int, Field(ge=1)] | None = None
+    key_expires_on: date | None = None
+    """The last day of the current key, as the bank wrote it."""
+    previous_key_until: date | None = None
+    """The last day on which the previous key is still read; absent: for as long as it is given."""
 
 
 class Settings(BaseSettings):
@@ -94,11 +99,17 @@ class Settings(BaseSettings):
         "PLAINTEXT", description="Protocole vers Kafka."
     )
     kafka_ssl_cafile: Path | None = Field(None, description="Autorité qui signe le certificat de Kafka (fichier PEM).")
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         None, description="Authentification SASL auprès de Kafka."
     )
     kafka_sasl_username: str | None = Field(None, description="Utilisateur SASL.")
     kafka_sasl_password: SecretStr | None = Field(None, description="Mot de passe SASL.", json_schema_extra=SECRET)
+    kafka_sasl_token_path: Path | None = Field(
+        None,
+        description="Fichier qui porte le jeton OAUTHBEARER, relu à chaque connexion : qui le renouvelle l'y écrit.",
+    )
+    kafka_ssl_certfile: Path | None = Field(None, description="Notre certificat auprès de Kafka (fichier PEM).")
+    kafka_ssl_keyfile: Path | None = Field(None, description="La clé de ce certificat (fichier PEM).")
     kafka_metadata_max_age: Duration = Field(
         timedelta(seconds=5),
         le=timedelta(seconds=10),
@@ -151,6 +162,10 @@ class Settings(BaseSettings):
         None, description="Clé précédente, encore acceptée pendant un changement.", json_schema_extra=SECRET
     )
     kiosque_previous_key_version: int | None = Field(None, ge=1, description="Version de la clé précédente.")
+    kiosque_key_expires_on: date | None = Field(None, description="Dernier jour de la clé secrète, selon la banque.")
+    kiosque_previous_key_until: date | None = Field(
+        None, description="Dernier jour où la clé précédente est encore lue ; absent : tant qu'elle est donnée."
+    )
     kiosque_merchants: dict[str, Merchant] = Field(
         default_factory=dict,
         description='Commerçant propre à une caisse, JSON : {"381": {"merchant_id", "secret_key", "key_version"}}.',
@@ -289,6 +304,9 @@ class Settings(BaseSettings):
         " absent : tiré au démarrage.",
         json_schema_extra=SECRET,
     )
+    session_previous_secret: SecretStr | None = Field(
+        None, description="Le secret précédent, encore lu le temps d'un changement.", json_schema_extra=SECRET
+    )
     session_max_age: Duration = Field(
         timedelta(hours=2), description="Durée d'une session, quoi que fasse la personne."
     )
@@ -354,14 +372,16 @@ class Settings(BaseSettings):
             raise ValueError("ne doit avoir ni requête (?) ni fragment (#) : des chemins s'y ajoutent")
         return value
 
-    @field_validator("kafka_ssl_cafile")
+    @field_validator("kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile")
     @classmethod
     def _is_there(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError("ce fichier n'existe pas")
         return value
 
-    @field_validator("jwt_secret", "session_secret", "pseudonym_secret", "pseudonym_previous_secret")
+    @field_validator(
+        "jwt_secret", "session_secret", "session_previous_secret", "pseudonym_secret", "pseudonym_previous_secret"
+    )
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < JWT_SECRET_BYTES:
@@ -374,6 +394,10 @@ class Settings(BaseSettings):
             raise ValueError("KIOSQUE_PREVIOUS_SECRET_KEY et KIOSQUE_PREVIOUS_KEY_VERSION vont ensemble")
         if self.kiosque_previous_key_version == self.kiosque_key_version:
             raise ValueError("KIOSQUE_PREVIOUS_KEY_VERSION doit différer de KIOSQUE_KEY_VERSION")
+        if (self.kafka_sasl_mechanism == "OAUTHBEARER") != (self.kafka_sasl_token_path is not None):
+            raise ValueError("KAFKA_SASL_MECHANISM=OAUTHBEARER et KAFKA_SASL_TOKEN_PATH vont ensemble")
+        if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
+            raise ValueError("KAFKA_SSL_CERTFILE et KAFKA_SSL_KEYFILE vont ensemble")
         if self.oidc_issuer is None and (self.oidc_client_id or self.oidc_client_secret):
             raise ValueError("OIDC_CLIENT_ID et OIDC_CLIENT_SECRET demandent OIDC_ISSUER")
         if self.oidc_client_id is None and self.oidc_client_secret is not None:
@@ -429,6 +453,10 @@ class Settings(BaseSettings):
             merchant_id=self.kiosque_merchant_id,
             secret_key=self.kiosque_secret_key,
             key_version=self.kiosque_key_version,
+            previous_secret_key=self.kiosque_previous_secret_key,
+            previous_key_version=self.kiosque_previous_key_version,
+            key_expires_on=self.kiosque_key_expires_on,
+            previous_key_until=self.kiosque_previous_key_until,
         )
 
     def kafka_connection(self) -> dict[str, object]:
@@ -445,7 +473,10 @@ class Settings(BaseSettings):
             "security_protocol": self.kafka_security_protocol,
             "metadata_max_age_ms": round(self.kafka_metadata_max_age.total_seconds() * 1000),
             "ssl_cafile": str(self.kafka_ssl_cafile) if self.kafka_ssl_cafile else None,
+            "ssl_certfile": str(self.kafka_ssl_certfile) if self.kafka_ssl_certfile else None,
+            "ssl_keyfile": str(self.kafka_ssl_keyfile) if self.kafka_ssl_keyfile else None,
             "sasl_mechanism": self.kafka_sasl_mechanism,
+            "sasl_oauth_token_provider": FileToken(self.kafka_sasl_token_path) if self.kafka_sasl_token_path else None,
             "sasl_plain_username": self.kafka_sasl_username,
             "sasl_plain_password": password.get_secret_value() if password else None,
         }

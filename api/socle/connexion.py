@@ -188,7 +188,7 @@ async def _identifier(
 
 
 def _poser_aller(reponse: Response, aller: Aller, dependances: Dependances) -> None:
-    boite = sessions.coffre("connexion", dependances.secret_de_session)
+    boite = sessions.coffre("connexion", *dependances.secrets_de_session)
     scelle = boite.encrypt_at_time(json.dumps(aller).encode(), int(dependances.horloge().timestamp()))
     poser_cookie(reponse, COOKIE_D_ALLER, scelle.decode(), dependances)
 
@@ -199,7 +199,7 @@ def _oter_aller(reponse: Response, dependances: Dependances) -> None:
 
 def _aller_de(requete: Request, dependances: Dependances) -> Aller | None:
     texte = lire_cookie(requete, COOKIE_D_ALLER, dependances)
-    boite = sessions.coffre("connexion", dependances.secret_de_session)
+    boite = sessions.coffre("connexion", *dependances.secrets_de_session)
     duree_s, maintenant = int(DUREE_D_ALLER.total_seconds()), int(dependances.horloge().timestamp())
     try:
         return Aller(*json.loads(boite.decrypt_at_time(texte, duree_s, maintenant)))

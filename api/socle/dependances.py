@@ -47,6 +47,8 @@ class Dependances:
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
     """Chiffre le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
+    secret_de_session_precedent: str | None = field(default=None, repr=False)
+    """Le temps d'un changement : ce qui est fait sous lui se lit encore, rien ne se fait plus sous lui."""
     duree_de_session: timedelta = timedelta(hours=2)
     """De la connexion à la fin, quoi que fasse la personne."""
     repos_de_session: timedelta = timedelta(minutes=30)
@@ -56,6 +58,12 @@ class Dependances:
     inactivite_borne: timedelta = timedelta(minutes=2)
     """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
+
+    @property
+    def secrets_de_session(self) -> tuple[str, ...]:
+        """Le courant, puis le précédent."""
+        precedent = self.secret_de_session_precedent
+        return (self.secret_de_session, precedent) if precedent else (self.secret_de_session,)
 
     @property
     def https(self) -> bool:

@@ -32,9 +32,11 @@ async def finir(requete: Request, moyens: DeLApplication) -> Response:
     except (JetonInvalide, ValueError):
         await moyens.consigne.refuser("fin de session refusée : jeton invalide", requete=requete)
         raise Probleme(400, "jeton_invalide", "Ce jeton de fin de session n'est pas valable.") from None
-    sujet, sid = (empreinte_chez_l_emetteur(nom, moyens.dependances) for nom in demandee)
+    finies, maintenant = 0, moyens.dependances.horloge()
     async with moyens.pool.connection() as conn:
-        finies = await sessions_tenues.finir_chez_l_emetteur(conn, sujet, sid, moyens.dependances.horloge())
+        for secret in moyens.dependances.secrets_de_session:
+            sujet, sid = (empreinte_chez_l_emetteur(nom, secret) for nom in demandee)
+            finies += await sessions_tenues.finir_chez_l_emetteur(conn, sujet, sid, maintenant)
     detail = f"{finies} session(s) finie(s) par l'émetteur"
     await moyens.consigne.noter(Kind.SIGN_OUT, "émetteur", detail, requete=requete)
     return Response(status_code=200)
