@@ -53,8 +53,10 @@ def creer_api(dependances: Dependances) -> FastAPI:
             await moyens.pool.close()
 
     application = _assembler(duree_de_vie)
-    if dependances.demo:
-        application.include_router(notice.routes)
+    if not dependances.exploitation_a_part:
+        application.include_router(sante.routes)
+        if dependances.demo:
+            application.include_router(notice.routes)
     application.state.moyens = moyens
     application.state.mesures = mesures
     gestionnaires.installer(application)
@@ -66,9 +68,30 @@ def creer_api(dependances: Dependances) -> FastAPI:
     return application
 
 
+def creer_exploitation(principale: FastAPI, *, notice_servie: bool) -> FastAPI:
+    """Ce que seule l'exploitation lit, à servir sur un port à part : santé, mesures, et la notice hors production.
+
+    Elle ne touche pas au pool de la principale : les deux n'ont pas la même boucle.
+    """
+    application = FastAPI(title="Créances : exploitation", docs_url=None, redoc_url=None, openapi_url=None)
+    application.state.moyens = principale.state.moyens
+    application.state.mesures = principale.state.mesures
+    application.include_router(sante.vie)
+    application.include_router(sante.routes)
+    if notice_servie:
+        application.openapi = principale.openapi  # type: ignore[method-assign]
+        application.include_router(notice.routes)
+        application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
+    gestionnaires.installer(application)
+    application.add_middleware(EnTetes, https=False)
+    return application
+
+
 def description() -> dict[str, Any]:
     """Le document OpenAPI de l'application ; rien n'est ouvert pour l'écrire."""
-    return _assembler(None).openapi()
+    application = _assembler(None)
+    application.include_router(sante.routes)
+    return application.openapi()
 
 
 def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
@@ -81,8 +104,9 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for piece in (creances, paiements, kiosque, suivi, sante, connexion, fin_par_l_emetteur, messagerie, pages):
+    for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie, pages):
         application.include_router(piece.routes)
+    application.include_router(sante.vie)
     poser_schema(application)
     return application
 
@@ -100,4 +124,4 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
     )
 
 
-__all__ = ["Dependances", "Limites", "creer_api"]
+__all__ = ["Dependances", "Limites", "creer_api", "creer_exploitation"]

@@ -116,7 +116,9 @@ def _spare_the_collector() -> None:
     gc.set_threshold(COLLECTED_AFTER_OBJECTS, *gc.get_threshold()[1:])
 
 
-def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool) -> FastAPI:
+def api(
+    settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool, operations_apart: bool = False
+) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
     if issuer is not None:
@@ -153,6 +155,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             repos_de_session=settings.session_idle_max,
             inactivite_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
+            exploitation_a_part=operations_apart,
         )
     )
 
@@ -210,7 +213,9 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         return roles.simulator(settings)
     assert counter is not None  # noqa: S101  every other role has one
     if name == "api":
-        return roles.Role("api", roles.http(api(settings, counter, publisher, demo=demo), settings))
+        apart = settings.ops_port_apart is not None
+        served = api(settings, counter, publisher, demo=demo, operations_apart=apart)
+        return roles.Role("api", roles.api_and_operations(served, settings))
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
     if name == "publish":

@@ -32,6 +32,8 @@ from service.addresses import is_http_url, refuse_unreadable_database_url, witho
 PREFIX = "CREANCES_"
 HIDDEN = "(masqué)"
 JWT_SECRET_BYTES = 32
+OPS_PORT = 9000
+"""Of the operations, in production."""
 _POLITIQUE = Politique()
 _UNITS = {"ms": "milliseconds", "s": "seconds", "min": "minutes", "h": "hours", "j": "days"}
 
@@ -251,6 +253,10 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'API.")
     api_port: Port = Field(8000, description="Port de l'API.")
+    ops_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'exploitation (/readyz, /metrics, /docs).")
+    ops_port: Port | None = Field(
+        None, description="Port de l'exploitation ; absent : 9000 en production, celui de l'API ailleurs."
+    )
     body_limit_bytes: int = Field(64 * 1024, ge=1024, description="Taille maximale d'une requête, en octets.")
     http_header_timeout: Duration = Field(
         timedelta(seconds=10), description="Temps pour envoyer les en-têtes d'une requête, au plus."
@@ -431,6 +437,11 @@ class Settings(BaseSettings):
     def migration_database_url(self) -> str | None:
         """The URL that migrations use."""
         return self.owner_database_url or self.database_url
+
+    @property
+    def ops_port_apart(self) -> int | None:
+        """The port of the operations, if it is not the API's."""
+        return OPS_PORT if self.ops_port is None and self.mode == "production" else self.ops_port
 
     @property
     def topic_avis(self) -> str:

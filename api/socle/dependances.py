@@ -58,6 +58,8 @@ class Dependances:
     inactivite_borne: timedelta = timedelta(minutes=2)
     """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
+    exploitation_a_part: bool = False
+    """Vrai : `/readyz`, `/metrics` et `/docs` sont sur le port d'exploitation, et non ici."""
 
     @property
     def secrets_de_session(self) -> tuple[str, ...]:
