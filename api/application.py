@@ -14,7 +14,8 @@ from starlette.types import Lifespan
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import notice, sante, suivi
-from api.socle import connexion, gestionnaires
+from api.socle import connexion, fin_par_l_emetteur, gestionnaires
+from api.socle.consigne import Consigne
 from api.socle.debits import debits_de
 from api.socle.dependances import Dependances, Moyens
 from api.socle.en_tetes import EnTetes
@@ -43,7 +44,8 @@ def creer_api(dependances: Dependances) -> FastAPI:
     """
     mesures = Mesures(dependances.metriques)
     limites = dependances.limites
-    moyens = Moyens(dependances, _pool(dependances), debits_de(limites), Place(limites))
+    pool = _pool(dependances)
+    moyens = Moyens(dependances, pool, debits_de(limites), Place(limites), Consigne(pool))
 
     @asynccontextmanager
     async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:
@@ -55,8 +57,10 @@ def creer_api(dependances: Dependances) -> FastAPI:
             await moyens.pool.close()
 
     application = _assembler(duree_de_vie)
-    if dependances.demo:
-        application.include_router(notice.routes)
+    if not dependances.exploitation_a_part:
+        application.include_router(sante.routes)
+        if dependances.demo:
+            application.include_router(notice.routes)
     application.state.moyens = moyens
     application.state.mesures = mesures
     gestionnaires.installer(application)
@@ -68,9 +72,30 @@ def creer_api(dependances: Dependances) -> FastAPI:
     return application
 
 
+def creer_exploitation(principale: FastAPI, *, notice_servie: bool) -> FastAPI:
+    """Ce que seule l'exploitation lit, à servir sur un port à part : santé, mesures, et la notice hors production.
+
+    Elle ne touche pas au pool de la principale : les deux n'ont pas la même boucle.
+    """
+    application = FastAPI(title="Créances : exploitation", docs_url=None, redoc_url=None, openapi_url=None)
+    application.state.moyens = principale.state.moyens
+    application.state.mesures = principale.state.mesures
+    application.include_router(sante.vie)
+    application.include_router(sante.routes)
+    if notice_servie:
+        application.openapi = principale.openapi  # type: ignore[method-assign]
+        application.include_router(notice.routes)
+        application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
+    gestionnaires.installer(application)
+    application.add_middleware(EnTetes, https=False)
+    return application
+
+
 def description() -> dict[str, Any]:
     """Le document OpenAPI de l'application ; rien n'est ouvert pour l'écrire."""
-    return _assembler(None).openapi()
+    application = _assembler(None)
+    application.include_router(sante.routes)
+    return application.openapi()
 
 
 def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
@@ -83,11 +108,12 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
+    for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie, pages):
         application.include_router(piece.routes)
     for piece in (anomalies, recherche, support, pages_des_anomalies, pages_du_support):
         application.include_router(piece.routes)
     application.include_router(support.routes_d_audit)
+    application.include_router(sante.vie)
     poser_schema(application)
     return application
 
@@ -106,4 +132,4 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
     )
 
 
-__all__ = ["Dependances", "Limites", "creer_api"]
+__all__ = ["Dependances", "Limites", "creer_api", "creer_exploitation"]

@@ -151,5 +151,6 @@ async def _mettre_aux_rebuts(
         moyens.refuses.retenir(vue)
     requete.app.state.mesures.formulaires_refuses.labels(refus.code, sort).inc()
     structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=sort)
+    await moyens.consigne.refuser(f"formulaire de la banque refusé : {refus.code}", requete=requete)
     if not plausible:
         moyens.debits.exiger(Genre.REFUS, adresse)

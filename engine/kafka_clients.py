@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.transaction_manager import TransactionState
 
+from engine.kafka_security import refused_certificate
 from engine.outages import Outage
 
 OPENING_MS: Final = 5_000
@@ -71,9 +72,11 @@ def open_client(classe: Callable[..., Any], **options: Any) -> Any:
 
     try:
         return classe(**options, kafka_client=ouvrir_le_reseau)
-    except KafkaError:
+    except KafkaError as erreur:
         for reseau in ouverts:
             reseau.close()
+        if (refus := refused_certificate(options)) is not None:
+            raise refus from erreur
         raise
 
 

@@ -1,10 +1,12 @@
 """The one place that names the bank: its kiosk, its reports and its simulator, from the settings."""
 
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
+from domain.delai import PARIS
 from kiosque.rapports import LecteurDeRapports
 from kiosque.simulateur.application import creer_simulateur
 from kiosque.simulateur.reglages import ReglagesSimulateur
@@ -20,12 +22,8 @@ PAYPAGE: Final = "/paypage"
 
 def kiosk(settings: Settings) -> Sips:
     """The bank's kiosk as configured: one merchant for all, or one for some caisses."""
-    common = settings.merchant("")
-    keys = {common.key_version: common.secret_key}
-    if settings.kiosque_previous_secret_key and settings.kiosque_previous_key_version:
-        keys[settings.kiosque_previous_key_version] = settings.kiosque_previous_secret_key
     merchants = {
-        PAR_DEFAUT: Marchand(id=common.merchant_id, cles=keys, version_courante=common.key_version),
+        PAR_DEFAUT: _merchant(settings.merchant("")),
         **{caisse: _merchant(merchant) for caisse, merchant in settings.kiosque_merchants.items()},
     }
     page = _with_default_path(settings.kiosque_url, PAYPAGE)
@@ -68,7 +66,8 @@ def simulator(settings: Settings, url: str) -> Starlette:
 
 def _merchant(merchant: Merchant) -> Marchand:
     keys = {merchant.key_version: merchant.secret_key}
-    if merchant.previous_secret_key and merchant.previous_key_version:
+    over = merchant.previous_key_until is not None and merchant.previous_key_until < datetime.now(PARIS).date()
+    if merchant.previous_secret_key and merchant.previous_key_version and not over:
         keys[merchant.previous_key_version] = merchant.previous_secret_key
     return Marchand(
         id=merchant.merchant_id,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -69,11 +70,22 @@ def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "kiosque_merchants", f"la caisse {caisse} a le commerçant ou la clé de simulation de la banque."
     if any(_is_trial(merchant) for merchant in settings.kiosque_retired_merchants):
         yield "kiosque_retired_merchants", "porte le commerçant ou la clé de simulation de la banque."
+    yield from _expired_keys(settings)
     if not settings.kiosque_office_seal_required:
         yield "kiosque_office_seal_required", "une réponse sans sceau serait crue : ce n'est bon que pour un essai."
     for name in ("kiosque_url", "kiosque_office_url"):
         if _is_trial_platform(getattr(settings, name)):
             yield name, "est une plateforme d'essai de la banque."
+
+
+def _expired_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    today = datetime.now(UTC).date()
+    for where, merchant in (
+        ("kiosque_key_expires_on", settings.merchant("")),
+        *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),
+    ):
+        if merchant.key_expires_on is not None and merchant.key_expires_on < today:
+            yield where, f"la clé du commerçant {merchant.merchant_id} a expiré : la banque refuse tout paiement."
 
 
 def _published(key: SecretStr | None) -> bool:
@@ -125,7 +137,9 @@ def _kafka(settings: Settings) -> Iterator[tuple[str, str]]:
         case "SASL_PLAINTEXT":
             yield "kafka_security_protocol", "SASL_PLAINTEXT porte le mot de passe en clair : SASL_SSL."
         case "SASL_SSL":
-            for name in ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"):
+            password = ("kafka_sasl_username", "kafka_sasl_password")
+            needed = () if settings.kafka_sasl_mechanism == "OAUTHBEARER" else password
+            for name in ("kafka_sasl_mechanism", *needed):
                 if getattr(settings, name) is None:
                     yield name, "manque, et SASL_SSL le demande."
         case "SSL":

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 import structlog
+from fastapi import FastAPI
 
+from api.application import creer_exploitation
 from engine.backoff import Backoff
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
@@ -97,6 +99,27 @@ def http(application: object, settings: Settings) -> Callable[[threading.Event],
         trusted_proxies=settings.trusted_proxies,
     )
     return serve(application, settings.api_host, settings.api_port, limits)
+
+
+def api_and_operations(application: FastAPI, settings: Settings) -> Callable[[threading.Event], None]:
+    """A role that serves the API, and what only operators read on a port of its own if there is one."""
+    public, port = http(application, settings), settings.ops_port_apart
+    if port is None:
+        return public
+    operations = creer_exploitation(application, notice_servie=settings.mode != "production")
+    beside = serve(operations, settings.ops_host, port)
+
+    def run_both(stop: threading.Event) -> None:
+        ended = threading.Event()
+        thread = threading.Thread(target=beside, args=(ended,), name="operations", daemon=True)
+        thread.start()
+        try:
+            public(stop)
+        finally:
+            ended.set()
+            thread.join()
+
+    return run_both
 
 
 def simulator(settings: Settings, public_url: str | None = None) -> Role:

@@ -1,6 +1,7 @@
 """From role names to running roles."""
 
 import gc
+import hashlib
 import secrets
 import threading
 from collections.abc import Sequence
@@ -9,9 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+import psycopg
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from psycopg_pool import PoolTimeout
+from pydantic import SecretStr
 
 from api.application import creer_api
 from api.socle.client_oidc import ClientOIDC
@@ -21,7 +25,10 @@ from api.socle.emetteur import Emetteur
 from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
 from api.socle.limites import Limites
+from engine.database import Database
+from engine.outages import describe
 from engine.role_state import RoleState
+from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
 from publication.publication import Publication
 from service import composition, roles
@@ -36,7 +43,7 @@ from service.production import require_ready
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.rewind import Gate
-from service.settings import Settings, development_jwt_secret
+from service.settings import Settings, development_jwt_secret, settings_table
 from service.stopping import stop_on_signals
 
 ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
@@ -72,6 +79,8 @@ def run_until(
             stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
+        if "api" in names and counter is not None:
+            note_settings(settings, counter.base)
         running = [
             _role(settings, name, counter, publisher, demo=demo)._replace(state=_state(settings, name))
             for name in names
@@ -80,6 +89,22 @@ def run_until(
             running = [gate.held(role) if role.name == "publish" else role for role in running] + [gate.role()]
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
+
+
+def note_settings(settings: Settings, base: Database) -> None:
+    """Write to the security log with which settings this process starts, if they are not those noted last."""
+    given = {row.variable: row.value for row in settings_table(settings) if not row.is_default}
+    digest = hashlib.sha256(repr(sorted(given.items())).encode()).hexdigest()[:16]
+    try:
+        with base.transaction(delai_s=WAIT_SECONDS) as conn:
+            last = conn.execute(
+                "SELECT objet FROM journal.securite WHERE genre = 'reglages' ORDER BY rang DESC LIMIT 1"
+            )
+            if last.fetchone() != (digest,):
+                detail = f"démarrage en {settings.mode}, réglages donnés : {', '.join(sorted(given)) or 'aucun'}"
+                note(conn, SecurityEvent(Kind.SETTINGS, conn.info.user, detail, digest))
+    except (psycopg.Error, PoolTimeout) as cause:  # Told, and no reason not to serve.
+        structlog.get_logger().warning("reglages_non_consignes", cause=describe(cause))
 
 
 def _state(settings: Settings, name: str) -> RoleState | None:
@@ -98,11 +123,13 @@ def _spare_the_collector() -> None:
     gc.set_threshold(COLLECTED_AFTER_OBJECTS, *gc.get_threshold()[1:])
 
 
-def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool) -> FastAPI:
+def api(
+    settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool, operations_apart: bool = False
+) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
     if issuer is not None:
-        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience)
+        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience, client=settings.oidc_client_id)
     else:
         tokens = VerificateurDeDeveloppement(development_jwt_secret(settings), settings.oidc_audience)
 
@@ -136,10 +163,12 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             courriel=outgoing_mail(settings, demo=demo),
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
+            secret_de_session_precedent=revealed(settings.session_previous_secret),
             duree_de_session=settings.session_max_age,
             repos_de_session=settings.session_idle_max,
             inactivite_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
+            exploitation_a_part=operations_apart,
         )
     )
 
@@ -161,6 +190,11 @@ def _limits(settings: Settings) -> Limites:
 def _merchants(settings: Settings) -> frozenset[str]:
     own = {merchant.merchant_id for merchant in settings.kiosque_merchants.values()}
     return frozenset(own | {settings.kiosque_merchant_id})
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """The secret itself."""
+    return secret.get_secret_value() if secret else None
 
 
 def session_secret(settings: Settings) -> str:
@@ -192,7 +226,9 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
         return roles.simulator(settings)
     assert counter is not None  # noqa: S101  every other role has one
     if name == "api":
-        return roles.Role("api", roles.http(api(settings, counter, publisher, demo=demo), settings))
+        apart = settings.ops_port_apart is not None
+        served = api(settings, counter, publisher, demo=demo, operations_apart=apart)
+        return roles.Role("api", roles.api_and_operations(served, settings))
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
     if name == "publish":

@@ -38,9 +38,12 @@ class _Exigence(SecurityBase):
             identite = await de_l_application.dependances.jetons.verifier(jeton.strip())
         except JetonInvalide:
             de_l_application.debits.exiger(Genre.REFUS, adresse_de(requete))
+            await de_l_application.consigne.refuser("jeton d'accès refusé", requete=requete)
             en_tetes = {"WWW-Authenticate": f'{_DEFI}, error="invalid_token"'}
             raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
         if identite.role is not self._role:
+            detail = f"appel réservé au rôle {self._role.value}, fait sous le rôle {identite.role.value}"
+            await de_l_application.consigne.refuser(detail, requete=requete, acteur=identite.assure or identite.role)
             raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
         # Sans nom à elle, une machine compte à son adresse.
         nom = identite.assure or identite.personne or adresse_de(requete)

@@ -31,17 +31,19 @@ class Passage(NamedTuple):
 
 def passage_de(requete: Request, dependances: Dependances) -> Passage:
     """Le passage que dit le cookie ; le site si le cookie manque ou ne vient pas de nous."""
-    try:
-        contenu = jwt.decode(
-            lire_cookie(requete, COOKIE, dependances),
-            dependances.secret_de_session,
-            algorithms=["HS256"],
-            audience=COOKIE,
-            options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
-        )
-        return Passage(Canal(contenu["canal"]), datetime.fromtimestamp(contenu["iat"], UTC))
-    except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
-        return Passage(Canal.WEB, dependances.horloge())
+    for secret in dependances.secrets_de_session:
+        try:
+            contenu = jwt.decode(
+                lire_cookie(requete, COOKIE, dependances),
+                secret,
+                algorithms=["HS256"],
+                audience=COOKIE,
+                options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
+            )
+            return Passage(Canal(contenu["canal"]), datetime.fromtimestamp(contenu["iat"], UTC))
+        except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
+            continue
+    return Passage(Canal.WEB, dependances.horloge())
 
 
 def lire_canal(texte: str) -> Canal | None:

@@ -11,7 +11,7 @@ import httpx
 from authlib.oauth2 import OAuth2Client, OAuth2Error
 
 from api.socle.emetteur import DELAI_D_EMETTEUR_S, Annonce, Emetteur, EmetteurInjoignable
-from api.socle.identite import Identite, JetonInvalide, VerificateurOIDC
+from api.socle.identite import FinDemandee, Identite, JetonInvalide, VerificateurOIDC
 
 PORTEE: Final = "openid profile"
 
@@ -54,6 +54,10 @@ class ClientOIDC:
         if not isinstance(jeton, str):
             raise JetonInvalide
         return VerificateurOIDC(self.emetteur, self.identifiant).lire(jeton, nonce=nonce)
+
+    def lire_fin(self, jeton: str) -> FinDemandee:
+        """Ce que l'émetteur demande de finir ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        return VerificateurOIDC(self.emetteur, self.identifiant).lire_fin(jeton)
 
     def adresse_de_fin(self) -> str | None:
         """Où finir aussi la session chez l'émetteur, s'il l'offre ; lève ÉmetteurInjoignable."""

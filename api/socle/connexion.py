@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.socle import session as sessions
+from api.socle import sessions_tenues
 from api.socle.canal import passage_de, poser_canal
 from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
 from api.socle.connexion_demo import page_de_choix
@@ -32,6 +33,7 @@ from api.socle.rendu import message, page
 from api.socle.suite import suite_locale
 from api.socle.visite import par_le_compte
 from domain.avis import Canal
+from engine.security_log import Kind
 
 COOKIE_D_ALLER: Final = "creances_connexion"
 DUREE_D_ALLER: Final = timedelta(minutes=10)
@@ -108,13 +110,14 @@ async def revenir_de_l_emetteur(
     aller = _aller_de(requete, dependances)
     if aller is None or not hmac.compare_digest(aller.etat.encode(), state.encode()):
         structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None)
+        await moyens.consigne.refuser("retour de connexion qui ne répond à aucune demande", requete=requete)
         reponse: Response = _interrompue("Cette réponse ne correspond à aucune demande de connexion en cours.", 400)
     elif error is not None or not code:
         structlog.get_logger().info("connexion_abandonnee")
         reponse = _interrompue("La connexion n'a pas abouti.", 401)
     else:
         canal = passage_de(requete, dependances).canal
-        reponse = await _identifier(dependances.connexion, aller, code, iss, canal=canal, moyens=moyens)
+        reponse = await _identifier(requete, dependances.connexion, aller, code, iss, canal=canal, moyens=moyens)
         # À la borne, le temps passé chez l'émetteur n'est pas de l'inactivité.
         poser_canal(reponse, canal, dependances)
     _oter_aller(reponse, dependances)
@@ -125,7 +128,11 @@ async def revenir_de_l_emetteur(
 async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
     """Finit la session ici, puis chez l'émetteur s'il l'offre."""
     await formulaire(requete, moyens)
+    tenue = sessions.lue(requete, moyens.dependances)
     await sessions.finir(requete, "deconnexion", moyens)
+    if tenue is not None and tenue.role is not None:
+        acteur, objet = tenue.assure or tenue.role.value, sessions_tenues.nom_de(tenue.numero)
+        await moyens.consigne.noter(Kind.SIGN_OUT, acteur, "déconnexion", requete=requete, objet=objet)
     dependances, fin = moyens.dependances, None
     if dependances.connexion is not None:
         try:
@@ -150,7 +157,7 @@ async def deconnecte() -> Response:
 
 
 async def _identifier(
-    client: ClientOIDC, aller: Aller, code: str, iss: str | None, *, canal: Canal, moyens: Moyens
+    requete: Request, client: ClientOIDC, aller: Aller, code: str, iss: str | None, *, canal: Canal, moyens: Moyens
 ) -> Response:
     try:
         identite = await anyio.to_thread.run_sync(
@@ -160,18 +167,23 @@ async def _identifier(
         return _injoignable(panne)
     except ConnexionRefusee as refus:
         structlog.get_logger().warning("connexion_refusee", cause=repr(refus.__cause__))
+        await moyens.consigne.refuser("connexion refusée par l'émetteur", requete=requete)
         return _interrompue("Cette demande de connexion a déjà servi, ou a expiré.", 400)
     except JetonInvalide as refus:
         structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
+        await moyens.consigne.refuser("identité refusée", requete=requete)
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
     session = sessions.session_pour(identite)
     reponse = RedirectResponse(aller.suite, status_code=303)
-    await sessions.ouvrir(reponse, session, canal, moyens)
+    await sessions.ouvrir(reponse, session, canal, moyens, chez_l_emetteur=(identite.sujet, identite.sid))
+    acteur = identite.assure or identite.role.value
+    objet = sessions_tenues.nom_de(session.numero)
+    await moyens.consigne.noter(Kind.SIGN_IN, acteur, "connexion aux pages", requete=requete, objet=objet)
     return reponse
 
 
 def _poser_aller(reponse: Response, aller: Aller, dependances: Dependances) -> None:
-    boite = sessions.coffre("connexion", dependances.secret_de_session)
+    boite = sessions.coffre("connexion", *dependances.secrets_de_session)
     scelle = boite.encrypt_at_time(json.dumps(aller).encode(), int(dependances.horloge().timestamp()))
     poser_cookie(reponse, COOKIE_D_ALLER, scelle.decode(), dependances)
 
@@ -182,7 +194,7 @@ def _oter_aller(reponse: Response, dependances: Dependances) -> None:
 
 def _aller_de(requete: Request, dependances: Dependances) -> Aller | None:
     texte = lire_cookie(requete, COOKIE_D_ALLER, dependances)
-    boite = sessions.coffre("connexion", dependances.secret_de_session)
+    boite = sessions.coffre("connexion", *dependances.secrets_de_session)
     duree_s, maintenant = int(DUREE_D_ALLER.total_seconds()), int(dependances.horloge().timestamp())
     try:
         return Aller(*json.loads(boite.decrypt_at_time(texte, duree_s, maintenant)))

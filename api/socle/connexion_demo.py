@@ -16,6 +16,7 @@ from api.socle.rendu import page
 from api.socle.suite import suite_locale
 from api.socle.visite import AccesRefuse, cadre, par_le_compte
 from domain.avis import Canal
+from engine.security_log import Kind
 from projections.vues.restant_du import LigneCreance, exemples
 
 EXEMPLES_LUS: Final = 60
@@ -85,5 +86,7 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
     reponse = RedirectResponse(suite, status_code=303)
     canal = passage_de(requete, moyens.dependances).canal
     await sessions.ouvrir(reponse, session, canal, moyens)
+    if session.assure is not None:
+        await moyens.consigne.noter(Kind.SIGN_IN, session.assure, "choix de la démonstration", requete=requete)
     poser_canal(reponse, canal, moyens.dependances)
     return reponse

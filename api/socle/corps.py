@@ -1,5 +1,6 @@
 """Lire un corps de requête : du JSON ou un formulaire, bornés, sans rien supposer de qui les envoie."""
 
+import json
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -23,15 +24,19 @@ async def lire_json(requete: Request, modele: type[_M], contexte: Any = None) ->
     corps = await requete.body()
     try:
         corps.decode("utf-8")
-        return modele.model_validate_json(corps, context=contexte)
+        lu = modele.model_validate_json(corps, context=contexte)
+        json.loads(corps, object_pairs_hook=_sans_repetition)
     except UnicodeDecodeError as erreur:
         detail = f"Le corps n'est pas de l'UTF-8 (octet {erreur.start})."
         raise Probleme(400, "json_invalide", detail) from None
+    except _CleRepetee:
+        raise Probleme(400, "json_invalide", "Une clé du corps est répétée.") from None
     except ValidationError as erreur:
         fautes = erreur.errors(include_url=False, include_input=False, include_context=False)
         if fautes[0]["type"] == "json_invalid":
             raise Probleme(400, "json_invalide", _json_invalide(fautes[0]["msg"])) from None
         raise fautes_de(fautes) from None
+    return lu
 
 
 async def lire_formulaire(requete: Request) -> list[tuple[str, str]]:
@@ -60,6 +65,18 @@ def exiger_type(requete: Request, attendu: str) -> None:
     if type_de(requete) != attendu:
         detail = f"Le corps doit être annoncé comme {attendu} (en-tête Content-Type)."
         raise Probleme(415, "type_de_contenu_non_pris_en_charge", detail)
+
+
+def _sans_repetition(paires: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Une clé répétée dirait deux choses : aucune n'est choisie."""
+    lues = dict(paires)
+    if len(lues) != len(paires):
+        raise _CleRepetee
+    return lues
+
+
+class _CleRepetee(Exception):
+    pass
 
 
 def _json_invalide(cause: str) -> str:

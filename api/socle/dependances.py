@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from api.socle.client_oidc import ClientOIDC
+from api.socle.consigne import Consigne
 from api.socle.consignes import Consignes
 from api.socle.courriel import Courriel
 from api.socle.debits import Debits
@@ -49,6 +50,8 @@ class Dependances:
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
     """Chiffre le cookie des pages ; le même pour toutes les instances derrière une même adresse."""
+    secret_de_session_precedent: str | None = field(default=None, repr=False)
+    """Le temps d'un changement : ce qui est fait sous lui se lit encore, rien ne se fait plus sous lui."""
     duree_de_session: timedelta = timedelta(hours=2)
     """De la connexion à la fin, quoi que fasse la personne."""
     repos_de_session: timedelta = timedelta(minutes=30)
@@ -62,6 +65,8 @@ class Dependances:
     courriel: Courriel | None = None
     """Comment un reçu part par courriel ; absent : la page ne l'offre pas."""
     connexions_max: int = 10
+    exploitation_a_part: bool = False
+    """Vrai : `/readyz`, `/metrics` et `/docs` sont sur le port d'exploitation, et non ici."""
     boite: Boite | None = None
     """Kafka, pour rejouer un message refusé ; absent : le rejeu n'est pas possible d'ici."""
 
@@ -69,6 +74,12 @@ class Dependances:
     def connectable(self) -> bool:
         """Dit si l'on peut se connecter aux pages."""
         return self.connexion is not None or self.demo
+
+    @property
+    def secrets_de_session(self) -> tuple[str, ...]:
+        """Le courant, puis le précédent."""
+        precedent = self.secret_de_session_precedent
+        return (self.secret_de_session, precedent) if precedent else (self.secret_de_session,)
 
     @property
     def https(self) -> bool:
@@ -84,6 +95,7 @@ class Moyens:
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     debits: Debits
     place: Place
+    consigne: Consigne
     refuses: Memoire = field(default_factory=Memoire)
     """Les formulaires refusés déjà gardés."""
     pris: Memoire = field(default_factory=Memoire)

@@ -1,10 +1,10 @@
 """Qui appelle : les rôles, et la lecture des jetons, de développement ou d'un émetteur OIDC."""
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import jwt
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +20,12 @@ TOLERANCE_D_HORLOGE: Final = timedelta(seconds=30)
 NOM_SIGNES_MAX: Final = 80
 INSTANT_MAX: Final = 2**35
 """Un instant d'ici mille ans : au-delà, ce n'est pas un nombre de secondes."""
+
+FIN_DE_SESSION: Final = "http://schemas.openid.net/event/backchannel-logout"
+
+D_IDENTITE: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events"})
+D_ACCES: Final = frozenset({"scope", "scp", "client_id"})
+"""Ce que portent seuls les jetons d'identité (et de fin de session), et seuls les jetons d'accès."""
 
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
@@ -51,6 +57,16 @@ class Identite:
     """Le nom à montrer à la personne elle-même ; il ne va que dans le cookie chiffré de sa session."""
     derniere_connexion: int | None = None
     """Sa connexion précédente, telle que l'émetteur la dit (secondes depuis 1970)."""
+    sujet: str | None = field(default=None, compare=False)
+    """La personne chez l'émetteur (`sub`), et sa session (`sid`) : de quoi finir ici ce qui finit là-bas."""
+    sid: str | None = field(default=None, compare=False)
+
+
+class FinDemandee(NamedTuple):
+    """Ce que l'émetteur demande de finir : une session, ou toutes celles d'un sujet."""
+
+    sujet: str | None
+    sid: str | None
 
 
 class Verificateur(Protocol):
@@ -84,15 +100,36 @@ class VerificateurOIDC:
         *,
         revendication_role: str = "role",
         revendication_assure: str = "assure",
+        client: str | None = None,
     ) -> None:
-        """`url_jwks` absente : celle que l'émetteur annonce (OpenID Discovery), lue au premier jeton."""
+        """`url_jwks` absente : celle que l'émetteur annonce (OpenID Discovery), lue au premier jeton.
+
+        `client` : le nôtre. S'il est aussi l'audience, un jeton doit dire qu'il est d'accès.
+        """
         self.emetteur = emetteur if isinstance(emetteur, Emetteur) else Emetteur(emetteur, url_jwks)
         self.audience = audience
+        self._audience_partagee = client == audience
         self.revendications = (revendication_role, revendication_assure)
 
     async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton d'accès ; lève JetonInvalide ou ÉmetteurInjoignable."""
-        return self._lire(jeton, await self.emetteur.trouver_cle(jeton), None)
+        cle = await self.emetteur.trouver_cle(jeton)
+        identite = self._lire(jeton, cle, None)
+        if not _est_d_acces(jeton, exige=self._audience_partagee):
+            raise JetonInvalide
+        return identite
+
+    def lire_fin(self, jeton: str) -> FinDemandee:
+        """Ce qu'un `logout_token` demande (OpenID Connect Back-Channel Logout) ; bloquante, lève JetonInvalide."""
+        contenu = _decoder(jeton, self.emetteur.cle_de(jeton), list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
+        evenements, sujet, sid = contenu.get("events"), contenu.get("sub"), contenu.get("sid")
+        if not isinstance(evenements, dict) or not isinstance(evenements.get(FIN_DE_SESSION), dict):
+            raise JetonInvalide
+        if "nonce" in contenu or "jti" not in contenu or "iat" not in contenu:
+            raise JetonInvalide
+        if not (sujet or sid) or not all(nom is None or isinstance(nom, str) for nom in (sujet, sid)):
+            raise JetonInvalide
+        return FinDemandee(sujet, sid)
 
     def lire(self, jeton: str, *, nonce: str | None = None) -> Identite:
         """La même vérification, bloquante. Avec un `nonce`, le jeton est un jeton d'identité, qui doit le porter.
@@ -112,6 +149,21 @@ class VerificateurOIDC:
             if not hmac.compare_digest(str(contenu.get("nonce")).encode(), nonce.encode()):
                 raise JetonInvalide
         return _identite(contenu, *self.revendications)
+
+
+def _est_d_acces(jeton: str, *, exige: bool) -> bool:
+    """Dit si un jeton vérifié est d'accès : un jeton d'identité prouve qui s'est connecté, il n'ouvre aucun appel.
+
+    RFC 9068 le dit par son type. D'autres émetteurs ne le disent pas : un jeton est alors d'accès s'il ne porte rien
+    d'un jeton d'identité ; avec `exige`, s'il porte ce qu'un tel jeton n'a pas (une portée, un client).
+    """
+    entete = jwt.get_unverified_header(jeton)
+    if str(entete.get("typ", "")).lower() in {"at+jwt", "application/at+jwt"}:
+        return True
+    contenu: dict[str, Any] = jwt.decode(jeton, options={"verify_signature": False})
+    if str(contenu.get("typ", "")).upper() in {"ID", "LOGOUT"} or not D_IDENTITE.isdisjoint(contenu):
+        return False
+    return not exige or not D_ACCES.isdisjoint(contenu) or contenu.get("typ") == "Bearer"
 
 
 def emettre_jeton(
@@ -170,10 +222,13 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
     try:
         role = RoleUtilisateur(str(contenu.get(nom_role)))
         nom, derniere = _nom(contenu.get("name")), _instant(contenu.get("last_login"))
+        sujet, sid = (dit if isinstance(dit, str) else None for dit in (contenu.get("sub"), contenu.get("sid")))
         if role is not RoleUtilisateur.ASSURE:
-            return Identite(role, personne=_personne(contenu.get("sub")), nom=nom, derniere_connexion=derniere)
+            return Identite(
+                role, personne=_personne(contenu.get("sub")), nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid
+            )
         assure = _PSEUDONYME.validate_python(contenu.get(nom_assure))
-        return Identite(role, assure, nom=nom, derniere_connexion=derniere)
+        return Identite(role, assure, nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid)
     except (ValidationError, ValueError) as erreur:
         raise JetonInvalide from erreur
 

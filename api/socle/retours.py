@@ -22,7 +22,7 @@ DUREE: Final = timedelta(hours=24)
 
 def retenir_retour(reponse: Response, transaction: str, dependances: Dependances) -> None:
     """Retient que la banque a accepté cette transaction, sous son sceau."""
-    boite = coffre("retour", dependances.secret_de_session)
+    boite = coffre("retour", *dependances.secrets_de_session)
     scelle = boite.encrypt_at_time(transaction.encode(), int(dependances.horloge().timestamp()))
     poser_cookie(reponse, PREFIXE + transaction, scelle.decode(), dependances)
 
@@ -35,7 +35,7 @@ def retours_de(requete: Request, dependances: Dependances) -> frozenset[str]:
 
 
 def _est_scelle(requete: Request, transaction: str, dependances: Dependances) -> bool:
-    boite, maintenant = coffre("retour", dependances.secret_de_session), int(dependances.horloge().timestamp())
+    boite, maintenant = coffre("retour", *dependances.secrets_de_session), int(dependances.horloge().timestamp())
     cookie = lire_cookie(requete, PREFIXE + transaction, dependances)
     try:
         clair = boite.decrypt_at_time(cookie, int(DUREE.total_seconds()), maintenant)

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -79,8 +79,19 @@ def _passee(tenue: sessions_tenues.Tenue, maintenant: datetime, dependances: Dep
     return depuis > dependances.repos_de_session
 
 
-async def ouvrir(reponse: Response, session: Session, canal: Canal, moyens: Moyens) -> None:
-    """Pose une session neuve ; si elle nomme quelqu'un, la base la tient."""
+async def ouvrir(
+    reponse: Response,
+    session: Session,
+    canal: Canal,
+    moyens: Moyens,
+    *,
+    chez_l_emetteur: tuple[str | None, str | None] = (None, None),
+) -> None:
+    """Pose une session neuve ; si elle nomme quelqu'un, la base la tient.
+
+    `chez_l_emetteur` : le sujet et la session que l'émetteur a nommés, par lesquels il peut la finir.
+    """
+    sujet, sid = (empreinte_chez_l_emetteur(nom, moyens.dependances.secret_de_session) for nom in chez_l_emetteur)
     if session.role is not None:
         async with moyens.pool.connection() as conn:
             await sessions_tenues.ouvrir(
@@ -90,8 +101,14 @@ async def ouvrir(reponse: Response, session: Session, canal: Canal, moyens: Moye
                 assure=session.assure,
                 canal=canal,
                 maintenant=moyens.dependances.horloge(),
+                chez_l_emetteur=(sujet, sid),
             )
     poser(reponse, session, moyens.dependances)
+
+
+def empreinte_chez_l_emetteur(nom: str | None, secret: str) -> bytes | None:
+    """Sous quoi la base connaît un sujet ou une session de l'émetteur : à clé, car un sujet peut nommer quelqu'un."""
+    return hmac.digest(cle_pour("emetteur", secret), nom.encode(), "sha256") if nom else None
 
 
 async def finir(requete: Request, fin: sessions_tenues.Fin, moyens: Moyens) -> None:
@@ -132,25 +149,31 @@ def poser(reponse: Response, session: Session, dependances: Dependances) -> None
     maintenant = int(dependances.horloge().timestamp())
     qui = [session.personne, session.nom, session.derniere_connexion]
     contenu = json.dumps([session.numero, session.assure, session.role, session.ouverte_le or maintenant, *qui])
-    scelle = coffre("session", dependances.secret_de_session).encrypt_at_time(contenu.encode(), maintenant)
+    scelle = coffre("session", *dependances.secrets_de_session).encrypt_at_time(contenu.encode(), maintenant)
     poser_cookie(reponse, COOKIE, scelle.decode(), dependances)
 
 
 def jeton_de_formulaire(session: Session, dependances: Dependances) -> str:
     """Ce qu'un formulaire doit rapporter pour prouver qu'il vient de nos pages."""
-    cle = cle_pour("formulaire", dependances.secret_de_session)
-    return hmac.new(cle, session.numero.encode(), hashlib.sha256).hexdigest()
+    return _jeton_sous(session, dependances.secret_de_session)
+
+
+def _jeton_sous(session: Session, secret: str) -> str:
+    return hmac.new(cle_pour("formulaire", secret), session.numero.encode(), hashlib.sha256).hexdigest()
 
 
 def jeton_valable(session: Session, jeton: str, dependances: Dependances) -> bool:
     """Dit si le formulaire vient d'une page de cette session."""
-    return hmac.compare_digest(jeton_de_formulaire(session, dependances).encode(), jeton.encode())
+    return any(
+        hmac.compare_digest(_jeton_sous(session, secret).encode(), jeton.encode())
+        for secret in dependances.secrets_de_session
+    )
 
 
 @lru_cache(maxsize=8)
-def coffre(usage: str, secret: str) -> Fernet:
-    """Ce qui chiffre et authentifie un cookie de cet usage."""
-    return Fernet(urlsafe_b64encode(cle_pour(usage, secret)))
+def coffre(usage: str, *secrets_de_session: str) -> MultiFernet:
+    """Ce qui chiffre et authentifie un cookie de cet usage : sous le premier secret ; il lit sous chacun."""
+    return MultiFernet([Fernet(urlsafe_b64encode(cle_pour(usage, secret))) for secret in secrets_de_session])
 
 
 def cle_pour(usage: str, secret: str) -> bytes:
@@ -160,7 +183,7 @@ def cle_pour(usage: str, secret: str) -> bytes:
 
 def _lire(texte: str, dependances: Dependances) -> Session | None:
     maintenant = int(dependances.horloge().timestamp())
-    boite = coffre("session", dependances.secret_de_session)
+    boite = coffre("session", *dependances.secrets_de_session)
     try:
         clair = boite.decrypt_at_time(texte, int(dependances.repos_de_session.total_seconds()), maintenant)
         numero, assure, role, ouverte_le, *qui = json.loads(clair)

@@ -14,7 +14,7 @@ GARDE: Final = timedelta(days=30)
 SIGNE_DE_VIE: Final = timedelta(seconds=5)
 """Écart en deçà duquel un signe de vie ne s'écrit pas de nouveau."""
 
-Fin = Literal["deconnexion", "inactivite", "canal", "administrateur"]
+Fin = Literal["deconnexion", "inactivite", "canal", "administrateur", "emetteur"]
 
 
 class Tenue(NamedTuple):
@@ -29,14 +29,39 @@ def empreinte(numero: str) -> bytes:
     return hashlib.sha256(numero.encode()).digest()
 
 
+def nom_de(numero: str) -> str:
+    """Sous quoi les commandes la nomment."""
+    return empreinte(numero).hex()[:16]
+
+
+async def finir_chez_l_emetteur(
+    conn: AsyncConnection[Any], sujet: bytes | None, sid: bytes | None, maintenant: datetime
+) -> int:
+    """Finit la session que l'émetteur nomme, ou toutes celles du sujet s'il n'en nomme pas ; rend leur nombre."""
+    curseur = await conn.execute(
+        "UPDATE acces.sessions SET finie_le = %s, fin = 'emetteur' WHERE finie_le IS NULL"
+        " AND (%s::bytea IS NULL OR sid = %s) AND (%s::bytea IS NULL OR sujet = %s)"
+        " AND (%s::bytea IS NOT NULL OR %s::bytea IS NOT NULL)",
+        (maintenant, sid, sid, sujet, sujet, sid, sujet),
+    )
+    return curseur.rowcount
+
+
 async def ouvrir(
-    conn: AsyncConnection[Any], numero: str, *, role: str, assure: str | None, canal: Canal, maintenant: datetime
+    conn: AsyncConnection[Any],
+    numero: str,
+    *,
+    role: str,
+    assure: str | None,
+    canal: Canal,
+    maintenant: datetime,
+    chez_l_emetteur: tuple[bytes | None, bytes | None] = (None, None),
 ) -> None:
     """Inscrit une session neuve, et oublie celles de plus de trente jours."""
     await conn.execute(
-        "INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (empreinte(numero), role, assure, canal.value, maintenant, maintenant),
+        "INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le, sujet, sid)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (empreinte(numero), role, assure, canal.value, maintenant, maintenant, *chez_l_emetteur),
     )
     await conn.execute("DELETE FROM acces.sessions WHERE ouverte_le < %s", (maintenant - GARDE,))
 

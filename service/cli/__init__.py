@@ -40,6 +40,9 @@ from service.cli import partitions  # noqa: F401
 from service.cli import sessions  # noqa: F401
 
 # isort: split
+from service.cli import security  # noqa: F401
+
+# isort: split
 from service.cli.application import app
 
 

@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 from rich.markup import escape
 from rich.table import Table
 
+from engine.security_log import Kind, SecurityEvent, note
 from service.cli.application import USAGE, DataDir, Json, app, connection, console, fail, print_json
 from service.cli.tables import whole
 
@@ -63,6 +64,10 @@ def end_sessions(
     asked = {"now": datetime.now(UTC), "all": everyone, "assure": assure, "session": session}
     with connection(data_dir) as (_, conn):
         ended = conn.execute(_END, asked).rowcount
+        if ended:
+            actor = str((conn.execute("SELECT session_user").fetchone() or ("",))[0])
+            whose = session or assure or "toutes"
+            note(conn, SecurityEvent(Kind.ADMINISTRATION, actor, f"{ended} session(s) finie(s)", whose))
     if not ended:
         fail("Aucune session ouverte ne répond à cette demande.")
     console.print(f"{ended} session(s) finie(s).")

@@ -34,14 +34,14 @@ BEGIN
         END IF;
         FOR un IN
             SELECT r.nom FROM (VALUES
-                ('creances_api',          ARRAY['evenements', 'cles_idempotence']),
+                ('creances_api',          ARRAY['evenements', 'cles_idempotence', 'securite']),
                 ('creances_consommateur', ARRAY['evenements', 'positions', 'sorts', 'attentes', 'attentes_reglees',
                                                 'topics', 'pertes', 'arrets']),
                 ('creances_suiveur',      ARRAY['evenements']),
                 ('creances_publication',  ARRAY['topics']),
                 ('creances_relance',      ARRAY['evenements']),
                 ('creances_exploitation', ARRAY['epoques', 'reprises', 'rapports', 'lignes_de_rapport',
-                                                'ecarts_de_rapport'])
+                                                'ecarts_de_rapport', 'securite'])
             ) AS r (nom, tables) WHERE une.relname = ANY (r.tables)
         LOOP
             EXECUTE format('GRANT INSERT (%s) ON journal.%I TO %I', colonnes, une.relname, un.nom);

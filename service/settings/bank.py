@@ -1,6 +1,6 @@
 """The bank: its kiosk, our merchants there, its questions and reports, and the simulator that stands in for it."""
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -18,6 +18,10 @@ class Merchant(BaseModel):
     key_version: Annotated[int, Field(ge=1)] = 1
     previous_secret_key: SecretStr | None = None
     previous_key_version: Annotated[int, Field(ge=1)] | None = None
+    key_expires_on: date | None = None
+    """The last day of the current key, as the bank wrote it."""
+    previous_key_until: date | None = None
+    """The last day on which the previous key is still read; absent: for as long as it is given."""
 
 
 class KiosqueSettings(Concern):
@@ -51,6 +55,10 @@ class KiosqueSettings(Concern):
         None, description="Clé précédente, encore acceptée pendant un changement.", json_schema_extra=SECRET
     )
     kiosque_previous_key_version: int | None = Field(None, ge=1, description="Version de la clé précédente.")
+    kiosque_key_expires_on: date | None = Field(None, description="Dernier jour de la clé secrète, selon la banque.")
+    kiosque_previous_key_until: date | None = Field(
+        None, description="Dernier jour où la clé précédente est encore lue ; absent : tant qu'elle est donnée."
+    )
     kiosque_merchants: dict[str, Merchant] = Field(
         default_factory=dict,
         description='Commerçant propre à une caisse, JSON : {"381": {"merchant_id", "secret_key", "key_version"}}.',
@@ -97,4 +105,8 @@ class KiosqueSettings(Concern):
             merchant_id=self.kiosque_merchant_id,
             secret_key=self.kiosque_secret_key,
             key_version=self.kiosque_key_version,
+            previous_secret_key=self.kiosque_previous_secret_key,
+            previous_key_version=self.kiosque_previous_key_version,
+            key_expires_on=self.kiosque_key_expires_on,
+            previous_key_until=self.kiosque_previous_key_until,
         )

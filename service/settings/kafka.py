@@ -1,10 +1,12 @@
 """Kafka: how it is reached, its topics, and the batches that consumers and followers take."""
 
 from datetime import timedelta
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
+from engine.kafka_security import FileToken
 from service.settings.values import PREFIX, SECRET, Brokers, Concern, Duration, ExistingFile
 
 
@@ -18,11 +20,17 @@ class KafkaSettings(Concern):
     kafka_ssl_cafile: ExistingFile | None = Field(
         None, description="Autorité qui signe le certificat de Kafka (fichier PEM)."
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         None, description="Authentification SASL auprès de Kafka."
     )
     kafka_sasl_username: str | None = Field(None, description="Utilisateur SASL.")
     kafka_sasl_password: SecretStr | None = Field(None, description="Mot de passe SASL.", json_schema_extra=SECRET)
+    kafka_sasl_token_path: Path | None = Field(
+        None,
+        description="Fichier qui porte le jeton OAUTHBEARER, relu à chaque connexion : qui le renouvelle l'y écrit.",
+    )
+    kafka_ssl_certfile: ExistingFile | None = Field(None, description="Notre certificat auprès de Kafka (fichier PEM).")
+    kafka_ssl_keyfile: ExistingFile | None = Field(None, description="La clé de ce certificat (fichier PEM).")
     kafka_metadata_max_age: Duration = Field(
         timedelta(seconds=5),
         le=timedelta(seconds=10),
@@ -46,6 +54,14 @@ class KafkaSettings(Concern):
     follower_wait_max: Duration = Field(
         timedelta(seconds=1), le=timedelta(seconds=10), description="Attente maximale d'un suiveur sans réveil."
     )
+
+    @model_validator(mode="after")
+    def _credentials_are_whole(self) -> Self:
+        if (self.kafka_sasl_mechanism == "OAUTHBEARER") != (self.kafka_sasl_token_path is not None):
+            raise ValueError("KAFKA_SASL_MECHANISM=OAUTHBEARER et KAFKA_SASL_TOKEN_PATH vont ensemble")
+        if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
+            raise ValueError("KAFKA_SSL_CERTFILE et KAFKA_SSL_KEYFILE vont ensemble")
+        return self
 
     @property
     def topic_avis(self) -> str:
@@ -76,7 +92,10 @@ class KafkaSettings(Concern):
             "security_protocol": self.kafka_security_protocol,
             "metadata_max_age_ms": round(self.kafka_metadata_max_age.total_seconds() * 1000),
             "ssl_cafile": str(self.kafka_ssl_cafile) if self.kafka_ssl_cafile else None,
+            "ssl_certfile": str(self.kafka_ssl_certfile) if self.kafka_ssl_certfile else None,
+            "ssl_keyfile": str(self.kafka_ssl_keyfile) if self.kafka_ssl_keyfile else None,
             "sasl_mechanism": self.kafka_sasl_mechanism,
+            "sasl_oauth_token_provider": FileToken(self.kafka_sasl_token_path) if self.kafka_sasl_token_path else None,
             "sasl_plain_username": self.kafka_sasl_username,
             "sasl_plain_password": password.get_secret_value() if password else None,
         }

@@ -1,5 +1,7 @@
 """All settings together, a concern a module."""
 
+from typing import Final
+
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -17,6 +19,9 @@ from service.settings.process import ProcessSettings
 from service.settings.secret_files import SecretFiles
 from service.settings.values import PREFIX
 from service.settings.web import WebSettings
+
+OPS_PORT: Final = 9000
+"""Of the operations, in production."""
 
 
 # Fields stand in the order of the bases read from the last: process first.
@@ -41,6 +46,11 @@ class Settings(
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    @property
+    def ops_port_apart(self) -> int | None:
+        """The port of the operations, if it is not the API's."""
+        return OPS_PORT if self.ops_port is None and self.mode == "production" else self.ops_port
 
     @classmethod
     def settings_customise_sources(

@@ -31,6 +31,10 @@ class WebSettings(Concern):
     )
     api_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'API.")
     api_port: Port = Field(8000, description="Port de l'API.")
+    ops_host: str = Field("127.0.0.1", description="Adresse d'écoute de l'exploitation (/readyz, /metrics, /docs).")
+    ops_port: Port | None = Field(
+        None, description="Port de l'exploitation ; absent : 9000 en production, celui de l'API ailleurs."
+    )
     body_limit_bytes: int = Field(64 * 1024, ge=1024, description="Taille maximale d'une requête, en octets.")
     http_header_timeout: Duration = Field(
         timedelta(seconds=10), description="Temps pour envoyer les en-têtes d'une requête, au plus."
@@ -91,6 +95,9 @@ class WebSettings(Concern):
         description="Secret des sessions des pages (32 octets au moins), le même pour toutes les instances de l'API ;"
         " absent : tiré au démarrage.",
         json_schema_extra=SECRET,
+    )
+    session_previous_secret: LongSecret | None = Field(
+        None, description="Le secret précédent, encore lu le temps d'un changement.", json_schema_extra=SECRET
     )
     session_max_age: Duration = Field(
         timedelta(hours=2), description="Durée d'une session, quoi que fasse la personne."

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.application import creer_api
+from api.application import creer_api, creer_exploitation
 from api.socle.en_tetes import POLITIQUE_DE_CONTENU
 from tests.api.conftest import Service, porteur
 from tests.api.navigation import NAVIGATEUR, REF
@@ -79,3 +79,31 @@ class TestDemonstration:
         assert "/api/v1/creances/{reference}" in page.text
         assert page.headers["Content-Security-Policy"] == POLITIQUE_DE_CONTENU.decode()
         assert not re.findall(r'(?:src|href)="(?:https?:)?//', page.text)
+
+
+class TestPortDExploitation:
+    @pytest.fixture
+    def reglages_api(self) -> dict[str, Any]:
+        return {"exploitation_a_part": True}
+
+    @pytest.mark.parametrize("notice_servie", [True, False])
+    def test_la_sante_et_les_mesures_sont_la_et_nulle_part_ailleurs(
+        self, service: Service, *, notice_servie: bool
+    ) -> None:
+        principale = creer_api(replace(service.dependances_api, metriques=_registre()))
+        with servi(creer_exploitation(principale, notice_servie=notice_servie)) as url:
+            for adresse, statut in {
+                "/livez": 200,
+                "/readyz": 200,
+                "/metrics": 200,
+                "/docs": 200 if notice_servie else 404,
+                "/openapi.json": 404,
+                "/payer": 404,
+                "/api/v1/exploitation/retard": 404,
+            }.items():
+                reponse = service.client.get(f"{url}{adresse}")
+                assert reponse.status_code == statut, adresse
+                assert reponse.headers["Content-Security-Policy"] == POLITIQUE_DE_CONTENU.decode()
+        for adresse in ("/readyz", "/metrics", "/docs"):
+            assert service.client.get(adresse).status_code == 404
+        assert service.client.get("/livez").status_code == 200

@@ -246,7 +246,7 @@ def test_chaque_examen_de_sante_regarde_ce_role(nom: str, settings: Any) -> None
             [url] = re.findall(r"http://[^']+", programme)
             lus: Settings = settings(nom)
             simule = nom == "kiosque"
-            assert urlsplit(url).port == (lus.simulator_port if simule else lus.api_port)
+            assert urlsplit(url).port == (lus.simulator_port if simule else lus.ops_port)
             servies = routes(creer_simulateur(ReglagesSimulateur())) if simule else routes_de_l_api()
             assert urlsplit(url).path in servies
         case ["CMD", "creances", *arguments]:
@@ -325,7 +325,7 @@ def test_l_image_lance_un_role_sans_privilege_ni_outil_de_construction() -> None
     [entree], [commande] = valeurs("ENTRYPOINT"), valeurs("CMD")
     assert json.loads(entree) == ["creances"]
     assert analyser(json.loads(commande)) == "api"
-    assert valeurs("EXPOSE") == [str(Settings(_env_file=None).api_port)]
+    assert valeurs("EXPOSE") == [f"{Settings(_env_file=None).api_port} {Settings(_env_file=None).ops_port_apart}"]
     [examen] = valeurs("HEALTHCHECK")
     assert json.loads(examen[examen.index("[") :]) == NOTRES["api"]["healthcheck"]["test"][1:]
     entrees = pyproject_scripts()

@@ -164,7 +164,8 @@ def test_prometheus_et_grafana_trouvent_ce_qu_ils_lisent(mesures: dict[str, set[
     assert tache["metrics_path"] == "/metrics"
     [cible] = tache["static_configs"][0]["targets"]
     hote, port = cible.split(":")
-    assert COMPOSE["services"][hote]["ports"][0].endswith(f":{port}")
+    assert COMPOSE["services"][hote]["environment"]["CREANCES_OPS_PORT"] == int(port)
+    assert not [publie for publie in COMPOSE["services"][hote]["ports"] if publie.endswith(f":{port}")], "jamais publié"
     [source] = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     adresse = urlsplit(source["url"])
     assert COMPOSE["services"][adresse.hostname]["ports"][0].endswith(f":{adresse.port}")

@@ -11,7 +11,7 @@ from psycopg.errors import InsufficientPrivilege
 
 # Ce que chaque rôle ajoute au journal. Une table nouvelle y prend sa place, ici et dans service/schema/rights.sql.
 AJOUTE: Final = {
-    "creances_api": {"evenements", "cles_idempotence"},
+    "creances_api": {"evenements", "cles_idempotence", "securite"},
     "creances_consommateur": {
         "evenements",
         "positions",
@@ -25,7 +25,7 @@ AJOUTE: Final = {
     "creances_suiveur": {"evenements"},
     "creances_publication": {"topics"},
     "creances_relance": {"evenements"},
-    "creances_exploitation": {"epoques", "reprises", "rapports", "lignes_de_rapport", "ecarts_de_rapport"},
+    "creances_exploitation": {"epoques", "reprises", "rapports", "lignes_de_rapport", "ecarts_de_rapport", "securite"},
     "creances_lecture": set[str](),
 }
 

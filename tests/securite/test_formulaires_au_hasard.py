@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import httpx
 import psycopg
 import pytest
 
@@ -44,7 +45,14 @@ ETRANGES: Final = [
 
 @pytest.fixture
 def reglages_api() -> dict[str, Any]:
-    return {"limites": Limites(refus_par_minute=10_000_000, rebuts_en_rafale=10_000_000)}
+    return {
+        "limites": Limites(
+            refus_par_minute=10**9,
+            rebuts_en_rafale=10**9,
+            rebuts_par_adresse_octets_par_jour=10**12,
+            rebuts_octets_par_jour=10**12,
+        )
+    }
 
 
 def au_hasard(hasard: random.Random, numero: int) -> tuple[bytes, dict[str, str] | None]:
@@ -86,16 +94,24 @@ def est_scelle(champs: dict[str, str] | None) -> bool:
     return sceller(champs["Data"].encode(), CLE, Algorithme.SHA_256) == champs.get("Seal")
 
 
+def poster(service: Service, chemin: str, corps: bytes) -> httpx.Response:  # noqa: F811
+    entete = {"Content-Type": "application/x-www-form-urlencoded"}
+    try:
+        return service.client.post(chemin, content=corps, headers=entete)
+    except httpx.RemoteProtocolError:  # La connexion gardée s'est fermée entre deux requêtes, sur une machine lente.
+        return service.client.post(chemin, content=corps, headers=entete)
+
+
 @pytest.mark.timeout(3600)
 def test_rien_ne_tombe_et_rien_ne_passe_que_la_banque_n_ait_scelle(service: Service) -> None:  # noqa: F811
     hasard = random.Random(GRAINE)  # noqa: S311
-    entete = {"Content-Type": "application/x-www-form-urlencoded"}
     statuts: Counter[int] = Counter()
-    pris = refuses_scelles = 0
+    gardes: list[str] = []
+    pris = 0
     for numero in range(COMBIEN):
         corps, champs = au_hasard(hasard, numero)
         avant = len(service.webhook_sender.messages)
-        reponse = service.client.post("/kiosque/notification", content=corps, headers=entete)
+        reponse = poster(service, "/kiosque/notification", corps)
         statuts[reponse.status_code] += 1
         assert reponse.status_code in {200, 400, 413}, (corps, reponse.text)
         nouveaux = service.webhook_sender.messages[avant:]
@@ -106,10 +122,11 @@ def test_rien_ne_tombe_et_rien_ne_passe_que_la_banque_n_ait_scelle(service: Serv
             assert est_scelle(champs), corps
             assert isinstance(service.guichet.kiosque.relire(json.loads(notifications[0])), Verifiee)
         else:
-            refuses_scelles += est_scelle(champs)
-            assert [genre for genre, *_ in nouveaux] == ["rebuts"], "ce qui est refusé est gardé"
-        retour = service.client.post("/kiosque/retour", content=corps, headers=entete, follow_redirects=False)
+            gardes += [genre for genre, *_ in nouveaux]  # Une copie exacte n'est pas gardée deux fois.
+        retour = poster(service, "/kiosque/retour", corps)
         assert retour.status_code == 303, corps
+    assert set(gardes) == {"rebuts"}
+    assert len(gardes) > 0.95 * statuts[400]
     assert pris > COMBIEN / 20, statuts
     assert statuts[400] > COMBIEN / 4, statuts
     with psycopg.connect(service.url_base) as conn:
