@@ -15,9 +15,11 @@ from domain.refus import (
     MontantSuperieurAOuvert,
     PieceManquante,
     RemboursementEnCours,
+    SecondePersonneRequise,
 )
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
+from guichet.reglement.approuver import decliner
 from guichet.reglement.banque import executer
 from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
@@ -196,6 +198,21 @@ def test_sans_reponse_de_la_banque_le_remboursement_attend_et_se_repose_une_seul
     assert b.banque.rendus == {("T1", 20_00): 20_00}
     with pytest.raises((AnomalieDejaReglee, AucunePropositionEnAttente)):
         executer(b.guichet, ident, T0)
+    assert b.ouvertes() == []
+    sans_ecart(b)
+
+
+def test_un_remboursement_que_la_banque_n_execute_pas_s_abandonne_par_une_autre_personne(b: Banc) -> None:
+    ident = trop_percu(b)
+    b.banque.dictees.append(Indeterminee("la banque garde autre chose"))
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    b.approuver(ident)
+    with pytest.raises(SecondePersonneRequise):
+        decliner(b.guichet, ident, "AGENT-1", "vu avec la banque", T0)
+    assert decliner(b.guichet, ident, "agent-2", "vu avec la banque", T0).suite is Suite.ABANDONNE
+    assert (b.paiement("T1").remboursement, b.creance(1).trop_percu) == (None, 20_00)
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.VIREMENT, preuve="VIR-2026-20")
+    b.approuver(ident)
     assert b.ouvertes() == []
     sans_ecart(b)
 
