@@ -25,6 +25,7 @@ from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
 from kiosque.interface import Indeterminee, NonOfferte, OperationRefusee
 from projections.audit import auditer
+from projections.lectures.anomalies import anomalies_reglees
 from projections.vues.paiements import montants_et_statuts
 from tests.guichet.reglement.banc import T0, Banc, reference
 
@@ -180,6 +181,7 @@ def test_la_banque_ne_le_permet_pas_rien_n_a_bouge_puis_un_virement_le_regle(b: 
     b.approuver(ident)
     (reste,) = b.ouvertes()
     assert (reste.id, reste.montant) == (ident, 15_00)
+    assert anomalies_reglees(b.conn) == []
     b.proposer(ident, Geste.REMBOURSER, voie=Voie.VIREMENT, preuve="VIR-2026-19")
     b.approuver(ident)
     assert b.ouvertes() == []

@@ -173,7 +173,6 @@ def _verifier(b: Banc, livre: Livre) -> None:
     assert sum(ligne.montant for ligne in lignes if ligne.id.startswith("argent-")) == non_rattache
     trop = sum(creance.trop_percu for creance in creances)
     assert sum(ligne.montant for ligne in lignes if ligne.id.startswith("trop_percu-")) == trop
-    closes = {ligne.id for ligne in anomalies_reglees(b.conn)} - set(noms)
-    assert closes.isdisjoint(noms)
+    assert {ligne.id for ligne in anomalies_reglees(b.conn)}.isdisjoint(noms)
     rapport = auditer(b.conn)
     assert (rapport.ecarts, rapport.illisibles) == ([], {})
