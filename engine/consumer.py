@@ -98,8 +98,8 @@ class Consumer:
         self._a_verifier = False
         self._ouvert_a = 0.0
         self._awaited: set[str] | None = set()
-        """The streams that messages wait for and that the last batches touched; None: all of them, once in a while, since
-        a stream may have been mended."""
+        """The streams that messages wait for and that the last batches touched; None: all of them, once in a while,
+        since a stream may have been mended."""
 
     # --- The loop ---------------------------------------------------------------------------------------------------
 
