@@ -1,1 +1,1 @@
-"""Le journal : les événements sur PostgreSQL, en ajout seul, et tout ce qui s'enregistre avec eux d'un bloc."""
+"""The machine: events on PostgreSQL, append-only, and all that is recorded with them as one block (docs/engine.md)."""

@@ -1,4 +1,4 @@
-"""Revenir d'une panne : de plus en plus tard, jamais au même instant que les autres, et sans inonder le journal."""
+"""Coming back from an outage: later and later, never at the same time as the others, and without flooding the log."""
 
 import random
 from collections.abc import Callable
@@ -8,25 +8,25 @@ from engine.outages import describe
 
 BACKOFF_MIN_S: Final = 0.2
 BACKOFF_MAX_S: Final = 10.0
-"""Bornes de l'attente entre deux essais (secondes) : elle double à chaque échec, et revient au bas après un progrès."""
+"""Bounds of the wait between two attempts (seconds): it doubles with each failure, and goes back after progress."""
 
 JITTER: Final = 0.5
-"""Ce que le hasard peut ôter à l'attente : les rôles qu'une même panne a arrêtés ne reviennent pas tous ensemble."""
+"""What chance may take off the wait: roles that one outage stopped do not all come back together."""
 
 _DOUBLEMENTS_MAX: Final = 32
 
 
 def recul(echecs: int, hasard: float, *, minimum_s: float = BACKOFF_MIN_S, maximum_s: float = BACKOFF_MAX_S) -> float:
-    """L'attente avant l'essai suivant, après tant d'échecs de suite (1 au moins) ; `hasard` va de 0 à 1 (secondes)."""
+    """The wait before the next attempt, after so many failures in a row (1 or more); `hasard` from 0 to 1 (seconds)."""
     entiere = min(maximum_s, minimum_s * 2.0 ** min(echecs - 1, _DOUBLEMENTS_MAX))
     return entiere * (1 - JITTER * hasard)
 
 
 class Backoff:
-    """Les échecs d'un rôle depuis son dernier progrès : combien attendre, et qu'en dire.
+    """A role's failures since its last progress: how long to wait, and what to say of it.
 
-    Une ligne par échec. Sa trace n'accompagne que le premier d'une cause : dix minutes de panne tiennent en une
-    page, et une cause qui change en chemin se voit.
+    One line a failure. Its trace comes only with the first of a cause: ten minutes of outage fit on a page, and a cause
+    that changes on the way is seen.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Backoff:
         maximum_s: float = BACKOFF_MAX_S,
         hasard: Callable[[], float] = random.random,
     ) -> None:
-        """`journal` : le logger du rôle ; `evenement` : le nom de ses lignes. `hasard` donne un nombre de 0 à 1."""
+        """`journal`: the role's logger; `evenement`: the name of its lines. `hasard` gives a number from 0 to 1."""
         self.echecs = 0
         self._log = journal
         self._evenement = evenement
@@ -46,7 +46,7 @@ class Backoff:
         self._cause: str | None = None
 
     def fail(self, erreur: BaseException) -> float:
-        """Compte et dit un échec ; rend l'attente avant l'essai suivant (secondes)."""
+        """Count and tell a failure; return the wait before the next attempt (seconds)."""
         self.echecs += 1
         attente_s = round(recul(self.echecs, self._hasard(), maximum_s=self._maximum_s), 3)
         cause = describe(erreur)
@@ -61,7 +61,7 @@ class Backoff:
         return attente_s
 
     def progress(self) -> None:
-        """Un vrai progrès : un lot enregistré, un rattrapage fini. La panne est passée, et se dit une fois."""
+        """True progress: a batch recorded, a catch-up done. The outage is over, and that is told once."""
         if self.echecs:
             self._log.info("reprise_apres_panne", evenement=self._evenement, essais=self.echecs)
         self.echecs = 0
@@ -69,5 +69,5 @@ class Backoff:
 
 
 def _sans_nombres(cause: str) -> str:
-    """La cause sans ce qui change à chaque essai (un port, une durée, un numéro de processus)."""
+    """The cause without what changes at each attempt (a port, a duration, a process number)."""
     return "".join(signe for signe in cause if not signe.isdigit())

@@ -1,4 +1,4 @@
-"""Ce qu'une transaction enregistre d'un bloc : des faits, et ce qui les a causés."""
+"""What one transaction records as a block: events, and what caused them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from engine.event import Event
 
 
 class Partition(NamedTuple):
-    """Une partition d'un topic Kafka, nommée par l'identifiant du topic : recréé, il en a un autre."""
+    """A partition of a Kafka topic, named by the topic's id: recreated, it has another."""
 
     topic_id: UUID
     topic: str
@@ -18,7 +18,7 @@ class Partition(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """Le chemin qu'un lot fait sur une partition : de la position chargée à la suivante à lire."""
+    """How far a batch goes on a partition: from the position that was loaded to the next one to read."""
 
     partition: Partition
     depuis: int
@@ -26,14 +26,14 @@ class Advance(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """Le sort d'un message, son empreinte (SHA-256) et ses champs nommés, sans donnée de carte ni d'identité."""
+    """A message's fate, its digest (SHA-256) and its named fields, without card or identity data."""
 
     partition: Partition
     offset: int
     sort: str
     cause: str
     objet: str | None
-    """La référence de la créance ou de la transaction dont parle le message, si on a pu la lire."""
+    """The reference that the message speaks of, if it could be read."""
     empreinte: bytes
     champs: Mapping[str, Any]
 
@@ -60,7 +60,7 @@ class Settled(NamedTuple):
 
 
 class IdempotencyKey(NamedTuple):
-    """La clé d'une requête, l'empreinte (SHA-256) de son corps, et la réponse donnée."""
+    """A request's key, the digest (SHA-256) of its body, and the answer given."""
 
     auteur: str
     cle: str
@@ -71,7 +71,7 @@ class IdempotencyKey(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Un fait et ce qui l'a causé, tel que le support le lira (`kafka:topic/partition@offset`, `requete:…`)."""
+    """An event and what caused it, as support will read it (`kafka:topic/partition@offset`, `requete:…`)."""
 
     event: Event
     cause: str
@@ -79,7 +79,7 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Tout ou rien : une seule transaction écrit les événements, les positions, les sorts et la clé."""
+    """All or nothing: one transaction writes the events, the positions, the fates and the key."""
 
     entries: list[Entry] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Les conflits d'enregistrement : qui a été plus rapide, et ce qu'il faut refaire."""
+"""Conflicts of recording: who was faster, and what is to be done again."""
 
 from typing import Final
 
@@ -6,19 +6,19 @@ from psycopg.errors import UniqueViolation
 
 
 class Conflict(Exception):
-    """Quelqu'un d'autre a enregistré avant nous ; rien de ce lot n'est écrit."""
+    """Somebody else recorded before us; nothing of this batch is written."""
 
 
 class VersionConflict(Conflict):
-    """Un flux a avancé depuis sa lecture : recharger, décider de nouveau."""
+    """A stream has moved since it was read: load again, decide again."""
 
 
 class PositionConflict(Conflict):
-    """La partition est déjà lue plus loin : laisser tomber le lot et se replacer."""
+    """The partition was read further already: drop the batch and take place again."""
 
 
 class KeyConflict(Conflict):
-    """La même requête vient d'être traitée : rendre sa réponse."""
+    """The same request has just been handled: return its answer."""
 
 
 _PAR_CONTRAINTE: Final[dict[str, type[Conflict]]] = {
@@ -32,6 +32,6 @@ _PAR_CONTRAINTE: Final[dict[str, type[Conflict]]] = {
 
 
 def traduire(erreur: UniqueViolation) -> Exception:
-    """Rend le conflit que désigne la contrainte violée ; l'erreur elle-même si aucune des nôtres ne l'est."""
+    """The conflict that the violated constraint means; the error itself if it is none of ours."""
     conflit = _PAR_CONTRAINTE.get(erreur.diag.constraint_name or "")
     return conflit(erreur.diag.message_detail or "") if conflit else erreur

@@ -1,7 +1,7 @@
-"""La boucle : lire un lot de messages, décider, tout enregistrer d'un bloc avec la position lue.
+"""The loop: read a batch of messages, decide, record everything as one block with the position read.
 
-Les positions enregistrées dans PostgreSQL sont la vérité ; celles que Kafka garde ne servent qu'à montrer le retard.
-Tuée n'importe où, la boucle reprend à la dernière position validée : chaque message compte exactement une fois.
+The positions recorded in PostgreSQL are the truth; those that Kafka keeps only show the lag. Killed anywhere, the loop
+goes on from the last committed position: each message counts exactly once.
 """
 
 import threading
@@ -47,15 +47,15 @@ A member whose share is empty has its answer: there are more of them than partit
 
 
 class UnexpectedFault(Exception):
-    """Une faute en décidant d'un lot ou en l'enregistrant : un défaut du code, ou une donnée que la base refuse."""
+    """A fault in deciding a batch or recording it: a defect of the code, or data that the database refuses."""
 
 
 class TopicRecreated(PositionConflict):
-    """Le topic n'est plus celui dont nous tenons les positions : ces messages ont peut-être été lus du nouveau."""
+    """The topic is no longer the one whose positions we hold: these messages may have been read from the new one."""
 
 
 class Consumer:
-    """Consomme un topic, par lots, en groupe."""
+    """Consumes a topic, in batches, in a group."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Consumer:
         horloge: Callable[[], datetime] = lambda: datetime.now(UTC),
         etape: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`kafka` : les réglages de connexion, aux noms de kafka-python. `etape` est appelée entre deux étapes."""
+        """`kafka`: the connection's settings, by kafka-python's names. `etape` is called between two steps."""
         self.nom = nom
         self.topic = topic
         self.base = base
@@ -93,22 +93,22 @@ class Consumer:
         self._reprise = Backoff(self._log, "consommateur_interrompu")
         self.placement = Placement(base, topic, nom)
         self._identifiant: Callable[[], UUID | None] = lambda: None
-        """L'identifiant du topic, redemandé après la dernière lecture ; None : le topic n'est plus là, le lot si."""
+        """The topic's id, asked for again after the last reading; None: the topic is gone, the batch is not."""
         self._a_replacer = False
         self._a_verifier = False
         self._ouvert_a = 0.0
         self._awaited: set[str] | None = set()
-        """Les flux que des messages attendent et que les derniers lots ont touchés ; None : tous, une fois de temps en
-        temps, car un flux a pu être réparé."""
+        """The streams that messages wait for and that the last batches touched; None: all of them, once in a while,
+        since a stream may have been mended."""
 
-    # --- La boucle ---------------------------------------------------------------------------------------------------
+    # --- The loop ---------------------------------------------------------------------------------------------------
 
     def run(self, arret: threading.Event) -> None:
-        """Consomme jusqu'à l'arrêt demandé ; revient seule d'une panne de Kafka ou de PostgreSQL, et la dit."""
+        """Consume until asked to stop; come back alone from an outage of Kafka or PostgreSQL, and tell it."""
         while not arret.is_set():
             try:
                 self._consommer(arret)
-            except Exception as erreur:  # noqa: BLE001 (toute panne est gardée, puis reprise)
+            except Exception as erreur:  # noqa: BLE001 (every failure is kept, then tried again)
                 attente_s = self._reprise.fail(erreur)
                 self._etat.interrupt(erreur)
                 if isinstance(erreur, clients.GroupStuck):
@@ -120,7 +120,7 @@ class Consumer:
         self._ouvert_a = time.monotonic()
         self.placement.topic_id = None
         try:
-            # Connu avant d'entrer dans le groupe : un chef qui n'en sait rien encore ne donnerait rien à personne.
+            # Known before joining the group: a leader that knows nothing of it yet would give nothing to anybody.
             if not consommateur.partitions_for_topic(self.topic):
                 raise clients.TopicUnknown(self.topic)
             ecoute = Listener(self.placement, consommateur)
@@ -137,9 +137,9 @@ class Consumer:
             self._etat.dire(conn, "inactif")
 
     def _tour(self, consommateur: KafkaConsumer) -> None:
-        """Lit un lot et l'enregistre."""
+        """Read a batch and record it."""
         if self.placement.is_gone(consommateur):
-            # Disparu. Rester dans le groupe ne suffirait pas : recréé, son chef peut n'en rien savoir au partage.
+            # Gone. Staying in the group would not do: recreated, its leader may know nothing of it when it shares out.
             raise clients.TopicUnknown(self.topic)
         if self._a_replacer or self.placement.is_recreated(consommateur):
             self.placement.placer(consommateur, [tp.partition for tp in consommateur.assignment()])
@@ -161,11 +161,11 @@ class Consumer:
         messages = self.placement.retenir(lots)
         if not messages:
             return
-        self._identifiant = lecteur.refresh_topic_id(consommateur, self.topic)  # Répond pendant que l'on décide.
+        self._identifiant = lecteur.refresh_topic_id(consommateur, self.topic)  # Answers while we decide.
         try:
             self.enregistrer(messages)
         except PositionConflict as conflit:
-            # Un autre consommateur a déjà lu ces messages, ou ce ne sont pas ceux que l'on croyait.
+            # Another consumer has read these messages already, or they are not those we took them for.
             self._log.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)
             self._a_replacer = True
             return
@@ -173,10 +173,10 @@ class Consumer:
         self.placement.montrer(consommateur)
         self.etape("suite")
 
-    # --- Ce qui attendait --------------------------------------------------------------------------------------------
+    # --- What waited ------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """Applique ce qui attendait et peut l'être, un flux à la fois, dans l'ordre ; le reste attend encore."""
+        """Apply what waited and can be applied, one stream at a time, in order; the rest goes on waiting."""
         streams, self._awaited = self._awaited, set()
         with self.base.transaction() as conn:
             ones = waiting_room.waiting(conn, self.topic, streams)
@@ -184,7 +184,7 @@ class Consumer:
             try:
                 applied = decide(self.base, self.recorder, partial(self._release, messages))
             except PositionConflict:
-                continue  # Un autre l'a fait.
+                continue  # Somebody else did.
             except Exception as erreur:
                 if is_outage(erreur):
                     raise
@@ -203,16 +203,16 @@ class Consumer:
         self.recorder.record(conn, lot)
         return len(lot.settled)
 
-    # --- Un lot ------------------------------------------------------------------------------------------------------
+    # --- A batch ------------------------------------------------------------------------------------------------------
 
     def enregistrer(self, messages: Sequence[Message]) -> None:
-        """Décide d'un lot et l'enregistre d'un bloc avec ses positions.
+        """Decide a batch and record it as one block with its positions.
 
-        Une faute imprévue (un défaut du code, une donnée que PostgreSQL refuse) ne retient pas les autres messages : le
-        lot est coupé en deux jusqu'à isoler le fautif, qui est rejeté avec sa cause et mis aux rebuts. Une panne, elle,
-        n'est la faute d'aucun : elle remonte telle quelle, et rien n'est enregistré.
+        An unexpected fault (a defect of the code, data that PostgreSQL refuses) does not hold up the other messages:
+        the batch is cut in two until the faulty one is alone, which is rejected with its cause and goes to the dead
+        letters. An outage is nobody's fault: it goes up as it is, and nothing is recorded.
 
-        Lève PositionConflict si un autre a déjà lu ces messages.
+        Raises PositionConflict if somebody else has read these messages.
         """
         try:
             self._enregistrer(messages, self.prendre)
@@ -264,16 +264,16 @@ class Consumer:
             self._awaited |= touches
 
     def _battre(self, consommateur: KafkaConsumer) -> None:
-        """Donne signe de vie, tant que Kafka en donne aussi. Lève KafkaNeRépondPas."""
-        clients.require_news(consommateur._cluster)  # noqa: SLF001 (voir `engine.kafka_clients`)
+        """Give a sign of life, as long as Kafka gives some too. Raises KafkaUnreachable."""
+        clients.require_news(consommateur._cluster)  # noqa: SLF001 (see `engine.kafka_clients`)
         if self._etat.is_due:
             with self.base.transaction() as conn:
                 self._etat.dire(conn, "actif")
                 self._a_replacer |= self.placement.resumption_decided(conn)
             self._awaited = None
-            self.rebuts.produire([])  # Ceux qui attendaient leur topic.
+            self.rebuts.produire([])  # Those that waited for their topic.
             if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:
-                self._reprise.progress()  # Rien à lire, mais tout répond.
+                self._reprise.progress()  # Nothing to read, but all answer.
 
 
 def _rejeter(cause: str) -> Prendre:

@@ -1,4 +1,4 @@
-"""Les rebuts : l'original de chaque message refusé, avec sa cause et sa position d'origine."""
+"""The dead letters: the original of each refused message, with its cause and its position of origin."""
 
 import hashlib
 from collections import deque
@@ -15,40 +15,40 @@ from engine.messages import DeadLetter
 from engine.outages import Outage
 
 SUFFIXE: Final = ".rebuts"
-"""Le topic des rebuts d'un topic porte son nom, puis ce suffixe."""
+"""A topic's dead letters have a topic of its name, followed by this."""
 
 OCTETS_MAX: Final = 48 * 1024 * 1024
-"""Le plus gros message qu'un topic de rebuts prend (octets) : plus que ce qu'aucun topic d'entrée ne laisse passer."""
+"""The largest message that a topic of dead letters takes (bytes): more than any input topic lets pass."""
 
 DELAI_S: Final = 30.0
-"""Attente de l'accusé de Kafka, au-delà de laquelle le lot n'est pas enregistré (secondes)."""
+"""How long to wait for Kafka's acknowledgement before the batch is not recorded (seconds)."""
 
 TRUNCATED_CAUSE_BYTES: Final = 200
-"""Ce qui reste de la cause d'un rebut tronqué (octets) : lui doit passer partout."""
+"""What remains of the cause of a truncated dead letter (bytes): that one must pass everywhere."""
 
 TROP_GRAND: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 LATE_MAX: Final = 1_000
-"""Rebuts gardés en attendant que leur topic existe ; au-delà, les plus anciens ne sont plus qu'à leur origine."""
+"""Dead letters kept until their topic exists; beyond, the oldest are only at their origin."""
 
 
 class TopicRefused(Exception):
-    """Le topic des rebuts manque, et Kafka ne nous laisse pas le créer."""
+    """The topic of dead letters is missing, and Kafka does not let us create it."""
 
 
 class DeadLettersUnreachable(Outage):
-    """Kafka n'a pas accusé réception d'un rebut ; le lot n'est pas enregistré."""
+    """Kafka did not acknowledge a dead letter; the batch is not recorded."""
 
 
 class DeadLetters:
-    """Produit vers les topics de rebuts ; un rebut est accusé par Kafka avant que le lot ne soit enregistré."""
+    """Produces to the topics of dead letters; Kafka acknowledges each before the batch is recorded."""
 
     def __init__(self, kafka: Mapping[str, Any], ensure: Callable[[str], bool] = lambda _: False) -> None:
-        """`kafka` : les réglages de connexion, aux noms de kafka-python. N'ouvre rien avant le premier rebut.
+        """`kafka`: the connection's settings, by kafka-python's names. Opens nothing before the first dead letter.
 
-        `ensure` crée un topic de rebuts s'il manque, et dit si elle l'a créé ; elle lève TopicRefused si elle n'en a
-        pas le droit, KafkaError si Kafka ne répond pas.
+        `ensure` creates a topic of dead letters if it is missing, and says whether it did; it raises TopicRefused if it
+        may not, KafkaError if Kafka does not answer.
         """
         self.kafka = kafka
         self.ensure = ensure
@@ -56,11 +56,10 @@ class DeadLetters:
         self._en_retard: deque[DeadLetter] = deque(maxlen=LATE_MAX)
 
     def produire(self, rebuts: Sequence[DeadLetter]) -> None:
-        """Produit ces rebuts et attend leur accusé ; lève DeadLettersUnreachable si l'un n'est pas pris.
+        """Produce these and wait for their acknowledgement; raise DeadLettersUnreachable if one is not taken.
 
-        Un topic de rebuts que quelqu'un a supprimé est créé de nouveau ; si nous n'en avons pas le droit, la ligne ne
-        s'arrête pas pour lui : ces rebuts sont gardés ici et produits quand il est là. L'original, lui, reste à sa
-        position d'origine.
+        A topic of dead letters that somebody deleted is created again; if we may not, the line does not stop for it:
+        these are kept here and produced when it is there. The original stays at its position of origin.
         """
         if not rebuts and not self._en_retard:
             return
@@ -68,7 +67,7 @@ class DeadLetters:
         try:
             topics = {rebut.message.partition.topic + SUFFIXE for rebut in rebuts}
             if sum(map(self.ensure, topics)):
-                self._abandonner()  # Ce producteur croit encore à l'ancien topic.
+                self._abandonner()  # This producer still believes in the former topic.
             self._produire_tous(rebuts)
             self._en_retard.clear()
         except TopicRefused as refus:
@@ -81,14 +80,14 @@ class DeadLetters:
 
     def _produire_tous(self, rebuts: Sequence[DeadLetter]) -> None:
         ensemble = [(rebut, self._envoyer(rebut)) for rebut in rebuts]
-        # Un à un, une fois que tous ont leur réponse : groupés, de petits messages font un lot trop grand.
+        # One by one, once all have their answer: together, small messages make a batch that is too large.
         for rebut in [rebut for rebut, futur in ensemble if not _accuse(futur)]:
             if not self._produire_seul(rebut):
-                # L'original reste à sa position d'origine ; ne rien produire retiendrait tous les suivants.
+                # The original stays at its position of origin; producing nothing would hold up all that come after.
                 self._envoyer(rebut, tronque=True).get(timeout=DELAI_S)
 
     def _produire_seul(self, rebut: DeadLetter) -> bool:
-        """Produit un rebut par un producteur neuf ; Faux s'il est trop grand à lui seul, et le producteur est neuf."""
+        """Produce one by a new producer; False if it is too large by itself, and the producer is new again."""
         self._abandonner()
         pris = _accuse(self._envoyer(rebut))
         if not pris:
@@ -96,7 +95,7 @@ class DeadLetters:
         return pris
 
     def _envoyer(self, rebut: DeadLetter, *, tronque: bool = False) -> Any:
-        """Met un rebut en route ; None si le producteur le trouve trop grand."""
+        """Send one off; None if the producer finds it too large."""
         message = rebut.message
         en_tetes = [
             ("cause", rebut.cause.encode()[: TRUNCATED_CAUSE_BYTES if tronque else None]),
@@ -122,8 +121,8 @@ class DeadLetters:
                 KafkaProducer,
                 **self.kafka,
                 acks="all",
-                # Idempotent, un producteur à qui Kafka refuse un message trop grand ne produit plus jamais rien ; et un
-                # rebut peut se répéter, puisqu'il porte sa position d'origine.
+                # Idempotent, a producer whose message Kafka finds too large never produces anything again; and a
+                # dead letter may come twice, since it bears its position of origin.
                 enable_idempotence=False,
                 max_request_size=OCTETS_MAX,
                 **clients.PRODUCTEUR,
@@ -131,20 +130,20 @@ class DeadLetters:
         return self._producteur
 
     def _abandonner(self) -> None:
-        """Laisse là ce producteur : kafka-python, qu'un message a vu refuser, refuse ensuite tous les autres."""
+        """Drop this producer: kafka-python, once a message was refused, refuses all others."""
         producteur, self._producteur = self._producteur, None
         if producteur is not None:
             clients.drop_producer(producteur)
 
     def fermer(self) -> None:
-        """Ferme le producteur, s'il a été ouvert ; tout ce qui comptait est déjà accusé."""
+        """Close the producer, if it was opened; all that mattered is acknowledged."""
         if self._producteur is not None:
             with suppress(KafkaError):
                 self._producteur.close(timeout=clients.PRODUCER_CLOSE_S)
 
 
 def _accuse(futur: Any) -> bool:
-    """Attend l'accusé ; Faux si le rebut est trop grand pour son topic. Lève KafkaError."""
+    """Wait for the acknowledgement; False if it is too large for its topic. Raises KafkaError."""
     try:
         if futur is not None:
             futur.get(timeout=DELAI_S)

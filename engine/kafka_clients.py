@@ -1,7 +1,7 @@
-"""Les clients de kafka-python, ouverts et lâchés sans fuite ; et s'ils ont encore des nouvelles du courtier.
+"""kafka-python's clients, opened and dropped without a leak; and whether they still have news of the broker.
 
-kafka-python se tait quand le courtier s'en va : il réessaie en fond, et l'appelant n'en sait rien. Ce module va donc
-lire ce qu'il garde pour lui.
+kafka-python says nothing when the broker goes away: it tries again in the background, and its caller knows nothing of
+it. So this module reads what it keeps for itself.
 """
 
 import time
@@ -18,16 +18,16 @@ from engine.kafka_security import refused_certificate
 from engine.outages import Outage
 
 OPENING_MS: Final = 5_000
-"""Attente d'un courtier à l'ouverture (ms) : un arrêt demandé pendant une panne n'attend pas plus."""
+"""How long to wait for a broker when opening (ms): a stop asked for during an outage waits no longer."""
 
 PRODUCER_CLOSE_S: Final = 5.0
-"""Attente de la fermeture d'un producteur (secondes) ; tout ce qui compte est déjà accusé."""
+"""How long to wait for a producer to close (seconds); all that matters is acknowledged."""
 
 RECONNECT_MAX_MS: Final = 2_000
-"""Attente la plus longue entre deux connexions (ms) : le retour d'un courtier se voit dans ce délai."""
+"""The longest wait between two connections (ms): a broker's return is seen within it."""
 
 REQUEST_MS: Final = 10_000
-"""Attente d'une réponse (ms)."""
+"""How long to wait for an answer (ms)."""
 
 PRODUCTEUR: Final[Mapping[str, int]] = {
     "bootstrap_timeout_ms": OPENING_MS,
@@ -36,18 +36,18 @@ PRODUCTEUR: Final[Mapping[str, int]] = {
     "delivery_timeout_ms": REQUEST_MS,
     "max_block_ms": OPENING_MS,
 }
-"""Les délais d'un producteur (ms) : un message est accusé dans les dix secondes, ou ne le sera pas."""
+"""A producer's bounds (ms): a message is acknowledged within ten seconds, or will not be."""
 
 SILENCES_ALLOWED: Final = 3
-"""Nouvelles du courtier manquées de suite, à raison d'une par âge maximal des métadonnées, avant de le dire absent."""
+"""News of the broker missed in a row, one for each maximal age of the metadata, before it is said to be away."""
 
 
 class KafkaUnreachable(Outage):
-    """Aucun courtier Kafka ne répond."""
+    """No Kafka broker answers."""
 
 
 class TopicUnknown(Outage):
-    """Le topic n'existe pas, ou le courtier ne dit pas son identifiant (Kafka 2.8 au moins)."""
+    """The topic does not exist, or the broker does not tell its id (Kafka 2.8 at least)."""
 
 
 class GroupStuck(Outage):
@@ -55,12 +55,12 @@ class GroupStuck(Outage):
 
 
 def open_client(classe: Callable[..., Any], **options: Any) -> Any:
-    """Ouvre un client de kafka-python (consommateur, producteur, administrateur). Lève KafkaError.
+    """Open a client of kafka-python (consumer, producer, admin). Raises KafkaError.
 
-    Quand aucun courtier ne répond, son constructeur lève en laissant derrière lui un fil et quatre descripteurs : à un
-    essai toutes les dix secondes, une heure de panne en épuiserait le processus. On referme donc ce qu'il a ouvert.
+    When no broker answers, its constructor raises and leaves a thread and four descriptors behind: at one attempt every
+    ten seconds, an hour of outage would exhaust the process. So what it opened is closed.
 
-    Aucun client ne crée de topic en demandant s'il existe : kafka-python ne transmet pas ce réglage (vu en 3.0.12).
+    No client creates a topic by asking whether it exists: kafka-python does not pass that setting on (seen in 3.0.12).
     """
     ouverts: list[KafkaNetClient] = []
 
@@ -81,9 +81,9 @@ def open_client(classe: Callable[..., Any], **options: Any) -> Any:
 
 
 def require_news(cluster: Any) -> None:
-    """Lève KafkaNeRépondPas si aucun courtier n'a donné de nouvelles depuis trop longtemps.
+    """Raise KafkaUnreachable if no broker has given news for too long.
 
-    `cluster` : les métadonnées d'un client (`_cluster` d'un consommateur, `_metadata` d'un producteur).
+    `cluster`: a client's metadata (`_cluster` of a consumer, `_metadata` of a producer).
     """
     silence_s = time.monotonic() - cluster._last_successful_refresh_ms / 1000  # noqa: SLF001
     if silence_s > SILENCES_ALLOWED * cluster.config["metadata_max_age_ms"] / 1000:
@@ -91,12 +91,12 @@ def require_news(cluster: Any) -> None:
 
 
 def is_lost(producteur: KafkaProducer) -> bool:
-    """Dit qu'un producteur idempotent ne produira plus jamais rien : kafka-python ne s'en relève pas (vu en 3.0.12).
+    """Whether an idempotent producer will never produce anything again: kafka-python does not recover (seen in 3.0.12).
 
-    Après un message refusé, il refuse tous les autres ; après un message parti, puis expiré sans accusé (le courtier a
-    été tué), il rend son numéro de producteur et n'en redemande pas d'autre : tout expire en silence.
+    After a refused message it refuses all others; after one that left and expired without acknowledgement (the broker
+    was killed) it gives its producer number back and asks for no other: all expire in silence.
     """
-    suivi = producteur._transaction_manager  # noqa: SLF001 (voir l'en-tête)
+    suivi = producteur._transaction_manager  # noqa: SLF001 (see the head)
     if suivi is None:
         return False
     en_attente = suivi._current_state in {TransactionState.UNINITIALIZED, TransactionState.INITIALIZING}  # noqa: SLF001
@@ -104,11 +104,11 @@ def is_lost(producteur: KafkaProducer) -> bool:
 
 
 def drop_producer(producteur: KafkaProducer, *, attente_s: float = 0.0) -> None:
-    """Ferme un producteur sans attendre ce qu'il n'a pas envoyé ; `close` lèverait, et laisserait vivre son fil.
+    """Close a producer without waiting for what it has not sent; `close` would raise, and leave its thread alive.
 
-    `attente_s` : attend la fin de ce fil, après laquelle plus rien de lui ne peut partir.
+    `attente_s`: wait for the end of that thread, after which nothing of it can leave any more.
     """
-    producteur._sender.force_close()  # noqa: SLF001 (voir l'en-tête)
+    producteur._sender.force_close()  # noqa: SLF001 (see the head)
     if attente_s:
         producteur._sender.join(attente_s)  # noqa: SLF001
     with suppress(KafkaError):

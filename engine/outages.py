@@ -1,11 +1,11 @@
-"""Ce qui est une panne, et ce qui est une faute : une seule définition, pour toutes les pièces.
+"""What is an outage, and what is a fault: one definition, for all rooms.
 
-Une **panne** n'est la faute d'aucun message : un appui (PostgreSQL, Kafka, le réseau) manque ou refuse pour l'instant.
-On ne décide de rien, on recule et on recommence ; rien n'est écarté. Une **faute** tient à ce que l'on traite, ou à
-notre code devant lui : recommencer n'y changerait rien, on isole le fautif et les autres passent.
+An **outage** is no message's fault: a support (PostgreSQL, Kafka, the network) is missing or refuses for now. Nothing
+is decided, we stand back and try again; nothing is set aside. A **fault** lies in what is handled, or in our code
+before it: trying again would change nothing, the faulty one is isolated and the others pass.
 
-Devant le doute c'est une panne : PostgreSQL dit quand les données sont en cause (classes ci-dessous) ; tout autre refus
-(droits, table absente, disque plein, base en lecture seule) rejetterait à tort chaque message l'un après l'autre.
+In doubt it is an outage: PostgreSQL says when the data are to blame (classes below); any other refusal (rights, a
+missing table, a full disk, a read-only server) would wrongly reject each message, one after another.
 """
 
 from typing import Final
@@ -15,45 +15,45 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 CLASSES_DE_FAUTE: Final = frozenset(
     {
-        "21",  # Cardinalité.
-        "22",  # Donnée : trop longue, hors bornes, caractère intraduisible (22P05).
-        "23",  # Contrainte ; celles que deux écrivains se disputent sont des conflits, traduits avant d'arriver ici.
+        "21",  # Cardinality.
+        "22",  # Data: too long, out of bounds, a character without translation (22P05).
+        "23",  # Constraint; those that two writers compete for are conflicts, translated before they come here.
         "44",  # WITH CHECK OPTION.
-        "54",  # Limite du programme : une valeur qu'un index ne peut pas tenir.
-        "P0",  # PL/pgSQL : RAISE.
+        "54",  # The program's limit: a value that an index cannot hold.
+        "P0",  # PL/pgSQL: RAISE.
     }
 )
-"""Classes de SQLSTATE par lesquelles PostgreSQL met en cause ce qu'on lui donne."""
+"""Classes of SQLSTATE by which PostgreSQL blames what it is given."""
 
 CLASSES_QUI_SE_RETENTENT: Final = frozenset({"08", "40"})
-"""Connexion perdue, transaction défaite par la concurrence : un nouvel essai, aussitôt, a des chances."""
+"""Connection lost, transaction undone by concurrency: another attempt, at once, has a chance."""
 
 ETATS_QUI_SE_RETENTENT: Final = frozenset({"57P01", "57P02", "57P03"})
-"""Un serveur qui s'arrête, qui vient de tomber, ou qui démarre."""
+"""A server that stops, has just fallen, or starts."""
 
 _EPUISEMENT: Final = (PoolTimeout, TooManyRequests, PoolClosed)
-"""Le pool a déjà fait attendre : demander encore doublerait l'attente."""
+"""The pool has made us wait already: asking again would double the wait."""
 
 
 class Outage(Exception):
-    """Un appui du service manque pour l'instant ; ce que lève, sous ce type, une pièce qui parle à autre chose."""
+    """A support of the service is missing for now; what a module that speaks to something else raises, as this type."""
 
 
 def is_outage(erreur: BaseException) -> bool:
-    """Dit si l'erreur est une panne : attendre et recommencer, sans rien écarter."""
+    """Whether the error is an outage: wait and try again, without setting anything aside."""
     match erreur:
         case Outage() | OSError() | MemoryError():
             return True
         case psycopg.Error(sqlstate=str(etat)):
             return etat[:2] not in CLASSES_DE_FAUTE
         case psycopg.OperationalError() | psycopg.InterfaceError():
-            return True  # Sans SQLSTATE : la connexion ne s'ouvre pas, ou s'est perdue.
+            return True  # Without SQLSTATE: the connection does not open, or was lost.
         case _:
-            return False  # Les DataError et ProgrammingError du client, et tout défaut du code.
+            return False  # The client's DataError and ProgrammingError, and any defect of the code.
 
 
 def is_retryable(erreur: BaseException) -> bool:
-    """Dit si un second essai, aussitôt, a des chances : pour une personne qui attend la réponse."""
+    """Whether a second attempt, at once, has a chance: for a person who waits for the answer."""
     if not is_outage(erreur) or not isinstance(erreur, psycopg.Error) or isinstance(erreur, _EPUISEMENT):
         return False
     etat = erreur.sqlstate
@@ -61,7 +61,7 @@ def is_retryable(erreur: BaseException) -> bool:
 
 
 def describe(erreur: BaseException) -> str:
-    """L'erreur en une ligne, avec la cause qu'elle enveloppe : ce que `lag` et les logs montrent."""
+    """The error in one line, with the cause that it wraps: what `lag` and the logs show."""
     dits = [_en_une_ligne(erreur)]
     cause = erreur.__cause__
     if cause is not None and str(cause) not in dits[0]:
@@ -71,4 +71,4 @@ def describe(erreur: BaseException) -> str:
 
 def _en_une_ligne(erreur: BaseException) -> str:
     nom, dit = type(erreur).__name__, " ".join(str(erreur).split())
-    return f"{nom}: {dit.removeprefix(f'{nom}: ')}".removesuffix(": ")  # kafka-python nomme déjà le type.
+    return f"{nom}: {dit.removeprefix(f'{nom}: ')}".removesuffix(": ")  # kafka-python names the type already.

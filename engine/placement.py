@@ -1,4 +1,4 @@
-"""Où l'on en est de chaque partition confiée : PostgreSQL fait foi, Kafka n'en montre que le retard."""
+"""Where we are on each partition in our care: PostgreSQL is believed, Kafka only shows the lag."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,23 +21,23 @@ from engine.messages import Message, correlation_of, kafka_time
 
 
 class Placement:
-    """Les partitions d'un topic que le groupe nous confie, et la position suivante à lire de chacune."""
+    """The partitions of a topic that the group gives into our care, and the next position to read of each."""
 
     def __init__(self, base: Database, topic: str, consommateur: str) -> None:
-        """`consommateur` : son nom, pour le journal des événements techniques."""
+        """`consommateur`: its name, for the log of technical events."""
         self.base = base
         self.topic = topic
         self.topic_id: UUID | None = None
         self.attendues: dict[int, int] = {}
-        """La position suivante à lire, par partition ; une partition à l'arrêt n'y est pas."""
+        """The next position to read, by partition; a stopped partition is not in it."""
         self.arretees: list[int] = []
         self._partitions: dict[int, Partition] = {}
         self._log = structlog.get_logger().bind(consommateur=consommateur)
 
-    # --- Prendre place -----------------------------------------------------------------------------------------------
+    # --- Taking place ------------------------------------------------------------------------------------------------
 
     def placer(self, consommateur: KafkaConsumer, partitions: Sequence[int]) -> None:
-        """Se place, sur chaque partition, à la position que PostgreSQL connaît (0 si elle n'a jamais été lue)."""
+        """Take place, on each partition, at the position that PostgreSQL knows (0 if it was never read)."""
         topic_id = lecteur.identifiant(consommateur, self.topic)
         if topic_id is None:
             raise clients.TopicUnknown(self.topic)
@@ -59,22 +59,22 @@ class Placement:
         self._log.info("place", topic_id=str(topic_id), positions=self.attendues)
 
     def oublier(self) -> None:
-        """Les partitions ne sont plus à nous : rien de ce qui en reste ne doit être traité."""
+        """The partitions are no longer ours: nothing that remains of them may be handled."""
         self.attendues, self.arretees = {}, []
 
     def is_recreated(self, consommateur: KafkaConsumer) -> bool:
-        """Dit si le topic n'est plus celui où l'on s'est placé, d'après la dernière nouvelle."""
+        """Whether the topic is no longer the one where we took place, by the last news."""
         actuel = lecteur.identifiant(consommateur, self.topic)
         return actuel is not None and self.topic_id is not None and actuel != self.topic_id
 
     def is_gone(self, consommateur: KafkaConsumer) -> bool:
-        """Dit si le topic où l'on s'est placé n'est plus là, d'après la dernière nouvelle."""
+        """Whether the topic where we took place is gone, by the last news."""
         return self.topic_id is not None and lecteur.identifiant(consommateur, self.topic) is None
 
-    # --- Avancer -----------------------------------------------------------------------------------------------------
+    # --- Moving ------------------------------------------------------------------------------------------------------
 
     def retenir(self, lots: Mapping[TopicPartition, Sequence[Any]]) -> list[Message]:
-        """Les messages lus, sans ceux d'une lecture antérieure au dernier placement."""
+        """The messages read, without those of a reading from before we last took place."""
         messages = []
         maintenant = datetime.now(UTC)
         for tp, enregistrements in lots.items():
@@ -97,7 +97,7 @@ class Placement:
         return messages
 
     def advances(self, messages: Sequence[Message]) -> list[Advance]:
-        """De la position chargée au dernier message du lot, pour chaque partition."""
+        """From the position loaded to the last message of the batch, for each partition."""
         derniers = {message.partition: message.offset for message in messages}
         return [
             Advance(partition, self.attendues[partition.partition], dernier + 1)
@@ -105,12 +105,12 @@ class Placement:
         ]
 
     def avancer(self, advances: Sequence[Advance]) -> None:
-        """Ces avancées sont enregistrées."""
+        """These advances are recorded."""
         for avancee in advances:
             self.attendues[avancee.partition.partition] = avancee.jusqu_a
 
     def montrer(self, consommateur: KafkaConsumer) -> None:
-        """Dit à Kafka où nous en sommes ; s'il l'oublie, rien n'est perdu."""
+        """Tell Kafka where we are; if it forgets, nothing is lost."""
         positions = {
             TopicPartition(self.topic, partition): OffsetAndMetadata(position, "", -1)
             for partition, position in self.attendues.items()
@@ -118,17 +118,17 @@ class Placement:
         with suppress(KafkaError):
             consommateur.commit_async(positions)
 
-    # --- Ce que Kafka ne garde plus ----------------------------------------------------------------------------------
+    # --- What Kafka no longer keeps ----------------------------------------------------------------------------------
 
     def check_bounds(self, consommateur: KafkaConsumer) -> bool:
-        """Compare nos positions à ce que Kafka garde : il vient de refuser l'une d'elles. Faux si le topic a changé.
+        """Compare our positions with what Kafka keeps: it has just refused one. False if the topic has changed.
 
-        En deçà du début, la rétention a effacé des messages jamais lus : la perte est comptée, et l'on saute au début.
-        Au-delà de la fin, le même topic a raccourci : ce qui s'écrira en deçà de notre position serait sauté sans
-        bruit, et personne ne sait depuis quand. La partition s'arrête donc, pour de bon, et les autres continuent.
+        Before the start, retention has deleted messages never read: the loss is counted, and we jump to the start.
+        Beyond the end, the same topic became shorter: what is written before our position would be skipped without a
+        sound, and nobody knows since when. So the partition stops, for good, and the others go on.
         """
         if lecteur.refresh_topic_id(consommateur, self.topic)() != self.topic_id:
-            return False  # Ces bornes seraient celles d'un autre topic.
+            return False  # These bounds would be another topic's.
         attendues = dict(self.attendues)
         debuts, fins = lecteur.bornes(consommateur, self.topic, list(attendues))
         for numero, position in attendues.items():
@@ -142,9 +142,9 @@ class Placement:
         return True
 
     def arreter(self, fins: Mapping[int, int]) -> None:
-        """Arrête des partitions, de façon qu'un autre processus, ou celui-ci relancé, ne les reprenne pas.
+        """Stop partitions, in such a way that no other process, nor this one started again, takes them up.
 
-        `fins` : la fin de chacune, en deçà de notre position ; une partition qui n'est pas à nous est ignorée.
+        `fins`: the end of each, before our position; a partition that is not ours is ignored.
         """
         notres = {numero: fin for numero, fin in fins.items() if numero in self.attendues}
         with self.base.transaction() as conn:
@@ -156,7 +156,7 @@ class Placement:
             self._log.error("position_au_dela_de_la_fin", partition=numero, position=position, fin=fin)
 
     def resumption_decided(self, conn: Connection[Any]) -> bool:
-        """Dit si une personne a repris l'une des partitions à l'arrêt."""
+        """Whether a person has taken up one of the stopped partitions."""
         if self.topic_id is None or not self.arretees:
             return False
         trouvees = places.places(conn, self.topic, self.topic_id, self.arretees)

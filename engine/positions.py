@@ -1,4 +1,4 @@
-"""Où reprendre chaque partition d'un topic, et ce que Kafka lui a fait : recréée, effacée par le début, raccourcie."""
+"""Where to go on with each partition of a topic, and what Kafka did to it: recreated, cut at the start, shortened."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 from engine.batch import Partition
 from engine.conflicts import traduire
 
-# La place de chaque partition : sous l'identifiant de sa dernière reprise, sinon sous celui du topic.
+# The place of each partition: under the id of its last resumption, else under the topic's.
 _PLACES: Final = """
 SELECT p.partition, nom.topic_id, coalesce(lue.jusqu_a, r.depuis, 0), a.partition IS NOT NULL
 FROM unnest(%(partitions)b::int4[]) AS p (partition)
@@ -27,34 +27,34 @@ LEFT JOIN LATERAL (
 LEFT JOIN journal.arrets a ON a.topic_id = nom.topic_id AND a.partition = p.partition
 """
 
-# L'identifiant sous lequel un topic a été vu la dernière fois.
+# The id under which a topic was seen last.
 _DERNIER: Final = "SELECT topic_id FROM journal.topics WHERE topic = %b ORDER BY rang DESC LIMIT 1"
 
-# Note la rencontre d'un topic.
+# Notes that a topic was met.
 _RENCONTRER: Final = "INSERT INTO journal.topics (topic, topic_id) VALUES (%b, %b) ON CONFLICT DO NOTHING"
 
-# Saute des messages effacés : la position avance par-dessus, comme celle d'un lot.
+# Skips deleted messages: the position moves over them, as over a batch.
 _SAUTER: Final = """
 INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a) VALUES (%b, %b, %b, %b, %b)
 """
 
-# Garde la trace de ce qui a été sauté.
+# Keeps what was skipped.
 _PERDRE: Final = """
 INSERT INTO journal.pertes (topic_id, topic, partition, depuis, jusqu_a) VALUES (%b, %b, %b, %b, %b)
 """
 
-# Arrête une partition, une fois.
+# Stops a partition, once.
 _ARRETER: Final = """
 INSERT INTO journal.arrets (topic_id, topic, partition, position, fin) VALUES (%b, %b, %b, %b, %b)
 ON CONFLICT DO NOTHING
 """
 
-# Reprend une partition sous un identifiant neuf.
+# Takes up a partition under a new id.
 _REPRENDRE: Final = """
 INSERT INTO journal.reprises (topic_id, topic, partition, identifiant, depuis, motif) VALUES (%b, %b, %b, %b, %b, %b)
 """
 
-# Les partitions à l'arrêt : ni reprises depuis, ni d'un topic recréé depuis.
+# The stopped partitions: neither taken up since, nor of a topic recreated since.
 _A_L_ARRET: Final = """
 SELECT n.origine, n.topic, n.partition, n.position, n.fin, n.enregistre_le
 FROM (
@@ -68,7 +68,7 @@ WHERE n.origine = (SELECT topic_id FROM journal.topics t WHERE t.topic = n.topic
 ORDER BY n.topic, n.partition
 """
 
-# Ce qui est arrivé à chaque topic : combien de fois recréé, quand ; messages perdus.
+# What happened to each topic: how many times recreated, when; messages lost.
 _ACCIDENTS: Final = """
 SELECT t.topic, count(*) - 1, CASE WHEN count(*) > 1 THEN max(t.enregistre_le) END,
        (SELECT coalesce(sum(p.jusqu_a - p.depuis), 0)::int8 FROM journal.pertes p WHERE p.topic = t.topic)
@@ -77,7 +77,7 @@ FROM journal.topics t GROUP BY t.topic
 
 
 class Place(NamedTuple):
-    """Où lire une partition ; `partition` porte l'identifiant sous lequel ses messages sont enregistrés."""
+    """Where to read a partition; `partition` bears the id under which its messages are recorded."""
 
     partition: Partition
     position: int
@@ -85,36 +85,36 @@ class Place(NamedTuple):
 
 
 class Arret(NamedTuple):
-    """Une partition à l'arrêt ; `topic_id` est celui du topic lui-même."""
+    """A stopped partition; `topic_id` is that of the topic itself."""
 
     topic_id: UUID
     topic: str
     partition: int
     position: int
-    """Où nous en étions."""
+    """Where we were."""
     fin: int
-    """La fin de la partition, quand on l'a vue en deçà."""
+    """The end of the partition, when it was seen before our position."""
     le: datetime
 
 
 class Accidents(NamedTuple):
-    """Ce que Kafka a fait d'un topic."""
+    """What Kafka did to a topic."""
 
     recree: int
-    """Combien de fois."""
+    """How many times."""
     recree_le: datetime | None
     perdus: int
-    """Messages effacés avant d'être lus."""
+    """Messages deleted before they were read."""
 
 
 def places(conn: Connection[Any], topic: str, topic_id: UUID, partitions: Sequence[int]) -> dict[int, Place]:
-    """La place de chacune de ces partitions, en une requête."""
+    """The place of each of these partitions, in one query."""
     lignes = conn.execute(_PLACES, {"partitions": list(partitions), "topic_id": topic_id})
     return {numero: Place(Partition(nom, topic, numero), ou, arretee) for numero, nom, ou, arretee in lignes}
 
 
 def encounter(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
-    """Note l'identifiant d'un topic ; rend le précédent s'il vient d'être recréé, None sinon."""
+    """Note a topic's id; return the former one if it has just been recreated, None otherwise."""
     (dernier,) = conn.execute(_DERNIER, (topic,)).fetchone() or (None,)
     if dernier == topic_id:
         return None
@@ -123,7 +123,7 @@ def encounter(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
 
 
 def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_a: int) -> None:
-    """Saute des messages que Kafka n'a plus, et garde le compte de la perte. Lève PositionConflict."""
+    """Skip messages that Kafka no longer has, and keep the count of the loss. Raises PositionConflict."""
     valeurs = (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_a)
     try:
         conn.execute(_SAUTER, valeurs)
@@ -133,15 +133,15 @@ def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_a: in
 
 
 def arreter(conn: Connection[Any], partition: Partition, position: int, fin: int) -> None:
-    """Arrête une partition jusqu'à ce qu'une personne décide d'où la reprendre."""
+    """Stop a partition until a person decides where to go on with it."""
     conn.execute(_ARRETER, (partition.topic_id, partition.topic, partition.partition, position, fin))
 
 
 def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif: str) -> UUID:
-    """Reprend une partition du topic à cette position, sous un identifiant neuf, qui est rendu.
+    """Go on with a partition of the topic at this position, under a new id, which is returned.
 
-    Les positions et les sorts déjà enregistrés nomment des messages qui n'existent plus aux mêmes places : ceux qui
-    viennent ne doivent pas s'y heurter.
+    The positions and fates already recorded name messages that are no longer in the same places: those that come must
+    not run against them.
     """
     identifiant = uuid4()
     numero = partition.partition
@@ -150,10 +150,10 @@ def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif
 
 
 def stopped_partitions(conn: Connection[Any]) -> list[Arret]:
-    """Les partitions arrêtées, qu'une personne doit reprendre."""
+    """The stopped partitions, that a person must take up again."""
     return [Arret(*ligne) for ligne in conn.execute(_A_L_ARRET)]
 
 
 def accidents(conn: Connection[Any]) -> dict[str, Accidents]:
-    """Ce qui est arrivé à chaque topic rencontré."""
+    """What happened to each topic that was met."""
     return {topic: Accidents(*ligne) for topic, *ligne in conn.execute(_ACCIDENTS)}

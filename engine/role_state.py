@@ -1,4 +1,4 @@
-"""L'état de chaque rôle qui tourne en fond : qui le mène, son dernier signe de vie, sa dernière erreur, ses arrêts."""
+"""The state of each role that runs in the background: who leads it, its last sign of life and error, its stops."""
 
 import os
 import socket
@@ -17,12 +17,12 @@ from engine.database import connect
 from engine.outages import Outage, describe
 
 HEARTBEAT_S: Final = 5.0
-"""Intervalle entre deux signes de vie (secondes)."""
+"""Interval between two signs of life (seconds)."""
 
 ERREUR_MAX: Final = 2_000
-"""Longueur d'une erreur gardée, en signes."""
+"""Length of an error that is kept, in characters."""
 
-# Dit dans quel état est un rôle, et qui le mène ; ajoute les interruptions qui n'avaient pu être dites.
+# Says in what state a role is, and who leads it; adds the interruptions that could not be told.
 _DIRE: Final = """
 INSERT INTO vues.suiveurs AS s (nom, etat, meneur, battement_le, interruptions, derniere_erreur, erreur_le)
 VALUES (%b, %b, %b, clock_timestamp(), %b::int8, %b, %b::timestamptz)
@@ -34,7 +34,7 @@ SET etat = excluded.etat, meneur = excluded.meneur, battement_le = excluded.batt
 RETURNING clock_timestamp()
 """
 
-# Garde pourquoi un rôle s'est arrêté.
+# Keeps why a role stopped.
 _INTERROMPRE: Final = """
 INSERT INTO vues.suiveurs AS s (nom, etat, interruptions, derniere_erreur, erreur_le)
 VALUES (%b, 'arrete', %b::int8, %b, %b::timestamptz)
@@ -45,13 +45,13 @@ SET etat = excluded.etat, interruptions = s.interruptions + excluded.interruptio
 
 
 class RoleState:
-    """Ce qu'un rôle dit de lui-même dans la base, où `lag` et `/metrics` le lisent de n'importe quel processus.
+    """What a role says of itself in the database, where `lag` and `/metrics` read it from any process.
 
-    Quand c'est la base qui manque, ses interruptions attendent ici d'y être dites.
+    When the database is what is missing, its interruptions wait here to be told.
     """
 
     def __init__(self, url: str, nom: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """`url` : la base, jointe par une connexion neuve pour dire une erreur."""
+        """`url`: the database, reached by a new connection to tell an error."""
         self.url = url
         self._clock = clock
         self._disagrees = False
@@ -63,11 +63,11 @@ class RoleState:
 
     @property
     def is_due(self) -> bool:
-        """Vrai si le dernier signe de vie a plus de `HEARTBEAT_S`, ou si le rôle s'est arrêté depuis."""
+        """True if the last sign of life is older than `HEARTBEAT_S`, or the role has stopped since."""
         return time.monotonic() - self._dit_a > HEARTBEAT_S
 
     def dire(self, conn: Connection[Any], etat: str) -> None:
-        """Enregistre l'état (`actif` ou `inactif`) et le processus qui mène ce rôle."""
+        """Record the state (`actif` or `inactif`) and the process that leads this role."""
         meneur = f"{socket.gethostname()}:{os.getpid()}" if etat == "actif" else None
         values = (self.nom, etat, meneur, self._a_dire, self._erreur, self._erreur_le)
         before = self._clock()
@@ -87,7 +87,7 @@ class RoleState:
         self._disagrees = told is not None
 
     def interrupt(self, erreur: BaseException) -> None:
-        """Garde une interruption et sa cause ; si la base ne répond pas, ce sera à la prochaine occasion."""
+        """Keep an interruption and its cause; if the database does not answer, at the next occasion."""
         self._a_dire += 1
         self._dit_a = float("-inf")
         self._erreur, self._erreur_le = describe(erreur)[:ERREUR_MAX], datetime.now(UTC)
@@ -95,7 +95,7 @@ class RoleState:
             with closing(connect(self.url, application=f"role-{self.nom}")) as conn:
                 conn.execute(_INTERROMPRE, (self.nom, self._a_dire, self._erreur, self._erreur_le))
             self._oublier()
-        except (psycopg.Error, Outage) as refus:  # Le rôle a déjà dit sa panne : une ligne par essai suffit.
+        except (psycopg.Error, Outage) as refus:  # The role has told its outage: one line an attempt is enough.
             structlog.get_logger().debug("interruption_non_gardee", role=self.nom, cause=describe(refus))
 
     def _oublier(self) -> None:

@@ -117,10 +117,13 @@ def readable_failures() -> Iterator[None]:
     """A server that does not answer is a sentence, neither a traceback nor the libraries' own complaints."""
     from kafka.errors import KafkaError
 
-    from engine.outages import is_outage
+    from engine.migrations import DatabaseRefused
+    from engine.outages import Outage, is_outage
 
     try:
         yield
+    except (DatabaseRefused, Outage) as cause:
+        fail(str(cause))
     except psycopg.errors.UndefinedTable:
         fail("Le schéma manque : lancez `creances migrate`.")
     except psycopg.Error as cause:

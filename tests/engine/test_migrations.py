@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg import sql
+from typer.testing import CliRunner
 
 from engine import migrations
-from engine.migrations import MigrationChanged
+from engine.migrations import DatabaseRefused, MigrationChanged
+from service.cli.application import app
 from service.schema import FOLDER, migrate
 
 TOUTES = ["0001_journal.sql", "0002_vues.sql"]
@@ -30,6 +32,41 @@ def url_vide(base: Any, proprietaire: psycopg.Connection[Any]) -> Iterator[str]:
     proprietaire.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(nom)))
     yield urlsplit(base.url_proprietaire)._replace(path=f"/{nom}").geturl()
     proprietaire.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(nom)))
+
+
+@pytest.mark.parametrize("codage", ["LATIN1", "SQL_ASCII"])
+def test_une_base_qui_n_est_pas_en_utf8_est_refusee_par_une_phrase_et_reste_vide(
+    base: Any, proprietaire: psycopg.Connection[Any], utilisateur: str, codage: str
+) -> None:
+    nom = f"creances_latine_{secrets.token_hex(6)}"
+    proprietaire.execute(
+        sql.SQL("CREATE DATABASE {} ENCODING {} TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'").format(
+            sql.Identifier(nom), sql.Literal(codage)
+        )
+    )
+    url = urlsplit(base.url_proprietaire)._replace(path=f"/{nom}").geturl()
+    try:
+        with pytest.raises(DatabaseRefused, match=f"codée en {codage}, et non en UTF8"):
+            migrate(url, utilisateur)
+        dit = CliRunner().invoke(
+            app, ["migrate"], env={"CREANCES_OWNER_DATABASE_URL": url, "CREANCES_DATABASE_URL": url}
+        )
+        assert dit.exit_code == 1
+        assert "TEMPLATE template0" in dit.stderr
+        with psycopg.connect(url) as conn:
+            tables = conn.execute("SELECT to_regclass('public.creances_migrations')").fetchone()
+            assert tables == (None,)
+    finally:
+        proprietaire.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(nom)))
+
+
+@pytest.mark.parametrize(
+    ("version", "dit"), [(140_013, "PostgreSQL 14 est trop ancien"), (90_624, "PostgreSQL 9 est trop ancien")]
+)
+def test_un_serveur_trop_ancien_est_refuse_par_une_phrase(version: int, dit: str) -> None:
+    with pytest.raises(DatabaseRefused, match=dit):
+        migrations.require_suitable(version, "UTF8")
+    migrations.require_suitable(150_000, "UTF8")
 
 
 def avec(monkeypatch: pytest.MonkeyPatch, *fichiers: tuple[str, str]) -> None:

@@ -35,7 +35,8 @@ METIER: Final = {
     *("creance", "creances", "paiement", "paiements", "payment", "payments", "banque", "bank", "caisse", "caisses"),
     *("assure", "assures", "avis", "kiosque", "sips", "messagerie", "restant"),
 }
-_TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b")
+_TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b|\bcreances\.[a-z_]+")
+"""Ce que la base nomme : tables, rôles, réglages de session."""
 _BANQUE: Final = re.compile(r"\b(sips|data|seal)\b")
 _SQL: Final = re.compile(r"^\s*(WITH|SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|GRANT|NOTIFY)\b")
 
