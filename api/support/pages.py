@@ -196,6 +196,7 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "objet": consultee.objet,
         "page": page_de(consultee.objet),
         "dossier": dossier,
+        "ici": {ligne.nom for ligne in dossier.lignes},
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),
