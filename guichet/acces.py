@@ -49,6 +49,13 @@ Motif = NewType("Motif", str)
 """Pourquoi des données sont lues : 3 à 200 signes, sans numéro de sécurité sociale."""
 
 
+CONTROLE: Final = Motif("contrôle des accès")
+"""Celui de qui lit les accès : c'est tout ce que dit cette lecture."""
+
+NON_DIT: Final = Motif("non dit (lecture d'un solde à la ligne de commande)")
+"""Celui de `creances balance`, que des programmes appellent : la lecture est écrite, sans qu'on en demande le motif."""
+
+
 class MotifRequis(Refus):
     """Aucun motif n'est donné, ou il ne dit rien."""
 

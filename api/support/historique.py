@@ -14,7 +14,7 @@ from api.socle.identite import Identite
 from api.socle.schema import problemes
 from api.support.acces import MotifDit, lecteur_de, sources
 from api.support.consultation import Consultee, Genre, annoter, consulter, lire_demande, lire_objet
-from guichet.acces import Acces, lire_motif, lister_acces, noter_acces
+from guichet.acces import CONTROLE, Acces, lire_motif, lister_acces, noter_acces
 from projections.lectures.comparaison import comparer
 from projections.lectures.suite import Demande
 
@@ -29,8 +29,6 @@ Version = Annotated[int | None, Query(alias="version", description="Telle qu'à 
 Compare = Annotated[
     int | None, Query(ge=0, description="Une version : dit aussi ce qui a changé entre elle et la dernière rendue.")
 ]
-CONTROLE = "contrôle des accès"
-"""Le motif d'un auditeur : lire les accès est tout son rôle."""
 
 
 class Historique(BaseModel):
@@ -139,7 +137,7 @@ async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
             lus = lister_acces(conn, assure=assure, qui=qui, objet=objet, avant=avant)
             cible = f"assure-{assure}" if assure else objet or qui or "tous"
             lecteur = lecteur_de(identite)
-            noter_acces(conn, lecteur, quoi="acces", objet=cible, assures=(), motif=lire_motif(CONTROLE))
+            noter_acces(conn, lecteur, quoi="acces", objet=cible, assures=(), motif=CONTROLE)
         return lus
 
     return [UnAcces(**un._asdict()) for un in await anyio.to_thread.run_sync(lire)]

@@ -27,7 +27,7 @@ from api.support.export import en_csv
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
 from domain.refus import Refus
-from guichet.acces import Acces, MotifIrrecevable, MotifRequis, lire_motif, lister_acces, noter_acces
+from guichet.acces import CONTROLE, Acces, MotifIrrecevable, MotifRequis, lister_acces, noter_acces
 from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
@@ -35,8 +35,6 @@ from projections.lectures.suite import Demande, Dossier
 
 VERSION_CHIFFRES: Final = 7
 """Au-delà, un nombre n'est pas une version."""
-CONTROLE: Final = "contrôle des accès"
-"""Le motif d'un auditeur : lire les accès est tout son rôle."""
 
 _DEMANDES: Final = ("au", "version", "entre", "et")
 """Ce que l'adresse d'une histoire peut demander."""
@@ -101,7 +99,7 @@ async def voir_les_acces(agent: AuditeurConnecte, assure: str = "", qui: str = "
         with agent.sources[0].transaction() as conn:
             lus = lister_acces(conn, assure=assure or None, qui=qui or None)
             objet = f"assure-{assure}" if assure else qui or "tous"
-            noter_acces(conn, agent.lecteur, quoi="acces", objet=objet, assures=(), motif=lire_motif(CONTROLE))
+            noter_acces(conn, agent.lecteur, quoi="acces", objet=objet, assures=(), motif=CONTROLE)
         return lus
 
     acces = await anyio.to_thread.run_sync(lire)
@@ -196,6 +194,7 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "objet": consultee.objet,
         "page": page_de(consultee.objet),
         "dossier": dossier,
+        "ici": {ligne.nom for ligne in dossier.lignes},
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),

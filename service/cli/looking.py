@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.monnaie import euros
+from domain.refus import Refus
 from service.cli.application import (
     PROBLEM,
     DataDir,
@@ -35,12 +36,29 @@ NOT_ALL_CHECKED: Final = 3
 
 
 @app.command()
-def balance(reference: Reference, *, as_json: Json = False, data_dir: DataDir = None) -> None:
+def balance(
+    reference: Reference,
+    *,
+    motif: Annotated[
+        str | None, typer.Option("--motif", help="Pourquoi ce solde est lu ; la lecture est écrite.")
+    ] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
     """Le solde d'une créance, tel que la vue le montre."""
+    from guichet.acces import NON_DIT, lire_motif, noter_acces
     from projections.vues.restant_du import lire_creance
+    from service.cli.support import system_reader
 
+    try:
+        reason = NON_DIT if motif is None else lire_motif(motif)
+    except Refus as refused:
+        raise typer.BadParameter(refused.phrase, param_hint="--motif") from None
     with connection(data_dir) as (_, conn):
         row = lire_creance(conn, read_reference(reference))
+        if row is not None:
+            about = f"creance-{row.reference}"
+            noter_acces(conn, system_reader(), quoi="solde", objet=about, assures=[row.assure], motif=reason)
     if row is None:
         fail("Cette référence est inconnue.")
     answer = {

@@ -153,10 +153,12 @@ def accesses(
     data_dir: DataDir = None,
 ) -> None:
     """Qui a lu les données de qui, quand et pourquoi, le plus récent d'abord."""
-    from guichet.acces import lister_acces
+    from guichet.acces import CONTROLE, lister_acces, noter_acces
 
     with connection(data_dir) as (_, conn):
         found = lister_acces(conn, assure=assure, qui=qui)
+        about = f"assure-{assure}" if assure else qui or "tous"
+        noter_acces(conn, system_reader(), quoi="acces", objet=about, assures=(), motif=CONTROLE)
     if as_json:
         print_json([one._asdict() | {"enregistre_le": one.enregistre_le.isoformat()} for one in found])
     else:

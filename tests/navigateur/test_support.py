@@ -1,5 +1,7 @@
 """Les pages du support dans un vrai navigateur : axe n'y trouve rien, et tout s'y fait au clavier."""
 
+from typing import Any
+
 import pytest
 
 from tests.navigateur.conftest import Pile, Visiteur
@@ -59,6 +61,8 @@ def test_les_pages_du_support_n_enfreignent_pas_wcag(pile: Pile, visiteur: Visit
     vues["erreur"] = infractions(page)
     visiteur.aller("/support?q=bonjour+madame&motif=essai")
     vues["recherche, erreur"] = infractions(page)
+    visiteur.aller("/support/anomalies?motif=essai")
+    vues["anomalies"] = infractions(page)
     visiteur.contexte.clear_cookies()
     devenir_agent(visiteur, "Aline")
     vues["accès"] = infractions(page)
@@ -82,6 +86,37 @@ def test_de_la_recherche_a_la_reponse_au_clavier_seul_et_sans_script(pile: Pile,
         clavier.press("Enter")
     venu.lit("La banque a accepté le paiement le")
     assert transaction in venu.page.url
+
+
+def test_une_somme_orpheline_va_a_sa_creance_par_deux_personnes(pile: Pile, visiteurs: Any) -> None:
+    """« Refusé, mais ma banque l'a pris » : de l'appel au solde, à deux, sans script pour le support."""
+    assure = "n-support-orphelin"
+    payeur: Visiteur = visiteurs()
+    reference = pile.avis(assure=assure)
+    pile.consigne(orpheline=True)
+    payeur.entrer(assure)
+    payeur.chercher(reference)
+    payeur.saisir("20")
+    payeur.payer()
+    payeur.carte("5017 0000 0000 0000")
+    prise = "SELECT transaction FROM vues.argent WHERE transaction LIKE 'ORPHELINE%' AND reste > 0"
+    ((transaction,),) = attendre(lambda: pile.lire(prise), secondes=30)
+    claire, paul = visiteurs(java_script_enabled=False), visiteurs(java_script_enabled=False)
+    devenir_agent(claire)
+    claire.aller(f"/support/anomalies/argent-{transaction}-1?motif=essai")
+    claire.page.get_by_text("Rattacher l'argent à une créance").click()
+    claire.page.get_by_label("Créance").fill(reference)
+    claire.page.locator("#raison-rattacher").fill("vu au téléphone avec elle")
+    claire.page.get_by_role("button", name="Proposer : Rattacher").click()
+    claire.lit("une seconde personne doit maintenant l'approuver")
+    devenir_agent(paul, "Paul")
+    paul.aller(f"/support/anomalies/argent-{transaction}-1?motif=essai")
+    paul.page.get_by_role("button", name="Approuver").click()
+    paul.lit("Réglé.")
+    solde = "SELECT solde FROM vues.restant_du WHERE reference = %s"
+    attendre(lambda: pile.lire(solde, reference) == [(67_09,)], secondes=30)
+    paul.aller(f"/support/creances/{reference}?motif=essai")
+    paul.lit("Il reste 67,09")
 
 
 @pytest.mark.parametrize("largeur", [1280, 320])
