@@ -34,7 +34,7 @@ RESTART_LOOKS_BACK: Final = timedelta(hours=6)
 """How long the role may have been away without missing the payments that ended meanwhile."""
 
 UNSETTLED: Final = frozenset({Relance.REPONSE_TRANSMISE, Relance.INJOIGNABLE, Relance.IMPOSSIBLE})
-"""Outcomes that settle nothing: the payment is left alone for a while, then asked about again."""
+"""Outcomes that settle nothing: the payment is left alone for a while, longer each time, then asked about again."""
 
 
 class Pause(NamedTuple):
@@ -151,16 +151,23 @@ class RelanceRole:
         return outcome
 
     def _due(self) -> list[str]:
-        """The payments to ask about now, the oldest first; one that is left alone takes nobody's place.
+        """The payments to ask about now; one that is left alone takes nobody's place, nor does one asked about before.
 
-        Those without an answer come first; then those that ended without an acceptance, each delay after their end.
+        Those without an answer come first, among them those never asked about, the oldest first; then those whose pause
+        is over, the longest first: a bank that is silent on thousands never keeps the next ones from being asked. Then
+        those that ended without an acceptance, each delay after their end.
         """
         now = self._clock()
         # One that is over, and was not asked about since, has its answer; or it will begin with short pauses again.
         self._pauses = {payment: pause for payment, pause in self._pauses.items() if pause.until > now - PAUSE_MAX}
         paused = {payment for payment, pause in self._pauses.items() if pause.until > now}
         with self._counter.base.transaction() as conn:
-            due = sans_reponse(conn, now - self._age, self._batch, sauf=sorted(paused))
+            due = sans_reponse(conn, now - self._age, self._batch, sauf=sorted(self._pauses))
+            if len(due) < self._batch:
+                once = len(self._pauses) - len(paused)
+                over = sans_reponse(conn, now - self._age, once, sauf=sorted({*paused, *due}))
+                over.sort(key=lambda payment: self._pauses[payment].until if payment in self._pauses else now)
+                due += over[: self._batch - len(due)]
             again = sorted(self._ended_again - paused)
             due += [payment for payment in again if payment not in due][: self._batch - len(due)]
             for delay in self._delays:
@@ -187,11 +194,16 @@ class RelanceRole:
         return [transaction for transaction in found if transaction not in known]
 
     def _pause(self, transaction: str, outcome: Relance) -> None:
-        """Leave alone, twice as long each time, a payment that the bank holds, or whose kiosk does not answer."""
+        """Leave alone, twice as long each time, a payment that the bank holds, or whose kiosk does not answer.
+
+        Any other is left alone for a round: one that the bank does not know yet expires when its time has come, and one
+        that is settled may still be without an answer in a view that is behind.
+        """
         before = self._pauses.pop(transaction, None)
-        if outcome in UNSETTLED:
-            lasts = min(PAUSE_MAX, before.lasted * 2 if before else self._interval)
-            self._pauses[transaction] = Pause(self._clock() + lasts, lasts)
+        lasts = self._interval
+        if outcome in UNSETTLED and before:
+            lasts = min(PAUSE_MAX, before.lasted * 2)
+        self._pauses[transaction] = Pause(self._clock() + lasts, lasts)
         if outcome not in {Relance.INJOIGNABLE, Relance.IMPOSSIBLE}:
             self._ended_again.discard(transaction)
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,7 +18,7 @@ from guichet.relancer_paiement import Relance, relancer_paiement
 from guichet.reprendre_paiement import reprendre_paiement
 from kiosque.interface import DemandeDePaiement, Formulaire
 from projections.vues.paiements import sans_reponse
-from service import roles
+from service import composition, roles
 from service.kafka import Publisher
 from service.lag import lag
 from service.relance import PAUSE_MAX, RelanceRole
@@ -27,6 +28,8 @@ from tests.kiosque.banc import caches
 from tests.outils import attendre
 
 REFERENCE = avis(1)["reference"]
+PERSONNE = "http://127.0.0.1:1"
+"""Une adresse où nul ne répond."""
 
 
 @pytest.fixture
@@ -194,6 +197,22 @@ def test_une_banque_muette_ne_retient_personne(base: Any, kafka: str, prefixe: s
         debut = time.monotonic()
         assert Tournees(b).une(20) == dict.fromkeys(transactions, Relance.INJOIGNABLE)
         assert time.monotonic() - debut < 12, "l'un après l'autre, douze silences prendraient douze secondes ou plus"
+
+
+@pytest.mark.parametrize(("muette", "issue"), [(True, Relance.INJOIGNABLE), (False, Relance.INCONNU_TROP_TOT)])
+def test_un_paiement_deja_demande_ne_prend_la_place_d_aucun_autre(b: Banc, *, muette: bool, issue: Relance) -> None:
+    b.emettre_avis(*[avis(numero) for numero in range(2, 5)])
+    b.consommer("avis", 4)
+    transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in range(1, 5)]
+    b.projeter()
+    if muette:
+        reglages = replace(b.guichet, kiosque=composition.sips(b.settings.model_copy(update={"kiosque_url": PERSONNE})))
+        b = replace(b, guichet=reglages)
+    tournees = Tournees(b, lot=1)
+    # Une tournée par minute : leur pause est finie, et le plus ancien serait toujours le premier.
+    demandes = [tournees.une(20 + minute) for minute in range(5)]
+    tournees.webhook_sender.close()
+    assert demandes == [{t: issue} for t in [*transactions, transactions[0]]]
 
 
 def test_un_paiement_illisible_n_arrete_pas_la_tournee(b: Banc, tournees: Tournees) -> None:
