@@ -12,7 +12,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage fast test-kafka faults kafka bench screenshots lint format flow architecture recipes tables lock clean
+.PHONY: help setup demo test coverage fast test-kafka faults kafka bench screenshots lint format flow architecture recipes tables sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ recipes: $(STAMP) ## play 'to add an event' and 'to add a view' of ARCHITECTURE.
 
 tables: $(STAMP) ## write docs/tables.md from the comments kept in the database
 	$(VENV)/bin/python docs/tables.py
+
+sbom: $(STAMP) ## write the bill of materials and the licences, ask for known faults (3: nobody could be asked)
+	$(VENV)/bin/python docs/sbom.py
 
 lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
