@@ -89,12 +89,14 @@ def known_faults(found: list[Package]) -> dict[str, list[str]] | None:
 
 def _licence(name: str) -> tuple[str, bool]:
     try:
-        told = metadata.metadata(name)
+        told = metadata.metadata(name).json
     except metadata.PackageNotFoundError:
         return "non installé ici", False
-    classifiers = [c.rpartition(" :: ")[2] for c in told.get_all("Classifier") or [] if c.startswith("License ::")]
-    short = (told.get("License") or "").strip().splitlines()
-    return told.get("License-Expression") or ", ".join(classifiers) or (short[0] if short else "inconnue"), True
+    classifiers = [c.rpartition(" :: ")[2] for c in told.get("classifier", ()) if c.startswith("License ::")]
+    short = str(told.get("license", "")).strip().splitlines()
+    return str(
+        told.get("license_expression", "") or ", ".join(classifiers) or (short[0] if short else "inconnue")
+    ), True
 
 
 def main() -> int:

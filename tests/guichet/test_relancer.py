@@ -18,7 +18,7 @@ from guichet.relancer_paiement import Relance, relancer_paiement
 from guichet.reprendre_paiement import reprendre_paiement
 from kiosque.interface import DemandeDePaiement, Formulaire
 from projections.vues.paiements import sans_reponse
-from service import composition, roles
+from service import bank, roles
 from service.kafka import Publisher
 from service.lag import lag
 from service.relance import PAUSE_MAX, RelanceRole
@@ -206,7 +206,7 @@ def test_un_paiement_deja_demande_ne_prend_la_place_d_aucun_autre(b: Banc, *, mu
     transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in range(1, 5)]
     b.projeter()
     if muette:
-        reglages = replace(b.guichet, kiosque=composition.sips(b.settings.model_copy(update={"kiosque_url": PERSONNE})))
+        reglages = replace(b.guichet, kiosque=bank.kiosk(b.settings.model_copy(update={"kiosque_url": PERSONNE})))
         b = replace(b, guichet=reglages)
     tournees = Tournees(b, lot=1)
     # Une tournée par minute : leur pause est finie, et le plus ancien serait toujours le premier.

@@ -34,8 +34,9 @@ from guichet.prendre_avis import prendre_avis
 from guichet.prendre_notification import prendre_notifications
 from guichet.rapprocher import Reglages, rapprocher
 from kiosque.sips.rapports.colonnes import NOMS_PAR_DEFAUT
+from kiosque.sips.rapports.lecture import RapportsSips
 from kiosque.sips.sceau import Algorithme, sceller
-from service import composition
+from service import bank, composition
 from service.settings import Merchant, Settings
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis
@@ -131,7 +132,7 @@ def monde(url: str, pile: ExitStack) -> Monde:
     )
     guichet = composition.guichet(aujourd_hui, application="test")
     pile.callback(guichet.base.fermer)
-    return Monde(replace(guichet, kiosque=composition.sips(hier)), guichet, aujourd_hui, count())
+    return Monde(replace(guichet, kiosque=bank.kiosk(hier)), guichet, aujourd_hui, count())
 
 
 def marchand_de(accord: Accord) -> str:
@@ -263,7 +264,7 @@ def _juger(m: Monde, url: str, histoire: Histoire, transactions: Sequence[str]) 
     pris_par_la_banque = sum(ligne.montant for ligne in lignes)
     assert sum(sur_les_creances.values()) + non_rattache == pris_par_la_banque
     if lignes:
-        reglages = Reglages(NOMS_PAR_DEFAUT, (PREMIER, SECOND, TROISIEME))
+        reglages = Reglages(RapportsSips(NOMS_PAR_DEFAUT), (PREMIER, SECOND, TROISIEME))
         bilan = rapprocher(m.aujourd_hui, BytesIO(rapport(lignes)), "rapport.csv", reglages)
         assert sum(somme.banque_pris for somme in bilan.sommes.values()) == pris_par_la_banque, "par son rapport"
         assert sum(somme.nous_pris for somme in bilan.sommes.values()) == pris_par_la_banque, "par le nôtre"
