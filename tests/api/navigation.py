@@ -26,10 +26,17 @@ def lisible(page: httpx.Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).replace("\N{NO-BREAK SPACE}", " ").split())
 
 
+def ordinaire(texte: str) -> str:
+    """Le même texte, aux espaces ordinaires devant la ponctuation : celui que les gabarits et les phrases écrivent."""
+    return re.sub("\N{NO-BREAK SPACE}(?=[:;?!»])", " ", texte).replace("«\N{NO-BREAK SPACE}", "« ")
+
+
 def fautes(page: httpx.Response) -> list[tuple[str, str]]:
     """Le résumé des fautes : l'élément où mène chacune, et sa phrase."""
     resume = page.text.partition('id="erreurs"')[2].partition("</div>")[0]
-    return [(cible, unescape(phrase)) for cible, phrase in re.findall(r'<a href="#([^"]+)">([^<]*)</a>', resume)]
+    return [
+        (cible, ordinaire(unescape(phrase))) for cible, phrase in re.findall(r'<a href="#([^"]+)">([^<]*)</a>', resume)
+    ]
 
 
 def devenir(service: Service, assure: str = "a-1", canal: str | None = None) -> None:

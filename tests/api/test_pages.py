@@ -29,6 +29,7 @@ from tests.api.navigation import (
     devenir,
     fautes,
     lisible,
+    ordinaire,
     payer,
     transaction_de,
     verifier,
@@ -53,7 +54,7 @@ class TestLeParcours:
         service.avis(AUTRE, 50_00)
         assert REF in service.client.get("/").text
         devenir(service)
-        assert "Où trouver la référence de votre avis ?" in service.client.get("/payer").text
+        assert "Où trouver la référence de votre avis ?" in ordinaire(service.client.get("/payer").text)
         page = chercher(service, "3811 7012 0001 0075f")
         assert page.status_code == 200
         for texte in ("CPAM DE L'ISÈRE", "87,09 €", AUTRE, "1 référence trouvée", "1 référence sélectionnée"):
@@ -330,7 +331,7 @@ class TestLeParcours:
         assert f"Paiement en ligne {refusee} Échoué −20,00 €" in page
         assert f"Paiement en ligne {acceptee} Accepté, affiché le" in page
         assert f"Paiement en ligne {en_cours} En attente de la banque −16,00 €" in page
-        assert "Montant restant dû 30,00 € Cette référence de courrier n'est pas ouverte au paiement en ligne." in page
+        assert "Montant restant dû 30,00 € Elle ne se paie pas en ligne : quand cet avis vous a été envoyé" in page
 
 
 class TestLesRefus:
@@ -426,7 +427,7 @@ class TestLesRefus:
         assert 'id="faute-montant"' in page.text
         assert champ(page, "montant") == montant
         assert re.search(rf'id="r-{REF}"[^>]*checked', page.text)
-        assert "Erreur : " in page.text.partition("<title>")[2].partition("</title>")[0]
+        assert "Erreur : " in ordinaire(page.text).partition("<title>")[2].partition("</title>")[0]
 
     def test_deux_fautes_se_disent_ensemble(self, service: Service) -> None:
         service.avis(REF)
