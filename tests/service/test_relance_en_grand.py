@@ -25,6 +25,8 @@ RELANCES = int(os.environ.get("RELANCES", "60"))
 EN_GRAND = RELANCES > 1_000
 PROMIS = timedelta(minutes=15)
 LOT = 1_000
+TENUES = 200
+"""Connexions que la banque muette garde : plus qu'il n'en est ouvert à la fois."""
 
 
 @contextmanager
@@ -37,10 +39,13 @@ def banque_muette() -> Iterator[str]:
             with suppress(OSError):
                 while True:
                     tenues.append(prise.accept()[0])
-                    del tenues[:-200]
+                    if len(tenues) > TENUES:
+                        tenues.pop(0).close()  # Celui qui attendait sa réponse s'est lassé depuis longtemps.
 
         threading.Thread(target=prendre, daemon=True).start()
         yield f"http://127.0.0.1:{prise.getsockname()[1]}"
+    for tenue in tenues:
+        tenue.close()
 
 
 def test_chaque_paiement_est_demande_a_son_tour_devant_une_banque_muette(base: Any) -> None:
