@@ -18,6 +18,7 @@ from engine.mapper import EventMapper
 from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
+from guichet.recul import recul
 from projections.vues.paiements import attente_de_reponse
 from publication.publication import Publication
 from service import kafka
@@ -59,6 +60,7 @@ def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
     with base.transaction(delai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
         mishaps = accidents(conn)
+        behind = recul(conn)
         recorder = Recorder(base, EventMapper(AGREGATS))
         rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
@@ -71,7 +73,7 @@ def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
         consumed.append(row | _topic(topic, mishaps))
     _read_kafka(settings, base, consumed, now)
     published = next(row for row in rows if row["nom"] == Publication.nom)
-    published |= _topic(settings.topic_evenements, mishaps)
+    published |= _topic(settings.topic_evenements, mishaps) | {"journal_en_retard": behind}
     return consumed + rows
 
 

@@ -140,8 +140,14 @@ def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def _unanswered(rows: list[dict[str, Any]]) -> Iterator[Metric]:
-    """What the rounds wait for at the kiosk: it is no lag of theirs."""
+    """What the rounds wait for at the kiosk: it is no lag of theirs; and whether the log is known to be behind."""
     for row in rows:
+        if "journal_en_retard" in row:
+            yield GaugeMetricFamily(
+                "creances_journal_en_retard",
+                "1 si le journal est en retard sur ce qui a été publié ou lu : aucun paiement ne s'ouvre",
+                value=int(row["journal_en_retard"] is not None),
+            )
         if row["genre"] == "tournee":
             yield GaugeMetricFamily(
                 "creances_paiements_sans_reponse",

@@ -92,6 +92,8 @@ def lag_alerts(rows: Sequence[dict[str, Any]]) -> list[str]:
     """What happened to the topics that a person has to know of, a sentence each."""
     told = []
     for row in rows:
+        if behind := row.get("journal_en_retard"):
+            told.append(f"{behind} Aucun paiement ne s'ouvre avant `creances epoch --open RAISON`.")
         if row.get("partitions_arretees"):
             told.append(
                 f"{row['topic']} : {row['partitions_arretees']} partition(s) arrêtée(s), leur fin est revenue en deçà"

@@ -178,7 +178,7 @@ ACCORDS = st.lists(
         st.booleans(),
     ),
     max_size=5,
-    unique=True,
+    unique_by=lambda accord: (accord.paiement, accord.ecart, accord.autorisation, marchand_de(accord)),
 )
 DIRES = st.builds(
     Dire,
