@@ -18,7 +18,7 @@ from domain.sort import Sort
 from engine.batch import Partition
 from engine.messages import UnreadableMessage
 from engine.positions import stopped_partitions
-from engine.set_aside import set_aside
+from engine.releases import set_aside
 from guichet.guichet import Guichet
 from guichet.prendre_avis import MessageEncaissementRecu, lire
 

@@ -5,7 +5,7 @@ from typing import assert_never
 from domain.geste import Geste, Proposition, Voie
 from domain.refus import AnomalieDejaReglee
 from engine.positions import reprendre
-from engine.set_aside import release
+from engine.releases import release
 from guichet.reglement import attentes, conclure, contrepasser, rattacher, rembourser, rendre
 from guichet.reglement.acte import Acte, Effets
 from guichet.reglement.ecarts import fermer_ecart
