@@ -93,8 +93,8 @@ def _licence(name: str) -> tuple[str, bool]:
     except metadata.PackageNotFoundError:
         return "non installé ici", False
     classifiers = [c.rpartition(" :: ")[2] for c in told.get_all("Classifier") or [] if c.startswith("License ::")]
-    short = (told.get("License") or "").strip().splitlines()
-    return told.get("License-Expression") or ", ".join(classifiers) or (short[0] if short else "inconnue"), True
+    expressions, short = told.get_all("License-Expression") or [], (told.get_all("License") or [""])[0].splitlines()
+    return (*expressions, ", ".join(classifiers), *short, "inconnue")[0] or (*short, "inconnue")[0], True
 
 
 def main() -> int:
