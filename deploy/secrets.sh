@@ -22,6 +22,7 @@ random | keep owner_password
 random | keep service_password
 random | keep jwt_secret
 random | keep session_secret
+random | keep pseudonym_secret
 random | keep grafana_password
 # The simulated kiosk reads the same file; with the bank, put the merchant's own key here.
 random | keep kiosque_secret_key

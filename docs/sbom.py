@@ -89,14 +89,12 @@ def known_faults(found: list[Package]) -> dict[str, list[str]] | None:
 
 def _licence(name: str) -> tuple[str, bool]:
     try:
-        told = metadata.metadata(name).json
+        told = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return "non installé ici", False
-    classifiers = [c.rpartition(" :: ")[2] for c in told.get("classifier", ()) if c.startswith("License ::")]
-    short = str(told.get("license", "")).strip().splitlines()
-    return str(
-        told.get("license_expression", "") or ", ".join(classifiers) or (short[0] if short else "inconnue")
-    ), True
+    classifiers = [c.rpartition(" :: ")[2] for c in told.get_all("Classifier") or [] if c.startswith("License ::")]
+    expressions, short = told.get_all("License-Expression") or [], (told.get_all("License") or [""])[0].splitlines()
+    return (*expressions, ", ".join(classifiers), *short, "inconnue")[0] or (*short, "inconnue")[0], True
 
 
 def main() -> int:
