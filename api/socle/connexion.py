@@ -28,7 +28,7 @@ from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
 from api.socle.formulaire import formulaire
 from api.socle.problemes import REPRISE_S
 from api.socle.rendu import message, page
-from api.socle.visite import par_le_compte
+from api.socle.visite import ACCUEILS, par_le_compte
 from domain.avis import Canal
 
 COOKIE_D_ALLER: Final = "creances_connexion"
@@ -170,7 +170,8 @@ async def _identifier(
         structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
     session = sessions.nouvelle_session(identite.assure, identite.role, identite.personne)
-    reponse = RedirectResponse(aller.suite, status_code=303)
+    suite = ACCUEILS.get(identite.role, "/") if aller.suite == "/" else aller.suite
+    reponse = RedirectResponse(suite, status_code=303)
     await sessions.ouvrir(reponse, session, canal, moyens)
     return reponse
 

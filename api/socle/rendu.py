@@ -24,6 +24,7 @@ _GABARITS: Final = Environment(
 )
 _CADRE: Final = {
     "assure": None,
+    "accueil": "/",
     "jeton": "",
     "canal": "web",
     "inactivité_s": None,
