@@ -5,8 +5,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.anomalie import Anomalie
-from domain.refus import AnomalieDejaReglee
+from domain.anomalie import Anomalie, meme_personne
+from domain.refus import AnomalieDejaReglee, SecondePersonneRequise
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
@@ -48,13 +48,18 @@ def approuver(guichet: Guichet, ident: str, par: str, maintenant: datetime, *, v
 def decliner(
     guichet: Guichet, ident: str, par: str, motif: str, maintenant: datetime, *, version: int | None = None
 ) -> Reglement:
-    """Décline la proposition ; qui l'a faite peut la retirer. Lève Refus : rien n'est alors changé."""
+    """Décline la proposition ; qui l'a faite peut la retirer. Lève Refus : rien n'est alors changé.
+
+    Un remboursement que la banque n'exécute pas s'abandonne de même, mais par une autre personne que celle qui l'a
+    proposé, et qui a vu avec la banque qu'il n'est pas fait : s'il l'était, le rapport de la banque le dirait.
+    """
     personne, dit = lire_agent(par), lire_texte(motif)
 
     def decision(conn: Connection[Any]) -> Reglement:
         anomalie = charger_anomalie(guichet, conn, ident, maintenant)
-        _exiger_inacheve(anomalie)
         proposee = anomalie.proposee
+        if proposee is not None and anomalie.approuvee_par is not None:
+            return _abandonner(guichet, conn, anomalie, personne, dit, maintenant)
         anomalie.decliner(dit, par=personne, version=version, maintenant=maintenant)
         guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
         if proposee is None:
@@ -64,7 +69,23 @@ def decliner(
     return decider(guichet, decision)
 
 
+def _abandonner(  # noqa: PLR0917 (la décision, et ce dont elle a besoin)
+    guichet: Guichet, conn: Connection[Any], anomalie: Anomalie, par: str, motif: str, maintenant: datetime
+) -> Reglement:
+    proposee = anomalie.proposee
+    if proposee is None or proposee.proposition.transaction is None:
+        raise AnomalieDejaReglee
+    if meme_personne(proposee.par, par):
+        raise SecondePersonneRequise
+    paiement = guichet.charger_paiement(conn, proposee.proposition.transaction)
+    if paiement is None or not paiement.conclure_remboursement(anomalie.ident, motif, maintenant=maintenant):
+        raise AnomalieDejaReglee
+    anomalie.abandonner(motif, maintenant=maintenant)
+    guichet.recorder.record(conn, Batch(entries=collect([paiement, anomalie], cause_de(anomalie.ident))))
+    return Reglement(Suite.ABANDONNE, proposee.proposition, proposee.originator_version, cause=motif)
+
+
 def _exiger_inacheve(anomalie: Anomalie) -> None:
-    """Un règlement que la banque exécute n'est plus à approuver ni à décliner."""
+    """Un règlement que la banque exécute n'est plus à approuver."""
     if anomalie.approuvee_par is not None:
         raise AnomalieDejaReglee

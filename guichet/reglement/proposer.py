@@ -58,7 +58,9 @@ class Reglement(NamedTuple):
             case Suite.EN_EXECUTION:
                 return f"Approuvé : la banque n'a pas encore répondu ({self.cause}) ; la demande lui sera reposée."
             case Suite.ABANDONNE:
-                return f"Abandonné : la banque a refusé ({self.cause}). Rien n'a bougé ; réglez par un virement."
+                return (
+                    f"Abandonné ({self.cause}) : rien n'a bougé, l'anomalie reste ouverte ; un virement peut la régler."
+                )
             case Suite.DECLINE:
                 return "Décliné : rien n'a bougé."
             case jamais:

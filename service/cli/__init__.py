@@ -34,6 +34,9 @@ from service.cli import search  # noqa: F401
 from service.cli import anomalies  # noqa: F401
 
 # isort: split
+from service.cli import dlq  # noqa: F401
+
+# isort: split
 from service.cli import partitions  # noqa: F401
 
 # isort: split

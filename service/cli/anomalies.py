@@ -10,7 +10,6 @@ import psycopg
 import typer
 from rich.table import Table
 
-from domain.anomalie import LIBELLES
 from domain.delai import PARIS
 from domain.geste import Geste, Proposition, Voie
 from domain.imputation import Imputation
@@ -20,6 +19,7 @@ from domain.refus import Refus
 from guichet.guichet import Guichet
 from kiosque.sips.paypage import Sips
 from projections.lectures.anomalies import LigneDAnomalie
+from service.cli.anomaly_tables import tell_list, tell_one, tell_settlement
 from service.cli.application import (
     PROBLEM,
     USAGE,
@@ -68,19 +68,9 @@ def list_(
     from projections.lectures.anomalies import anomalies_reglees
 
     with connection(data_dir) as (settings, conn):
-        rows = anomalies_reglees(conn) if settled else _open_ones(settings, conn)
+        rows = anomalies_reglees(conn) if settled else open_ones(settings, conn, datetime.now(UTC))
     rows = [row for row in rows if genre is None or row.genre == genre]
-    if as_json:
-        print_json([row.en_json() for row in rows])
-        return
-    if not rows:
-        console.print("Aucune anomalie." if not settled else "Aucune anomalie réglée.")
-        return
-    table = Table(whole("Anomalie"), "Genre", "État", "Montant", "Depuis", "Cause")
-    for row in rows:
-        since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
-        table.add_row(row.id, row.genre, row.etat, euros(row.montant) if row.montant else "", since, row.cause)
-    console.print(table)
+    tell_list(rows, as_json=as_json, settled=settled)
 
 
 @commands.command()
@@ -94,14 +84,14 @@ def show(ident: Ident, *, as_json: Json = False, data_dir: DataDir = None) -> No
     with connection(data_dir) as (settings, conn):
         _note(settings, conn)
         row = anomalie(conn, ident, datetime.now(UTC), gestes_d_un_message=gestes_d_un_message)
-        with closing_base(Database(str(settings.database_url))) as base:
+        with Database(str(settings.database_url)) as base:
             told = histoire(conn, Recorder(base), ident)
     if row is None:
         fail("Aucune anomalie ne porte ce nom.")
     if as_json:
         print_json({**row.en_detail(), "histoire": told})
         return
-    _tell(row, told)
+    tell_one(row, told)
 
 
 @commands.command()
@@ -128,7 +118,7 @@ def settle(
     from guichet.reglement.proposer import proposer
 
     if gesture is Geste.REJOUER:
-        _replay([ident], by, why, as_json=as_json, data_dir=data_dir)
+        replay([ident], by, why, as_json=as_json, data_dir=data_dir)
         return
     if transaction is not None and not TRANSACTION.fullmatch(transaction):
         raise typer.BadParameter("une référence de transaction compte 1 à 35 lettres et chiffres")
@@ -143,7 +133,7 @@ def settle(
     )
     with _counter(data_dir) as (_, counter), _told_refusals():
         done = proposer(counter, ident, wanted, by, datetime.now(UTC))
-    _tell_settlement(ident, done, as_json=as_json)
+    tell_settlement(ident, done, as_json=as_json)
 
 
 @commands.command()
@@ -153,7 +143,7 @@ def approve(ident: Ident, *, by: By, version: Which = None, as_json: Json = Fals
 
     with _counter(data_dir) as (_, counter), _told_refusals():
         done = approuver(counter, ident, by, datetime.now(UTC), version=version)
-    _tell_settlement(ident, done, as_json=as_json)
+    tell_settlement(ident, done, as_json=as_json)
 
 
 @commands.command()
@@ -165,7 +155,7 @@ def decline(
 
     with _counter(data_dir) as (_, counter), _told_refusals():
         done = decliner(counter, ident, by, why, datetime.now(UTC), version=version)
-    _tell_settlement(ident, done, as_json=as_json)
+    tell_settlement(ident, done, as_json=as_json)
 
 
 @commands.command()
@@ -198,8 +188,8 @@ def replay_all(
 ) -> None:
     """Rejoue tous les messages refusés qui ne le seraient plus : après une clé corrigée, par exemple."""
     with connection(data_dir) as (settings, conn):
-        idents = [row.id for row in _open_ones(settings, conn) if Geste.REJOUER in row.gestes]
-    _replay(idents, by, why, as_json=as_json, data_dir=data_dir)
+        idents = [row.id for row in open_ones(settings, conn, datetime.now(UTC)) if Geste.REJOUER in row.gestes]
+    replay(idents, by, why, as_json=as_json, data_dir=data_dir)
 
 
 @app.command("ask-bank")
@@ -234,12 +224,13 @@ def ask(
 # --- In common -------------------------------------------------------------------------------------------------------
 
 
-def _open_ones(settings: Settings, conn: psycopg.Connection[Any]) -> list[LigneDAnomalie]:
+def open_ones(settings: Settings, conn: psycopg.Connection[Any], now: datetime) -> list[LigneDAnomalie]:
+    """Everything that is open, the oldest first; the dead letters are noted first, if Kafka answers."""
     from guichet.reglement.dossiers import gestes_d_un_message
     from projections.lectures.anomalies import anomalies_ouvertes
 
     _note(settings, conn)
-    return anomalies_ouvertes(conn, datetime.now(UTC), gestes_d_un_message=gestes_d_un_message)
+    return anomalies_ouvertes(conn, now, gestes_d_un_message=gestes_d_un_message)
 
 
 def _note(settings: Settings, conn: psycopg.Connection[Any]) -> None:
@@ -250,7 +241,8 @@ def _note(settings: Settings, conn: psycopg.Connection[Any]) -> None:
         note_quietly(settings, conn)
 
 
-def _replay(idents: list[str], by: str, why: str, *, as_json: bool, data_dir: Any) -> None:
+def replay(idents: list[str], by: str, why: str, *, as_json: bool, data_dir: Any) -> None:
+    """Put these messages back on their topic, and tell which would still be refused."""
     from guichet.reglement.rejouer import rejouer_tous
     from service.dead_letters import Mailbox
     from service.kafka import Publisher
@@ -286,15 +278,6 @@ def _counter(data_dir: Any) -> Iterator[tuple[Settings, Guichet]]:
 
 
 @contextmanager
-def closing_base(base: Any) -> Iterator[Any]:
-    """A database, closed at the end."""
-    try:
-        yield base
-    finally:
-        base.fermer()
-
-
-@contextmanager
 def _told_refusals() -> Iterator[None]:
     """A refusal is a sentence; nothing was changed."""
     try:
@@ -317,33 +300,3 @@ def _share(text: str) -> Imputation:
         raise typer.BadParameter("une référence compte 16 chiffres et 1 lettre", param_hint="--creance")
     part = _centimes(read[2]) if read[2] else Centimes(0)
     return Imputation(reference=ReferenceCreance(reference), part=part)
-
-
-def _tell_settlement(ident: str, done: Any, *, as_json: bool) -> None:
-    if as_json:
-        print_json(done.en_json(ident))
-    else:
-        console.print(done.phrase, markup=False, highlight=False)
-    if done.suite == "abandonne":
-        raise typer.Exit(PROBLEM)
-
-
-def _tell(row: LigneDAnomalie, told: list[dict[str, Any]]) -> None:
-    table = Table(show_header=False)
-    for name, value in (
-        ("Anomalie", row.id),
-        ("Genre", row.genre),
-        ("État", row.etat),
-        ("Montant", euros(row.montant) if row.montant else ""),
-        ("Cause", row.cause),
-        ("Créance", row.reference or ""),
-        ("Transaction", row.transaction or ""),
-        ("Caisse", row.caisse or ""),
-        ("Depuis", f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M:%S}"),
-        ("Gestes", "\n".join(f"{gesture.value} : {LIBELLES[gesture]}" for gesture in row.gestes)),
-    ):
-        table.add_row(name, value)
-    console.print(table)
-    for step in told:
-        who = step.get("par") or " et ".join(filter(None, (step.get("saisi_par"), step.get("approuve_par"))))
-        console.print(f"{step['le']}  {step['type']}  {who}", markup=False, highlight=False)

@@ -124,6 +124,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "delai_affichage": 0,
         "publication": 0,
         "messagerie": 0,
+        "anomalies": 0,
         "relance": 0,
     }
     assert en_json(dossier, "audit")["ecarts_total"] == 0

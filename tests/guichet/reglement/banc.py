@@ -25,7 +25,7 @@ from guichet.guichet import Guichet
 from guichet.reglement.approuver import approuver
 from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import Reglement, proposer
-from kiosque.interface import Faite, Operation
+from kiosque.interface import Etat, Faite, Inconnue, Operation
 from kiosque.sips.paypage import Sips
 from projections.lectures.anomalies import LigneDAnomalie, anomalies_ouvertes
 from service import composition
@@ -48,6 +48,13 @@ class Banque:
     dictees: list[Operation] = field(default_factory=list)
     rendus: dict[tuple[str, int], int] = field(default_factory=dict)
     """Par transaction et reste avant : la même demande ne se fait pas deux fois."""
+    etat: Etat = field(default_factory=Inconnue)
+    """Ce qu'elle répond à une question."""
+
+    def interroger(self, transaction: str, marchand: str) -> Etat:
+        """Ce qu'un test lui dicte."""
+        assert (bool(transaction), marchand) == (True, MARCHAND)
+        return self.etat
 
     def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
         """Rend, une fois."""
@@ -151,7 +158,8 @@ class Banc:
 
     def ouvertes(self, maintenant: datetime = T0) -> list[LigneDAnomalie]:
         """La liste qu'une personne lit."""
-        self.projeter()
+        for nom in ("restant_du", "paiements", "anomalies"):
+            composition.follower(self.settings, self.guichet.recorder, nom).catch_up()
         return anomalies_ouvertes(self.conn, maintenant, gestes_d_un_message=gestes_d_un_message)
 
     def proposer(self, ident: str, geste: Geste, par: str = "agent-1", *, a: datetime = T0, **champs: Any) -> Reglement:

@@ -15,14 +15,17 @@ from domain.refus import (
     MontantSuperieurAOuvert,
     PieceManquante,
     RemboursementEnCours,
+    SecondePersonneRequise,
 )
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
+from guichet.reglement.approuver import decliner
 from guichet.reglement.banque import executer
 from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
 from kiosque.interface import Indeterminee, NonOfferte, OperationRefusee
 from projections.audit import auditer
+from projections.lectures.anomalies import anomalies_reglees
 from projections.vues.paiements import montants_et_statuts
 from tests.guichet.reglement.banc import T0, Banc, reference
 
@@ -178,6 +181,7 @@ def test_la_banque_ne_le_permet_pas_rien_n_a_bouge_puis_un_virement_le_regle(b: 
     b.approuver(ident)
     (reste,) = b.ouvertes()
     assert (reste.id, reste.montant) == (ident, 15_00)
+    assert anomalies_reglees(b.conn) == []
     b.proposer(ident, Geste.REMBOURSER, voie=Voie.VIREMENT, preuve="VIR-2026-19")
     b.approuver(ident)
     assert b.ouvertes() == []
@@ -196,6 +200,21 @@ def test_sans_reponse_de_la_banque_le_remboursement_attend_et_se_repose_une_seul
     assert b.banque.rendus == {("T1", 20_00): 20_00}
     with pytest.raises((AnomalieDejaReglee, AucunePropositionEnAttente)):
         executer(b.guichet, ident, T0)
+    assert b.ouvertes() == []
+    sans_ecart(b)
+
+
+def test_un_remboursement_que_la_banque_n_execute_pas_s_abandonne_par_une_autre_personne(b: Banc) -> None:
+    ident = trop_percu(b)
+    b.banque.dictees.append(Indeterminee("la banque garde autre chose"))
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    b.approuver(ident)
+    with pytest.raises(SecondePersonneRequise):
+        decliner(b.guichet, ident, "AGENT-1", "vu avec la banque", T0)
+    assert decliner(b.guichet, ident, "agent-2", "vu avec la banque", T0).suite is Suite.ABANDONNE
+    assert (b.paiement("T1").remboursement, b.creance(1).trop_percu) == (None, 20_00)
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.VIREMENT, preuve="VIR-2026-20")
+    b.approuver(ident)
     assert b.ouvertes() == []
     sans_ecart(b)
 

@@ -1,0 +1,61 @@
+"""How anomalies and their settlements are told on a terminal, or as JSON."""
+
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from domain.anomalie import LIBELLES
+from domain.delai import PARIS
+from domain.monnaie import euros
+from guichet.reglement.proposer import Reglement, Suite
+from projections.lectures.anomalies import LigneDAnomalie
+from service.cli.application import PROBLEM, console, print_json
+from service.cli.tables import whole
+
+
+def tell_list(rows: list[LigneDAnomalie], *, as_json: bool, settled: bool = False) -> None:
+    """Tell these anomalies."""
+    if as_json:
+        print_json([row.en_json() for row in rows])
+        return
+    if not rows:
+        console.print("Aucune anomalie." if not settled else "Aucune anomalie réglée.")
+        return
+    table = Table(whole("Anomalie"), "Genre", "État", "Montant", "Depuis", "Cause")
+    for row in rows:
+        since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
+        table.add_row(row.id, row.genre, row.etat, euros(row.montant) if row.montant else "", since, row.cause)
+    console.print(table)
+
+
+def tell_settlement(ident: str, done: Reglement, *, as_json: bool) -> None:
+    """Tell what a settlement became; exit with 1 if the bank refused it."""
+    if as_json:
+        print_json(done.en_json(ident))
+    else:
+        console.print(done.phrase, markup=False, highlight=False)
+    if done.suite is Suite.ABANDONNE:
+        raise typer.Exit(PROBLEM)
+
+
+def tell_one(row: LigneDAnomalie, told: list[dict[str, Any]]) -> None:
+    """Tell one anomaly, and what persons did with it."""
+    table = Table(show_header=False)
+    for name, value in (
+        ("Anomalie", row.id),
+        ("Genre", row.genre),
+        ("État", row.etat),
+        ("Montant", euros(row.montant) if row.montant else ""),
+        ("Cause", row.cause),
+        ("Créance", row.reference or ""),
+        ("Transaction", row.transaction or ""),
+        ("Caisse", row.caisse or ""),
+        ("Depuis", f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M:%S}"),
+        ("Gestes", "\n".join(f"{gesture.value} : {LIBELLES[gesture]}" for gesture in row.gestes)),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+    for step in told:
+        who = step.get("par") or " et ".join(filter(None, (step.get("saisi_par"), step.get("approuve_par"))))
+        console.print(f"{step['le']}  {step['type']}  {who}", markup=False, highlight=False)
