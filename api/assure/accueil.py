@@ -13,7 +13,6 @@ from api.assure.visite import AssureConnecte, visite_de
 from api.socle.canal import lire_canal
 from api.socle.connexion_demo import page_de_choix
 from api.socle.dependances import DeLApplication
-from api.socle.identite import RoleUtilisateur
 from api.socle.session import session_de
 from api.socle.visite import Visite, venir_de
 from projections.vues.paiements import LignePaiement
@@ -21,9 +20,6 @@ from projections.vues.paiements import LignePaiement
 PAIEMENTS_MONTRES: Final = 5
 ISSUE_MONTREE: Final = timedelta(hours=24)
 """L'issue d'un paiement reste en tête de l'accueil le temps du délai d'affichage."""
-ACCUEILS: Final = {RoleUtilisateur.SUPPORT: "/support", RoleUtilisateur.AUDIT: "/support/acces"}
-"""Où chacun qui n'est pas un assuré commence."""
-
 routes = APIRouter(include_in_schema=False)
 
 
@@ -35,9 +31,7 @@ async def accueil(requete: Request, moyens: DeLApplication, canal: str | None = 
         await venir_de(requete, reponse, lu, moyens)
         return reponse
     session = await session_de(requete, moyens)
-    if session.role in ACCUEILS:
-        return Response(status_code=303, headers={"Location": ACCUEILS[session.role]})
-    if moyens.dependances.demo and session.assure is None:
+    if moyens.dependances.demo and session.role is None:
         return await page_de_choix(requete, moyens)
     visite = await visite_de(requete, moyens)
     return visite.rendre("accueil.html", await _valeurs(visite))

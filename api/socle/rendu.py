@@ -49,6 +49,7 @@ _CADRE: Final = {
     "nom": None,
     "derniere_connexion": None,
     "reste_s": None,
+    "accueil": "/",
     "jeton": "",
     "canal": "web",
     "inactivité_s": None,

@@ -21,6 +21,9 @@ from api.socle.suite import connexion_puis
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
+ACCUEILS = {RoleUtilisateur.SUPPORT: "/support", RoleUtilisateur.AUDIT: "/support/acces"}
+"""Où commence qui n'est pas un assuré, s'il a des pages."""
+
 INACTIVITE = "/inactivite"
 """Où mène une session que la borne a close."""
 
@@ -93,6 +96,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "assure": session.assure,
         "nom": session.nom or session.assure,
         "derniere_connexion": session.derniere_connexion and datetime.fromtimestamp(session.derniere_connexion, UTC),
+        "accueil": ACCUEILS.get(session.role, "/") if session.role else "/",
         "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
         "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
@@ -134,7 +138,13 @@ async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateu
         return session
     if session.role is not None:
         jeton = sessions.jeton_de_formulaire(session, dependances)
-        raise AccesRefuse(page("connexion-refus.html", {"assure": None, "jeton": jeton, "role": role}, statut=403))
+        raise AccesRefuse(
+            page(
+                "connexion-refus.html",
+                {"assure": None, "jeton": jeton, "role": role, "accueil": ACCUEILS.get(session.role, "/")},
+                statut=403,
+            )
+        )
     # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
     if requete.method != "GET" or not document or not dependances.connectable:
         raise AccesRefuse(par_le_compte(possible=dependances.connectable))

@@ -99,12 +99,12 @@ def test_une_somme_orpheline_va_a_sa_creance_par_deux_personnes(pile: Pile, visi
     payeur.saisir("20")
     payeur.payer()
     payeur.carte("5017 0000 0000 0000")
-    prise = "SELECT transaction FROM vues.argent WHERE transaction LIKE 'ORPHELINE%' AND reste > 0"
+    prise = "SELECT transaction FROM vues.argent WHERE transaction LIKE 'ORPHELINE%%' AND reste > 0"
     ((transaction,),) = attendre(lambda: pile.lire(prise), secondes=30)
     claire, paul = visiteurs(java_script_enabled=False), visiteurs(java_script_enabled=False)
     devenir_agent(claire)
     claire.aller(f"/support/anomalies/argent-{transaction}-1?motif=essai")
-    claire.page.get_by_text("Rattacher l'argent à une créance").click()
+    claire.page.locator("#gestes summary").first.click()
     claire.page.get_by_label("Créance").fill(reference)
     claire.page.locator("#raison-rattacher").fill("vu au téléphone avec elle")
     claire.page.get_by_role("button", name="Proposer : Rattacher").click()
