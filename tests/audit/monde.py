@@ -1,0 +1,238 @@
+"""Un petit monde où chaque table porte quelque chose : ce que l'audit contrôle, écrit par les chemins du service.
+
+Sans Kafka : les messages sont donnés aux mêmes décisions que les consommateurs, et enregistrés du même bloc.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+
+from domain.avis import Canal
+from domain.creance import Créance
+from domain.monnaie import Centimes
+from domain.references import Pseudonyme, ReferenceCreance
+from engine import positions
+from engine.batch import Advance, Batch, Entry, Fate, Partition, Settled
+from engine.messages import Message
+from engine.waiting_room import waiting
+from guichet.guichet import Guichet
+from guichet.messagerie import ouvrir_message, supprimer_message
+from guichet.ouvrir_paiement import Demande, ouvrir_paiement
+from guichet.prendre_avis import prendre_avis
+from guichet.prendre_notification import prendre_notifications
+from guichet.relancer_paiement import relancer_paiement
+from kiosque.interface import Inconnue
+from kiosque.sips.paypage import Sips
+from projections.audit.relations import MESSAGES_DE_CAISSE
+from service import composition
+from service.settings import Settings
+from tests.consumers.banc import MAINTENANT, avis, notification
+from tests.rapports import banc as rapports
+
+AVIS, NOTIFICATIONS = UUID(int=0xA), UUID(int=0xB)
+TOPICS = {AVIS: "creances.avis", NOTIFICATIONS: "creances.kiosque.notifications"}
+
+
+@dataclass
+class Monde:
+    """Une base et ce qui l'écrit."""
+
+    guichet: Guichet
+    settings: Settings
+    conn: psycopg.Connection[Any]
+    suite: dict[Partition, int] = field(default_factory=dict)
+    rang: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def recevoir(self, topic_id: UUID, *messages: dict[str, Any] | bytes, numero: int = 0) -> None:
+        """Un lot de messages, lu et enregistré comme par un consommateur."""
+        partition = Partition(topic_id, TOPICS.get(topic_id, TOPICS[NOTIFICATIONS]), numero)
+        prendre = prendre_avis if partition.topic == TOPICS[AVIS] else prendre_notifications
+        depuis = self.suite.get(partition, 0)
+        lus = [
+            Message(partition, depuis + i, None, m if isinstance(m, bytes) else json.dumps(m).encode(), MAINTENANT)
+            for i, m in enumerate(messages)
+        ]
+        with self.guichet.base.transaction() as conn:
+            if topic_id in TOPICS:  # Sinon c'est celui d'une reprise.
+                positions.encounter(conn, partition.topic, topic_id)
+            traitement = prendre(self.guichet, conn, lus, MAINTENANT)
+            traitement.lot.advances = [Advance(partition, depuis, depuis + len(lus))]
+            self.guichet.recorder.record(conn, traitement.lot)
+        self.suite[partition] = depuis + len(lus)
+
+    def appliquer_ce_qui_attend(self) -> None:
+        """Ce que fait le consommateur des avis quand ce qui manquait est là."""
+        with self.guichet.base.transaction() as conn:
+            for _, messages in waiting(conn, TOPICS[AVIS]):
+                lot = prendre_avis(self.guichet, conn, messages, MAINTENANT).lot
+                lot.settled = [Settled(sort.partition, sort.offset, sort.sort, sort.cause) for sort in lot.fates]
+                lot.fates = []
+                self.guichet.recorder.record(conn, lot)
+
+    def ouvrir(self, montant: int, *numeros: int, assure: str = "a-1", a: datetime = MAINTENANT) -> str:
+        """Ouvre un paiement sur ces avis."""
+        references = tuple(ReferenceCreance(avis(numero)["reference"]) for numero in numeros)
+        cle = f"cle-{next(self.rang)}"
+        demande = Demande(
+            Pseudonyme(assure), references, Centimes(montant), Canal.WEB, cle, cle.encode().ljust(32, b".")
+        )
+        return ouvrir_paiement(self.guichet, demande, a).transaction
+
+    def repondre(self, transaction: str, montant: int, code: str = "00", **champs: str) -> None:
+        """La banque dit cela de ce paiement."""
+        self.recevoir(NOTIFICATIONS, notification(transaction, montant, code, **champs))
+
+    def projeter(self) -> None:
+        """Rattrape toutes les vues, affichage constaté compris."""
+        for _ in range(2):
+            for nom in composition.VIEWS:
+                suiveur = composition.follower(self.settings, self.guichet.recorder, nom)
+                if hasattr(suiveur.vue, "horloge"):
+                    suiveur.vue.horloge = lambda: MAINTENANT
+                suiveur.catch_up()
+
+
+@contextmanager
+def monde(url: str) -> Iterator[Monde]:
+    """Un monde vide, sur cette base."""
+    settings = Settings(_env_file=None, database_url=url)
+    guichet = replace(composition.guichet(settings, application="monde"), tirer_jeton=lambda: "0" * 16)
+    with psycopg.connect(url, autocommit=True) as conn:
+        try:
+            yield Monde(guichet, settings, conn)
+        finally:
+            cast("Sips", guichet.kiosque).close()
+            guichet.base.fermer()
+
+
+def rencontrer(conn: psycopg.Connection[Any]) -> None:
+    """Les topics du monde, rencontrés."""
+    for topic_id, topic in TOPICS.items():
+        positions.encounter(conn, topic, topic_id)
+
+
+def lot_recu(entrees: Sequence[Entry]) -> Batch:
+    """Des faits de caisse décidés par un test, chacun comme d'un message à lui : avec sa place et son sort."""
+    partition = Partition(AVIS, TOPICS[AVIS], 0)
+    lot = Batch(advances=[Advance(partition, 0, len(entrees))])
+    for decalage, entree in enumerate(entrees):
+        message = Message(partition, decalage, None, b"{}", MAINTENANT)
+        lot.entries.append(entree._replace(cause=message.origine))
+        champs = {"type": MESSAGES_DE_CAISSE[entree.event.TOPIC]}
+        objet = entree.event.originator_id.removeprefix(Créance.flux(""))
+        lot.fates.append(Fate(partition, decalage, "appliquee", "enregistré", objet, b"\0" * 32, champs))
+    return lot
+
+
+def peupler(m: Monde) -> None:
+    """Toutes les situations : chaque table du journal et chaque vue portent au moins une ligne."""
+    m.recevoir(AVIS, *(avis(n, assure=f"a-{1 + n % 3}") for n in range(1, 10)))
+    m.recevoir(AVIS, *(avis(n, assure="a-7") for n in range(10, 16)), numero=1)
+    m.recevoir(AVIS, avis(1, assure="a-2"), b"rien de lisible", avis(1, montant=12))
+    m.recevoir(AVIS, {"type": "avis_rectifie", **_sur(2), "message_id": "r1", **_motif(80_00)})
+    m.recevoir(AVIS, {"type": "avis_annule", **_sur(3), "message_id": "x1", "motif": "erreur"})
+    m.recevoir(AVIS, _cheque(40, 12_34), _cheque(41, 5_00), numero=1)  # Avant leurs avis.
+    m.recevoir(AVIS, avis(40, assure="a-9", montant=50_00))
+    m.appliquer_ce_qui_attend()
+    # Un paiement sur deux créances, accepté, lu ; un refusé ; un refusé puis accepté ; un qui attend.
+    deux = m.ouvrir(50_00, 10, 11, assure="a-7")
+    m.repondre(deux, 50_00, maskedPan="4500#########01")
+    m.repondre(deux, 50_00)
+    refuse = m.ouvrir(20_00, 12, assure="a-7")
+    m.repondre(refuse, 20_00, "05")
+    tardif = m.ouvrir(20_00, 13, assure="a-7")
+    m.repondre(tardif, 20_00, "17")
+    m.repondre(tardif, 20_00, authorisationId="000042")
+    m.repondre(m.ouvrir(16_00, 14, assure="a-7"), 16_00, "60")
+    # Un autre montant, une seconde autorisation, une autorisation venue après, un inconnu, un expiré.
+    m.repondre(m.ouvrir(20_00, 1, assure="a-2"), 30_00)
+    double = m.ouvrir(21_00, 4, assure="a-2")
+    m.repondre(double, 21_00, authorisationId="111111")
+    m.repondre(double, 21_00, authorisationId="222222")
+    precise = m.ouvrir(22_00, 5, assure="a-3")
+    m.repondre(precise, 22_00, authorisationId="null")
+    m.repondre(precise, 22_00, authorisationId="333333")
+    m.repondre("INCONNUE1", 15_00)
+    m.repondre("INCONNUE2", 15_00, "05")
+    expire = m.ouvrir(18_00, 6, assure="a-1", a=MAINTENANT - timedelta(hours=2))
+    kiosque = m.guichet.kiosque
+    guichet = replace(m.guichet, kiosque=cast("Any", _Ignorant(kiosque)))
+    relancer_paiement(guichet, expire, lambda _t, _v: None, MAINTENANT)
+    # Un chèque après le paiement : un trop-perçu.
+    m.repondre(m.ouvrir(30_00, 7, assure="a-2"), 30_00)
+    m.recevoir(AVIS, _cheque(7, 60_00))
+    m.recevoir(AVIS, _cheque(8, 10_00))
+    m.projeter()
+    ouvrir_message(m.guichet, Pseudonyme("a-7"), deux, MAINTENANT)
+    supprimer_message(m.guichet, Pseudonyme("a-7"), tardif, MAINTENANT)
+    _accidents(m)
+    _rapports(m, deux, double)
+    m.projeter()
+    with m.guichet.base.transaction() as conn:  # Ce que la publication tient, sans Kafka.
+        conn.execute(
+            "INSERT INTO vues.publications (suiveur, topic, topic_id, epoque)"
+            " SELECT 'publication', 'creances.evenements', %s, max(nom) FROM journal.epoques",
+            (UUID(int=0xE),),
+        )
+
+
+class _Ignorant:
+    """Un kiosque qui ne connaît aucune transaction : le vrai demanderait à la banque."""
+
+    def __init__(self, kiosque: Any) -> None:
+        self._kiosque = kiosque
+
+    def __getattr__(self, nom: str) -> Any:
+        return getattr(self._kiosque, nom)
+
+    def interroger(self, _transaction: str, _marchand: str) -> Inconnue:
+        return Inconnue()
+
+
+def _accidents(m: Monde) -> None:
+    """Des messages effacés avant d'être lus, une partition arrêtée, puis reprise."""
+    partition = Partition(NOTIFICATIONS, TOPICS[NOTIFICATIONS], 1)
+    with m.guichet.base.transaction() as conn:
+        positions.perdre(conn, partition, 0, 7)
+    m.suite[partition] = 7
+    m.recevoir(NOTIFICATIONS, notification("INCONNUE3", 9_00, "05"), numero=1)
+    with m.guichet.base.transaction() as conn:
+        positions.arreter(conn, partition, 8, 3)
+        identifiant = positions.reprendre(conn, partition, 3, motif="le courtier a été restauré")
+    m.suite[Partition(identifiant, TOPICS[NOTIFICATIONS], 1)] = 3
+    m.recevoir(identifiant, notification("INCONNUE4", 8_00), numero=1)
+
+
+def _rapports(m: Monde, accorde: str, double: str) -> None:
+    b = rapports.Banc(m.guichet, m.conn)
+    lignes = [rapports.Ligne(accorde, 50_00, le="2026-06-01T11:59:00+02:00"), rapports.Ligne("ABSENTE1", 20_00)]
+    b.rapprocher(rapports.rapport(lignes))
+    b.rapprocher(rapports.impayes([(double, 21_00)]), nom="impayes.csv")
+    m.repondre("ABSENTE1", 20_00)
+    b.rapprocher(rapports.rapport(lignes, genere="20260603"), nom="lendemain.csv")
+
+
+def _sur(numero: int) -> dict[str, Any]:
+    return {"reference": avis(numero)["reference"]}
+
+
+def _motif(montant: int) -> dict[str, Any]:
+    return {"montant_initial_centimes": montant, "motif": "revu"}
+
+
+def _cheque(numero: int, montant: int) -> dict[str, Any]:
+    return {
+        "type": "encaissement_recu",
+        **_sur(numero),
+        "message_id": f"c-{numero}",
+        "montant_centimes": montant,
+        "moyen": "cheque",
+        "date": "2026-05-30",
+    }
