@@ -73,7 +73,8 @@ SELECT format('journal : %s v%s : aucun message lu n''est à « %s »', e.flux, 
 FROM journal.evenements e
 WHERE e.cause LIKE 'kafka:%' AND NOT EXISTS (SELECT FROM ({_ORIGINES}) AS s WHERE s.cause = e.cause)
 UNION ALL
-SELECT format('journal : %s v%s : le message « %s » ne dit pas cette autorisation', e.flux, e.version, left(e.cause, 80))
+SELECT format('journal : %s v%s : le message « %s » ne dit pas cette autorisation',
+              e.flux, e.version, left(e.cause, 80))
 FROM journal.evenements e
 WHERE e.topic = '{Paiement.AcceptationPrécisée.TOPIC}'
   AND NOT EXISTS (SELECT FROM ({_ORIGINES}) AS s WHERE s.cause = e.cause AND (s.sort = 'en_souffrance' OR

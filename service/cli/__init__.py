@@ -25,6 +25,9 @@ from service.cli import checking  # noqa: F401
 from service.cli import looking  # noqa: F401
 
 # isort: split
+from service.cli import auditing  # noqa: F401
+
+# isort: split
 from service.cli import partitions  # noqa: F401
 
 # isort: split

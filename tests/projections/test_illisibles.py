@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-import service.cli.looking  # noqa: F401 (inscrit ses commandes)
+import service.cli  # noqa: F401 (inscrit ses commandes)
 from domain.avis import Avis, Mode, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
