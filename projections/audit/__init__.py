@@ -247,11 +247,12 @@ class _Audit:
                 f"totaux : les mouvements font {totaux.cloture} centimes,"
                 f" les soldes {totaux.restant_du - totaux.trop_percu}"
             )
-        if totaux.preleve_par_la_banque != totaux.explique:
+        tout = rapport.compte.depuis_toujours
+        if tout.preleve_par_la_banque != tout.explique:
             rapport.ecart(
-                f"totaux : la banque a pris {totaux.preleve_par_la_banque} centimes, {totaux.explique} s'expliquent"
+                f"totaux : la banque a pris {tout.preleve_par_la_banque} centimes, {tout.explique} s'expliquent"
             )
-        pris = totaux.preleve_par_la_banque + totaux.contrepasse
+        pris = tout.preleve_par_la_banque + tout.contrepasse
         if premiere.preleve_par_message != pris:
             rapport.ecart(
                 f"totaux : les messages de la banque disent {premiere.preleve_par_message} centimes pris,"

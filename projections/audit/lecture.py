@@ -46,9 +46,9 @@ def lire(
     with conn.cursor(name=f"audit_{next(_NUMEROS)}") as curseur:
         curseur.adapters.register_loader("timestamptz", _Instant)
         curseur.adapters.register_loader("date", _Jour)
-        curseur.itersize = LIGNES_PAR_LECTURE
         curseur.execute(requete, parametres, binary=True)
-        yield from curseur
+        while lignes := curseur.fetchmany(LIGNES_PAR_LECTURE):
+            yield from lignes
 
 
 def sans_s_arreter(conn: Connection[Any], rapport: Rapport, quoi: str, lecture: Callable[[], None]) -> bool:

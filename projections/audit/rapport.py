@@ -83,7 +83,7 @@ class Rapport:
 
     def en_json(self, version: str = "") -> dict[str, Any]:
         """Le rapport, prêt pour JSON ; montants en centimes. `version` : celle du code."""
-        totaux = self.totaux
+        totaux, tout = self.totaux, self.compte.depuis_toujours
         return {
             "instant": self.instant.isoformat(),
             "tete": self.tete,
@@ -97,9 +97,9 @@ class Rapport:
             "positions": self.positions,
             "totaux": totaux.en_json(),
             "identite": {
-                "preleve_par_la_banque": totaux.preleve_par_la_banque,
-                "explique": totaux.explique,
-                "difference": totaux.preleve_par_la_banque - totaux.explique,
+                "preleve_par_la_banque": tout.preleve_par_la_banque,
+                "explique": tout.explique,
+                "difference": tout.preleve_par_la_banque - tout.explique,
             },
             **self.compte.en_json(),
             "anomalies_ouvertes": self.anomalies_ouvertes,

@@ -5,10 +5,10 @@ hasard à chaque audit : personne ne peut préparer un écart qui n'y paraîtrai
 est relu, et lui seul : ses différences sont alors nommées, valeur par valeur.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import blake2b
+from marshal import dumps
 from secrets import token_bytes
 from typing import Any, Final, Protocol
 
@@ -17,12 +17,15 @@ COMPARTIMENTS: Final = 1 << 14
 
 _MASQUE: Final = COMPARTIMENTS - 1
 
+_FORME: Final = 2
+"""La forme de `marshal` où deux valeurs égales s'écrivent pareil : ni renvois, ni textes internés."""
+
 RELUS_MAX: Final = 512
 """Compartiments relus par relation, au plus ; les autres sont seulement comptés."""
 
-Cle = Hashable
+Cle = Any
 Valeurs = tuple[Any, ...]
-"""Des valeurs simples (textes, entiers, booléens, None, suites de celles-là) : leur écriture les compare."""
+"""Des textes, entiers, booléens, None, et suites de ceux-là, et rien d'autre : leur forme les compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +59,29 @@ class Comptes(Protocol):
 
 
 class Sommes:
-    """La première lecture : chaque compartiment revient à zéro si les deux côtés disent la même chose."""
+    """La première lecture : chaque compartiment revient à zéro si les deux côtés disent la même chose.
+
+    L'empreinte est le SipHash de Python (64 bits, à clé), d'un texte qui commence par un secret tiré ici : la prévoir
+    demanderait de le connaître, même si PYTHONHASHSEED est fixé.
+    """
 
     def __init__(self) -> None:
-        """Sous une clé neuve."""
-        self._cle = token_bytes(32)
+        """Sous un secret neuf."""
+        self._secret = token_bytes(32)
         self._sommes: dict[str, list[int]] = {}
 
-    def _ajouter(self, relation: Relation, cle: Cle, valeurs: Valeurs, signe: int) -> None:
-        sommes = self._sommes.get(relation.nom)
-        if sommes is None:
-            sommes = self._sommes[relation.nom] = [0] * COMPARTIMENTS
-        dite = repr((cle, valeurs)).encode("utf-8", "backslashreplace")
-        empreinte = int.from_bytes(blake2b(dite, digest_size=16, key=self._cle).digest(), "big")
-        sommes[hash(cle) & _MASQUE] += empreinte if signe > 0 else -empreinte
+    def _de(self, relation: Relation) -> list[int]:
+        return self._sommes.setdefault(relation.nom, [0] * COMPARTIMENTS)
 
     def dit(self, relation: Relation, cle: Cle, valeurs: Valeurs) -> None:
         """Le journal dit ces valeurs."""
-        self._ajouter(relation, cle, valeurs, 1)
+        sommes = self._sommes.get(relation.nom) or self._de(relation)
+        sommes[hash(cle) & _MASQUE] += hash(self._secret + dumps((cle, valeurs), _FORME))
 
     def vu(self, relation: Relation, cle: Cle, valeurs: Valeurs) -> None:
         """L'autre côté montre ces valeurs."""
-        self._ajouter(relation, cle, valeurs, -1)
+        sommes = self._sommes.get(relation.nom) or self._de(relation)
+        sommes[hash(cle) & _MASQUE] -= hash(self._secret + dumps((cle, valeurs), _FORME))
 
     def en_defaut(self) -> dict[str, list[int]]:
         """Les compartiments qui ne s'annulent pas, par relation."""

@@ -84,6 +84,8 @@ class Comptable:
         """`depuis` : ce qui précède ce jour de Paris va à l'ouverture (None : tout est dans la période)."""
         self.depuis = depuis
         self.ensemble = Totaux()
+        self.depuis_toujours = Totaux()
+        """Les mêmes sans ouverture : ce que les identités vérifient."""
         self.par_caisse: dict[str, Totaux] = {}
         self.par_marchand: dict[str, Totaux] = {}
         self.par_jour: dict[date, Totaux] = {}
@@ -100,19 +102,26 @@ class Comptable:
                 totaux.ouverture += effet
             else:
                 setattr(totaux, nom, getattr(totaux, nom) + montant)
-            if nom == "contrepasse":
-                totaux.preleve_par_la_banque -= montant
+                if nom == "contrepasse":
+                    totaux.preleve_par_la_banque -= montant
+        tout = self.depuis_toujours
+        setattr(tout, nom, getattr(tout, nom) + montant)
+        if nom == "contrepasse":
+            tout.preleve_par_la_banque -= montant
 
     def banque(self, nom: str, montant: int, caisse: str | None, marchand: str, enregistre_us: int) -> None:
-        """De l'argent que la banque dit pris ou repris (`preleve_par_la_banque`, `non_rattache`), sur toute la durée.
+        """De l'argent que la banque a pris dans la période, ou qui attend encore une créance, quel qu'en soit le jour.
 
-        `caisse` : None si le paiement nous est inconnu.
+        `nom` : `preleve_par_la_banque` ou `non_rattache`. `caisse` : None si le paiement nous est inconnu.
         """
-        lieux = [self.ensemble, _de(self.par_marchand, marchand), _de(self.par_caisse, caisse or "inconnue")]
+        tout = self.depuis_toujours
+        setattr(tout, nom, getattr(tout, nom) + montant)
         jour = jour_de(enregistre_us)
-        if self.depuis is None or jour >= self.depuis:
-            lieux.append(_de(self.par_jour, jour))
-        for totaux in lieux:
+        dans_la_periode = self.depuis is None or jour >= self.depuis
+        if not dans_la_periode and nom != "non_rattache":
+            return
+        lieux = [self.ensemble, _de(self.par_marchand, marchand), _de(self.par_caisse, caisse or "inconnue")]
+        for totaux in [*lieux, _de(self.par_jour, jour)] if dans_la_periode else lieux:
             setattr(totaux, nom, getattr(totaux, nom) + montant)
 
     def accepte_par(self, marchand: str, montant: int) -> None:
