@@ -24,6 +24,7 @@ from api.socle.mesures import Mesures
 from api.socle.rebuts import Place
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
+from api.support import anomalies
 from engine.database import POOL_TIMEOUT_S, connection_options
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
@@ -81,6 +82,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     )
     for piece in (creances, paiements, kiosque, suivi, sante, connexion, messagerie, pages):
         application.include_router(piece.routes)
+    application.include_router(anomalies.routes)
     poser_schema(application)
     return application
 

@@ -71,6 +71,21 @@ ETAPES: Final[dict[str, Etape]] = {
         "l'argent est pris, aucune créance ne bouge",
         "le support, à deux personnes",
     ),
+    "EncaissementImputé": Etape(
+        [Passage("NonImpute", "Impute", "rattaché")], "l'argent pris trouve ses créances", "deux agents du support"
+    ),
+    "EncaissementRattaché": Etape(
+        [Passage("Du", "Impute", "rattaché")], "la part éteint la dette", "deux agents du support"
+    ),
+    "EncaissementRendu": Etape(
+        [Passage("NonImpute", DEHORS, "rendu, ou repris par la banque")],
+        "l'argent quitte le service sans avoir payé de dette",
+        "deux agents du support",
+    ),
+    "PaiementRéglé": Etape([], "le paiement en vérification a sa fin pour l'assuré", "le domaine, l'argent réglé"),
+    "RemboursementDemandé": Etape([], "la banque doit rendre ; rien n'a encore bougé", "deux agents du support"),
+    "RemboursementFait": Etape([], "la banque a rendu sur la carte ce qu'un autre fait retire", "la banque"),
+    "RemboursementRefusé": Etape([], "la banque ne rendra pas par la carte ; rien n'a bougé", "la banque"),
     "EncaissementReçu": Etape(
         [Passage("Du", DEHORS, "chèque, virement, retenue")], "la dette s'éteint par un autre moyen", "la caisse"
     ),
@@ -99,8 +114,11 @@ SORTS: Final[dict[str, tuple[str, str]]] = {
     "en_attente": ("reste réservé", "`relance`, qui interroge la banque"),
     "non_rapprochee": ("est pris, non imputé (si la banque l'a accepté)", "le support, qui le rattache ou le rend"),
     "montant_incoherent": ("est pris, non imputé", "le support, qui le rattache ou le rend"),
-    "en_souffrance": ("est gardé avec son message", "le service, seul, quand ce qui manquait arrive"),
-    "rejetee": ("n'est pas cru", "l'exploitation, qui rejoue le message de `.rebuts` une fois la cause levée"),
+    "en_souffrance": (
+        "est gardé avec son message",
+        "le service, seul, quand ce qui manquait arrive ; sinon deux agents du support",
+    ),
+    "rejetee": ("n'est pas cru", "le support, qui rejoue le message une fois la cause levée"),
 }
 
 ECARTS: Final[dict[GenreEcart, str]] = {

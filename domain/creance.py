@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
+from domain.geste import IdAnomalie, Voie
 from domain.monnaie import Centimes, Somme
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
@@ -16,10 +17,14 @@ from domain.refus import (
     AvisContradictoire,
     AvisDejaAnnule,
     MessageContradictoire,
+    MontantSuperieurAOuvert,
     PaiementNonAccepte,
     RemboursementExcessif,
     SecondePersonneRequise,
 )
+
+_facultatif: Final[Any] = Field(None, exclude_if=lambda valeur: valeur is None)
+"""Un champ venu plus tard : absent, il n'est pas stocké, et ce qui l'a été se lit encore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,15 @@ class Reservation:
 
     part: Centimes
     expire_le: datetime
+
+
+@dataclass(slots=True)
+class PartRattachee:
+    """De l'argent que deux personnes ont rattaché à la créance, et ce qui en a été contre-passé ; centimes."""
+
+    transaction: ReferenceTransaction
+    part: int
+    contrepassee: int = 0
 
 
 @dataclass(slots=True)
@@ -43,8 +57,8 @@ class PartAcceptee:
 class Créance(Agregat):
     """La dette ouverte par un avis de somme à payer.
 
-    `solde = montant − Σ parts acceptees − Σ encaissements + Σ contre-passations + Σ remboursements`, signé : son côté
-    positif est le restant dû, son côté négatif le trop-perçu.
+    `solde = montant − Σ parts acceptees − Σ rattachements − Σ encaissements + Σ contre-passations + Σ remboursements`,
+    signé : son côté positif est le restant dû, son côté négatif le trop-perçu.
     """
 
     TOPIC = "creance"
@@ -127,10 +141,31 @@ class Créance(Agregat):
         motif: Motif
         saisi_par: Agent
         approuve_par: Agent
+        anomalie: IdAnomalie | None = _facultatif
+        """Le rattachement repris ; absent si c'est la part que le paiement réglait lui-même."""
 
         def apply(self, creance: "Créance") -> None:
-            creance.acceptees[self.transaction].contrepassee = True
+            if self.anomalie is None:
+                creance.acceptees[self.transaction].contrepassee = True
+            else:
+                creance.rattachees[self.anomalie].contrepassee += self.part
             creance.solde += self.part
+
+    class EncaissementRattaché(Event):
+        """Deux personnes ont rattaché à la créance de l'argent que la banque avait pris et qu'aucune n'avait reçu."""
+
+        TOPIC: ClassVar[str] = "creance.EncaissementRattache"
+        transaction: ReferenceTransaction
+        anomalie: IdAnomalie
+        """L'anomalie que ce rattachement règle : elle nomme l'argent."""
+        part: Centimes
+        saisi_par: Agent
+        approuve_par: Agent
+
+        def apply(self, creance: "Créance") -> None:
+            rattachee = creance.rattachees.setdefault(self.anomalie, PartRattachee(self.transaction, 0))
+            rattachee.part += self.part
+            creance.solde -= self.part
 
     class TropPerçuConstaté(Event):
         """Le trop-perçu a changé ; l'événement en porte le nouveau total, aussi quand il baisse."""
@@ -149,10 +184,16 @@ class Créance(Agregat):
         montant: Centimes
         saisi_par: Agent
         approuve_par: Agent
+        voie: Voie | None = _facultatif
+        """Par où l'argent est rendu ; absent des premiers remboursements."""
+        transaction: ReferenceTransaction | None = _facultatif
+        """Le paiement dont la carte a été recréditée."""
 
         def apply(self, creance: "Créance") -> None:
             creance.messages[self.message_id] = ("remboursement", self.montant)
             creance.solde += self.montant
+            if self.transaction is not None:
+                creance.recredites[self.transaction] = creance.recredites.get(self.transaction, 0) + self.montant
 
     class EncaissementReçu(Event):
         """La caisse a encaissé une somme par un autre moyen (chèque, virement, retenue)."""
@@ -218,6 +259,10 @@ class Créance(Agregat):
         self.trop_percu_constate = 0
         self.en_cours: dict[ReferenceTransaction, Reservation] = {}
         self.acceptees: dict[ReferenceTransaction, PartAcceptee] = {}
+        self.rattachees: dict[str, PartRattachee] = {}
+        """Par anomalie réglée."""
+        self.recredites: dict[ReferenceTransaction, int] = {}
+        """Ce qui a été rendu sur la carte de chaque paiement, en centimes."""
         self.messages: dict[str, tuple[object, ...]] = {}
 
     # --- Ce qu'elle est ----------------------------------------------------------------------------------------------
@@ -398,6 +443,72 @@ class Créance(Agregat):
 
     # --- Ce qui demande deux personnes -------------------------------------------------------------------------------
 
+    def rattacher(
+        self,
+        transaction: ReferenceTransaction,
+        anomalie: IdAnomalie,
+        part: Centimes,
+        *,
+        saisi_par: str,
+        approuve_par: str,
+        maintenant: datetime,
+    ) -> None:
+        """Reçoit de l'argent pris par la banque, jusqu'à ce qui reste dû net des paiements en cours.
+
+        Lève SecondePersonneRequise ou MontantSuperieurAOuvert.
+        """
+        _exiger_deux_personnes(saisi_par, approuve_par)
+        if not 0 < part <= self.disponible:
+            raise MontantSuperieurAOuvert(self.disponible)
+        self.trigger_event(
+            self.EncaissementRattaché,
+            transaction=transaction,
+            anomalie=anomalie,
+            part=part,
+            saisi_par=saisi_par,
+            approuve_par=approuve_par,
+            timestamp=maintenant,
+        )
+        self._constater_trop_percu(maintenant)
+
+    def porte(self, transaction: ReferenceTransaction) -> int:
+        """Ce que la créance a reçu de ce paiement et qui n'est pas contre-passé, en centimes."""
+        acceptee = self.acceptees.get(transaction)
+        recu = acceptee.part if acceptee is not None and not acceptee.contrepassee else 0
+        return recu + sum(
+            rattachee.part - rattachee.contrepassee
+            for rattachee in self.rattachees.values()
+            if rattachee.transaction == transaction
+        )
+
+    def contrepasse(self, transaction: ReferenceTransaction) -> int:
+        """Ce qui, de ce paiement, a été contre-passé, en centimes."""
+        acceptee = self.acceptees.get(transaction)
+        repris = acceptee.part if acceptee is not None and acceptee.contrepassee else 0
+        return repris + sum(r.contrepassee for r in self.rattachees.values() if r.transaction == transaction)
+
+    def contrepasser_tout(
+        self, transaction: ReferenceTransaction, motif: str, *, saisi_par: str, approuve_par: str, maintenant: datetime
+    ) -> int:
+        """Reprend tout ce que la créance a reçu de ce paiement ; rend ces centimes, 0 s'il n'y en avait plus.
+
+        Lève SecondePersonneRequise.
+        """
+        _exiger_deux_personnes(saisi_par, approuve_par)
+        repris = self.porte(transaction)
+        communs = {"transaction": transaction, "motif": motif, "saisi_par": saisi_par, "approuve_par": approuve_par}
+        acceptee = self.acceptees.get(transaction)
+        if acceptee is not None and not acceptee.contrepassee:
+            self.contrepasser(transaction, motif, saisi_par=saisi_par, approuve_par=approuve_par, maintenant=maintenant)
+        for anomalie, rattachee in list(self.rattachees.items()):
+            reste = rattachee.part - rattachee.contrepassee
+            if rattachee.transaction == transaction and reste:
+                self.trigger_event(
+                    self.PaiementContrepassé, part=reste, anomalie=anomalie, timestamp=maintenant, **communs
+                )
+        self._constater_trop_percu(maintenant)
+        return repris
+
     def contrepasser(
         self, transaction: ReferenceTransaction, motif: str, *, saisi_par: str, approuve_par: str, maintenant: datetime
     ) -> None:
@@ -421,16 +532,27 @@ class Créance(Agregat):
         self._constater_trop_percu(maintenant)
 
     def rembourser(
-        self, message_id: str, montant: Centimes, *, saisi_par: str, approuve_par: str, maintenant: datetime
+        self,
+        message_id: str,
+        montant: Centimes,
+        *,
+        saisi_par: str,
+        approuve_par: str,
+        maintenant: datetime,
+        voie: Voie | None = None,
+        transaction: ReferenceTransaction | None = None,
+        deja_rendu: bool = False,
     ) -> bool:
         """Rend une partie du trop-perçu ; rend Faux si ce message était déjà enregistré.
+
+        `deja_rendu` : la banque l'a fait ; c'est un fait, même si le trop-perçu a baissé entre-temps.
 
         Lève SecondePersonneRequise, RemboursementExcessif ou MessageContradictoire.
         """
         _exiger_deux_personnes(saisi_par, approuve_par)
         if self._deja_recu(message_id, ("remboursement", montant)):
             return False
-        if not 0 < montant <= self.trop_percu:
+        if not deja_rendu and not 0 < montant <= self.trop_percu:
             raise RemboursementExcessif
         self.trigger_event(
             self.TropPerçuRemboursé,
@@ -438,6 +560,8 @@ class Créance(Agregat):
             montant=montant,
             saisi_par=saisi_par,
             approuve_par=approuve_par,
+            voie=voie,
+            transaction=transaction,
             timestamp=maintenant,
         )
         self._constater_trop_percu(maintenant)
@@ -473,6 +597,7 @@ FaitDeCreance: TypeAlias = (
     | Créance.PaiementÉchoué
     | Créance.PaiementAffiché
     | Créance.PaiementContrepassé
+    | Créance.EncaissementRattaché
     | Créance.TropPerçuConstaté
     | Créance.TropPerçuRemboursé
     | Créance.EncaissementReçu

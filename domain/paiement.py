@@ -8,14 +8,19 @@ from pydantic import AwareDatetime, Field
 
 from domain.autorisation import meme_forme
 from domain.avis import Canal
-from domain.diffusion import Diffusion
+from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
+from domain.geste import IdAnomalie, Texte, Voie, numero_d_argent
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
-from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
-from domain.refus import PaiementClos
+from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
+from domain.refus import MontantSuperieurAOuvert, PaiementClos, RemboursementEnCours
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
+
+ARGENT_RATTACHE: Final = "l'argent pris par la banque a été mis sur vos créances"
+ARGENT_RENDU: Final = "l'argent pris par la banque vous a été rendu"
+"""Les causes d'un paiement en vérification, une fois réglé."""
 
 
 class Fin(StrEnum):
@@ -51,6 +56,13 @@ class Acceptation(NamedTuple):
     def sans_imputation(self, raison: Sort) -> Encaissement:
         """Ce qui distingue cet argent d'un autre, s'il ne peut être imputé pour cette raison."""
         return Encaissement(raison, self.marchand, self.montant, meme_forme(self.autorisation))
+
+
+class Argent(NamedTuple):
+    """De l'argent sans créance, et ce qui en reste à régler, en centimes."""
+
+    encaissement: Encaissement
+    reste: int
 
 
 class Paiement(Agregat):
@@ -142,9 +154,10 @@ class Paiement(Agregat):
             return paiement
 
         def apply(self, paiement: "Paiement") -> None:
-            paiement.non_imputes.add(
-                Encaissement(self.raison, self.marchand, self.montant, meme_forme(self.autorisation))
-            )
+            encaissement = Encaissement(self.raison, self.marchand, self.montant, meme_forme(self.autorisation))
+            paiement.non_imputes.add(encaissement)
+            paiement.argent[self.originator_version] = Argent(encaissement, self.montant)
+            paiement.argent_pris_le = self.accepte_le
 
     class AcceptationPrécisée(Event):
         """La banque a donné l'autorisation d'une acceptation d'abord venue sans : elle ne compte pas deux fois."""
@@ -161,8 +174,91 @@ class Paiement(Agregat):
                 paiement.autorisation = self.autorisation
                 return
             anonyme = Encaissement(self.raison, self.marchand, self.montant, None)
+            precise = anonyme._replace(autorisation=meme_forme(self.autorisation))
             paiement.non_imputes.remove(anonyme)
-            paiement.non_imputes.add(anonyme._replace(autorisation=meme_forme(self.autorisation)))
+            paiement.non_imputes.add(precise)
+            for numero, argent in paiement.argent.items():
+                if argent.encaissement == anonyme:
+                    paiement.argent[numero] = Argent(precise, argent.reste)
+
+    class EncaissementImputé(Event):
+        """De l'argent qu'aucune créance n'avait reçu est rattaché, par deux personnes."""
+
+        TOPIC: ClassVar[str] = "paiement.EncaissementImpute"
+        anomalie: IdAnomalie
+        """L'anomalie réglée : elle nomme l'argent."""
+        montant: Centimes
+        imputations: tuple[Imputation, ...]
+        saisi_par: Agent
+        approuve_par: Agent
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.user(self.anomalie, self.montant)
+            paiement.rattachements.extend(imputation.reference for imputation in self.imputations)
+            paiement.rattache += self.montant
+
+    class EncaissementRendu(Event):
+        """De l'argent qu'aucune créance n'avait reçu n'est plus chez nous : rendu, ou repris par la banque."""
+
+        TOPIC: ClassVar[str] = "paiement.EncaissementRendu"
+        anomalie: IdAnomalie
+        montant: Centimes
+        voie: Voie | None
+        """Absente : la banque l'a repris d'elle-même (impayé)."""
+        saisi_par: Agent
+        approuve_par: Agent
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.user(self.anomalie, self.montant)
+            if self.voie is None:
+                paiement.argent_repris += self.montant
+
+    class PaiementRéglé(Event):
+        """Un paiement en vérification a sa fin pour l'assuré, une fois l'argent pris réglé."""
+
+        TOPIC: ClassVar[str] = "paiement.PaiementRegle"
+        issue: Fin
+        montant: Centimes
+        """Ce qui est allé sur des créances."""
+        accepte_le: AwareDatetime | None
+        """Quand la banque a pris l'argent ; absent s'il a été rendu."""
+        cause: Annotated[str, Diffusion.PUBLIQUE]
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.regle = self.issue
+
+    class RemboursementDemandé(Event):
+        """La banque va rendre ces centimes sur la carte ; jusqu'à sa réponse, on ne lui en demande pas d'autre."""
+
+        TOPIC: ClassVar[str] = "paiement.RemboursementDemande"
+        anomalie: IdAnomalie
+        montant: Centimes
+        reste_avant: Centimes
+        """Ce que la banque garde du paiement avant lui : c'est à cela qu'elle dira s'il est fait."""
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.remboursement = self
+
+    class RemboursementFait(Event):
+        """La banque l'a rendu."""
+
+        TOPIC: ClassVar[str] = "paiement.RemboursementFait"
+        anomalie: IdAnomalie
+        montant: Centimes
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.remboursement = None
+            paiement.recredite += self.montant
+
+    class RemboursementRefusé(Event):
+        """La banque ne le rendra pas par la carte ; rien n'a bougé."""
+
+        TOPIC: ClassVar[str] = "paiement.RemboursementRefuse"
+        anomalie: IdAnomalie
+        cause: Texte
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.remboursement = None
 
     def __init__(
         self,
@@ -194,6 +290,23 @@ class Paiement(Agregat):
         self.accepte_le: datetime | None = None
         self.conclu_le: datetime | None = None
         self.non_imputes: set[Encaissement] = set()
+        """Tout l'argent que la banque a pris sans qu'une créance le reçoive d'abord, réglé ou non."""
+        self.argent: dict[int, Argent] = {}
+        """Le même, par version de son fait, avec ce qui en reste à régler."""
+        self.rattachements: list[ReferenceCreance] = []
+        """Les créances qui ont reçu de cet argent."""
+        self.rattache = 0
+        """Ce qu'elles en ont reçu, en centimes."""
+        self.argent_pris_le: datetime | None = None
+        """Quand la banque en a pris pour la dernière fois."""
+        self.argent_repris = 0
+        """Ce que la banque en a repris d'elle-même, en centimes."""
+        self.regle: Fin | None = None
+        """La fin d'un paiement en vérification, une fois son argent réglé."""
+        self.remboursement: Paiement.RemboursementDemandé | None = None
+        """Celui dont la banque n'a pas encore répondu."""
+        self.recredite = 0
+        """Ce qu'elle a rendu sur la carte, en centimes."""
 
     # --- Ce qu'il est ------------------------------------------------------------------------------------------------
 
@@ -216,8 +329,32 @@ class Paiement(Agregat):
 
     @property
     def statut(self) -> StatutDePaiement:
-        """Où il en est."""
+        """Où il en est ; un paiement en vérification prend, une fois réglé, la fin que le règlement lui donne."""
+        if self.fin is Fin.EN_VERIFICATION and self.regle is not None:
+            return StatutDePaiement(self.regle)
         return StatutDePaiement.EN_COURS if self.fin is None else StatutDePaiement(self.fin)
+
+    @property
+    def pris(self) -> int:
+        """Tout ce que la banque en a pris, d'après le journal, en centimes."""
+        accepte = self.montant if self.fin is Fin.ACCEPTE else 0
+        return accepte + sum(encaissement.montant for encaissement in self.non_imputes)
+
+    @property
+    def non_rattache(self) -> int:
+        """Ce qui en attend encore une créance, en centimes."""
+        return sum(argent.reste for argent in self.argent.values())
+
+    def reste_de(self, anomalie: IdAnomalie) -> int:
+        """Ce qui reste à régler de cet argent, en centimes ; 0 s'il n'y en a pas."""
+        argent = self.argent.get(numero_d_argent(anomalie))
+        return argent.reste if argent is not None else 0
+
+    def user(self, anomalie: IdAnomalie, montant: int) -> None:
+        """Retire de cet argent ce qui vient d'en être réglé ; n'est appelée que par un fait."""
+        numero = numero_d_argent(anomalie)
+        argent = self.argent[numero]
+        self.argent[numero] = Argent(argent.encaissement, argent.reste - montant)
 
     def exiger_ouvert(self, maintenant: datetime, *, avis_annule: bool = False) -> None:
         """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos, qui dit ce qui est arrivé.
@@ -333,6 +470,100 @@ class Paiement(Agregat):
         self._preciser(acceptation, None, maintenant)
         return True
 
+    # --- Ce que deux personnes en règlent ----------------------------------------------------------------------------
+
+    def imputer_argent(
+        self,
+        anomalie: IdAnomalie,
+        imputations: tuple[Imputation, ...],
+        *,
+        saisi_par: str,
+        approuve_par: str,
+        maintenant: datetime,
+    ) -> None:
+        """Rattache de l'argent à ces créances ; elles l'enregistrent du même bloc. Lève MontantSuperieurAOuvert."""
+        montant = Centimes(sum(imputation.part for imputation in imputations))
+        self._exiger_reste(anomalie, montant)
+        self.trigger_event(
+            self.EncaissementImputé,
+            anomalie=anomalie,
+            montant=montant,
+            imputations=imputations,
+            saisi_par=saisi_par,
+            approuve_par=approuve_par,
+            timestamp=maintenant,
+        )
+
+    def rendre_argent(
+        self,
+        anomalie: IdAnomalie,
+        montant: Centimes,
+        voie: Voie | None,
+        *,
+        saisi_par: str,
+        approuve_par: str,
+        maintenant: datetime,
+    ) -> None:
+        """Rend de l'argent sans créance, ou constate que la banque l'a repris. Lève MontantSuperieurAOuvert."""
+        self._exiger_reste(anomalie, montant)
+        self.trigger_event(
+            self.EncaissementRendu,
+            anomalie=anomalie,
+            montant=montant,
+            voie=voie,
+            saisi_par=saisi_par,
+            approuve_par=approuve_par,
+            timestamp=maintenant,
+        )
+
+    def finir_verification(self, *, maintenant: datetime) -> None:
+        """Donne sa fin à un paiement en vérification dont tout l'argent est réglé ; sinon ne produit rien.
+
+        Accepté si une créance en a reçu, échoué si tout a été rendu. L'acceptation du bon montant peut encore suivre.
+        """
+        if self.fin is not Fin.EN_VERIFICATION or self.non_rattache:
+            return
+        rattache = self.rattache > 0
+        self.trigger_event(
+            self.PaiementRéglé,
+            issue=Fin.ACCEPTE if rattache else Fin.ECHOUE,
+            montant=Centimes(self.rattache),
+            accepte_le=self.argent_pris_le if rattache else None,
+            cause=ARGENT_RATTACHE if rattache else ARGENT_RENDU,
+            timestamp=maintenant,
+        )
+
+    def demander_remboursement(self, anomalie: IdAnomalie, montant: Centimes, *, maintenant: datetime) -> None:
+        """Retient qu'un remboursement est demandé à la banque. Lève RemboursementEnCours, MontantSuperieurAOuvert."""
+        if self.remboursement is not None:
+            raise RemboursementEnCours
+        garde = self.pris - self.recredite
+        if not 0 < montant <= garde:
+            raise MontantSuperieurAOuvert(garde)
+        self.trigger_event(
+            self.RemboursementDemandé,
+            anomalie=anomalie,
+            montant=montant,
+            reste_avant=Centimes(garde),
+            timestamp=maintenant,
+        )
+
+    def conclure_remboursement(self, anomalie: IdAnomalie, refus: str | None, *, maintenant: datetime) -> bool:
+        """Enregistre ce que la banque a fait du remboursement demandé ; rend Faux s'il n'y en a plus pour celle-ci."""
+        demande = self.remboursement
+        if demande is None or demande.anomalie != anomalie:
+            return False
+        if refus is None:
+            self.trigger_event(self.RemboursementFait, anomalie=anomalie, montant=demande.montant, timestamp=maintenant)
+        else:
+            self.trigger_event(self.RemboursementRefusé, anomalie=anomalie, cause=refus, timestamp=maintenant)
+        return True
+
+    def _exiger_reste(self, anomalie: IdAnomalie, montant: int) -> None:
+        reste = self.reste_de(anomalie)
+        if not 0 < montant <= reste:
+            raise MontantSuperieurAOuvert(reste)
+
     def _preciser(self, acceptation: Acceptation, raison: Sort | None, maintenant: datetime) -> None:
         self.trigger_event(
             self.AcceptationPrécisée,
@@ -347,7 +578,16 @@ class Paiement(Agregat):
 _PREFIXE: Final = "paiement-"
 
 FaitDePaiement: TypeAlias = (
-    Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.EncaissementNonImputé | Paiement.AcceptationPrécisée
+    Paiement.PaiementOuvert
+    | Paiement.PaiementConclu
+    | Paiement.EncaissementNonImputé
+    | Paiement.AcceptationPrécisée
+    | Paiement.EncaissementImputé
+    | Paiement.EncaissementRendu
+    | Paiement.PaiementRéglé
+    | Paiement.RemboursementDemandé
+    | Paiement.RemboursementFait
+    | Paiement.RemboursementRefusé
 )
 """Tous les faits d'un paiement : la somme fermée sur laquelle chaque `match` se finit par `assert_never`."""
 

@@ -239,6 +239,140 @@ class RemboursementExcessif(Refus):
     phrase_de_base = "Le remboursement dépasse le trop-perçu."
 
 
+class AnomalieInconnue(Refus):
+    """Aucune anomalie n'a ce nom."""
+
+    code = "anomalie_inconnue"
+    phrase_de_base = "Aucune anomalie ne porte ce nom."
+
+
+class AnomalieDejaReglee(Refus):
+    """Ce qui est réglé ne se règle pas de nouveau."""
+
+    code = "anomalie_deja_reglee"
+    phrase_de_base = "Cette anomalie est déjà réglée : rien n'a été changé."
+
+
+class GesteImpossible(Refus):
+    """Ce geste ne règle pas cette anomalie, ou pas dans cet état."""
+
+    code = "geste_impossible"
+    phrase_de_base = "Ce geste ne peut pas régler cette anomalie."
+
+    def __init__(self, pourquoi: str = "") -> None:
+        """Retient pourquoi, en une phrase."""
+        super().__init__(pourquoi)
+        self.pourquoi = pourquoi
+
+    @property
+    def phrase(self) -> str:
+        """La phrase, et pourquoi."""
+        return f"{super().phrase} {self.pourquoi}".rstrip()
+
+
+class MontantSuperieurAOuvert(Refus):
+    """On ne règle pas plus que ce qui est ouvert."""
+
+    code = "montant_superieur_a_ouvert"
+    phrase_de_base = "Le montant dépasse ce qui peut encore être réglé."
+
+    def __init__(self, ouvert: int) -> None:
+        """Retient ce qui est encore ouvert, en centimes."""
+        super().__init__(ouvert)
+        self.ouvert = ouvert
+
+    @property
+    def phrase(self) -> str:
+        """La phrase, avec ce qui reste ouvert."""
+        return f"{super().phrase[:-1]} ({euros(self.ouvert)})."
+
+
+class PropositionEnAttente(Refus):
+    """Un autre règlement attend déjà une seconde personne, ou la banque."""
+
+    code = "proposition_en_attente"
+    phrase_de_base = "Un règlement est déjà proposé pour cette anomalie : il faut d'abord l'approuver ou le décliner."
+
+    def __init__(self, expire_le: datetime) -> None:
+        """Retient jusqu'à quand elle peut être approuvée."""
+        super().__init__(expire_le)
+        self.expire_le = expire_le
+
+
+class AucunePropositionEnAttente(Refus):
+    """Il n'y a rien à approuver ni à décliner."""
+
+    code = "aucune_proposition"
+    phrase_de_base = "Aucun règlement n'est proposé pour cette anomalie."
+
+
+class PropositionPerimee(Refus):
+    """La proposition n'a pas été approuvée à temps."""
+
+    code = "proposition_perimee"
+    phrase_de_base = "La proposition est périmée : elle est à refaire."
+
+    def __init__(self, expire_le: datetime) -> None:
+        """Retient quand elle a pris fin."""
+        super().__init__(expire_le)
+        self.expire_le = expire_le
+
+
+class PropositionAutre(Refus):
+    """La proposition lue n'est plus celle qui attend."""
+
+    code = "proposition_autre"
+    phrase_de_base = "La proposition a changé depuis que vous l'avez lue : relisez-la avant d'approuver."
+
+
+class RemboursementEnCours(Refus):
+    """La banque n'a pas encore répondu d'un autre remboursement de ce paiement."""
+
+    code = "remboursement_en_cours"
+    phrase_de_base = "Un remboursement de ce paiement attend déjà la réponse de la banque."
+
+
+class AgentIrrecevable(Refus):
+    """Le nom de l'agent manque, ou n'a pas la forme d'un identifiant."""
+
+    code = "agent_irrecevable"
+    phrase_de_base = "Le nom de l'agent est un identifiant de 64 lettres, chiffres ou « . _ | : - » au plus."
+
+
+class TexteIrrecevable(Refus):
+    """Le motif ou la pièce manque, est trop long, ou porte ce qu'un texte ne doit pas porter."""
+
+    code = "texte_irrecevable"
+    phrase_de_base = (
+        "Le motif et la pièce sont des phrases de 3 à 200 signes, sans balise, ni signe de commande, ni numéro de"
+        " sécurité sociale."
+    )
+
+
+class PieceManquante(Refus):
+    """Un virement se constate par sa référence."""
+
+    code = "piece_manquante"
+    phrase_de_base = "Ce règlement demande une pièce : la référence du virement, du courrier ou du rapport."
+
+
+class RejeuRefuse(Refus):
+    """Rejoué, le message serait refusé encore, ou n'est plus là."""
+
+    code = "rejeu_refuse"
+    phrase_de_base = "Ce message ne peut pas être rejoué."
+
+    def __init__(self, pourquoi: str = "") -> None:
+        """Retient pourquoi, en une phrase."""
+        super().__init__(pourquoi)
+        self.pourquoi = pourquoi
+
+    @property
+    def phrase(self) -> str:
+        """La phrase, et pourquoi."""
+        return f"{super().phrase} {self.pourquoi}".rstrip()
+
+
 def refus_connus() -> frozenset[type[Refus]]:
     """Tous les refus déclarés : ce qu'une table sur les refus doit couvrir."""
     connus: set[type[Refus]] = set()

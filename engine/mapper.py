@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 # Importés pour que leurs faits inscrivent leurs sujets avant toute lecture.
+from domain.anomalie import Anomalie
 from domain.creance import Créance
 from domain.faits import Fait
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 
-AGREGATS: Final = (Créance, Paiement, Messagerie)
+AGREGATS: Final = (Créance, Paiement, Messagerie, Anomalie)
 
 _HORS_ETAT: Final = {"originator_id", "originator_version"}
 """Portés par les colonnes `flux` et `version`, donc pas répétés dans l'état."""

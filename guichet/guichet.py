@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any, Final, TypeVar
 
@@ -50,6 +50,8 @@ class Guichet:
     """Le chiffre de cette base dans les références de transaction (0 à 9)."""
     tirer_jeton: Callable[[], str] = jeton_au_hasard
     """La part de hasard d'un paiement, que la banque renvoie."""
+    approbation_delai: timedelta = timedelta(days=3)
+    """Temps donné à une seconde personne pour approuver un règlement."""
 
     def decider(self, decision: Callable[[Connection[Any]], _T]) -> _T:
         """Exécute une décision dans une transaction, et la reprend si un autre a enregistré avant elle.

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
+from domain.anomalie import FAITS_D_ANOMALIE
 from domain.avis import Moyen
 from domain.creance import FAITS_DE_CREANCE, Créance, FaitDeCreance
 from domain.messagerie import FAITS_DE_MESSAGERIE, FaitDeMessagerie, Messagerie
@@ -41,6 +42,8 @@ def effet(fait: FaitDeCreance) -> Effet:  # noqa: C901, PLR0911 (un cas par fait
             return Effet(en_cours=-fait.part_liberee)
         case Créance.PaiementContrepassé():
             return Effet(solde=fait.part)
+        case Créance.EncaissementRattaché():
+            return Effet(solde=-fait.part)
         case Créance.TropPerçuRemboursé():
             return Effet(solde=fait.montant)
         case Créance.EncaissementReçu():
@@ -93,7 +96,7 @@ _MOYENS: Final = {
 }
 
 
-def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
+def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
     """Ce que l'assuré lit d'un fait ; None s'il n'a rien à en lire."""
     match fait:
         case Créance.AvisEmis():
@@ -109,6 +112,8 @@ def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait
             return PaiementEnLigne(fait.transaction, affiche_le=fait.affiche_le)
         case Créance.PaiementContrepassé():
             return NouvelleLigne("Paiement en ligne repris", fait.timestamp, Etat.CONTREPASSE)
+        case Créance.EncaissementRattaché():
+            return NouvelleLigne("Paiement en ligne rattaché", fait.timestamp)
         case Créance.EncaissementReçu():
             return NouvelleLigne(_MOYENS[fait.moyen], fait.date)
         case Créance.AvisRectifié():
@@ -125,6 +130,14 @@ def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911 (un cas par fait
 
 # --- Les faits que lit chaque vue ------------------------------------------------------------------------------------
 
+_REGLEMENTS: Final = (
+    Paiement.EncaissementImputé,
+    Paiement.EncaissementRendu,
+    Paiement.RemboursementDemandé,
+    Paiement.RemboursementFait,
+    Paiement.RemboursementRefusé,
+)
+
 
 def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
     """Dit si un fait démarre ou arrête l'horloge des 24 h."""
@@ -137,6 +150,7 @@ def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
             Créance.PaiementInitié,
             Créance.PaiementÉchoué,
             Créance.PaiementContrepassé,
+            Créance.EncaissementRattaché,
             Créance.TropPerçuConstaté,
             Créance.TropPerçuRemboursé,
             Créance.EncaissementReçu,
@@ -150,9 +164,9 @@ def regarde_l_horloge(classe: type[FaitDeCreance]) -> bool:
 
 def regarde_les_paiements(classe: type[FaitDePaiement]) -> bool:
     """Dit si un fait change où en est un paiement ouvert chez nous."""
-    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.PaiementConclu)):
+    if issubclass(classe, (Paiement.PaiementOuvert, Paiement.PaiementConclu, Paiement.PaiementRéglé)):
         return True
-    if issubclass(classe, (Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée)):
+    if issubclass(classe, (Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée, *_REGLEMENTS)):
         return False
     assert_never(classe)
 
@@ -162,6 +176,35 @@ def regarde_la_messagerie(classe: type[FaitDePaiement | FaitDeMessagerie]) -> bo
     if issubclass(classe, (Paiement.PaiementConclu, Messagerie.MessageLu, Messagerie.MessageSupprimé)):
         return True
     if issubclass(classe, (Paiement.PaiementOuvert, Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée)):
+        return False
+    if issubclass(classe, (Paiement.PaiementRéglé, *_REGLEMENTS)):
+        return False
+    assert_never(classe)
+
+
+def regarde_l_argent(classe: type[FaitDePaiement]) -> bool:
+    """Dit si un fait change l'argent qui attend une créance."""
+    if issubclass(
+        classe,
+        (
+            Paiement.EncaissementNonImputé,
+            Paiement.AcceptationPrécisée,
+            Paiement.EncaissementImputé,
+            Paiement.EncaissementRendu,
+        ),
+    ):
+        return True
+    if issubclass(
+        classe,
+        (
+            Paiement.PaiementOuvert,
+            Paiement.PaiementConclu,
+            Paiement.PaiementRéglé,
+            Paiement.RemboursementDemandé,
+            Paiement.RemboursementFait,
+            Paiement.RemboursementRefusé,
+        ),
+    ):
         return False
     assert_never(classe)
 
@@ -176,3 +219,8 @@ TOPICS_DES_PAIEMENTS: Final = frozenset(classe.TOPIC for classe in FAITS_DE_PAIE
 TOPICS_DE_LA_MESSAGERIE: Final = frozenset(
     classe.TOPIC for classe in (*FAITS_DE_PAIEMENT, *FAITS_DE_MESSAGERIE) if regarde_la_messagerie(classe)
 )
+
+TOPICS_DES_ANOMALIES: Final = frozenset(
+    classe.TOPIC for classe in (*(fait for fait in FAITS_DE_PAIEMENT if regarde_l_argent(fait)), *FAITS_D_ANOMALIE)
+)
+"""L'argent sans créance, et ce que des personnes en font."""

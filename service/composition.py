@@ -99,6 +99,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
             notification=f"{settings.notification_url or settings.public_url}/kiosque/notification",
         ),
         fragment=settings.shard_digit,
+        approbation_delai=settings.approbation_delai,
     )
 
 

@@ -23,6 +23,7 @@ from guichet.relancer_paiement import Relance, Transmettre, relancer_paiement
 from projections.vues.messagerie import purger
 from projections.vues.paiements import finis_sans_accord, sans_reponse
 from service.settings import Settings
+from service.upkeep import finish_refunds, note_refused_forms
 
 NAME: Final = "relance"
 
@@ -54,6 +55,7 @@ class RelanceRole:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`forward` puts what the kiosk answers on the topic of notifications; it is called from several threads."""
+        self._settings = settings
         self._counter = counter
         self._forward = forward
         self._clock = clock
@@ -91,7 +93,7 @@ class RelanceRole:
             self._state.dire(conn, "inactif")
 
     def round(self, stop: threading.Event) -> dict[str, Relance]:
-        """Ask about each payment whose turn it is, and purge; what each question gave, by transaction.
+        """Ask about each payment whose turn it is, purge, tend to support's; what each question gave, by transaction.
 
         An outage ends the round, but what it had asked keeps its pause.
         """
@@ -101,6 +103,8 @@ class RelanceRole:
         with self._counter.base.transaction() as conn:
             if purged := purger(conn, self._clock()):
                 self._log.info("messages_purges", nombre=purged)
+        finish_refunds(self._counter, self._clock())
+        note_refused_forms(self._settings)
         return outcomes
 
     def _ask(self, due: Sequence[str], stop: threading.Event) -> dict[str, Relance]:

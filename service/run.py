@@ -26,6 +26,7 @@ from publication.publication import Publication
 from service import composition, roles
 from service.clock import ClockCollector
 from service.composition import VIEWS
+from service.dead_letters import Mailbox
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
 from service.metrics import RolesCollector
@@ -114,6 +115,7 @@ def api(settings: Settings, counter: Guichet, publisher: Publisher, *, demo: boo
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
+            boite=Mailbox(settings, publisher),
             jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),
             pret=ready,

@@ -208,6 +208,9 @@ class Settings(BaseSettings):
     politique_avance_maximum: Duration = Field(
         _POLITIQUE.avance_maximum, description="Avance au-delà de laquelle une date de caisse n'est plus crue."
     )
+    approbation_delai: Duration = Field(
+        timedelta(days=3), description="Temps donné à une seconde personne pour approuver un règlement."
+    )
     janitor_interval: Duration = Field(
         timedelta(seconds=30), description="Temps entre deux tournées des paiements sans réponse."
     )

@@ -12,6 +12,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from domain.agregats import FAITS
+from domain.anomalie import FAITS_D_ANOMALIE
 from domain.avis import Avis, Canal, Mode
 from domain.creance import FAITS_DE_CREANCE, Créance
 from domain.faits import Fait
@@ -158,7 +159,9 @@ def test_chaque_lecteur_dit_le_solde_de_l_agregat(
     assert len(histoire.etapes) == relue.version
 
 
-@pytest.mark.parametrize("classe", [*FAITS_DE_PAIEMENT, *FAITS_DE_MESSAGERIE], ids=lambda classe: classe.TOPIC)
+@pytest.mark.parametrize(
+    "classe", [*FAITS_DE_PAIEMENT, *FAITS_DE_MESSAGERIE, *FAITS_D_ANOMALIE], ids=lambda classe: classe.TOPIC
+)
 def test_les_faits_des_autres_agregats_passent_par_chaque_vue(
     journal: tuple[psycopg.Connection[Any], Recorder, str], classe: type[Fait]
 ) -> None:
@@ -168,6 +171,12 @@ def test_les_faits_des_autres_agregats_passent_par_chaque_vue(
     suite = [lu]
     if classe is not Paiement.PaiementOuvert and classe is not Paiement.EncaissementNonImputé:
         suite = [exemple(Paiement.PaiementOuvert), exemple(Paiement.PaiementConclu)]
+        if classe in FAITS_DE_PAIEMENT and classe not in {Paiement.PaiementConclu, Paiement.AcceptationPrécisée}:
+            suite.append(exemple(Paiement.EncaissementNonImputé))  # L'argent dont parle le règlement.
+        if classe is Paiement.AcceptationPrécisée:
+            lu["etat"]["raison"] = None  # Celle du paiement lui-même.
+        if classe not in FAITS_DE_MESSAGERIE:
+            suite.append(lu)
     if classe in FAITS_DE_MESSAGERIE:
         suite[0]["etat"] |= {
             "transaction": lu["etat"]["transaction"],
@@ -213,4 +222,8 @@ def test_un_fait_publie_a_son_message_et_les_autres_non(classe: type[Fait]) -> N
 @pytest.mark.parametrize("classe", FAITS, ids=lambda classe: classe.TOPIC)
 def test_chaque_fait_est_lu_d_une_vue_au_moins_ou_ne_compte_dans_aucune(classe: type[Fait]) -> None:
     lecteurs = {nom for nom, vue in VUES.items() if classe.TOPIC in vue.construire(None).topics}  # type: ignore[arg-type]
-    assert lecteurs or classe in {Paiement.EncaissementNonImputé, Paiement.AcceptationPrécisée}
+    assert lecteurs or classe in {
+        Paiement.RemboursementDemandé,
+        Paiement.RemboursementFait,
+        Paiement.RemboursementRefusé,
+    }

@@ -6,16 +6,19 @@ Les mots et les codes de la banque restent au support.
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
+from domain.paiement import ARGENT_RENDU
 from projections.vues.paiements import LignePaiement
 
 
 class Famille(StrEnum):
-    """Les quatre raisons qu'une personne peut comprendre."""
+    """Les raisons qu'une personne peut comprendre."""
 
     ANNULE = "annule"
     DELAI = "delai"
     REFUSE = "refuse"
     INCIDENT = "incident"
+    RENDU = "rendu"
+    """La banque avait pris un autre montant ; deux personnes l'ont fait rendre."""
 
 
 class Motif(NamedTuple):
@@ -43,6 +46,8 @@ _FAMILLES: Final = {
 def motif_de(paiement: LignePaiement) -> Motif | None:
     """Pourquoi ce paiement n'a pas abouti ; None s'il a abouti, ou si rien n'est encore dit."""
     match paiement.statut:
+        case "echoue" if paiement.cause == ARGENT_RENDU:
+            return _motif(Famille.RENDU)
         case "expire":
             return _motif(Famille.DELAI)
         case "echoue":
@@ -73,6 +78,13 @@ def _motif(famille: Famille) -> Motif:
                 "La banque a refusé ce paiement.",
                 "Votre carte n'a pas été débitée.",
                 "Vous pouvez essayer avec une autre carte, ou demander la raison à votre banque.",
+            )
+        case Famille.RENDU:
+            return Motif(
+                famille,
+                "La banque avait pris un autre montant que le vôtre.",
+                "L'argent pris vous a été rendu.",
+                "Vous pouvez payer de nouveau ; si votre relevé ne montre pas ce retour, appelez le 36 46.",
             )
         case Famille.INCIDENT:
             return Motif(

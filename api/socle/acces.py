@@ -43,7 +43,8 @@ class _Exigence(SecurityBase):
         if identite.role is not self._role:
             raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
         # Sans nom à elle, une machine compte à son adresse.
-        de_l_application.debits.exiger(genre_de(requete), identite.assure or adresse_de(requete))
+        nom = identite.assure or identite.personne or adresse_de(requete)
+        de_l_application.debits.exiger(genre_de(requete), nom)
         return identite
 
 
@@ -64,7 +65,23 @@ class _ExigeRole(_Exigence):
         return await self.identifier(requete)
 
 
+class _ExigePersonne(_Exigence):
+    """Rend l'identité d'un appelant que son jeton nomme : ce qu'il lit ou fait est écrit sous ce nom."""
+
+    async def __call__(self, requete: Request) -> Identite:
+        identite = await self.identifier(requete)
+        if not identite.personne:
+            raise Probleme(403, "acces_refuse", "Ce jeton ne nomme pas de personne.")
+        return identite
+
+
 Assure = Annotated[Pseudonyme, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
 """Le pseudonyme de l'assuré qui appelle."""
 
 Exploitant = Annotated[Identite, Depends(_ExigeRole(RoleUtilisateur.EXPLOITATION))]
+
+Support = Annotated[Identite, Depends(_ExigePersonne(RoleUtilisateur.SUPPORT))]
+"""Une personne du support."""
+
+Auditeur = Annotated[Identite, Depends(_ExigePersonne(RoleUtilisateur.AUDIT))]
+"""Un auditeur, qui lit et ne change rien."""

@@ -19,6 +19,7 @@ from api.socle.kafka import Publier
 from api.socle.limites import Limites
 from api.socle.rebuts import Memoire, Place
 from guichet.guichet import Guichet
+from guichet.reglement.rejouer import Boite
 
 SECRET_DE_SESSION_OCTETS: Final = 32
 
@@ -55,6 +56,8 @@ class Dependances:
     inactivite_borne: timedelta = timedelta(minutes=2)
     """À la borne, une session sans activité depuis ce temps est close."""
     connexions_max: int = 10
+    boite: Boite | None = None
+    """Kafka, pour rejouer un message refusé ; absent : le rejeu n'est pas possible d'ici."""
 
     @property
     def https(self) -> bool:

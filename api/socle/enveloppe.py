@@ -14,6 +14,12 @@ from api.socle.problemes import Probleme
 EN_TETE = b"x-correlation-id"
 
 
+def correlation() -> str | None:
+    """Le numéro de l'appel que l'on sert, que sa réponse porte : de lui à ce qu'il a fait enregistrer."""
+    numero: str | None = structlog.contextvars.get_contextvars().get("correlation")
+    return numero
+
+
 class Enveloppe:
     """La couche la plus extérieure : rien ne sort d'ici sans réponse HTTP."""
 
@@ -27,7 +33,7 @@ class Enveloppe:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        correlation = uuid4().hex
+        numero = uuid4().hex
         statut = 0
         debut = time.perf_counter()
 
@@ -35,11 +41,11 @@ class Enveloppe:
             nonlocal statut
             if message["type"] == "http.response.start":
                 statut = message["status"]
-                message["headers"] = [*message.get("headers", ()), (EN_TETE, correlation.encode())]
+                message["headers"] = [*message.get("headers", ()), (EN_TETE, numero.encode())]
             await send(message)
 
         # Jamais défait : chaque requête a sa tâche, et le contexte finit avec elle.
-        structlog.contextvars.bind_contextvars(correlation=correlation)
+        structlog.contextvars.bind_contextvars(correlation=numero)
         try:
             await self.application(scope, receive, envoyer)
         except ClientDisconnect:
@@ -48,8 +54,8 @@ class Enveloppe:
             structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
             if statut:
                 raise  # La réponse est commencée : seule la coupure de la connexion peut encore le dire.
-            detail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {correlation}."
-            probleme = Probleme(500, "erreur_interne", detail, correlation=correlation)
+            detail = f"Une erreur inattendue est survenue ; au besoin, citez le numéro {numero}."
+            probleme = Probleme(500, "erreur_interne", detail, correlation=numero)
             await (await repondre(scope, probleme))(scope, receive, envoyer)
         finally:
             self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - debut)

@@ -27,6 +27,12 @@ class RoleUtilisateur(StrEnum):
     SUPPORT = "support"
     EXPLOITATION = "exploitation"
     PARTENAIRE = "partenaire"
+    AUDIT = "audit"
+    """Lit qui a consulté quoi ; ne change rien."""
+
+
+PERSONNE_MAX: Final = 128
+"""Longueur du nom d'une personne du support, en signes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Identite:
 
     role: RoleUtilisateur
     assure: str | None = None
+    personne: str = ""
+    """Le nom que l'émetteur lui donne (`sub`) : qui a lu, proposé, approuvé. Vide pour un assuré."""
 
 
 class Verificateur(Protocol):
@@ -99,13 +107,19 @@ class VerificateurOIDC:
 
 
 def emettre_jeton(
-    secret: str, role: RoleUtilisateur, assure: str | None, *, audience: str, maintenant: datetime
+    secret: str,
+    role: RoleUtilisateur,
+    assure: str | None,
+    *,
+    audience: str,
+    maintenant: datetime,
+    personne: str | None = None,
 ) -> str:
-    """Un jeton de développement, pour `VerificateurDeDeveloppement`."""
+    """Un jeton de développement, pour `VerificateurDeDeveloppement` ; `personne` : l'agent, si ce n'est un assuré."""
     contenu: dict[str, Any] = {
         "iss": EMETTEUR_DE_DEVELOPPEMENT,
         "aud": audience,
-        "sub": assure or role.value,
+        "sub": assure or personne or role.value,
         "iat": maintenant,
         "exp": maintenant + DUREE_DE_DEVELOPPEMENT,
         "role": role.value,
@@ -137,10 +151,18 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
     try:
         role = RoleUtilisateur(str(contenu.get(nom_role)))
         if role is not RoleUtilisateur.ASSURE:
-            return Identite(role)
+            return Identite(role, personne=_personne(contenu.get("sub")))
         return Identite(role, _PSEUDONYME.validate_python(contenu.get(nom_assure)))
     except (ValidationError, ValueError) as erreur:
         raise JetonInvalide from erreur
+
+
+def _personne(sub: object) -> str:
+    """Le nom d'un agent ; lève ValueError s'il ne peut pas être écrit tel quel à côté de ce qu'il fait."""
+    nom = sub.strip() if isinstance(sub, str) else ""
+    if len(nom) > PERSONNE_MAX or not nom.isprintable():
+        raise ValueError(sub)
+    return nom
 
 
 __all__ = [

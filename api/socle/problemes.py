@@ -6,26 +6,40 @@ from typing import Any, ClassVar, Final
 from starlette.responses import JSONResponse
 
 from domain.refus import (
+    AgentIrrecevable,
+    AnomalieDejaReglee,
+    AnomalieInconnue,
+    AucunePropositionEnAttente,
     AvisContradictoire,
     AvisDejaAnnule,
     AvisInconnu,
     CaissesDifferentes,
     CreanceSoldee,
+    GesteImpossible,
     MessageContradictoire,
     MessageInconnu,
     MontantHorsBornes,
+    MontantSuperieurAOuvert,
     MontantSuperieurAuSolde,
     PaiementClos,
     PaiementEnCours,
     PaiementInconnu,
     PaiementNonAccepte,
+    PieceManquante,
+    PropositionAutre,
+    PropositionEnAttente,
+    PropositionPerimee,
     ReferenceNonOuverte,
     Refus,
+    RejeuRefuse,
+    RemboursementEnCours,
     RemboursementExcessif,
     RestantDuInsuffisant,
     SecondePersonneRequise,
     SelectionInvalide,
+    TexteIrrecevable,
 )
+from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
@@ -68,7 +82,22 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     SecondePersonneRequise: 409,
     PaiementNonAccepte: 409,
     RemboursementExcessif: 409,
+    AnomalieInconnue: 404,
+    AnomalieDejaReglee: 409,
+    GesteImpossible: 409,
+    MontantSuperieurAOuvert: 409,
+    PropositionEnAttente: 409,
+    AucunePropositionEnAttente: 409,
+    PropositionPerimee: 409,
+    PropositionAutre: 409,
+    RemboursementEnCours: 409,
+    RejeuRefuse: 409,
+    AgentIrrecevable: 422,
+    TexteIrrecevable: 422,
+    PieceManquante: 422,
     RefusDeSaisie: 422,
+    MotifRequis: 422,
+    MotifIrrecevable: 422,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, assert_never
 
 from domain.delai import PARIS
 from domain.monnaie import euros
-from domain.paiement import Fin, Paiement
+from domain.paiement import Paiement
 from kiosque.sips.codes import ACCEPTE, NE_CONCLUENT_RIEN
 from kiosque.sips.rapports.colonnes import Genre
 
@@ -103,8 +103,7 @@ class Ecart(NamedTuple):
 
 def pris_par_nous(paiement: Paiement) -> int:
     """L'argent que notre journal dit pris par la banque : l'acceptation, et ce qui n'est pas imputé."""
-    accepte = paiement.montant if paiement.fin is Fin.ACCEPTE else 0
-    return accepte + sum(encaissement.montant for encaissement in paiement.non_imputes)
+    return paiement.pris
 
 
 def cote_nous(paiement: Paiement | None, repris: int = 0) -> CoteNous:

@@ -165,15 +165,18 @@ class Jugement:
         return {t: cote_nous(paiements.get(t), repris.get(t, 0)) for t in transactions}
 
     def _repris(self, paiements: dict[str, Paiement]) -> dict[str, int]:
-        references = {i.reference for paiement in paiements.values() for i in paiement.imputations}
-        creances = self._guichet.charger_creances(self._conn, sorted(references))
+        touchees = {
+            t: {*(i.reference for i in paiement.imputations), *paiement.rattachements}
+            for t, paiement in paiements.items()
+        }
+        creances = self._guichet.charger_creances(self._conn, sorted(set().union(*touchees.values())))
         return {
-            transaction: sum(
-                part.part
-                for imputation in paiement.imputations
-                if (creance := creances.get(imputation.reference)) is not None
-                and (part := creance.acceptees.get(paiement.transaction)) is not None
-                and part.contrepassee
+            transaction: paiement.argent_repris
+            + paiement.recredite
+            + sum(
+                creance.contrepasse(paiement.transaction)
+                for reference in touchees[transaction]
+                if (creance := creances.get(reference)) is not None
             )
             for transaction, paiement in paiements.items()
         }

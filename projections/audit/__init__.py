@@ -26,6 +26,7 @@ from projections.audit.rapport import ECARTS_MAX, Rapport
 from projections.audit.rapprochement import Details, Sommes
 from projections.audit.relations import (
     ACCEPTATIONS,
+    ARGENT,
     ATTENTES,
     CLES,
     COMPTES,
@@ -35,6 +36,9 @@ from projections.audit.relations import (
     LEVEES,
     MESSAGERIE,
     PAIEMENTS,
+    RATTACHEMENTS,
+    REGLEMENTS,
+    REGLES,
     RESTANT_DU,
     RETENUS,
     SORTS,
@@ -167,7 +171,8 @@ class _Audit:
                 ("delai_affichage", _noms(DELAI), partial(vues.lire_delai, conn, contexte, reference)),
             ]
         du_journal = _noms(
-            RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, IMPUTATIONS, ACCEPTATIONS, LEVEES, SORTS, RETENUS, CLES
+            *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS, IMPUTATIONS, ACCEPTATIONS, LEVEES),
+            *(RATTACHEMENTS, REGLES, SORTS, RETENUS, CLES),
         )
         quoi = "le journal" if contexte.premiere else "le journal, de nouveau"
         avancer = partial(self._avancer, quoi)
@@ -182,6 +187,8 @@ class _Audit:
             ("paiements", _noms(PAIEMENTS), partial(vues.lire_paiements, conn, contexte)),
             ("delai_affichage", _noms(DELAI), partial(vues.lire_delai, conn, contexte)),
             ("messagerie", _noms(MESSAGERIE, GESTES), partial(vues.lire_messagerie, conn, contexte)),
+            ("argent", _noms(ARGENT), partial(vues.lire_argent, conn, contexte)),
+            ("reglements", _noms(REGLEMENTS), partial(vues.lire_reglements, conn, contexte)),
             (
                 "les sorts",
                 _noms(SORTS, RETENUS, ATTENTES, COMPTES),
@@ -252,7 +259,7 @@ class _Audit:
             rapport.ecart(
                 f"totaux : la banque a pris {tout.preleve_par_la_banque} centimes, {tout.explique} s'expliquent"
             )
-        pris = tout.preleve_par_la_banque + tout.contrepasse
+        pris = tout.preleve_par_la_banque + tout.contrepasse + premiere.repris
         if premiere.preleve_par_message != pris:
             rapport.ecart(
                 f"totaux : les messages de la banque disent {premiere.preleve_par_message} centimes pris,"

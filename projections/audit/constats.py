@@ -5,6 +5,7 @@ Chaque constat est une requête qui rend une phrase par écart, et rien si tout 
 
 from typing import Final
 
+from domain.anomalie import FAITS_D_ANOMALIE
 from domain.creance import Créance
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
@@ -29,6 +30,15 @@ CAUSES: Final[dict[str, tuple[str, ...]]] = {
     "relance:inconnu-du-kiosque": (Paiement.PaiementConclu.TOPIC, Créance.PaiementÉchoué.TOPIC),
     "affichage:restant_du": (Créance.PaiementAffiché.TOPIC,),
     "reglement:": (
+        *(fait.TOPIC for fait in FAITS_D_ANOMALIE),
+        Paiement.EncaissementImputé.TOPIC,
+        Paiement.EncaissementRendu.TOPIC,
+        Paiement.PaiementRéglé.TOPIC,
+        Paiement.RemboursementDemandé.TOPIC,
+        Paiement.RemboursementFait.TOPIC,
+        Paiement.RemboursementRefusé.TOPIC,
+        Créance.EncaissementRattaché.TOPIC,
+        Créance.EncaissementReçu.TOPIC,
         Créance.PaiementContrepassé.TOPIC,
         Créance.TropPerçuRemboursé.TOPIC,
         Créance.TropPerçuConstaté.TOPIC,
@@ -68,6 +78,16 @@ SELECT format('journal : %s v%s : un %s sous la cause « %s », que rien n''expl
               e.flux, e.version, e.topic, left(e.cause, 80))
 FROM journal.evenements e WHERE NOT coalesce({_PERMIS}, false)
 """,  # noqa: S608 (constantes)
+    "les règlements": """
+SELECT format('journal : %s v%s : sous le règlement « %s », que personne n''a fait',
+              e.flux, e.version, left(e.cause, 80))
+FROM journal.evenements e
+WHERE e.cause LIKE 'reglement:%'
+  AND NOT EXISTS (SELECT FROM journal.evenements a
+                  WHERE a.flux = 'anomalie-' || substr(e.cause, length('reglement:') + 1) AND a.cause = e.cause
+                    AND a.topic IN ('anomalie.AnomalieReglee', 'anomalie.ReglementApprouve')
+                  UNION ALL SELECT WHERE e.flux = 'anomalie-' || substr(e.cause, length('reglement:') + 1))
+""",
     "les messages des faits": f"""
 SELECT format('journal : %s v%s : aucun message lu n''est à « %s »', e.flux, e.version, left(e.cause, 80))
 FROM journal.evenements e

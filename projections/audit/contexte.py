@@ -7,7 +7,7 @@ from typing import Any, Final
 from engine.mapper import EventMapper
 from projections.audit.rapport import Rapport
 from projections.audit.rapprochement import Cle, Comptes, Relation, Valeurs
-from projections.audit.relations import RETENUS, SORTS
+from projections.audit.relations import REGLES, RETENUS, SORTS
 
 Ligne = tuple[int, str, int, str, bytes, str, int]
 """Un événement stocké : position, flux, version, topic, état, cause, enregistré le (microsecondes)."""
@@ -16,6 +16,11 @@ MESSAGE: Final = "kafka:"
 """Le début de la cause d'un fait qu'un message a causé."""
 
 REQUETE: Final = "requete:"
+
+REGLEMENT: Final = "reglement:"
+
+D_UNE_ATTENTE: Final = "reglement:attente-"
+"""Le début de la cause d'un message retenu que des personnes ont appliqué ailleurs."""
 
 
 @dataclass(slots=True)
@@ -36,6 +41,9 @@ class Contexte:
     mapper: EventMapper = field(default_factory=EventMapper)
     preleve_par_message: int = 0
     """Ce que les messages de la banque disent pris, en centimes."""
+
+    repris: int = 0
+    """Ce que la banque a repris d'elle-même sans qu'une créance l'ait reçu, en centimes."""
 
     def limite(self, suiveur: str, flux: str) -> int:
         """La dernière position que cette vue a pu appliquer de ce flux."""
@@ -76,13 +84,20 @@ class Dits:
         self._gardes.append((False, relation, cle, valeurs))
 
     def cause(self, cause: str, flux: str, valeurs: Valeurs) -> None:
-        """Un fait qu'un message a causé."""
+        """Un fait qu'un message a causé, de lui-même ou par deux personnes."""
+        if cause.startswith(D_UNE_ATTENTE):
+            self.dit(RETENUS, (cause, ""), ())
         if not cause.startswith(MESSAGE):
             return
         if cause in self._contexte.retenus:
             self.dit(RETENUS, (cause, flux), ())
         else:
             self.dit(SORTS, (cause, flux), valeurs)
+
+    def regle(self, cause: str, geste: str, montant: int) -> None:
+        """De l'argent qu'un règlement a fait bouger."""
+        if cause.startswith(REGLEMENT):
+            self.dit(REGLES, cause.removeprefix(REGLEMENT), (geste, montant))
 
     def clore(self, seulement: str | None = None) -> None:
         """Dit tout ; `seulement` : une seule relation, le reste est abandonné."""

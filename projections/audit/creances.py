@@ -3,6 +3,7 @@
 from typing import Final, assert_never, cast
 
 from domain.creance import Créance, FaitDeCreance, PartAcceptee, est_de_creance
+from domain.geste import Geste, Voie
 from projections.audit.contexte import Contexte, Dits, Ligne
 from projections.audit.formule import solde_par_la_formule
 from projections.audit.rapprochement import us
@@ -12,6 +13,7 @@ from projections.audit.relations import (
     IMPUTATIONS,
     LEVEES,
     MESSAGES_DE_CAISSE,
+    RATTACHEMENTS,
     RESTANT_DU,
 )
 
@@ -101,7 +103,7 @@ class SuiviDeCreance:
     def _ecart(self, quoi: str) -> None:
         self._contexte.ecart(f"{self._flux} : {quoi}")
 
-    def _verifier(self, avant: Créance, fait: FaitDeCreance, cause: str) -> None:  # noqa: C901, PLR0912 (la table des matières)
+    def _verifier(self, avant: Créance, fait: FaitDeCreance, cause: str) -> None:  # noqa: C901, PLR0912, PLR0915 (un cas par fait)
         """Ce que le domaine aurait refusé, jugé sur l'état d'avant."""
         v = fait.originator_version
         match fait:
@@ -121,16 +123,26 @@ class SuiviDeCreance:
                 part = avant.acceptees.get(fait.transaction)
                 if part is None or part.affichee:
                     self._ecart(f"v{v} affiche {fait.transaction}, {'déjà affiché' if part else 'jamais accepté'}")
+            case Créance.PaiementContrepassé(anomalie=str(anomalie)):
+                rattachee = avant.rattachees.get(anomalie)
+                if rattachee is None or rattachee.part - rattachee.contrepassee < fait.part:
+                    self._ecart(f"v{v} contre-passe {fait.part} centimes de {anomalie}, qui ne les porte pas")
+                self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
             case Créance.PaiementContrepassé():
                 part = avant.acceptees.get(fait.transaction)
                 if part is None or part.contrepassee or part.part != fait.part:
                     self._ecart(f"v{v} contre-passe {fait.part} centimes de {fait.transaction}, qui ne les porte pas")
                 self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
+            case Créance.EncaissementRattaché():
+                if not 0 < fait.part <= avant.disponible:
+                    self._ecart(f"v{v} rattache {fait.part} centimes, {avant.disponible} pouvaient l'être")
+                self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
             case Créance.TropPerçuConstaté():
                 if fait.total != avant.trop_percu or fait.total == avant.trop_percu_constate or cause != self._cause:
                     self._ecart(f"v{v} constate un trop-perçu de {fait.total}, il était de {avant.trop_percu}")
             case Créance.TropPerçuRemboursé():
-                if not 0 < fait.montant <= avant.trop_percu:
+                # Ce que la banque a rendu est un fait, même si le trop-perçu a baissé entre-temps.
+                if fait.voie is not Voie.CARTE and not 0 < fait.montant <= avant.trop_percu:
                     self._ecart(f"v{v} rembourse {fait.montant} centimes d'un trop-perçu de {avant.trop_percu}")
                 self._une_fois(avant, v, fait.message_id)
                 self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
@@ -155,7 +167,7 @@ class SuiviDeCreance:
 
     # --- Ce que chaque fait dit --------------------------------------------------------------------------------------
 
-    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:
+    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901
         dit = self._dits.dit
         match fait:
             case Créance.AvisEmis() | Créance.AvisRectifié() | Créance.AvisAnnulé() | Créance.EncaissementReçu():
@@ -174,7 +186,12 @@ class SuiviDeCreance:
             case Créance.PaiementAffiché():
                 if position <= self._delai and fait.transaction in self._parts:
                     self._parts[fait.transaction][1] = us(fait.affiche_le)
-            case Créance.PaiementContrepassé() | Créance.TropPerçuConstaté() | Créance.TropPerçuRemboursé():
+            case Créance.EncaissementRattaché():
+                valeurs_dites = (fait.part, fait.anomalie, fait.saisi_par, fait.approuve_par, cause)
+                dit(RATTACHEMENTS, (fait.transaction, self._reference), valeurs_dites)
+            case Créance.TropPerçuRemboursé():
+                self._dits.regle(cause, Geste.REMBOURSER.value, fait.montant)
+            case Créance.PaiementContrepassé() | Créance.TropPerçuConstaté():
                 pass  # Rien d'autre ne les redit.
             case _:
                 assert_never(fait)
@@ -214,6 +231,8 @@ class SuiviDeCreance:
                 nom, montant = "annule", -effet
             case Créance.PaiementAccepté():
                 nom, montant = "accepte", -effet
+            case Créance.EncaissementRattaché():
+                nom, montant = "rattache", -effet
             case Créance.EncaissementReçu():
                 nom, montant = "autres_encaissements", -effet
             case Créance.PaiementContrepassé():

@@ -9,7 +9,7 @@ from domain.creance import Créance, FaitDeCreance
 def solde_par_la_formule(faits: Iterable[FaitDeCreance]) -> int:
     """Le solde selon la règle, en centimes.
 
-    montant − Σ parts acceptées − Σ encaissements + Σ contre-passations + Σ remboursements.
+    montant − Σ parts acceptées − Σ rattachements − Σ encaissements + Σ contre-passations + Σ remboursements.
     """
     montant = 0
     autres = 0
@@ -19,7 +19,7 @@ def solde_par_la_formule(faits: Iterable[FaitDeCreance]) -> int:
                 montant = fait.montant_initial
             case Créance.AvisAnnulé():
                 montant = 0
-            case Créance.PaiementAccepté():
+            case Créance.PaiementAccepté() | Créance.EncaissementRattaché():
                 autres -= fait.part
             case Créance.EncaissementReçu():
                 autres -= fait.montant

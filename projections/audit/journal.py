@@ -7,9 +7,11 @@ from typing import Any, Final, Protocol, cast
 
 from psycopg import Connection
 
+from domain.anomalie import Anomalie
 from domain.creance import Créance
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
+from projections.audit.anomalies_reglees import SuiviDAnomalie
 from projections.audit.contexte import Contexte, Ligne
 from projections.audit.creances import SuiviDeCreance
 from projections.audit.lecture import lire
@@ -42,6 +44,7 @@ _SUIVIS: Final[dict[str, Callable[[Contexte, str], Suivi]]] = {
     Créance.flux(""): SuiviDeCreance,
     Paiement.flux(""): SuiviDePaiement,
     Messagerie.flux(""): SuiviDeMessagerie,
+    Anomalie.flux(""): SuiviDAnomalie,
 }
 """Par le début du nom d'un flux, ce qui le lit."""
 

@@ -14,7 +14,7 @@ from domain.delai import depart_du_delai
 from domain.paiement import Paiement
 from domain.reponse import Issue
 from domain.sort import Sort
-from projections.audit.contexte import MESSAGE, Contexte, champ
+from projections.audit.contexte import D_UNE_ATTENTE, MESSAGE, Contexte, champ
 from projections.audit.lecture import lire
 from projections.audit.rapprochement import Valeurs, us
 from projections.audit.relations import ATTENTES, CLES, COMPTES, RETENUS, SORTS
@@ -44,7 +44,9 @@ ORDER BY p.topic_id, p.partition, p.depuis
 _COMPTES: Final = "SELECT topic_id, topic, partition, sort, messages FROM vues.sorts"
 
 _ATTENTES: Final = """
-SELECT a.topic_id, a.topic, a.partition, a.decalage, a.valeur, a.flux, a.raison, r.sort
+SELECT a.topic_id, a.topic, a.partition, a.decalage, a.valeur, a.flux, a.raison, r.sort, a.rang,
+       EXISTS (SELECT FROM journal.evenements e
+               WHERE e.flux = 'anomalie-attente-' || a.rang AND e.topic = 'anomalie.AnomalieReglee')
 FROM journal.attentes a LEFT JOIN journal.attentes_reglees r USING (topic_id, partition, decalage)
 """
 
@@ -100,12 +102,14 @@ def lire_les_comptes(conn: Connection[Any], contexte: Contexte) -> None:
 
 def lire_les_attentes(conn: Connection[Any], contexte: Contexte) -> None:
     """Les messages gardés avec leur contenu, et ce qu'ils sont devenus."""
-    for topic_id, topic, partition, decalage, valeur, flux, raison, sort in lire(conn, _ATTENTES):
+    for topic_id, topic, partition, decalage, valeur, flux, raison, sort, rang, reglee in lire(conn, _ATTENTES):
         objet = flux.removeprefix(Créance.flux("")).removeprefix(Paiement.flux(""))
         phrase = raison[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}")
         valeurs = (topic, sha256(valeur).hexdigest(), objet, phrase)
         contexte.comptes.vu(ATTENTES, (str(topic_id), partition, decalage), valeurs)
-        if sort in _APPLIQUES_UN_A_UN:
+        if reglee and sort == Sort.APPLIQUEE.value:
+            contexte.comptes.vu(RETENUS, (f"{D_UNE_ATTENTE}{rang}", ""), ())
+        elif sort in _APPLIQUES_UN_A_UN:
             contexte.comptes.vu(RETENUS, (origine(topic, partition, decalage), flux), ())
 
 

@@ -1,20 +1,26 @@
 """Suivre un paiement fait par fait : son partage, ses fins, l'argent sans créance, et ce qu'il doit aux messages."""
 
-from typing import Final, assert_never
+from typing import Any, Final, assert_never, cast
 
+from domain.geste import Geste, Source, composer_id
 from domain.paiement import Fin, Paiement, est_de_paiement
 from domain.sort import Sort
 from projections.audit.contexte import REQUETE, Contexte, Dits, Ligne
 from projections.audit.rapprochement import us
 from projections.audit.relations import (
     ACCEPTATIONS,
+    ARGENT,
     CLES,
     IMPUTATIONS,
     LEVEES,
     MESSAGERIE,
     PAIEMENTS,
+    RATTACHEMENTS,
 )
 from projections.audit.vues import accuse_attendu
+
+ANOMALIES: Final = "anomalies"
+"""Le suiveur qui tient l'argent sans créance."""
 
 EXPIRE: Final = "expiré"
 """Ce que dit la créance d'un paiement que nous avons clos nous-mêmes."""
@@ -31,20 +37,25 @@ class SuiviDePaiement:
         self._dits = Dits(contexte)
         self._paiement: Paiement | None = None
         self._ouvert: Paiement.PaiementOuvert | None = None
-        self._vu: tuple[Paiement.PaiementOuvert | Paiement.PaiementConclu, int] | None = None
-        """Le dernier fait que la vue a pu appliquer, et sa version."""
+        self._conclu: Paiement.PaiementConclu | None = None
+        self._regle: Paiement.PaiementRéglé | None = None
+        self._version_vue = 0
+        """Les derniers faits que la vue a pu appliquer, et sa version."""
+        self._argent_vu = contexte.limite(ANOMALIES, flux)
+        self._argent: dict[str, list[Any]] = {}
+        """Ce que la vue doit montrer de l'argent sans créance, par anomalie."""
         self._vue = contexte.limite(PAIEMENTS.nom, flux)
         self._messagerie = contexte.limite(MESSAGERIE.nom, flux)
         self._pris: list[tuple[str, int, str, int]] = []
 
-    def prendre(self, ligne: Ligne) -> None:
+    def prendre(self, ligne: Ligne) -> None:  # noqa: C901, PLR0912 (un cas par fait)
         """Le fait suivant. Lève ce que lèvent la lecture et l'agrégat : le flux ne se lit alors pas."""
         position, flux, version, topic, etat, cause, enregistre_us = ligne
         fait = self._contexte.mapper.lire(flux, version, topic, etat)
         if not est_de_paiement(fait):
             raise ValueError("porte des faits d'un autre agrégat")
         avant = self._paiement
-        fin, apres = (None if avant is None else avant.fin), fait.mutate(avant)
+        fin, apres = (None if avant is None else avant.fin), cast("Paiement", fait.mutate(avant))
         self._paiement = apres
         match fait:
             case Paiement.PaiementOuvert():
@@ -52,14 +63,27 @@ class SuiviDePaiement:
             case Paiement.PaiementConclu():
                 self._conclure(fait, fin, cause, enregistre_us)
             case Paiement.EncaissementNonImputé():
-                self._encaisser(fait, cause, enregistre_us)
+                self._encaisser(fait, cause, position, enregistre_us)
             case Paiement.AcceptationPrécisée():
-                pass  # Voir `constats` : elle suit toujours une redite de la banque.
+                # Voir aussi `constats` : elle suit toujours une redite de la banque.
+                if position <= self._argent_vu and fait.raison is not None:
+                    self._preciser(fait)
+            case Paiement.EncaissementImputé() | Paiement.EncaissementRendu():
+                self._regler(fait, cause, position, enregistre_us)
+            case Paiement.PaiementRéglé():
+                if fin is not Fin.EN_VERIFICATION or apres.non_rattache or fait.montant != apres.rattache:
+                    self._ecart(f"v{version} règle pour {fait.montant} centimes, {apres.rattache} sont rattachés")
+            case Paiement.RemboursementDemandé():
+                if avant is None or avant.remboursement is not None or fait.reste_avant != avant.pris - avant.recredite:
+                    self._ecart(f"v{version} demande un remboursement que l'état ne permettait pas")
+            case Paiement.RemboursementFait() | Paiement.RemboursementRefusé():
+                if avant is None or avant.remboursement is None or avant.remboursement.anomalie != fait.anomalie:
+                    self._ecart(f"v{version} conclut un remboursement que rien n'a demandé")
             case _:
                 assert_never(fait)
-        if isinstance(fait, Paiement.PaiementOuvert | Paiement.PaiementConclu):
+        if isinstance(fait, Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.PaiementRéglé):
             if position <= self._vue:
-                self._vu = fait, version
+                self._voir(fait, version)
             if position <= self._messagerie and isinstance(fait, Paiement.PaiementConclu):
                 self._accuser(fait)
 
@@ -68,8 +92,10 @@ class SuiviDePaiement:
         paiement = self._paiement
         if paiement is None:
             return
-        if self._ouvert is not None and self._vu is not None:
-            self._montrer(self._ouvert, *self._vu)
+        if self._ouvert is not None and self._version_vue:
+            self._montrer(self._ouvert)
+        for anomalie, valeurs in self._argent.items():
+            self._dits.dit(ARGENT, anomalie, tuple(valeurs))
         self._dits.clore()
         if not self._contexte.premiere:
             return
@@ -145,13 +171,19 @@ class SuiviDePaiement:
         self._pris.append(("preleve_par_la_banque", ouvert.montant, ouvert.marchand, enregistre_us))
         self._retenu(cause, ouvert.montant)
 
-    def _encaisser(self, fait: Paiement.EncaissementNonImputé, cause: str, enregistre_us: int) -> None:
+    def _encaisser(self, fait: Paiement.EncaissementNonImputé, cause: str, position: int, enregistre_us: int) -> None:
         if fait.raison not in {Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT}:
             self._ecart(f"v{fait.originator_version} n'impute pas, pour « {fait.raison} »")
         if not (cause in self._contexte.retenus and fait.raison is Sort.NON_RAPPROCHEE):
             # Le sort d'un message retenu ne dit pas si la banque y prenait de l'argent.
             valeurs = (fait.montant, fait.marchand, us(fait.accepte_le), fait.depart_presume)
             self._dits.cause(cause, self._flux, (fait.raison.value, None, fait.autorisation, None, *valeurs, None))
+        if position <= self._argent_vu:
+            ident = composer_id(Source.ARGENT, self._transaction, fait.originator_version)
+            self._argent[ident] = [
+                self._transaction, fait.raison.value, fait.marchand, fait.autorisation, fait.montant, fait.montant,
+                us(fait.accepte_le), enregistre_us, cause,
+            ]  # fmt: skip
         for nom in ("preleve_par_la_banque", "non_rattache"):
             self._pris.append((nom, fait.montant, fait.marchand, enregistre_us))
         self._retenu(cause, fait.montant)
@@ -169,13 +201,23 @@ class SuiviDePaiement:
             if attendu is not None:
                 self._dits.dit(MESSAGERIE, self._transaction, attendu)
 
-    def _montrer(
-        self,
-        ouvert: Paiement.PaiementOuvert,
-        dernier: Paiement.PaiementOuvert | Paiement.PaiementConclu,
-        version: int,
+    def _voir(
+        self, fait: Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.PaiementRéglé, version: int
     ) -> None:
-        conclu = dernier if isinstance(dernier, Paiement.PaiementConclu) else None
+        self._version_vue = version
+        match fait:
+            case Paiement.PaiementConclu():
+                self._conclu, self._regle = fait, None
+            case Paiement.PaiementRéglé():
+                self._regle = fait
+            case Paiement.PaiementOuvert():
+                pass
+            case _:
+                assert_never(fait)
+
+    def _montrer(self, ouvert: Paiement.PaiementOuvert) -> None:
+        conclu, regle = self._conclu, self._regle
+        dernier = regle or conclu
         self._dits.dit(
             PAIEMENTS,
             self._transaction,
@@ -184,13 +226,61 @@ class SuiviDePaiement:
                 ouvert.caisse,
                 ouvert.canal.value,
                 ouvert.montant,
-                conclu.issue.value if conclu else "en_cours",
+                dernier.issue.value if dernier else "en_cours",
                 conclu.code if conclu else None,
-                conclu.cause if conclu else None,
+                dernier.cause if dernier else None,
                 us(ouvert.timestamp),
                 us(ouvert.expire_le),
-                us(conclu.timestamp) if conclu else None,
-                us(conclu.accepte_le) if conclu else None,
-                version,
+                us(dernier.timestamp) if dernier else None,
+                us(dernier.accepte_le) if dernier else None,
+                self._version_vue,
+                us(regle.timestamp) if regle else None,
+                regle.montant if regle else None,
             ),
         )
+
+    # --- L'argent sans créance ---------------------------------------------------------------------------------------
+
+    def _preciser(self, fait: Paiement.AcceptationPrécisée) -> None:
+        for valeurs in self._argent.values():
+            if valeurs[1:3] == [str(fait.raison), fait.marchand] and valeurs[4] == fait.montant and valeurs[3] is None:
+                valeurs[3] = fait.autorisation
+
+    def _regler(
+        self,
+        fait: Paiement.EncaissementImputé | Paiement.EncaissementRendu,
+        cause: str,
+        position: int,
+        enregistre_us: int,
+    ) -> None:
+        """Deux personnes en ont rattaché ou rendu ; ou la banque l'a repris."""
+        v, paiement = fait.originator_version, self._paiement
+        if not fait.saisi_par or not fait.approuve_par or fait.saisi_par == fait.approuve_par:
+            self._ecart(f"v{v} n'a pas été approuvé par une seconde personne")
+        if fait.montant <= 0 or paiement is None or paiement.reste_de(fait.anomalie) < 0:
+            self._ecart(f"v{v} règle {fait.montant} centimes de {fait.anomalie}, plus qu'il n'en restait")
+        if position <= self._argent_vu and fait.anomalie in self._argent:
+            self._argent[fait.anomalie][5] -= fait.montant
+        self._pris.append(("non_rattache", -fait.montant, self._marchand, enregistre_us))
+        match fait:
+            case Paiement.EncaissementImputé():
+                if sum(imputation.part for imputation in fait.imputations) != fait.montant:
+                    self._ecart(f"v{v} impute d'autres parts que ses {fait.montant} centimes")
+                for imputation in fait.imputations:
+                    valeurs = (imputation.part, fait.anomalie, fait.saisi_par, fait.approuve_par, cause)
+                    self._dits.vu(RATTACHEMENTS, (self._transaction, imputation.reference), valeurs)
+                self._dits.regle(cause, Geste.RATTACHER.value, fait.montant)
+            case Paiement.EncaissementRendu(voie=None):
+                self._pris.append(("preleve_par_la_banque", -fait.montant, self._marchand, enregistre_us))
+                if self._contexte.premiere:
+                    self._contexte.repris += fait.montant
+                self._dits.regle(cause, Geste.RENDRE.value, fait.montant)
+            case Paiement.EncaissementRendu():
+                self._pris.append(("rendu", fait.montant, self._marchand, enregistre_us))
+                self._dits.regle(cause, Geste.RENDRE.value, fait.montant)
+            case _:
+                assert_never(fait)
+
+    @property
+    def _marchand(self) -> str:
+        return "" if self._paiement is None else self._paiement.marchand

@@ -6,6 +6,7 @@ côté la nomment.
 
 from typing import Any, Final
 
+from domain.anomalie import Anomalie
 from domain.creance import Créance
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
@@ -36,6 +37,10 @@ def _geste(cle: tuple[str, str]) -> tuple[str, ...]:
     return (Messagerie.flux(cle[1]),)
 
 
+def _anomalie(cle: str) -> tuple[str, ...]:
+    return (Anomalie.flux(cle),)
+
+
 def _aucun(_cle: Any) -> tuple[str, ...]:
     return ()
 
@@ -62,7 +67,7 @@ PAIEMENTS: Final = Relation(
     "paiements",
     (
         "assure", "caisse", "canal", "montant", "statut", "code", "cause", "ouvert_le@instant", "expire_le@instant",
-        "conclu_le@instant", "accepte_le@instant", "version",
+        "conclu_le@instant", "accepte_le@instant", "version", "regle_le@instant", "montant_regle",
     ),
     "paiements : {cle} vaut None, le journal dit {dit}",
     "paiements : {cle} sans événement",
@@ -95,6 +100,28 @@ GESTES: Final = Relation(
     tue_par=MESSAGERIE.nom,
 )
 
+ARGENT: Final = Relation(
+    "argent",
+    (
+        "transaction", "raison", "marchand", "autorisation", "montant", "reste", "accepte_le@instant", "depuis@instant",
+        "cause",
+    ),
+    "argent : {cle} vaut None, le journal dit {dit}",
+    "argent : {cle} sans événement {vu}",
+    _aucun,
+)  # fmt: skip
+
+REGLEMENTS: Final = Relation(
+    "reglements",
+    (
+        "etat", "signale_le@instant", "transaction", "signalement", "montant", "proposition", "version", "saisi_par",
+        "saisi_le@instant", "expire_le@instant", "approuve_par", "regle_le@instant",
+    ),
+    "reglements : {cle} vaut None, le journal dit {dit}",
+    "reglements : {cle} sans événement",
+    _anomalie,
+)  # fmt: skip
+
 # --- Les faits entre eux ---------------------------------------------------------------------------------------------
 
 IMPUTATIONS: Final = Relation(
@@ -122,6 +149,24 @@ LEVEES: Final = Relation(
     "{cle} : la créance ne lève pas la part d'un paiement échoué {vu}",
     _part,
     autre="la créance dit",
+)
+
+RATTACHEMENTS: Final = Relation(
+    "rattachement",
+    ("part", "anomalie", "saisi_par", "approuve_par", "cause"),
+    "{cle} : la créance reçoit de l'argent que le paiement n'impute pas {dit}",
+    "{cle} : le paiement impute de l'argent que la créance ne reçoit pas {vu}",
+    _part,
+    autre="la créance dit",
+)
+
+REGLES: Final = Relation(
+    "règlement",
+    ("geste", "montant"),
+    "{cle} : de l'argent a bougé sans le règlement qui l'explique {dit}",
+    "{cle} : un règlement fait n'a pas bougé l'argent qu'il dit {vu}",
+    _anomalie,
+    autre="l'argent a bougé de",
 )
 
 # --- Les faits et ce qui les a causés --------------------------------------------------------------------------------

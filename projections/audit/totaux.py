@@ -15,8 +15,8 @@ _US_PAR_HEURE: Final = 3_600_000_000
 class Totaux:
     """Ce qui a bougé, et ce qui en reste ; tout est positif sauf `rectifie`, `ouverture` et `cloture`, signés.
 
-    `cloture = ouverture + emis + rectifie − annule − accepte − autres_encaissements + contrepasse + rembourse`, et vaut
-    `restant_du − trop_percu`.
+    `cloture = ouverture + emis + rectifie − annule − accepte − rattache − autres_encaissements + contrepasse +
+    rembourse`, et vaut `restant_du − trop_percu`.
     """
 
     ouverture: int = 0
@@ -29,6 +29,8 @@ class Totaux:
     """Ce que les annulations ont retiré."""
     accepte: int = 0
     """Parts de paiements en ligne acceptées, contre-passées comprises."""
+    rattache: int = 0
+    """Pris par la banque sans créance, puis rattaché par deux personnes."""
     autres_encaissements: int = 0
     """Chèques, virements, retenues."""
     contrepasse: int = 0
@@ -41,6 +43,8 @@ class Totaux:
     """Ce que la banque a pris, moins ce qu'elle a repris."""
     non_rattache: int = 0
     """Pris par la banque, sur aucune créance."""
+    rendu: int = 0
+    """Pris par la banque sans créance, puis rendu à qui a payé."""
     trop_percu: int = 0
     en_cours: int = 0
     """Retenu par des paiements sans réponse."""
@@ -49,12 +53,12 @@ class Totaux:
     @property
     def sur_les_creances(self) -> int:
         """Ce que la banque a pris et que des créances portent, remboursements déduits."""
-        return self.accepte - self.rembourse
+        return self.accepte + self.rattache - self.rembourse
 
     @property
     def explique(self) -> int:
         """L'autre membre de l'identité : Σ sur les créances + Σ non rattaché + Σ remboursé − Σ contre-passé."""
-        return self.sur_les_creances + self.non_rattache + self.rembourse - self.contrepasse
+        return self.sur_les_creances + self.non_rattache + self.rembourse + self.rendu - self.contrepasse
 
     def en_json(self) -> dict[str, int]:
         """Chaque total, sous son nom."""
@@ -70,6 +74,7 @@ MOUVEMENTS: Final = {
     "rectifie": 1,
     "annule": -1,
     "accepte": -1,
+    "rattache": -1,
     "autres_encaissements": -1,
     "contrepasse": 1,
     "rembourse": 1,

@@ -1,6 +1,7 @@
 """L'autre côté : ce que montre chaque colonne de chaque vue."""
 
 from datetime import datetime
+from json import dumps
 from typing import Any, Final
 
 from psycopg import Connection
@@ -11,7 +12,7 @@ from domain.references import Pseudonyme
 from projections.audit.contexte import Contexte
 from projections.audit.lecture import lire
 from projections.audit.rapprochement import Valeurs, us
-from projections.audit.relations import DELAI, GESTES, MESSAGERIE, PAIEMENTS, RESTANT_DU
+from projections.audit.relations import ARGENT, DELAI, GESTES, MESSAGERIE, PAIEMENTS, REGLEMENTS, RESTANT_DU
 
 COLONNES: Final = {
     "restant_du": (
@@ -20,10 +21,18 @@ COLONNES: Final = {
     ),
     "paiements": (
         "transaction", "assure", "caisse", "canal", "montant", "statut", "code", "cause", "ouvert_le", "expire_le",
-        "conclu_le", "accepte_le", "version",
+        "conclu_le", "accepte_le", "version", "regle_le", "montant_regle",
     ),
     "delai_affichage": ("transaction", "reference", "accepte_le", "affiche_le", "version", "montree"),
     "messagerie": ("transaction", "assure", "accepte_le", "echeance", "lu_le", "supprime_le"),
+    "argent": (
+        "anomalie", "transaction", "raison", "marchand", "autorisation", "montant", "reste", "accepte_le", "depuis",
+        "cause",
+    ),
+    "reglements": (
+        "anomalie", "etat", "signale_le", "transaction", "signalement", "montant", "proposition", "version",
+        "saisi_par", "saisi_le", "expire_le", "approuve_par", "regle_le",
+    ),
 }  # fmt: skip
 """Toutes les colonnes de chaque vue : un test dit s'il en manque une."""
 
@@ -69,6 +78,27 @@ def lire_messagerie(conn: Connection[Any], contexte: Contexte) -> None:
             vu(MESSAGERIE, transaction, (assure, accepte_le, echeance))
         for geste, le in gestes:
             vu(GESTES, (transaction, assure), (geste, le, echeance))
+
+
+def lire_argent(conn: Connection[Any], contexte: Contexte) -> None:
+    """Tout l'argent que la banque a pris sans créance, et ce qui en reste."""
+    for anomalie, *valeurs in lire(conn, _REQUETES["argent"]):
+        contexte.comptes.vu(ARGENT, anomalie, tuple(valeurs))
+
+
+def lire_reglements(conn: Connection[Any], contexte: Contexte) -> None:
+    """Chaque anomalie dont une personne s'est occupée."""
+    for anomalie, *valeurs in lire(conn, _REQUETES["reglements"]):
+        valeurs[_PROPOSITION] = json_en_clair(valeurs[_PROPOSITION])
+        contexte.comptes.vu(REGLEMENTS, anomalie, tuple(valeurs))
+
+
+def json_en_clair(valeur: Any) -> str | None:
+    """Une valeur de JSON, toujours écrite pareil ; None si elle manque."""
+    return None if valeur is None else dumps(valeur, sort_keys=True)
+
+
+_PROPOSITION: Final = COLONNES["reglements"].index("proposition") - 1
 
 
 def _choisir(nom: str, colonne: str, valeur: str | None) -> tuple[str, tuple[str, ...]]:

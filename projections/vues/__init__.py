@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from engine.follower import View
 from engine.recorder import Recorder
+from projections.vues.anomalies import Anomalies
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.messagerie import MessagerieDesAssures
 from projections.vues.paiements import Paiements
@@ -27,6 +28,7 @@ VUES: Final = {
         VueSuivie(Paiements.nom, lambda _: Paiements()),
         VueSuivie(DelaiAffichage.nom, DelaiAffichage, derriere=RestantDu.nom),
         VueSuivie(MessagerieDesAssures.nom, lambda _: MessagerieDesAssures()),
+        VueSuivie(Anomalies.nom, lambda _: Anomalies()),
     )
 }
 """Toutes, par nom, dans l'ordre où elles sont menées."""

@@ -25,15 +25,25 @@ FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::time
 _CONCLURE: Final = """
 UPDATE vues.paiements AS p
 SET statut = c.statut, code = c.code, cause = c.cause, conclu_le = c.conclu_le, accepte_le = c.accepte_le,
-    version = c.version
+    version = c.version, regle_le = NULL, montant_regle = NULL
 FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
      AS c (transaction, statut, code, cause, conclu_le, accepte_le, version)
 WHERE p.transaction = c.transaction AND p.version < c.version
 """
 
+# Donne sa fin à un paiement en vérification, une fois son argent réglé.
+_REGLER: Final = """
+UPDATE vues.paiements AS p
+SET statut = r.statut, cause = r.cause, conclu_le = r.regle_le, accepte_le = r.accepte_le, version = r.version,
+    regle_le = r.regle_le, montant_regle = r.montant
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
+     AS r (transaction, statut, cause, montant, accepte_le, regle_le, version)
+WHERE p.transaction = r.transaction AND p.version < r.version
+"""
+
 _COLONNES: Final = """
-p.transaction, p.assure, p.caisse, p.canal, p.montant, p.statut, p.code, p.cause, p.ouvert_le, p.expire_le, p.conclu_le,
-p.accepte_le, d.affiche_le
+p.transaction, p.assure, p.caisse, p.canal, coalesce(p.montant_regle, p.montant), p.statut, p.code, p.cause,
+p.ouvert_le, p.expire_le, p.conclu_le, p.accepte_le, coalesce(d.affiche_le, p.regle_le)
 """
 
 # Un paiement par sa transaction.
@@ -61,14 +71,15 @@ _TOUS: Final = "SELECT transaction, montant, statut FROM vues.paiements"
 
 _EN_JSON: Final = """
 SELECT coalesce(json_agg(json_build_array(
-           transaction, assure, caisse, canal, montant, statut, code, cause, ouvert_le, expire_le, conclu_le,
-           accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
+           transaction, assure, caisse, canal, coalesce(montant_regle, montant), statut, code, cause,
+           ouvert_le, expire_le, conclu_le, accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
 FROM ({paiements} ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers
 """
 
 # Les derniers paiements d'un assuré, le plus récent d'abord, en une valeur JSON : pour qui les lit avec autre chose.
 CEUX_DE_L_ASSURE: Final = _EN_JSON.format(
-    paiements=f"SELECT p.*, d.affiche_le FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"  # noqa: S608
+    paiements="SELECT p.*, coalesce(d.affiche_le, p.regle_le) AS affiche_le"  # noqa: S608
+    f" FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"
 )
 
 # Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
@@ -109,7 +120,7 @@ class Paiements:
     topics: Final = TOPICS_DES_PAIEMENTS
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-        """Deux instructions par lot : les ouvertures, puis les fins."""
+        """Trois instructions par lot : les ouvertures, les fins, puis les règlements."""
         ouverts = [lu.event for lu in faits if isinstance(lu.event, Paiement.PaiementOuvert)]
         conclus = {
             Paiement.transaction_de(lu.event.originator_id): lu.event
@@ -141,6 +152,27 @@ class Paiements:
                     [c.timestamp for c in conclus.values()],
                     [c.accepte_le for c in conclus.values()],
                     [c.originator_version for c in conclus.values()],
+                ),
+            )
+        self._regler(conn, faits)
+
+    def _regler(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
+        regles = {
+            Paiement.transaction_de(lu.event.originator_id): lu.event
+            for lu in faits
+            if isinstance(lu.event, Paiement.PaiementRéglé)
+        }
+        if regles:
+            conn.execute(
+                _REGLER,
+                (
+                    list(regles),
+                    [StatutDePaiement(r.issue).value for r in regles.values()],
+                    [r.cause for r in regles.values()],
+                    [r.montant for r in regles.values()],
+                    [r.accepte_le for r in regles.values()],
+                    [r.timestamp for r in regles.values()],
+                    [r.originator_version for r in regles.values()],
                 ),
             )
 

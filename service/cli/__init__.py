@@ -28,6 +28,9 @@ from service.cli import looking  # noqa: F401
 from service.cli import auditing  # noqa: F401
 
 # isort: split
+from service.cli import anomalies  # noqa: F401
+
+# isort: split
 from service.cli import partitions  # noqa: F401
 
 # isort: split

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.audit.monde import Monde, monde, peupler
+from tests.audit.monde import Monde, monde, peupler, regler
 from tests.conftest import Serveurs, nouvelle_base
 
 
@@ -15,6 +15,7 @@ def base_peuplee(serveurs: Serveurs) -> Iterator[Any]:
     with nouvelle_base(serveurs) as base:
         with monde(base.url) as m:
             peupler(m)
+            regler(m)
         yield base
 
 

@@ -16,6 +16,8 @@ import psycopg
 
 from domain.avis import Canal
 from domain.creance import Créance
+from domain.geste import Geste, Proposition, Source, Voie, composer_id
+from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.references import Pseudonyme, ReferenceCreance
 from engine import positions
@@ -27,6 +29,8 @@ from guichet.messagerie import ouvrir_message, supprimer_message
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from guichet.prendre_avis import prendre_avis
 from guichet.prendre_notification import prendre_notifications
+from guichet.reglement.approuver import approuver
+from guichet.reglement.proposer import proposer
 from guichet.relancer_paiement import relancer_paiement
 from kiosque.interface import Inconnue
 from kiosque.sips.paypage import Sips
@@ -236,3 +240,50 @@ def _cheque(numero: int, montant: int) -> dict[str, Any]:
         "moyen": "cheque",
         "date": "2026-05-30",
     }
+
+
+def regler(m: Monde) -> None:
+    """Ce que deux personnes règlent : rattacher, conclure, rendre, constater, rembourser, contre-passer, appliquer."""
+    suiveurs = ("restant_du", "paiements", "anomalies")
+
+    def faire(ident: str, geste: Geste, **champs: Any) -> None:
+        for nom in suiveurs:
+            composition.follower(m.settings, m.guichet.recorder, nom).catch_up()
+        voulue = Proposition.model_construct(geste=geste, motif="vu avec la banque", **champs)
+        proposer(m.guichet, ident, voulue, "agent-1", MAINTENANT)
+        approuver(m.guichet, ident, "agent-2", MAINTENANT)
+
+    def argent(objet: str, sort: str) -> str:
+        (flux, version) = m.conn.execute(
+            "SELECT flux, version FROM journal.evenements WHERE topic = 'paiement.EncaissementNonImpute'"
+            " AND convert_from(etat, 'UTF8') LIKE %s AND flux LIKE %s ORDER BY position LIMIT 1",
+            (f"%{sort}%", f"%{objet}%"),
+        ).fetchone() or ("", 0)
+        return composer_id(Source.ARGENT, flux.removeprefix("paiement-"), version)
+
+    def vers(numero: int, part: int) -> tuple[Imputation, ...]:
+        return (Imputation(reference=ReferenceCreance(avis(numero)["reference"]), part=Centimes(part)),)
+
+    faire(argent("INCONNUE1", "non_rapprochee"), Geste.RATTACHER, imputations=vers(9, 10_00))
+    faire(argent("INCONNUE1", "non_rapprochee"), Geste.RENDRE, voie=Voie.VIREMENT, preuve="virement 1")
+    faire(argent("INCONNUE4", "non_rapprochee"), Geste.CONSTATER_REPRISE, preuve="rapport du 2 juin")
+    faire(argent("PCLCB", '"montant":3000'), Geste.RATTACHER, imputations=vers(1, 30_00))
+    surpayee = avis(7)["reference"]
+    faire(composer_id(Source.TROP_PERCU, surpayee), Geste.REMBOURSER, voie=Voie.VIREMENT, preuve="virement 2")
+    (rang, transaction) = m.conn.execute(
+        "SELECT rang, transaction FROM vues.ecarts_ouverts WHERE genre = 'impaye'"
+    ).fetchone() or (0, "")
+    faire(composer_id(Source.ECART, rang), Geste.CONTREPASSER, transaction=transaction)
+    (rang,) = m.conn.execute(
+        "SELECT rang FROM journal.attentes a WHERE NOT EXISTS (SELECT FROM journal.attentes_reglees r"
+        " WHERE r.topic_id = a.topic_id AND r.decalage = a.decalage AND r.partition = a.partition)"
+    ).fetchone() or (0,)
+    faire(composer_id(Source.ATTENTE, rang), Geste.APPLIQUER, imputations=vers(8, 5_00))
+    proposer(
+        m.guichet,
+        argent("ABSENTE1", "non_rapprochee"),
+        Proposition.model_construct(geste=Geste.RATTACHER, motif="à voir", imputations=vers(2, 5_00)),
+        "agent-1",
+        MAINTENANT,
+    )
+    m.projeter()

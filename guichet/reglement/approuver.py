@@ -1,0 +1,91 @@
+"""Approuver ou décliner un règlement proposé : une autre personne, une seule fois, avant l'échéance."""
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from domain.anomalie import Anomalie, meme_personne
+from domain.refus import AnomalieDejaReglee, SecondePersonneRequise
+from engine.batch import Batch
+from engine.recorder import collect
+from guichet.guichet import Guichet
+from guichet.reglement import banque, gestes
+from guichet.reglement.acte import Acte, lire_agent, lire_texte
+from guichet.reglement.dossiers import charger_anomalie
+from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, exiger_ouvert, regler
+
+
+def approuver(guichet: Guichet, ident: str, par: str, maintenant: datetime, *, version: int | None = None) -> Reglement:
+    """Approuve et fait le règlement. `version` : la proposition que la personne a lue (None : la dernière).
+
+    De deux personnes qui approuvent ensemble, une seule y parvient. Un remboursement par carte est d'abord demandé à la
+    banque, hors de toute transaction. Lève Refus : rien n'est alors changé.
+    """
+    seconde = lire_agent(par)
+
+    def decision(conn: Connection[Any]) -> Reglement:
+        anomalie = charger_anomalie(guichet, conn, ident, maintenant)
+        _exiger_inacheve(anomalie)
+        proposee = anomalie.approuver(par=seconde, version=version, maintenant=maintenant)
+        voulue = proposee.proposition
+        dossier = exiger_ouvert(guichet, conn, ident, anomalie, voulue.geste)
+        acte = Acte(guichet, conn, dossier, voulue, proposee.par, seconde, maintenant)
+        if not gestes.passe_par_la_banque(voulue):
+            return regler(acte, anomalie)
+        gestes.calculer(acte, proposee.originator_version)  # Rien n'est demandé à la banque qui ne serait plus permis.
+        paiement = acte.paiement(voulue.transaction)
+        paiement.demander_remboursement(dossier.ident, voulue.montant, maintenant=maintenant)
+        guichet.recorder.record(conn, Batch(entries=collect([paiement, anomalie], cause_de(ident))))
+        return Reglement(Suite.EN_EXECUTION, voulue, proposee.originator_version)
+
+    fait = decider(guichet, decision)
+    if fait.suite is Suite.EN_EXECUTION:
+        return banque.executer(guichet, ident, maintenant)
+    return fait
+
+
+def decliner(
+    guichet: Guichet, ident: str, par: str, motif: str, maintenant: datetime, *, version: int | None = None
+) -> Reglement:
+    """Décline la proposition ; qui l'a faite peut la retirer. Lève Refus : rien n'est alors changé.
+
+    Un remboursement que la banque n'exécute pas s'abandonne de même, mais par une autre personne que celle qui l'a
+    proposé, et qui a vu avec la banque qu'il n'est pas fait : s'il l'était, le rapport de la banque le dirait.
+    """
+    personne, dit = lire_agent(par), lire_texte(motif)
+
+    def decision(conn: Connection[Any]) -> Reglement:
+        anomalie = charger_anomalie(guichet, conn, ident, maintenant)
+        proposee = anomalie.proposee
+        if proposee is not None and anomalie.approuvee_par is not None:
+            return _abandonner(guichet, conn, anomalie, personne, dit, maintenant)
+        anomalie.decliner(dit, par=personne, version=version, maintenant=maintenant)
+        guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
+        if proposee is None:
+            raise AnomalieDejaReglee
+        return Reglement(Suite.DECLINE, proposee.proposition, proposee.originator_version, cause=dit)
+
+    return decider(guichet, decision)
+
+
+def _abandonner(  # noqa: PLR0917 (la décision, et ce dont elle a besoin)
+    guichet: Guichet, conn: Connection[Any], anomalie: Anomalie, par: str, motif: str, maintenant: datetime
+) -> Reglement:
+    proposee = anomalie.proposee
+    if proposee is None or proposee.proposition.transaction is None:
+        raise AnomalieDejaReglee
+    if meme_personne(proposee.par, par):
+        raise SecondePersonneRequise
+    paiement = guichet.charger_paiement(conn, proposee.proposition.transaction)
+    if paiement is None or not paiement.conclure_remboursement(anomalie.ident, motif, maintenant=maintenant):
+        raise AnomalieDejaReglee
+    anomalie.abandonner(motif, maintenant=maintenant)
+    guichet.recorder.record(conn, Batch(entries=collect([paiement, anomalie], cause_de(anomalie.ident))))
+    return Reglement(Suite.ABANDONNE, proposee.proposition, proposee.originator_version, cause=motif)
+
+
+def _exiger_inacheve(anomalie: Anomalie) -> None:
+    """Un règlement que la banque exécute n'est plus à approuver."""
+    if anomalie.approuvee_par is not None:
+        raise AnomalieDejaReglee

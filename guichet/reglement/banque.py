@@ -1,0 +1,95 @@
+"""Faire rendre de l'argent par la banque : approuvé, demandé, puis enregistré selon ce qu'elle répond.
+
+La demande est enregistrée avant d'être envoyée, avec ce que la banque gardait : reposée après un silence ou une
+coupure, elle ne se fait jamais deux fois (voir `kiosque.interface`). Sans réponse, elle attend ; la tournée la repose.
+"""
+
+from datetime import datetime
+from typing import Any, Final, assert_never
+
+import structlog
+from psycopg import Connection
+
+from domain.paiement import Paiement
+from domain.refus import AnomalieDejaReglee, AucunePropositionEnAttente
+from engine.batch import Batch
+from engine.recorder import collect
+from guichet.guichet import Guichet
+from guichet.reglement.acte import TEXTE_MAX, Acte
+from guichet.reglement.dossiers import charger_anomalie, charger_dossier
+from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, regler
+from kiosque.interface import DemandeInvalide, Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
+
+PAS_ENCORE_REMISE: Final = "24"
+"""Le code d'une opération impossible dans l'état : non remis en banque, un paiement s'annule."""
+
+
+def executer(guichet: Guichet, ident: str, maintenant: datetime) -> Reglement:
+    """Demande à la banque le remboursement approuvé, et enregistre ce qu'elle en fait.
+
+    Lève AucunePropositionEnAttente s'il n'y en a pas, AnomalieDejaReglee s'il vient d'être enregistré.
+    """
+    with guichet.base.transaction() as conn:
+        paiement, demande = _demande(guichet, conn, ident, maintenant)
+    reponse = _rendre(guichet, paiement, demande)
+    match reponse:
+        case Faite():
+            return _conclure(guichet, ident, None, maintenant)
+        case OperationRefusee(cause=cause) | NonOfferte(cause=cause):
+            return _conclure(guichet, ident, cause[:TEXTE_MAX], maintenant)
+        case Reportee(cause=cause) | Indeterminee(cause=cause):
+            structlog.get_logger().warning("remboursement_en_attente", anomalie=ident, cause=cause)
+            with guichet.base.transaction() as conn:
+                proposee = charger_anomalie(guichet, conn, ident, maintenant).proposee
+            if proposee is None:
+                raise AnomalieDejaReglee
+            return Reglement(Suite.EN_EXECUTION, proposee.proposition, proposee.originator_version, cause=cause)
+        case _:
+            assert_never(reponse)
+
+
+def _demande(
+    guichet: Guichet, conn: Connection[Any], ident: str, maintenant: datetime
+) -> tuple[Paiement, Paiement.RemboursementDemandé]:
+    anomalie = charger_anomalie(guichet, conn, ident, maintenant)
+    proposee = anomalie.proposee
+    if proposee is None or anomalie.approuvee_par is None or proposee.proposition.transaction is None:
+        raise AucunePropositionEnAttente
+    paiement = guichet.charger_paiement(conn, proposee.proposition.transaction)
+    if paiement is None or paiement.remboursement is None or paiement.remboursement.anomalie != ident:
+        raise AnomalieDejaReglee
+    return paiement, paiement.remboursement
+
+
+def _rendre(guichet: Guichet, paiement: Paiement, demande: Paiement.RemboursementDemandé) -> Operation:
+    transaction, marchand, kiosque = paiement.transaction, paiement.marchand, guichet.kiosque
+    montant, reste_avant = demande.montant, demande.reste_avant
+    try:
+        reponse = kiosque.rembourser(transaction, marchand, montant, reste_avant=reste_avant)
+        if isinstance(reponse, OperationRefusee) and reponse.code == PAS_ENCORE_REMISE:
+            reponse = kiosque.annuler(transaction, marchand, montant, reste_avant=reste_avant)
+    except DemandeInvalide as invalide:
+        return NonOfferte(str(invalide))
+    return reponse
+
+
+def _conclure(guichet: Guichet, ident: str, refus: str | None, maintenant: datetime) -> Reglement:
+    """Enregistre ce que la banque a fait, avec tout ce qui en suit, d'un bloc."""
+
+    def decision(conn: Connection[Any]) -> Reglement:
+        anomalie = charger_anomalie(guichet, conn, ident, maintenant)
+        proposee, seconde = anomalie.proposee, anomalie.approuvee_par
+        if proposee is None or seconde is None or proposee.proposition.transaction is None:
+            raise AnomalieDejaReglee
+        voulue = proposee.proposition
+        dossier = charger_dossier(guichet, conn, ident, anomalie)
+        acte = Acte(guichet, conn, dossier, voulue, proposee.par, seconde, maintenant)
+        if refus is not None:
+            paiement = acte.paiement(voulue.transaction)
+            paiement.conclure_remboursement(dossier.ident, refus, maintenant=maintenant)
+            anomalie.abandonner(refus, maintenant=maintenant)
+            guichet.recorder.record(conn, Batch(entries=collect([paiement, anomalie], cause_de(ident))))
+            return Reglement(Suite.ABANDONNE, voulue, proposee.originator_version, cause=refus)
+        return regler(acte, anomalie, deja_rendu=True)
+
+    return decider(guichet, decision)

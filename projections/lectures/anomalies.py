@@ -1,0 +1,447 @@
+"""Tout ce qui est ouvert, en une liste : chaque anomalie une fois, son âge, son argent, sa cause en une phrase.
+
+Chaque chose n'est dite qu'à un endroit : un sort qui a fait enregistrer de l'argent est dit par cet argent, un message
+en souffrance par son attente, un rebut du consommateur par son sort.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection
+
+from domain.anomalie import LIBELLES, Anomalie, est_d_anomalie
+from domain.creance import Créance
+from domain.geste import GESTES, Geste, Source, composer_id, lire_id
+from domain.monnaie import euros
+from domain.paiement import Paiement
+from domain.references import REFERENCE
+from engine.messages import EARLIEST
+from engine.positions import stopped_partitions
+from engine.recorder import Recorder
+from projections.vues.anomalies import Reglement
+
+LIMITE: Final = 1_000
+"""Anomalies de chaque source rendues, au plus ; les plus anciennes d'abord."""
+
+_ARGENT: Final = """
+SELECT a.anomalie, a.raison, a.montant, a.reste, a.transaction, a.marchand, a.autorisation, a.depuis, p.montant,
+       p.statut, p.caisse, p.assure
+FROM vues.argent a LEFT JOIN vues.paiements p USING (transaction)
+WHERE a.reste > 0 ORDER BY a.depuis LIMIT %s
+"""
+
+_TROP_PERCUS: Final = """
+SELECT r.reference, -r.solde, r.caisse, r.assure, e.enregistre_le
+FROM vues.restant_du r LEFT JOIN journal.evenements e ON e.position = r.position
+WHERE r.solde < 0 ORDER BY r.position LIMIT %s
+"""
+
+_SORTS: Final = """
+SELECT s.topic_id, s.topic, s.partition, s.decalage, s.sort, s.cause, s.objet,
+       coalesce((s.champs->>'montant_centimes')::int8, 0), s.enregistre_le
+FROM journal.sorts s
+WHERE s.sort IN ('contradictoire', 'non_rapprochee', 'rejetee', 'montant_incoherent')
+  AND s.sort <> 'montant_incoherent'
+  AND NOT (s.sort = 'non_rapprochee' AND s.champs->>'issue' IS NOT DISTINCT FROM 'acceptee')
+  AND NOT EXISTS (SELECT FROM vues.reglements g WHERE g.etat = 'reglee' AND g.anomalie =
+      'sort-' || replace(s.topic_id::text, '-', '') || '-' || s.partition || '-' || s.decalage)
+ORDER BY s.enregistre_le LIMIT %s
+"""
+
+_ATTENTES: Final = """
+SELECT a.rang, a.flux, a.raison, a.valeur, a.enregistre_le, r.sort, r.cause
+FROM journal.attentes a
+LEFT JOIN journal.attentes_reglees r
+    ON r.topic_id = a.topic_id AND r.partition = a.partition AND r.decalage = a.decalage
+WHERE r.sort IS NULL
+   OR (r.sort IN ('contradictoire', 'non_rapprochee', 'rejetee')
+       AND NOT EXISTS (SELECT FROM vues.reglements g WHERE g.etat = 'reglee' AND g.anomalie = 'levee-' || a.rang))
+ORDER BY a.rang LIMIT %s
+"""
+
+_ECARTS: Final = """
+SELECT e.rang, e.genre, e.montant, e.cause, e.transaction, e.enregistre_le, p.caisse, p.assure
+FROM vues.ecarts_ouverts e LEFT JOIN vues.paiements p USING (transaction)
+ORDER BY e.rang LIMIT %s
+"""
+
+# Par flux : ses événements suivants ne sont que sa suite.
+_ECARTES: Final = """
+SELECT suiveur, min(position), flux, count(*), min(ecarte_le),
+       (array_agg(cause ORDER BY position))[1]
+FROM vues.ecartes WHERE libere_le IS NULL GROUP BY suiveur, flux ORDER BY min(ecarte_le) LIMIT %s
+"""
+
+_REBUTS: Final = """
+SELECT r.topic_id, r.partition, r.decalage, r.cause, r.transaction, r.montant, r.depuis, p.caisse, p.assure
+FROM vues.rebuts r LEFT JOIN vues.paiements p USING (transaction)
+WHERE NOT EXISTS (SELECT FROM vues.reglements g WHERE g.etat = 'reglee' AND g.anomalie =
+    'rebut-' || replace(r.topic_id::text, '-', '') || '-' || r.partition || '-' || r.decalage)
+ORDER BY r.depuis LIMIT %s
+"""
+
+_SIGNALES: Final = """
+SELECT g.anomalie, g.montant, g.signalement, g.transaction, g.signale_le, p.caisse, p.assure
+FROM vues.reglements g LEFT JOIN vues.paiements p USING (transaction)
+WHERE g.signale_le IS NOT NULL AND g.etat <> 'reglee' ORDER BY g.signale_le LIMIT %s
+"""
+
+_COLONNES: Final = """
+anomalie, etat, signale_le, transaction, signalement, montant, proposition, version, saisi_par, saisi_le, expire_le,
+approuve_par, regle_le
+"""
+
+_REGLEMENTS: Final = f"SELECT {_COLONNES} FROM vues.reglements WHERE anomalie = ANY (%s)"  # noqa: S608
+_REGLEES: Final = f"SELECT {_COLONNES} FROM vues.reglements WHERE regle_le IS NOT NULL ORDER BY regle_le DESC LIMIT %s"  # noqa: S608
+
+# De qui et de quelle caisse sont ces créances.
+_CREANCES: Final = "SELECT reference, caisse, assure FROM vues.restant_du WHERE reference = ANY (%s)"
+
+
+class LigneDAnomalie(NamedTuple):
+    """Une anomalie telle qu'une personne la lit ; le montant est en centimes."""
+
+    id: str
+    genre: str
+    etat: str
+    """ouverte, proposee (attend une seconde personne), en_execution (attend la banque) ou reglee."""
+    montant: int
+    cause: str
+    depuis: datetime
+    reference: str | None = None
+    transaction: str | None = None
+    caisse: str | None = None
+    assure: str | None = None
+    gestes: tuple[Geste, ...] = ()
+    """Ce qui peut en être fait."""
+    reglement: Reglement | None = None
+    """Ce que des personnes en ont déjà fait."""
+
+    def en_json(self) -> dict[str, Any]:
+        """La forme du contrat."""
+        return {
+            "id": self.id,
+            "genre": self.genre,
+            "etat": self.etat,
+            "montant_centimes": self.montant,
+            "cause": self.cause,
+            "reference": self.reference,
+            "transaction": self.transaction,
+            "caisse": self.caisse,
+            "depuis": self.depuis.isoformat(),
+        }
+
+    def en_detail(self) -> dict[str, Any]:
+        """La forme du contrat, et ce qu'il faut pour la régler : ses gestes, et la proposition qui attend."""
+        fait, proposition = self.reglement, None
+        if fait is not None and fait.proposition is not None:
+            proposition = {
+                **fait.proposition,
+                "version": fait.version if self.etat == "proposee" else None,
+                "saisi_par": fait.saisi_par,
+                "saisi_le": fait.saisi_le and fait.saisi_le.isoformat(),
+                "expire_le": fait.expire_le and fait.expire_le.isoformat(),
+                "approuve_par": fait.approuve_par,
+                "regle_le": fait.regle_le and fait.regle_le.isoformat(),
+            }
+        gestes = [{"geste": geste.value, "libelle": LIBELLES[geste]} for geste in self.gestes]
+        return {**self.en_json(), "assure": self.assure, "gestes": gestes, "proposition": proposition}
+
+
+def anomalies_ouvertes(
+    conn: Connection[Any], maintenant: datetime, *, gestes_d_un_message: Callable[[bytes], tuple[int, frozenset[Geste]]]
+) -> list[LigneDAnomalie]:
+    """Tout ce qui est ouvert, le plus ancien d'abord.
+
+    `gestes_d_un_message` : ce qu'un message en souffrance porte d'argent et ce qui peut en être fait (le guichet le
+    sait, qui lit les messages).
+    """
+    lignes = [ligne for lire in _SOURCES for ligne in lire(conn)]
+    lignes += _attentes(conn, gestes_d_un_message)
+    faits = {ligne[0]: Reglement(*ligne) for ligne in conn.execute(_REGLEMENTS, ([ligne.id for ligne in lignes],))}
+    creances = _creances(conn, lignes)
+    completes = [_completer(ligne, faits.get(ligne.id), creances, maintenant) for ligne in lignes]
+    return sorted(completes, key=lambda ligne: (ligne.depuis, ligne.id))
+
+
+def anomalies_reglees(conn: Connection[Any], limite: int = LIMITE) -> list[LigneDAnomalie]:
+    """Les dernières réglées, la plus récente d'abord."""
+    return [_reglee(Reglement(*ligne)) for ligne in conn.execute(_REGLEES, (limite,))]
+
+
+def anomalie(
+    conn: Connection[Any],
+    ident: str,
+    maintenant: datetime,
+    *,
+    gestes_d_un_message: Callable[[bytes], tuple[int, frozenset[Geste]]],
+) -> LigneDAnomalie | None:
+    """Une anomalie par son nom, ouverte ou réglée ; None si aucune ne le porte."""
+    for ligne in anomalies_ouvertes(conn, maintenant, gestes_d_un_message=gestes_d_un_message):
+        if ligne.id == ident:
+            return ligne
+    trouvee = conn.execute(_REGLEMENTS, ([ident],)).fetchone()
+    return _reglee(Reglement(*trouvee)) if trouvee and trouvee[-1] is not None else None
+
+
+def histoire(conn: Connection[Any], recorder: Recorder, ident: str) -> list[dict[str, Any]]:
+    """Tout ce que des personnes ont fait de cette anomalie : quoi, qui, quand, pourquoi."""
+    return [
+        {
+            "version": lu.event.originator_version,
+            "type": type(lu.event).__name__,
+            "le": lu.event.timestamp.isoformat(),
+            "enregistre_le": lu.enregistre_le.isoformat(),
+            **lu.event.model_dump(
+                mode="json", exclude={"originator_id", "originator_version", "originator_topic", "timestamp"}
+            ),
+        }
+        for lu in recorder.history(conn, Anomalie.flux(ident))
+        if est_d_anomalie(lu.event)
+    ]
+
+
+# --- Les sources -----------------------------------------------------------------------------------------------------
+
+
+def _argent(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for (
+        ident,
+        raison,
+        montant,
+        reste,
+        transaction,
+        _m,
+        autorisation,
+        depuis,
+        voulu,
+        statut,
+        caisse,
+        assure,
+    ) in conn.execute(_ARGENT, (LIMITE,)):
+        gestes = GESTES[Source.ARGENT] - (frozenset() if voulu is not None else {Geste.CONCLURE})
+        pris = f"La banque a pris {euros(montant)}"
+        if voulu is None:
+            cause = f"{pris} pour un paiement inconnu : l'argent attend d'être rattaché."
+        elif raison == "non_rapprochee":
+            cause = f"{pris} sous la référence d'un paiement, mais sa réponse n'est pas celle de ce paiement."
+        elif montant != voulu:
+            cause = f"{pris} pour un paiement de {euros(voulu)}."
+        else:
+            autre = f" (autorisation {autorisation})" if autorisation else ""
+            cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {statut}."
+        if reste != montant:
+            cause += f" Il en reste {euros(reste)} à régler."
+        yield _ligne(
+            ident, raison, reste, cause, depuis, transaction=transaction, caisse=caisse, assure=assure, gestes=gestes
+        )
+
+
+def _trop_percus(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for reference, trop, caisse, assure, depuis in conn.execute(_TROP_PERCUS, (LIMITE,)):
+        yield _ligne(
+            composer_id(Source.TROP_PERCU, reference),
+            "trop_percu",
+            trop,
+            f"La créance a reçu {euros(trop)} de trop : ils sont à rendre.",
+            depuis,
+            reference=reference,
+            caisse=caisse,
+            assure=assure,
+        )
+
+
+def _sorts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for topic_id, topic, partition, offset, sort, cause, objet, montant, depuis in conn.execute(_SORTS, (LIMITE,)):
+        est_reference = objet is not None and REFERENCE.fullmatch(objet)
+        yield _ligne(
+            composer_id(Source.SORT, topic_id.hex, partition, offset),
+            sort,
+            montant,
+            _phrase(f"{cause} ({topic}, partition {partition}, position {offset})"),
+            depuis,
+            reference=objet if est_reference else None,
+            transaction=None if est_reference else objet,
+            gestes=GESTES[Source.SORT] if sort == "rejetee" else frozenset({Geste.FAUSSE_ALERTE}),
+        )
+
+
+def _attentes(
+    conn: Connection[Any], gestes_d_un_message: Callable[[bytes], tuple[int, frozenset[Geste]]]
+) -> Iterator[LigneDAnomalie]:
+    for rang, flux, raison, valeur, depuis, sort, suite in conn.execute(_ATTENTES, (LIMITE,)):
+        reference, transaction = _sujet(flux)
+        montant, gestes = gestes_d_un_message(bytes(valeur))
+        source = Source.ATTENTE if sort is None else Source.LEVEE
+        yield _ligne(
+            composer_id(source, rang),
+            "en_souffrance" if sort is None else sort,
+            montant,
+            _phrase(raison if sort is None else f"le message attendait ; levé, il n'a pas pu être appliqué : {suite}"),
+            depuis,
+            reference=reference,
+            transaction=transaction,
+            gestes=gestes if sort is None else GESTES[Source.LEVEE],
+        )
+
+
+def _ecarts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for rang, genre, montant, cause, transaction, depuis, caisse, assure in conn.execute(_ECARTS, (LIMITE,)):
+        contrepasser = {Geste.CONTREPASSER} if genre in {"impaye", "remboursement", "autre_etat"} else set()
+        yield _ligne(
+            composer_id(Source.ECART, rang),
+            genre,
+            montant,
+            _phrase(cause),
+            depuis,
+            transaction=transaction,
+            caisse=caisse,
+            assure=assure,
+            gestes=frozenset({Geste.FAUSSE_ALERTE, *contrepasser}),
+        )
+
+
+def _ecartes(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for suiveur, position, flux, combien, depuis, cause in conn.execute(_ECARTES, (LIMITE,)):
+        reference, transaction = _sujet(flux)
+        suite = f" et {combien - 1} à sa suite" if combien > 1 else ""
+        yield _ligne(
+            composer_id(Source.ECARTE, suiveur, position),
+            "evenement_ecarte",
+            0,
+            _phrase(f"la vue {suiveur} n'a pas pu appliquer l'événement {position}{suite} : {cause}"),
+            depuis,
+            reference=reference,
+            transaction=transaction,
+        )
+
+
+def _arrets(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for arret in stopped_partitions(conn):
+        yield _ligne(
+            composer_id(Source.PARTITION, arret.topic_id.hex, arret.partition, arret.position),
+            "partition_arretee",
+            0,
+            f"La partition {arret.partition} de {arret.topic} est à l'arrêt : Kafka l'a raccourcie de"
+            f" {arret.position} à {arret.fin}.",
+            arret.le,
+        )
+
+
+def _rebuts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for topic_id, partition, offset, cause, transaction, montant, depuis, caisse, assure in conn.execute(
+        _REBUTS, (LIMITE,)
+    ):
+        yield _ligne(
+            composer_id(Source.REBUT, UUID(str(topic_id)).hex, partition, offset),
+            "rebut",
+            montant,
+            _phrase(f"message refusé à la porte : {cause}"),
+            depuis,
+            transaction=transaction,
+            caisse=caisse,
+            assure=assure,
+        )
+
+
+def _signales(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+    for ident, montant, cause, transaction, depuis, caisse, assure in conn.execute(_SIGNALES, (LIMITE,)):
+        yield _ligne(
+            ident,
+            "signalement",
+            montant,
+            _phrase(cause),
+            depuis,
+            transaction=transaction,
+            caisse=caisse,
+            assure=assure,
+        )
+
+
+_SOURCES: Final = (_argent, _trop_percus, _sorts, _ecarts, _ecartes, _arrets, _rebuts, _signales)
+
+
+# --- En commun -------------------------------------------------------------------------------------------------------
+
+
+def _ligne(
+    ident: str,
+    genre: str,
+    montant: int,
+    cause: str,
+    depuis: datetime,
+    *,
+    gestes: frozenset[Geste] | None = None,
+    **champs: Any,
+) -> LigneDAnomalie:
+    lu = lire_id(ident)
+    permis = gestes if gestes is not None else GESTES[lu[0]] if lu else frozenset()
+    ordre = tuple(geste for geste in Geste if geste in permis)
+    return LigneDAnomalie(ident, genre, "ouverte", montant, cause, depuis, gestes=ordre, **champs)
+
+
+def _completer(
+    ligne: LigneDAnomalie,
+    fait: Reglement | None,
+    creances: Mapping[str, tuple[str, str]],
+    maintenant: datetime,
+) -> LigneDAnomalie:
+    caisse, assure = creances.get(ligne.reference or "", (ligne.caisse, ligne.assure))
+    ligne = ligne._replace(caisse=ligne.caisse or caisse, assure=ligne.assure or assure)
+    if fait is None:
+        return ligne
+    if fait.etat == "proposee" and fait.expire_le is not None and maintenant < fait.expire_le:
+        return ligne._replace(etat="proposee", reglement=fait)
+    return ligne._replace(etat="en_execution", reglement=fait) if fait.etat == "en_execution" else ligne
+
+
+def _reglee(fait: Reglement) -> LigneDAnomalie:
+    proposition = fait.proposition or {}
+    geste, motif = proposition.get("geste"), proposition.get("motif", "")
+    libelle = LIBELLES[Geste(geste)] if geste else "Réglée"
+    imputations = proposition.get("imputations") or []
+    lu = lire_id(fait.anomalie)
+    return LigneDAnomalie(
+        fait.anomalie,
+        lu[0].value if lu else "",
+        "reglee",
+        proposition.get("montant", fait.montant),
+        f"{libelle} : {motif}",
+        fait.regle_le or fait.signale_le or EARLIEST,
+        reference=imputations[0]["reference"] if imputations else None,
+        transaction=proposition.get("transaction") or fait.transaction,
+        reglement=fait,
+    )
+
+
+def _creances(conn: Connection[Any], lignes: list[LigneDAnomalie]) -> dict[str, tuple[str, str]]:
+    references = [ligne.reference for ligne in lignes if ligne.reference]
+    return {
+        reference: (caisse, assure)
+        for reference, caisse, assure in (conn.execute(_CREANCES, (references,)) if references else ())
+    }
+
+
+def _sujet(flux: str) -> tuple[str | None, str | None]:
+    """La créance ou le paiement dont c'est le flux ; rien d'un flux qui nommerait une personne."""
+    try:
+        return Créance.reference_de(flux), None
+    except ValueError:
+        pass
+    try:
+        return None, Paiement.transaction_de(flux)
+    except ValueError:
+        return None, None
+
+
+def _phrase(texte: str) -> str:
+    """Le texte, comme une phrase : une majuscule, un point, sans signe de commande ni pseudonyme de flux."""
+    propre = _MESSAGERIE.sub("une messagerie", _COMMANDES.sub("\N{REPLACEMENT CHARACTER}", texte)).strip()
+    return propre[:1].upper() + propre[1:] + ("" if propre.endswith((".", "!", "?", "…")) else ".")
+
+
+_COMMANDES: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_MESSAGERIE: Final = re.compile(r"messagerie-[A-Za-z0-9._-]+")

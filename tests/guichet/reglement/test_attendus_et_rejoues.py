@@ -1,0 +1,148 @@
+"""De vrais messages sur un vrai topic : un chèque sans avis, une clé fausse puis corrigée, tout rejoué une fois."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.geste import Geste, Proposition
+from domain.imputation import Imputation
+from domain.references import ReferenceCreance
+from domain.refus import AnomalieDejaReglee, GesteImpossible, RejeuRefuse
+from guichet.reglement.approuver import approuver
+from guichet.reglement.dossiers import gestes_d_un_message
+from guichet.reglement.proposer import proposer
+from guichet.reglement.rejouer import rejouer, rejouer_tous
+from projections.audit import auditer
+from projections.lectures.anomalies import LigneDAnomalie, anomalies_ouvertes
+from projections.vues.restant_du import lire_creance
+from service import composition
+from service.dead_letters import Mailbox, note_dead_letters
+from service.kafka import Publisher
+from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
+
+
+@pytest.fixture
+def b(base: Any, kafka: str) -> Iterator[Banc]:
+    with banc(base.url, kafka, base.nom) as pret:
+        yield pret
+
+
+def ouvertes(b: Banc) -> list[LigneDAnomalie]:
+    b.projeter()
+    note_dead_letters(b.settings, b.conn)
+    return anomalies_ouvertes(b.conn, MAINTENANT, gestes_d_un_message=gestes_d_un_message)
+
+
+def restant(b: Banc, numero: int) -> int:
+    b.projeter()
+    ligne = lire_creance(b.conn, avis(numero)["reference"])
+    assert ligne is not None
+    return ligne.restant_du
+
+
+def cheque(numero: int, message_id: str = "c-1", montant: int = 12_00) -> dict[str, Any]:
+    return {
+        "type": "encaissement_recu",
+        "reference": avis(numero)["reference"],
+        "message_id": message_id,
+        "montant_centimes": montant,
+        "moyen": "cheque",
+        "date": "2026-06-01",
+    }
+
+
+def test_un_cheque_pour_une_reference_fausse_va_a_la_bonne_creance_ou_repart(b: Banc) -> None:
+    b.emettre_avis(avis(1), cheque(8), cheque(9, "c-2"))
+    b.consommer("avis", 3)
+    lignes = ouvertes(b)
+    assert [(ligne.genre, ligne.montant, ligne.reference) for ligne in lignes] == [
+        ("en_souffrance", 12_00, avis(8)["reference"]),
+        ("en_souffrance", 12_00, avis(9)["reference"]),
+    ]
+    un, deux = (ligne.id for ligne in lignes)
+    bonne = (Imputation(reference=ReferenceCreance(avis(1)["reference"]), part=0),)  # type: ignore[arg-type]
+    appliquer = Proposition(geste=Geste.APPLIQUER, imputations=bonne, motif="référence mal recopiée")
+    proposer(b.guichet, un, appliquer, "agent-1", MAINTENANT)
+    approuver(b.guichet, un, "agent-2", MAINTENANT)
+    renvoyer = Proposition(geste=Geste.RENVOYER, motif="aucune créance de ce nom", preuve="courrier du 02/06")
+    proposer(b.guichet, deux, renvoyer, "agent-1", MAINTENANT)
+    approuver(b.guichet, deux, "agent-2", MAINTENANT)
+    assert restant(b, 1) == 75_09
+    assert ouvertes(b) == []
+    b.emettre_avis(avis(8), avis(9))
+    b.consommer("avis", 5)
+    assert (restant(b, 8), restant(b, 9)) == (87_09, 87_09)
+    with pytest.raises(AnomalieDejaReglee):
+        proposer(b.guichet, un, appliquer, "agent-1", MAINTENANT)
+
+
+def test_un_avis_arrive_entre_la_proposition_et_l_approbation_a_deja_tout_regle(b: Banc) -> None:
+    b.emettre_avis(avis(1), cheque(8))
+    b.consommer("avis", 2)
+    (ligne,) = ouvertes(b)
+    ecarter = Proposition(geste=Geste.ECARTER, motif="inconnu de la caisse")
+    proposer(b.guichet, ligne.id, ecarter, "agent-1", MAINTENANT)
+    b.emettre_avis(avis(8))
+    b.consommer("avis", 3)
+    with pytest.raises(AnomalieDejaReglee):
+        approuver(b.guichet, ligne.id, "agent-2", MAINTENANT)
+    assert restant(b, 8) == 75_09
+
+
+def test_les_acceptations_refusees_par_une_cle_fausse_se_rejouent_apres_la_correction(b: Banc) -> None:
+    """Celle que la porte a refusée, et celle que le consommateur a refusée."""
+    b.emettre_avis(avis(1), avis(2))
+    b.consommer("avis", 2)
+    b.projeter()
+    une, deux = (b.ouvrir(avis(numero)["reference"], 20_00) for numero in (1, 2))
+    fausse = composition.guichet(
+        b.settings.model_copy(update={"kiosque_secret_key": "une_autre_cle"}), application="cle-fausse"
+    )
+    topic = b.settings.topic_notifications
+    porte = json.dumps(notification(une, 20_00)).encode()
+    with closing(Publisher(b.settings)) as publisher:
+        en_tetes = [("cause", b"sceau"), ("origine", b"/kiosque/notification"), ("sha256", b"00")]
+        publisher.send(f"{topic}.rebuts", None, porte, en_tetes)
+        b.emettre(topic, [(deux, notification(deux, 20_00))])
+        replace(b, guichet=fausse).consommer("kiosque", 1)
+        lignes = ouvertes(b)
+        assert sorted((ligne.genre, ligne.montant, ligne.transaction) for ligne in lignes) == [
+            ("rebut", 20_00, une),
+            ("rejetee", 0, None),
+        ]
+        boite = Mailbox(b.settings, publisher)
+        idents = [ligne.id for ligne in lignes]
+        encore = rejouer_tous(fausse, idents, "essai", "agent-1", boite=boite, maintenant=MAINTENANT)
+        assert (encore.rejoues, set(encore.refuses)) == ([], set(idents))
+        assert b.fates(topic) == 1
+        fait = rejouer_tous(b.guichet, idents, "clé corrigée", "agent-1", boite=boite, maintenant=MAINTENANT)
+        assert (fait.rejoues, fait.refuses) == (idents, {})
+        b.consommer("kiosque", 3)
+        assert (restant(b, 1), restant(b, 2)) == (67_09, 67_09)
+        assert ouvertes(b) == []
+        for ident in idents:
+            with pytest.raises(AnomalieDejaReglee):
+                rejouer(b.guichet, ident, "encore", "agent-1", boite=boite, maintenant=MAINTENANT)
+        assert b.par_sort(topic) == {"rejetee": 1, "appliquee": 2}
+    fausse.base.fermer()
+    rapport = auditer(b.conn)
+    assert (rapport.ecarts, rapport.illisibles) == ([], {})
+
+
+def test_ce_qui_reste_illisible_ou_n_est_plus_garde_ne_se_rejoue_pas(b: Banc) -> None:
+    b.emettre(b.settings.topic_avis, [("x", b"pas du JSON")])
+    b.consommer("avis", 1)
+    (ligne,) = ouvertes(b)
+    assert Geste.REJOUER in ligne.gestes
+    with closing(Publisher(b.settings)) as publisher:
+        boite = Mailbox(b.settings, publisher)
+        with pytest.raises(RejeuRefuse):
+            rejouer(b.guichet, ligne.id, "essai", "agent-1", boite=boite, maintenant=MAINTENANT)
+    voulue = Proposition(geste=Geste.REJOUER, motif="par l'autre porte")
+    with pytest.raises(GesteImpossible):
+        proposer(b.guichet, ligne.id, voulue, "agent-1", MAINTENANT)
+    assert [ligne.id for ligne in ouvertes(b)] == [ligne.id]

@@ -1,0 +1,193 @@
+"""Là où de l'argent bouge, une seconde personne approuve : de l'argent orphelin rattaché, de bout en bout."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from domain.geste import Geste
+from domain.refus import (
+    AgentIrrecevable,
+    AnomalieDejaReglee,
+    AnomalieInconnue,
+    AucunePropositionEnAttente,
+    GesteImpossible,
+    MontantSuperieurAOuvert,
+    PropositionAutre,
+    PropositionEnAttente,
+    PropositionPerimee,
+    Refus,
+    SecondePersonneRequise,
+    TexteIrrecevable,
+)
+from domain.sort import Sort
+from guichet.reglement.approuver import decliner
+from guichet.reglement.proposer import Suite
+from projections.audit import auditer
+from projections.lectures.anomalies import anomalies_reglees, histoire
+from tests.guichet.reglement.banc import T0, Banc
+
+ORPHELIN = "argent-ORPHELIN-1"
+
+
+@pytest.fixture
+def orphelin(b: Banc) -> Banc:
+    """Une créance de 87,09 €, et 20 € que la banque a pris pour un paiement inconnu."""
+    b.ouvrir_creance(1)
+    assert b.repondre("ORPHELIN", 20_00) is Sort.NON_RAPPROCHEE
+    return b
+
+
+def test_de_l_argent_orphelin_se_rattache_a_deux_et_tout_le_monde_le_dit(orphelin: Banc) -> None:
+    b = orphelin
+    (ligne,) = b.ouvertes()
+    assert (ligne.id, ligne.genre, ligne.etat, ligne.montant) == (ORPHELIN, "non_rapprochee", "ouverte", 20_00)
+    assert Geste.RATTACHER in ligne.gestes
+    propose = b.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 0)])
+    assert (propose.suite, propose.proposition.montant) == (Suite.PROPOSE, 20_00)
+    assert b.creance(1).restant_du == 87_09
+    assert b.ouvertes()[0].etat == "proposee"
+    assert b.approuver(ORPHELIN, version=propose.version).suite is Suite.REGLE
+    assert b.creance(1).restant_du == 67_09
+    assert b.paiement("ORPHELIN").non_rattache == 0
+    assert b.ouvertes() == []
+    (reglee,) = anomalies_reglees(b.conn)
+    assert (reglee.id, reglee.etat, reglee.montant) == (ORPHELIN, "reglee", 20_00)
+    assert [pas["type"] for pas in histoire(b.conn, b.guichet.recorder, ORPHELIN)] == [
+        "RèglementProposé",
+        "RèglementApprouvé",
+        "AnomalieRéglée",
+    ]
+    rapport = auditer(b.conn)
+    assert (rapport.ecarts, rapport.illisibles) == ([], {})
+
+
+def test_la_meme_personne_n_approuve_pas_ce_qu_elle_a_propose(orphelin: Banc) -> None:
+    orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+    avant = orphelin.faits()
+    for autre in ("agent-1", "AGENT-1", "  Agent-1 "):
+        with pytest.raises(SecondePersonneRequise):
+            orphelin.approuver(ORPHELIN, autre)
+    assert orphelin.faits() == avant
+    assert orphelin.creance(1).restant_du == 87_09
+
+
+def test_de_deux_personnes_qui_approuvent_ensemble_une_seule_y_parvient(orphelin: Banc) -> None:
+    orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+    depart = threading.Barrier(4)
+    issues: list[object] = []
+
+    def approuver(par: str) -> None:
+        depart.wait()
+        try:
+            issues.append(orphelin.approuver(ORPHELIN, par).suite)
+        except Refus as refus:
+            issues.append(type(refus))
+
+    fils = [threading.Thread(target=approuver, args=(f"agent-{n}",)) for n in range(2, 6)]
+    for fil in fils:
+        fil.start()
+    for fil in fils:
+        fil.join()
+    assert sorted(map(str, issues)) == sorted(map(str, [Suite.REGLE, *[AnomalieDejaReglee] * 3]))
+    assert orphelin.creance(1).restant_du == 67_09
+
+
+def test_ce_qui_est_regle_ne_se_regle_pas_de_nouveau(orphelin: Banc) -> None:
+    orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+    orphelin.approuver(ORPHELIN)
+    avant = orphelin.faits()
+    with pytest.raises(AnomalieDejaReglee):
+        orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+    with pytest.raises(AnomalieDejaReglee):
+        orphelin.approuver(ORPHELIN, "agent-3")
+    with pytest.raises(AnomalieDejaReglee):
+        decliner(orphelin.guichet, ORPHELIN, "agent-3", "trop tard", T0)
+    assert orphelin.faits() == avant
+
+
+def test_la_meme_proposition_redite_ne_change_rien(orphelin: Banc) -> None:
+    premiere = orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+    avant = orphelin.faits()
+    assert orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)]) == premiere
+    assert orphelin.faits() == avant
+    with pytest.raises(PropositionEnAttente):
+        orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 10_00)])
+
+
+def test_une_proposition_se_perime_puis_se_refait(orphelin: Banc) -> None:
+    orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+    tard = T0 + timedelta(days=2)
+    with pytest.raises(PropositionPerimee):
+        orphelin.approuver(ORPHELIN, a=tard)
+    assert orphelin.ouvertes(tard)[0].etat == "ouverte"
+    refaite = orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 12_00)], a=tard)
+    with pytest.raises(PropositionAutre):
+        orphelin.approuver(ORPHELIN, a=tard, version=refaite.version - 1)
+    orphelin.approuver(ORPHELIN, a=tard, version=refaite.version)
+    (reste,) = orphelin.ouvertes(tard)
+    assert (reste.montant, reste.etat) == (8_00, "ouverte")
+
+
+def test_une_proposition_declinee_ou_retiree_laisse_tout_comme_avant(orphelin: Banc) -> None:
+    with pytest.raises(AucunePropositionEnAttente):
+        orphelin.approuver(ORPHELIN)
+    for qui in ("agent-2", "agent-1"):
+        orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)])
+        decliner(orphelin.guichet, ORPHELIN, qui, "pas la bonne personne", T0)
+        assert orphelin.ouvertes()[0].etat == "ouverte"
+    assert orphelin.creance(1).restant_du == 87_09
+
+
+def test_on_ne_rattache_ni_plus_que_l_argent_ni_plus_que_la_dette(orphelin: Banc) -> None:
+    orphelin.ouvrir_creance(2, 5_00)
+    avant = orphelin.faits()
+    for creances in ([(1, 20_01)], [(2, 20_00)], [(1, 19_00), (2, 1_01)]):
+        with pytest.raises(MontantSuperieurAOuvert):
+            orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=creances)
+    assert orphelin.faits() == avant
+
+
+def test_la_dette_qui_a_baisse_depuis_la_proposition_refuse_l_approbation(orphelin: Banc) -> None:
+    orphelin.ouvrir_creance(2, 20_00)
+    orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(2, 20_00)])
+    orphelin.payer("T1", 16_00, 2)
+    orphelin.repondre("T1", 16_00)
+    avant = orphelin.faits()
+    with pytest.raises(MontantSuperieurAOuvert):
+        orphelin.approuver(ORPHELIN)
+    assert orphelin.faits() == avant
+
+
+def test_un_motif_qui_n_en_est_pas_un_est_refuse(orphelin: Banc) -> None:
+    avant = orphelin.faits()
+    mauvais = ["", "ab", "a" * 201, "<script>alert(1)</script>", "rouge \x1b[31m", "255081416802538", "a\u202eb c"]
+    for texte in mauvais:
+        with pytest.raises(TexteIrrecevable):
+            orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)], motif=texte)
+    for texte in mauvais[1:]:
+        with pytest.raises(TexteIrrecevable):
+            orphelin.proposer(ORPHELIN, Geste.RATTACHER, creances=[(1, 20_00)], preuve=texte)
+    assert orphelin.faits() == avant
+
+
+def test_un_nom_d_agent_qui_n_en_est_pas_un_est_refuse(orphelin: Banc) -> None:
+    for nom in ("", "  ", "a@b.fr", "agent\x1b[2J", "<b>", "a" * 65):
+        with pytest.raises(AgentIrrecevable):
+            orphelin.proposer(ORPHELIN, Geste.RATTACHER, nom, creances=[(1, 20_00)])
+
+
+def test_un_nom_qui_ne_designe_rien_est_refuse(orphelin: Banc) -> None:
+    for ident in (
+        *("argent-ORPHELIN-2", "argent-AUTRE-1", "argent-ORPHELIN-x", "trop_percu-x", "sort-1-2-3", "attente-9"),
+        *("ecart-9", "ecarte-restant_du-9", "rebut-1", "partition-1", "paiement-ORPHELIN", "", "-", "argent", "x-1"),
+        *("argent-\x00-1", "levee-3", "attente-" + "9" * 30, "argent-²-1", "argent-" + "A" * 200 + "-1"),
+    ):
+        with pytest.raises(AnomalieInconnue):
+            orphelin.proposer(ident, Geste.FAUSSE_ALERTE)
+
+
+def test_un_geste_qui_ne_va_pas_a_l_anomalie_est_refuse(orphelin: Banc) -> None:
+    for geste in (Geste.FAUSSE_ALERTE, Geste.CONCLURE, Geste.REMBOURSER, Geste.LIBERER):
+        with pytest.raises(GesteImpossible):
+            orphelin.proposer(ORPHELIN, geste)
