@@ -76,7 +76,7 @@ ALTERATIONS: Final = (
     Alteration("la cause d'un échec", _etat("creance.PaiementEchoue", "expir", "annul")),
     Alteration("l'heure d'affichage", _etat("creance.PaiementAffiche", '"affiche_le":"2026-06-01T10', '"affiche_le":"2026-06-01T11')),
     Alteration("le total d'un trop-perçu", _etat("creance.TropPercuConstate", '"total":[0-9]+', '"total":1')),
-    Alteration("le montant d'un chèque", _etat("creance.EncaissementRecu", '"montant":1000', '"montant":1001')),
+    Alteration("le montant d'un chèque", _etat("creance.EncaissementRecu", '"montant":[0-9]+', '"montant":1001')),
     Alteration("une rectification", _etat("creance.AvisRectifie", '"montant_initial":8000', '"montant_initial":8001')),
     Alteration("le montant précédent d'une rectification", _etat("creance.AvisRectifie", '"montant_precedent":8709', '"montant_precedent":8700')),
     Alteration("le montant précédent d'une annulation", _etat("creance.AvisAnnule", '"montant_precedent":8709', '"montant_precedent":8700')),
@@ -327,6 +327,54 @@ ALTERATIONS: Final = (
         )
     ),
     Alteration("une ligne de messagerie effacée", _efface("vues.messagerie")),
+    *(
+        Alteration(f"argent.{colonne}", _change("vues.argent", f"{colonne} = {valeur}"))
+        for colonne, valeur in (
+            ("anomalie", "'argent-AUTRE-1'"),
+            ("transaction", "'AUTRE'"),
+            ("raison", "'autre'"),
+            ("marchand", "'9'"),
+            ("autorisation", "'9'"),
+            ("montant", "montant + 1"),
+            ("reste", "reste + 1"),
+            ("accepte_le", "'infinity'"),
+            ("depuis", "depuis + interval '1 second'"),
+            ("cause", "'autre'"),
+        )
+    ),
+    Alteration("une ligne d'argent effacée", _efface("vues.argent")),
+    *(
+        Alteration(f"reglements.{colonne}", _change("vues.reglements", f"{colonne} = {valeur}", "etat = 'reglee'"))
+        for colonne, valeur in (
+            ("anomalie", "'argent-AUTRE-1'"),
+            ("etat", "'ouverte'"),
+            ("signale_le", "now()"),
+            ("transaction", "'AUTRE'"),
+            ("signalement", "'autre'"),
+            ("montant", "montant + 1"),
+            ("proposition", "proposition || '{\"montant\": 1}'"),
+            ("version", "version + 1"),
+            ("saisi_par", "'autre'"),
+            ("saisi_le", "now()"),
+            ("expire_le", "now()"),
+            ("approuve_par", "'autre'"),
+            ("regle_le", "NULL"),
+        )
+    ),
+    Alteration("une ligne de reglements effacée", _efface("vues.reglements")),
+    Alteration("paiements.regle_le", _change("vues.paiements", "regle_le = now()")),
+    Alteration("paiements.montant_regle", _change("vues.paiements", "montant_regle = 1")),
+    # --- Les règlements ---
+    Alteration("la part rattachée", _etat("creance.EncaissementRattache", '"part":3000', '"part":2999')),
+    Alteration("l'argent imputé", _etat("paiement.EncaissementImpute", '"montant":3000', '"montant":2999')),
+    Alteration("l'argent rendu", _etat("paiement.EncaissementRendu", '"montant":[0-9]+', '"montant":1')),
+    Alteration("la seconde personne d'un règlement", _etat("anomalie.AnomalieReglee", '"approuve_par":"agent-2"', '"approuve_par":"agent-1"')),
+    Alteration("le montant d'un règlement", _etat("anomalie.AnomalieReglee", '"montant":[0-9]+', '"montant":1')),
+    Alteration("le montant d'un remboursement", _etat("creance.TropPercuRembourse", '"montant":[0-9]+', '"montant":1')),
+    Alteration("la part contre-passée", _etat("creance.PaiementContrepasse", '"part":2100', '"part":2000')),
+    Alteration("l'approbation effacée", "DELETE FROM journal.evenements WHERE topic = 'anomalie.ReglementApprouve'"),
+    Alteration("tout un règlement effacé", "DELETE FROM journal.evenements WHERE flux = (SELECT max(flux) FROM journal.evenements WHERE topic = 'anomalie.AnomalieReglee')"),
+    Alteration("un remboursement inventé", _INSERE.format(topic="creance.TropPercuRembourse", etat='{"timestamp":"2026-06-01T10:00:00Z","message_id":"x","montant":1,"saisi_par":"a","approuve_par":"b"}', cause="reglement:trop_percu-3811701200000007F-9", flux="creance-3811701200000007F")),
     Alteration("le compte d'un sort", _change("vues.sorts", "messages = messages + 1")),
     Alteration("un compte de sort effacé", _efface("vues.sorts")),
     Alteration("le topic d'un compte de sort", _change("vues.sorts", "topic = 'autre'")),
@@ -344,9 +392,10 @@ ALTERATIONS: Final = (
     # --- Ce que seule une preuve montrerait ---
     Alteration(
         "un paiement inconnu effacé partout à la fois",
-        "DELETE FROM journal.evenements WHERE flux = 'paiement-INCONNUE4'; DELETE FROM journal.sorts WHERE objet = 'INCONNUE4';"
+        "DELETE FROM journal.evenements WHERE flux = 'paiement-INCONNUE4' OR flux LIKE 'anomalie-argent-INCONNUE4%'; DELETE FROM journal.sorts WHERE objet = 'INCONNUE4';"
         " DELETE FROM journal.positions WHERE topic_id NOT IN (SELECT topic_id FROM journal.topics);"
-        " DELETE FROM vues.sorts WHERE topic_id NOT IN (SELECT topic_id FROM journal.topics)",
+        " DELETE FROM vues.sorts WHERE topic_id NOT IN (SELECT topic_id FROM journal.topics);"
+        " DELETE FROM vues.argent WHERE transaction = 'INCONNUE4'; DELETE FROM vues.reglements WHERE anomalie LIKE 'argent-INCONNUE4%'",
         "tout ce qui en parlait a disparu d'un même geste : le journal d'après est celui d'un monde où il n'est pas venu",
     ),
     Alteration(
@@ -356,11 +405,6 @@ ALTERATIONS: Final = (
         "l'original n'est pas gardé en base, et aucun fait ne le redit ; aucun montant n'en dépend",
     ),
     Alteration(
-        "la position du tout dernier événement, augmentée, s'il n'est d'aucune vue",
-        f"ALTER TABLE journal.evenements ALTER position DROP IDENTITY; UPDATE journal.evenements SET position = position + 1000 WHERE {_DERNIER}",
-        "une transaction abandonnée laisse le même trou dans les positions, et l'ordre reste le même",
-    ),
-    Alteration(
         "la clé, l'heure de réception d'un message retenu, ou la phrase de son règlement",
         _change("journal.attentes", r"cle = '\x01', recu_le = recu_le - interval '1 second'") + "; " + _change("journal.attentes_reglees", "cause = 'autre'"),
         "Kafka seul les redirait ; aucun montant n'en dépend",
@@ -368,6 +412,8 @@ ALTERATIONS: Final = (
     Alteration(
         "ce qu'une personne ou le serveur a écrit une seule fois : raison d'une époque, motif d'une reprise, nom d'un fichier",
         _change("journal.epoques", "raison = 'autre', ouverte_par = 'autre'")
+        + "; "
+        + _change("journal.cles_idempotence", "correlation = 'autre'")
         + "; " + _change("journal.reprises", "motif = 'autre'")
         + "; " + _change("journal.rapports", "empreinte = sha256('x'), fichier = 'autre', lu_par = 'autre', couvre_depuis = couvre_depuis - interval '1 day'")
         + "; " + _change("journal.lignes_de_rapport", "etat = 'X', numero = numero + 1")

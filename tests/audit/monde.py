@@ -19,15 +19,18 @@ from domain.creance import Créance
 from domain.geste import Geste, Proposition, Source, Voie, composer_id
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
+from domain.paiement import Paiement
 from domain.references import Pseudonyme, ReferenceCreance
+from domain.reponse import ReponseBancaire
 from engine import positions
-from engine.batch import Advance, Batch, Entry, Fate, Partition, Settled
+from engine.batch import Advance, Batch, Entry, Fate, IdempotencyKey, Partition, Settled
 from engine.messages import Message
 from engine.waiting_room import waiting
 from guichet.guichet import Guichet
 from guichet.messagerie import ouvrir_message, supprimer_message
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from guichet.prendre_avis import prendre_avis
+from guichet.prendre_notification import _champs as champs_de_la_reponse
 from guichet.prendre_notification import prendre_notifications
 from guichet.reglement.approuver import approuver
 from guichet.reglement.proposer import proposer
@@ -124,9 +127,57 @@ def rencontrer(conn: psycopg.Connection[Any]) -> None:
 
 def lot_recu(entrees: Sequence[Entry]) -> Batch:
     """Des faits de caisse décidés par un test, chacun comme d'un message à lui : avec sa place et son sort."""
+    return _lot_de_caisse(entrees, 0)
+
+
+def lot_decide(
+    conn: psycopg.Connection[Any], entrees: Sequence[Entry], reponse: ReponseBancaire | None = None, sort: str = ""
+) -> Batch:
+    """Des faits décidés par un test, avec ce qui les aurait causés : une réponse de la banque, une clé, un avis."""
+    rencontrer(conn)
+    topic_id = AVIS if reponse is None else NOTIFICATIONS
+    (suite,) = conn.execute(
+        "SELECT coalesce(max(jusqu_a), 0) FROM journal.positions WHERE topic_id = %s", (topic_id,)
+    ).fetchone() or (0,)
+    if reponse is not None:
+        partition = Partition(topic_id, TOPICS[topic_id], 0)
+        message = Message(partition, suite, None, b"{}", MAINTENANT)
+        champs = champs_de_la_reponse(reponse, MAINTENANT)
+        phrase = next((e.event.cause for e in entrees if isinstance(e.event, Paiement.PaiementConclu)), "redite")
+        return Batch(
+            entries=[entree._replace(cause=message.origine) for entree in entrees],
+            advances=[Advance(partition, suite, suite + 1)],
+            fates=[Fate(partition, suite, sort, phrase, reponse.transaction, b"\0" * 32, champs)],
+        )
+    ouvert = next((e.event for e in entrees if isinstance(e.event, Paiement.PaiementOuvert)), None)
+    if ouvert is None:
+        return _lot_de_caisse(entrees, suite)
+    parts = [{"reference": i.reference, "montant_centimes": i.part} for i in ouvert.imputations]
+    reponse_gardee = {
+        "transaction": ouvert.transaction,
+        "montant_centimes": ouvert.montant,
+        "imputations": parts,
+        "expire_le": ouvert.expire_le.isoformat(),
+        "kiosque": {"champs": {"d": f"{ouvert.transaction} {ouvert.montant}"}},
+    }
+    return Batch(
+        entries=[entree._replace(cause=f"requete:cle-{ouvert.transaction}") for entree in entrees],
+        cle=IdempotencyKey(ouvert.assure, f"cle-{ouvert.transaction}", b"\0" * 32, reponse_gardee),
+    )
+
+
+def _lot_de_caisse(entrees: Sequence[Entry], suite: int) -> Batch:
     partition = Partition(AVIS, TOPICS[AVIS], 0)
-    lot = Batch(advances=[Advance(partition, 0, len(entrees))])
-    for decalage, entree in enumerate(entrees):
+    siennes = [entree for entree in entrees if entree.event.TOPIC in MESSAGES_DE_CAISSE]
+    if not siennes:
+        return Batch(entries=list(entrees))
+    lot = Batch(advances=[Advance(partition, suite, suite + len(siennes))])
+    decalage = suite - 1
+    for entree in entrees:
+        if entree.event.TOPIC not in MESSAGES_DE_CAISSE:  # Le constat d'un trop-perçu suit ce qui l'a fait.
+            lot.entries.append(entree._replace(cause=lot.entries[-1].cause))
+            continue
+        decalage += 1
         message = Message(partition, decalage, None, b"{}", MAINTENANT)
         lot.entries.append(entree._replace(cause=message.origine))
         champs = {"type": MESSAGES_DE_CAISSE[entree.event.TOPIC]}
@@ -142,7 +193,7 @@ def peupler(m: Monde) -> None:
     m.recevoir(AVIS, avis(1, assure="a-2"), b"rien de lisible", avis(1, montant=12))
     m.recevoir(AVIS, {"type": "avis_rectifie", **_sur(2), "message_id": "r1", **_motif(80_00)})
     m.recevoir(AVIS, {"type": "avis_annule", **_sur(3), "message_id": "x1", "motif": "erreur"})
-    m.recevoir(AVIS, _cheque(40, 12_34), _cheque(41, 5_00), numero=1)  # Avant leurs avis.
+    m.recevoir(AVIS, _cheque(40, 12_34), _cheque(41, 5_00), _cheque(42, 6_00), numero=1)  # Avant leurs avis.
     m.recevoir(AVIS, avis(40, assure="a-9", montant=50_00))
     m.appliquer_ce_qui_attend()
     # Un paiement sur deux créances, accepté, lu ; un refusé ; un refusé puis accepté ; un qui attend.

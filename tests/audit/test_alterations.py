@@ -10,6 +10,9 @@ from projections.audit.vues import COLONNES
 from tests.audit.alterations import ALTERATIONS, Alteration
 from tests.consumers.banc import MAINTENANT
 
+HORS_D_AUDIT = ["suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "acces", "notes"]
+"""Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent : ni argent, ni vue du journal."""
+
 SANS_GARDES = """
 DO $$ DECLARE t record; BEGIN
     FOR t IN SELECT tgrelid::regclass AS nom FROM pg_trigger WHERE tgname = 'ajout_seul' LOOP
@@ -53,7 +56,7 @@ def test_chaque_colonne_du_journal_et_des_vues_est_alteree(proprietaire: psycopg
             "SELECT c.table_schema, c.table_name, c.column_name FROM information_schema.columns c"
             " JOIN information_schema.tables t USING (table_schema, table_name)"
             " WHERE c.table_schema IN ('journal', 'vues') AND t.table_type = 'BASE TABLE' AND table_name <> ALL (%s)",
-            (["suiveurs", "ecartes"],),  # Où en sont les rôles : ni une vérité, ni une vue du journal.
+            (HORS_D_AUDIT,),
         )
         if colonne not in tout
     ]
