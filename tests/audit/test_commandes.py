@@ -46,24 +46,27 @@ def test_le_rapport_dit_son_instant_sa_tete_son_epoque_sa_version_et_sa_base(
 
 def test_les_totaux_sont_ceux_d_un_livre_tenu_a_part() -> None:
     totaux = json.loads(lancer("audit", "--json").stdout)["totaux"]
-    # Ce que `monde.peupler` fait arriver, compté à la main, en centimes.
+    # Ce que `monde.peupler` et `monde.regler` font arriver, compté à la main, en centimes.
     emis = 15 * 87_09 + 50_00
     accepte = 50_00 + 20_00 + 21_00 + 22_00 + 30_00
-    non_rattache = 30_00 + 21_00 + 15_00 + 8_00 + 20_00
-    encaisse = 12_34 + 60_00 + 10_00
+    sans_creance = 30_00 + 21_00 + 15_00 + 8_00 + 20_00
+    rattache, rendu, repris, contrepasse, rembourse = 10_00 + 30_00, 5_00, 8_00, 21_00, 30_00 + 60_00 - 87_09
+    encaisse = 12_34 + 60_00 + 10_00 + 5_00
     attendus = {
         "emis": emis,
         "rectifie": 80_00 - 87_09,
         "annule": 87_09,
         "accepte": accepte,
+        "rattache": rattache,
         "autres_encaissements": encaisse,
-        "contrepasse": 0,
-        "rembourse": 0,
-        "non_rattache": non_rattache,
-        "preleve_par_la_banque": accepte + non_rattache,
+        "contrepasse": contrepasse,
+        "rembourse": rembourse,
+        "rendu": rendu,
+        "non_rattache": sans_creance - rattache - rendu - repris,
+        "preleve_par_la_banque": accepte + sans_creance - repris - contrepasse,
         "en_cours": 16_00,
-        "trop_percu": 30_00 + 60_00 - 87_09,
-        "cloture": emis + (80_00 - 87_09) - 87_09 - accepte - encaisse,
+        "trop_percu": 0,
+        "cloture": emis + (80_00 - 87_09) - 87_09 - accepte - rattache - encaisse + contrepasse + rembourse,
     }
     assert {nom: totaux[nom] for nom in attendus} == attendus
     assert totaux["restant_du"] - totaux["trop_percu"] == totaux["cloture"]
@@ -74,10 +77,9 @@ def test_chaque_axe_refait_l_ensemble() -> None:
     for axe in ("par_caisse", "par_jour"):
         for nom in (*MOUVEMENTS, "preleve_par_la_banque", "non_rattache"):
             assert sum(totaux[nom] for totaux in dit[axe].values()) == dit["totaux"][nom], (axe, nom)
-    assert (
-        sum(t["preleve_par_la_banque"] for t in dit["par_marchand"].values())
-        == (dit["totaux"]["preleve_par_la_banque"])
-    )
+    pris = sum(totaux["preleve_par_la_banque"] for totaux in dit["par_marchand"].values())
+    repris = dit["totaux"]["contrepasse"]  # Les créances n'en savent pas le marchand.
+    assert pris - repris == dit["totaux"]["preleve_par_la_banque"]
     assert dit["identite"]["difference"] == 0
 
 
