@@ -327,7 +327,8 @@ def regler(m: Monde) -> None:
     faire(composer_id(Source.ECART, rang), Geste.CONTREPASSER, transaction=transaction)
     (rang,) = m.conn.execute(
         "SELECT rang FROM journal.attentes a WHERE NOT EXISTS (SELECT FROM journal.attentes_reglees r"
-        " WHERE r.topic_id = a.topic_id AND r.decalage = a.decalage AND r.partition = a.partition) ORDER BY rang LIMIT 1"
+        " WHERE r.topic_id = a.topic_id AND r.decalage = a.decalage AND r.partition = a.partition)"
+        " ORDER BY rang LIMIT 1"
     ).fetchone() or (0,)
     faire(composer_id(Source.ATTENTE, rang), Geste.APPLIQUER, imputations=vers(8, 5_00))
     proposer(
