@@ -55,6 +55,9 @@ class SuiviDePaiement:
         if not est_de_paiement(fait):
             raise ValueError("porte des faits d'un autre agrégat")
         avant = self._paiement
+        # L'agrégat change sur place : ce qu'il était est retenu avant.
+        demande = None if avant is None else avant.remboursement
+        garde = 0 if avant is None else avant.pris - avant.recredite
         fin, apres = (None if avant is None else avant.fin), cast("Paiement", fait.mutate(avant))
         self._paiement = apres
         match fait:
@@ -74,10 +77,10 @@ class SuiviDePaiement:
                 if fin is not Fin.EN_VERIFICATION or apres.non_rattache or fait.montant != apres.rattache:
                     self._ecart(f"v{version} règle pour {fait.montant} centimes, {apres.rattache} sont rattachés")
             case Paiement.RemboursementDemandé():
-                if avant is None or avant.remboursement is not None or fait.reste_avant != avant.pris - avant.recredite:
+                if demande is not None or fait.reste_avant != garde:
                     self._ecart(f"v{version} demande un remboursement que l'état ne permettait pas")
             case Paiement.RemboursementFait() | Paiement.RemboursementRefusé():
-                if avant is None or avant.remboursement is None or avant.remboursement.anomalie != fait.anomalie:
+                if demande is None or demande.anomalie != fait.anomalie:
                     self._ecart(f"v{version} conclut un remboursement que rien n'a demandé")
             case _:
                 assert_never(fait)
