@@ -1,67 +1,287 @@
-"""L'audit : recalculer chaque solde depuis le journal, et comparer chaque vue à sa propre position.
+"""L'audit : rejouer le journal une fois, et le confronter à tout ce qui doit dire la même chose que lui.
 
 Tout est lu dans un même instantané. Le retard d'une vue n'est pas un écart : elle est comparée au journal arrêté à sa
-position. Le solde est calculé deux fois, par l'agrégat et par la formule de la règle, qui doivent s'accorder. Un flux
-illisible est nommé, et tout le reste est audité.
+position ; une anomalie ouverte n'en est pas un non plus. Rien ne se tait derrière une faute : un flux illisible, une
+table qui manque sont nommés, et le reste est audité. Voir docs/audit.md.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import partial
 from typing import Any, Final
 
 from psycopg import Connection, IsolationLevel
+from psycopg.pq import TransactionStatus
 
 from domain.creance import Créance
-from engine import fates as comptes
-from projections.audit.affichage import comparer_affichage
-from projections.audit.encaissements import comparer_encaissements
+from projections.audit import messages, rapports, vues
+from projections.audit.anomalies import compter_les_anomalies
+from projections.audit.constats import CONSTATS, RAPPORTS
+from projections.audit.contexte import Contexte
 from projections.audit.formule import solde_par_la_formule
-from projections.audit.journal import Journal
-from projections.audit.messagerie import comparer_messagerie
-from projections.audit.paiements import comparer_paiements
+from projections.audit.journal import lire_le_journal
+from projections.audit.lecture import sans_s_arreter
 from projections.audit.rapport import ECARTS_MAX, Rapport
-from projections.audit.restant_du import comparer_restant_du
+from projections.audit.rapprochement import Details, Sommes
+from projections.audit.relations import (
+    ACCEPTATIONS,
+    ARGENT,
+    ATTENTES,
+    CLES,
+    COMPTES,
+    DELAI,
+    GESTES,
+    IMPUTATIONS,
+    LEVEES,
+    MESSAGERIE,
+    PAIEMENTS,
+    RATTACHEMENTS,
+    REGLEMENTS,
+    REGLES,
+    RESTANT_DU,
+    RETENUS,
+    SORTS,
+)
+from projections.audit.totaux import Comptable
 
-__all__ = ["ECARTS_MAX", "Rapport", "auditer", "solde_par_la_formule"]
+__all__ = ["ECARTS_MAX", "Avancement", "Rapport", "auditer", "solde_par_la_formule"]
+
+Avancement = Callable[[str, int, int], None]
+"""Reçoit ce qui est lu, combien d'événements, sur combien."""
+
+_QUAND: Final = """
+SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal.evenements),
+       (SELECT count(*) FROM journal.evenements), (SELECT coalesce(max(nom), '') FROM journal.epoques),
+       current_database() || ', PostgreSQL ' || current_setting('server_version')
+"""
 
 _POSITIONS: Final = "SELECT nom, position FROM vues.suiveurs"
-
-_TETE: Final = "SELECT coalesce(max(position), 0), count(*) FROM journal.evenements"
 
 _ECARTES: Final = """
 SELECT suiveur, flux, position, cause FROM vues.ecartes WHERE %s::text IS NULL OR flux = %s ORDER BY suiveur, position
 """
 
+_DUREES: Final = """
+SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true),
+       set_config('cursor_tuple_fraction', '1', true)
+"""
 
-def auditer(conn: Connection[Any], reference: str | None = None, maintenant: datetime | None = None) -> Rapport:
-    """Audite tout, ou une créance ; `conn` est en autocommit et hors transaction.
+_Lecture = tuple[str, frozenset[str], Callable[[], None]]
+"""Une lecture : son nom, les relations dont elle dit un côté, et ce qui la fait."""
 
-    `maintenant` dit quels messages sont échus : la vue peut encore les porter ou non, ce n'est pas un écart.
+
+def auditer(
+    conn: Connection[Any],
+    reference: str | None = None,
+    maintenant: datetime | None = None,
+    *,
+    depuis: date | None = None,
+    avancer: Avancement = lambda _quoi, _lus, _sur: None,
+) -> Rapport:
+    """Audite tout, ou une créance ; `conn` est en autocommit. Dans une transaction déjà ouverte, c'est la sienne.
+
+    `maintenant` (défaut : l'horloge de PostgreSQL) dit quels messages sont échus : la vue peut encore les porter ou
+    non, ce n'est pas un écart. `depuis` : les totaux d'avant ce jour de Paris vont à l'ouverture.
     """
-    rapport = Rapport()
+    rapport = Rapport(compte=Comptable(depuis))
+    with _instantane(conn):
+        conn.execute(_DUREES)
+        quand = conn.execute(_QUAND).fetchone()
+        if quand is not None:
+            rapport.instant, rapport.tete, rapport.evenements, rapport.epoque, rapport.base = quand
+        rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
+        _Audit(conn, rapport, maintenant or rapport.instant, reference, avancer).faire()
+    return rapport
+
+
+@contextmanager
+def _instantane(conn: Connection[Any]) -> Iterator[None]:
+    """Une transaction qui ne voit que ce qui était validé quand elle a commencé."""
+    if conn.info.transaction_status is not TransactionStatus.IDLE:
+        with conn.transaction():
+            yield
+        return
     avant = conn.isolation_level
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with conn.transaction():
-            rapport.tete, rapport.evenements = conn.execute(_TETE).fetchone() or (0, 0)
-            rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
-            journal = Journal(conn, rapport)
-            if reference is None:
-                _auditer_tout(conn, journal, rapport, maintenant or datetime.now(UTC))
-            else:
-                comparer_restant_du(conn, journal, rapport, reference)
-            nom = None if reference is None else Créance.flux(reference)
-            for suiveur, flux, position, cause in conn.execute(_ECARTES, (nom, nom)):
-                rapport.ecart(f"{suiveur} : événement {position} de {flux} écarté ({cause})")
+            yield
     finally:
         conn.isolation_level = avant
-    return rapport
 
 
-def _auditer_tout(conn: Connection[Any], journal: Journal, rapport: Rapport, maintenant: datetime) -> None:
-    comparer_restant_du(conn, journal, rapport, None)
-    comparer_encaissements(journal, rapport)
-    comparer_paiements(conn, journal, rapport)
-    comparer_affichage(conn, journal, rapport)
-    comparer_messagerie(conn, journal, rapport, maintenant)
-    for phrase in comptes.ecarts(conn):
-        rapport.ecart(phrase)
+class _Audit:
+    """Un audit, dans l'instantané de sa transaction."""
+
+    def __init__(
+        self,
+        conn: Connection[Any],
+        rapport: Rapport,
+        maintenant: datetime,
+        reference: str | None,
+        avancer: Avancement,
+    ) -> None:
+        self._conn = conn
+        self._rapport = rapport
+        self._maintenant = maintenant
+        self._reference = reference
+        self._avancer = avancer
+
+    def faire(self) -> None:
+        """Lit tout une fois ; ce qui ne s'accorde pas est relu, pour être nommé."""
+        rapport = self._rapport
+        sommes = Sommes()
+        premiere = Contexte(rapport, sommes, self._maintenant)
+        self._preparer(premiere)
+        manquees: set[str] = set()
+        for nom, relations, lecture in self._lectures(premiere):
+            if not sans_s_arreter(self._conn, rapport, nom, lecture):
+                manquees |= relations
+        if self._reference is None:
+            self._constater()
+        en_defaut = {nom: liste for nom, liste in sommes.en_defaut().items() if nom not in manquees}
+        if en_defaut:
+            self._nommer(premiere, en_defaut)
+        rapport.compte.clore()
+        if self._reference is None:
+            self._verifier_les_totaux(premiere)
+
+    def _preparer(self, contexte: Contexte) -> None:
+        flux = None if self._reference is None else Créance.flux(self._reference)
+        for suiveur, nom, position, cause in self._conn.execute(_ECARTES, (flux, flux)):
+            contexte.ecartes.setdefault((suiveur, nom), position)
+            self._rapport.ecart(f"{suiveur} : événement {position} de {nom} écarté ({cause})")
+        if self._reference is None:
+            sans_s_arreter(
+                self._conn,
+                self._rapport,
+                "les messages retenus",
+                lambda: contexte.retenus.update(messages.causes_retenues(self._conn)),
+            )
+
+    def _lectures(self, contexte: Contexte) -> list[_Lecture]:
+        """Chaque côté de chaque relation, dans l'ordre où les lire : le journal d'abord."""
+        conn, reference = self._conn, self._reference
+        if reference is not None:
+            seule = [Créance.flux(reference)]
+            return [
+                ("le journal", _noms(RESTANT_DU, DELAI), partial(self._une_creance, contexte, seule)),
+                ("restant_du", _noms(RESTANT_DU), partial(vues.lire_restant_du, conn, contexte, reference)),
+                ("delai_affichage", _noms(DELAI), partial(vues.lire_delai, conn, contexte, reference)),
+            ]
+        du_journal = _noms(
+            *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS, IMPUTATIONS, ACCEPTATIONS, LEVEES),
+            *(RATTACHEMENTS, REGLES, SORTS, RETENUS, CLES),
+        )
+        quoi = "le journal" if contexte.premiere else "le journal, de nouveau"
+        avancer = partial(self._avancer, quoi)
+        sur = self._rapport.evenements
+        return [
+            (
+                "le journal",
+                du_journal,
+                partial(lire_le_journal, conn, contexte, None, lambda lus: avancer(lus, sur)),
+            ),
+            ("restant_du", _noms(RESTANT_DU), partial(vues.lire_restant_du, conn, contexte)),
+            ("paiements", _noms(PAIEMENTS), partial(vues.lire_paiements, conn, contexte)),
+            ("delai_affichage", _noms(DELAI), partial(vues.lire_delai, conn, contexte)),
+            ("messagerie", _noms(MESSAGERIE, GESTES), partial(vues.lire_messagerie, conn, contexte)),
+            ("argent", _noms(ARGENT), partial(vues.lire_argent, conn, contexte)),
+            ("reglements", _noms(REGLEMENTS), partial(vues.lire_reglements, conn, contexte)),
+            (
+                "les sorts",
+                _noms(SORTS, RETENUS, ATTENTES, COMPTES),
+                partial(messages.lire_les_sorts, conn, contexte),
+            ),
+            ("le compte des sorts", _noms(COMPTES), partial(messages.lire_les_comptes, conn, contexte)),
+            ("les attentes", _noms(ATTENTES, RETENUS), partial(messages.lire_les_attentes, conn, contexte)),
+            ("les clés d'idempotence", _noms(CLES), partial(messages.lire_les_cles, conn, contexte)),
+            ("les lignes des rapports", frozenset(), partial(rapports.lire_les_lignes, conn, contexte)),
+        ]
+
+    def _une_creance(self, contexte: Contexte, flux: list[str]) -> None:
+        """Une créance seule : ce qu'elle dit des paiements et des messages n'a alors pas d'autre côté."""
+        seules = Contexte(
+            contexte.rapport,
+            _Seulement(contexte.comptes, _noms(RESTANT_DU, DELAI)),
+            contexte.maintenant,
+            contexte.premiere,
+            contexte.ecartes,
+            prefixes=contexte.prefixes,
+        )
+        lire_le_journal(self._conn, seules, flux)
+
+    def _constater(self) -> None:
+        """Ce que PostgreSQL constate seul, et ce qui attend une personne."""
+
+        def constater(requete: str) -> None:
+            for (phrase,) in self._conn.execute(requete):
+                self._rapport.ecart(phrase)
+
+        for nom, requete in (CONSTATS | RAPPORTS).items():
+            sans_s_arreter(self._conn, self._rapport, nom, partial(constater, requete))
+        sans_s_arreter(
+            self._conn, self._rapport, "les anomalies", lambda: compter_les_anomalies(self._conn, self._rapport)
+        )
+
+    def _nommer(self, premiere: Contexte, en_defaut: dict[str, list[int]]) -> None:
+        details = Details(en_defaut)
+        seconde = Contexte(
+            self._rapport,
+            details,
+            self._maintenant,
+            premiere=False,
+            ecartes=premiere.ecartes,
+            retenus=premiere.retenus,
+            prefixes=premiere.prefixes,
+        )
+        for nom, relations, lecture in self._lectures(seconde):
+            if relations & en_defaut.keys():
+                sans_s_arreter(self._conn, self._rapport, nom, lecture)
+        for phrase in details.phrases(seconde.incomparable):
+            self._rapport.ecart(phrase)
+        for nom, combien in details.laisses.items():
+            self._rapport.ecart(f"{nom} : et {combien} groupes de plus qui ne s'accordent pas, non détaillés")
+
+    def _verifier_les_totaux(self, premiere: Contexte) -> None:
+        """Les identités qui doivent être vraies à tout instant ; un flux illisible les fausserait."""
+        rapport, totaux = self._rapport, self._rapport.totaux
+        if not rapport.complet:
+            return
+        if totaux.cloture != totaux.restant_du - totaux.trop_percu:
+            rapport.ecart(
+                f"totaux : les mouvements font {totaux.cloture} centimes,"
+                f" les soldes {totaux.restant_du - totaux.trop_percu}"
+            )
+        tout = rapport.compte.depuis_toujours
+        if tout.preleve_par_la_banque != tout.explique:
+            rapport.ecart(
+                f"totaux : la banque a pris {tout.preleve_par_la_banque} centimes, {tout.explique} s'expliquent"
+            )
+        pris = tout.preleve_par_la_banque + tout.contrepasse + premiere.repris
+        if premiere.preleve_par_message != pris:
+            rapport.ecart(
+                f"totaux : les messages de la banque disent {premiere.preleve_par_message} centimes pris,"
+                f" le journal {pris}"
+            )
+
+
+class _Seulement:
+    """Ne laisse passer que certaines relations."""
+
+    def __init__(self, comptes: Any, relations: frozenset[str]) -> None:
+        self._comptes = comptes
+        self._relations = relations
+
+    def dit(self, relation: Any, cle: Any, valeurs: Any) -> None:
+        if relation.nom in self._relations:
+            self._comptes.dit(relation, cle, valeurs)
+
+    def vu(self, relation: Any, cle: Any, valeurs: Any) -> None:
+        if relation.nom in self._relations:
+            self._comptes.vu(relation, cle, valeurs)
+
+
+def _noms(*relations: Any) -> frozenset[str]:
+    return frozenset(relation.nom for relation in relations)

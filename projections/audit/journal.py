@@ -1,102 +1,98 @@
-"""Le journal tel que l'audit le lit : flux par flux, et ceux qu'il ne sait pas lire sont nommés au rapport."""
+"""Le journal tel que l'audit le lit : une fois, flux par flux ; ce qui ne se lit pas est nommé, le reste continue."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, Protocol, cast
 
-from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection
 
-from domain.agregats import AGREGATS
-from domain.creance import Créance, FaitDeCreance, est_de_creance
-from domain.faits import Fait
+from domain.anomalie import Anomalie
+from domain.creance import Créance
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
-from engine.mapper import EventMapper
-from projections.audit.rapport import Rapport
+from projections.audit.anomalies_reglees import SuiviDAnomalie
+from projections.audit.contexte import Contexte, Ligne
+from projections.audit.creances import SuiviDeCreance
+from projections.audit.lecture import lire
+from projections.audit.messageries import SuiviDeMessagerie
+from projections.audit.paiements import SuiviDePaiement
 
-LIGNES_PAR_LECTURE: Final = 2_000
-"""Lignes lues à la fois du serveur : l'audit ne charge jamais le journal entier."""
-
-# Les flux d'un préfixe, jusqu'à une position.
-_FLUX: Final = """
-SELECT flux, version, topic, etat FROM journal.evenements
-WHERE flux >= %s AND flux < %s AND position <= %s ORDER BY flux, version
+_EVENEMENTS: Final = """
+SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
+WHERE %s::text[] IS NULL OR flux = ANY (%s::text[]) ORDER BY flux, version
 """
 
-# L'octet qui suit tous ceux d'un nom de flux (ASCII).
-_APRES: Final = "\x7f"
+AVANCE_TOUS_LES: Final = 4_096
+"""Événements entre deux nouvelles de l'avancement."""
 
 
-class CreanceLue(NamedTuple):
-    """Une créance rejouée, et les faits dont elle vient."""
+class Suivi(Protocol):
+    """La lecture d'un flux."""
 
-    creance: Créance
-    faits: list[FaitDeCreance]
+    def prendre(self, ligne: Ligne) -> None:
+        """Le fait suivant ; toute exception dit que le flux ne se lit pas."""
+
+    def clore(self) -> None:
+        """Le flux est lu en entier."""
+
+    def abandonner(self, position: int) -> None:
+        """Le fait à cette position ne se lit pas."""
 
 
-class Journal:
-    """Lit les agrégats du journal, dans l'ordre de leurs flux ; un flux illisible est sauté et nommé."""
+_SUIVIS: Final[dict[str, Callable[[Contexte, str], Suivi]]] = {
+    Créance.flux(""): SuiviDeCreance,
+    Paiement.flux(""): SuiviDePaiement,
+    Messagerie.flux(""): SuiviDeMessagerie,
+    Anomalie.flux(""): SuiviDAnomalie,
+}
+"""Par le début du nom d'un flux, ce qui le lit."""
 
-    def __init__(self, conn: Connection[Any], rapport: Rapport) -> None:
-        """`conn` est dans la transaction de l'audit."""
-        self._conn = conn
-        self._rapport = rapport
-        self._mapper = EventMapper(AGREGATS)
-        self._lectures = 0
 
-    def creances(self, jusqu_a: int, reference: str | None = None) -> Iterator[CreanceLue]:
-        """Les créances à cette position, ou une seule."""
-        debut = Créance.flux(reference or "")
-        for flux, lignes in self._flux(debut, debut + ("\x01" if reference else _APRES), jusqu_a):
-            if (lu := self._rejouer(flux, lignes)) is None:
-                continue
-            creance, faits = lu
-            siens = [fait for fait in faits if est_de_creance(fait)]
-            if isinstance(creance, Créance) and len(siens) == len(faits):
-                yield CreanceLue(creance, siens)
-            else:
-                self._rapport.illisibles[flux] = "porte des faits d'un autre agrégat"
+def lire_le_journal(
+    conn: Connection[Any],
+    contexte: Contexte,
+    flux: list[str] | None = None,
+    avancer: Callable[[int], None] = lambda _lus: None,
+) -> None:
+    """Lit tout le journal, ou ces flux ; `avancer` reçoit le compte des événements lus."""
+    lus = 0
 
-    def paiements(self, jusqu_a: int) -> Iterator[Paiement]:
-        """Les paiements à cette position."""
-        debut = Paiement.flux("")
-        for flux, lignes in self._flux(debut, debut + _APRES, jusqu_a):
-            if (lu := self._rejouer(flux, lignes)) is not None:
-                yield lu[0]
+    def comptees(lignes: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+        nonlocal lus
+        for ligne in lignes:
+            lus += 1
+            if lus % AVANCE_TOUS_LES == 0:
+                avancer(lus)
+            yield ligne
 
-    def messageries(self, jusqu_a: int) -> Iterator[Messagerie]:
-        """Les messageries à cette position."""
-        debut = Messagerie.flux("")
-        for flux, lignes in self._flux(debut, debut + _APRES, jusqu_a):
-            if (lu := self._rejouer(flux, lignes)) is not None:
-                yield lu[0]
+    evenements = comptees(lire(conn, _EVENEMENTS, (flux, flux)))
+    for nom, lignes in groupby(evenements, key=itemgetter(1)):
+        _suivre(contexte, nom, cast("Iterable[Ligne]", lignes))
 
-    def illisible(self, flux: str) -> bool:
-        """Dit si ce flux n'a pas pu être lu : rien ne peut en être comparé."""
-        return flux in self._rapport.illisibles
 
-    def _flux(self, debut: str, fin: str, jusqu_a: int) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-        self._lectures += 1
-        with self._conn.cursor(name=f"audit_{self._lectures}") as curseur:
-            curseur.itersize = LIGNES_PAR_LECTURE
-            curseur.execute(_FLUX, (debut, fin, jusqu_a))
-            for flux, lignes in groupby(curseur, key=lambda ligne: str(ligne[0])):
-                yield flux, list(lignes)
-
-    def _rejouer(self, flux: str, lignes: Iterable[tuple[Any, ...]]) -> tuple[Any, list[Fait]] | None:
-        """L'agrégat d'un flux et ses faits ; None, et le flux est nommé au rapport, s'il ne se lit pas."""
-        agregat: Any = None
-        faits: list[Fait] = []
+def _suivre(contexte: Contexte, flux: str, lignes: Iterable[Ligne]) -> None:
+    prefixe, tiret, _ = flux.partition("-")
+    construire = _SUIVIS.get(prefixe + tiret)
+    if construire is None:
+        contexte.ecart(f"{flux} : aucun agrégat n'a de flux de ce nom")
+        return
+    suivi = construire(contexte, flux)
+    derniere, precedente = 0, 0
+    for ligne in lignes:
+        position, _, version, *_ = ligne
+        if version != derniere + 1:
+            contexte.ecart(f"{flux} : il manque des événements entre les versions {derniere} et {version}")
+            contexte.illisible(flux, f"un trou précède la version {version}")
+            suivi.abandonner(position)
+            return
+        if position <= precedente:
+            contexte.ecart(f"{flux} : v{version} est à la position {position}, avant la version qui la précède")
+        derniere, precedente = version, position
         try:
-            for nom, version, topic, etat in lignes:
-                fait = self._mapper.lire(nom, version, topic, etat)
-                agregat = fait.mutate(agregat)
-                faits.append(fait)
-        except MapperDeserialisationError as illisible:
-            self._rapport.illisibles[flux] = str(illisible)
-            return None
+            suivi.prendre(ligne)
         except Exception as refus:  # noqa: BLE001 (un flux qui ne se rejoue pas ne doit pas taire les autres)
-            self._rapport.illisibles[flux] = f"ne se rejoue pas après {len(faits)} faits : {refus!r}"
-            return None
-        return agregat, faits
+            contexte.illisible(flux, f"v{version}, à la position {position} : {refus!r}")
+            suivi.abandonner(position)
+            return
+    suivi.clore()

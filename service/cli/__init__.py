@@ -31,6 +31,9 @@ from service.cli import support  # noqa: F401
 from service.cli import search  # noqa: F401
 
 # isort: split
+from service.cli import auditing  # noqa: F401
+
+# isort: split
 from service.cli import anomalies  # noqa: F401
 
 # isort: split

@@ -6,12 +6,10 @@ from typing import Annotated, Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from domain.monnaie import euros
 from domain.refus import Refus
 from service.cli.application import (
-    PROBLEM,
     DataDir,
     Json,
     Reference,
@@ -108,39 +106,6 @@ def lag(
                 fail(silent)
             if stopped := not_working(rows):
                 fail(f"Rôles silencieux ou arrêtés : {', '.join(stopped)}.")
-
-
-@app.command()
-def audit(
-    reference: Annotated[str | None, typer.Argument(help="Une seule créance ; toutes sans argument.")] = None,
-    *,
-    as_json: Json = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Recalcule chaque solde et compare chaque vue ; sort avec 1 s'il y a un écart, 3 si tout n'a pas pu se lire."""
-    from projections.audit import auditer
-
-    with connection(data_dir) as (_, conn):
-        report = auditer(conn, read_reference(reference) if reference else None)
-    if as_json:
-        print_json(report.en_json())
-    else:
-        console.print(
-            f"{report.creances} créances, {report.paiements} paiements, {report.evenements} événements"
-            f" (tête du journal : {report.tete})."
-        )
-        console.print(f"Restant dû : {euros(report.restant_du_total)} ; accepté : {euros(report.accepte_total)}.")
-        for gap in report.ecarts:
-            console.print(styled("écart", "red"), gap)
-        for stream, reason in report.illisibles.items():
-            console.print(styled("illisible", "red"), f"{stream} : {reason}")
-        found = styled(f"{report.ecarts_comptes} écarts", "red") if report.ecarts else styled("aucun écart", "green")
-        unread = styled(f", {len(report.illisibles)} flux illisibles", "red") if report.illisibles else ""
-        console.print(Text.assemble("Audit : ", found, unread, "."))
-    if report.ecarts_comptes:
-        raise typer.Exit(PROBLEM)
-    if report.illisibles:
-        raise typer.Exit(NOT_ALL_CHECKED)
 
 
 @app.command()

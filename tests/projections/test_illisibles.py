@@ -8,14 +8,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-import service.cli.looking
-import service.cli.support  # noqa: F401 (de même)
+import service.cli  # noqa: F401 (inscrit ses commandes)
 from domain.avis import Avis, Mode, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
-from engine.batch import Batch
 from engine.database import Database
 from engine.follower import Follower
 from engine.recorder import Recorder, collect
@@ -23,6 +21,7 @@ from projections.audit import auditer
 from projections.lectures.historique import historique
 from projections.vues import VUES
 from service.cli.application import app
+from tests.audit.monde import lot_recu, rencontrer
 from tests.mapper import MAPPER
 
 T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -51,11 +50,12 @@ def conn(base: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connect
             creances.append(Créance.ouvrir(avis, Politique(), maintenant=T0))
             creances[-1].encaisser("m1", Centimes(12_00), Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
         with ouverte.transaction() as ecriture:
-            recorder.record(ecriture, Batch(entries=collect(creances, "test")))
+            rencontrer(ecriture)
+            recorder.record(ecriture, lot_recu(collect(creances, "")))
         directe.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES"
-            " (%s, 3, 'creance.EncaissementRecu', 'rien de lisible', 'épreuve'),"
-            " (%s, 4, 'creance.PaiementEchoue', %s, 'épreuve')",
+            " (%s, 3, 'creance.EncaissementRecu', 'rien de lisible', 'kafka:creances.avis/0@3'),"
+            " (%s, 4, 'creance.PaiementEchoue', %s, 'kafka:creances.avis/0@3')",
             (
                 Créance.flux(GATEE),
                 Créance.flux(GATEE),

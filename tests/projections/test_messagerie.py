@@ -2,29 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 import pytest
 
-from domain.avis import Avis, Mode
-from domain.creance import Créance
 from domain.delai import PARIS
-from domain.monnaie import Centimes
-from domain.notification import appliquer_reponse
-from domain.references import CodeCaisse, Pseudonyme, ReferenceTransaction
+from domain.references import Pseudonyme, ReferenceTransaction
 from domain.refus import MessageInconnu
-from engine.batch import Batch
-from engine.recorder import collect
+from engine.batch import Partition
 from guichet.messagerie import ouvrir_message, supprimer_message
-from kiosque.interface import Verifiee
 from kiosque.sips.paypage import Sips
 from projections import MessagerieDesAssures
 from projections.audit import auditer
 from projections.vues.messagerie import LigneMessage, messages_de, purger
 from service import composition
 from service.settings import Settings
+from tests.audit.monde import AVIS, NOTIFICATIONS, TOPICS, Monde
 from tests.consumers.banc import MAINTENANT, Banc, avis, notification
 
 ACCEPTE_LE = MAINTENANT - timedelta(minutes=1)
@@ -47,23 +43,15 @@ def b(base: Any) -> Iterator[Banc]:
 
 
 def emettre(b: Banc, numero: int, assure: str = "a-1") -> None:
-    reference = avis(numero)["reference"]
-    recu = Avis(
-        reference,
-        Pseudonyme(assure),
-        CodeCaisse("381"),
-        "PF/FR",
-        Centimes(87_09),
-        Centimes(87_09),
-        date(2026, 5, 12),
-        Mode.PAPIER,
-    )
-    enregistrer(b, Créance.ouvrir(recu, b.guichet.politique, maintenant=MAINTENANT))
+    recevoir(b, AVIS, avis(numero, assure=assure))
 
 
-def enregistrer(b: Banc, *agregats: Any) -> None:
-    with b.guichet.base.transaction() as conn:
-        b.guichet.recorder.record(conn, Batch(entries=collect(agregats, "test")))
+def recevoir(b: Banc, topic_id: UUID, message: dict[str, Any]) -> None:
+    """Un message lu et enregistré comme par son consommateur, à la suite des autres."""
+    m = Monde(b.guichet, b.settings, b.conn)
+    lus = b.fates(TOPICS[topic_id])
+    m.suite[Partition(topic_id, TOPICS[topic_id], 0)] = lus
+    m.recevoir(topic_id, message)
 
 
 def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> ReferenceTransaction:
@@ -75,14 +63,7 @@ def payer(b: Banc, *codes: str, numero: int = 1, assure: str = "a-1") -> Referen
 
 def dire(b: Banc, transaction: str, *codes: str) -> None:
     for code in codes:
-        lecture = b.guichet.kiosque.relire(notification(transaction, 20_00, code))
-        assert isinstance(lecture, Verifiee)
-        with b.guichet.base.transaction() as conn:
-            paiement = b.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
-            assert paiement is not None
-            creances = b.guichet.charger_creances(conn, [i.reference for i in paiement.imputations])
-        appliquer_reponse(paiement, creances, lecture.reponse, recue_le=MAINTENANT, maintenant=MAINTENANT)
-        enregistrer(b, paiement, *creances.values())
+        recevoir(b, NOTIFICATIONS, notification(transaction, 20_00, code))
 
 
 def suivre(b: Banc, a: datetime = MAINTENANT, lot_max: int = 100) -> None:

@@ -19,7 +19,6 @@ from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.reponse import Issue, ReponseBancaire
 from domain.sort import Sort
-from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
 from guichet.reglement.approuver import approuver
@@ -30,6 +29,7 @@ from kiosque.sips.paypage import Sips
 from projections.lectures.anomalies import LigneDAnomalie, anomalies_ouvertes
 from service import composition
 from service.settings import Settings
+from tests.audit.monde import lot_decide
 
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 MARCHAND = "002001000000001"
@@ -107,7 +107,7 @@ class Banc:
                 politique=POLITIQUE,
                 maintenant=T0,
             )
-            self.guichet.recorder.record(conn, Batch(entries=collect([paiement, *creances.values()], "test")))
+            self.guichet.recorder.record(conn, lot_decide(conn, collect([paiement, *creances.values()], "")))
 
     def repondre(
         self, transaction: str, montant: int, issue: Issue = Issue.ACCEPTEE, autorisation: str | None = "A"
@@ -131,14 +131,15 @@ class Banc:
             references = [i.reference for i in paiement.imputations] if paiement else []
             creances = self.guichet.charger_creances(conn, references)
             verdict, ne = appliquer_reponse(paiement, creances, reponse, recue_le=T0, maintenant=T0)
-            agregats = [*creances.values(), *([ne] if ne else [])]
-            self.guichet.recorder.record(conn, Batch(entries=collect(agregats, "test")))
+            agregats = [*([ne] if ne else []), *creances.values()]
+            entrees = collect(agregats, "")
+            self.guichet.recorder.record(conn, lot_decide(conn, entrees, reponse, verdict.sort.value))
         return verdict.sort
 
     def inscrire(self, *agregats: Any) -> None:
         """Inscrit ces agrégats."""
         with self.guichet.base.transaction() as conn:
-            self.guichet.recorder.record(conn, Batch(entries=collect(agregats, "test")))
+            self.guichet.recorder.record(conn, lot_decide(conn, collect(agregats, "test")))
 
     def creance(self, numero: int) -> Créance:
         """La créance, rejouée."""

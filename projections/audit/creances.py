@@ -1,0 +1,251 @@
+"""Suivre une créance fait par fait : ses propres règles, et ce que chaque fait dit d'un paiement ou d'un message."""
+
+from typing import Final, assert_never, cast
+
+from domain.creance import Créance, FaitDeCreance, PartAcceptee, est_de_creance
+from domain.geste import Geste, Voie
+from projections.audit.contexte import Contexte, Dits, Ligne
+from projections.audit.formule import solde_par_la_formule
+from projections.audit.rapprochement import us
+from projections.audit.relations import (
+    ACCEPTATIONS,
+    DELAI,
+    IMPUTATIONS,
+    LEVEES,
+    MESSAGES_DE_CAISSE,
+    RATTACHEMENTS,
+    RESTANT_DU,
+)
+
+_ENREGISTRE: Final = "enregistré"
+
+
+class SuiviDeCreance:
+    """Une créance pendant sa lecture."""
+
+    def __init__(self, contexte: Contexte, flux: str) -> None:
+        """`flux` est le sien ; ses faits viennent par `prendre`, puis `clore`."""
+        self._contexte = contexte
+        self._flux = flux
+        self._reference = Créance.reference_de(flux)
+        self._dits = Dits(contexte)
+        self._creance: Créance | None = None
+        self._faits: list[FaitDeCreance] = []
+        self._restant_du = contexte.limite(RESTANT_DU.nom, flux)
+        self._delai = contexte.limite(DELAI.nom, flux)
+        self._montree = False
+        self._position = 0
+        self._cause = ""
+        self._constat_attendu = False
+        self._parts: dict[str, list[int | None]] = {}
+        """Par transaction acceptée, ce que la vue du délai doit dire : accepté le, affiché le, version."""
+        self._mouvements: list[tuple[str, int, int]] = []
+
+    def prendre(self, ligne: Ligne) -> None:
+        """Le fait suivant. Lève ce que lèvent la lecture et l'agrégat : le flux ne se lit alors pas."""
+        position, flux, version, topic, etat, cause, enregistre_us = ligne
+        if not self._montree and position > self._restant_du:
+            self._montrer()
+        fait = self._contexte.mapper.lire(flux, version, topic, etat)
+        if not est_de_creance(fait):
+            raise ValueError("porte des faits d'un autre agrégat")
+        if self._constat_attendu and not isinstance(fait, Créance.TropPerçuConstaté):
+            self._ecart(f"le trop-perçu a changé avant la version {version}, et rien ne le constate")
+        self._constat_attendu = False
+        avant = self._creance
+        if avant is not None:
+            self._verifier(avant, fait, cause)
+        solde = 0 if avant is None else avant.solde
+        apres = cast("Créance", fait.mutate(avant))
+        if avant is None and apres.avis.reference != self._reference:
+            self._ecart(f"l'avis nomme {apres.avis.reference}")
+        self._creance = apres
+        self._dire(apres, fait, position, cause)
+        self._constat_attendu = apres.trop_percu != apres.trop_percu_constate
+        self._faits.append(fait)
+        self._position, self._cause = position, cause
+        self._compter(apres, fait, apres.solde - solde, enregistre_us)
+
+    def clore(self) -> None:
+        """Le flux est lu en entier."""
+        creance = self._creance
+        if creance is None:
+            return
+        if not self._montree:
+            self._montrer()
+        if self._constat_attendu:
+            self._ecart(f"le trop-perçu vaut {creance.trop_percu}, le dernier constat {creance.trop_percu_constate}")
+        if creance.solde != (formule := solde_par_la_formule(self._faits)):
+            self._ecart(f"solde {creance.solde} rejoué, {formule} par la formule")
+        for transaction, (accepte_le, affiche_le, version) in self._parts.items():
+            part = creance.acceptees.get(transaction)  # type: ignore[call-overload]
+            affichee = isinstance(part, PartAcceptee) and part.affichee
+            self._dits.dit(DELAI, (transaction, self._reference), (accepte_le, affiche_le, version, affichee))
+        self._dits.clore()
+        if self._contexte.premiere:
+            rapport = self._contexte.rapport
+            rapport.creances += 1
+            for nom, montant, enregistre_us in self._mouvements:
+                rapport.compte.mouvement(nom, montant, creance.avis.caisse, enregistre_us)
+            rapport.compte.soldes(creance.avis.caisse, creance.solde, creance.reserve)
+
+    def abandonner(self, position: int) -> None:
+        """Le fait à cette position ne se lit pas : seule une vue arrêtée avant lui peut encore être comparée."""
+        ecarte = self._contexte.ecartes.get((RESTANT_DU.nom, self._flux))
+        if ecarte is not None and ecarte <= position:
+            if not self._montree:
+                self._montrer()
+            self._contexte.prefixes.add((RESTANT_DU.nom, self._flux))
+            self._dits.clore(seulement=RESTANT_DU.nom)
+
+    # --- Ce que chaque fait doit respecter ---------------------------------------------------------------------------
+
+    def _ecart(self, quoi: str) -> None:
+        self._contexte.ecart(f"{self._flux} : {quoi}")
+
+    def _verifier(self, avant: Créance, fait: FaitDeCreance, cause: str) -> None:  # noqa: C901, PLR0912, PLR0915 (un cas par fait)
+        """Ce que le domaine aurait refusé, jugé sur l'état d'avant."""
+        v = fait.originator_version
+        match fait:
+            case Créance.PaiementInitié():
+                if fait.transaction in avant.en_cours or fait.transaction in avant.acceptees:
+                    self._ecart(f"v{v} réserve de nouveau pour {fait.transaction}")
+                elif not 0 < fait.part <= avant.disponible:
+                    self._ecart(f"v{v} réserve {fait.part} centimes, {avant.disponible} étaient disponibles")
+            case Créance.PaiementAccepté() | Créance.PaiementÉchoué():
+                reservation = avant.en_cours.get(fait.transaction)
+                reserve = reservation.part if reservation else 0
+                if fait.part_liberee != reserve:
+                    self._ecart(f"v{v} libère {fait.part_liberee} centimes de {fait.transaction}, {reserve} réservés")
+                if fait.transaction in avant.acceptees:
+                    self._ecart(f"v{v} : {fait.transaction} était déjà accepté")
+            case Créance.PaiementAffiché():
+                part = avant.acceptees.get(fait.transaction)
+                if part is None or part.affichee:
+                    self._ecart(f"v{v} affiche {fait.transaction}, {'déjà affiché' if part else 'jamais accepté'}")
+            case Créance.PaiementContrepassé(anomalie=str(anomalie)):
+                rattachee = avant.rattachees.get(anomalie)
+                if rattachee is None or rattachee.part - rattachee.contrepassee < fait.part:
+                    self._ecart(f"v{v} contre-passe {fait.part} centimes de {anomalie}, qui ne les porte pas")
+                self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
+            case Créance.PaiementContrepassé():
+                part = avant.acceptees.get(fait.transaction)
+                if part is None or part.contrepassee or part.part != fait.part:
+                    self._ecart(f"v{v} contre-passe {fait.part} centimes de {fait.transaction}, qui ne les porte pas")
+                self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
+            case Créance.EncaissementRattaché():
+                if not 0 < fait.part <= avant.disponible:
+                    self._ecart(f"v{v} rattache {fait.part} centimes, {avant.disponible} pouvaient l'être")
+                self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
+            case Créance.TropPerçuConstaté():
+                if fait.total != avant.trop_percu or fait.total == avant.trop_percu_constate or cause != self._cause:
+                    self._ecart(f"v{v} constate un trop-perçu de {fait.total}, il était de {avant.trop_percu}")
+            case Créance.TropPerçuRemboursé():
+                # Ce que la banque a rendu est un fait, même si le trop-perçu a baissé entre-temps.
+                if fait.voie is not Voie.CARTE and not 0 < fait.montant <= avant.trop_percu:
+                    self._ecart(f"v{v} rembourse {fait.montant} centimes d'un trop-perçu de {avant.trop_percu}")
+                self._une_fois(avant, v, fait.message_id)
+                self._deux_personnes(v, fait.saisi_par, fait.approuve_par)
+            case Créance.EncaissementReçu():
+                self._une_fois(avant, v, fait.message_id)
+            case Créance.AvisRectifié() | Créance.AvisAnnulé():
+                if fait.montant_precedent != avant.montant or avant.annulee:
+                    self._ecart(f"v{v} part d'un montant de {fait.montant_precedent}, il était de {avant.montant}")
+                self._une_fois(avant, v, fait.message_id)
+            case Créance.AvisEmis():
+                pass  # L'agrégat refuse un second avis.
+            case _:
+                assert_never(fait)
+
+    def _une_fois(self, avant: Créance, version: int, message_id: str) -> None:
+        if message_id in avant.messages:
+            self._ecart(f"v{version} enregistre une seconde fois le message {message_id}")
+
+    def _deux_personnes(self, version: int, saisi_par: str, approuve_par: str) -> None:
+        if not saisi_par or not approuve_par or saisi_par == approuve_par:
+            self._ecart(f"v{version} n'a pas été approuvé par une seconde personne")
+
+    # --- Ce que chaque fait dit --------------------------------------------------------------------------------------
+
+    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901
+        dit = self._dits.dit
+        match fait:
+            case Créance.AvisEmis() | Créance.AvisRectifié() | Créance.AvisAnnulé() | Créance.EncaissementReçu():
+                genre = MESSAGES_DE_CAISSE[fait.TOPIC]
+                self._dits.cause(cause, self._flux, (genre, None, None, None, None, None, None, None, _ENREGISTRE))
+            case Créance.PaiementInitié():
+                valeurs = (fait.part, fait.canal.value, us(fait.expire_le), creance.avis.assure, creance.avis.caisse)
+                dit(IMPUTATIONS, (fait.transaction, self._reference), (*valeurs, cause))
+            case Créance.PaiementAccepté():
+                accepte_le = us(fait.accepte_le)
+                dit(ACCEPTATIONS, (fait.transaction, self._reference), (fait.part, accepte_le, cause))
+                if position <= self._delai:
+                    self._parts[fait.transaction] = [accepte_le, None, fait.originator_version]
+            case Créance.PaiementÉchoué():
+                dit(LEVEES, (fait.transaction, self._reference), (fait.part_liberee, fait.cause, cause))
+            case Créance.PaiementAffiché():
+                if position <= self._delai and fait.transaction in self._parts:
+                    self._parts[fait.transaction][1] = us(fait.affiche_le)
+            case Créance.EncaissementRattaché():
+                valeurs_dites = (fait.part, fait.anomalie, fait.saisi_par, fait.approuve_par, cause)
+                dit(RATTACHEMENTS, (fait.transaction, self._reference), valeurs_dites)
+            case Créance.TropPerçuRemboursé():
+                self._dits.regle(cause, Geste.REMBOURSER.value, fait.montant)
+            case Créance.PaiementContrepassé() | Créance.TropPerçuConstaté():
+                pass  # Rien d'autre ne les redit.
+            case _:
+                assert_never(fait)
+
+    def _montrer(self) -> None:
+        """Ce que la vue du restant dû doit montrer : l'état au dernier fait qu'elle a pu appliquer."""
+        self._montree = True
+        creance = self._creance
+        if creance is None:
+            return
+        avis = creance.avis
+        self._dits.dit(
+            RESTANT_DU,
+            self._reference,
+            (
+                avis.assure,
+                avis.caisse,
+                avis.nature,
+                avis.date_emission.toordinal(),
+                creance.payable_en_ligne,
+                creance.annulee,
+                creance.montant,
+                creance.solde,
+                creance.reserve,
+                creance.version,
+                self._position,
+            ),
+        )
+
+    def _compter(self, creance: Créance, fait: FaitDeCreance, effet: int, enregistre_us: int) -> None:
+        match fait:
+            case Créance.AvisEmis():
+                nom, montant = "emis", creance.solde
+            case Créance.AvisRectifié():
+                nom, montant = "rectifie", effet
+            case Créance.AvisAnnulé():
+                nom, montant = "annule", -effet
+            case Créance.PaiementAccepté():
+                nom, montant = "accepte", -effet
+            case Créance.EncaissementRattaché():
+                nom, montant = "rattache", -effet
+            case Créance.EncaissementReçu():
+                nom, montant = "autres_encaissements", -effet
+            case Créance.PaiementContrepassé():
+                nom, montant = "contrepasse", effet
+            case Créance.TropPerçuRemboursé():
+                nom, montant = "rembourse", effet
+            case (
+                Créance.PaiementInitié()
+                | Créance.PaiementÉchoué()
+                | Créance.PaiementAffiché()
+                | Créance.TropPerçuConstaté()
+            ):
+                return
+            case _:
+                assert_never(fait)
+        self._mouvements.append((nom, montant, enregistre_us))

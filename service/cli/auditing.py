@@ -1,0 +1,198 @@
+"""The commands of an auditor: `audit`, `balances`; they change nothing."""
+
+import csv
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from domain.delai import PARIS
+from domain.monnaie import euros
+from service.cli.application import (
+    PROBLEM,
+    DataDir,
+    Json,
+    app,
+    connection,
+    console,
+    errors,
+    fail,
+    print_json,
+    read_reference,
+)
+from service.cli.looking import NOT_ALL_CHECKED
+from service.terminal import styled
+
+if TYPE_CHECKING:
+    from projections.audit import Avancement, Rapport
+
+Csv = Annotated[bool, typer.Option("--csv", help="Écrire les totaux en CSV (centimes, séparés par « ; »).")]
+
+_INSTANT: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?P<heure>[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(?P<fuseau>Z|[+-]\d{2}:\d{2})?)?"
+)
+_CAISSE: Final = re.compile(r"[0-9]{3}")
+
+_TOLD: Final = {
+    "ouverture": "Ouverture",
+    "emis": "Avis émis",
+    "rectifie": "Rectifications",
+    "annule": "Annulations",
+    "accepte": "Acceptés en ligne",
+    "rattache": "Rattachés",
+    "autres_encaissements": "Autres encaissements",
+    "contrepasse": "Contre-passés",
+    "rembourse": "Remboursés",
+    "cloture": "Clôture",
+    "preleve_par_la_banque": "Pris par la banque",
+    "non_rattache": "Non rattachés",
+    "rendu": "Rendus sans créance",
+    "trop_percu": "Trop-perçus",
+    "en_cours": "En cours",
+    "restant_du": "Restant dû",
+}
+
+
+@app.command()
+def audit(
+    reference: Annotated[str | None, typer.Argument(help="Une seule créance ; toutes sans argument.")] = None,
+    *,
+    since: Annotated[
+        str | None, typer.Option(help="Les totaux d'avant ce jour (AAAA-MM-JJ, de Paris) vont à l'ouverture.")
+    ] = None,
+    as_csv: Csv = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Recalcule tout depuis le journal et compare ; sort avec 1 s'il y a un écart, 3 si tout n'a pas pu se lire."""
+    from projections.audit import auditer
+
+    wanted = read_reference(reference) if reference else None
+    first_day = _day(since) if since is not None else None
+    with connection(data_dir) as (_, conn), _progress() as advance:
+        report = auditer(conn, wanted, depuis=first_day, avancer=advance)
+    if as_json:
+        print_json(report.en_json(version("creances")))
+    elif as_csv:
+        sys.stdout.write(report.en_csv())
+    else:
+        _tell(report)
+    if report.ecarts_comptes:
+        raise typer.Exit(PROBLEM)
+    if not report.complet:
+        raise typer.Exit(NOT_ALL_CHECKED)
+
+
+@app.command()
+def balances(
+    at: Annotated[str, typer.Option(help="Un jour (sa fin, heure de Paris) ou un instant (ISO 8601).")],
+    *,
+    caisse: Annotated[
+        list[str] | None, typer.Option(help="Cette caisse seulement (trois chiffres) ; à redire.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Tous les soldes à un instant, en CSV (centimes, séparés par « ; ») ; sort avec 3 si l'un ne peut se lire."""
+    from projections.lectures.soldes import Solde, SoldeIllisible, soldes_au
+
+    when = read_instant(at, datetime.now(UTC))
+    wanted = caisse or []
+    for code in wanted:
+        if not _CAISSE.fullmatch(code):
+            raise typer.BadParameter(f"une caisse a trois chiffres : {code!r}")
+    unread = 0
+    with connection(data_dir) as (_, conn), soldes_au(conn, when, wanted) as found:
+        told = f"{when.astimezone(PARIS):%d/%m/%Y à %H:%M:%S} (heure de Paris)"
+        if found is None:
+            fail(f"Rien n'était encore enregistré le {told}.")
+        errors.print(f"Soldes au {told}, journal à la position {found.position}.", markup=False, soft_wrap=True)
+        writer = csv.writer(sys.stdout, delimiter=";", lineterminator="\r\n")
+        writer.writerow(Solde._fields)
+        for row in found.soldes:
+            if isinstance(row, SoldeIllisible):
+                unread += 1
+                errors.print(f"Illisible : {row.flux} : {row.cause}", markup=False, soft_wrap=True)
+            else:
+                writer.writerow("oui" if cell is True else "non" if cell is False else cell for cell in row)
+    if unread:
+        raise typer.Exit(NOT_ALL_CHECKED)
+
+
+def read_instant(text: str, now: datetime) -> datetime:
+    """The end of a plain day, or an instant, of Paris unless it says otherwise; anything else is a wrong usage."""
+    found = _INSTANT.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter("un jour AAAA-MM-JJ, ou un instant AAAA-MM-JJTHH:MM:SS, est attendu")
+    try:
+        read = datetime.fromisoformat(text.strip())
+    except ValueError as cause:
+        raise typer.BadParameter(f"cette date n'existe pas : {text.strip()}") from cause
+    if found["heure"] is None:
+        read = datetime.combine(read.date(), time.max, PARIS)
+        today = now.astimezone(PARIS).date()
+        if read.date() > today:
+            raise typer.BadParameter("ce jour n'est pas encore venu")
+        return read
+    read = read if read.tzinfo is not None else read.replace(tzinfo=PARIS)
+    if read > now:
+        raise typer.BadParameter("cet instant n'est pas encore venu")
+    return read
+
+
+def _day(text: str) -> date:
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip()):
+            return date.fromisoformat(text.strip())
+    except ValueError:
+        pass
+    raise typer.BadParameter("un jour AAAA-MM-JJ est attendu")
+
+
+@contextmanager
+def _progress() -> "Iterator[Avancement]":
+    """A bar on a terminal, and nothing anywhere else."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
+        task = progress.add_task("le journal", total=None)
+
+        def advance(what: str, done: int, of: int) -> None:
+            progress.update(task, description=what, completed=done, total=of)
+
+        yield advance
+
+
+def _tell(report: "Rapport") -> None:
+    console.print(
+        f"Audit du {report.instant.astimezone(PARIS):%d/%m/%Y à %H:%M:%S} (Paris) ; base {report.base} ;"
+        f" époque {report.epoque} ; creances {version('creances')}.",
+        soft_wrap=True,
+    )
+    console.print(
+        f"{report.creances} créances, {report.paiements} paiements, {report.messages} messages,"
+        f" {report.evenements} événements (tête du journal : {report.tete})."
+    )
+    table = Table("Totaux", "Montant", show_header=False)
+    totals = report.totaux
+    for name, told in _TOLD.items():
+        table.add_row(told, Text(euros(getattr(totals, name)), justify="right"))
+    console.print(table)
+    open_ones = ", ".join(f"{count} {kind}" for kind, count in sorted(report.anomalies.items()))
+    console.print(f"Anomalies ouvertes : {report.anomalies_ouvertes}{f' ({open_ones})' if open_ones else ''}.")
+    for gap in report.ecarts:
+        console.print(styled("écart", "red"), gap)
+    for stream, reason in report.illisibles.items():
+        console.print(styled("illisible", "red"), f"{stream} : {reason}")
+    for reason in report.non_controles:
+        console.print(styled("non contrôlé", "red"), reason)
+    found = styled(f"{report.ecarts_comptes} écarts", "red") if report.ecarts else styled("aucun écart", "green")
+    unread = styled(f", {len(report.illisibles)} flux illisibles", "red") if report.illisibles else ""
+    unchecked = styled(f", {len(report.non_controles)} contrôles empêchés", "red") if report.non_controles else ""
+    console.print(Text.assemble("Audit : ", found, unread, unchecked, "."))

@@ -1,0 +1,430 @@
+"""Ce que le propriétaire de la base pourrait y changer, une ligne par altération.
+
+Chacune est vue de l'audit, ou porte pourquoi seule une preuve tenue hors de la base la montrerait.
+
+Plus de 300 lignes : c'est une table.
+"""
+# ruff: noqa: E501, S608 (une altération par ligne, en SQL)
+
+from typing import Final, NamedTuple
+
+
+class Alteration(NamedTuple):
+    """Un changement, en SQL ; il doit toucher au moins une ligne, ou changer la structure."""
+
+    nom: str
+    sql: str
+    preuve: str | None = None
+    """Pourquoi l'audit ne le voit pas ; None : il le voit."""
+
+
+def _etat(topic: str, de: str, en: str, ou: str = "true") -> str:
+    """Change les octets d'un seul événement de ce topic."""
+    return (
+        f"UPDATE journal.evenements SET etat = regexp_replace(convert_from(etat, 'UTF8'), '{de}', '{en}')::bytea"
+        f" WHERE position = (SELECT max(position) FROM journal.evenements WHERE topic = '{topic}' AND {ou})"
+    )
+
+
+def _un(table: str, ou: str = "true") -> str:
+    """Une seule ligne d'une table."""
+    return f"ctid = (SELECT ctid FROM {table} WHERE {ou} ORDER BY ctid LIMIT 1)"
+
+
+def _change(table: str, change: str, ou: str = "true") -> str:
+    return f"UPDATE {table} SET {change} WHERE {_un(table, ou)}"
+
+
+def _efface(table: str, ou: str = "true") -> str:
+    return f"DELETE FROM {table} WHERE {_un(table, ou)}"
+
+
+_COPIE: Final = (
+    "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+    " SELECT flux, version + 1, topic, {etat}, {cause}, (SELECT max(enregistre_le) FROM journal.evenements)"
+    " FROM journal.evenements e WHERE topic = '{topic}' AND version = (SELECT max(version) FROM journal.evenements"
+    " f WHERE f.flux = e.flux) LIMIT 1"
+)
+_INSERE: Final = (
+    "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le)"
+    " SELECT r.flux, max(r.version) + 1, '{topic}', '{etat}', '{cause}',"
+    " (SELECT max(enregistre_le) FROM journal.evenements) FROM journal.evenements r WHERE r.flux = '{flux}'"
+    " GROUP BY r.flux"
+)
+_ENCAISSEMENT: Final = (
+    '{"timestamp":"2026-06-01T10:00:00Z","message_id":"fraude","montant":1000,"moyen":"cheque","date":"2026-05-30"}'
+)
+_ILLISIBLE: Final = "'rien de lisible'::bytea"
+_DERNIER: Final = "position = (SELECT max(position) FROM journal.evenements)"
+_H: Final = "enregistre_le = enregistre_le + interval '2 days'"
+_H_AVANT: Final = "enregistre_le = enregistre_le - interval '2 days'"
+
+ALTERATIONS: Final = (
+    # --- Les événements : ce qu'ils disent ---
+    Alteration("le montant d'un avis", _etat("creance.AvisEmis", '"montant_initial":[0-9]+', '"montant_initial":8708')),
+    Alteration("l'assuré d'un avis", _etat("creance.AvisEmis", '"assure":"a-[0-9]"', '"assure":"a-99"')),
+    Alteration("la caisse d'un avis", _etat("creance.AvisEmis", '"caisse":"381"', '"caisse":"011"')),
+    Alteration("le jour d'un avis", _etat("creance.AvisEmis", "2026-05-12", "2026-05-13")),
+    Alteration("payable en ligne ou non", _etat("creance.AvisEmis", '"payable_en_ligne":true', '"payable_en_ligne":false')),
+    Alteration("la part réservée", _etat("creance.PaiementInitie", '"part":[0-9]+', '"part":1601')),
+    Alteration("l'échéance d'une réservation", _etat("creance.PaiementInitie", "2026-06-01T10:15", "2026-06-01T11:15")),
+    Alteration("le canal d'une réservation", _etat("creance.PaiementInitie", '"canal":"web"', '"canal":"bms"')),
+    Alteration("la part acceptée", _etat("creance.PaiementAccepte", '"part":3000', '"part":2999')),
+    Alteration("la part libérée par une acceptation", _etat("creance.PaiementAccepte", '"part_liberee":3000', '"part_liberee":0')),
+    Alteration("l'heure d'une acceptation", _etat("creance.PaiementAccepte", "2026-06-01T09:59", "2026-06-01T08:59")),
+    Alteration("la part libérée par un échec", _etat("creance.PaiementEchoue", '"part_liberee":1800', '"part_liberee":1799')),
+    Alteration("la cause d'un échec", _etat("creance.PaiementEchoue", "expir", "annul")),
+    Alteration("l'heure d'affichage", _etat("creance.PaiementAffiche", '"affiche_le":"2026-06-01T10', '"affiche_le":"2026-06-01T11')),
+    Alteration("le total d'un trop-perçu", _etat("creance.TropPercuConstate", '"total":[0-9]+', '"total":1')),
+    Alteration("le montant d'un chèque", _etat("creance.EncaissementRecu", '"montant":[0-9]+', '"montant":1001')),
+    Alteration("une rectification", _etat("creance.AvisRectifie", '"montant_initial":8000', '"montant_initial":8001')),
+    Alteration("le montant précédent d'une rectification", _etat("creance.AvisRectifie", '"montant_precedent":8709', '"montant_precedent":8700')),
+    Alteration("le montant précédent d'une annulation", _etat("creance.AvisAnnule", '"montant_precedent":8709', '"montant_precedent":8700')),
+    Alteration("le montant d'un paiement ouvert", _etat("paiement.PaiementOuvert", '"montant":3000', '"montant":3001')),
+    Alteration("une imputation", _etat("paiement.PaiementOuvert", '"part":3000', '"part":2999')),
+    Alteration("la créance d'une imputation", _etat("paiement.PaiementOuvert", '"reference":"3811701200000007F"', '"reference":"3811701200000008F"')),
+    Alteration("le marchand d'un paiement", _etat("paiement.PaiementOuvert", '"marchand":"002001000000001"', '"marchand":"002001000000009"')),
+    Alteration("le payeur d'un paiement", _etat("paiement.PaiementOuvert", '"assure":"a-2"', '"assure":"a-3"')),
+    Alteration("l'issue d'un paiement", _etat("paiement.PaiementConclu", '"issue":"accepte"', '"issue":"echoue"', "convert_from(etat, ''UTF8'') LIKE ''%accepte%''".replace("''", "'"))),
+    Alteration("le code d'un refus", _etat("paiement.PaiementConclu", '"code":"05"', '"code":"17"', "convert_from(etat, 'UTF8') LIKE '%\"05\"%'")),
+    Alteration("l'autorisation d'une acceptation", _etat("paiement.PaiementConclu", '"autorisation":"761208"', '"autorisation":"761209"', "convert_from(etat, 'UTF8') LIKE '%761208%'")),
+    Alteration("la carte masquée d'une acceptation", _etat("paiement.PaiementConclu", "4500#", "4970#", "convert_from(etat, 'UTF8') LIKE '%4500#%'")),
+    Alteration("le départ présumé ou non", _etat("paiement.PaiementConclu", '"depart_presume":false', '"depart_presume":true', "convert_from(etat, 'UTF8') LIKE '%accepte%'")),
+    Alteration("le montant d'un encaissement non imputé", _etat("paiement.EncaissementNonImpute", '"montant":[0-9]+', '"montant":1')),
+    Alteration("le marchand d'un encaissement non imputé", _etat("paiement.EncaissementNonImpute", "002001000000001", "002001000000002")),
+    Alteration("l'autorisation venue après", _etat("paiement.AcceptationPrecisee", "333333", "333334")),
+    Alteration("un message lu à une autre heure", _etat("messagerie.MessageLu", "2026-06-01T10", "2026-06-01T12")),
+    Alteration("l'échéance d'un message supprimé", _etat("messagerie.MessageSupprime", "2026-12-01", "2026-12-02")),
+    Alteration("un événement que rien ne sait lire", f"UPDATE journal.evenements SET etat = {_ILLISIBLE} WHERE {_DERNIER}"),
+    # --- Les événements : leur place ---
+    Alteration("un événement effacé au milieu de son flux", "DELETE FROM journal.evenements WHERE position = (SELECT min(position) FROM journal.evenements WHERE topic = 'creance.PaiementInitie')"),
+    Alteration("le dernier événement effacé", f"DELETE FROM journal.evenements WHERE {_DERNIER}"),
+    Alteration("le premier événement d'un flux effacé", "DELETE FROM journal.evenements WHERE position = 1"),
+    Alteration("tout un flux de créance effacé", "DELETE FROM journal.evenements WHERE flux = 'creance-3811701200000009F'"),
+    Alteration("tout un flux de paiement effacé", "DELETE FROM journal.evenements WHERE flux = 'paiement-INCONNUE1'"),
+    Alteration("un paiement effacé avec ce qu'il a fait aux créances", "DELETE FROM journal.evenements WHERE flux = 'paiement-INCONNUE4'"),
+    Alteration("une acceptation redite", _COPIE.format(topic="creance.PaiementAffiche", etat="etat", cause="cause")),
+    Alteration("un encaissement inventé, sous une cause inventée", _INSERE.format(topic="creance.EncaissementRecu", etat=_ENCAISSEMENT, cause="x", flux="creance-3811701200000009F")),
+    Alteration("un encaissement inventé, sous un message qui n'existe pas", _INSERE.format(topic="creance.EncaissementRecu", etat=_ENCAISSEMENT, cause="kafka:creances.avis/0@999", flux="creance-3811701200000009F")),
+    Alteration("un encaissement inventé, sous un vrai message", _INSERE.format(topic="creance.EncaissementRecu", etat=_ENCAISSEMENT, cause="kafka:creances.avis/0@0", flux="creance-3811701200000009F")),
+    Alteration("une acceptation inventée", _INSERE.format(topic="creance.PaiementAccepte", etat='{"timestamp":"2026-06-01T10:00:00Z","transaction":"FAUX","part":100,"part_liberee":0,"accepte_le":"2026-06-01T10:00:00Z"}', cause="kafka:creances.kiosque.notifications/0@0", flux="creance-3811701200000009F")),
+    Alteration("un flux d'aucun agrégat", "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le) SELECT 'autre-1', 1, topic, etat, cause, enregistre_le FROM journal.evenements WHERE position = 1"),
+    Alteration("deux événements échangés entre flux", "UPDATE journal.evenements SET etat = CASE position WHEN 1 THEN (SELECT etat FROM journal.evenements WHERE position = 2) ELSE (SELECT etat FROM journal.evenements WHERE position = 1) END WHERE position IN (1, 2)"),
+    Alteration("les positions de deux événements échangées", "ALTER TABLE journal.evenements ALTER position DROP IDENTITY; UPDATE journal.evenements SET position = -1 WHERE position = 1; UPDATE journal.evenements SET position = 1 WHERE position = 2; UPDATE journal.evenements SET position = 2 WHERE position = -1"),
+    Alteration("une position renumérotée", "ALTER TABLE journal.evenements ALTER position DROP IDENTITY; UPDATE journal.evenements SET position = position + 1000 WHERE position = 30"),
+    Alteration("une version renumérotée", "UPDATE journal.evenements SET version = 9 WHERE position = 1"),
+    Alteration("un événement passé à un autre flux", f"UPDATE journal.evenements SET flux = 'creance-3811701200000099F' WHERE {_DERNIER}"),
+    Alteration("le topic d'un événement", "UPDATE journal.evenements SET topic = 'creance.AvisAnnule' WHERE topic = 'creance.AvisRectifie'"),
+    Alteration("un topic inconnu", f"UPDATE journal.evenements SET topic = 'creance.Rien' WHERE {_DERNIER}"),
+    Alteration("la cause d'un fait", "UPDATE journal.evenements SET cause = 'kafka:creances.avis/0@1' WHERE position = 1"),
+    Alteration("la cause d'une réservation", _change("journal.evenements", "cause = 'requete:autre'", "topic = 'creance.PaiementInitie'")),
+    Alteration("la cause d'un affichage", _change("journal.evenements", "cause = 'affichage:autre'", "topic = 'creance.PaiementAffiche'")),
+    Alteration("l'heure d'enregistrement d'un événement", "UPDATE journal.evenements SET enregistre_le = enregistre_le - interval '1 second' WHERE position = 30"),
+    Alteration("une heure d'enregistrement infinie", f"UPDATE journal.evenements SET enregistre_le = 'infinity' WHERE {_DERNIER}"),
+    Alteration("toutes les heures d'enregistrement décalées", f"UPDATE journal.evenements SET {_H_AVANT}"),
+    # --- Les messages : sorts et positions ---
+    Alteration("un sort effacé", _efface("journal.sorts", "sort = 'doublon'")),
+    Alteration("un sort effacé, et son compte", _efface("journal.sorts", "sort = 'doublon' AND topic = 'creances.avis'") + "; UPDATE vues.sorts SET messages = messages - 1 WHERE sort = 'doublon' AND topic = 'creances.avis'"),
+    Alteration("un sort changé", _change("journal.sorts", "sort = 'doublon'", "sort = 'appliquee'")),
+    Alteration("un sort changé, et son compte", _change("journal.sorts", "sort = 'appliquee'", "sort = 'en_attente'") + "; UPDATE vues.sorts SET messages = messages + CASE sort WHEN 'appliquee' THEN 1 ELSE -1 END WHERE topic = 'creances.kiosque.notifications' AND sort IN ('appliquee', 'en_attente')"),
+    Alteration("un sort inventé", "INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, empreinte, champs) SELECT topic_id, topic, partition, 999, 'doublon', cause, empreinte, champs FROM journal.sorts LIMIT 1"),
+    Alteration("le topic d'un sort", _change("journal.sorts", "topic = 'autre'")),
+    Alteration("l'identifiant du topic d'un sort", _change("journal.sorts", "topic_id = gen_random_uuid()")),
+    Alteration("la partition d'un sort", _change("journal.sorts", "partition = 5")),
+    Alteration("le décalage d'un sort", _change("journal.sorts", "decalage = 500")),
+    Alteration("l'objet d'un sort", _change("journal.sorts", "objet = 'AUTRE'", "sort = 'appliquee'")),
+    Alteration("la phrase d'un sort appliqué", _change("journal.sorts", "cause = 'autre'", "sort = 'appliquee'")),
+    Alteration("la phrase d'un message retenu", _change("journal.sorts", "cause = 'autre'", "sort = 'en_souffrance'")),
+    Alteration("l'empreinte d'un message retenu", _change("journal.sorts", r"empreinte = '\x00'", "sort = 'en_souffrance'")),
+    Alteration("l'heure d'un sort", _change("journal.sorts", _H)),
+    *(
+        Alteration(
+            f"le champ {champ} d'un sort",
+            _change("journal.sorts", f"champs = champs || jsonb_build_object('{champ}', {valeur})", f"sort = 'appliquee' AND champs ->> 'issue' = '{issue}'"),
+        )
+        for champ, valeur, issue in (
+            ("montant_centimes", "1", "acceptee"),
+            ("autorisation", "'1'::text", "acceptee"),
+            ("carte_masquee", "'4970'::text", "acceptee"),
+            ("marchand", "'9'::text", "acceptee"),
+            ("transaction_le", "'2026-06-01T08:00:00Z'::text", "acceptee"),
+            ("issue", "'refusee'::text", "acceptee"),
+            ("code", "'99'::text", "refusee"),
+        )
+    ),
+    Alteration("les champs d'un sort qui ne se lisent plus", _change("journal.sorts", "champs = '[1, {\"a\": null}]'", "sort = 'appliquee' AND champs ? 'issue'")),
+    Alteration("le montant d'argent non imputé dans son sort", _change("journal.sorts", "champs = champs || '{\"montant_centimes\": 1}'", "sort = 'montant_incoherent'")),
+    Alteration("une position effacée", _efface("journal.positions")),
+    Alteration("la dernière position effacée", "DELETE FROM journal.positions WHERE enregistre_le = (SELECT max(enregistre_le) FROM journal.positions)"),
+    Alteration("une position avancée", _change("journal.positions", "jusqu_a = jusqu_a + 3")),
+    Alteration("le départ d'une position", _change("journal.positions", "depuis = depuis + 1", "jusqu_a > depuis + 1")),
+    Alteration("le topic d'une position", _change("journal.positions", "topic = 'autre'")),
+    Alteration("la partition d'une position", _change("journal.positions", "partition = 7")),
+    Alteration("l'identifiant d'une position", _change("journal.positions", "topic_id = gen_random_uuid()")),
+    Alteration("l'heure d'une position", _change("journal.positions", _H)),
+    # --- Les clés ---
+    Alteration("une clé effacée", _efface("journal.cles_idempotence")),
+    Alteration("une clé inventée", "INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) SELECT auteur, 'autre', empreinte, reponse FROM journal.cles_idempotence LIMIT 1"),
+    Alteration("le nom d'une clé", _change("journal.cles_idempotence", "cle = 'autre'")),
+    Alteration("l'auteur d'une clé", _change("journal.cles_idempotence", "auteur = 'a-99'")),
+    Alteration("la transaction d'une réponse gardée", _change("journal.cles_idempotence", "reponse = reponse || '{\"transaction\": \"AUTRE\"}'")),
+    Alteration("le montant d'une réponse gardée", _change("journal.cles_idempotence", "reponse = reponse || '{\"montant_centimes\": 1}'")),
+    Alteration("le partage d'une réponse gardée", _change("journal.cles_idempotence", "reponse = jsonb_set(reponse, '{imputations,0,montant_centimes}', '1')")),
+    Alteration("l'échéance d'une réponse gardée", _change("journal.cles_idempotence", "reponse = reponse || '{\"expire_le\": \"2027-01-01T00:00:00+00:00\"}'")),
+    Alteration("le formulaire d'une réponse gardée", _change("journal.cles_idempotence", "reponse = jsonb_set(reponse, '{kiosque,champs}', '{}')")),
+    Alteration("une réponse gardée qui ne se lit plus", _change("journal.cles_idempotence", "reponse = '[]'")),
+    Alteration("l'heure d'une clé", _change("journal.cles_idempotence", _H)),
+    Alteration("une empreinte de clé tronquée", _change("journal.cles_idempotence", r"empreinte = '\x00'")),
+    # --- Ce qui attend ---
+    Alteration("un message retenu effacé", _efface("journal.attentes")),
+    Alteration("le contenu d'un message retenu", _change("journal.attentes", "valeur = 'autre'")),
+    Alteration("le flux d'un message retenu", _change("journal.attentes", "flux = 'creance-3811701200000001F'")),
+    Alteration("la raison d'un message retenu", _change("journal.attentes", "raison = 'autre'")),
+    Alteration("le topic d'un message retenu", _change("journal.attentes", "topic = 'autre'")),
+    Alteration("le décalage d'un message retenu", _change("journal.attentes", "decalage = 900")),
+    Alteration("l'heure d'un message retenu", _change("journal.attentes", _H_AVANT)),
+    Alteration("la réception d'un message retenu, dans l'avenir", _change("journal.attentes", "recu_le = recu_le + interval '400 days'")),
+    Alteration("l'ordre de deux messages retenus", "ALTER TABLE journal.attentes ALTER rang DROP IDENTITY; UPDATE journal.attentes SET rang = 1000 - rang"),
+    Alteration("un règlement effacé", _efface("journal.attentes_reglees")),
+    Alteration("un règlement inventé", "INSERT INTO journal.attentes_reglees (topic_id, partition, decalage, sort, cause) VALUES (gen_random_uuid(), 0, 1, 'appliquee', 'x')"),
+    Alteration("un règlement inventé pour ce qui attend", "INSERT INTO journal.attentes_reglees (topic_id, partition, decalage, sort, cause) SELECT topic_id, partition, decalage, 'appliquee', 'enregistré' FROM journal.attentes a WHERE NOT EXISTS (SELECT FROM journal.attentes_reglees r WHERE r.decalage = a.decalage AND r.topic_id = a.topic_id)"),
+    Alteration("le sort d'un règlement", _change("journal.attentes_reglees", "sort = 'doublon'")),
+    Alteration("le décalage d'un règlement", _change("journal.attentes_reglees", "decalage = 901")),
+    Alteration("l'heure d'un règlement", _change("journal.attentes_reglees", _H_AVANT)),
+    # --- Ce que Kafka a fait ---
+    Alteration("un topic rencontré effacé", _efface("journal.topics")),
+    Alteration("le nom d'un topic rencontré", _change("journal.topics", "topic = 'autre'")),
+    Alteration("l'identifiant d'un topic rencontré", _change("journal.topics", "topic_id = gen_random_uuid()")),
+    Alteration("l'heure d'une rencontre", _change("journal.topics", _H)),
+    Alteration("une perte effacée", _efface("journal.pertes")),
+    Alteration("l'étendue d'une perte", _change("journal.pertes", "jusqu_a = jusqu_a - 1")),
+    Alteration("l'heure d'une perte", _change("journal.pertes", _H)),
+    Alteration("un arrêt effacé", _efface("journal.arrets")),
+    Alteration("la position d'un arrêt", _change("journal.arrets", "position = position + 1")),
+    Alteration("la fin vue d'un arrêt", _change("journal.arrets", "fin = fin + 100")),
+    Alteration("l'heure d'un arrêt", _change("journal.arrets", _H)),
+    Alteration("une reprise effacée", _efface("journal.reprises")),
+    Alteration("le départ d'une reprise", _change("journal.reprises", "depuis = depuis + 1")),
+    Alteration("l'identifiant d'une reprise", _change("journal.reprises", "identifiant = gen_random_uuid()")),
+    Alteration("l'heure d'une reprise", _change("journal.reprises", _H)),
+    # --- Les époques ---
+    Alteration("l'époque effacée", _efface("journal.epoques")),
+    Alteration("le nom de l'époque", _change("journal.epoques", "nom = '20200101T000000Z'")),
+    Alteration("l'heure de l'époque", _change("journal.epoques", _H)),
+    # --- Les rapports de la banque ---
+    Alteration("un rapport effacé", _efface("journal.rapports")),
+    Alteration("le genre d'un rapport", _change("journal.rapports", "genre = 'operations'")),
+    Alteration("les marchands d'un rapport", _change("journal.rapports", "marchands = '{9}'")),
+    Alteration("le compte des lignes d'un rapport", _change("journal.rapports", "lignes = 0")),
+    Alteration("la position d'un rapport", _change("journal.rapports", "position = position + 1000000")),
+    Alteration("un rapport généré dans l'avenir", _change("journal.rapports", "genere_le = genere_le + interval '900 days'")),
+    Alteration("ce que couvre un rapport", _change("journal.rapports", "couvre_jusqua = couvre_jusqua + interval '3 days'")),
+    Alteration("l'heure d'un rapport", _change("journal.rapports", _H)),
+    *(
+        Alteration(f"la colonne {colonne} d'une ligne de rapport", _change("journal.lignes_de_rapport", f"{colonne} = {valeur}"))
+        for colonne, valeur in (
+            ("cle", "sha256('x')"),
+            ("rapport", "99"),
+            ("genre", "'impayes'"),
+            ("transaction", "'AUTRE'"),
+            ("marchand", "'9'"),
+            ("operation", "'X'"),
+            ("sequence", "'7'"),
+            ("montant", "montant + 1"),
+            ("frais", "12"),
+            ("pris", "0"),
+            ("rendu", "montant"),
+            ("code", "'05'"),
+            ("autorisation", "'1'"),
+            ("survenu_le", "survenu_le + interval '1 second'"),
+            ("enregistre_le", "enregistre_le + interval '2 days'"),
+        )
+    ),
+    Alteration("une clôture d'écart au mauvais écart", _change("journal.ecarts_de_rapport", "clot = 9999", "clot IS NOT NULL")),
+    *(
+        Alteration(f"la colonne {colonne} d'un écart fermé", _change("journal.ecarts_de_rapport", f"{colonne} = {valeur}", "clot IS NOT NULL"))
+        for colonne, valeur in (
+            ("genre_de_rapport", "'operations'"),
+            ("genre", "'remboursement'"),
+            ("transaction", "'AUTRE'"),
+            ("marchand", "'9'"),
+            ("jour", "jour + 1"),
+            ("montant", "montant + 1"),
+            ("montant_banque", "montant_banque + 1"),
+            ("montant_chez_nous", "montant_chez_nous + 1"),
+            ("etat_banque", "'X'"),
+            ("etat_chez_nous", "'X'"),
+        )
+    ),
+    Alteration("un écart fermé effacé", "DELETE FROM journal.ecarts_de_rapport WHERE rang = (SELECT min(clot) FROM journal.ecarts_de_rapport)"),
+    Alteration("le rapport d'un écart", _change("journal.ecarts_de_rapport", "rapport = 99")),
+    Alteration("l'heure d'un écart", _change("journal.ecarts_de_rapport", _H)),
+    Alteration("la vue des écarts ouverts qui ne montre plus rien", "CREATE OR REPLACE VIEW vues.ecarts_ouverts AS SELECT * FROM journal.ecarts_de_rapport WHERE false"),
+    # --- Les vues ---
+    *(
+        Alteration(f"restant_du.{colonne}", _change("vues.restant_du", f"{colonne} = {valeur}"))
+        for colonne, valeur in (
+            ("reference", "'3811701200000098F'"),
+            ("assure", "'a-99'"),
+            ("caisse", "'011'"),
+            ("nature", "'autre'"),
+            ("date_emission", "'infinity'"),
+            ("payable_en_ligne", "NOT payable_en_ligne"),
+            ("annulee", "NOT annulee"),
+            ("montant_initial", "montant_initial + 1"),
+            ("solde", "solde - 1"),
+            ("en_cours", "en_cours + 1"),
+            ("version", "version + 1"),
+            ("position", "position + 1"),
+        )
+    ),
+    Alteration("un solde changé d'un multiple de 2^61 − 1", _change("vues.restant_du", "solde = solde + 2305843009213693951")),
+    Alteration("une ligne de restant_du effacée", _efface("vues.restant_du")),
+    Alteration("une ligne de restant_du inventée", "INSERT INTO vues.restant_du SELECT '3811701200000098F', assure, caisse, nature, date_emission, payable_en_ligne, annulee, montant_initial, solde, en_cours, version, position FROM vues.restant_du LIMIT 1"),
+    Alteration("deux soldes échangés", "UPDATE vues.restant_du r SET solde = (SELECT sum(solde) FROM vues.restant_du WHERE reference IN ('3811701200000002F', '3811701200000009F')) - solde WHERE reference IN ('3811701200000002F', '3811701200000009F')"),
+    *(
+        Alteration(f"paiements.{colonne}", _change("vues.paiements", f"{colonne} = {valeur}", "statut = 'accepte'"))
+        for colonne, valeur in (
+            ("transaction", "'AUTRE'"),
+            ("assure", "'a-99'"),
+            ("caisse", "'011'"),
+            ("canal", "'bms'"),
+            ("montant", "montant + 1"),
+            ("statut", "'echoue'"),
+            ("code", "'05'"),
+            ("cause", "'autre'"),
+            ("ouvert_le", "'-infinity'"),
+            ("expire_le", "expire_le + interval '1 second'"),
+            ("conclu_le", "NULL"),
+            ("accepte_le", "accepte_le - interval '1 microsecond'"),
+            ("version", "version + 1"),
+        )
+    ),
+    Alteration("un statut que personne n'a", "ALTER TABLE vues.paiements DROP CONSTRAINT paiements_statut_check; " + _change("vues.paiements", "statut = 'volé'")),
+    Alteration("une ligne de paiements effacée", _efface("vues.paiements")),
+    *(
+        Alteration(f"delai_affichage.{colonne}", _change("vues.delai_affichage", f"{colonne} = {valeur}"))
+        for colonne, valeur in (
+            ("transaction", "'AUTRE'"),
+            ("reference", "'3811701200000098F'"),
+            ("accepte_le", "'infinity'"),
+            ("affiche_le", "NULL"),
+            ("version", "version + 1"),
+            ("montree", "false"),
+        )
+    ),
+    Alteration("une ligne de delai_affichage effacée", _efface("vues.delai_affichage")),
+    *(
+        Alteration(f"messagerie.{colonne}", _change("vues.messagerie", f"{colonne} = {valeur}", ou))
+        for colonne, valeur, ou in (
+            ("transaction", "'AUTRE'", "true"),
+            ("assure", "'a-99'", "true"),
+            ("accepte_le", "NULL", "true"),
+            ("echeance", "echeance + 1", "true"),
+            ("echeance", "'2026-01-01'", "true"),
+            ("lu_le", "NULL", "lu_le IS NOT NULL"),
+            ("supprime_le", "now()", "supprime_le IS NULL"),
+        )
+    ),
+    Alteration("une ligne de messagerie effacée", _efface("vues.messagerie")),
+    *(
+        Alteration(f"argent.{colonne}", _change("vues.argent", f"{colonne} = {valeur}"))
+        for colonne, valeur in (
+            ("anomalie", "'argent-AUTRE-1'"),
+            ("transaction", "'AUTRE'"),
+            ("raison", "'autre'"),
+            ("marchand", "'9'"),
+            ("autorisation", "'9'"),
+            ("montant", "montant + 1"),
+            ("reste", "reste + 1"),
+            ("accepte_le", "'infinity'"),
+            ("depuis", "depuis + interval '1 second'"),
+            ("cause", "'autre'"),
+        )
+    ),
+    Alteration("une ligne d'argent effacée", _efface("vues.argent")),
+    *(
+        Alteration(f"reglements.{colonne}", _change("vues.reglements", f"{colonne} = {valeur}", "etat = 'reglee'"))
+        for colonne, valeur in (
+            ("anomalie", "'argent-AUTRE-1'"),
+            ("etat", "'ouverte'"),
+            ("signale_le", "now()"),
+            ("transaction", "'AUTRE'"),
+            ("signalement", "'autre'"),
+            ("montant", "montant + 1"),
+            ("proposition", "proposition || '{\"montant\": 1}'"),
+            ("version", "version + 1"),
+            ("saisi_par", "'autre'"),
+            ("saisi_le", "now()"),
+            ("expire_le", "now()"),
+            ("approuve_par", "'autre'"),
+            ("regle_le", "NULL"),
+        )
+    ),
+    Alteration("une ligne de reglements effacée", _efface("vues.reglements")),
+    Alteration("paiements.regle_le", _change("vues.paiements", "regle_le = now()")),
+    Alteration("paiements.montant_regle", _change("vues.paiements", "montant_regle = 1")),
+    # --- Les règlements ---
+    Alteration("la part rattachée", _etat("creance.EncaissementRattache", '"part":3000', '"part":2999')),
+    Alteration("l'argent imputé", _etat("paiement.EncaissementImpute", '"montant":3000', '"montant":2999')),
+    Alteration("l'argent rendu", _etat("paiement.EncaissementRendu", '"montant":[0-9]+', '"montant":1')),
+    Alteration("la seconde personne d'un règlement", _etat("anomalie.AnomalieReglee", '"approuve_par":"agent-2"', '"approuve_par":"agent-1"')),
+    Alteration("le montant d'un règlement", _etat("anomalie.AnomalieReglee", '"montant":[0-9]+', '"montant":1')),
+    Alteration("le montant d'un remboursement", _etat("creance.TropPercuRembourse", '"montant":[0-9]+', '"montant":1')),
+    Alteration("la part contre-passée", _etat("creance.PaiementContrepasse", '"part":2100', '"part":2000')),
+    Alteration("l'approbation effacée", "DELETE FROM journal.evenements WHERE topic = 'anomalie.ReglementApprouve'"),
+    Alteration("tout un règlement effacé", "DELETE FROM journal.evenements WHERE flux = (SELECT max(flux) FROM journal.evenements WHERE topic = 'anomalie.AnomalieReglee')"),
+    Alteration("un remboursement inventé", _INSERE.format(topic="creance.TropPercuRembourse", etat='{"timestamp":"2026-06-01T10:00:00Z","message_id":"x","montant":1,"saisi_par":"a","approuve_par":"b"}', cause="reglement:trop_percu-3811701200000007F-9", flux="creance-3811701200000007F")),
+    Alteration("le compte d'un sort", _change("vues.sorts", "messages = messages + 1")),
+    Alteration("un compte de sort effacé", _efface("vues.sorts")),
+    Alteration("le topic d'un compte de sort", _change("vues.sorts", "topic = 'autre'")),
+    Alteration("une vue reculée", "UPDATE vues.suiveurs SET position = 3 WHERE nom = 'restant_du'"),
+    Alteration("une vue avancée au-delà du bout", "UPDATE vues.suiveurs SET position = 1000000 WHERE nom = 'paiements'"),
+    Alteration("un suiveur effacé", "DELETE FROM vues.suiveurs WHERE nom = 'messagerie'"),
+    Alteration("un événement écarté inventé", "INSERT INTO vues.ecartes (suiveur, position, flux, cause) VALUES ('paiements', 999999, 'paiement-X', 'x')"),
+    Alteration("l'époque d'une publication", _change("vues.publications", "epoque = '20200101T000000Z'")),
+    # --- La structure ---
+    Alteration("une colonne de vue ôtée", "ALTER TABLE vues.restant_du DROP COLUMN nature"),
+    Alteration("une vue ôtée", "DROP TABLE vues.messagerie"),
+    Alteration("une table du journal ôtée", "DROP TABLE journal.cles_idempotence"),
+    Alteration("tout le journal effacé", "DELETE FROM journal.evenements"),
+    Alteration("tous les sorts effacés", "DELETE FROM journal.sorts"),
+    # --- Ce que seule une preuve montrerait ---
+    Alteration(
+        "un paiement inconnu effacé partout à la fois",
+        "DELETE FROM journal.evenements WHERE flux = 'paiement-INCONNUE4' OR flux LIKE 'anomalie-argent-INCONNUE4%'; DELETE FROM journal.sorts WHERE objet = 'INCONNUE4';"
+        " DELETE FROM journal.positions WHERE topic_id NOT IN (SELECT topic_id FROM journal.topics);"
+        " DELETE FROM vues.sorts WHERE topic_id NOT IN (SELECT topic_id FROM journal.topics);"
+        " DELETE FROM vues.argent WHERE transaction = 'INCONNUE4'; DELETE FROM vues.reglements WHERE anomalie LIKE 'argent-INCONNUE4%'",
+        "tout ce qui en parlait a disparu d'un même geste : le journal d'après est celui d'un monde où il n'est pas venu",
+    ),
+    Alteration(
+        "l'empreinte d'un message ou d'une requête, la phrase et les champs d'un message qui n'a rien changé",
+        _change("journal.sorts", "empreinte = sha256('x'), cause = 'autre', champs = '{}'", "sort = 'doublon'")
+        + "; " + _change("journal.cles_idempotence", "empreinte = sha256('x')"),
+        "l'original n'est pas gardé en base, et aucun fait ne le redit ; aucun montant n'en dépend",
+    ),
+    Alteration(
+        "la clé, l'heure de réception d'un message retenu, ou la phrase de son règlement",
+        _change("journal.attentes", r"cle = '\x01', recu_le = recu_le - interval '1 second'") + "; " + _change("journal.attentes_reglees", "cause = 'autre'"),
+        "Kafka seul les redirait ; aucun montant n'en dépend",
+    ),
+    Alteration(
+        "ce qu'une personne ou le serveur a écrit une seule fois : raison d'une époque, motif d'une reprise, nom d'un fichier",
+        _change("journal.epoques", "raison = 'autre', ouverte_par = 'autre'")
+        + "; "
+        + _change("journal.cles_idempotence", "correlation = 'autre'")
+        + "; " + _change("journal.reprises", "motif = 'autre'")
+        + "; " + _change("journal.rapports", "empreinte = sha256('x'), fichier = 'autre', lu_par = 'autre', couvre_depuis = couvre_depuis - interval '1 day'")
+        + "; " + _change("journal.lignes_de_rapport", "etat = 'X', numero = numero + 1")
+        + "; " + _change("journal.ecarts_de_rapport", "cause = 'autre'")
+        + "; " + _change("vues.publications", "topic = 'autre', topic_id = gen_random_uuid(), publie_le = now()"),
+        "aucun autre endroit de la base ne le redit",
+    ),
+    Alteration(
+        "un écart de rapport ouvert, effacé ou changé",
+        "DELETE FROM journal.ecarts_de_rapport e WHERE clot IS NULL AND NOT EXISTS"
+        " (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = e.rang)",
+        "il se déduit du rapport, dont la relecture le rouvre ; l'audit ne rejuge pas les rapports",
+    ),
+)  # fmt: skip

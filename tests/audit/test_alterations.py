@@ -1,0 +1,71 @@
+"""Ce que le propriétaire de la base y change est vu de l'audit, ou listé avec sa raison ; rien ne l'arrête."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from projections.audit import Rapport, auditer
+from projections.audit.vues import COLONNES
+from tests.audit.alterations import ALTERATIONS, Alteration
+from tests.consumers.banc import MAINTENANT
+
+HORS_D_AUDIT = ["suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "acces", "notes"]
+"""Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent : ni argent, ni vue du journal."""
+
+SANS_GARDES = """
+DO $$ DECLARE t record; BEGIN
+    FOR t IN SELECT tgrelid::regclass AS nom FROM pg_trigger WHERE tgname = 'ajout_seul' LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER ajout_seul', t.nom);
+    END LOOP;
+END $$
+"""
+
+
+def altere(conn: psycopg.Connection[Any], sql: str) -> Rapport:
+    """L'audit de la base ainsi altérée ; elle est rendue telle qu'elle était."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(SANS_GARDES)
+        for instruction in sql.split("; "):
+            fait = conn.execute(instruction)
+            assert fait.rowcount != 0, f"n'altère rien : {instruction}"
+        return auditer(conn, maintenant=MAINTENANT)
+    raise AssertionError("la transaction est toujours défaite après l'audit")
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS, ids=[a.nom for a in ALTERATIONS])
+def test_une_alteration_est_vue_ou_demande_une_preuve(
+    proprietaire: psycopg.Connection[Any], alteration: Alteration
+) -> None:
+    rapport = altere(proprietaire, alteration.sql)
+    vue = bool(rapport.ecarts or rapport.illisibles or rapport.non_controles)
+    assert vue is (alteration.preuve is None), (rapport.ecarts, rapport.illisibles, rapport.non_controles)
+
+
+def test_la_table_est_grande_et_ce_qui_echappe_est_rare() -> None:
+    assert len(ALTERATIONS) >= 65
+    assert len({a.nom for a in ALTERATIONS}) == len(ALTERATIONS) - 1, "echeance a deux lignes"
+    assert sum(a.preuve is not None for a in ALTERATIONS) <= 6
+
+
+def test_chaque_colonne_du_journal_et_des_vues_est_alteree(proprietaire: psycopg.Connection[Any]) -> None:
+    tout = " ".join(f"{a.nom} {a.sql}" for a in ALTERATIONS)
+    oubliees = [
+        f"{schema}.{table}.{colonne}"
+        for schema, table, colonne in proprietaire.execute(
+            "SELECT c.table_schema, c.table_name, c.column_name FROM information_schema.columns c"
+            " JOIN information_schema.tables t USING (table_schema, table_name)"
+            " WHERE c.table_schema IN ('journal', 'vues') AND t.table_type = 'BASE TABLE' AND table_name <> ALL (%s)",
+            (HORS_D_AUDIT,),
+        )
+        if colonne not in tout
+    ]
+    assert oubliees == [], "une colonne que rien n'altère n'est peut-être contrôlée de rien"
+
+
+def test_l_audit_lit_chaque_colonne_de_chaque_vue(proprietaire: psycopg.Connection[Any]) -> None:
+    for nom, lues in COLONNES.items():
+        colonnes = proprietaire.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'vues' AND table_name = %s", (nom,)
+        )
+        assert {colonne for (colonne,) in colonnes} == set(lues)

@@ -1,0 +1,25 @@
+"""Un monde où tout est arrivé, et rien n'a été altéré : l'audit n'y trouve aucun écart."""
+
+from typing import Any
+
+import psycopg
+
+from projections.audit import auditer
+from tests.consumers.banc import MAINTENANT
+
+
+def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any]) -> None:
+    vides = [
+        f"{schema}.{table}"
+        for schema, table in proprietaire.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+            " WHERE table_schema IN ('journal', 'vues') ORDER BY 1, 2"
+        ).fetchall()
+        if not proprietaire.execute(f"SELECT EXISTS (SELECT FROM {schema}.{table})").fetchone()[0]  # type: ignore[index]  # noqa: S608
+    ]
+    assert vides == ["journal.acces", "journal.notes", "vues.ecartes", "vues.lectures_de_rebuts", "vues.rebuts"]
+
+
+def test_un_monde_complet_est_net(proprietaire: psycopg.Connection[Any]) -> None:
+    rapport = auditer(proprietaire, maintenant=MAINTENANT)
+    assert (rapport.ecarts, rapport.illisibles, rapport.non_controles) == ([], {}, [])
