@@ -24,7 +24,6 @@ NOTIFICATIONS = "creances.kiosque.notifications"
 class Known:
     """What the bank says when it is asked."""
 
-    echo: str
     amount: int
     code: str
     authorisation: str | None
@@ -43,15 +42,15 @@ class Bank:
 
     def admits(self, payment: Opened) -> bool:
         """Whether this name may be paid under: never twice for two payments."""
-        return self.names.setdefault(payment.transaction, payment.echo) == payment.echo
+        return self.names.setdefault(payment.transaction, payment.request) == payment.request
 
     def decide(self, payment: Opened, code: str, amount: int, authorisation: str | None) -> None:
         """Decide; money is taken now, whoever hears of it."""
         known = self.known.get(payment.transaction)
         if known is None or known.code != YES:
-            self.known[payment.transaction] = Known(payment.echo, amount, code, authorisation)
+            self.known[payment.transaction] = Known(amount, code, authorisation)
         if code == YES:
-            self.books.take(payment.transaction, payment.echo, amount, authorisation)
+            self.books.take(payment.transaction, payment.request, amount, authorisation)
 
     def tell(
         self, transaction: str, echo: str, code: str, amount: int, authorisation: str | None, *, key: str = SECRET

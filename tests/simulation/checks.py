@@ -32,10 +32,10 @@ def events(server: Server, topic: str) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def opened_in(server: Server) -> set[tuple[str, str]]:
-    """The payments that this database knows, by transaction and echo."""
+    """The payments that this database knows, by transaction and request."""
     return {
-        (content["transaction"], content.get("jeton_retour") or "381-web")
-        for _, content in events(server, "paiement.PaiementOuvert")
+        (content["transaction"], f"{content['assure']}/{event.cause.removeprefix('requete:')}")
+        for event, content in events(server, "paiement.PaiementOuvert")
     }
 
 

@@ -47,7 +47,7 @@ class Faults:
         self.kinds = {kind: rate for kind, rate in STRIKES.items() if rng.random() < 0.6}
         self.left = rng.randint(2, 16)
         self.unreadable = rng.random() < 0.2
-        self.restores = rng.random() < 0.25
+        self.restores = rng.random() < 0.3
         self._intact: dict[Any, bytes] = {}
         self.server.strike = self.at_statement
         self.broker.strike = self.at_poll

@@ -24,6 +24,8 @@ from tests.simulation.scheduler import Scheduler
 
 AVIS = "creances.avis"
 CAISSE = "381"
+AMOUNTS = (1600, 2000, 5000)
+"""Few, so that two payments are often of the same: only what names them tells them apart."""
 OUTAGES = (psycopg.Error, Outage, UnreadableStream)
 """What a client would see as a 503, and try again after."""
 
@@ -186,7 +188,7 @@ class Payer:
         demand = Demande(
             Pseudonyme(self.caisse.assure),
             tuple(ReferenceCreance(reference) for reference in references),
-            Centimes(self.rng.randint(1600, 5000)),
+            Centimes(self.rng.choice(AMOUNTS)),
             Canal.WEB,
             f"k-{self.keys}",
             bytes(32),
@@ -202,8 +204,9 @@ class Payer:
             except Refus:
                 return None
             echo = echoed(dict(given.formulaire.champs))
-            payment = Opened(given.transaction, echo, given.montant, tuple(given.parts))
-            traffic.books.payments[payment.transaction, payment.echo] = payment
+            request = f"{demand.assure}/{demand.cle}"
+            payment = Opened(given.transaction, request, echo, given.montant, tuple(given.parts))
+            traffic.books.payments[payment.transaction, request] = payment
             return payment
         raise TimeoutError(f"no payment was answered: {last!r}") from last
 

@@ -218,7 +218,7 @@ class World:
         self.scheduler.tell("backup")
         dump = self.server.dump()
         published = len(self.published)
-        self.scheduler.at(self.scheduler.now_s + self.scheduler.rng.uniform(2, 40), lambda: self._restore(dump, published))
+        self.scheduler.at(self.scheduler.now_s + self.scheduler.rng.uniform(2, 20), lambda: self._restore(dump, published))
 
     def _restore(self, dump: Any, published: int) -> None:
         self.scheduler.tell("FAULT restore")
