@@ -22,7 +22,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", default="", help="a word, or word:number for one history with its whole trace")
     parser.add_argument("--histories", type=int, default=1000)
-    parser.add_argument("--without", choices=sorted(SAFETIES), help="take this safety out; stop at what it lets through")
+    parser.add_argument(
+        "--without", choices=sorted(SAFETIES), help="take this safety out; stop at what it lets through"
+    )
     asked = parser.parse_args()
     seed, _, number = (asked.seed or secrets.token_hex(4)).partition(":")
     without = SAFETIES[asked.without] if asked.without else None

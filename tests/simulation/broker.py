@@ -88,7 +88,9 @@ class Broker:
     def expire(self, group: str) -> None:
         """Those that have been silent for too long are put out."""
         for member in list(self.members.get(group, [])):
-            silent = not member.waiting or (member.actor is not None and member.actor.frozen_until > self.scheduler.now_s)
+            silent = not member.waiting or (
+                member.actor is not None and member.actor.frozen_until > self.scheduler.now_s
+            )
             if silent and self.scheduler.now_s - member.seen_s > SESSION_S:
                 self.leave(member)
 

@@ -10,7 +10,8 @@ from tests.simulation.bank import NOTIFICATIONS
 from tests.simulation.journal_statements import EVENTS, FATES, HELD, POSITIONS, SETTLED
 from tests.simulation.server import Server
 from tests.simulation.traffic import AVIS
-from tests.simulation.view_statements import ASIDE, BALANCES, CLOCKS, FOLLOWERS, PAYMENTS, WITNESS
+from tests.simulation.view_statements import ASIDE, BALANCES, CLOCKS, FOLLOWERS, PAYMENTS
+from tests.simulation.witness import WITNESS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -60,7 +61,9 @@ def unrest(world: "World") -> list[str]:
     at = {row.nom: row.position for row in rows(server, FOLLOWERS)}
     found += [f"{name} is at {at.get(name)} of {head}" for name in FOLLOWING if at.get(name) != head]
     found += [f"set aside by {row.suiveur}: {row.flux}, {row.cause[:150]}" for row in rows(server, ASIDE)]
-    found += [f"payment without an end: {row.transaction}" for row in rows(server, PAYMENTS) if row.statut == "en_cours"]
+    found += [
+        f"payment without an end: {row.transaction}" for row in rows(server, PAYMENTS) if row.statut == "en_cours"
+    ]
     found += [f"not shown: {row.transaction} on {row.reference}" for row in rows(server, CLOCKS) if not row.affiche_le]
     return found
 

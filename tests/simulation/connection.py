@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tests.simulation.server import Server, Session, Transaction
+
+WAKE_LATENESS_S = (0.0, 0.3, 2.0)
+"""How long after a notification its listener goes on: several commits are then one batch."""
 
 
 class Answer(NamedTuple):
@@ -119,6 +122,8 @@ class Connection:
                 server.scheduler.sleep(timeout)
         finally:
             del server.listening[session]
+        if lateness := server.scheduler.rng.choice(WAKE_LATENESS_S):
+            server.scheduler.sleep(lateness)
         session.woken = server.wakes
         self._alive()
         return iter(())
@@ -127,7 +132,7 @@ class Connection:
         """Leave."""
         self.server.end(self.session)
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         """For `with connect(…)`."""
         return self
 

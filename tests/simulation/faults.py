@@ -1,4 +1,4 @@
-"""What goes wrong: processes killed and frozen, connections cut, replies lost, twice the same message, a backup restored.
+"""What goes wrong: processes killed and frozen, connections cut, replies lost, messages given twice, a restore.
 
 Each history draws which kinds may strike it and how often; a commit is struck more often than a read.
 """
@@ -40,6 +40,8 @@ class Faults:
     broker: Broker
     struck: Counter[str] = field(default_factory=Counter)
     calm: bool = False
+    peaceful: bool = False
+    """Whether nothing at all goes wrong."""
 
     def __post_init__(self) -> None:
         """Draw which kinds there are, and how many in all."""
@@ -48,6 +50,8 @@ class Faults:
         self.left = rng.randint(2, 16)
         self.unreadable = rng.random() < 0.2
         self.restores = rng.random() < 0.3
+        if self.peaceful:
+            self.kinds, self.unreadable, self.restores = {}, False, False
         self._intact: dict[Any, bytes] = {}
         self.server.strike = self.at_statement
         self.broker.strike = self.at_poll
@@ -73,7 +77,7 @@ class Faults:
         """Between two statements, before a commit, or after it and before its reply."""
         around = AROUND_COMMIT if where in {"commit", "committed"} else 1
         actor = self.scheduler.current
-        kinds = AT_STATEMENT if where != "committed" else AT_COMMITTED
+        kinds: tuple[str, ...] = AT_STATEMENT if where != "committed" else AT_COMMITTED
         if actor is not None and actor.mortal:
             kinds += IN_PROCESS
         match self._draw(kinds, around):

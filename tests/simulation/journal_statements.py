@@ -1,4 +1,4 @@
-"""What each statement on the log means, on the tables in memory: keyed by its very text, so that a changed one is seen."""
+"""What each statement on the log means, on the tables in memory: keyed by its text, so that a changed one is seen."""
 
 import json
 from datetime import datetime
@@ -139,11 +139,11 @@ def _write_fates(server: Server, transaction: Transaction, params: Any) -> Answe
     def name(fate: Fate) -> tuple[UUID, int, str, str]:
         return fate.topic_id, fate.partition, fate.sort, fate.topic
 
-    for (topic_id, partition, fate, topic), ones in groupby(sorted(fates, key=name), key=name):
+    for (topic_id, partition, kind, topic), ones in groupby(sorted(fates, key=name), key=name):
         server.upsert(
             transaction,
             COUNTS,
-            Count(topic_id, topic, partition, fate, len(list(ones))),
+            Count(topic_id, topic, partition, kind, len(list(ones))),
             lambda old, new: old._replace(messages=old.messages + new.messages),
         )
     return Answer()

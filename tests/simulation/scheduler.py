@@ -19,7 +19,7 @@ STEP_S = 0.002
 GOES_ON = 0.6
 """How often the one that could give way goes on at once."""
 FOREVER = float("inf")
-STEPS_MAX = 60_000
+STEPS_MAX = 15_000
 """A history that is not over by then never is."""
 
 
@@ -61,6 +61,7 @@ class Scheduler:
         self.now_s = 0.0
         self.actors: list[Actor] = []
         self.current: Actor | None = None
+        self.goes_on = GOES_ON
         self.steps = 0
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.before_jump: Callable[[], None] = lambda: None
@@ -115,7 +116,7 @@ class Scheduler:
     def pause(self) -> None:
         """Let somebody else go on, perhaps."""
         actor = self._here()
-        if self.rng.random() < GOES_ON:
+        if self.rng.random() < self.goes_on:
             self.now_s += STEP_S
             return
         actor.wake_at = self.now_s

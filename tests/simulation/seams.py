@@ -1,15 +1,15 @@
-"""Where the product takes from the machine what is simulated here: connections, clocks, chance. Set outside the product.
+"""Where the product takes from the machine what is simulated here: connections, clocks, chance. Set from outside.
 
 Everything else is handed to it by its own arguments. A statement or a clock that this list forgets shows at once: the
 statement raises `UnknownStatement`, the clock makes two runs of one seed differ.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import structlog
@@ -64,7 +64,7 @@ class External(type):
     """Knows a view that acts outside the database by its class, once: asking the protocol costs more than a batch."""
 
     def __instancecheck__(cls, view: object) -> bool:
-        return _is_external(type(view))
+        return _is_external(cast("Hashable", type(view)))
 
 
 class AnyExternalView(metaclass=External):
@@ -72,7 +72,7 @@ class AnyExternalView(metaclass=External):
 
 
 @cache
-def _is_external(kind: type) -> bool:
+def _is_external(kind: Hashable) -> bool:
     return all(hasattr(kind, name) for name in ("reconcile", "preparer", "appliquer"))
 
 

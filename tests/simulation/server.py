@@ -1,6 +1,7 @@
 """A simulated PostgreSQL: atomic transactions, unique keys, locks that wait, sessions that end; read committed."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -127,7 +128,7 @@ class Server:
                 continue
             limit_s = ORDER_HELD_MAX_S if ("advisory", ORDER_LOCK) in transaction.locks else IDLE_MAX_S
             if seconds > limit_s:
-                self.scheduler.at(began_s + limit_s, lambda s=session, t=transaction: self._time_out(s, t))
+                self.scheduler.at(began_s + limit_s, partial(self._time_out, session, transaction))
 
     def _time_out(self, session: Session, transaction: Transaction) -> None:
         if session.transaction is transaction:
@@ -179,9 +180,7 @@ class Server:
             session = transaction.owner
             self.waits[session] = name
             try:
-                free = self.scheduler.wait(
-                    lambda: name not in self.locks or session.ended is not None, LOCK_TIMEOUT_S
-                )
+                free = self.scheduler.wait(lambda: name not in self.locks or session.ended is not None, LOCK_TIMEOUT_S)
             finally:
                 del self.waits[session]
             if session.ended is not None:
@@ -257,10 +256,13 @@ class Server:
         transaction.changes.setdefault(name, {})[key] = new
         return True
 
-    def delete(self, transaction: Transaction, name: str, key: Key) -> None:
-        """Remove the row of this name."""
+    def delete(self, transaction: Transaction, name: str, key: Key) -> bool:
+        """Remove the row of this name; whether it was still there once it was held."""
         self.lock(transaction, (name, key))
+        if self.row(transaction, name, key) is None:
+            return False
         transaction.changes.setdefault(name, {})[key] = None
+        return True
 
     def next(self, sequence: str) -> int:
         """The next number of a sequence: never given back, whatever the transaction does."""
@@ -279,4 +281,3 @@ class Server:
             self.end(session)
         self.tables = {name: table.copy() for name, table in dump[0].items()}
         self.sequences = dict(dump[1])
-

@@ -28,7 +28,9 @@ _INLINE = re.compile(r"^\s*(\w+)\s+[^,]*?\bPRIMARY KEY", re.MULTILINE)
 def unique_keys() -> dict[str, list[UniqueKey]]:
     """Every unique key of every table, read from the migrations."""
     keys: dict[str, list[UniqueKey]] = {}
-    for path in sorted(schema.FOLDER.glob("*.sql")):
+    for path in sorted(schema.FOLDER.iterdir(), key=lambda path: path.name):
+        if not path.name.endswith(".sql"):
+            continue
         text = re.sub(r"--[^\n]*", "", path.read_text("utf-8"))
         for table in _TABLE.finditer(text):
             name, body = table["name"], table["body"]

@@ -184,7 +184,8 @@ class Payer:
     def _open(self) -> Opened | None:
         traffic = self.traffic
         self.keys += 1
-        references = self.rng.sample(self.caisse.references, k=min(len(self.caisse.references), self.rng.choice([1, 2])))
+        known = self.caisse.references
+        references = self.rng.sample(known, k=min(len(known), self.rng.choice([1, 2])))
         demand = Demande(
             Pseudonyme(self.caisse.assure),
             tuple(ReferenceCreance(reference) for reference in references),
@@ -214,8 +215,8 @@ class Payer:
         bank, rng, amount = self.traffic.bank, self.rng, payment.amount
         first, second = str(rng.randint(100_000, 499_999)), str(rng.randint(500_000, 999_999))
         if not bank.admits(payment):
-            # Refused outright. Code 94 would have us ask, and the answer, without an echo, would be the other payment's:
-            # only names that no restore gives out again close that.
+            # Refused outright. Code 94 would have us ask, and the answer to a question, which holds no echo, would be
+            # the other payment's: only names that no restore gives out again close that.
             bank.tell(payment.transaction, payment.echo, NO, amount, None)
             return
         kinds = ["yes"] * 4 + ["no", "twice", "no yes", "yes no", "other", "wrong", "wrong yes", "pending", "abandon"]

@@ -1,13 +1,10 @@
-"""What each statement of a follower or a view means, on the tables in memory; and a witness of what a follower reads."""
+"""What each statement of a follower or a view means, in memory."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
-from domain.creance import FAITS_DE_CREANCE
-from domain.paiement import FAITS_DE_PAIEMENT
 from engine import follower, role_state
-from engine.recorder import RecordedEvent
 from projections.vues import delai_affichage, paiements, restant_du
 from tests.simulation.connection import Answer, Statement
 from tests.simulation.journal_statements import EVENTS
@@ -16,7 +13,6 @@ from tests.simulation.tables import Row
 
 FOLLOWERS, ASIDE = "vues.suiveurs", "vues.ecartes"
 BALANCES, PAYMENTS, CLOCKS = "vues.restant_du", "vues.paiements", "vues.delai_affichage"
-WITNESS = "temoin"
 
 
 class FollowerRow(NamedTuple):
@@ -83,14 +79,6 @@ class Clock(NamedTuple):
     affiche_le: datetime | None = None
 
 
-class Seen(NamedTuple):
-    """What the witness has been given."""
-
-    position: int
-    flux: str
-    version: int
-
-
 # --- Followers -------------------------------------------------------------------------------------------------------
 
 
@@ -121,10 +109,13 @@ def _head(server: Server, transaction: Transaction, _params: Any) -> Answer:
 
 def _following(server: Server, transaction: Transaction, params: Any) -> Answer:
     after, until, topics, most = params
-    rows = [
-        event for event in server.rows(transaction, EVENTS) if after < event.position <= until and event.topic in topics
-    ]
-    return Answer(sorted(rows, key=lambda event: event.position)[:most])
+    return Answer(
+        sorted(
+            event
+            for event in server.rows(transaction, EVENTS)
+            if after < event.position <= until and event.topic in topics
+        )[:most]
+    )
 
 
 def advance(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -154,15 +145,12 @@ def _released(server: Server, transaction: Transaction, params: Any) -> Answer:
     aside = [row for row in server.rows(transaction, ASIDE) if row.suiveur == params[0]]
     streams = {row.flux for row in aside if row.libere_le is not None}
     positions = {row.position for row in aside if row.flux in streams}
-    rows = [event for event in server.rows(transaction, EVENTS) if event.position in positions]
-    return Answer(sorted(rows, key=lambda event: event.position))
+    return Answer(sorted(event for event in server.rows(transaction, EVENTS) if event.position in positions))
 
 
 def _reinstate(server: Server, transaction: Transaction, params: Any) -> Answer:
-    for row in list(server.rows(transaction, ASIDE)):
-        if (row.suiveur, row.flux) == tuple(params):
-            server.delete(transaction, ASIDE, (row.suiveur, row.position))
-    return Answer()
+    found = [row for row in server.rows(transaction, ASIDE) if (row.suiveur, row.flux) == tuple(params)]
+    return Answer(rowcount=sum(server.delete(transaction, ASIDE, (row.suiveur, row.position)) for row in found))
 
 
 def _keep_aside(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -177,7 +165,7 @@ def _keep_aside(server: Server, transaction: Transaction, params: Any) -> Answer
 # --- Views -----------------------------------------------------------------------------------------------------------
 
 
-def _insert(table: str, kind: Any) -> Statement:
+def insert_into(table: str, kind: Any) -> Statement:
     def insert(server: Server, transaction: Transaction, params: Any) -> Answer:
         for row in zip(*params, strict=True):
             server.insert(transaction, table, kind(*row))
@@ -187,23 +175,34 @@ def _insert(table: str, kind: Any) -> Statement:
 
 
 def _move(server: Server, transaction: Transaction, params: Any) -> Answer:
-    moved = 0
-    for reference, amount, balance, flying, cancelled, since, version, position in zip(*params, strict=True):
+    moves = [_Move(*move) for move in zip(*params, strict=True)]
+    return Answer(
+        rowcount=sum(server.change(transaction, BALANCES, (move.reference,), partial(_moved, move)) for move in moves)
+    )
 
-        def change(row: Row) -> Row | None:
-            if row.version != since:  # noqa: B023 (called at once)
-                return None
-            return row._replace(
-                montant_initial=row.montant_initial + amount,  # noqa: B023
-                solde=row.solde + balance,  # noqa: B023
-                en_cours=row.en_cours + flying,  # noqa: B023
-                annulee=row.annulee or cancelled,  # noqa: B023
-                version=version,  # noqa: B023
-                position=position,  # noqa: B023
-            )
 
-        moved += server.change(transaction, BALANCES, (reference,), change)
-    return Answer(rowcount=moved)
+class _Move(NamedTuple):
+    reference: str
+    amount: int
+    balance: int
+    flying: int
+    cancelled: bool
+    since: int
+    version: int
+    position: int
+
+
+def _moved(move: _Move, row: Row) -> Row | None:
+    if row.version != move.since:
+        return None
+    return row._replace(
+        montant_initial=row.montant_initial + move.amount,
+        solde=row.solde + move.balance,
+        en_cours=row.en_cours + move.flying,
+        annulee=row.annulee or move.cancelled,
+        version=move.version,
+        position=move.position,
+    )
 
 
 def _shown(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -226,13 +225,12 @@ def _open_payments(server: Server, transaction: Transaction, params: Any) -> Ans
 def _conclude(server: Server, transaction: Transaction, params: Any) -> Answer:
     for payment, status, code, cause, concluded, accepted, version in zip(*params, strict=True):
         told = {"statut": status, "code": code, "cause": cause, "conclu_le": concluded, "accepte_le": accepted}
-        server.change(
-            transaction,
-            PAYMENTS,
-            (payment,),
-            lambda row, v=version, t=told: row._replace(version=v, **t) if row.version < v else None,
-        )
+        server.change(transaction, PAYMENTS, (payment,), partial(_newer, told | {"version": version}))
     return Answer()
+
+
+def _newer(told: dict[str, Any], row: Row) -> Row | None:
+    return row._replace(**told) if row.version < told["version"] else None
 
 
 def _unanswered(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -246,15 +244,17 @@ def _unanswered(server: Server, transaction: Transaction, params: Any) -> Answer
 
 
 def _start_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
-    return _insert(CLOCKS, Clock)(server, transaction, params)
+    return insert_into(CLOCKS, Clock)(server, transaction, params)
 
 
 def _stop_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
     for payment, reference, at in zip(*params, strict=True):
-        server.change(
-            transaction, CLOCKS, (payment, reference), lambda row, at=at: row._replace(affiche_le=at, montree=True)
-        )
+        server.change(transaction, CLOCKS, (payment, reference), partial(_stopped, at))
     return Answer()
+
+
+def _stopped(at: datetime, row: Row) -> Row:
+    return row._replace(affiche_le=at, montree=True)
 
 
 def _to_show(server: Server, transaction: Transaction, _params: Any) -> Answer:
@@ -265,37 +265,6 @@ def _to_show(server: Server, transaction: Transaction, _params: Any) -> Answer:
 def _show(server: Server, transaction: Transaction, params: Any) -> Answer:
     server.change(transaction, CLOCKS, tuple(params), lambda row: row._replace(montree=True))
     return Answer()
-
-
-# --- The witness -----------------------------------------------------------------------------------------------------
-
-_WITNESS: Final = "the witness writes down what it was given"
-
-
-class Witness:
-    """A view that only writes down, in its transaction, what its follower gave it: no key of its own protects it."""
-
-    nom: Final = WITNESS
-    topics: Final = frozenset(fact.TOPIC for fact in (*FAITS_DE_CREANCE, *FAITS_DE_PAIEMENT))
-
-    def __init__(self, published: list[Seen]) -> None:
-        """`published`: what has left the database, once its follower said so."""
-        self.published = published
-
-    def reconcile(self, conn: Any) -> None:
-        """Nothing to set right."""
-
-    def preparer(self, faits: Sequence[RecordedEvent]) -> None:
-        """Publishes, outside the transaction."""
-        self.published += [_seen(fact) for fact in faits]
-
-    def appliquer(self, conn: Any, faits: Sequence[RecordedEvent]) -> None:
-        """Writes them down."""
-        conn.execute(_WITNESS, tuple(zip(*map(_seen, faits), strict=True)))
-
-
-def _seen(fact: RecordedEvent) -> Seen:
-    return Seen(fact.position, fact.event.originator_id, fact.event.originator_version)
 
 
 STATEMENTS: dict[str, tuple[str, Statement]] = {
@@ -312,7 +281,7 @@ STATEMENTS: dict[str, tuple[str, Statement]] = {
     follower._RETENIR: ("keep aside", _keep_aside),
     role_state._DIRE: ("sign of life", _tell),
     role_state._INTERROMPRE: ("interruption", _tell),
-    restant_du._OUVRIR: ("open balances", _insert(BALANCES, Balance)),
+    restant_du._OUVRIR: ("open balances", insert_into(BALANCES, Balance)),
     restant_du._BOUGER: ("move balances", _move),
     restant_du._MONTREES: ("shown", _shown),
     paiements._OUVRIR: ("open payments", _open_payments),
@@ -322,5 +291,4 @@ STATEMENTS: dict[str, tuple[str, Statement]] = {
     delai_affichage._ARRETER: ("stop clocks", _stop_clocks),
     delai_affichage._A_MONTRER: ("to show", _to_show),
     delai_affichage._MONTRER: ("show", _show),
-    _WITNESS: ("witness", _insert(WITNESS, Seen)),
 }

@@ -20,7 +20,7 @@ from guichet.relancer_paiement import relancer_paiement
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.paiements import Paiements, sans_reponse
 from projections.vues.restant_du import RestantDu
-from tests.simulation import checks, journal_statements, view_statements
+from tests.simulation import checks, journal_statements, view_statements, witness
 from tests.simulation.bank import NOTIFICATIONS, Bank, Kiosk
 from tests.simulation.books import Books
 from tests.simulation.broker import Broker
@@ -32,9 +32,12 @@ from tests.simulation.seams import simulated, steady
 from tests.simulation.server import Server
 from tests.simulation.tables import unique_keys
 from tests.simulation.traffic import AVIS, OUTAGES, Caisse, Payer, Traffic
-from tests.simulation.view_statements import ASIDE, WITNESS, Seen, Witness
+from tests.simulation.view_statements import ASIDE
+from tests.simulation.witness import WITNESS, Seen, Witness
 
-STATEMENTS: Final[dict[str, tuple[str, Statement]]] = journal_statements.STATEMENTS | view_statements.STATEMENTS
+STATEMENTS: Final[dict[str, tuple[str, Statement]]] = (
+    journal_statements.STATEMENTS | view_statements.STATEMENTS | witness.STATEMENTS
+)
 KEYS: Final = unique_keys() | {WITNESS: []}
 
 REST_MAX_S = 3_600.0
@@ -79,17 +82,21 @@ class Stop:
 class World:
     """Everything of one history."""
 
-    def __init__(self, seed: str, without: Safety | None = None) -> None:
-        """`without`: the safety that is taken out."""
+    connection = Connection
+
+    def __init__(self, seed: str, without: Safety | None = None, *, peaceful: bool = False) -> None:
+        """`without`: the safety that is taken out. `peaceful`: nothing goes wrong, and no transaction meets another."""
         self.seed = seed
         self.without = without
         self.scheduler = Scheduler(seed)
         rng = self.scheduler.rng
+        if peaceful:
+            self.scheduler.goes_on = 1.0
         keys = without.keys(KEYS) if without else KEYS
         self.server = Server(self.scheduler, keys)
         self.server.version = rng.choice([150_000, 180_000])
         self.broker = Broker(self.scheduler, [topic + end for topic in (AVIS, NOTIFICATIONS) for end in ("", SUFFIXE)])
-        self.faults = Faults(self.scheduler, self.server, self.broker)
+        self.faults = Faults(self.scheduler, self.server, self.broker, peaceful=peaceful)
         self.books = Books()
         self.published: list[Seen] = []
         self.base = cast("RealDatabase", Database(self.connect))
@@ -111,7 +118,7 @@ class World:
 
     def connect(self) -> Connection:
         """A connection of the process that goes on now."""
-        return Connection(self.server, STATEMENTS)
+        return self.connection(self.server, STATEMENTS)
 
     # --- The history -------------------------------------------------------------------------------------------------
 
@@ -148,7 +155,7 @@ class World:
             self.scheduler.at(rng.uniform(1, 15), self._back_up)
 
     def _processes(self) -> None:
-        wake_s, batch = 60.0, self.scheduler.rng.choice([1, 3, 10, 2000])
+        wake_s, batch = 60.0, self.scheduler.rng.choice([2, 7, 2000])
         consumers = {"avis": (consommateur_des_avis, AVIS), "kiosque": (consommateur_du_kiosque, NOTIFICATIONS)}
         for name, (build, topic) in consumers.items():
             for number in range(2):
@@ -218,7 +225,8 @@ class World:
         self.scheduler.tell("backup")
         dump = self.server.dump()
         published = len(self.published)
-        self.scheduler.at(self.scheduler.now_s + self.scheduler.rng.uniform(2, 20), lambda: self._restore(dump, published))
+        restored_s = self.scheduler.now_s + self.scheduler.rng.uniform(2, 20)
+        self.scheduler.at(restored_s, lambda: self._restore(dump, published))
 
     def _restore(self, dump: Any, published: int) -> None:
         self.scheduler.tell("FAULT restore")
