@@ -19,7 +19,7 @@ STEP_S = 0.002
 GOES_ON = 0.6
 """How often the one that could give way goes on at once."""
 FOREVER = float("inf")
-STEPS_MAX = 15_000
+STEPS_MAX = 8_000
 """A history that is not over by then never is."""
 
 
