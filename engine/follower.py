@@ -301,20 +301,13 @@ class Follower:
                 self._preparer(faits)
                 with conn.transaction():
                     self.vue.appliquer(conn, faits)
-                    self._reintegrer(conn, flux, len(faits))
+                    conn.execute(_REINTEGRER, (self.vue.nom, flux))
                 self._log.info("flux_reintegre", flux=flux)
-            except LeadershipLost:
-                raise
             except Exception as erreur:
                 if is_outage(erreur):
                     raise
                 # Le flux reste écarté, avec sa nouvelle cause.
                 conn.execute(_RETENIR, (describe(erreur)[:CAUSE_MAX], self.vue.nom, flux))
-
-    def _reintegrer(self, conn: Connection[Any], flux: str, appliques: int) -> None:
-        """Oublie qu'ils étaient écartés, tous et eux seuls : un autre meneur a pu les appliquer, ou en ajouter."""
-        if conn.execute(_REINTEGRER, (self.vue.nom, flux)).rowcount != appliques:
-            raise LeadershipLost(self.vue.nom)
 
 
 def _canal(nom: str) -> str:

@@ -1,10 +1,9 @@
 """Le suiveur : un seul meneur, rien deux fois, rien d'oublié, et un événement fautif n'arrête que son flux."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -12,7 +11,7 @@ import pytest
 
 from engine.database import connect
 from engine.follower import Follower, LeadershipLost
-from engine.recorder import RecordedEvent, Recorder
+from engine.recorder import Recorder
 from tests.engine.epreuve import DE_TROP_POUR_LA_TABLE, Pas, Trace, ailleurs, ecrire, pas
 from tests.outils import attendre, se_tuer
 
@@ -283,27 +282,6 @@ def test_un_flux_libere_encore_fautif_retourne_a_l_attente_sans_rien_appliquer(
     assert vue.ecartes(service) == [("a", 2), ("a", 3)]
     retenus = service.execute("SELECT DISTINCT libere_le, cause FROM vues.ecartes").fetchall()
     assert retenus == [(None, "ValueError: longueur fautive : 14")]
-
-
-def test_un_flux_qu_un_autre_meneur_vient_de_reintegrer_n_est_pas_applique_deux_fois(
-    base: Any, recorder: Recorder, service: psycopg.Connection[Any], vue: Trace
-) -> None:
-    vue.fautives = {13}
-    ecrire(recorder, pas("a", 1), pas("a", 2, 13), pas("a", 3))
-    suiveur = Follower(base.url, vue)
-    suiveur.catch_up()
-    vue.fautives.clear()
-    service.execute("UPDATE vues.ecartes SET libere_le = now()")
-    appliquer = vue.appliquer
-
-    def devance(conn: psycopg.Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-        appliquer(conn, faits)
-        service.execute("DELETE FROM vues.ecartes")
-
-    suiveur.vue = SimpleNamespace(nom=vue.nom, topics=vue.topics, appliquer=devance)
-    with pytest.raises(LeadershipLost):
-        suiveur.catch_up()
-    assert vue.lire(service) == {"a": "1"}
 
 
 # --- Derrière un autre -----------------------------------------------------------------------------------------------

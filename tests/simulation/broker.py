@@ -30,6 +30,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes
     timestamp: int
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Topic:

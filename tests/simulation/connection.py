@@ -165,6 +165,7 @@ class Connection:
             raise self.session.ended
 
     def _commit(self) -> None:
+        self._alive()
         if self._open().changes:
             self._step("commit")
         self._alive()

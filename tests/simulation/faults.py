@@ -5,13 +5,14 @@ Each history draws which kinds may strike it and how often; a commit is struck m
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from tests.simulation.broker import Broker, Unreachable
 from tests.simulation.journal_statements import EVENTS
 from tests.simulation.scheduler import Actor, Killed, Scheduler
 from tests.simulation.server import Lost, Server, Session
-from tests.simulation.view_statements import ASIDE
+from tests.simulation.view_statements import ASIDE, FOLLOWERS
 
 STRIKES = {
     "killed": 0.004,
@@ -84,9 +85,16 @@ class Faults:
             case "reply lost" | "connection cut":
                 self.server.end(session, Lost("server closed the connection unexpectedly"))
             case "lead lost":
-                self.server.session_locks.clear()  # A lease that ran out, a pooler that forgets sessions.
+                self.lose_leads()
             case kind:
                 self._in_process(kind)
+
+    def lose_leads(self) -> None:
+        """Every lease runs out though its holder lives: its renewals did not arrive."""
+        rows = self.server.tables[FOLLOWERS].rows
+        for key, row in list(rows.items()):
+            if row.bail_expire_le is not None:
+                rows[key] = row._replace(bail_expire_le=self.scheduler.now - timedelta(seconds=1))
 
     def at_step(self) -> None:
         """Anywhere in a process."""

@@ -111,12 +111,16 @@ class Met(NamedTuple):
 
 def _order(server: Server, transaction: Transaction, params: Any) -> Answer:
     server.lock(transaction, ("advisory", params[0]))
-    return Answer([(None, params[1])])
+    transaction.latest = datetime.fromisoformat(params[2])
+    return Answer([(None, *params[1:])])
 
 
 def _write_events(server: Server, transaction: Transaction, params: Any) -> Answer:
-    last = max(server.rows(transaction, EVENTS), key=lambda event: event.position, default=None)
-    now = server.scheduler.now if last is None else max(server.scheduler.now, last.enregistre_le)
+    # What 0020_droits.sql does before each writing: the order is taken, then the time is set.
+    if server.orders:
+        server.lock(transaction, ("advisory", recorder.ORDER_LOCK))
+    now = max(server.stamped, min(server.scheduler.now, transaction.latest or server.scheduler.now))
+    server.stamped = now
     written = []
     for flux, version, topic, state, cause in zip(*params, strict=True):
         position = server.next("evenements")
@@ -150,7 +154,7 @@ def _write_fates(server: Server, transaction: Transaction, params: Any) -> Answe
 
 
 def _write_key(server: Server, transaction: Transaction, params: Any) -> Answer:
-    author, key, digest, answer = params
+    author, key, digest, answer, _ = params
     server.insert(transaction, KEYS, Answered(author, key, digest, json.loads(json.dumps(answer.obj))))
     return Answer()
 

@@ -9,10 +9,11 @@ from unittest import mock
 from psycopg import Connection, Pipeline
 
 from engine.batch import Batch
-from engine.database import Database
 from engine.follower import Follower
+from engine.lease import Lease
 from engine.recorder import Recorder
 from tests.simulation.tables import UniqueKey
+from tests.simulation.view_statements import MOVE_ANYWAY
 
 Keys = dict[str, list[UniqueKey]]
 
@@ -43,13 +44,10 @@ class Apart(Recorder):
 
 @contextmanager
 def _no_compare() -> Iterator[None]:
-    def advance(follower: Any, conn: Any, _since: int, until: int) -> None:
-        position = follower._position(conn)
-        conn.execute(_SET, (until, follower.vue.nom, position))
+    def move(follower: Any, conn: Any, _since: int, until: int) -> None:
+        conn.execute(MOVE_ANYWAY, (until, follower.vue.nom))
 
-    from engine.follower import _AVANCER as _SET
-
-    with mock.patch.object(Follower, "_avancer_a", advance):
+    with mock.patch.object(Follower, "_move", move), mock.patch.object(Lease, "hold"):
         yield
 
 
@@ -58,8 +56,10 @@ class Safety:
     """A safety, by the name that the command gives it."""
 
     name: str
-    recorder: Callable[[Database], Recorder] = Recorder
+    recorder: Callable[..., Recorder] = Recorder
     token: Callable[[], Any] | None = None
+    ordered: bool = True
+    """Whether the database takes the order itself."""
     lost_key: str = ""
     """A unique key that the database no longer has."""
     taken_out: Callable[[], Any] = nullcontext
@@ -72,7 +72,7 @@ class Safety:
 SAFETIES = {
     safety.name: safety
     for safety in (
-        Safety("order-lock", recorder=Unordered),
+        Safety("order-lock", recorder=Unordered, ordered=False),
         Safety("position", recorder=Apart),
         Safety("fate-key", lost_key="sorts_message"),
         Safety("compare-and-set", taken_out=_no_compare),

@@ -5,18 +5,20 @@ statement raises `UnknownStatement`, the clock makes two runs of one seed differ
 """
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime, tzinfo
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
+from uuid import UUID
 
 import structlog
 
 import engine.consumer
 import engine.follower
 import engine.kafka_reader
+import engine.lease
 import engine.placement
 import engine.role_state
 from engine.backoff import Backoff
@@ -45,6 +47,9 @@ def simulated(scheduler: Scheduler, broker: Broker, connect: Callable[[], Connec
             (engine.follower, "connect", open_connection),
             (engine.follower, "ExternalView", AnyExternalView),
             (engine.role_state, "connect", open_connection),
+            (engine.lease, "_now_s", lambda: scheduler.now_s),
+            (engine.lease, "uuid4", lambda: UUID(int=scheduler.rng.getrandbits(128))),
+            (engine.lease.Lease, "renewed", lambda _: nullcontext()),
             (engine.role_state, "time", seconds),
             (engine.consumer, "time", seconds),
             (engine.role_state, "datetime", Clock),
@@ -56,7 +61,7 @@ def simulated(scheduler: Scheduler, broker: Broker, connect: Callable[[], Connec
 
 def steady(role: Any, scheduler: Scheduler) -> None:
     """A role whose waits between two attempts are drawn from the seed."""
-    backoff: Backoff = role._reprise
+    backoff: Backoff = role._reprise if hasattr(role, "_reprise") else role._backoff
     backoff._hasard = scheduler.rng.random
 
 

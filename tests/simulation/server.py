@@ -1,6 +1,7 @@
 """A simulated PostgreSQL: atomic transactions, unique keys, locks that wait, sessions that end; read committed."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -56,6 +57,8 @@ class Transaction:
         self.taken: dict[tuple[str, Key], None] = {}
         self.locks: dict[object, None] = {}
         self.notified = False
+        self.latest: datetime | None = None
+        """The latest time that its events may bear."""
 
     def mark(self) -> tuple[dict[str, dict[Key, Row | None]], dict[tuple[str, Key], None]]:
         """A savepoint."""
@@ -84,13 +87,16 @@ class Server:
         self.tables = {name: Table(name, unique) for name, unique in keys.items()}
         self.sequences: dict[str, int] = {}
         self.locks: dict[object, Transaction] = {}
-        self.session_locks: dict[int, Session] = {}
         self.sessions: dict[Session, None] = {}
         self.listening: dict[Session, None] = {}
         self.waits: dict[Session, object] = {}
         """What each session waits for, while it waits."""
         self.commits = 0
         self.version = 150_000
+        self.orders = True
+        """Whether the database itself takes the order before each writing, as its trigger does."""
+        self.stamped = scheduler.now
+        """The time of the last events written."""
         self.wakes = 0
         """Commits that told the followers."""
         self.strike: Callable[[Session, str], None] = lambda _session, _where: None
@@ -109,8 +115,6 @@ class Server:
         session.ended = session.ended or why or Lost("server closed the connection unexpectedly")
         if session.transaction is not None:
             self.rollback(session)
-        for key in [key for key, holder in self.session_locks.items() if holder is session]:
-            del self.session_locks[key]
         self.sessions.pop(session, None)
         if session in self.listening:
             self.scheduler.wake(session.actor)

@@ -3,8 +3,9 @@
 from datetime import date, datetime
 from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from engine import follower, role_state
+from engine import follower, lease, role_state, set_aside
 from projections.vues import delai_affichage, paiements, restant_du
 from tests.simulation.connection import Answer, Statement
 from tests.simulation.journal_statements import EVENTS
@@ -21,6 +22,9 @@ class FollowerRow(NamedTuple):
     nom: str
     position: int = 0
     etat: str = "inactif"
+    bail: UUID | None = None
+    bail_expire_le: datetime | None = None
+    bail_session: Any = None
 
 
 class Aside(NamedTuple):
@@ -90,12 +94,52 @@ def _enrol(server: Server, transaction: Transaction, params: Any) -> Answer:
 def _tell(server: Server, transaction: Transaction, params: Any) -> Answer:
     row = FollowerRow(params[0], etat=params[1] if len(params) == 6 else "arrete")
     server.upsert(transaction, FOLLOWERS, row, lambda old, new: old._replace(etat=new.etat))
-    return Answer()
+    return Answer([(server.scheduler.now,)])
 
 
-def _lead(server: Server, transaction: Transaction, params: Any) -> Answer:
-    holder = server.session_locks.setdefault(params[0], transaction.owner)
-    return Answer([(holder is transaction.owner,)])
+def _take(server: Server, transaction: Transaction, params: Any) -> Answer:
+    now, key = server.scheduler.now, (params["name"],)
+
+    def take(row: FollowerRow) -> FollowerRow | None:
+        held = row.bail is not None and row.bail_expire_le is not None
+        if held and row.bail != params["former"] and row.bail_session in server.sessions:
+            expires = row.bail_expire_le
+            if expires is not None and now <= expires <= now + params["believed"]:
+                return None
+        return row._replace(bail=params["new"], bail_expire_le=now + params["length"], bail_session=transaction.owner)
+
+    if (FOLLOWERS, key) in server.locks:
+        return Answer(rowcount=0)  # Skipped, not waited for.
+    return Answer(rowcount=int(server.change(transaction, FOLLOWERS, key, take)))
+
+
+def _renew(server: Server, transaction: Transaction, params: Any) -> Answer:
+    length, name, number = params
+    until = server.scheduler.now + length
+    done = server.change(
+        transaction,
+        FOLLOWERS,
+        (name,),
+        lambda row: row._replace(bail_expire_le=until) if row.bail == number else None,
+    )
+    return Answer(rowcount=int(done))
+
+
+def _hold_lease(server: Server, transaction: Transaction, params: Any) -> Answer:
+    name, number = params
+    held = server.change(transaction, FOLLOWERS, (name,), lambda row: row if row.bail == number else None)
+    return Answer(rowcount=int(held))
+
+
+def _give_back(server: Server, transaction: Transaction, params: Any) -> Answer:
+    name, number = params
+    done = server.change(
+        transaction,
+        FOLLOWERS,
+        (name,),
+        lambda row: row._replace(bail=None, bail_expire_le=None, bail_session=None) if row.bail == number else None,
+    )
+    return Answer(rowcount=int(done))
 
 
 def _position(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -120,14 +164,20 @@ def _following(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 def advance(server: Server, transaction: Transaction, params: Any) -> Answer:
     """Compare and set."""
-    target, name, from_position = params
+    target, name, from_position, number = params
     done = server.change(
         transaction,
         FOLLOWERS,
         (name,),
-        lambda row: row._replace(position=target) if row.position == from_position else None,
+        lambda row: row._replace(position=target) if (row.position, row.bail) == (from_position, number) else None,
     )
     return Answer(rowcount=int(done))
+
+
+def _move_anyway(server: Server, transaction: Transaction, params: Any) -> Answer:
+    target, name = params
+    server.change(transaction, FOLLOWERS, (name,), lambda row: row._replace(position=target))
+    return Answer(rowcount=1)
 
 
 def _aside_streams(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -267,18 +317,24 @@ def _show(server: Server, transaction: Transaction, params: Any) -> Answer:
     return Answer()
 
 
+MOVE_ANYWAY = "what a follower without comparison would say"
+
 STATEMENTS: dict[str, tuple[str, Statement]] = {
-    follower._INSCRIRE: ("enrol", _enrol),
-    follower._MENER: ("lead", _lead),
+    follower._ENTER: ("enrol", _enrol),
     follower._POSITION: ("position", _position),
-    follower._TETE: ("head", _head),
-    follower._SUIVANTS: ("following", _following),
-    follower._AVANCER: ("advance", advance),
-    follower._FLUX_ECARTES: ("streams aside", _aside_streams),
-    follower._ECARTER: ("set aside", _set_aside),
-    follower._LIBERES: ("released", _released),
-    follower._REINTEGRER: ("reinstate", _reinstate),
-    follower._RETENIR: ("keep aside", _keep_aside),
+    follower._HEAD: ("head", _head),
+    follower._NEXT: ("following", _following),
+    follower._MOVE: ("advance", advance),
+    MOVE_ANYWAY: ("advance anyway", _move_anyway),
+    lease._TAKE: ("lead", _take),
+    lease._RENEW: ("renew", _renew),
+    lease._HOLD: ("hold lease", _hold_lease),
+    lease._RELEASE: ("give back", _give_back),
+    set_aside._STREAMS: ("streams aside", _aside_streams),
+    set_aside._SET_ASIDE: ("set aside", _set_aside),
+    set_aside._RELEASED: ("released", _released),
+    set_aside._FORGET: ("reinstate", _reinstate),
+    set_aside._KEEP: ("keep aside", _keep_aside),
     role_state._DIRE: ("sign of life", _tell),
     role_state._INTERROMPRE: ("interruption", _tell),
     restant_du._OUVRIR: ("open balances", insert_into(BALANCES, Balance)),
