@@ -12,7 +12,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage fast test-kafka faults kafka bench screenshots lint format flow architecture recipes tables sbom lock clean
+.PHONY: help setup demo test coverage fast test-kafka faults simulate kafka bench screenshots lint format flow architecture recipes tables sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache
 # One seed decides traffic and faults; the timing is the machine's.
 faults: $(STAMP) $(JARS) ## run the service under random traffic and faults, against a ledger (MINUTES=30 SEED=… REPORT=docs/reliability.md)
 	$(VENV)/bin/python -m tests.faults --minutes $(or $(MINUTES),2) --seed "$(SEED)" $(if $(REPORT),--report $(REPORT))
+
+# SEED=word runs histories word:0, word:1, …; SEED=word:17 replays that one, with its whole trace.
+simulate: $(STAMP) ## run the service's own code through simulated histories, by seed (HISTORIES=1000 SEED=…)
+	$(VENV)/bin/python -m tests.simulation --histories $(or $(HISTORIES),1000) --seed "$(SEED)"
 
 kafka: $(JARS) ## fetch the jars of that Apache Kafka
 
