@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from engine import positions, recorder, waiting_room
+from engine import positions, recorder, streams, waiting_room
 from tests.simulation.connection import Answer, Statement
 from tests.simulation.server import Server, Transaction
 
@@ -241,15 +241,15 @@ def _waiting(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 
 STATEMENTS: dict[str, tuple[str, Statement]] = {
-    recorder._ORDONNER: ("order", _order),
-    recorder._ORDONNER_17: ("order", _order),
-    recorder._ECRIRE_EVENEMENTS: ("write events", _write_events),
-    recorder._ECRIRE_POSITIONS: ("write positions", _write_positions),
-    recorder._ECRIRE_SORTS: ("write fates", _write_fates),
-    recorder._ECRIRE_CLE: ("write key", _write_key),
-    recorder._LIRE_CLE: ("read key", _read_key),
-    recorder._LIRE_FLUX: ("read streams", _read_streams),
-    recorder._NUMERO_SUIVANT: ("next number", _next_number),
+    recorder._ORDER: ("order", _order),
+    recorder._ORDER_17: ("order", _order),
+    recorder._WRITE_EVENTS: ("write events", _write_events),
+    recorder._WRITE_POSITIONS: ("write positions", _write_positions),
+    recorder._WRITE_FATES: ("write fates", _write_fates),
+    recorder._WRITE_KEY: ("write key", _write_key),
+    recorder._READ_KEY: ("read key", _read_key),
+    streams._STREAMS: ("read streams", _read_streams),
+    recorder._NEXT_NUMBER: ("next number", _next_number),
     positions._PLACES: ("places", _places),
     positions._DERNIER: ("last topic", _last_met),
     positions._RENCONTRER: ("meet topic", _meet),

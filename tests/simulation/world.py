@@ -20,6 +20,7 @@ from guichet.relancer_paiement import relancer_paiement
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.paiements import Paiements, sans_reponse
 from projections.vues.restant_du import RestantDu
+from tests.mapper import MAPPER
 from tests.simulation import checks, journal_statements, view_statements, witness
 from tests.simulation.bank import NOTIFICATIONS, Bank, Kiosk
 from tests.simulation.books import Books
@@ -104,7 +105,7 @@ class World:
         self.books = Books()
         self.published: list[Seen] = []
         self.base = cast("RealDatabase", Database(self.connect))
-        self.recorder = (without.recorder if without else Recorder)(self.base, clock=lambda: self.scheduler.now)
+        self.recorder = (without.recorder if without else Recorder)(self.base, MAPPER, clock=lambda: self.scheduler.now)
         self.bank = Bank(self.scheduler, self.broker, self.books)
         self.guichet = Guichet(
             base=self.base,
@@ -208,6 +209,7 @@ class World:
             lot_max=batch,
             wake_max_s=wake_s,
             lease_s=self.lease_s,
+            mapper=MAPPER,
             etape=self._step,
         )
         steady(follower, self.scheduler)
