@@ -1,4 +1,7 @@
-"""Le paiement : une tentative de l'assuré au kiosque, et ce que la banque en dit."""
+"""Le paiement : une tentative de l'assuré au kiosque, et ce que la banque en dit.
+
+Plus de 300 lignes : tout le vocabulaire de l'agrégat, ses faits et ses décisions, se lit en un endroit.
+"""
 
 from datetime import datetime
 from enum import StrEnum

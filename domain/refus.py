@@ -1,4 +1,7 @@
-"""Les refus : un type par raison, avec la phrase qu'une personne lit."""
+"""Les refus : un type par raison, avec la phrase qu'une personne lit.
+
+Plus de 300 lignes : une liste, un refus après l'autre, que rien ne lie.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime

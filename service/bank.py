@@ -1,7 +1,8 @@
 """The one place that names the bank: its kiosk, its reports and its simulator, from the settings."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -10,6 +11,7 @@ from domain.delai import PARIS
 from kiosque.rapports import LecteurDeRapports
 from kiosque.simulateur.application import creer_simulateur
 from kiosque.simulateur.reglages import ReglagesSimulateur
+from kiosque.sips.donnees import pretendu
 from kiosque.sips.paypage import Sips
 from kiosque.sips.rapports.colonnes import avec_noms
 from kiosque.sips.rapports.lecture import RapportsSips
@@ -62,6 +64,14 @@ def simulator(settings: Settings, url: str) -> Starlette:
             url_publique=url,
         )
     )
+
+
+def claimed(form: Mapping[str, Any]) -> tuple[str | None, int]:
+    """What a form that was refused claims: the transaction, and the amount in centimes (0: none); nothing proves it.
+
+    Raises what reading a form that is none raises: ValueError, LookupError, TypeError, FormulaireIrrecevable.
+    """
+    return pretendu(form)
 
 
 def _merchant(merchant: Merchant) -> Marchand:

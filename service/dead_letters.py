@@ -1,7 +1,6 @@
 """The dead letters as support needs them: noted in the database as they come, read again, put back on their topic."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,13 +12,11 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from domain.monnaie import CENTIMES_MAX
-from domain.references import TRANSACTION
 from engine.dead_letters import SUFFIXE
 from engine.messages import kafka_time
 from guichet.reglement.rejouer import Garde
 from kiosque.interface import FormulaireIrrecevable
-from kiosque.sips.donnees import decoder, premieres
+from service import bank
 from service.kafka import Publisher, reader, topic_end
 from service.settings import Settings
 
@@ -136,18 +133,9 @@ def _row(topic_id: UUID, topic: str, partition: int, record: Any, headers: Mappi
 def _claimed(value: bytes) -> tuple[str | None, int]:
     """What the form claims to be about, and the amount in centimes; nothing proves it."""
     try:
-        form = json.loads(value)
-        fields = premieres(decoder(str(form["Data"]).encode(), form.get("Encode") or ""))
+        return bank.claimed(json.loads(value))
     except (ValueError, LookupError, TypeError, AttributeError, FormulaireIrrecevable):
         return None, 0
-    transaction, amount = fields.get("transactionReference", ""), fields.get("amount", "")
-    return (
-        transaction if TRANSACTION.fullmatch(transaction) else None,
-        int(amount) if _AMOUNT.fullmatch(amount) and int(amount) <= CENTIMES_MAX else 0,
-    )
-
-
-_AMOUNT: Final = re.compile(r"[0-9]{1,12}")
 
 
 def note_quietly(settings: Settings, conn: psycopg.Connection[Any]) -> None:

@@ -6,8 +6,10 @@ Source : guide Sips Paypage POST. Une valeur peut contenir `=` : chaque paire se
 import base64
 import re
 from collections.abc import Container, Mapping
-from typing import Literal
+from typing import Any, Literal
 
+from domain.monnaie import CENTIMES_MAX
+from domain.references import TRANSACTION
 from kiosque.interface import FormulaireIllisible
 
 Encodage = Literal["", "base64", "base64url"]
@@ -18,6 +20,7 @@ DATA_OCTETS_MAX = 32 * 1024
 ABSENTE = "null"
 """Sips écrit parfois une valeur absente ainsi."""
 
+_MONTANT = re.compile(r"[0-9]{1,12}")
 NOM = re.compile(r"[A-Za-z0-9_.]{1,64}")
 INTERDIT_DANS_UNE_VALEUR = re.compile(r"[|\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -53,6 +56,19 @@ def lire(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
 def premieres(texte: str) -> dict[str, str]:
     """La première valeur de chaque nom : de quoi trouver la clé avant d'avoir vérifié le sceau. Ne lève rien."""
     return lire(texte, frozenset())
+
+
+def pretendu(formulaire: Mapping[str, Any]) -> tuple[str | None, int]:
+    """La transaction et le montant (centimes, 0 sans montant) qu'un formulaire prétend porter : rien ne le prouve.
+
+    Lève ValueError, LookupError, TypeError ou FormulaireIllisible si ce n'en est pas un.
+    """
+    valeurs = premieres(decoder(str(formulaire["Data"]).encode(), formulaire.get("Encode") or ""))
+    transaction, montant = valeurs.get("transactionReference", ""), valeurs.get("amount", "")
+    return (
+        transaction if TRANSACTION.fullmatch(transaction) else None,
+        int(montant) if _MONTANT.fullmatch(montant) and int(montant) <= CENTIMES_MAX else 0,
+    )
 
 
 def valeur_de(valeurs: Mapping[str, str], nom: str) -> str | None:

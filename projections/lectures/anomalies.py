@@ -3,7 +3,7 @@
 Chaque chose n'est dite qu'à un endroit : un sort qui a fait enregistrer de l'argent est dit par cet argent, un message
 en souffrance par son attente, un rebut du consommateur par son sort.
 
-Plus de trois cents lignes : une requête et une lecture par source, côte à côte, pour que la liste se vérifie.
+Plus de 300 lignes : une requête et une lecture par source, côte à côte, pour que la liste se vérifie.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""Trouver ce que le support cherche : chaque critère par son index, et pourquoi chaque résultat répond."""
+"""Trouver ce que le support cherche : chaque critère par son index, et pourquoi chaque résultat répond.
+
+Plus de 300 lignes : chaque critère avec sa requête, côte à côte.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

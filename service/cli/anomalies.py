@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 import psycopg
 import typer
@@ -17,7 +17,6 @@ from domain.monnaie import CENTIMES_MAX, Centimes, euros
 from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction, lire_reference
 from domain.refus import Refus
 from guichet.guichet import Guichet
-from kiosque.sips.paypage import Sips
 from projections.lectures.anomalies import LigneDAnomalie
 from service.cli.anomaly_tables import tell_list, tell_one, tell_settlement
 from service.cli.application import (
@@ -273,7 +272,7 @@ def _counter(data_dir: Any) -> Iterator[tuple[Settings, Guichet]]:
         try:
             yield settings, counter
         finally:
-            cast("Sips", counter.kiosque).close()
+            counter.kiosque.close()
             counter.base.fermer()
 
 

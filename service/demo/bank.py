@@ -13,7 +13,6 @@ from guichet.rapprocher import Bilan
 from guichet.relancer_paiement import Relance, relancer_paiement
 from kiosque.rapports import Genre
 from kiosque.simulateur.rapports import Faute
-from kiosque.sips.paypage import Sips
 from service import composition
 from service.demo.person import CARD_ACCEPTED, Person
 from service.demo.stage import DemoFailed, Stage
@@ -92,8 +91,7 @@ def _ask_office(stage: Stage, transaction: str) -> Relance:
     with ExitStack() as stack:
         counter = composition.guichet(stage.settings, application="creances-demo")
         stack.callback(counter.base.fermer)
-        if isinstance(counter.kiosque, Sips):
-            stack.callback(counter.kiosque.close)
+        stack.callback(counter.kiosque.close)
         publisher = Publisher(stage.settings)
         stack.callback(publisher.close)
         return relancer_paiement(counter, transaction, publisher.forward, datetime.now(UTC))
