@@ -34,14 +34,16 @@ BEGIN
         END IF;
         FOR un IN
             SELECT r.nom FROM (VALUES
-                ('creances_api',          ARRAY['evenements', 'cles_idempotence', 'securite']),
+                ('creances_api',          ARRAY['evenements', 'cles_idempotence', 'securite', 'acces', 'notes', 'reculs',
+                                                'attentes_reglees', 'ecarts_de_rapport', 'reprises']),
                 ('creances_consommateur', ARRAY['evenements', 'positions', 'sorts', 'attentes', 'attentes_reglees',
-                                                'topics', 'pertes', 'arrets']),
-                ('creances_suiveur',      ARRAY['evenements']),
-                ('creances_publication',  ARRAY['topics']),
-                ('creances_relance',      ARRAY['evenements']),
+                                                'topics', 'pertes', 'arrets', 'reculs']),
+                ('creances_suiveur',      ARRAY['evenements', 'reculs']),
+                ('creances_publication',  ARRAY['topics', 'reculs']),
+                ('creances_relance',      ARRAY['evenements', 'reculs']),
                 ('creances_exploitation', ARRAY['epoques', 'reprises', 'rapports', 'lignes_de_rapport',
-                                                'ecarts_de_rapport', 'securite'])
+                                                'ecarts_de_rapport', 'securite', 'acces', 'notes', 'reculs',
+                                                'evenements', 'attentes_reglees'])
             ) AS r (nom, tables) WHERE une.relname = ANY (r.tables)
         LOOP
             EXECUTE format('GRANT INSERT (%s) ON journal.%I TO %I', colonnes, une.relname, un.nom);
@@ -51,7 +53,9 @@ BEGIN
     GRANT USAGE ON SCHEMA journal TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
         creances_relance, creances_exploitation, creances_lecture;
     GRANT SELECT ON journal.evenements TO creances_suiveur, creances_publication, creances_relance;
-    GRANT SELECT ON journal.epoques, journal.topics TO creances_publication;
+    -- Ce que chacun regarde en démarrant : le journal est-il en retard sur ce que Kafka a vu (service/rewind.py).
+    GRANT SELECT ON journal.epoques, journal.topics, journal.positions, journal.reprises, journal.reculs
+        TO creances_suiveur, creances_publication, creances_relance;
     GRANT USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_api;
     -- Lire l'heure du lot n'est pas la fixer.
     GRANT SELECT ON SEQUENCE journal.horloge TO creances_service, creances_api, creances_consommateur, creances_suiveur,
@@ -77,7 +81,12 @@ BEGIN
         creances_exploitation;
     GRANT INSERT, UPDATE ON vues.sorts TO creances_consommateur;
     GRANT INSERT, UPDATE ON vues.publications TO creances_publication;
+    GRANT INSERT, UPDATE, DELETE ON vues.soldes_publies TO creances_publication;
     GRANT INSERT, UPDATE, DELETE ON vues.ecartes TO creances_publication, creances_exploitation;
+    -- Un règlement libère ce qui était écarté, et relève les formulaires refusés.
+    GRANT UPDATE ON vues.ecartes TO creances_api;
+    GRANT INSERT, UPDATE ON vues.rebuts, vues.lectures_de_rebuts TO creances_api, creances_relance,
+        creances_exploitation;
     GRANT DELETE ON vues.messagerie TO creances_relance;
     -- Ce qu'une reconstruction met à la place d'une vue a les mêmes droits qu'elle.
     ALTER DEFAULT PRIVILEGES IN SCHEMA vues GRANT SELECT ON TABLES TO creances_api, creances_consommateur,

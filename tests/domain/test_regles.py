@@ -355,7 +355,7 @@ def test_ce_qu_un_paiement_en_cours_retient_est_refuse_en_disant_jusqu_a_quand()
         decider_imputations(Pseudonyme("a-1"), [une.avis.reference], Centimes(20_00), plusieurs(une), P)
     assert refus.value.transactions == ("T1",)
     assert refus.value.jusqu_a == T0 + timedelta(minutes=15)
-    assert "12:15" in refus.value.phrase
+    assert "12\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}15" in refus.value.phrase
 
 
 def test_deux_caisses_se_paient_separement() -> None:
