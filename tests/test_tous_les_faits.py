@@ -173,7 +173,7 @@ def test_les_faits_des_autres_agregats_passent_par_chaque_vue(
             suite.append(exemple(Paiement.EncaissementNonImputé))  # L'argent dont parle le règlement.
         if classe is Paiement.AcceptationPrécisée:
             lu["etat"]["raison"] = None  # Celle du paiement lui-même.
-        if classe not in FAITS_DE_MESSAGERIE:
+        if classe not in {*FAITS_DE_MESSAGERIE, Paiement.PaiementConclu}:
             suite.append(lu)
     if classe in FAITS_DE_MESSAGERIE:
         suite[0]["etat"] |= {

@@ -122,6 +122,8 @@ def remplir(proprietaire: psycopg.Connection[Any], paiements: int) -> int:
     with proprietaire.transaction():
         proprietaire.execute("ALTER TABLE journal.epoques DISABLE TRIGGER ajout_seul")
         proprietaire.execute("ALTER TABLE journal.topics DISABLE TRIGGER ajout_seul")
+        for heure in ("a_l_heure", "date"):  # Les messages ont leur heure ; leurs faits ont la même.
+            proprietaire.execute(f"ALTER TABLE journal.evenements DISABLE TRIGGER {heure}")
         proprietaire.execute(_IDENTITES.format(paiements))
         proprietaire.execute(_EVENEMENTS)
         for instruction in _LE_RESTE:

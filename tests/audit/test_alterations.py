@@ -10,8 +10,12 @@ from projections.audit.vues import COLONNES
 from tests.audit.alterations import ALTERATIONS, Alteration
 from tests.consumers.banc import MAINTENANT
 
-HORS_D_AUDIT = ["suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "acces", "notes"]
-"""Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent : ni argent, ni vue du journal."""
+HORS_D_AUDIT = [
+    *("suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "acces", "notes"),
+    *("reculs", "securite", "soldes_publies"),
+]
+"""Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent, une alerte, qui a fait quoi, et ce que le
+journal refait à tout moment : ni argent, ni vue du journal."""
 
 SANS_GARDES = """
 DO $$ DECLARE t record; BEGIN

@@ -178,8 +178,8 @@ def test_une_faute_n_en_tait_pas_une_autre(vide: Monde, monkeypatch: pytest.Monk
     vide.projeter()
     # Un flux qui ne se lit plus, écarté de sa vue ; la même vue altérée, sur lui et sur un autre.
     vide.conn.execute(
-        "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le) VALUES"
-        " ('creance-' || %s, 2, 'creance.EncaissementRecu', 'rien', 'kafka:creances.avis/0@0', now())",
+        "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES"
+        " ('creance-' || %s, 2, 'creance.EncaissementRecu', 'rien', 'kafka:creances.avis/0@0')",
         (avis(1)["reference"],),
     )
     vide.projeter()
