@@ -23,9 +23,11 @@ from domain.refus import (
 )
 from domain.sort import Sort
 from guichet.reglement.approuver import decliner
+from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
 from projections.audit import auditer
+from projections.lectures import anomalies
 from projections.lectures.anomalies import anomalies_reglees, histoire
 from tests.guichet.reglement.banc import T0, Banc
 
@@ -224,3 +226,13 @@ def test_un_geste_ne_precise_que_ce_qu_il_fait(
     with pytest.raises(GesteImpossible):
         b.proposer(ident, geste, **champs)
     assert (b.faits(), b.banque.rendus) == (avant, {})
+
+
+def test_une_anomalie_au_dela_de_la_liste_se_montre(b: Banc, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rang in range(3):
+        b.repondre(f"ORPHELIN{rang}", 20_00)
+    b.projeter()
+    monkeypatch.setattr(anomalies, "LIMITE", 1)
+    assert len(b.ouvertes()) == 1
+    vue = anomalies.anomalie(b.conn, "argent-ORPHELIN2-1", T0, gestes_d_un_message=gestes_d_un_message)
+    assert (vue and vue.etat, vue and vue.montant) == ("ouverte", 20_00)
