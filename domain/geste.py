@@ -143,6 +143,41 @@ Rejouer n'en est pas : c'est la banque, sous son sceau, qui décide de nouveau.
 """
 
 
+PRECISIONS: Final[Mapping[Geste, frozenset[str]]] = {
+    Geste.RATTACHER: frozenset({"montant", "imputations", "transaction"}),
+    Geste.CONCLURE: frozenset({"montant", "transaction"}),
+    Geste.RENDRE: frozenset({"montant", "voie", "transaction"}),
+    Geste.CONSTATER_REPRISE: frozenset({"montant", "transaction"}),
+    Geste.REMBOURSER: frozenset({"montant", "voie", "transaction"}),
+    Geste.CONTREPASSER: frozenset({"montant", "transaction"}),
+    Geste.APPLIQUER: frozenset({"montant", "imputations"}),
+    Geste.ECARTER: frozenset({"montant"}),
+    Geste.RENVOYER: frozenset({"montant"}),
+    Geste.FAUSSE_ALERTE: frozenset(),
+    Geste.LIBERER: frozenset(),
+    Geste.REJOUER: frozenset(),
+    Geste.REPRENDRE: frozenset(),
+}
+"""Ce que chaque geste précise, outre son motif et sa pièce.
+
+Le reste se refuse : enregistré sans effet, il mentirait ; et une voie ferait rendre de l'argent que rien ne rend.
+"""
+
+DU_DOSSIER: Final = frozenset({Geste.CONCLURE, Geste.RENDRE, Geste.CONSTATER_REPRISE, Geste.CONTREPASSER})
+"""Ceux qui ne visent que le paiement de leur anomalie : en nommer un autre se refuse."""
+
+
+def de_trop(proposition: Proposition) -> list[str]:
+    """Ce que cette proposition précise et que son geste n'a pas à dire."""
+    dits = {
+        "montant": bool(proposition.montant),
+        "imputations": bool(proposition.imputations),
+        "voie": proposition.voie is not None,
+        "transaction": proposition.transaction is not None,
+    }
+    return [nom for nom, dit in dits.items() if dit and nom not in PRECISIONS[proposition.geste]]
+
+
 def composer_id(source: Source, *reste: object) -> IdAnomalie:
     """Le nom d'une anomalie."""
     return IdAnomalie("-".join([source.value, *map(str, reste)]))
@@ -168,7 +203,9 @@ def numero_d_argent(ident: str) -> int:
 __all__ = [
     "AGENT",
     "A_DEUX",
+    "DU_DOSSIER",
     "GESTES",
+    "PRECISIONS",
     "Geste",
     "IdAnomalie",
     "Proposition",
@@ -176,6 +213,7 @@ __all__ = [
     "Texte",
     "Voie",
     "composer_id",
+    "de_trop",
     "lire_id",
     "numero_d_argent",
     "texte_sur",

@@ -1,6 +1,7 @@
 """Le NIR (numéro de sécurité sociale) : reconnu pour être refusé, car aucun événement ne doit en porter."""
 
 import re
+import unicodedata
 from typing import Final
 
 _NIR: Final = re.compile(r"([12][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{6})([0-9]{2})")
@@ -32,4 +33,5 @@ def contient_un_nir(texte: str) -> bool:
     Seule une suite entière de 13 ou 15 chiffres compte : un identifiant plus long n'est pas un NIR parce qu'une part
     de ses chiffres en a la forme.
     """
+    texte = unicodedata.normalize("NFKC", texte)  # Les chiffres pleine chasse se lisent comme les autres.
     return any(_CONTENU.search(forme) for forme in (texte.upper(), re.sub(r"[\s._-]", "", texte).upper()))

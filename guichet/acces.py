@@ -52,8 +52,8 @@ Motif = NewType("Motif", str)
 CONTROLE: Final = Motif("contrôle des accès")
 """Celui de qui lit les accès : c'est tout ce que dit cette lecture."""
 
-NON_DIT: Final = Motif("non dit (lecture d'un solde à la ligne de commande)")
-"""Celui de `creances balance`, que des programmes appellent : la lecture est écrite, sans qu'on en demande le motif."""
+NON_DIT: Final = Motif("non dit (lecture à la ligne de commande)")
+"""Celui de `creances balance` et `anomalies`, que des programmes appellent : lecture écrite, motif non demandé."""
 
 
 class MotifRequis(Refus):

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from domain.geste import lire_id
 from domain.nir import contient_un_nir
 from domain.refus import Refus
 
@@ -22,6 +23,22 @@ _ECRIRE: Final = "INSERT INTO journal.notes (objet, texte, auteur) VALUES (%s, %
 _LIRE: Final = """
 SELECT rang, objet, texte, auteur, enregistre_le FROM journal.notes WHERE objet = ANY (%s) ORDER BY rang
 """
+
+_EXISTE: Final = """
+SELECT CASE WHEN %(genre)s = 'assure'
+    THEN EXISTS (SELECT FROM vues.restant_du WHERE assure = %(nom)s)
+        OR EXISTS (SELECT FROM vues.paiements WHERE assure = %(nom)s)
+    ELSE EXISTS (SELECT FROM journal.evenements WHERE flux = %(objet)s)
+        OR EXISTS (SELECT FROM journal.sorts WHERE objet = %(nom)s)
+END
+"""
+
+
+class ObjetDeNoteInconnu(Refus):
+    """Rien ne porte le nom sous lequel la note serait écrite."""
+
+    code = "objet_inconnu"
+    phrase_de_base = "Rien n'est enregistré sous ce nom : la note n'est pas écrite."
 
 
 class NoteIrrecevable(Refus):
@@ -45,14 +62,27 @@ class Note(NamedTuple):
 
 
 def ecrire_note(conn: Connection[Any], objet: str, texte: str, auteur: str) -> Note:
-    """Écrit une note ; lève NoteIrrecevable."""
+    """Écrit une note ; lève NoteIrrecevable ou ObjetDeNoteInconnu."""
     lue = texte.replace("\r\n", "\n").strip()
-    commande = any(unicodedata.category(signe) in {"Cc", "Cf", "Cs", "Co"} and signe != "\n" for signe in lue)
+    commande = any(
+        unicodedata.category(signe) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} and signe != "\n" for signe in lue
+    )
     if not 0 < len(lue) <= TEXTE_MAX or commande or contient_un_nir(lue) or not _OBJET.fullmatch(objet):
         raise NoteIrrecevable
+    if not _existe(conn, objet):
+        raise ObjetDeNoteInconnu
     ecrite: Any = conn.execute(_ECRIRE, (objet, lue, auteur)).fetchone()
     rang, enregistre_le = ecrite
     return Note(rang, objet, lue, auteur, enregistre_le)
+
+
+def _existe(conn: Connection[Any], objet: str) -> bool:
+    """Dit si quelque chose porte ce nom : ce qui s'y écrit ne s'efface plus, et se relit avec lui."""
+    genre, _, nom = objet.partition("-")
+    if genre == "anomalie":
+        return lire_id(nom) is not None and not contient_un_nir(nom)
+    (existe,) = conn.execute(_EXISTE, {"genre": genre, "objet": objet, "nom": nom}).fetchone() or (False,)
+    return bool(existe)
 
 
 def notes_de(conn: Connection[Any], *objets: str) -> list[Note]:

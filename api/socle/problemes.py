@@ -40,7 +40,7 @@ from domain.refus import (
     TexteIrrecevable,
 )
 from guichet.acces import MotifIrrecevable, MotifRequis
-from guichet.notes import NoteIrrecevable
+from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
@@ -110,6 +110,7 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     RechercheIllisible: 422,
     NirCherche: 422,
     ObjetInconnu: 404,
+    ObjetDeNoteInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,
 }

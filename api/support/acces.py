@@ -15,6 +15,9 @@ MotifDit = Annotated[
     Query(alias="motif", description=f"Pourquoi ces données sont lues, {MOTIF_MAX} signes au plus. Obligatoire."),
 ]
 
+Critere = Annotated[str | None, Query(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Un nom que l'auditeur cherche : ce qui est cherché est écrit, et rien de tel n'a de signe de commande."""
+
 
 def lecteur_de(identite: Identite, voie: Voie = Voie.API) -> Lecteur:
     """Sous quel nom cette lecture est écrite."""

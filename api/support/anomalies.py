@@ -16,14 +16,14 @@ from api.socle.dependances import DeLApplication, Moyens
 from api.socle.problemes import indisponible
 from api.socle.schema import problemes
 from api.support.acces import MotifDit, lecteur_de
-from api.support.reglements import lister, montrer
+from api.support.reglements import lister, montrer, noter_question
 from domain.geste import Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.references import ReferenceCreance, ReferenceTransaction
 from guichet.acces import lire_motif
 from guichet.reglement.approuver import approuver, decliner
-from guichet.reglement.demander import demander
+from guichet.reglement.demander import Comparaison, demander
 from guichet.reglement.proposer import proposer
 from guichet.reglement.rejouer import rejouer
 from guichet.reglement.signaler import signaler
@@ -191,13 +191,17 @@ async def signaler_le_paiement(
 
 
 @routes.post("/paiements/{transaction}/question", summary="Interroger la banque maintenant", responses=ERREURS)
-async def interroger_la_banque(transaction: str, identite: Support, moyens: DeLApplication) -> dict[str, Any]:
+async def interroger_la_banque(
+    transaction: str, identite: Support, moyens: DeLApplication, motif: MotifDit = None
+) -> dict[str, Any]:
     """Sa réponse à côté de la nôtre, aussi pour un paiement conclu ; ce qui diffère devient une anomalie."""
-    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
-    dite = await anyio.to_thread.run_sync(
-        partial(demander, guichet, transaction, identite.personne, partial(transmettre, moyens), maintenant)
-    )
-    return dite.en_json()
+    guichet, maintenant, dit = moyens.dependances.guichet, moyens.dependances.horloge(), lire_motif(motif)
+
+    def faire() -> Comparaison:
+        noter_question(guichet, lecteur_de(identite), transaction, dit)
+        return demander(guichet, transaction, identite.personne, partial(transmettre, moyens), maintenant)
+
+    return (await anyio.to_thread.run_sync(faire)).en_json()
 
 
 def transmettre(moyens: Moyens, transaction: str, valeur: ValeurDuTopic) -> None:

@@ -12,10 +12,11 @@ from api.socle.acces import Auditeur, Support
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.identite import Identite
 from api.socle.schema import problemes
-from api.support.acces import MotifDit, lecteur_de, sources
+from api.support.acces import Critere, MotifDit, lecteur_de, sources
 from api.support.consultation import Consultee, Genre, annoter, consulter, lire_demande, lire_objet
 from guichet.acces import CONTROLE, Acces, lire_motif, lister_acces, noter_acces
 from projections.lectures.comparaison import comparer
+from projections.lectures.instant import VersionInconnue
 from projections.lectures.suite import Demande
 
 routes = APIRouter(prefix="/api/v1/support", tags=["Support"])
@@ -29,6 +30,9 @@ Version = Annotated[int | None, Query(alias="version", description="Telle qu'à 
 Compare = Annotated[
     int | None, Query(ge=0, description="Une version : dit aussi ce qui a changé entre elle et la dernière rendue.")
 ]
+
+RANG_MAX = 2**63 - 1
+"""Le plus grand rang que la base compte."""
 
 
 class Historique(BaseModel):
@@ -109,7 +113,7 @@ async def de_l_assure(
     return _rendre(await _consulter(moyens, identite, Genre.ASSURE, assure, motif, as_of=as_of))
 
 
-@routes.post("/notes", status_code=201, summary="Noter", responses=problemes(401, 403, 422))
+@routes.post("/notes", status_code=201, summary="Noter", responses=problemes(401, 403, 404, 422))
 async def noter(
     identite: Support,
     moyens: DeLApplication,
@@ -121,14 +125,16 @@ async def noter(
     return UneNote(**note._asdict())
 
 
-@routes_d_audit.get("/acces", summary="Lire les accès du support", responses=problemes(401, 403))
+@routes_d_audit.get("/acces", summary="Lire les accès du support", responses=problemes(401, 403, 422))
 async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
     identite: Auditeur,
     moyens: DeLApplication,
-    assure: str | None = None,
-    qui: str | None = None,
-    objet: str | None = None,
-    avant: Annotated[int | None, Query(description="Le rang du dernier lu : la page suivante.")] = None,
+    assure: Critere = None,
+    qui: Critere = None,
+    objet: Critere = None,
+    avant: Annotated[
+        int | None, Query(ge=0, le=RANG_MAX, description="Le rang du dernier lu : la page suivante.")
+    ] = None,
 ) -> list[UnAcces]:
     """Qui a lu les données de qui, et pourquoi, le plus récent d'abord ; cette lecture aussi est écrite."""
 
@@ -169,6 +175,8 @@ def _rendre(consultee: Consultee, depuis: int | None = None) -> Historique:
     changements = None
     if depuis is not None:
         derniere = dossier.lignes[-1].fait.version if dossier.lignes else 0
+        if depuis > dossier.derniere_version:
+            raise VersionInconnue(dossier.derniere_version)
         changements = comparer(dossier, depuis, derniere).en_json()
     notes = [note._asdict() for note in consultee.notes]
     return Historique(**dossier.en_json(), notes=notes, changements=changements)

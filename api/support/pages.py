@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.socle.problemes import statut_de
 from api.socle.visite import champs_de
+from api.support.acces import Critere
 from api.support.consultation import (
     Consultee,
     Genre,
@@ -92,7 +93,7 @@ async def _noter_une_anomalie(agent: Agent, ident: str, texte: str) -> Response:
 
 
 @routes.get("/support/acces")
-async def voir_les_acces(agent: AuditeurConnecte, assure: str = "", qui: str = "") -> Response:
+async def voir_les_acces(agent: AuditeurConnecte, assure: Critere = "", qui: Critere = "") -> Response:
     """Qui a lu les données de qui, et pourquoi : la page de l'auditeur."""
 
     def lire() -> list[Acces]:

@@ -13,15 +13,15 @@ from api.assure.saisie import lire_montant
 from api.socle.problemes import Probleme, RefusDeSaisie, statut_de
 from api.socle.visite import champs_de
 from api.support.anomalies import transmettre
-from api.support.reglements import lister, montrer
+from api.support.reglements import lister, montrer, noter_question
 from api.support.visite import RECHERCHE, Agent, AgentConnecte
 from domain.anomalie import LIBELLES
 from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
-from domain.refus import PaiementInconnu, Refus
-from guichet.acces import MotifIrrecevable, MotifRequis, noter_acces
+from domain.refus import Refus
+from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import Note, notes_de
 from guichet.reglement.approuver import approuver, decliner
 from guichet.reglement.demander import Comparaison, demander
@@ -126,17 +126,10 @@ async def decider(ident: str, requete: Request, agent: AgentConnecte) -> Respons
 async def interroger(transaction: str, requete: Request, agent: AgentConnecte) -> Response:
     """Demande à la banque ce qu'elle sait du paiement ; sa réponse à côté de la nôtre."""
     await champs_de(requete, agent.visite)
-    if not TRANSACTION.fullmatch(transaction):
-        return agent.refuser(PaiementInconnu(), statut_de(PaiementInconnu))
     guichet, maintenant = agent.moyens.dependances.guichet, agent.moyens.dependances.horloge()
 
     def faire() -> Comparaison:
-        motif = agent.motif
-        with guichet.base.transaction() as conn:
-            paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
-            assures = [paiement.assure] if paiement and paiement.assure else []
-            objet = f"paiement-{transaction}"
-            noter_acces(conn, agent.lecteur, quoi="question", objet=objet, assures=assures, motif=motif)
+        noter_question(guichet, agent.lecteur, transaction, agent.motif)
         return demander(guichet, transaction, agent.lecteur.qui, partial(transmettre, agent.moyens), maintenant)
 
     try:

@@ -6,7 +6,8 @@ Régler est l'affaire de `guichet.reglement` : les routes et les pages l'appelle
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from domain.refus import AnomalieInconnue
+from domain.references import TRANSACTION, ReferenceTransaction
+from domain.refus import AnomalieInconnue, PaiementInconnu
 from guichet.acces import Lecteur, Motif, noter_acces
 from guichet.guichet import Guichet
 from guichet.reglement.dossiers import gestes_d_un_message
@@ -45,3 +46,13 @@ def montrer(guichet: Guichet, lecteur: Lecteur, motif: Motif, ident: str, mainte
     if ligne is None:
         raise AnomalieInconnue
     return Montree(ligne, dite)
+
+
+def noter_question(guichet: Guichet, lecteur: Lecteur, transaction: str, motif: Motif) -> None:
+    """Écrit qu'un paiement est lu chez nous et à la banque, avant de le montrer ; lève PaiementInconnu."""
+    if not TRANSACTION.fullmatch(transaction):
+        raise PaiementInconnu
+    with guichet.base.transaction() as conn:
+        paiement = guichet.charger_paiement(conn, ReferenceTransaction(transaction))
+        assures = [paiement.assure] if paiement and paiement.assure else []
+        noter_acces(conn, lecteur, quoi="question", objet=f"paiement-{transaction}", assures=assures, motif=motif)

@@ -21,6 +21,8 @@ def preciser(acte: Acte) -> Proposition:
     if voulue.geste is Geste.APPLIQUER:
         if len(voulue.imputations) != 1:
             raise GesteImpossible("Dites à quelle créance appliquer ce message.")
+        if voulue.imputations[0].part not in {0, porte}:
+            raise GesteImpossible("Un message s'applique en entier.")
         imputation = voulue.imputations[0].model_copy(update={"part": porte})
         return voulue.model_copy(update={"montant": porte, "imputations": (imputation,)})
     return voulue.model_copy(update={"montant": porte})

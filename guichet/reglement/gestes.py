@@ -2,8 +2,9 @@
 
 from typing import assert_never
 
-from domain.geste import Geste, Proposition, Voie
-from domain.refus import AnomalieDejaReglee
+from domain.anomalie import LIBELLES
+from domain.geste import DU_DOSSIER, Geste, Proposition, Voie, de_trop
+from domain.refus import AnomalieDejaReglee, GesteImpossible
 from engine.positions import reprendre
 from engine.releases import release
 from guichet.reglement import attentes, conclure, contrepasser, rattacher, rembourser, rendre
@@ -14,6 +15,7 @@ from guichet.reglement.ecarts import fermer_ecart
 def preciser(acte: Acte) -> Proposition:  # noqa: PLR0911 (un cas par geste : la table des matières)
     """La proposition complète, telle qu'une seconde personne la lira. Lève Refus."""
     geste = acte.proposition.geste
+    _exiger_rien_de_trop(acte)
     match geste:
         case Geste.RATTACHER:
             return rattacher.preciser(acte)
@@ -73,4 +75,13 @@ def fermer(acte: Acte) -> None:
 
 def passe_par_la_banque(proposition: Proposition) -> bool:
     """Dit si la banque doit rendre l'argent elle-même : hors de toute transaction, et au besoin plus tard."""
-    return proposition.voie is Voie.CARTE
+    return proposition.geste in {Geste.RENDRE, Geste.REMBOURSER} and proposition.voie is Voie.CARTE
+
+
+def _exiger_rien_de_trop(acte: Acte) -> None:
+    """Vérifie que la proposition ne dit rien que son geste ne fera pas ; lève GesteImpossible."""
+    voulue = acte.proposition
+    if trop := de_trop(voulue):
+        raise GesteImpossible(f"« {LIBELLES[voulue.geste]} » ne précise pas : {', '.join(trop)}.")
+    if voulue.geste in DU_DOSSIER and voulue.transaction not in {None, acte.dossier.transaction}:
+        raise GesteImpossible("Ce geste ne vise que le paiement de cette anomalie.")

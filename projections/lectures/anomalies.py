@@ -171,8 +171,12 @@ def anomalies_ouvertes(
     `gestes_d_un_message` : ce qu'un message en souffrance porte d'argent et ce qui peut en être fait (le guichet le
     sait, qui lit les messages).
     """
-    lignes = [ligne for lire in _SOURCES for ligne in lire(conn)]
+    lignes = [ligne for lire in _SOURCES for ligne in lire(conn, LIMITE)]
     lignes += _attentes(conn, gestes_d_un_message)
+    return _completees(conn, lignes, maintenant)
+
+
+def _completees(conn: Connection[Any], lignes: list[LigneDAnomalie], maintenant: datetime) -> list[LigneDAnomalie]:
     faits = {ligne[0]: Reglement(*ligne) for ligne in conn.execute(_REGLEMENTS, ([ligne.id for ligne in lignes],))}
     creances = _creances(conn, lignes)
     completes = [_completer(ligne, faits.get(ligne.id), creances, maintenant) for ligne in lignes]
@@ -192,9 +196,16 @@ def anomalie(
     gestes_d_un_message: Callable[[bytes], tuple[int, frozenset[Geste]]],
 ) -> LigneDAnomalie | None:
     """Une anomalie par son nom, ouverte ou réglée ; None si aucune ne le porte."""
-    for ligne in anomalies_ouvertes(conn, maintenant, gestes_d_un_message=gestes_d_un_message):
-        if ligne.id == ident:
-            return ligne
+    lu = lire_id(ident)
+    if lu is None:
+        return None
+    # Sa source seule, mais toute : elle peut être au-delà de ce qu'une liste rend.
+    if lu[0] in {Source.ATTENTE, Source.LEVEE}:
+        source = _attentes(conn, gestes_d_un_message, None)
+    else:
+        source = _DE_LA_SOURCE[lu[0]](conn, None)
+    if lignes := [ligne for ligne in source if ligne.id == ident]:
+        return _completees(conn, lignes, maintenant)[0]
     trouvee = conn.execute(_REGLEMENTS, ([ident],)).fetchone()
     return _reglee(Reglement(*trouvee)) if trouvee and trouvee[-1] is not None else None
 
@@ -219,7 +230,7 @@ def histoire(conn: Connection[Any], recorder: Recorder, ident: str) -> list[dict
 # --- Les sources -----------------------------------------------------------------------------------------------------
 
 
-def _argent(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+def _argent(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
     for (
         ident,
         raison,
@@ -233,7 +244,7 @@ def _argent(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         statut,
         caisse,
         assure,
-    ) in conn.execute(_ARGENT, (LIMITE,)):
+    ) in conn.execute(_ARGENT, (limite,)):
         gestes = GESTES[Source.ARGENT] - (frozenset() if voulu is not None else {Geste.CONCLURE})
         pris = f"La banque a pris {euros(montant)}"
         if voulu is None:
@@ -252,8 +263,8 @@ def _argent(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-def _trop_percus(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
-    for reference, trop, caisse, assure, depuis in conn.execute(_TROP_PERCUS, (LIMITE,)):
+def _trop_percus(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
+    for reference, trop, caisse, assure, depuis in conn.execute(_TROP_PERCUS, (limite,)):
         yield _ligne(
             composer_id(Source.TROP_PERCU, reference),
             "trop_percu",
@@ -266,8 +277,8 @@ def _trop_percus(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-def _sorts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
-    for topic_id, topic, partition, offset, sort, cause, objet, montant, depuis in conn.execute(_SORTS, (LIMITE,)):
+def _sorts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
+    for topic_id, topic, partition, offset, sort, cause, objet, montant, depuis in conn.execute(_SORTS, (limite,)):
         est_reference = objet is not None and REFERENCE.fullmatch(objet)
         yield _ligne(
             composer_id(Source.SORT, topic_id.hex, partition, offset),
@@ -282,9 +293,11 @@ def _sorts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
 
 
 def _attentes(
-    conn: Connection[Any], gestes_d_un_message: Callable[[bytes], tuple[int, frozenset[Geste]]]
+    conn: Connection[Any],
+    gestes_d_un_message: Callable[[bytes], tuple[int, frozenset[Geste]]],
+    limite: int | None = LIMITE,
 ) -> Iterator[LigneDAnomalie]:
-    for rang, flux, raison, valeur, depuis, sort, suite in conn.execute(_ATTENTES, (LIMITE,)):
+    for rang, flux, raison, valeur, depuis, sort, suite in conn.execute(_ATTENTES, (limite,)):
         reference, transaction = _sujet(flux)
         montant, gestes = gestes_d_un_message(bytes(valeur))
         source = Source.ATTENTE if sort is None else Source.LEVEE
@@ -300,8 +313,8 @@ def _attentes(
         )
 
 
-def _ecarts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
-    for rang, genre, montant, cause, transaction, depuis, caisse, assure in conn.execute(_ECARTS, (LIMITE,)):
+def _ecarts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
+    for rang, genre, montant, cause, transaction, depuis, caisse, assure in conn.execute(_ECARTS, (limite,)):
         contrepasser = {Geste.CONTREPASSER} if genre in {"impaye", "remboursement", "autre_etat"} else set()
         yield _ligne(
             composer_id(Source.ECART, rang),
@@ -316,8 +329,8 @@ def _ecarts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-def _ecartes(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
-    for suiveur, position, flux, combien, depuis, cause in conn.execute(_ECARTES, (LIMITE,)):
+def _ecartes(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
+    for suiveur, position, flux, combien, depuis, cause in conn.execute(_ECARTES, (limite,)):
         reference, transaction = _sujet(flux)
         suite = f" et {combien - 1} à sa suite" if combien > 1 else ""
         yield _ligne(
@@ -331,7 +344,7 @@ def _ecartes(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-def _arrets(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+def _arrets(conn: Connection[Any], _limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
     for arret in stopped_partitions(conn):
         yield _ligne(
             composer_id(Source.PARTITION, arret.topic_id.hex, arret.partition, arret.position),
@@ -343,9 +356,9 @@ def _arrets(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-def _rebuts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
+def _rebuts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
     for topic_id, partition, offset, cause, transaction, montant, depuis, caisse, assure in conn.execute(
-        _REBUTS, (LIMITE,)
+        _REBUTS, (limite,)
     ):
         yield _ligne(
             composer_id(Source.REBUT, UUID(str(topic_id)).hex, partition, offset),
@@ -359,8 +372,8 @@ def _rebuts(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-def _signales(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
-    for ident, montant, cause, transaction, depuis, caisse, assure in conn.execute(_SIGNALES, (LIMITE,)):
+def _signales(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
+    for ident, montant, cause, transaction, depuis, caisse, assure in conn.execute(_SIGNALES, (limite,)):
         yield _ligne(
             ident,
             "signalement",
@@ -373,7 +386,17 @@ def _signales(conn: Connection[Any]) -> Iterator[LigneDAnomalie]:
         )
 
 
-_SOURCES: Final = (_argent, _trop_percus, _sorts, _ecarts, _ecartes, _arrets, _rebuts, _signales)
+_DE_LA_SOURCE: Final[Mapping[Source, Callable[[Connection[Any], int | None], Iterator[LigneDAnomalie]]]] = {
+    Source.ARGENT: _argent,
+    Source.TROP_PERCU: _trop_percus,
+    Source.SORT: _sorts,
+    Source.ECART: _ecarts,
+    Source.ECARTE: _ecartes,
+    Source.PARTITION: _arrets,
+    Source.REBUT: _rebuts,
+    Source.PAIEMENT: _signales,
+}
+_SOURCES: Final = tuple(_DE_LA_SOURCE.values())
 
 
 # --- En commun -------------------------------------------------------------------------------------------------------

@@ -290,10 +290,11 @@ def _relatif(mot: str, aujourd_hui: date) -> date:
 
 
 def _date(annee: str | None, mois: int, jour: int, aujourd_hui: date) -> date | None:
-    """Cette date ; sans année, la dernière fois qu'elle est passée. None si elle n'existe pas."""
+    """Cette date ; sans année, la dernière fois qu'elle est passée. None si elle n'existe pas ou est à venir."""
     try:
         if annee is not None:
-            return date(int(annee) + (2000 if len(annee) == len("26") else 0), mois, jour)
+            dite = date(int(annee) + (2000 if len(annee) == len("26") else 0), mois, jour)
+            return dite if dite <= aujourd_hui else None
         cette_annee = date(aujourd_hui.year, mois, jour)
         return cette_annee if cette_annee <= aujourd_hui else date(aujourd_hui.year - 1, mois, jour)
     except ValueError:

@@ -16,6 +16,7 @@ from domain.imputation import Imputation
 from domain.monnaie import CENTIMES_MAX, Centimes, euros
 from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction, lire_reference
 from domain.refus import Refus
+from guichet.acces import NON_DIT, Motif, noter_acces
 from guichet.guichet import Guichet
 from projections.lectures.anomalies import LigneDAnomalie
 from service.cli.anomaly_tables import tell_list, tell_one, tell_settlement
@@ -31,6 +32,7 @@ from service.cli.application import (
     print_json,
     quiet,
 )
+from service.cli.support import ask_reason, system_reader
 from service.cli.tables import whole
 from service.settings import Settings
 
@@ -40,6 +42,7 @@ app.add_typer(commands)
 Ident = Annotated[str, typer.Argument(metavar="ID", help="Le nom de l'anomalie, tel que la liste le donne.")]
 By = Annotated[str, typer.Option("--par", help="Qui vous êtes : votre identifiant d'agent.")]
 Why = Annotated[str, typer.Option("--motif", help="Pourquoi, pour l'histoire.")]
+Reading = Annotated[str | None, typer.Option("--motif", help="Pourquoi ces données sont lues ; la lecture est écrite.")]
 Which = Annotated[
     int | None, typer.Option("--proposition", min=1, help="La version de la proposition que vous avez lue.")
 ]
@@ -52,7 +55,7 @@ _SHARE: Final = re.compile(r"([^=]+)(?:=(.+))?")
 def anomalies(context: typer.Context) -> None:
     """Sans rien de plus : la liste."""
     if context.invoked_subcommand is None:
-        list_(as_json=False, data_dir=None)
+        list_(motif=None, as_json=False, data_dir=None)
 
 
 @commands.command("list")
@@ -60,31 +63,37 @@ def list_(
     *,
     settled: Annotated[bool, typer.Option("--reglees", help="Les dernières réglées, au lieu des ouvertes.")] = False,
     genre: Annotated[str | None, typer.Option(help="Seulement celles de ce genre.")] = None,
+    motif: Reading = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Tout ce qui est ouvert, le plus ancien d'abord."""
     from projections.lectures.anomalies import anomalies_reglees
 
+    reason = _reason(motif)
     with connection(data_dir) as (settings, conn):
         rows = anomalies_reglees(conn) if settled else open_ones(settings, conn, datetime.now(UTC))
+        note_reading(conn, "anomalies", "liste", rows, reason)
     rows = [row for row in rows if genre is None or row.genre == genre]
     tell_list(rows, as_json=as_json, settled=settled)
 
 
 @commands.command()
-def show(ident: Ident, *, as_json: Json = False, data_dir: DataDir = None) -> None:
+def show(ident: Ident, *, motif: Reading = None, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Une anomalie : ce qu'elle est, ce qui peut en être fait, ce que des personnes en ont fait."""
     from engine.database import Database
     from guichet.reglement.dossiers import gestes_d_un_message
     from projections.lectures.anomalies import anomalie, histoire
     from service.composition import recorder_on
 
+    reason = _reason(motif)
     with connection(data_dir) as (settings, conn):
         _note(settings, conn)
         row = anomalie(conn, ident, datetime.now(UTC), gestes_d_un_message=gestes_d_un_message)
         with Database(str(settings.database_url)) as base:
-            told = histoire(conn, recorder_on(base), ident)
+            told = histoire(conn, recorder_on(base), ident) if row else []
+        about = f"anomalie-{ident}" if row else "anomalie inconnue"
+        note_reading(conn, "anomalie", about, [row] if row else [], reason)
     if row is None:
         fail("Aucune anomalie ne porte ce nom.")
     if as_json:
@@ -221,6 +230,19 @@ def ask(
 
 
 # --- In common -------------------------------------------------------------------------------------------------------
+
+
+def _reason(given: str | None) -> Motif:
+    """The reason of this reading; unsaid, as programs call, it is recorded as such (see `creances balance`)."""
+    return NON_DIT if given is None else ask_reason(given)
+
+
+def note_reading(
+    conn: psycopg.Connection[Any], what: str, about: str, rows: list[LigneDAnomalie], reason: Motif
+) -> None:
+    """Record that these anomalies were read, before any is told."""
+    persons = {row.assure for row in rows if row.assure}
+    noter_acces(conn, system_reader(), quoi=what, objet=about, assures=persons, motif=reason)
 
 
 def open_ones(settings: Settings, conn: psycopg.Connection[Any], now: datetime) -> list[LigneDAnomalie]:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from domain.geste import Geste
-from service.cli.anomalies import By, Why, open_ones, replay, show
+from guichet.acces import NON_DIT
+from service.cli.anomalies import By, Why, note_reading, open_ones, replay, show
 from service.cli.anomaly_tables import tell_list
 from service.cli.application import DataDir, Json, app, connection
 
@@ -21,6 +22,7 @@ def list_(*, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Les messages refusés, à la porte ou par un consommateur, que personne n'a encore rejoués ni classés."""
     with connection(data_dir) as (settings, conn):
         rows = [row for row in open_ones(settings, conn, datetime.now(UTC)) if Geste.REJOUER in row.gestes]
+        note_reading(conn, "anomalies", "messages refusés", rows, NON_DIT)
     tell_list(rows, as_json=as_json)
 
 

@@ -132,5 +132,11 @@ def test_les_mauvaises_demandes_ont_un_refus_clair_et_ne_changent_rien(service: 
 
 
 def test_la_banque_est_interrogee_maintenant_et_une_inconnue_le_dit(service: Service) -> None:
-    reponse = service.client.post("/api/v1/support/paiements/RIEN/question", headers=agent("ag-1"))
+    chemin = "/api/v1/support/paiements/RIEN/question"
+    sans = service.client.post(chemin, headers=agent("ag-1"))
+    assert (sans.status_code, sans.json()["code"]) == (422, "motif_requis")
+    reponse = service.client.post(chemin, params=LIRE, headers=agent("ag-1"))
     assert (reponse.status_code, reponse.json()["code"]) == (404, "paiement_inconnu")
+    with service.guichet.base.transaction() as conn:
+        lus = conn.execute("SELECT qui, quoi, objet, motif FROM journal.acces").fetchall()
+    assert lus == [("ag-1", "question", "paiement-RIEN", LIRE["motif"])]

@@ -114,6 +114,7 @@ def test_une_note_se_lit_avec_l_histoire_sous_le_nom_de_son_auteur(paye: tuple[S
 
 @pytest.mark.parametrize("texte", ["", "   ", "a" * 2_001, "\x1b[2J", "\u202e", "NIR 2 55 08 14 168 025 38"])
 def test_une_note_qui_porterait_autre_chose_que_du_texte_est_refusee(service: Service, texte: str) -> None:
+    service.avis(REF)
     reponse = service.client.post(
         "/api/v1/support/notes", headers=agent(), json={"objet": f"creance-{REF}", "texte": texte}
     )

@@ -4,6 +4,7 @@ import json
 import subprocess
 from typing import Any
 
+from guichet.acces import NON_DIT
 from projections.audit import auditer
 from tests.guichet.reglement.banc import Banc, reference
 from tests.outils import CREANCES, RACINE, environnement
@@ -45,7 +46,11 @@ def test_de_l_argent_orphelin_se_rattache_par_la_commande_a_deux(b: Banc, base: 
     assert (encore.returncode, "déjà réglée" in encore.stderr) == (1, True)
     b.projeter()
     assert b.creance(1).restant_du == 67_09
-    vue = json.loads(lancer(base.url, "anomalies", "show", ID, "--json").stdout)
+    vue = json.loads(lancer(base.url, "anomalies", "show", ID, "--motif", "elle a appelé", "--json").stdout)
+    assert b.conn.execute("SELECT quoi, objet, motif FROM journal.acces ORDER BY rang").fetchall() == [
+        ("anomalies", "liste", NON_DIT),
+        ("anomalie", f"anomalie-{ID}", "elle a appelé"),
+    ]
     assert (vue["etat"], [pas["type"] for pas in vue["histoire"]][-1]) == ("reglee", "AnomalieRéglée")
     assert json.loads(lancer(base.url, "anomalies", "list", "--json").stdout) == []
     assert auditer(b.conn).ecarts == []

@@ -2,10 +2,11 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from domain.geste import Geste
+from domain.geste import Geste, Voie
 from domain.refus import (
     AgentIrrecevable,
     AnomalieDejaReglee,
@@ -22,8 +23,11 @@ from domain.refus import (
 )
 from domain.sort import Sort
 from guichet.reglement.approuver import decliner
+from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import Suite
+from guichet.reglement.signaler import signaler
 from projections.audit import auditer
+from projections.lectures import anomalies
 from projections.lectures.anomalies import anomalies_reglees, histoire
 from tests.guichet.reglement.banc import T0, Banc
 
@@ -191,3 +195,44 @@ def test_un_geste_qui_ne_va_pas_a_l_anomalie_est_refuse(orphelin: Banc) -> None:
     for geste in (Geste.FAUSSE_ALERTE, Geste.CONCLURE, Geste.REMBOURSER, Geste.LIBERER):
         with pytest.raises(GesteImpossible):
             orphelin.proposer(ORPHELIN, geste)
+
+
+@pytest.mark.parametrize(
+    ("ident", "geste", "champs"),
+    [
+        (ORPHELIN, Geste.RATTACHER, {"creances": [(1, 0)], "voie": Voie.CARTE}),
+        ("argent-T1-3", Geste.CONCLURE, {"voie": Voie.CARTE}),
+        ("argent-T1-3", Geste.CONCLURE, {"creances": [(1, 0)]}),
+        ("argent-T1-3", Geste.RENDRE, {"voie": Voie.CARTE, "transaction": "ORPHELIN"}),
+        ("argent-T1-3", Geste.RENDRE, {"voie": Voie.CARTE, "creances": [(1, 0)]}),
+        ("paiement-T1", Geste.CONTREPASSER, {"voie": Voie.CARTE}),
+        ("paiement-T1", Geste.CONTREPASSER, {"transaction": "ORPHELIN"}),
+        ("paiement-T1", Geste.FAUSSE_ALERTE, {"montant": 999_00}),
+        ("paiement-T1", Geste.FAUSSE_ALERTE, {"creances": [(1, 0)]}),
+        ("paiement-T1", Geste.FAUSSE_ALERTE, {"transaction": "ORPHELIN"}),
+    ],
+    ids=str,
+)
+def test_un_geste_ne_precise_que_ce_qu_il_fait(
+    orphelin: Banc, ident: str, geste: Geste, champs: dict[str, Any]
+) -> None:
+    b = orphelin
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00)
+    b.repondre("T1", 20_00, autorisation="B")
+    signaler(b.guichet, "T1", "le payeur appelle", "agent-1", T0)
+    avant = b.faits()
+    assert ident in {ligne.id for ligne in b.ouvertes()}
+    with pytest.raises(GesteImpossible):
+        b.proposer(ident, geste, **champs)
+    assert (b.faits(), b.banque.rendus) == (avant, {})
+
+
+def test_une_anomalie_au_dela_de_la_liste_se_montre(b: Banc, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rang in range(3):
+        b.repondre(f"ORPHELIN{rang}", 20_00)
+    b.projeter()
+    monkeypatch.setattr(anomalies, "LIMITE", 1)
+    assert len(b.ouvertes()) == 1
+    vue = anomalies.anomalie(b.conn, "argent-ORPHELIN2-1", T0, gestes_d_un_message=gestes_d_un_message)
+    assert (vue and vue.etat, vue and vue.montant) == ("ouverte", 20_00)

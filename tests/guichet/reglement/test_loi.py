@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.avis import Moyen
-from domain.geste import Geste, Voie
+from domain.geste import PRECISIONS, Geste, Voie
 from domain.monnaie import Centimes
 from domain.refus import Refus
 from domain.reponse import Issue
@@ -41,7 +41,9 @@ REGLER = st.tuples(
     st.sampled_from([0, 0, 1_00, 16_00, 25_00]),
     st.sampled_from([*CREANCES]),
     st.sampled_from([*Voie]),
-    st.sampled_from(["fait", "fait", "fait", "fait", "fait", "sans_reponse", "refuse", "meme", "decline", "perime"]),
+    st.sampled_from(
+        ["fait", "fait", "fait", "fait", "fait", "sans_reponse", "refuse", "meme", "decline", "perime", "voie_de_trop"]
+    ),
 )
 
 
@@ -54,6 +56,7 @@ class Livre:
     def __init__(self) -> None:
         self.pris = 0
         self.cheques = 0
+        self.par_carte = 0
         self.regles: Counter[Geste] = Counter()
 
     def dire(self, sort: Sort, montant: int) -> None:
@@ -112,8 +115,8 @@ def _regler(b: Banc, livre: Livre, voulu: Any) -> None:  # noqa: C901 (un cas pa
     ident, geste = ligne.id, ligne.gestes[lequel % len(ligne.gestes)]
     # D'ordinaire ce qui est possible ; un centime de plus que l'ouvert, parfois.
     montant = min(montant, ligne.montant + 1)
-    champs: dict[str, Any] = {"montant": montant, "preuve": "VIR-1"}
-    if geste in {Geste.RENDRE, Geste.REMBOURSER}:
+    champs: dict[str, Any] = {"montant": montant if "montant" in PRECISIONS[geste] else 0, "preuve": "VIR-1"}
+    if geste in {Geste.RENDRE, Geste.REMBOURSER} or fin == "voie_de_trop":
         champs["voie"] = voie
     if geste is Geste.RATTACHER:
         champs["creances"] = [(numero, montant)]
@@ -134,8 +137,9 @@ def _regler(b: Banc, livre: Livre, voulu: Any) -> None:  # noqa: C901 (un cas pa
         b.banque.dictees.clear()
         if fait.suite is Suite.EN_EXECUTION:
             fait = executer(b.guichet, ident, T0)
-        assert fin in {"fait", "sans_reponse", "refuse"}
+        assert fin in {"fait", "sans_reponse", "refuse", "voie_de_trop"}
         if fait.suite is Suite.REGLE:
+            livre.par_carte += fait.proposition.montant if fait.proposition.voie is Voie.CARTE else 0
             livre.regles[geste] += fait.proposition.montant
             _rejouer_ne_change_rien(b, ident)
     except Refus:
@@ -165,7 +169,8 @@ def _verifier(b: Banc, livre: Livre) -> None:
     assert livre.pris - repris == sur_creances + non_rattache + rendu
     assert livre.pris == sum(paiement.pris for paiement in paiements)
     carte = sum(b.banque.rendus.values())
-    assert carte == sum(paiement.recredite for paiement in paiements)
+    assert carte == livre.par_carte == sum(paiement.recredite for paiement in paiements)
+    assert carte <= rendu
     lignes = b.ouvertes()
     noms = [ligne.id for ligne in lignes]
     assert len(noms) == len(set(noms))
