@@ -24,10 +24,12 @@ from api.support.consultation import (
 )
 from api.support.courbe import HAUTEUR, LARGEUR, courbe_de
 from api.support.export import en_csv
+from api.support.reglements import ouvertes_de
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
 from domain.refus import Refus
 from guichet.acces import CONTROLE, Acces, MotifIrrecevable, MotifRequis, lister_acces, noter_acces
+from projections.lectures.anomalies import LigneDAnomalie
 from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
@@ -173,6 +175,7 @@ async def _montrer(
         except Refus as dit:
             statut, refus = statut_de(type(dit)), dit
     valeurs = _valeurs(agent, consultee) | {
+        "a_regler": await anyio.to_thread.run_sync(partial(_a_regler, agent, consultee)),
         "refus": refus,
         "demandes": dict.fromkeys(_DEMANDES, "") | demandes,
         "comparaison": comparaison,
@@ -219,6 +222,16 @@ def _voisins(consultee: Consultee) -> list[Objet]:
         if isinstance(ligne.fait, Etape) and (transaction := ligne.fait.donnees.get("transaction")):
             trouves.append(Objet(Genre.PAIEMENT, str(transaction)))
     return [objet for objet in dict.fromkeys(trouves) if objet != consultee.objet]
+
+
+def _a_regler(agent: Agent, consultee: Consultee) -> list[LigneDAnomalie]:
+    """Les anomalies ouvertes de ce que la page montre : de l'appel au règlement, il n'y a qu'un lien.
+
+    Celles de l'assuré tout entier sont sur sa page.
+    """
+    voisins = {objet.nom for objet in _voisins(consultee) if objet.genre is not Genre.ASSURE}
+    dependances = agent.moyens.dependances
+    return ouvertes_de(dependances.guichet, voisins | {consultee.objet.nom}, dependances.horloge())
 
 
 def _comparaison(agent: Agent, dossier: Dossier, demandes: dict[str, str]) -> Comparaison | None:
