@@ -28,6 +28,7 @@ from api.support.reglements import ouvertes_de
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
 from domain.refus import Refus
+from domain.sort import Sort
 from guichet.acces import CONTROLE, Acces, MotifIrrecevable, MotifRequis, lister_acces, noter_acces
 from projections.lectures.anomalies import LigneDAnomalie
 from projections.lectures.comparaison import Comparaison, comparer, version_a
@@ -201,7 +202,7 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),
-        "a_dire": _a_dire(faits),
+        "a_dire": [*_repetee(dossier), *_a_dire(faits)],
         "courbe": courbe_de(dossier, agent.moyens.dependances.horloge()),
         "dessin": (LARGEUR, HAUTEUR),
         "voisins": _voisins(consultee),
@@ -211,6 +212,13 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
 def _a_dire(faits: list[Etape]) -> list[str]:
     """Les dernières phrases à lire à la personne, la plus récente d'abord : deux fois la même n'apprend rien."""
     return list(dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase))[:3]
+
+
+def _repetee(dossier: Dossier) -> list[str]:
+    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
+    if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
+        return []
+    return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]
 
 
 def _voisins(consultee: Consultee) -> list[Objet]:

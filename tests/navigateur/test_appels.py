@@ -142,7 +142,7 @@ def test_j_ai_paye_20_euros_et_la_somme_est_toujours_affichee(pile: Pile, bureau
     bureau.chercher(transaction)
     bureau.claire.lit("À dire à la personne")
     bureau.claire.page.get_by_role("button", name="Interroger la banque maintenant").click()
-    bureau.claire.lit("Sa réponse vient d'être prise en compte")
+    bureau.claire.lit("Sa réponse est en route")
     bureau.statut(transaction, "accepte")
     bureau.ouvrir("Revenir à l'histoire")
     bureau.claire.lit("La banque a accepté le paiement le")
@@ -156,8 +156,8 @@ def test_debite_deux_fois_sous_une_seule_autorisation(pile: Pile, bureau: Bureau
     transaction = bureau.transaction(assure)
     bureau.statut(transaction, "accepte")
     bureau.chercher(transaction)
-    attendre(lambda: bureau.claire.page.reload() and "2 messages reçus" in bureau.claire.page.content(), secondes=8)
-    bureau.claire.lit("une seule fois")
+    repete = bureau.claire.page.get_by_text("il n'a compté qu'une fois")
+    attendre(lambda: bureau.claire.page.reload() and repete.count(), secondes=8)
     bureau.solde(reference, 67_09, "Il reste 67,09")
 
 
@@ -186,7 +186,7 @@ def test_refuse_mais_ma_banque_a_pris_l_argent(pile: Pile, bureau: Bureau) -> No
     bureau.chercher(transaction)
     bureau.claire.lit("La banque n'a pas accepté le paiement")
     bureau.claire.page.get_by_role("button", name="Interroger la banque maintenant").click()
-    bureau.claire.lit("Sa réponse vient d'être prise en compte")
+    bureau.claire.lit("Sa réponse est en route")
     bureau.statut(transaction, "accepte")
     bureau.ouvrir("Revenir à l'histoire")
     bureau.claire.lit("La banque a accepté le paiement le")
@@ -195,7 +195,7 @@ def test_refuse_mais_ma_banque_a_pris_l_argent(pile: Pile, bureau: Bureau) -> No
 
 def cheque(pile: Pile, reference: str, montant: int) -> None:
     """Un chèque dit par la caisse, sans attendre qu'il compte."""
-    pile._emettre(  # noqa: SLF001
+    pile._emettre(
         reference,
         {
             "type": "encaissement_recu",
@@ -330,10 +330,14 @@ def test_depuis_ce_matin_plus_aucun_paiement_n_est_pris(pile: Pile, bureau: Bure
     with porte_a_la_cle_fausse(pile) as porte:
         dit = httpx.post(f"{porte}/kiosque/notification", data=notification(transaction, 20_00), trust_env=False)
     assert dit.status_code == 400
+    noter = ("anomalies", "list", "--genre", "rebut", "--json")
+    (garde,) = json.loads(bureau.commande(*noter).stdout)
+    assert (garde["transaction"], garde["montant_centimes"]) == (transaction, 20_00)
     bureau.chercher(transaction)
     bureau.claire.lit("À dire à la personne")
-    bureau.ouvrir("refus")
-    bureau.claire.page.get_by_label("Raison").fill("clé corrigée")
+    bureau.ouvrir(garde["cause"])
+    bureau.claire.page.locator("#gestes summary", has_text="Rejouer").click()
+    bureau.claire.page.locator("#raison-rejouer").fill("clé corrigée")
     bureau.claire.page.get_by_role("button", name="Faire : Rejouer").click()
     bureau.claire.lit("Réglé.")
     bureau.statut(transaction, "accepte")
