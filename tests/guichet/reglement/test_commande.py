@@ -2,11 +2,16 @@
 
 import json
 import subprocess
+from datetime import date
+from pathlib import Path
 from typing import Any
 
+from domain.avis import Moyen
+from domain.monnaie import Centimes
 from projections.audit import auditer
-from tests.guichet.reglement.banc import Banc, reference
+from tests.guichet.reglement.banc import T0, Banc, reference
 from tests.outils import CREANCES, RACINE, environnement
+from tests.rapports.banc import impayes
 
 ID = "argent-ORPHELIN-1"
 
@@ -65,3 +70,65 @@ def test_les_mauvais_arguments_ont_leur_phrase(b: Banc, base: Any) -> None:
         fini = lancer(base.url, "anomalies", *arguments)
         assert fini.returncode == code, (arguments, fini.stderr)
         assert "Traceback" not in fini.stderr
+
+
+def regler(b: Banc, url: str, ident: str, *precisions: str) -> None:
+    """Propose, se voit refuser d'approuver soi-même, puis une seconde personne approuve ; l'audit est net."""
+    propose = lancer(url, "anomalies", "settle", ident, *precisions, "--par", "agent-1", "--motif", "elle a appelé")
+    assert propose.returncode == 0, propose.stderr
+    assert lancer(url, "anomalies", "approve", ident, "--par", "agent-1").returncode == 1
+    fait = lancer(url, "anomalies", "approve", ident, "--par", "agent-2", "--json")
+    assert json.loads(fait.stdout)["suite"] == "regle", fait.stderr
+    b.projeter()
+    assert json.loads(lancer(url, "anomalies", "list", "--json").stdout) == []
+    assert auditer(b.conn).ecarts == []
+
+
+def ouverte(b: Banc, url: str, genre: str, montant: int) -> str:
+    """La seule anomalie de la liste."""
+    b.projeter()
+    (ligne,) = json.loads(lancer(url, "anomalies", "list", "--json").stdout)
+    assert (ligne["genre"], ligne["montant_centimes"]) == (genre, montant)
+    return str(ligne["id"])
+
+
+def test_debite_deux_fois_la_seconde_autorisation_est_rendue(b: Banc, base: Any) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    for autorisation in ("A", "A", "B"):
+        b.repondre("T1", 20_00, autorisation=autorisation)
+    ident = ouverte(b, base.url, "montant_incoherent", 20_00)
+    regler(b, base.url, ident, "--geste", "rendre", "--voie", "virement", "--preuve", "VIR-1")
+    assert (b.creance(1).restant_du, b.paiement("T1").non_rattache) == (67_09, 0)
+
+
+def test_un_autre_montant_a_ete_pris(b: Banc, base: Any) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 21_00)
+    regler(b, base.url, ouverte(b, base.url, "montant_incoherent", 21_00), "--geste", "conclure")
+    assert b.creance(1).restant_du == 66_09
+
+
+def test_paye_par_carte_et_par_cheque_le_trop_percu_est_rembourse(b: Banc, base: Any) -> None:
+    b.ouvrir_creance(1, 20_00)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00)
+    creance = b.creance(1)
+    creance.encaisser("m-1", Centimes(20_00), Moyen.CHEQUE, date(2026, 6, 1), maintenant=T0)
+    b.inscrire(creance)
+    ident = ouverte(b, base.url, "trop_percu", 20_00)
+    regler(b, base.url, ident, "--geste", "rembourser", "--voie", "virement", "--preuve", "VIR-2")
+    assert (b.creance(1).restant_du, b.creance(1).trop_percu) == (0, 0)
+
+
+def test_un_impaye_du_rapport_de_la_banque_se_contrepasse(b: Banc, base: Any, tmp_path: Path) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00)
+    b.projeter()
+    rapport = tmp_path / "CHARGEBACKS.csv"
+    rapport.write_bytes(impayes([("T1", 20_00)]))
+    assert lancer(base.url, "rapprocher", "--no-ask", str(rapport)).returncode == 1
+    regler(b, base.url, ouverte(b, base.url, "impaye", 20_00), "--geste", "contrepasser", "--preuve", "rapport du jour")
+    assert b.creance(1).restant_du == 87_09
