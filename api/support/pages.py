@@ -25,10 +25,13 @@ from api.support.consultation import (
 )
 from api.support.courbe import HAUTEUR, LARGEUR, courbe_de
 from api.support.export import en_csv
+from api.support.reglements import ouvertes_de
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
 from domain.refus import Refus
+from domain.sort import Sort
 from guichet.acces import CONTROLE, Acces, MotifIrrecevable, MotifRequis, lister_acces, noter_acces
+from projections.lectures.anomalies import LigneDAnomalie
 from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
@@ -174,6 +177,7 @@ async def _montrer(
         except Refus as dit:
             statut, refus = statut_de(type(dit)), dit
     valeurs = _valeurs(agent, consultee) | {
+        "a_regler": await anyio.to_thread.run_sync(partial(_a_regler, agent, consultee)),
         "refus": refus,
         "demandes": dict.fromkeys(_DEMANDES, "") | demandes,
         "comparaison": comparaison,
@@ -199,7 +203,7 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),
-        "a_dire": _a_dire(faits),
+        "a_dire": [*_repetee(dossier), *_a_dire(faits)],
         "courbe": courbe_de(dossier, agent.moyens.dependances.horloge()),
         "dessin": (LARGEUR, HAUTEUR),
         "voisins": _voisins(consultee),
@@ -211,6 +215,13 @@ def _a_dire(faits: list[Etape]) -> list[str]:
     return list(dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase))[:3]
 
 
+def _repetee(dossier: Dossier) -> list[str]:
+    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
+    if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
+        return []
+    return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]
+
+
 def _voisins(consultee: Consultee) -> list[Objet]:
     """Ce que cette histoire touche aussi : l'assuré, ses autres créances et paiements."""
     trouves = [Objet(Genre.ASSURE, nom) for nom in sorted(consultee.dossier.assures)]
@@ -220,6 +231,16 @@ def _voisins(consultee: Consultee) -> list[Objet]:
         if isinstance(ligne.fait, Etape) and (transaction := ligne.fait.donnees.get("transaction")):
             trouves.append(Objet(Genre.PAIEMENT, str(transaction)))
     return [objet for objet in dict.fromkeys(trouves) if objet != consultee.objet]
+
+
+def _a_regler(agent: Agent, consultee: Consultee) -> list[LigneDAnomalie]:
+    """Les anomalies ouvertes de ce que la page montre : de l'appel au règlement, il n'y a qu'un lien.
+
+    Celles de l'assuré tout entier sont sur sa page.
+    """
+    voisins = {objet.nom for objet in _voisins(consultee) if objet.genre is not Genre.ASSURE}
+    dependances = agent.moyens.dependances
+    return ouvertes_de(dependances.guichet, voisins | {consultee.objet.nom}, dependances.horloge())
 
 
 def _comparaison(agent: Agent, dossier: Dossier, demandes: dict[str, str]) -> Comparaison | None:

@@ -1,6 +1,7 @@
 """Les pages des anomalies : les voir, proposer un règlement, l'approuver ou le décliner ; interroger la banque."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from api.socle.visite import champs_de
 from api.support.anomalies import transmettre
 from api.support.reglements import lister, montrer, noter_question
 from api.support.visite import RECHERCHE, Agent, AgentConnecte
-from domain.anomalie import LIBELLES
+from domain.anomalie import LIBELLES, Anomalie
 from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
@@ -45,6 +46,16 @@ CHAMPS: Final[Mapping[Geste, tuple[str, ...]]] = {
     Geste.REPRENDRE: (),
 }
 """Ce que chaque geste précise, outre son motif."""
+
+ACTES: Final[Mapping[str, str]] = {
+    Anomalie.AnomalieSignalée.__name__: "Signalé",
+    Anomalie.RèglementProposé.__name__: "Règlement proposé",
+    Anomalie.RèglementApprouvé.__name__: "Règlement approuvé",
+    Anomalie.RèglementDécliné.__name__: "Règlement décliné",
+    Anomalie.RèglementAbandonné.__name__: "Règlement abandonné, rien n'a bougé",
+    Anomalie.AnomalieRéglée.__name__: "Réglé",
+}
+"""Ce qu'une personne lit de chaque fait d'une anomalie."""
 
 routes = APIRouter(include_in_schema=False, prefix=RECHERCHE)
 
@@ -183,7 +194,8 @@ async def _montrer(
     valeurs: dict[str, Any] = {
         "anomalie": montree.ligne,
         "detail": montree.ligne.en_detail(),
-        "histoire": montree.histoire,
+        "histoire": [acte | {"le": datetime.fromisoformat(acte["le"])} for acte in montree.histoire],
+        "actes": ACTES,
         "notes": await anyio.to_thread.run_sync(notes),
         "gestes": [(geste, LIBELLES[geste], CHAMPS[geste], geste in A_DEUX) for geste in montree.ligne.gestes],
         "libelles": {geste.value: libelle for geste, libelle in LIBELLES.items()},

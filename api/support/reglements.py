@@ -3,6 +3,7 @@
 Régler est l'affaire de `guichet.reglement` : les routes et les pages l'appellent directement.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,6 +34,13 @@ def lister(
         assures = {ligne.assure for ligne in lignes if ligne.assure}
         noter_acces(conn, lecteur, quoi="anomalies", objet="liste", assures=assures, motif=motif)
     return lignes
+
+
+def ouvertes_de(guichet: Guichet, noms: Collection[str], maintenant: datetime) -> list[LigneDAnomalie]:
+    """Ce qui est à régler de ces créances, paiements ou assurés ; leur lecture est déjà écrite par qui les montre."""
+    with guichet.base.transaction() as conn:
+        lignes = anomalies_ouvertes(conn, maintenant, gestes_d_un_message=gestes_d_un_message)
+    return [ligne for ligne in lignes if not {ligne.reference, ligne.transaction, ligne.assure}.isdisjoint(noms)]
 
 
 def montrer(guichet: Guichet, lecteur: Lecteur, motif: Motif, ident: str, maintenant: datetime) -> Montree:

@@ -64,6 +64,7 @@ def test_aucune_operation_ne_tombe(service: Service, operation: str) -> None:  #
         "assure": porteur(),
         "exploitation": {"Authorization": f"Bearer {jeton(RoleUtilisateur.EXPLOITATION)}"},
         "support": {"Authorization": f"Bearer {jeton(RoleUtilisateur.SUPPORT)}"},
+        "audit": {"Authorization": f"Bearer {jeton(RoleUtilisateur.AUDIT)}"},
         "partenaire": {"Authorization": f"Bearer {jeton(RoleUtilisateur.PARTENAIRE)}"},
     }
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
