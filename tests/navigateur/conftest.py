@@ -238,7 +238,8 @@ class Visiteur:
         """Étape 1."""
         self.aller("/payer")
         self.page.get_by_label("Référence de l'avis").fill(reference)
-        self.page.get_by_role("button", name="Rechercher").click()
+        with self.page.expect_navigation():  # Sinon l'étape 1 se lirait, ou se photographierait, pour l'étape 2.
+            self.page.get_by_role("button", name="Rechercher").click()
 
     def saisir(self, montant: str, *cochees: str) -> None:
         """Étape 2, sans payer."""

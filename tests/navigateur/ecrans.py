@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from tests.navigateur.conftest import Pile, Visiteur
@@ -54,6 +55,7 @@ class Parcours:
         self.lignes.append(f"\n![{geste}](ecrans/{image}.png)\n" if image else "")
 
 
+@pytest.mark.timeout(400)  # Toutes les situations d'affilée, images comprises.
 def test_les_ecrans(pile: Pile, visiteurs: Any) -> None:
     DOSSIER.mkdir(exist_ok=True)
     parcours = Parcours()

@@ -127,3 +127,12 @@ def test_rien_ne_deborde_de_l_ecran(pile: Pile, visiteurs: object, largeur: int)
     for chemin in ("/support", f"/support/creances/{reference}?motif=essai"):
         venu.aller(chemin)
         assert venu.page.evaluate("document.documentElement.scrollWidth") <= largeur, chemin
+
+
+def test_la_note_se_lit_aussi_en_sombre(pile: Pile, visiteurs: Any) -> None:
+    venu: Visiteur = visiteurs(color_scheme="dark")
+    reference = pile.avis(assure="n-support-sombre")
+    devenir_agent(venu)
+    venu.aller(f"/support/creances/{reference}?motif=essai")
+    venu.page.locator("#texte").fill("Rappeler demain.")
+    assert infractions(venu.page, "color-contrast") == []
