@@ -1,4 +1,7 @@
-"""The commands that settle what the machine cannot: list, show, propose, approve, replay, ask the bank."""
+"""The commands that settle what the machine cannot: list, show, propose, approve, replay, ask the bank.
+
+Over 300 lines: one command a gesture, and they share their options.
+"""
 
 import re
 from collections.abc import Iterator

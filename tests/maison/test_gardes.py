@@ -12,9 +12,6 @@ from tests.maison import gardes
 from tests.outils import RACINE
 
 PARTOUT = (*gardes.DOSSIERS, "tests", "bench", "docs", "examples")
-EN_CHEMIN = pytest.mark.xfail(
-    strict=True, reason="les pièces s'écartent encore : retirer cette marque de ce qui passe, et rien d'autre"
-)
 
 
 def fautes(garde: Callable[[str], list[str]], fichiers: list[Path]) -> list[str]:
@@ -68,7 +65,6 @@ def test_aucune_fonction_ne_passe_soixante_lignes() -> None:
     assert fautes(gardes.fonctions_longues, gardes.sources(*gardes.DOSSIERS)) == []
 
 
-@EN_CHEMIN
 def test_un_module_de_plus_de_trois_cents_lignes_dit_pourquoi() -> None:
     fichiers = gardes.sources(*gardes.DOSSIERS)
     assert [str(f.relative_to(RACINE)) for f in fichiers if gardes.module_long(f.read_text("utf-8"))] == []

@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from engine import kafka_reader as lecteur
 from engine.batch import Partition
 from engine.positions import accidents, encounter, perdre, stopped_partitions
+from projections.audit import auditer
 from service import kafka as kafka_du_service
 from service.lag import lag
 from tests.consumers.banc import Banc, avis, banc, notification
@@ -131,7 +132,10 @@ def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_per
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 0, quoi="plus rien d'arrêté")
     assert stopped_partitions(b.conn) == []
     assert b.par_sort(topic) == {"appliquee": 1, "en_attente": 2}
-    memes_journaux_et_vues(b)
+    b.projeter()
+    # La position plantée prétend mille messages lus dont aucun n'a de sort : l'audit voit cela, et rien d'autre.
+    [ecart] = auditer(b.conn).ecarts
+    assert "de 0 à 999, lus sans sort" in ecart
 
 
 def test_ce_que_la_retention_efface_avant_lecture_est_saute_compte_et_dit(b: Banc, courtier_durable: Any) -> None:

@@ -35,7 +35,7 @@ CORPUS = {
 A_TAIRE = {"assure", "saisi_par", "approuve_par", "autorisation", "carte_masquee", "motif", "nir", "nom"}
 """Ce qui ne quitte pas le service, écrit ici à part : le code, lui, le tire des types."""
 
-TUS = {Paiement.RemboursementRefusé: {"cause"}}
+TUS: dict[type[Fait], set[str]] = {Paiement.RemboursementRefusé: {"cause"}}
 """Des textes que la banque ou une personne écrit : tus là, publics ailleurs."""
 
 PLANTE = "PLANTE-0"
