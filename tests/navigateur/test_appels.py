@@ -300,7 +300,8 @@ def test_ma_banque_m_a_rendu_l_argent_mais_la_dette_est_revenue(pile: Pile, bure
     bureau.chercher(transaction)
     bureau.claire.lit("À dire à la personne")
     bureau.ouvrir("impayé")
-    bureau.proposer("Contre-passer le paiement", "impayé du jour", **{"Pièce": f"impayés du {jour}"})
+    piece = {"Pièce": f"impayés du {jour}"}
+    bureau.proposer("Contre-passer le paiement", "impayé du jour", **piece)
     bureau.approuver()
     bureau.solde(reference, 87_09, "Il reste 87,09")
 
