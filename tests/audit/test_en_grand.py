@@ -15,7 +15,8 @@ PAIEMENTS = int(os.environ.get("AUDIT_PAIEMENTS", "5000"))
 
 MEMOIRE_MAX_MO = 300
 UNE_FOIS = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 import psycopg
 from datetime import datetime, UTC
 from projections.audit import auditer
@@ -24,7 +25,9 @@ with psycopg.connect(sys.argv[1], autocommit=True) as conn:
     rapport = auditer(conn, maintenant=datetime(2026, 6, 2, tzinfo=UTC))
     print(json.dumps({
         "secondes": time.monotonic() - depart, "processeur": time.process_time() - processeur,
-        "mo": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "evenements": rapport.evenements,
+        # Et non `ru_maxrss`, qui compte aussi ce que tenait le processus qui a lancé celui-ci.
+        "mo": int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024,
+        "evenements": rapport.evenements,
         "ecarts": rapport.ecarts[:5], "non_controles": rapport.non_controles,
         "totaux": rapport.totaux.en_json(),
     }))

@@ -96,7 +96,7 @@ def test_le_mode_transaction_est_reconnu_et_refuse_par_une_phrase(
     with pytest.raises(TransactionPooling, match="pool_mode = session"):
         Follower(url, vue, mapper=MAPPER).catch_up()
     with (
-        caplog.at_level(logging.WARNING),
+        caplog.at_level(logging.WARNING, logger="psycopg.pool"),  # La bibliothèque, importée, le fait taire.
         Database(url) as base,
         pytest.raises(PoolTimeout),
         base.transaction(delai_s=2.0),

@@ -157,7 +157,7 @@ def test_debite_deux_fois_sous_une_seule_autorisation(pile: Pile, bureau: Bureau
     bureau.statut(transaction, "accepte")
     bureau.chercher(transaction)
     repete = bureau.claire.page.get_by_text("il n'a compté qu'une fois")
-    attendre(lambda: bureau.claire.page.reload() and repete.count(), secondes=8)
+    attendre(lambda: relue(bureau.claire.page) and repete.count(), secondes=20)
     bureau.solde(reference, 67_09, "Il reste 67,09")
 
 
@@ -213,7 +213,7 @@ def test_on_me_reclame_alors_que_j_ai_paye_par_cheque_avant_l_avis(pile: Pile, b
     attendu = f"38126120{pile.numero + 1:08d}F"
     cheque(pile, attendu, 30_00)
     bureau.chercher(attendu)
-    attendre(lambda: bureau.claire.page.reload() and "30,00" in bureau.claire.page.content(), secondes=8)
+    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=20)
     assert pile.avis(assure=assure) == attendu
     bureau.solde(attendu, 57_09, "Il reste 57,09")
 
@@ -222,7 +222,7 @@ def test_un_cheque_a_une_reference_fausse_va_a_la_bonne(pile: Pile, bureau: Bure
     reference, fausse = pile.avis(assure="n-appel-cheque-faux"), "3819999999999999F"
     cheque(pile, fausse, 30_00)
     bureau.chercher(fausse)
-    attendre(lambda: bureau.claire.page.reload() and "30,00" in bureau.claire.page.content(), secondes=8)
+    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=20)
     bureau.ouvrir("attend")
     bureau.claire.lit("Ce qui peut en être fait")
     bureau.proposer("Appliquer le message à une créance", "référence mal recopiée", Créance=reference)
@@ -304,6 +304,13 @@ def test_ma_banque_m_a_rendu_l_argent_mais_la_dette_est_revenue(pile: Pile, bure
     bureau.proposer("Contre-passer le paiement", "impayé du jour", **piece)
     bureau.approuver()
     bureau.solde(reference, 87_09, "Il reste 87,09")
+
+
+def relue(page: Any) -> Any:
+    """La page, demandée de nouveau, une fois finie la navigation en cours."""
+    page.wait_for_load_state("load")
+    page.goto(page.url)
+    return page
 
 
 @contextmanager
