@@ -101,7 +101,7 @@ class Bureau:
         ligne.get_by_role("link").first.click()
         self._paul.lit("Proposé par")
         self._paul.page.get_by_role("button", name="Approuver").click()
-        self._paul.lit("Réglé.")
+        self._paul.page.get_by_text("Réglé.").first.wait_for(timeout=60_000)
 
     def solde(self, reference: str, voulu: int, phrase: str) -> None:
         """Le solde est celui-là, et la page le dit à la personne."""
