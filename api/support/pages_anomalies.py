@@ -14,7 +14,7 @@ from api.assure.saisie import lire_montant
 from api.socle.problemes import Probleme, RefusDeSaisie, statut_de
 from api.socle.visite import champs_de
 from api.support.anomalies import transmettre
-from api.support.reglements import lister, montrer, noter_question
+from api.support.reglements import est_visible, lister, montrer, noter_question
 from api.support.visite import RECHERCHE, Agent, AgentConnecte
 from domain.anomalie import LIBELLES, Anomalie
 from domain.geste import A_DEUX, Geste, Proposition, Voie
@@ -46,6 +46,9 @@ CHAMPS: Final[Mapping[Geste, tuple[str, ...]]] = {
     Geste.REPRENDRE: (),
 }
 """Ce que chaque geste précise, outre son motif."""
+
+VUE_S: Final = 5.0
+"""Attente de la vue des anomalies après un règlement, au plus (secondes)."""
 
 ACTES: Final[Mapping[str, str]] = {
     Anomalie.AnomalieSignalée.__name__: "Signalé",
@@ -178,6 +181,8 @@ async def _montrer(
 ) -> Response:
     dependances = agent.moyens.dependances
     adresse = f"{RECHERCHE}/anomalies/{ident}"
+    if fait:
+        await _attendre_la_vue(agent, ident)
     try:
         montree = await anyio.to_thread.run_sync(
             partial(montrer, dependances.guichet, agent.lecteur, agent.motif, ident, dependances.horloge())
@@ -206,6 +211,16 @@ async def _montrer(
         "page": adresse,
     }
     return agent.rendre("support-anomalie.html", valeurs, statut=statut_de(type(refus)) if refus else 200)
+
+
+async def _attendre_la_vue(agent: Agent, ident: str) -> None:
+    """Attend un peu que la vue raconte ce que la personne vient de faire : elle ne doit pas lire « inconnue »."""
+    dependances = agent.moyens.dependances
+    visible = partial(est_visible, dependances.guichet, ident, dependances.horloge())
+    limite = anyio.current_time() + VUE_S
+    # La vue est tenue par un autre processus : rien ici ne peut en être réveillé.
+    while not await anyio.to_thread.run_sync(visible) and anyio.current_time() < limite:  # noqa: ASYNC110
+        await anyio.sleep(0.1)
 
 
 def _demander_le_motif(agent: Agent, refus: Refus, page: str) -> Response:

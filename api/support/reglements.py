@@ -56,6 +56,12 @@ def montrer(guichet: Guichet, lecteur: Lecteur, motif: Motif, ident: str, mainte
     return Montree(ligne, dite)
 
 
+def est_visible(guichet: Guichet, ident: str, maintenant: datetime) -> bool:
+    """Dit si cette anomalie se lit, ouverte ou réglée : après un règlement, la vue peut avoir un instant de retard."""
+    with guichet.base.transaction() as conn:
+        return anomalie(conn, ident, maintenant, gestes_d_un_message=gestes_d_un_message) is not None
+
+
 def noter_question(guichet: Guichet, lecteur: Lecteur, transaction: str, motif: Motif) -> None:
     """Écrit qu'un paiement est lu chez nous et à la banque, avant de le montrer ; lève PaiementInconnu."""
     if not TRANSACTION.fullmatch(transaction):

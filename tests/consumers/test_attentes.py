@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kafka.errors import InvalidTimestampError
 
 from engine.messages import kafka_time
 from service import composition, kafka
@@ -116,14 +117,18 @@ def test_une_acceptation_devant_une_creance_illisible_attend_sa_reparation_et_le
 @pytest.mark.parametrize("horodatage", [1_795_000_000_000_000_000, 1_795_000_000_000_000, 0, 1])
 def test_un_horodatage_impossible_n_arrete_personne(b: Banc, horodatage: int) -> None:
     producteur = kafka.producer(b.settings)
+    attendus = 13
     for numero in range(1, 14):
         valeur = json.dumps(avis(numero)).encode()
         quand = {"timestamp_ms": horodatage} if numero == 1 else {}
-        producteur.send(b.settings.topic_avis, key=str(numero).encode(), value=valeur, **quand)
-    producteur.flush()
+        envoi = producteur.send(b.settings.topic_avis, key=str(numero).encode(), value=valeur, **quand)
+        try:
+            envoi.get(timeout=20)
+        except InvalidTimestampError:  # Apache Kafka refuse de lui-même une heure à venir : rien n'entre.
+            attendus -= 1
     producteur.close()
-    b.consommer("avis", 13)
-    assert b.par_sort(b.settings.topic_avis) == {"appliquee": 13}
+    b.consommer("avis", attendus)
+    assert b.par_sort(b.settings.topic_avis) == {"appliquee": attendus}
 
 
 @given(st.one_of(st.none(), st.integers()))
