@@ -12,9 +12,7 @@ from typing import Any, Final
 from kafka.errors import KafkaError
 from psycopg import Connection
 
-from domain.agregats import AGREGATS
 from engine.database import Database
-from engine.mapper import EventMapper
 from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
@@ -23,7 +21,7 @@ from projections.vues.paiements import attente_de_reponse
 from publication.publication import Publication
 from service import kafka
 from service import relance as janitor
-from service.composition import FOLLOWERS, concerns
+from service.composition import FOLLOWERS, concerns, recorder_on
 from service.settings import Settings
 
 WAIT_SECONDS: Final = 3.0
@@ -61,7 +59,7 @@ def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
         mishaps = accidents(conn)
         behind = recul(conn)
-        recorder = Recorder(base, EventMapper(AGREGATS))
+        recorder = recorder_on(base)
         rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
     consumed = []

@@ -107,12 +107,6 @@ class LignePaiement(NamedTuple):
     affiche_le: datetime | None
 
 
-def lire_ligne(ligne: Sequence[Any]) -> LignePaiement:
-    """Une ligne de la vue, son statut compris."""
-    lue = LignePaiement(*ligne)
-    return lue._replace(statut=StatutDePaiement(lue.statut))
-
-
 class Paiements:
     """La vue, telle qu'un suiveur la mène."""
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from api.socle.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
 from tests.api.conftest import Service
+from tests.outils import attendre
 
 CLES = {kid: rsa.generate_private_key(public_exponent=65537, key_size=2048) for kid in ("k1", "k2")}
 CONNU = Identite(RoleUtilisateur.ASSURE, "a-1")
@@ -114,8 +115,7 @@ class TestSousUnAssaut:
         emetteur.suite.clear()
         with ThreadPoolExecutor(60) as fils:
             assaut = [fils.submit(consulter, f"inconnue-{n}") for n in range(60)]
-            while not emetteur.lectures > 1:
-                time.sleep(0.01)
+            attendre(lambda: emetteur.lectures > 1, quoi="une clé redemandée")
             debut = time.monotonic()
             assert service.client.get("/readyz").status_code == 200
             assert consulter("k1") == 200
