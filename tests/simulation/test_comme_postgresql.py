@@ -1,5 +1,6 @@
 """La base simulée dit ce que PostgreSQL dit : des histoires entières, chaque instruction posée aux deux."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -94,6 +95,8 @@ def _comparables(nom: str, lignes: list[tuple[Any, ...]]) -> list[str]:
 def _simple(valeur: Any) -> Any:
     if isinstance(valeur, memoryview):
         return bytes(valeur)
+    if isinstance(valeur, dict):  # jsonb does not keep the order of keys.
+        return json.dumps(valeur, sort_keys=True)
     return valeur.timestamp() if isinstance(valeur, datetime) else valeur
 
 
