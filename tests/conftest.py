@@ -3,7 +3,8 @@
 PostgreSQL et Kafka viennent de CREANCES_DATABASE_URL, CREANCES_OWNER_DATABASE_URL (un rôle qui peut créer des bases ;
 absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués, jetés à la fin de la session.
 `--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier,
-`-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`).
+`-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`), `-m lent` ceux que `make test` laisse à
+`make thorough`.
 """
 
 import gc
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from service.embedded import EmbeddedPostgres, embedded_postgres, throwaway_folder
@@ -26,6 +28,11 @@ from tests.courtiers import COURTIERS, Courtier, ce_qui_manque_pour_apache
 
 # Les tests donnent leurs réglages : ceux de la machine n'y entrent pas.
 VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startswith("CREANCES_")}
+
+# Le temps que prend un exemple n'est pas une loi : sur une machine occupée, il échouerait pour rien.
+settings.register_profile("vite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("lent", settings.get_profile("vite"), max_examples=500)
+settings.load_profile("vite")
 
 # Les fixtures par lesquelles un test obtient un courtier.
 FIXTURES_KAFKA = {"kafka", "courtier_a_soi", "courtier_durable"}

@@ -1,7 +1,6 @@
 """Le journal de la sûreté, ce que l'émetteur finit, et ce qui n'est pas un jeton d'accès."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service, jeton, notification, porteur
 from tests.api.emetteur import AUTRE_CLE, CLE, CLIENT, RETOUR, SECRET, EmetteurDEssai, emetteur_d_essai
 from tests.api.test_connexion import connecte, jeton_de, se_connecter
-from tests.outils import CREANCES
+from tests.outils import commande
 
 
 @pytest.fixture
@@ -134,18 +133,12 @@ class TestJournalDeLaSurete:
                 "INSERT INTO journal.securite (genre, acteur, objet, detail)"
                 " VALUES ('administration', '=1+1', 's', 'é\x9b')"
             )
-        environnement = {"CREANCES_DATABASE_URL": service.url_base, "PATH": "/usr/bin:/bin"}
         for option, attendu in (("--json", '"acteur": "=1+1"'), ("--csv", "'=1+1"), ("--kind=acces", "Rang")):
-            fini = subprocess.run(
-                [*CREANCES, "security-log", option], capture_output=True, text=True, check=True, env=environnement
-            )
+            fini = commande("security-log", option, database_url=service.url_base)
+            assert fini.returncode == 0, fini.stderr
             assert attendu in fini.stdout
             assert "\x9b" not in fini.stdout
-        ligne = json.loads(
-            subprocess.run(
-                [*CREANCES, "security-log", "--json"], capture_output=True, text=True, check=True, env=environnement
-            ).stdout
-        )
+        ligne = json.loads(commande("security-log", "--json", database_url=service.url_base).stdout)
         assert ligne["genre"] == "administration"
 
 

@@ -80,7 +80,9 @@ def test_les_delais_donnent_la_releve_en_quinze_secondes() -> None:
     assert LEASE_S + BACKOFF_MAX_S <= RELEVE_S
 
 
-@pytest.mark.parametrize("etape", ["lire", "appliquer", "valider"])
+@pytest.mark.parametrize(
+    "etape", [*(pytest.param(nom, marks=pytest.mark.lent) for nom in ("lire", "appliquer")), "valider"]
+)
 def test_un_meneur_fige_est_remplace_et_revenu_n_applique_rien_deux_fois(
     recorder: Recorder, service: psycopg.Connection[Any], vue: Trace, lancer: Lancer, etape: str
 ) -> None:
@@ -102,6 +104,7 @@ def test_un_meneur_fige_est_remplace_et_revenu_n_applique_rien_deux_fois(
     assert bail(service) is None
 
 
+@pytest.mark.lent
 def test_aux_delais_de_production_un_meneur_fige_en_ecrivant_est_remplace_en_quinze_secondes(
     recorder: Recorder, service: psycopg.Connection[Any], vue: Trace, lancer: Lancer
 ) -> None:
@@ -117,6 +120,7 @@ def test_aux_delais_de_production_un_meneur_fige_en_ecrivant_est_remplace_en_qui
     assert second.wait(15) == 0
 
 
+@pytest.mark.lent
 def test_deux_meneurs_figes_et_reveilles_ensemble_n_appliquent_rien_deux_fois(
     recorder: Recorder, service: psycopg.Connection[Any], vue: Trace, lancer: Lancer
 ) -> None:
@@ -219,6 +223,7 @@ def test_une_expiration_que_seul_un_saut_d_horloge_explique_n_est_pas_crue(
     assert Lease(base.url, "epreuve").take(connexion)
 
 
+@pytest.mark.lent
 def test_le_bail_est_renouvele_pendant_un_long_lot_et_en_attendant(
     base: Any, recorder: Recorder, service: psycopg.Connection[Any], vue: Trace
 ) -> None:

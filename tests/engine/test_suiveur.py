@@ -323,6 +323,7 @@ ETAPES_DU_LOT_FAUTIF = range(5, 10)
 """Le premier lot en a quatre : lire, appliquer, valider, suite ; le deuxième, fautif, est coupé en trois."""
 
 
+@pytest.mark.lent
 def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
     base: Any, recorder: Recorder, service: psycopg.Connection[Any], proprietaire: psycopg.Connection[Any]
 ) -> None:

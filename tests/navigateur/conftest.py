@@ -161,9 +161,10 @@ def navigateur() -> Iterator[Browser]:
         lance.close()
 
 
-@pytest.fixture(scope="session")
+# Par module : ses rôles tournent dans ce processus, où un autre module déplacerait leur horloge ou leurs connexions.
+@pytest.fixture(scope="module")
 def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pile]:
-    """Le service entier, démarré une fois ; rien ne démarre s'il n'y a pas de navigateur."""
+    """Le service entier, démarré une fois par module ; rien ne démarre s'il n'y a pas de navigateur."""
     chromium()
     dossier: Path = tmp_path_factory.mktemp("pile")
     with nouvelle_base(serveurs) as base:

@@ -10,6 +10,8 @@ from playwright.sync_api import Page
 from tests.navigateur.conftest import LARGE, TELEPHONE, Pile, Visiteur
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 REGLES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}

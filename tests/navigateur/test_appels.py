@@ -27,6 +27,8 @@ from tests.navigateur.conftest import Pile, Visiteur, repond
 from tests.navigateur.test_support import MOTIF, devenir_agent
 from tests.outils import CREANCES, RACINE, attendre, environnement
 
+pytestmark = pytest.mark.lent
+
 CARTE: Final = "5017 0000 0000 0000"
 STATUT: Final = "SELECT 1 FROM vues.paiements WHERE transaction = %s AND statut = %s"
 

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from tests.navigateur.conftest import TELEPHONE, Pile, Visiteur
 from tests.navigateur.test_accessibilite import infractions
+
+pytestmark = pytest.mark.lent
 
 AU_CORPS = "document.activeElement === document.body"
 

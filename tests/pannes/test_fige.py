@@ -25,6 +25,8 @@ from tests.courtiers import port_libre
 from tests.outils import CREANCES, RACINE, attendre, environnement
 from tests.pannes.conftest import jeton
 
+pytestmark = pytest.mark.lent
+
 REPONSE_S = 10.0
 """Ce qu'une requête peut prendre, au plus."""
 

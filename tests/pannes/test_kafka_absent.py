@@ -55,6 +55,7 @@ def poster(client: httpx.Client, transaction: str) -> httpx.Response:
     return client.post("/kiosque/notification", data=formulaire)
 
 
+@pytest.mark.lent
 def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
     b: Banc, tranquille: Banc, kafka_relaye: Relais
 ) -> None:
@@ -93,6 +94,7 @@ def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
     memes_journaux_et_vues(tranquille, b)
 
 
+@pytest.mark.lent
 def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit_seule(
     b: Banc, kafka_relaye: Relais, tmp_path: Any
 ) -> None:
@@ -192,6 +194,7 @@ def test_des_essais_repetes_ne_laissent_rien_derriere_eux(
     assert [essayer() for _ in range(3)] == [avant] * 3
 
 
+@pytest.mark.lent
 def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relaye: Relais) -> None:
     from service.composition import FOLLOWERS
     from tests.pannes.commande import creances

@@ -140,6 +140,7 @@ def b(base: Any, kafka: str, prefixe: str, tmp_path: Path) -> Iterator[Banc]:
         yield ouvert_
 
 
+@pytest.mark.lent
 def test_apres_une_restauration_aucun_paiement_ne_s_ouvre_sans_epoque_et_nul_n_est_paye_par_un_autre(
     b: Banc, base: Any, serveurs: Serveurs, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_ce_qui_a_ete_lu_suffit_a_le_reconnaitre(b: Banc, base: Any, serveurs: S
         assert recul(conn) is None
 
 
+@pytest.mark.lent
 def test_tant_que_kafka_n_a_pas_repondu_rien_ne_s_ouvre(b: Banc) -> None:
     b.emettre_avis(B)
     b.consommer("avis", 1)

@@ -17,7 +17,7 @@ from publication.renvoi import Renvoi, flux_de, renvoyer
 from service import composition
 from service.settings import Settings
 from tests.mapper import MAPPER
-from tests.outils import CREANCES, RACINE, environnement
+from tests.outils import commande
 from tests.publication import banc
 
 
@@ -31,19 +31,12 @@ def renvoi(settings: Settings, depuis: int = 1, flux: list[str] | None = None) -
 
 
 def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CREANCES, *arguments],
-        env=environnement(
-            database_url=settings.database_url,
-            kafka_bootstrap=settings.kafka_bootstrap,
-            topic_prefix=settings.topic_prefix,
-            log_format="json",
-        ),
-        cwd=RACINE,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return commande(
+        *arguments,
+        database_url=settings.database_url,
+        kafka_bootstrap=settings.kafka_bootstrap,
+        topic_prefix=settings.topic_prefix,
+        log_format="json",
     )
 
 

@@ -18,7 +18,7 @@ from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import Demande, Reglages, demander_a_la_banque, rapports_attendus
 from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
-from tests.outils import CREANCES, RACINE, attendre, environnement
+from tests.outils import CREANCES, RACINE, attendre, commande, environnement
 from tests.rapports.banc import (
     AUTRE_MARCHAND,
     JOUR,
@@ -234,11 +234,8 @@ def test_chaque_ecart_que_le_simulateur_plante_est_trouve_et_lui_seul(b: Banc, t
 
 
 def creances(base: Any, *arguments: object) -> tuple[int, list[dict[str, Any]], str]:
-    fini = subprocess.run(
-        [*CREANCES, "rapprocher", *map(str, arguments), "--json", "--no-ask"],
-        env=environnement(database_url=base.url), cwd=RACINE, capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    return fini.returncode, [json.loads(ligne) for ligne in fini.stdout.splitlines()], fini.stderr.decode()
+    fini = commande("rapprocher", *arguments, "--json", "--no-ask", database_url=base.url)
+    return fini.returncode, [json.loads(ligne) for ligne in fini.stdout.splitlines()], fini.stderr
 
 
 def test_la_commande_sort_avec_0_1_ou_2(base: Any, b: Banc, tmp_path: Path) -> None:
@@ -257,6 +254,7 @@ def test_la_commande_sort_avec_0_1_ou_2(base: Any, b: Banc, tmp_path: Path) -> N
     assert creances(base)[0] == 2
 
 
+@pytest.mark.lent
 def test_le_dossier_surveille_prend_chaque_fichier_une_fois_et_finit_par_sigterm(
     base: Any, b: Banc, tmp_path: Path
 ) -> None:

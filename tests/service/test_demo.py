@@ -18,7 +18,7 @@ from tests.outils import CREANCES, RACINE, attendre
 
 MOTIF = ("--motif", "essai")
 
-pytestmark = pytest.mark.serveur  # Ses commandes démarrent les leurs.
+pytestmark = [pytest.mark.serveur, pytest.mark.lent]  # Ses commandes démarrent les leurs.
 
 
 def creances(dossier: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """La production refuse les réglages de démonstration, tous à la fois ; aucun mot de passe ne s'écrit nulle part."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 import service.cli  # noqa: F401  registers the commands
 from service.cli.application import app
 from service.settings import Settings
-from tests.outils import CREANCES, environnement
+from tests.outils import commande
 
 COMPLETE = {
     "mode": "production",
@@ -32,10 +33,8 @@ COMPLETE = {
 
 
 def lancer(dossier: Path, *arguments: str, **reglages: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CREANCES, *arguments], env=environnement(**reglages), cwd=dossier,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    with contextlib.chdir(dossier):  # Où il n'y a pas de `.env`.
+        return commande(*arguments, **reglages)
 
 
 def manques(dossier: Path, **reglages: object) -> set[str]:
@@ -56,8 +55,8 @@ def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Pa
         "kafka_security_protocol", "oidc_issuer", "session_secret",
     }  # fmt: skip
     assert manques(tmp_path, **reglages) == attendus
-    for commande in ("api", "up"):
-        fini = lancer(tmp_path, commande, **reglages)
+    for roles in ("api", "up"):
+        fini = lancer(tmp_path, roles, **reglages)
         assert fini.returncode == 2
         dits = {ligne.split(" : ")[0] for ligne in fini.stderr.splitlines() if ligne.startswith("CREANCES_")}
         assert dits == {f"CREANCES_{nom.upper()}" for nom in attendus}
@@ -84,11 +83,11 @@ def test_un_fichier_de_reglages_absent_ou_faux_est_une_phrase(tmp_path: Path, co
 def test_un_mot_de_passe_ne_s_ecrit_nulle_part(
     signes: str,
     encode: bool,  # noqa: FBT001  given by Hypothesis
-    commande: tuple[str, ...],
+    mots: tuple[str, ...],
 ) -> None:
     passe = f"zq7{signes}xk9"
     url = f"postgresql://c:{quote(passe, safe='') if encode else passe}@127.0.0.1:1/x"
-    fini = CliRunner().invoke(app, list(commande), env={"CREANCES_DATABASE_URL": url, "CREANCES_MODE": "demonstration"})
+    fini = CliRunner().invoke(app, list(mots), env={"CREANCES_DATABASE_URL": url, "CREANCES_MODE": "demonstration"})
     assert "zq7" not in fini.output
     assert "xk9" not in fini.output
     assert "zq7" not in str(fini.exception)

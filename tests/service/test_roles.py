@@ -54,6 +54,7 @@ def test_un_role_qui_ne_peut_demarrer_finit_la_commande() -> None:
     assert run([Role("api", refuse)], threading.Event(), timedelta(seconds=5)) == 1
 
 
+@pytest.mark.lent
 @pytest.mark.timeout(60 + 20 * RAFALES)
 @pytest.mark.parametrize("commande", [["consume"], ["publish"]], ids=" ".join)
 def test_une_rafale_de_sigterm_arrete_toujours(base: Any, kafka: str, prefixe: str, commande: list[str]) -> None:

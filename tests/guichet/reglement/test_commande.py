@@ -1,4 +1,4 @@
-"""Par la commande, d'un bout à l'autre : lister, montrer, proposer, approuver ; deux agents, deux processus."""
+"""Par la commande, d'un bout à l'autre : lister, montrer, proposer, approuver ; deux agents."""
 
 import json
 import subprocess
@@ -16,22 +16,14 @@ from tests.consumers.banc import avis, notification
 from tests.consumers.banc import banc as banc_kafka
 from tests.guichet.reglement.banc import T0, Banc, reference
 from tests.guichet.reglement.test_attendus_et_rejoues import cheque, ouvertes, restant
-from tests.outils import CREANCES, RACINE, environnement
+from tests.outils import commande
 from tests.rapports.banc import impayes
 
 ID = "argent-ORPHELIN-1"
 
 
 def lancer(url: str, *arguments: str, **reglages: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CREANCES, *arguments],
-        env=environnement(database_url=url, **reglages),
-        cwd=RACINE,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commande(*arguments, database_url=url, **reglages)
 
 
 def test_de_l_argent_orphelin_se_rattache_par_la_commande_a_deux(b: Banc, base: Any) -> None:
