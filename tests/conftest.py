@@ -14,12 +14,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from httpx._config import create_ssl_context as creer
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
@@ -67,6 +69,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         module = vars(getattr(test, "module", None) or object)
         if not FIXTURES_SERVEUR.isdisjoint(fixtures) or not DEMARRENT_UN_SERVEUR.isdisjoint(module):
             test.add_marker(pytest.mark.serveur)
+
+
+def pytest_collection_finish() -> None:
+    """Ce que la collecte a laissé dure jusqu'à la fin : le ramasse-miettes n'a plus à le parcourir."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def autorites_lues_une_fois() -> Iterator[None]:
+    """Chaque client httpx lit les autorités de certification (20 ms) ; ici elles se lisent une fois, pour tous."""
+    commun = cache(creer)
+
+    def contexte(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:  # noqa: FBT001, FBT002
+        return commun(trust_env=trust_env) if verify is True and cert is None else creer(verify, cert, trust_env)
+
+    with pytest.MonkeyPatch.context() as remplace:
+        remplace.setattr("httpx._transports.default.create_ssl_context", contexte)
+        yield
 
 
 @dataclass(frozen=True)
