@@ -33,7 +33,7 @@ VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startsw
 
 # Le temps que prend un exemple n'est pas une loi : sur une machine occupée, il échouerait pour rien.
 settings.register_profile("vite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("lent", settings.get_profile("vite"), max_examples=500)
+settings.register_profile("lent", settings.get_profile("vite"), max_examples=300)
 settings.load_profile("vite")
 
 # Les fixtures par lesquelles un test obtient un courtier.

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.reponse import Issue
@@ -28,6 +28,7 @@ from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
 from tests.kiosque.banc import Banc, banc
+from tests.outils import exemples
 
 MARCHAND = "002001000000001"
 CLE = b"002001000000001_KEY1"
@@ -100,6 +101,7 @@ valeurs_json = st.recursive(
 )
 
 
+@settings(max_examples=exemples(25, 200))
 @given(st.dictionaries(st.text(), valeurs_json))
 def test_un_objet_quelconque_se_scelle_ou_se_refuse(objet: dict[str, Any]) -> None:
     try:

@@ -40,6 +40,7 @@ from service import bank, composition
 from service.settings import Merchant, Settings
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis
+from tests.outils import exemples
 from tests.rapports.banc import Ligne, rapport
 
 MAINTENANT: Final = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
@@ -201,7 +202,7 @@ class Histoire(NamedTuple):
 HISTOIRES = st.builds(Histoire, ACCORDS, st.lists(DIRES, min_size=8, max_size=8), CHEQUES, REFUS)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=exemples(6, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HISTOIRES, st.randoms())
 def test_ce_que_la_banque_a_pris_est_sur_les_creances_ou_non_rattache_quel_que_soit_l_ordre(
     serveurs: Serveurs, histoire: Histoire, hasard: Any
