@@ -22,8 +22,11 @@ CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
 SONDAGE_SECONDES = 0.02
 
 
-def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = "") -> T:
-    """Attend que la condition soit vraie et rend sa valeur ; échoue, avec la dernière valeur vue, passé le délai."""
+def attendre(condition: Callable[[], T], *, secondes: float = 30.0, quoi: str = "") -> T:
+    """Attend que la condition soit vraie et rend sa valeur ; échoue, avec la dernière valeur vue, passé le délai.
+
+    Le délai ne sert qu'à échouer : une machine libre ne l'attend jamais, une machine occupée peut y venir.
+    """
     limite = time.monotonic() + secondes
     while True:
         if valeur := condition():

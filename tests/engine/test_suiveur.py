@@ -193,7 +193,7 @@ def test_il_se_reveille_sur_notify(
     with tournant(Follower(base.url, vue, wake_max_s=LONGTEMPS_S, mapper=MAPPER)):
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
-        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
+        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=LONGTEMPS_S / 2)
 
 
 def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
@@ -210,7 +210,7 @@ def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('a', 1, %s, %s, 'sans NOTIFY')",
             (stocke.topic, stocke.state),
         )
-        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
+        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=LONGTEMPS_S / 2)
 
 
 # --- Écarter, libérer ------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_celui_qui_lit_derriere_est_reveille_par_l_avance_de_l_autre(
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
         Follower(base.url, vue, mapper=MAPPER).catch_up()
-        attendre(lambda: seconde.lire(service) == {"a": "1"}, secondes=5)
+        attendre(lambda: seconde.lire(service) == {"a": "1"}, secondes=LONGTEMPS_S / 2)
 
 
 # --- Mourir ----------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Pile:
         }
         self._emettre(reference, message)
         if attendu:
-            attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=30)
+            attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=60)
         return reference
 
     def cheque(self, reference: str, montant: int) -> None:
@@ -91,7 +91,7 @@ class Pile:
         }
         self._emettre(reference, message)
         paye = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde <= 0"
-        attendre(lambda: self.lire(paye, reference), secondes=30)
+        attendre(lambda: self.lire(paye, reference), secondes=60)
 
     def poster(self, formulaire: dict[str, str]) -> None:
         """La banque poste cette réponse."""
@@ -191,13 +191,13 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         servie = Pile(settings)
         try:
             for url in (settings.public_url, settings.kiosque_url):
-                attendre(lambda url=url: repond(f"{url}/livez"), secondes=30)  # type: ignore[misc]
+                attendre(lambda url=url: repond(f"{url}/livez"), secondes=60)  # type: ignore[misc]
             yield servie
         finally:
             if servie.expediteur is not None:
                 servie.expediteur.close()
             arret.set()
-            fil.join(30)
+            fil.join(60)
         assert code == [0]
 
 
@@ -216,7 +216,7 @@ class Visiteur:
         self.script = script
         self.contexte = contexte
         self.plaintes: list[str] = []
-        contexte.set_default_timeout(15_000)
+        contexte.set_default_timeout(60_000)
         contexte.on("console", lambda message: self._entendre(message.text))
         contexte.on("weberror", lambda erreur: self.plaintes.append(str(erreur.error)))
         self.page: Page = contexte.new_page()

@@ -63,7 +63,7 @@ class Bureau:
 
     def statut(self, transaction: str, voulu: str) -> None:
         """Attend que le paiement en soit là."""
-        attendre(lambda: self.pile.lire(STATUT, transaction, voulu), secondes=30, quoi=f"{transaction} {voulu}")
+        attendre(lambda: self.pile.lire(STATUT, transaction, voulu), secondes=60, quoi=f"{transaction} {voulu}")
 
     def chercher(self, dit: str) -> None:
         """Premier geste : ce que la personne dit."""
@@ -108,7 +108,7 @@ class Bureau:
     def solde(self, reference: str, voulu: int, phrase: str) -> None:
         """Le solde est celui-là, et la page le dit à la personne."""
         requete = "SELECT solde FROM vues.restant_du WHERE reference = %s"
-        attendre(lambda: self.pile.lire(requete, reference) == [(voulu,)], secondes=30, quoi=f"solde {voulu}")
+        attendre(lambda: self.pile.lire(requete, reference) == [(voulu,)], secondes=60, quoi=f"solde {voulu}")
         self.chercher(reference)
         self.claire.lit(phrase)
 
@@ -122,7 +122,7 @@ class Bureau:
             cwd=RACINE,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -132,7 +132,7 @@ def bureau(pile: Pile, visiteurs: Any) -> Iterator[Bureau]:
     """Le support au travail ; l'audit est net après l'appel."""
     yield Bureau(pile, visiteurs)
     with psycopg.connect(str(pile.settings.database_url), autocommit=True) as conn:
-        attendre(lambda: not auditer(conn).ecarts, secondes=20, quoi="un audit net")
+        attendre(lambda: not auditer(conn).ecarts, secondes=60, quoi="un audit net")
         assert auditer(conn).illisibles == {}
 
 
@@ -159,7 +159,7 @@ def test_debite_deux_fois_sous_une_seule_autorisation(pile: Pile, bureau: Bureau
     bureau.statut(transaction, "accepte")
     bureau.chercher(transaction)
     repete = bureau.claire.page.get_by_text("il n'a compté qu'une fois")
-    attendre(lambda: relue(bureau.claire.page) and repete.count(), secondes=20)
+    attendre(lambda: relue(bureau.claire.page) and repete.count(), secondes=60)
     bureau.solde(reference, 67_09, "Il reste 67,09")
 
 
@@ -169,7 +169,7 @@ def test_debite_deux_fois_sous_deux_autorisations(pile: Pile, bureau: Bureau) ->
     bureau.payer(assure, reference, deux_fois=True)
     transaction = bureau.transaction(assure)
     prise = "SELECT 1 FROM vues.argent WHERE transaction = %s AND reste > 0"
-    attendre(lambda: pile.lire(prise, transaction), secondes=30)
+    attendre(lambda: pile.lire(prise, transaction), secondes=60)
     bureau.chercher(transaction)
     bureau.ouvrir("une seconde fois")
     bureau.claire.lit("Ce qui peut en être fait")
@@ -215,7 +215,7 @@ def test_on_me_reclame_alors_que_j_ai_paye_par_cheque_avant_l_avis(pile: Pile, b
     attendu = f"38126120{pile.numero + 1:08d}F"
     cheque(pile, attendu, 30_00)
     bureau.chercher(attendu)
-    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=20)
+    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=60)
     assert pile.avis(assure=assure) == attendu
     bureau.solde(attendu, 57_09, "Il reste 57,09")
 
@@ -224,7 +224,7 @@ def test_un_cheque_a_une_reference_fausse_va_a_la_bonne(pile: Pile, bureau: Bure
     reference, fausse = pile.avis(assure="n-appel-cheque-faux"), "3819999999999999F"
     cheque(pile, fausse, 30_00)
     bureau.chercher(fausse)
-    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=20)
+    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=60)
     bureau.ouvrir("attend")
     bureau.claire.lit("Ce qui peut en être fait")
     bureau.proposer("Appliquer le message à une créance", "référence mal recopiée", Créance=reference)
@@ -240,7 +240,7 @@ def test_paye_par_carte_et_par_cheque_le_trop_percu_est_rendu(pile: Pile, bureau
     bureau.statut(transaction, "accepte")
     pile.cheque(reference, 20_00)
     trop = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde = -2000"
-    attendre(lambda: pile.lire(trop, reference), secondes=20)
+    attendre(lambda: pile.lire(trop, reference), secondes=60)
     bureau.chercher(reference)
     bureau.claire.lit("Trop-perçu : 20,00")
     bureau.ouvrir("de trop")
@@ -275,7 +275,7 @@ def test_une_somme_orpheline_se_trouve_par_son_montant(pile: Pile, bureau: Burea
     reference = pile.avis(assure=assure)
     bureau.payer(assure, reference, "23,45", orpheline=True)
     prise = "SELECT transaction FROM vues.argent WHERE transaction LIKE 'ORPHELINE%%' AND reste = 2345"
-    ((transaction,),) = attendre(lambda: pile.lire(prise), secondes=30)
+    ((transaction,),) = attendre(lambda: pile.lire(prise), secondes=60)
     bureau.chercher("23,45 € aujourd'hui")
     bureau.ouvrir(transaction)
     bureau.claire.lit("À dire à la personne")
@@ -325,11 +325,11 @@ def porte_a_la_cle_fausse(pile: Pile) -> Iterator[str]:
     fil = threading.Thread(target=run.run_until, args=(settings, ["api"], arret), kwargs={"demo": True})
     fil.start()
     try:
-        attendre(lambda: repond(f"http://127.0.0.1:{port}/livez"), secondes=30)
+        attendre(lambda: repond(f"http://127.0.0.1:{port}/livez"), secondes=60)
         yield f"http://127.0.0.1:{port}"
     finally:
         arret.set()
-        fil.join(30)
+        fil.join(60)
 
 
 def test_depuis_ce_matin_plus_aucun_paiement_n_est_pris(pile: Pile, bureau: Bureau) -> None:

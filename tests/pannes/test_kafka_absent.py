@@ -109,7 +109,7 @@ def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit
             reponse = poster(client, t)
             assert (reponse.status_code, reponse.json()["code"]) == (503, "kafka_indisponible")
             assert int(reponse.headers["Retry-After"]) > 0
-            assert time.monotonic() - debut < (kafka_du_service.ACK_SECONDS if essai == 0 else 1), (
+            assert time.monotonic() - debut < kafka_du_service.ACK_SECONDS + (3 if essai == 0 else -1), (
                 "un refus n'attend pas son tour"
             )
         assert client.get("/readyz").status_code == 200
@@ -202,7 +202,7 @@ def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, k
     kafka_relaye.couper()
     debut = time.monotonic()
     fini = creances(b.settings, "lag", "--json")
-    assert time.monotonic() - debut < 20
+    assert time.monotonic() - debut < 40
     assert fini.returncode == 1
     assert fini.stderr.startswith("Kafka ne répond pas")
     assert [ligne["nom"] for ligne in json.loads(fini.stdout)][2:] == [*FOLLOWERS, "relance"]

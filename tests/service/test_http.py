@@ -63,6 +63,9 @@ def _a_moitie(adresse: tuple[str, int], envoi: bytes, pile: ExitStack) -> socket
 
 
 EN_TETE = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-"
+LARGE_S = 30.0
+"""Bien plus que chaque échéance essayée, bien moins que le silence qui la laisserait passer (secondes)."""
+
 CORPS = b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nData="
 
 
@@ -73,7 +76,7 @@ def test_trois_cents_requetes_a_moitie_envoyees_n_arretent_pas_un_processus_de_2
             _a_moitie(adresse, envoi, pile)
         debut = time.monotonic()
         assert _vivant(adresse).is_success
-        assert time.monotonic() - debut < 5
+        assert time.monotonic() - debut < LARGE_S
 
 
 @pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])
@@ -82,7 +85,7 @@ def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octe
         prise = _a_moitie(adresse, envoi, pile)
         prise.settimeout(0.2)
         debut, recu = time.monotonic(), b""
-        while time.monotonic() - debut < 10:
+        while time.monotonic() - debut < LARGE_S:
             try:
                 prise.sendall(b"a")
                 if not (lu := prise.recv(4096)):
@@ -92,7 +95,7 @@ def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octe
                 continue
             except OSError:
                 break
-        assert 0.5 < time.monotonic() - debut < 5
+        assert 0.5 < time.monotonic() - debut < LARGE_S
         assert recu.startswith(b"HTTP/1.1 408") or recu == b""
 
 
@@ -103,7 +106,7 @@ def test_une_connexion_muette_apres_sa_reponse_est_close() -> None:
         while lu := prise.recv(4096):
             recu += lu
         assert recu.startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - debut < 5
+        assert time.monotonic() - debut < LARGE_S
 
 
 def test_rien_ne_dit_quel_serveur_repond_et_personne_ne_choisit_son_adresse() -> None:
