@@ -17,7 +17,7 @@ from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from tests.faults.bank import echoed
 from tests.faults.ledger import Debt
-from tests.simulation.bank import NO, NOTIFICATIONS, PENDING, YES, Bank
+from tests.simulation.bank import NO, NOTIFICATIONS, PENDING, USED, YES, Bank
 from tests.simulation.books import Books, Opened
 from tests.simulation.broker import Broker
 from tests.simulation.scheduler import Scheduler
@@ -215,9 +215,8 @@ class Payer:
         bank, rng, amount = self.traffic.bank, self.rng, payment.amount
         first, second = str(rng.randint(100_000, 499_999)), str(rng.randint(500_000, 999_999))
         if not bank.admits(payment):
-            # Refused outright. Code 94 would have us ask, and the answer to a question, which holds no echo, would be
-            # the other payment's: only names that no restore gives out again close that.
-            bank.tell(payment.transaction, payment.echo, NO, amount, None)
+            # The name was paid under before: we are told so, ask, and hear of the other payment.
+            bank.tell(payment.transaction, payment.echo, rng.choice([USED, NO]), amount, None)
             return
         kinds = ["yes"] * 4 + ["no", "twice", "no yes", "yes no", "other", "wrong", "wrong yes", "pending", "abandon"]
         kinds += [] if self.traffic.restores else ["silent", "null yes", "yes null", "null"]
