@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, assert_never
 
+from domain.autorisation import meme_forme
 from domain.creance import Créance
 from domain.delai import depart_du_delai, precede
-from domain.paiement import Acceptation, Fin, Paiement
+from domain.paiement import Acceptation, Encaissement, Fin, Paiement
 from domain.references import ReferenceCreance
 from domain.reponse import Issue, ReponseBancaire
 from domain.sort import Sort, Verdict
@@ -58,9 +59,21 @@ def etrangere(paiement: Paiement, reponse: ReponseBancaire) -> str | None:
         if reponse.jeton_retour == paiement.jeton_retour:
             return None
         return "la réponse porte un autre jeton que celui du paiement : sa référence a servi deux fois"
-    if reponse.demandee and precede(reponse.transaction_le, paiement.created_on):
+    return _etrangere_par_son_argent(paiement, reponse) if reponse.demandee else None
+
+
+def _etrangere_par_son_argent(paiement: Paiement, reponse: ReponseBancaire) -> str | None:
+    """Pour une réponse demandée, sans jeton : son heure, et l'argent d'un autre que nous connaissons déjà."""
+    if precede(reponse.transaction_le, paiement.created_on):
         return "la banque la date d'avant l'ouverture du paiement : sa référence a servi deux fois"
+    if reponse.autorisation and _encaissement_etranger(reponse) in paiement.non_imputes:
+        return "la réponse parle de l'argent d'un autre paiement, déjà enregistré"
     return None
+
+
+def _encaissement_etranger(reponse: ReponseBancaire) -> Encaissement:
+    autorisation = meme_forme(reponse.autorisation)
+    return Encaissement(Sort.NON_RAPPROCHEE, reponse.marchand, reponse.montant, autorisation)
 
 
 def expirer(paiement: Paiement, creances: Mapping[ReferenceCreance, Créance], *, maintenant: datetime) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, assert_never
 
+from psycopg import Connection
+
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
@@ -113,12 +115,19 @@ def concerns(name: str, recorder: Recorder) -> frozenset[str]:
     return Publication.topics if name == Publication.nom else view(name, recorder).topics
 
 
-def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Follower, Sender]:
-    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller."""
+def publication(
+    settings: Settings,
+    step: Callable[[str], None] = lambda _: None,
+    require_whole: Callable[[Connection[Any]], None] = lambda _: None,
+) -> tuple[Follower, Sender]:
+    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller.
+
+    `require_whole` raises, before each batch, while the log must not be published.
+    """
     sender = emitter(settings)
     follower = Follower(
         required(settings.database_url, "DATABASE_URL"),
-        Publication(sender, settings.shard_digit, etape=step),
+        Publication(sender, settings.shard_digit, exiger_publiable=require_whole, etape=step),
         mapper=EventMapper(AGREGATS),
         lot_max=settings.publication_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 import structlog
@@ -53,6 +53,13 @@ COLLECTED_AFTER_OBJECTS: Final = 50_000
 """A batch of 500 messages allocates about half of it; Python's own 700 walks the batch dozens of times in vain."""
 
 
+class Equipped(NamedTuple):
+    """What every role but the kiosk works with."""
+
+    counter: Guichet
+    gate: Gate
+
+
 def run_roles(settings: Settings, names: Sequence[str]) -> int:
     """Run these roles until a signal; return the exit code. Raises ProductionRefused before anything starts."""
     with stop_on_signals(settings.shutdown_timeout) as stop:
@@ -70,22 +77,23 @@ def run_until(
     """Run these roles until the event is set; return the exit code. Raises ProductionRefused before anything starts."""
     require_ready(settings, names)
     with ExitStack() as stack:
-        counter = gate = None
+        equipped = None
         if set(names) - {"kiosque"}:
             counter = composition.guichet(settings, application="creances")
             gate = Gate(settings, counter.base.url)
-            counter = replace(counter, exiger_ouvrable=gate.require_open)
+            equipped = Equipped(replace(counter, exiger_ouvrable=gate.require_open), gate)
             stack.callback(counter.base.fermer)
             stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
-        if "api" in names and counter is not None:
-            note_settings(settings, counter.base)
+        if "api" in names and equipped is not None:
+            note_settings(settings, equipped.counter.base)
         running = [
-            _role(settings, name, counter, publisher, demo=demo)._replace(state=_state(settings, name))
+            _role(settings, name, equipped, publisher, demo=demo)._replace(state=_state(settings, name))
             for name in names
         ]
-        if gate is not None:
+        if equipped is not None:
+            gate = equipped.gate
             running = [gate.held(role) if role.name == "publish" else role for role in running] + [gate.role()]
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
@@ -221,10 +229,11 @@ def sign_in(settings: Settings, issuer: Emetteur | None) -> ClientOIDC | None:
     )
 
 
-def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Publisher, *, demo: bool) -> roles.Role:
+def _role(settings: Settings, name: str, equipped: Equipped | None, publisher: Publisher, *, demo: bool) -> roles.Role:
     if name == "kiosque":
         return roles.simulator(settings)
-    assert counter is not None  # noqa: S101  every other role has one
+    assert equipped is not None  # noqa: S101  every other role is
+    counter = equipped.counter
     if name == "api":
         apart = settings.ops_port_apart is not None
         served = api(settings, counter, publisher, demo=demo, operations_apart=apart)
@@ -232,7 +241,7 @@ def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Pub
     if name == "relance":
         return roles.janitor(settings, counter, publisher)
     if name == "publish":
-        return roles.publisher(settings)
+        return roles.publisher(settings, equipped.gate.require_published)
     kind, _, what = name.partition(":")
     if kind == "consume":
         return roles.Role(name, composition.consumer(settings, counter, what).run)

@@ -517,6 +517,15 @@ def test_une_reponse_demandee_et_sans_jeton_n_est_pas_crue_d_avant_l_ouverture(
         assert sum(c.solde for c in creances.values()) == 200_00
 
 
+def test_l_argent_connu_d_un_autre_n_est_pas_repris_pour_le_notre_quand_on_demande() -> None:
+    paiement, creances = paiement_ouvert("abc")
+    assert dire(paiement, creances, OUI, jeton="abd")[0] is Sort.NON_RAPPROCHEE
+    montant, transaction = Centimes(30_00), ReferenceTransaction("T1")
+    dite = ReponseBancaire(transaction, "m", montant, OUI, "00", "00A", None, None, T0, None, demandee=True)
+    verdict, _ = appliquer_reponse(paiement, creances, dite, recue_le=T0, maintenant=T0)
+    assert (verdict.sort, paiement.fin) == (Sort.DOUBLON, None)
+
+
 def test_l_argent_d_un_paiement_inconnu_est_un_fait_enregistre_une_fois() -> None:
     sort, ne = dire(None, {}, OUI)
     assert sort is Sort.NON_RAPPROCHEE

@@ -49,6 +49,15 @@ class Bank:
         """Whether this name may be paid under: never twice for two payments."""
         return self.names.setdefault(payment.transaction, payment.request) == payment.request
 
+    def can_tell_apart(self, payment: Opened) -> bool:
+        """Whether an answer to a question could show that it is about the other payment of this name.
+
+        A bank that does not give `orderId` back, and takes the other's money only after this one is opened here,
+        cannot: only names that no restore gives out again close that.
+        """
+        known = self.known.get(payment.transaction)
+        return self.gives_order_back or (known is not None and known.at < payment.opened_at)
+
     def decide(self, payment: Opened, code: str, amount: int, authorisation: str | None) -> None:
         """Decide; money is taken now, whoever hears of it."""
         known = self.known.get(payment.transaction)
