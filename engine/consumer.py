@@ -148,7 +148,7 @@ class Consumer:
             self._a_verifier = self._a_replacer = not self.placement.check_bounds(consommateur)
         self.etape("lire")
         try:
-            lots = lecteur.lire(consommateur, self.attente_s)
+            lots = lecteur.poll(consommateur, self.attente_s)
         except OffsetOutOfRangeError:
             self._a_verifier = True
             return

@@ -103,7 +103,7 @@ _LECTEUR: TypeAdapter[MessageDeCaisse] = TypeAdapter(
 )
 
 
-def lire(valeur: bytes) -> MessageDeCaisse:
+def lire_message_de_caisse(valeur: bytes) -> MessageDeCaisse:
     """Lit un message de caisse ; lève UnreadableMessage avec une cause qu'une personne comprend."""
     try:
         valeur.decode("utf-8")
@@ -147,7 +147,7 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     for message in messages:
         try:
             require_size(message)
-            lu = lire(message.valeur)
+            lu = lire_message_de_caisse(message.valeur)
             exiger_des_jours_plausibles(lu, guichet.politique, jour_de_paris(maintenant))
             lus.append((message, lu))
         except UnreadableMessage as illisible:

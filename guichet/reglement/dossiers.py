@@ -20,7 +20,7 @@ from engine.batch import Partition
 from engine.messages import UnreadableMessage
 from engine.positions import stopped_partitions
 from guichet.guichet import Guichet
-from guichet.prendre_avis import MessageEncaissementRecu, lire
+from guichet.prendre_avis import MessageEncaissementRecu, lire_message_de_caisse
 
 _SORT: Final = """
 SELECT topic, sort, champs->>'issue', objet FROM journal.sorts WHERE topic_id = %s AND partition = %s AND decalage = %s
@@ -158,7 +158,7 @@ def gestes_d_un_message(valeur: bytes) -> tuple[int, frozenset[Geste]]:
     Une réponse de la banque ne s'écarte pas : elle sera appliquée d'elle-même quand son flux se lira.
     """
     try:
-        lu = lire(valeur)
+        lu = lire_message_de_caisse(valeur)
     except UnreadableMessage:
         return 0, frozenset()
     if isinstance(lu, MessageEncaissementRecu):
