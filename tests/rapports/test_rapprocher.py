@@ -95,7 +95,13 @@ def test_ce_qui_manque_la_bas_est_dit_des_seuls_jours_couverts(b: Banc) -> None:
     assert (somme.banque_pris, somme.nous_pris) == (20_00, 45_00)
 
     suivant = b.rapprocher(
-        rapport([Ligne("ABSENTE", 25_00), Ligne("LENDEMAIN", le="2026-06-02T12:00:00+02:00")], genere="20260603")
+        rapport(
+            [
+                Ligne("ABSENTE", 25_00, le="2026-06-01T14:00:00+02:00"),
+                Ligne("LENDEMAIN", le="2026-06-02T12:00:00+02:00"),
+            ],
+            genere="20260603",
+        )
     )
     assert (suivant.ecarts, suivant.leves, b.ouverts()) == ([], 1, [])
 
