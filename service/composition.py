@@ -66,6 +66,8 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
 
 def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Consumer:
     """The loop of a topic: `avis` or `kiosque`. Raises ValueError for another name."""
+    consumer = NomDeConsommateur(name)
+    topic = settings.incoming[consumer].topic
     kafka = settings.kafka_connection()
     options: dict[str, Any] = {
         "rebuts": DeadLetters(kafka, partial(ensure_dead_letters, settings)),
@@ -79,13 +81,13 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
         "attente_s": settings.poll_timeout.total_seconds(),
         "etape": step,
     }
-    match NomDeConsommateur(name):
+    match consumer:
         case NomDeConsommateur.AVIS:
-            return consommateur_des_avis(settings.topic_avis, counter, **options)
+            return consommateur_des_avis(topic, counter, **options)
         case NomDeConsommateur.KIOSQUE:
-            return consommateur_du_kiosque(settings.topic_notifications, counter, **options)
-        case unknown:
-            assert_never(unknown)
+            return consommateur_du_kiosque(topic, counter, **options)
+        case _:
+            assert_never(consumer)
 
 
 def view(name: str, recorder: Recorder) -> View:

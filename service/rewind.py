@@ -197,7 +197,7 @@ def _head(conn: Connection[Any]) -> int:
 
 def _read_further(settings: Settings, conn: Connection[Any]) -> str | None:
     """Tell whether a consumer's group had read beyond where the log says that we are."""
-    for topic in (settings.topic_avis, settings.topic_notifications):
+    for topic, _ in settings.incoming.values():
         with closing(group_reader(settings, topic)) as reader:
             end = kafka.topic_end(reader, topic)
             # A topic that this log never met is a recreated one, or the log is new: nothing to compare.

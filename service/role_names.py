@@ -44,7 +44,7 @@ class RoleName(NamedTuple):
         """The name under which `lag` and `healthy` know it; None if it has no state in the database."""
         match self.kind:
             case RoleKind.CONSUME:
-                return f"consommateur_{self.of}"
+                return NomDeConsommateur(self.of).role
             case RoleKind.PROJECT:
                 return self.of
             case RoleKind.PUBLISH:
