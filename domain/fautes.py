@@ -32,13 +32,23 @@ _PHRASES: Final[Mapping[str, str]] = {
     "datetime_parsing": "une date et une heure ISO 8601 sont attendues",
 }
 
+_D_UN_MONTANT: Final[Mapping[str, str]] = {
+    "greater_than": "le montant doit être positif",
+    "greater_than_equal": "le montant ne peut pas être négatif",
+    "less_than_equal": "le montant dépasse le maximum admis",
+    "int_parsing_size": "le montant dépasse le maximum admis",
+}
+"""Ce qu'elles veulent dire d'un champ en centimes."""
+
 
 def faute_dite(erreur: Mapping[str, Any]) -> str:
     """Ce qui ne va pas, d'une des erreurs d'une `ValidationError` ; celles de nos validateurs sont déjà en français."""
     genre = str(erreur["type"])
     if genre == "value_error":
         return str(erreur["msg"]).removeprefix("Value error, ")
-    return _PHRASES.get(genre, INATTENDUE)
+    champ = next(reversed(erreur["loc"]), "")
+    phrases = {**_PHRASES, **_D_UN_MONTANT} if str(champ).endswith("_centimes") else _PHRASES
+    return phrases.get(genre, INATTENDUE)
 
 
 def autres_fautes(nombre: int) -> str:

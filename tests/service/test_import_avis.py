@@ -137,7 +137,7 @@ def test_les_bonnes_lignes_passent_et_les_mauvaises_sont_nommees(importer: Impor
     assert fini.returncode == 1
     assert fini.stderr.decode().splitlines() == [
         "ligne 2 : message : ce n'est pas du JSON",
-        "ligne 4 : montant_initial_centimes : la valeur doit être positive",
+        "ligne 4 : montant_initial_centimes : le montant doit être positif",
     ]
     dit = fini.stdout.decode()
     assert f"Mis sur {importer.settings.topic_avis} et accusé par Kafka : 3 lignes." in dit
