@@ -12,7 +12,6 @@ from uuid import UUID
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-import engine.kafka_records  # noqa: F401 (what is read is read leniently)
 from engine import kafka_clients as clients
 from engine.outages import describe
 
