@@ -141,6 +141,7 @@ def un_evenement(copie: Copie) -> None:
             "case Créance.PaiementAffiché() | Créance.TropPerçuConstaté() | Créance.AvisContesté()",
         ),
         (r"case Créance\.TropPerçuConstaté\(\):", "case Créance.TropPerçuConstaté() | Créance.AvisContesté():"),
+        _avant(r"\n\n# --- Les faits", 'return "Vous avez contesté cet avis."'),
         (r"            Créance\.AvisAnnulé,\n", "            Créance.AvisAnnulé,\n            Créance.AvisContesté,\n"),
     )
     exiger(copie.mypy(), lecteurs - {"projections/effets.py"}, "les effets sont décidés ; mypy nomme")
