@@ -141,7 +141,7 @@ def un_evenement(copie: Copie) -> None:
             "case Créance.PaiementAffiché() | Créance.TropPerçuConstaté() | Créance.AvisContesté()",
         ),
         (r"case Créance\.TropPerçuConstaté\(\):", "case Créance.TropPerçuConstaté() | Créance.AvisContesté():"),
-        _avant(r"\n\n# --- Les faits", 'return "Vous avez contesté cet avis."'),
+        _avant(r"\n\n# --- Les faits", 'return "Vous avez contesté cet avis."', retrait=8),
         (r"            Créance\.AvisAnnulé,\n", "            Créance.AvisAnnulé,\n            Créance.AvisContesté,\n"),
     )
     exiger(copie.mypy(), lecteurs - {"projections/effets.py"}, "les effets sont décidés ; mypy nomme")
@@ -169,10 +169,11 @@ AUDIT: Final = (
 """Ce qui suit chaque `match` de l'audit, et ce qu'il fait d'un fait qui ne bouge rien."""
 
 
-def _avant(suite: str, quoi: str) -> tuple[str, str]:
+def _avant(suite: str, quoi: str, *, retrait: int = 12) -> tuple[str, str]:
     """Le cas de plus, juste avant l'`assert_never` que suit ce texte."""
-    fin = "            case _:\n                assert_never(fait)\n"
-    return rf"{re.escape(fin)}(?={suite})", f"            case Créance.AvisContesté():\n                {quoi}\n{fin}"
+    marge = " " * retrait
+    fin = f"{marge}case _:\n{marge}    assert_never(fait)\n"
+    return rf"{re.escape(fin)}(?={suite})", f"{marge}case Créance.AvisContesté():\n{marge}    {quoi}\n{fin}"
 
 
 def une_vue(copie: Copie) -> None:

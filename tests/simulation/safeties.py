@@ -56,7 +56,7 @@ def _no_compare() -> Iterator[None]:
 @contextmanager
 def _any_answer() -> Iterator[None]:
     """What the bank answers to a question is believed by its name alone."""
-    never = mock.patch.object(domain.notification, "precede", return_value=False)
+    never = mock.patch.object(domain.notification, "_etrangere_par_son_argent", return_value=None)
     with never, mock.patch.object(diagnostic, "_jeton", return_value=None):
         yield
 
