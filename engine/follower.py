@@ -8,7 +8,7 @@ later ones of the same stream only; the others go on. An outage sets nothing asi
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple
 
 import structlog
 from psycopg import Connection
@@ -21,6 +21,7 @@ from engine.mapper import EventMapper
 from engine.outages import describe, is_outage
 from engine.recorder import CANAL, RecordedEvent
 from engine.role_state import RoleState
+from engine.view import ExternalView, View
 
 LOT_MAX: Final = 2_000
 """Events read and applied in one transaction, at most."""
@@ -52,33 +53,8 @@ WHERE position > %b AND position <= %b AND topic = ANY (%b::text[]) ORDER BY pos
 _MOVE: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b AND bail = %b"
 
 
-class View(Protocol):
-    """What a follower keeps up to date."""
-
-    @property
-    def nom(self) -> str:
-        """The follower's name, ASCII."""
-
-    @property
-    def topics(self) -> frozenset[str]:
-        """The topics of the events that concern it."""
-
-    def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-        """Apply these events, in order, in a number of statements that does not depend on how many they are."""
-
-
-@runtime_checkable
-class ExternalView(View, Protocol):
-    """A view that also acts outside the database: slowly, outside any transaction, and twice if need be.
-
-    It raises `engine.outages.Outage` if a server is missing; any other exception accuses an event of the batch.
-    """
-
-    def reconcile(self, conn: Connection[Any]) -> None:
-        """Called by the leader before each batch: here it may move its own position, in a transaction."""
-
-    def preparer(self, faits: Sequence[RecordedEvent]) -> None:
-        """Act outside for these events; `appliquer` follows, in the transaction that moves the position."""
+class AheadOfLog(Exception):
+    """The view has seen what the log does not hold: the log alone was restored, and would be passed over in silence."""
 
 
 class _Row(NamedTuple):
@@ -187,13 +163,18 @@ class Follower:
     # --- A batch -----------------------------------------------------------------------------------------------------
 
     def avancer(self, conn: Connection[Any]) -> int:
-        """Read and apply one batch; return how many events were read (0: nothing pending). Raises LeadershipLost."""
+        """Read and apply one batch; return how many events were read (0: nothing pending).
+
+        Raises LeadershipLost, or AheadOfLog.
+        """
         self.lease.require()
         if isinstance(self.vue, ExternalView):
             self.vue.reconcile(conn)
         self._take_up_released(conn)
         since = self._position(conn)
         head = self._head(conn)
+        if head < since and self.derriere is None:
+            raise AheadOfLog(f"{self.vue.nom} est à la position {since}, et le journal finit à {head}.")
         if head <= since:
             return 0
         self.etape("lire")
@@ -297,4 +278,4 @@ def _channel(name: str) -> str:
     return f"suiveur_{name}"
 
 
-__all__ = ["ExternalView", "Follower", "LeadershipLost", "View"]
+__all__ = ["AheadOfLog", "ExternalView", "Follower", "LeadershipLost", "View"]

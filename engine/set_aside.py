@@ -1,10 +1,11 @@
 """What a follower could not apply: set aside with its cause, and all that comes later in the same stream with it.
 
+The only module that writes `vues.ecartes`.
 An operator releases; the leader, never the command line, applies what is released, in the stream's order.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
@@ -27,8 +28,27 @@ ORDER BY e.position
 
 _FORGET: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b AND flux = %b"
 
+# The stream of an event that a follower set aside, and whether somebody released it already.
+_ONE: Final = """
+SELECT flux, libere_le IS NOT NULL FROM vues.ecartes WHERE suiveur = %b AND position = %b
+"""
+
+# Releases a stream: all that was set aside of it.
+_RELEASE: Final = """
+UPDATE vues.ecartes SET libere_le = clock_timestamp() WHERE suiveur = %b AND flux = %b AND libere_le IS NULL
+"""
+
+_FORGET_ALL: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b"
+
 # Back to waiting: it failed again.
 _KEEP: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suiveur = %b AND flux = %b"
+
+
+class SetAside(NamedTuple):
+    """A stream that a follower set aside."""
+
+    stream: str
+    released: bool
 
 
 def streams(conn: Connection[Any], follower: str, of: Sequence[str]) -> set[str]:
@@ -39,6 +59,17 @@ def streams(conn: Connection[Any], follower: str, of: Sequence[str]) -> set[str]
 def add(conn: Connection[Any], follower: str, position: int, stream: str, cause: str) -> None:
     """Set this event aside."""
     conn.execute(_SET_ASIDE, (follower, position, stream, cause))
+
+
+def one(conn: Connection[Any], follower: str, position: int) -> SetAside | None:
+    """The stream of this event, if this follower set it aside."""
+    row = conn.execute(_ONE, (follower, position)).fetchone()
+    return SetAside(*row) if row else None
+
+
+def release(conn: Connection[Any], follower: str, stream: str) -> bool:
+    """Let the leader apply what was set aside of this stream; false if there was nothing to release."""
+    return conn.execute(_RELEASE, (follower, stream)).rowcount > 0
 
 
 def released(conn: Connection[Any], follower: str) -> list[Any]:
@@ -54,3 +85,8 @@ def forget(conn: Connection[Any], follower: str, stream: str) -> None:
 def keep(conn: Connection[Any], follower: str, stream: str, cause: str) -> None:
     """This stream goes on waiting, for this cause."""
     conn.execute(_KEEP, (cause, follower, stream))
+
+
+def forget_all(conn: Connection[Any], follower: str) -> None:
+    """All of it is tried again in its place: this follower starts from the beginning."""
+    conn.execute(_FORGET_ALL, (follower,))

@@ -31,7 +31,7 @@ TRANCHE: Final = 125
 """Messages lus avant de demander ce qu'ils touchent."""
 
 
-def lire(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
+def lire_notification(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
     """Lit une notification et l'instant de sa réception ; lève UnreadableMessage.
 
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
@@ -143,7 +143,7 @@ def _raison_d_attendre(flux: str, paiement: Paiement | None, illisibles: dict[st
 
 def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | Indice | str:
     try:
-        lecture, recue_le = lire(guichet, message)
+        lecture, recue_le = lire_notification(guichet, message)
     except UnreadableMessage as illisible:
         return str(illisible)
     match lecture:

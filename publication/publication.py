@@ -12,6 +12,7 @@ import structlog
 from psycopg import Connection
 
 from domain.agregats import AGREGATS
+from engine import set_aside
 from engine.follower import LeadershipLost
 from engine.mapper import EventMapper
 from engine.positions import encounter
@@ -41,9 +42,6 @@ UPDATE vues.suiveurs SET position = 0, derniere_erreur = coalesce(%b, derniere_e
 WHERE nom = %b
 """
 
-# Ce qui était écarté est essayé de nouveau, à sa place.
-_OUBLIER_LES_ECARTES: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b"
-
 # Garde, avec la position, le topic qui a accusé ce lot.
 _PUBLIE: Final = """
 UPDATE vues.publications SET publie_le = clock_timestamp() WHERE suiveur = %b AND topic_id = %b AND epoque = %b
@@ -61,8 +59,17 @@ class Publication:
     nom: Final = "publication"
     topics: Final = frozenset(classe.TOPIC for classe in faits_publies())
 
-    def __init__(self, sender: Sender, fragment: int, *, etape: Callable[[str], None] = lambda _: None) -> None:
-        """`fragment` : le numéro de cette base. `etape` est appelée entre deux étapes, pour éprouver une coupure.
+    def __init__(
+        self,
+        sender: Sender,
+        fragment: int,
+        *,
+        exiger_publiable: Callable[[Connection[Any]], None] = lambda _: None,
+        etape: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`fragment` : le numéro de cette base. `exiger_publiable` lève si rien ne doit être publié de cette base-là.
+
+        `etape` est appelée entre deux étapes, pour éprouver une coupure.
 
         Lève ChampSansDiffusion.
         """
@@ -70,6 +77,7 @@ class Publication:
             champs(classe)  # Un champ sans diffusion arrête le service ici, et n'écarte aucun événement.
         self.sender = sender
         self.fragment = fragment
+        self._exiger_publiable = exiger_publiable
         self.etape = etape
         self._lieu: _Lieu | None = None
         self._conn: Connection[Any] | None = None
@@ -79,6 +87,7 @@ class Publication:
 
     def reconcile(self, conn: Connection[Any]) -> None:
         """Constate le topic et l'époque ; s'ils ont changé, alerte et reprend au début, d'un bloc."""
+        self._exiger_publiable(conn)
         epoque, topic_id, epoque_publiee = conn.execute(_OU, (self.nom,)).fetchone() or ("", None, None)
         lieu = _Lieu(self.sender.topic_id(), epoque)
         if lieu != (topic_id, epoque_publiee):
@@ -97,7 +106,7 @@ class Publication:
         with conn.transaction():
             encounter(conn, self.sender.topic, lieu.topic_id)
             conn.execute(_REPRENDRE_AU_DEBUT, (alerte, alerte, self.nom))
-            conn.execute(_OUBLIER_LES_ECARTES, (self.nom,))
+            set_aside.forget_all(conn, self.nom)
             soldes.oublier(conn)
             conn.execute(_PUBLIER_LA, (self.nom, self.sender.topic, lieu.topic_id, lieu.epoque))
 

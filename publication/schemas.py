@@ -46,14 +46,14 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def lire(dossier: Path) -> dict[str, dict[str, Any]]:
+def schemas_du_dossier(dossier: Path) -> dict[str, dict[str, Any]]:
     """Les schémas d'un dossier, par nom de fichier."""
     return {fichier.name: json.loads(fichier.read_text("utf-8")) for fichier in sorted(dossier.glob("*.json"))}
 
 
 def ecrire(dossier: Path) -> list[str]:
     """Met à jour un dossier de schémas ; rend les fichiers changés. Lève SchémaIncompatible, et n'écrit alors rien."""
-    publies, nouveaux = lire(dossier), schemas()
+    publies, nouveaux = schemas_du_dossier(dossier), schemas()
     if trouvees := ruptures(publies, nouveaux):
         raise SchemaIncompatible(trouvees)
     changes = [nom for nom, schema in nouveaux.items() if publies.get(nom) != schema]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, assert_never
 
+from psycopg import Connection
+
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
@@ -64,6 +66,8 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
 
 def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Consumer:
     """The loop of a topic: `avis` or `kiosque`. Raises ValueError for another name."""
+    consumer = NomDeConsommateur(name)
+    topic = settings.incoming[consumer].topic
     kafka = settings.kafka_connection()
     options: dict[str, Any] = {
         "rebuts": DeadLetters(kafka, partial(ensure_dead_letters, settings)),
@@ -77,13 +81,13 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
         "attente_s": settings.poll_timeout.total_seconds(),
         "etape": step,
     }
-    match NomDeConsommateur(name):
+    match consumer:
         case NomDeConsommateur.AVIS:
-            return consommateur_des_avis(settings.topic_avis, counter, **options)
+            return consommateur_des_avis(topic, counter, **options)
         case NomDeConsommateur.KIOSQUE:
-            return consommateur_du_kiosque(settings.topic_notifications, counter, **options)
-        case unknown:
-            assert_never(unknown)
+            return consommateur_du_kiosque(topic, counter, **options)
+        case _:
+            assert_never(consumer)
 
 
 def view(name: str, recorder: Recorder) -> View:
@@ -113,12 +117,19 @@ def concerns(name: str, recorder: Recorder) -> frozenset[str]:
     return Publication.topics if name == Publication.nom else view(name, recorder).topics
 
 
-def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Follower, Sender]:
-    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller."""
+def publication(
+    settings: Settings,
+    step: Callable[[str], None] = lambda _: None,
+    require_whole: Callable[[Connection[Any]], None] = lambda _: None,
+) -> tuple[Follower, Sender]:
+    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller.
+
+    `require_whole` raises, before each batch, while the log must not be published.
+    """
     sender = emitter(settings)
     follower = Follower(
         required(settings.database_url, "DATABASE_URL"),
-        Publication(sender, settings.shard_digit, etape=step),
+        Publication(sender, settings.shard_digit, exiger_publiable=require_whole, etape=step),
         mapper=EventMapper(AGREGATS),
         lot_max=settings.publication_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),

@@ -45,10 +45,7 @@ MESSAGE_BYTES_MAX: Final = 1024 * 1024
 
 def topics(settings: Settings) -> dict[str, int]:
     """All topics of the service, with their partitions."""
-    wanted = {
-        settings.topic_avis: settings.partitions_avis,
-        settings.topic_notifications: settings.partitions_notifications,
-    }
+    wanted = dict(settings.incoming.values())
     return (
         wanted
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}

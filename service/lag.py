@@ -63,10 +63,8 @@ def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
         rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
     consumed = []
-    for name, topic in (
-        ("consommateur_avis", settings.topic_avis),
-        ("consommateur_kiosque", settings.topic_notifications),
-    ):
+    for consumer, (topic, _) in settings.incoming.items():
+        name = consumer.role
         row = _row("consommateur", name, None, None, states.get(name))
         consumed.append(row | _topic(topic, mishaps))
     _read_kafka(settings, base, consumed, now)

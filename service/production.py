@@ -1,7 +1,7 @@
 """What production does not start without: told all at once, each gap with the setting that closes it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -9,14 +9,12 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
+from service.role_names import RoleKind
 from service.settings import PREFIX, Merchant, Settings
 
 PUBLISHED_MERCHANT: Final = "002001000000001"
 PUBLISHED_KEY: Final = "002001000000001_KEY1"
 """The bank prints this key in its manual: anyone can seal an acceptance with it."""
-
-SIMULATOR: Final = "kiosque"
-"""The role that plays the bank."""
 
 _ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
@@ -37,23 +35,23 @@ class ProductionRefused(Exception):
         self.gaps = gaps
 
 
-def require_ready(settings: Settings, roles: Sequence[str]) -> None:
+def require_ready(settings: Settings, roles: Collection[RoleKind]) -> None:
     """Let a demonstration pass; raise ProductionRefused if production lacks what these roles need."""
     if settings.mode == "production" and (gaps := find_gaps(settings, roles)):
         raise ProductionRefused(gaps)
 
 
 def find_gaps(
-    settings: Settings, roles: Sequence[str] = ("api",), environment: Mapping[str, str] = os.environ
+    settings: Settings, roles: Collection[RoleKind] = (RoleKind.API,), environment: Mapping[str, str] = os.environ
 ) -> list[Gap]:
     """Everything that would keep production from starting, whatever the mode is; nothing is connected to.
 
     `environment` is what libpq reads besides the URL (PGHOST, PGSSLMODE).
     """
     found = [*_bank(settings), *_addresses(settings), *_database(settings, environment), *_kafka(settings)]
-    if "api" in roles:
+    if RoleKind.API in roles:
         found += _people(settings)
-    if SIMULATOR in roles:
+    if RoleKind.KIOSQUE in roles:
         found.append(("mode", "le kiosque simulé n'a pas sa place en production."))
     return [Gap(f"{PREFIX}{name.upper()}", cause) for name, cause in found]
 

@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from fastapi import FastAPI
+from psycopg import Connection
 
 from api.application import creer_exploitation
 from engine.backoff import Backoff
@@ -129,9 +130,9 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
     return Role("kiosque", serve(application, settings.simulator_host, settings.simulator_port))
 
 
-def publisher(settings: Settings) -> Role:
-    """Publishes the log to Kafka."""
-    follower, emitter = composition.publication(settings)
+def publisher(settings: Settings, require_whole: Callable[[Connection[Any]], None]) -> Role:
+    """Publishes the log to Kafka, as long as it is whole."""
+    follower, emitter = composition.publication(settings, require_whole=require_whole)
 
     def publish(stop: threading.Event) -> None:
         try:

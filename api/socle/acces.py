@@ -51,7 +51,7 @@ class _Exigence(SecurityBase):
         return identite
 
 
-class _ExigeAssure(_Exigence):
+class ExigeAssure(_Exigence):
     """Rend le pseudonyme de l'assuré que le jeton nomme."""
 
     async def __call__(self, requete: Request) -> Pseudonyme:
@@ -61,14 +61,14 @@ class _ExigeAssure(_Exigence):
         return Pseudonyme(identite.assure)
 
 
-class _ExigeRole(_Exigence):
+class ExigeRole(_Exigence):
     """Rend l'identité de l'appelant."""
 
     async def __call__(self, requete: Request) -> Identite:
         return await self.identifier(requete)
 
 
-class _ExigePersonne(_Exigence):
+class ExigePersonne(_Exigence):
     """Rend l'identité d'un appelant que son jeton nomme : ce qu'il lit ou fait est écrit sous ce nom."""
 
     async def __call__(self, requete: Request) -> Identite:
@@ -78,13 +78,13 @@ class _ExigePersonne(_Exigence):
         return identite
 
 
-Assure = Annotated[Pseudonyme, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
+Assure = Annotated[Pseudonyme, Depends(ExigeAssure(RoleUtilisateur.ASSURE))]
 """Le pseudonyme de l'assuré qui appelle."""
 
-Exploitant = Annotated[Identite, Depends(_ExigeRole(RoleUtilisateur.EXPLOITATION))]
+Exploitant = Annotated[Identite, Depends(ExigeRole(RoleUtilisateur.EXPLOITATION))]
 
-Support = Annotated[Identite, Depends(_ExigePersonne(RoleUtilisateur.SUPPORT))]
+Support = Annotated[Identite, Depends(ExigePersonne(RoleUtilisateur.SUPPORT))]
 """Une personne du support."""
 
-Auditeur = Annotated[Identite, Depends(_ExigePersonne(RoleUtilisateur.AUDIT))]
+Auditeur = Annotated[Identite, Depends(ExigePersonne(RoleUtilisateur.AUDIT))]
 """Un auditeur, qui lit et ne change rien."""

@@ -40,6 +40,11 @@ class RoleUtilisateur(StrEnum):
     AUDIT = "audit"
     """Lit qui a consulté quoi ; ne change rien."""
 
+    @property
+    def accueil(self) -> str:
+        """La page par où commence une personne de ce rôle ; celle de tous, s'il n'a pas de pages à lui."""
+        return {RoleUtilisateur.SUPPORT: "/support", RoleUtilisateur.AUDIT: "/support/acces"}.get(self, "/")
+
 
 PERSONNE_MAX: Final = 128
 """Longueur du nom d'une personne du support, en signes."""

@@ -5,13 +5,14 @@ doit pas compter deux fois.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from domain.delai import PARIS
 from domain.monnaie import euros
 from domain.paiement import Paiement
+from domain.sort import Sort
 from kiosque.rapports import Genre
 
 INCONNU_ICI: Final = "inconnu"
@@ -51,6 +52,8 @@ class CoteBanque(NamedTuple):
     """Un code a conclu sans acceptation."""
     annule: bool
     """Un état dit la transaction annulée."""
+    avant: int = 0
+    """Ce qu'elle a pris sous cette référence avant que notre paiement soit ouvert : l'argent d'un autre."""
 
     @property
     def etat(self) -> str:
@@ -72,6 +75,10 @@ class CoteNous(NamedTuple):
     pris: int
     repris: int
     """Ce qui a été contre-passé sur ses créances."""
+    ouvert_le: datetime | None = None
+    """Absent si nous n'avons jamais ouvert ce paiement."""
+    d_un_autre: int = 0
+    """Ce que nous savons pris sous sa référence pour un autre paiement."""
 
 
 class Ecart(NamedTuple):
@@ -114,7 +121,15 @@ def cote_nous(paiement: Paiement | None, repris: int = 0) -> CoteNous:
         return CoteNous(INCONNU_ICI, None, None, 0, 0)
     moment = paiement.accepte_le or paiement.modified_on
     jour = moment.astimezone(PARIS).date()
-    return CoteNous(_etat_ici(paiement), paiement.marchand, jour, pris_par_nous(paiement), repris)
+    return CoteNous(
+        _etat_ici(paiement),
+        paiement.marchand,
+        jour,
+        pris_par_nous(paiement),
+        repris,
+        ouvert_le=paiement.created_on if paiement.connu else None,
+        d_un_autre=sum(e.montant for e in paiement.non_imputes if e.raison is Sort.NON_RAPPROCHEE),
+    )
 
 
 def _etat_ici(paiement: Paiement) -> str:
@@ -127,6 +142,8 @@ def classer(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     """Les écarts de cette transaction, dans ce genre de rapport ; aucun si les deux côtés s'accordent."""
     match banque.genre:
         case Genre.TRANSACTIONS:
+            if banque.avant > nous.d_un_autre:
+                return [_sur_un_autre(banque, nous)]
             return _sur_le_pris(banque, nous) if banque.pris else _sur_le_refus(banque, nous)
         case Genre.OPERATIONS:
             return [*_sur_l_annulation(banque, nous), *_sur_le_pris(banque, nous), *_sur_le_rendu(banque, nous)]
@@ -147,6 +164,17 @@ def manque_la_bas(transaction: str, nous: CoteNous) -> Ecart:
         Genre.TRANSACTIONS, GenreEcart.MANQUE_LA_BAS, transaction, nous.marchand, nous.jour, nous.pris, 0, nous.pris,
         ABSENT_LA_BAS, nous.etat, cause,
     )  # fmt: skip
+
+
+def _sur_un_autre(banque: CoteBanque, nous: CoteNous) -> Ecart:
+    """La référence ne suffit pas : prise avant que notre paiement soit ouvert, elle en nommait un autre."""
+    manque = banque.avant - nous.d_un_autre
+    cause = (
+        f"la banque a pris {euros(manque)} sous cette référence avant que ce paiement soit ouvert : c'en est un autre"
+    )
+    return _ecart(
+        GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=manque, montant_banque=banque.pris, a_demander=True
+    )
 
 
 def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from domain.delai import PARIS
+from domain.delai import PARIS, precede
 from domain.paiement import Paiement
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
@@ -87,8 +87,7 @@ class Jugement:
             depuis = min(depuis, precedent.position)
         for flux in registre.flux_depuis(self._conn, depuis, bout, _PRIS):
             transactions = [Paiement.transaction_de(nom) for nom in flux]
-            absentes = set(transactions) - registre.connues(self._conn, rapport.genre, transactions)
-            for transaction, nous in self._notre_cote(sorted(absentes)).items():
+            for transaction, nous in self._absentes(transactions).items():
                 if nous.pris and self._couvert(nous):
                     self._garder([manque_la_bas(transaction, nous)])
                     self._somme(nous.marchand, nous.jour).nous_pris += nous.pris
@@ -119,10 +118,22 @@ class Jugement:
                 for _, banque, nous in self._face_a_face(genre, sorted(set(transactions))):
                     self._garder(classer(banque, nous))
         absents = [ecart.transaction for ecart in anciens if ecart.genre is GenreEcart.MANQUE_LA_BAS]
-        encore = sorted(set(absents) - registre.connues(self._conn, Genre.TRANSACTIONS, absents))
-        for transaction, nous in self._notre_cote(encore).items():
+        for transaction, nous in self._absentes(absents).items():
             if nous.pris:
                 self._garder([manque_la_bas(transaction, nous)])
+
+    def _absentes(self, transactions: Sequence[str]) -> dict[str, CoteNous]:
+        """Notre côté de celles dont aucun rapport de transactions ne parle depuis qu'elles sont ouvertes ici.
+
+        Une ligne plus ancienne nommait un autre paiement ; celles du fichier en cours sont jugées avec lui.
+        """
+        connues = registre.connues(self._conn, Genre.TRANSACTIONS, transactions)
+        a_voir = [t for t in transactions if t not in connues or not connues[t][1]]
+        return {
+            transaction: nous
+            for transaction, nous in self._notre_cote(sorted(set(a_voir))).items()
+            if transaction not in connues or (nous.ouvert_le and precede(connues[transaction][0], nous.ouvert_le))
+        }
 
     def _explication(self, vrai: Ecart | None) -> str:
         quand = f"{self._rapport.genere_le.astimezone(PARIS):%d/%m/%Y}"
@@ -155,7 +166,7 @@ class Jugement:
             a_reprendre = {banque.transaction for banque in banques if banque.rendu or banque.annule}
             nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
             for (transaction, jours), banque in zip(tranche, banques, strict=True):
-                yield jours, banque, nous[transaction]
+                yield jours, _dater(banque, jours, nous[transaction]), nous[transaction]
 
     def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
         codes = frozenset(code for jour in jours for code in jour[5])
@@ -221,3 +232,14 @@ class Jugement:
 
     def _somme(self, marchand: str | None, jour: date | None) -> Somme:
         return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
+
+
+def _dater(banque: CoteBanque, jours: Sequence[tuple[Any, ...]], nous: CoteNous) -> CoteBanque:
+    """Le côté de la banque, et ce qu'il dit pris avant que notre paiement soit ouvert.
+
+    Les autres rapports datent la remise ou l'impayé, qui suivent : ils ne disent pas quand la personne a payé.
+    """
+    if nous.ouvert_le is None or banque.genre is not Genre.TRANSACTIONS:
+        return banque
+    pris = [(quand, montant) for jour in jours for quand, montant in zip(jour[11], jour[12], strict=True)]
+    return banque._replace(avant=sum(montant for quand, montant in pris if precede(quand, nous.ouvert_le)))

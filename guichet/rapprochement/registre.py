@@ -71,7 +71,9 @@ SELECT l.transaction, l.marchand, (l.survenu_le AT TIME ZONE 'Europe/Paris')::da
        bool_or(u.cle IS NOT NULL),
        coalesce(sum(l.pris) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
        coalesce(sum(l.rendu) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
-       coalesce(sum(l.frais) FILTER (WHERE u.cle IS NOT NULL), 0)::int8
+       coalesce(sum(l.frais) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
+       coalesce(array_agg(l.survenu_le) FILTER (WHERE l.pris > 0), '{}'),
+       coalesce(array_agg(l.pris) FILTER (WHERE l.pris > 0), '{}')
 FROM journal.lignes_de_rapport l
 LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
 WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
@@ -79,7 +81,9 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 """
 
 _CONNUES: Final = """
-SELECT DISTINCT transaction FROM journal.lignes_de_rapport WHERE genre = %s AND transaction = ANY (%s)
+SELECT l.transaction, max(l.survenu_le), bool_or(u.cle IS NOT NULL)
+FROM journal.lignes_de_rapport l LEFT JOIN pg_temp.lues u ON u.cle = l.cle
+WHERE l.genre = %s AND l.transaction = ANY (%s) GROUP BY 1
 """
 
 # La première position enregistrée à un instant ou après se cherche par dichotomie : le journal est dans l'ordre.
@@ -227,9 +231,10 @@ def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | Non
         yield from curseur
 
 
-def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> set[str]:
-    """Celles de ces transactions dont un rapport de ce genre a parlé."""
-    return {transaction for (transaction,) in conn.execute(_CONNUES, (genre.value, list(transactions)))}
+def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> dict[str, tuple[datetime, bool]]:
+    """Celles dont un rapport de ce genre a parlé : la plus tardive de leurs lignes, et s'il y en a dans celui-ci."""
+    lignes = conn.execute(_CONNUES, (genre.value, list(transactions)))
+    return {transaction: (dernier, ici) for transaction, dernier, ici in lignes}
 
 
 def bout_du_journal(conn: Connection[Any]) -> int:

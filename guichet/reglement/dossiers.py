@@ -15,12 +15,12 @@ from domain.geste import GESTES, Geste, IdAnomalie, Source, lire_id
 from domain.references import ReferenceCreance, ReferenceTransaction
 from domain.refus import AnomalieInconnue
 from domain.sort import Sort
+from engine import set_aside
 from engine.batch import Partition
 from engine.messages import UnreadableMessage
 from engine.positions import stopped_partitions
-from engine.releases import set_aside
 from guichet.guichet import Guichet
-from guichet.prendre_avis import MessageEncaissementRecu, lire
+from guichet.prendre_avis import MessageEncaissementRecu, lire_message_de_caisse
 
 _SORT: Final = """
 SELECT topic, sort, champs->>'issue', objet FROM journal.sorts WHERE topic_id = %s AND partition = %s AND decalage = %s
@@ -158,7 +158,7 @@ def gestes_d_un_message(valeur: bytes) -> tuple[int, frozenset[Geste]]:
     Une réponse de la banque ne s'écarte pas : elle sera appliquée d'elle-même quand son flux se lira.
     """
     try:
-        lu = lire(valeur)
+        lu = lire_message_de_caisse(valeur)
     except UnreadableMessage:
         return 0, frozenset()
     if isinstance(lu, MessageEncaissementRecu):
@@ -185,7 +185,7 @@ def _ecart(cle: _Cle) -> Dossier | None:
 
 def _ecarte(cle: _Cle) -> Dossier | None:
     suiveur, _, position = cle.reste.rpartition("-")
-    trouve = set_aside(cle.conn, suiveur, _nombre(position))
+    trouve = set_aside.one(cle.conn, suiveur, _nombre(position))
     if trouve is None and cle.anomalie.reglee_le is None:
         return None
     flux = trouve.stream if trouve else None

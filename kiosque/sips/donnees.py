@@ -35,7 +35,7 @@ def ecrire(valeurs: Mapping[str, str]) -> str:
     return "|".join([f"{nom}={valeur}" for nom, valeur in valeurs.items()])
 
 
-def lire(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
+def lire_paires(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
     """Les valeurs brutes, par nom ; lève `FormulaireIllisible` si un champ utilisé est répété.
 
     `utilises` : les noms dont on se sert (None : tous). Les autres ne coûtent jamais une réponse : de l'un d'eux répété
@@ -55,7 +55,7 @@ def lire(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
 
 def premieres(texte: str) -> dict[str, str]:
     """La première valeur de chaque nom : de quoi trouver la clé avant d'avoir vérifié le sceau. Ne lève rien."""
-    return lire(texte, frozenset())
+    return lire_paires(texte, frozenset())
 
 
 def pretendu(formulaire: Mapping[str, Any]) -> tuple[str | None, int]:

@@ -129,7 +129,8 @@ class Sips:
             "transactionReference": demande.transaction,
             "normalReturnUrl": demande.url_retour,
             "automaticResponseUrl": demande.url_notification,
-            "orderId": demande.transaction[:COMMANDE_CARACTERES_MAX],
+            # Office ne rend que lui : une réponse demandée dit ainsi de quel paiement elle parle.
+            "orderId": (demande.jeton_retour or demande.transaction)[:COMMANDE_CARACTERES_MAX],
             "customerId": pseudonyme_bancaire(demande.client, self._reglages.secrets_a_nous[0], CLIENT_CARACTERES_MAX),
             "captureMode": "AUTHOR_CAPTURE",
             "orderChannel": CANAL_DE_COMMANDE[demande.canal],

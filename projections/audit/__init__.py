@@ -19,7 +19,7 @@ from projections.audit import messages, rapports, vues
 from projections.audit.anomalies import compter_les_anomalies
 from projections.audit.constats import CONSTATS, RAPPORTS
 from projections.audit.contexte import Contexte
-from projections.audit.formule import solde_par_la_formule
+from projections.audit.creances import solde_par_la_formule
 from projections.audit.journal import lire_le_journal
 from projections.audit.lecture import sans_s_arreter
 from projections.audit.rapport import ECARTS_MAX, Rapport

@@ -1,11 +1,11 @@
 """Suivre une créance fait par fait : ses propres règles, et ce que chaque fait dit d'un paiement ou d'un message."""
 
+from collections.abc import Iterable
 from typing import Final, assert_never, cast
 
 from domain.creance import Créance, FaitDeCreance, PartAcceptee, est_de_creance
 from domain.geste import Geste, Voie
 from projections.audit.contexte import Contexte, Dits, Ligne
-from projections.audit.formule import solde_par_la_formule
 from projections.audit.rapprochement import us
 from projections.audit.relations import (
     ACCEPTATIONS,
@@ -249,3 +249,36 @@ class SuiviDeCreance:
             case _:
                 assert_never(fait)
         self._mouvements.append((nom, montant, enregistre_us))
+
+
+def solde_par_la_formule(faits: Iterable[FaitDeCreance]) -> int:
+    """Le solde selon la règle, en centimes : ni l'agrégat, ni ce que les vues décident des faits.
+
+    montant − Σ parts acceptées − Σ rattachements − Σ encaissements + Σ contre-passations + Σ remboursements.
+    """
+    montant = 0
+    autres = 0
+    for fait in faits:
+        match fait:
+            case Créance.AvisEmis() | Créance.AvisRectifié():
+                montant = fait.montant_initial
+            case Créance.AvisAnnulé():
+                montant = 0
+            case Créance.PaiementAccepté() | Créance.EncaissementRattaché():
+                autres -= fait.part
+            case Créance.EncaissementReçu():
+                autres -= fait.montant
+            case Créance.PaiementContrepassé():
+                autres += fait.part
+            case Créance.TropPerçuRemboursé():
+                autres += fait.montant
+            case (
+                Créance.PaiementInitié()
+                | Créance.PaiementÉchoué()
+                | Créance.PaiementAffiché()
+                | Créance.TropPerçuConstaté()
+            ):
+                pass  # Ne changent pas ce qui est dû.
+            case _:
+                assert_never(fait)
+    return montant + autres

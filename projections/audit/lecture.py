@@ -39,7 +39,7 @@ class _Jour(Loader):
         return int(unpack("!i", data)[0]) + _AN_2000_JOURS
 
 
-def lire(
+def parcourir(
     conn: Connection[Any], requete: str, parametres: Sequence[Any] | Mapping[str, Any] | None = None
 ) -> Iterator[tuple[Any, ...]]:
     """Les lignes d'une requête, lues du serveur par lots, dans la transaction de l'audit."""

@@ -15,7 +15,7 @@ from domain.paiement import Paiement
 from domain.reponse import Issue
 from domain.sort import Sort
 from projections.audit.contexte import D_UNE_ATTENTE, MESSAGE, Contexte, champ
-from projections.audit.lecture import lire
+from projections.audit.lecture import parcourir
 from projections.audit.rapprochement import Valeurs, us
 from projections.audit.relations import ATTENTES, CLES, COMPTES, RETENUS, SORTS
 
@@ -65,14 +65,14 @@ def origine(topic: str, partition: int, decalage: int) -> str:
 
 def causes_retenues(conn: Connection[Any]) -> set[str]:
     """Les causes de tous les messages qui ont attendu."""
-    return {origine(*ligne) for ligne in lire(conn, _RETENUS)}
+    return {origine(*ligne) for ligne in parcourir(conn, _RETENUS)}
 
 
 def lire_les_sorts(conn: Connection[Any], contexte: Contexte) -> None:
     """Chaque message avec sa place et son sort, et ce que ce sort dit avoir causé."""
-    lots = _Lots(contexte, lire(conn, _LOTS))
+    lots = _Lots(contexte, parcourir(conn, _LOTS))
     comptes: Counter[tuple[Any, ...]] = Counter()
-    for topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs, enregistre_us in lire(
+    for topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs, enregistre_us in parcourir(
         conn, _SORTS
     ):
         if contexte.premiere:
@@ -96,13 +96,13 @@ def lire_les_sorts(conn: Connection[Any], contexte: Contexte) -> None:
 
 def lire_les_comptes(conn: Connection[Any], contexte: Contexte) -> None:
     """Le compte de chaque sort, tenu à part."""
-    for topic_id, topic, partition, sort, messages in lire(conn, _COMPTES):
+    for topic_id, topic, partition, sort, messages in parcourir(conn, _COMPTES):
         contexte.comptes.vu(COMPTES, (str(topic_id), topic, partition, sort), (messages,))
 
 
 def lire_les_attentes(conn: Connection[Any], contexte: Contexte) -> None:
     """Les messages gardés avec leur contenu, et ce qu'ils sont devenus."""
-    for topic_id, topic, partition, decalage, valeur, flux, raison, sort, rang, reglee in lire(conn, _ATTENTES):
+    for topic_id, topic, partition, decalage, valeur, flux, raison, sort, rang, reglee in parcourir(conn, _ATTENTES):
         objet = flux.removeprefix(Créance.flux("")).removeprefix(Paiement.flux(""))
         phrase = raison[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}")
         valeurs = (topic, sha256(valeur).hexdigest(), objet, phrase)
@@ -115,7 +115,7 @@ def lire_les_attentes(conn: Connection[Any], contexte: Contexte) -> None:
 
 def lire_les_cles(conn: Connection[Any], contexte: Contexte) -> None:
     """La réponse gardée de chaque requête : celle d'un paiement ouvert, aux mêmes parts."""
-    for auteur, cle, reponse in lire(conn, _CLES):
+    for auteur, cle, reponse in parcourir(conn, _CLES):
         try:
             transaction = str(reponse["transaction"])
             parts = tuple((part["reference"], part["montant_centimes"]) for part in reponse["imputations"])

@@ -131,7 +131,7 @@ def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 
 @app.command()
 def token(
-    role: Annotated[str, typer.Option(help="assure, support, exploitation, partenaire ou audit.")],
+    role: Annotated[str, typer.Option(help="Le rôle du jeton ; un rôle inconnu est refusé avec la liste.")],
     assure: Annotated[str | None, typer.Option(help="Pseudonyme de l'assuré, pour ce rôle.")] = None,
     personne: Annotated[str | None, typer.Option(help="Le nom de l'agent, pour un autre rôle.")] = None,
     *,
@@ -144,7 +144,7 @@ def token(
     try:
         chosen = RoleUtilisateur(role)
     except ValueError as cause:
-        raise typer.BadParameter(f"rôle inconnu : {role}") from cause
+        raise typer.BadParameter(f"rôle inconnu : {role} (connus : {', '.join(RoleUtilisateur)})") from cause
     if (chosen is RoleUtilisateur.ASSURE) != (assure is not None):
         raise typer.BadParameter("--assure va avec le rôle assure, et seulement lui")
     settings = read_settings(data_dir)

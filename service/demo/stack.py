@@ -19,6 +19,7 @@ from service.demo.scenario import await_ready, play
 from service.demo.stage import DemoFailed, Stage
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
+from service.role_names import ALL, SIMULATOR
 from service.schema import migrate
 from service.settings import Settings
 from service.stopping import stop_on_signals
@@ -55,7 +56,7 @@ def _serve(
     migrate(stack.owner_database_url, "creances")
     kafka.create_topics(settings)
     outcome: list[int] = []
-    names = [*run.ALL, "kiosque"]
+    names = [str(role) for role in (*ALL, SIMULATOR)]
     service = threading.Thread(
         target=lambda: outcome.append(run.run_until(settings, names, stop, demo=True)), name="service", daemon=True
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.messages import CAUSE_MAX, UnreadableMessage, require_bytes
-from guichet.prendre_avis import lire
+from guichet.prendre_avis import lire_message_de_caisse
 from service.imports.lines import Lines
 
 
@@ -35,7 +35,7 @@ def checked(line: int, value: bytes, length: int) -> Checked | Refused:
     """Check a message; `length` is its whole size in bytes, where only its beginning was kept."""
     try:
         require_bytes(length)
-        return Checked(line, lire(value).reference.encode(), value)
+        return Checked(line, lire_message_de_caisse(value).reference.encode(), value)
     except UnreadableMessage as cause:
         return refused(line, cause)
 

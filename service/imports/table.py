@@ -12,7 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.messages import OCTETS_MAX, UnreadableMessage
-from guichet.prendre_avis import MessageAvisAnnule, MessageAvisEmis, MessageAvisRectifie, MessageEncaissementRecu, lire
+from guichet.prendre_avis import (
+    MessageAvisAnnule,
+    MessageAvisEmis,
+    MessageAvisRectifie,
+    MessageEncaissementRecu,
+    lire_message_de_caisse,
+)
 from service.imports.lines import Line, Lines
 from service.imports.messages import Checked, Refused, checked, refused
 
@@ -128,7 +134,7 @@ def _text(octets: bytes) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError:
-        lire(octets)  # It tells it in its own words.
+        lire_message_de_caisse(octets)  # It tells it in its own words.
         raise
 
 

@@ -2,12 +2,20 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from consumers import NomDeConsommateur
 from engine.kafka_security import FileToken
 from service.settings.values import PREFIX, SECRET, Brokers, Concern, Duration, ExistingFile
+
+
+class IncomingTopic(NamedTuple):
+    """A topic that somebody else writes to."""
+
+    topic: str
+    partitions: int
 
 
 class KafkaSettings(Concern):
@@ -72,6 +80,14 @@ class KafkaSettings(Concern):
     def topic_notifications(self) -> str:
         """The topic of the bank's notifications."""
         return f"{self.topic_prefix}.kiosque.notifications"
+
+    @property
+    def incoming(self) -> dict[NomDeConsommateur, IncomingTopic]:
+        """What each consumer reads."""
+        return {
+            NomDeConsommateur.AVIS: IncomingTopic(self.topic_avis, self.partitions_avis),
+            NomDeConsommateur.KIOSQUE: IncomingTopic(self.topic_notifications, self.partitions_notifications),
+        }
 
     @property
     def topic_evenements(self) -> str:

@@ -17,10 +17,11 @@ import yaml
 
 from engine.role_state import HEARTBEAT_S
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
-from service import cli, kafka, run
+from service import cli, kafka
 from service.cli.health import healthy
 from service.composition import VIEWS
 from service.health import ROLES
+from service.role_names import ALL, SIMULATOR
 from service.settings import Settings, unknown_variables
 from tests.outils import RACINE
 
@@ -109,7 +110,7 @@ def test_une_commande_qui_n_existe_pas_est_vue(arguments: list[str]) -> None:
 
 def test_chaque_role_a_un_conteneur_et_un_seul() -> None:
     lances = [role for nom, s in NOTRES.items() if nom not in TACHES for role in roles(s["command"])]
-    assert sorted(lances) == sorted([*run.ALL, "kiosque"])
+    assert sorted(lances) == sorted(str(role) for role in (*ALL, SIMULATOR))
     assert NOTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
 
 

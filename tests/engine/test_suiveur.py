@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from engine.database import connect
-from engine.follower import Follower, LeadershipLost
+from engine.follower import AheadOfLog, Follower, LeadershipLost
 from engine.recorder import Recorder
 from tests.engine.epreuve import DE_TROP_POUR_LA_TABLE, MAPPER, Pas, Trace, ailleurs, ecrire, pas
 from tests.outils import attendre, se_tuer
@@ -181,6 +181,18 @@ def test_il_dit_pourquoi_il_s_est_arrete_puis_reprend(
 
 
 # --- Se réveiller ----------------------------------------------------------------------------------------------------
+
+
+def test_un_journal_plus_court_que_la_vue_est_dit_et_rien_n_est_saute(
+    base: Any, recorder: Recorder, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    """Le journal seul a été restauré : la suite, écrite sous des positions déjà passées, se perdrait sans bruit."""
+    suiveur = Follower(base.url, vue, mapper=MAPPER)
+    ecrire(recorder, pas("a", 1))
+    assert suiveur.catch_up() == 1
+    service.execute("UPDATE vues.suiveurs SET position = position + 5 WHERE nom = 'epreuve'")
+    with pytest.raises(AheadOfLog, match="le journal finit à"):
+        suiveur.catch_up()
 
 
 def test_il_se_reveille_sur_notify(

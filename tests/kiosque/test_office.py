@@ -179,6 +179,14 @@ def test_tout_autre_etat_n_est_jamais_une_acceptation(statut: str, code: str, at
     assert (etat.reponse.issue, etat.reponse.code) == attendu
 
 
+@pytest.mark.parametrize(
+    ("rendu", "jeton"), [("0123456789abcdef", "0123456789abcdef"), ("T1", None), ("", None), (None, None)]
+)
+def test_une_reponse_demandee_rend_notre_jeton_et_dit_qu_elle_l_est(rendu: str | None, jeton: str | None) -> None:
+    etat = dire(ACCEPTEE | {"orderId": rendu} if rendu is not None else ACCEPTEE)
+    assert (etat.reponse.jeton_retour, etat.reponse.demandee) == (jeton, True)
+
+
 def test_une_transaction_inconnue_sous_son_sceau_est_un_resultat() -> None:
     assert dire({"getTransDataResponseCode": "25", "merchantId": MARCHAND}) == Inconnue()
     assert dire({"responseCode": "25", "transactionReference": "T1"}) == Inconnue()

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from api.application import Dependances, Limites, creer_api
 from api.socle.identite import VerificateurDeDeveloppement
 from service import composition, kafka, run
+from service.role_names import ALL, SIMULATOR
 from service.settings import Settings
 from tests.conftest import VARIABLES, Serveurs, nouvelle_base
 from tests.courtiers import port_libre
@@ -185,7 +186,7 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
         kafka.create_topics(settings)
         arret, code = threading.Event(), list[int]()
-        roles = [*run.ALL, "kiosque"]
+        roles = [str(role) for role in (*ALL, SIMULATOR)]
         fil = threading.Thread(target=lambda: code.append(run.run_until(settings, roles, arret, demo=True)))
         fil.start()
         servie = Pile(settings)

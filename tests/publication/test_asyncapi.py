@@ -106,9 +106,9 @@ def test_le_document_et_le_code_acceptent_et_refusent_les_memes_messages(nom: st
     assert accepte(MESSAGES[nom]["payload"], message) is not bool(faute)
     if faute:
         with pytest.raises(UnreadableMessage):
-            prendre_avis.lire(json.dumps(message).encode())
+            prendre_avis.lire_message_de_caisse(json.dumps(message).encode())
     else:
-        assert prendre_avis.lire(json.dumps(message).encode()).type == nom
+        assert prendre_avis.lire_message_de_caisse(json.dumps(message).encode()).type == nom
 
 
 def test_la_notification_du_contrat_est_celle_du_document() -> None:
