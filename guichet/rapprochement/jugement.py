@@ -1,5 +1,6 @@
 """Juger un rapport : par tranches, chaque transaction de la banque face à la nôtre, puis l'inverse."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -160,6 +161,10 @@ class Jugement:
     def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
         codes = frozenset(code for jour in jours for code in jour[5])
         etats = frozenset(etat for jour in jours for etat in jour[6])
+        pris_sous = Counter[str]()
+        for jour in jours:
+            if jour[1]:
+                pris_sous[jour[1]] += jour[3]
         return CoteBanque(
             genre=genre,
             transaction=transaction,
@@ -171,6 +176,7 @@ class Jugement:
             etats=etats,
             refuse=any(map(self._lecteur.refuse, codes)),
             annule=any(map(self._lecteur.annule, etats)),
+            pris_sous=pris_sous,
         )
 
     def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:
@@ -204,20 +210,26 @@ class Jugement:
     def _sommer(self, jours: Sequence[tuple[Any, ...]], banque: CoteBanque, nous: CoteNous) -> None:
         """Ajoute ce que le fichier dit, et notre part de la même chose, aux jours de la banque."""
         dans_le_fichier = [jour for jour in jours if jour[7]]
-        ailleurs = banque.pris - sum(jour[8] for jour in jours)
         rendu_ailleurs = banque.rendu - sum(jour[9] for jour in jours)
-        # Le premier jour qui porte de l'argent reçoit notre part : la banque et nous parlons de la même remise.
-        porteur = next((j for j in dans_le_fichier if j[8]), dans_le_fichier[0])
         rendeur = next((j for j in dans_le_fichier if j[9]), None)
         for jour in dans_le_fichier:
             somme = self._somme(jour[1] or nous.marchand, jour[2])
             somme.banque_pris += jour[8]
             somme.banque_rendu += jour[9]
             somme.frais += jour[10]
-            if jour is porteur and (jour[8] or banque.genre is Genre.TRANSACTIONS):
-                somme.nous_pris += max(0, nous.pris - ailleurs)
             if jour is rendeur:
                 somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
+        # Chaque marchand a sa part ; si le rapport n'en nomme pas, c'est celle du paiement entier.
+        nommes = {jour[1] for jour in dans_le_fichier}
+        for marchand in [None] if None in nommes else sorted(nommes):
+            siens = [jour for jour in jours if marchand in {None, jour[1]}]
+            ailleurs = sum(jour[3] - jour[8] for jour in siens)
+            # Le premier jour qui porte de l'argent la reçoit : la banque et nous parlons de la même remise.
+            lus = [jour for jour in siens if jour[7]]
+            porteur = next((jour for jour in lus if jour[8]), lus[0])
+            if porteur[8] or banque.genre is Genre.TRANSACTIONS:
+                part = nous.pris if marchand is None else nous.pris_sous.get(marchand, 0)
+                self._somme(porteur[1] or nous.marchand, porteur[2]).nous_pris += max(0, part - ailleurs)
 
     def _somme(self, marchand: str | None, jour: date | None) -> Somme:
         return self.sommes.setdefault((marchand or "", jour or date.min), Somme())

@@ -63,19 +63,32 @@ _PRECEDENT: Final = f"""
 ORDER BY genere_le DESC, rang DESC LIMIT 1
 """
 
-# Par transaction, marchand et jour de Paris : tout ce que la banque en a dit, et ce que le fichier en dit.
+# Par transaction, marchand et jour de Paris : tout ce que la banque en a dit, et ce que le fichier en dit. Une
+# autorisation absente n'est pas une autre autorisation, ni la même sans ses zéros de tête : la même acceptation redite
+# ainsi dans un autre rapport ne compte qu'une fois (`domain.autorisation` dit la même chose des réponses).
 _COTES: Final = """
-SELECT l.transaction, l.marchand, (l.survenu_le AT TIME ZONE 'Europe/Paris')::date AS jour,
-       sum(l.pris)::int8, sum(l.rendu)::int8,
-       array_remove(array_agg(DISTINCT l.code), NULL), array_remove(array_agg(DISTINCT l.etat), NULL),
-       bool_or(u.cle IS NOT NULL),
-       coalesce(sum(l.pris) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
-       coalesce(sum(l.rendu) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
-       coalesce(sum(l.frais) FILTER (WHERE u.cle IS NOT NULL), 0)::int8
-FROM journal.lignes_de_rapport l
-LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
-WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
-GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
+WITH dites AS (
+    SELECT l.*, u.cle IS NOT NULL AS lue,
+           CASE WHEN l.genre <> 'transactions' THEN l.survenu_le END AS instant,
+           coalesce(nullif(ltrim(l.autorisation, '0'), ''), left(l.autorisation, 1)) AS forme
+    FROM journal.lignes_de_rapport l
+    LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
+    WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
+), rangees AS (
+    SELECT *, row_number() OVER (memes ORDER BY forme NULLS LAST, lue DESC, rapport, numero) AS rang,
+           lag(forme) OVER (memes ORDER BY forme NULLS LAST, lue DESC, rapport, numero) AS precedente
+    FROM dites WINDOW memes AS (PARTITION BY transaction, marchand, montant, code, operation, sequence, frais, instant)
+), comptees AS (
+    SELECT *, rang = 1 OR forme <> precedente AS compte FROM rangees
+)
+SELECT transaction, marchand, (survenu_le AT TIME ZONE 'Europe/Paris')::date AS jour,
+       coalesce(sum(pris) FILTER (WHERE compte), 0)::int8, coalesce(sum(rendu) FILTER (WHERE compte), 0)::int8,
+       array_remove(array_agg(DISTINCT code), NULL), array_remove(array_agg(DISTINCT etat), NULL),
+       bool_or(lue),
+       coalesce(sum(pris) FILTER (WHERE lue AND compte), 0)::int8,
+       coalesce(sum(rendu) FILTER (WHERE lue AND compte), 0)::int8,
+       coalesce(sum(frais) FILTER (WHERE lue AND compte), 0)::int8
+FROM comptees GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 """
 
 _CONNUES: Final = """
