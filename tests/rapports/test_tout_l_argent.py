@@ -3,9 +3,11 @@
 Deux marchands par caisse (celui d'hier, retiré, et celui d'aujourd'hui), des montants faux, d'autres autorisations,
 des chèques venus avant leur avis, les façons qu'a la banque d'écrire : dans n'importe quel ordre, plusieurs fois, un
 grand livre tenu à part, et lui seul, dit ce qui doit se trouver au journal. Sous chacune des deux banques.
+`HISTOIRES=100 pytest --timeout 0 tests/rapports/test_tout_l_argent.py` en essaie davantage.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -44,6 +46,7 @@ MAINTENANT: Final = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 PREMIER, SECOND, TROISIEME = (f"00200100000000{n}" for n in (1, 2, 3))
 """381 a le premier ; 631 avait le second, retiré depuis, et a le troisième."""
 ORPHELINE: Final = "INCONNUE1"
+HISTOIRES_ESSAYEES: Final = int(os.environ.get("HISTOIRES", "6"))
 TOPICS: Final = {"avis": "t.avis", "kiosque": "t.kiosque.notifications"}
 CREANCES: Final = {"381": avis(1, caisse="381"), "631": avis(2, caisse="631"), "tard": avis(3, caisse="381")}
 """La dernière vient après ses chèques, parfois."""
@@ -201,7 +204,7 @@ HISTOIRES = st.builds(Histoire, ACCORDS, st.lists(DIRES, min_size=8, max_size=8)
 
 
 @pytest.mark.parametrize("nom_de_la_banque", sorted(BANQUES))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=HISTOIRES_ESSAYEES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HISTOIRES, st.randoms())
 def test_ce_que_la_banque_a_pris_est_sur_les_creances_ou_non_rattache_quel_que_soit_l_ordre(
     serveurs: Serveurs, nom_de_la_banque: str, histoire: Histoire, hasard: Any
