@@ -54,6 +54,8 @@ class CoteBanque(NamedTuple):
     """Un état dit la transaction annulée."""
     pris_sous: Mapping[str, int]
     """Ce qu'elle en a pris, par marchand ; vide si le rapport n'en nomme pas."""
+    rendu_ailleurs: int
+    """Ce qu'un autre rapport dit rendu en plus : un remboursement n'est pas l'impayé du même paiement."""
 
     @property
     def etat(self) -> str:
@@ -163,7 +165,7 @@ def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     if nous.pris:
         ailleurs = _sous_un_autre_marchand(banque, nous)
         pris = banque.pris - sum(ecart.montant for ecart in ailleurs)
-        if pris in {0, nous.pris}:
+        if pris in {0, nous.pris} or remise_diminuee(banque, nous):
             return ailleurs
         cause = f"{euros(pris)} à la banque, {euros(nous.pris)} ici"
         return [
@@ -189,6 +191,11 @@ def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
             GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=banque.pris, montant_banque=banque.pris, a_demander=True
         )
     ]
+
+
+def remise_diminuee(banque: CoteBanque, nous: CoteNous) -> bool:
+    """Dit si la banque n'a remis que ce qu'une annulation partielle, faite ici aussi, avait laissé."""
+    return banque.genre is not Genre.TRANSACTIONS and 0 < banque.pris == nous.pris - nous.repris < nous.pris
 
 
 def _sous_un_autre_marchand(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
@@ -227,9 +234,9 @@ def _sur_l_annulation(banque: CoteBanque, nous: CoteNous) -> Sequence[Ecart]:
 
 
 def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
-    if banque.rendu <= nous.repris:
+    du = min(banque.rendu, banque.rendu + banque.rendu_ailleurs - nous.repris)
+    if du <= 0:
         return []
-    du = banque.rendu - nous.repris
     if banque.genre is Genre.IMPAYES:
         cause = f"impayé de {euros(banque.rendu)} : la contre-passation est à proposer"
         return [

@@ -13,7 +13,9 @@ from psycopg import Connection
 from domain.delai import PARIS
 from domain.paiement import Paiement
 from guichet.guichet import Guichet
+from guichet.rapprochement import cotes as dits
 from guichet.rapprochement import registre
+from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import (
     CoteBanque,
     CoteNous,
@@ -22,8 +24,9 @@ from guichet.rapprochement.ecarts import (
     classer,
     cote_nous,
     manque_la_bas,
+    remise_diminuee,
 )
-from guichet.rapprochement.registre import TRANCHE, RapportInscrit
+from guichet.rapprochement.registre import RapportInscrit
 from kiosque.rapports import Genre, LecteurDeRapports
 
 AVANCE_D_HORLOGE: Final = timedelta(hours=1)
@@ -45,6 +48,9 @@ class Somme:
 
 
 Sommes = dict[tuple[str, date], Somme]
+
+RENDU_AILLEURS: Final = {Genre.OPERATIONS: Genre.IMPAYES, Genre.IMPAYES: Genre.OPERATIONS}
+"""L'argent rendu que dit l'autre rapport ; les rapprochements redisent celui des opérations."""
 
 _PRIS: Final = (Paiement.PaiementConclu.TOPIC, Paiement.EncaissementNonImputé.TOPIC)
 
@@ -88,7 +94,7 @@ class Jugement:
             depuis = min(depuis, precedent.position)
         for flux in registre.flux_depuis(self._conn, depuis, bout, _PRIS):
             transactions = [Paiement.transaction_de(nom) for nom in flux]
-            absentes = set(transactions) - registre.connues(self._conn, rapport.genre, transactions)
+            absentes = set(transactions) - dits.connues(self._conn, rapport.genre, transactions)
             for transaction, nous in self._notre_cote(sorted(absentes)).items():
                 if nous.pris and self._couvert(nous):
                     self._garder([manque_la_bas(transaction, nous)])
@@ -120,7 +126,7 @@ class Jugement:
                 for _, banque, nous in self._face_a_face(genre, sorted(set(transactions))):
                     self._garder(classer(banque, nous))
         absents = [ecart.transaction for ecart in anciens if ecart.genre is GenreEcart.MANQUE_LA_BAS]
-        encore = sorted(set(absents) - registre.connues(self._conn, Genre.TRANSACTIONS, absents))
+        encore = sorted(set(absents) - dits.connues(self._conn, Genre.TRANSACTIONS, absents))
         for transaction, nous in self._notre_cote(encore).items():
             if nous.pris:
                 self._garder([manque_la_bas(transaction, nous)])
@@ -149,12 +155,18 @@ class Jugement:
         self, genre: Genre, transactions: Sequence[str] | None
     ) -> Iterator[tuple[list[tuple[Any, ...]], CoteBanque, CoteNous]]:
         """Chaque transaction, les jours que la banque en dit, son côté et le nôtre."""
-        lignes = registre.cotes(self._conn, genre, transactions)
+        lignes = dits.cotes(self._conn, genre, transactions)
         groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=itemgetter(0)))
         while tranche := list(islice(groupes, TRANCHE)):
             banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
+            rendues = [banque.transaction for banque in banques if banque.rendu]
+            if rendues and genre in RENDU_AILLEURS:
+                ailleurs = dits.rendus(self._conn, RENDU_AILLEURS[genre], rendues)
+                banques = [b._replace(rendu_ailleurs=ailleurs.get(b.transaction, 0)) for b in banques]
             a_reprendre = {banque.transaction for banque in banques if banque.rendu or banque.annule}
             nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
+            autres = {b.transaction for b in banques if b.pris not in {0, nous[b.transaction].pris}} - a_reprendre
+            nous |= self._notre_cote(sorted(autres), autres)
             for (transaction, jours), banque in zip(tranche, banques, strict=True):
                 yield jours, banque, nous[transaction]
 
@@ -177,6 +189,7 @@ class Jugement:
             refuse=any(map(self._lecteur.refuse, codes)),
             annule=any(map(self._lecteur.annule, etats)),
             pris_sous=pris_sous,
+            rendu_ailleurs=0,
         )
 
     def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:
@@ -229,6 +242,8 @@ class Jugement:
             porteur = next((jour for jour in lus if jour[8]), lus[0])
             if porteur[8] or banque.genre is Genre.TRANSACTIONS:
                 part = nous.pris if marchand is None else nous.pris_sous.get(marchand, 0)
+                if remise_diminuee(banque, nous):
+                    part -= nous.repris
                 self._somme(porteur[1] or nous.marchand, porteur[2]).nous_pris += max(0, part - ailleurs)
 
     def _somme(self, marchand: str | None, jour: date | None) -> Somme:

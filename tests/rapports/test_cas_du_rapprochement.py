@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.geste import IdAnomalie
 from domain.monnaie import Centimes
 from domain.paiement import Acceptation, Fin, Paiement
 from domain.references import ReferenceTransaction
@@ -17,10 +18,22 @@ from engine.batch import Batch
 from engine.recorder import collect
 from guichet.rapprocher import Demande, demander_a_la_banque, rapports_attendus, rapprocher
 from kiosque.rapports import RapportRefuse
-from tests.rapports.banc import AUTRE_MARCHAND, JOUR, MARCHAND, REGLAGES, Banc, Ligne, banc, operations, rapport
+from tests.rapports.banc import (
+    AUTRE_MARCHAND,
+    JOUR,
+    MARCHAND,
+    REGLAGES,
+    Banc,
+    Ligne,
+    banc,
+    impayes,
+    operations,
+    rapport,
+)
 from tests.rapports.test_rapprocher import creances
 
 ETRANGER = "002001000000009"
+ANOMALIE = IdAnomalie("impaye-T1")
 
 
 @pytest.fixture
@@ -141,6 +154,53 @@ def test_deux_remboursements_partiels_pareils_restent_deux(b: Banc) -> None:
     derniere = b"OPERATION;" + MARCHAND.encode() + b";T1;CREDIT_CAPTURE;2026-06-01T22:10:09+02:00;500;CREDITED\nEND"
     [ecart] = b.rapprocher(contenu.replace(b"END", derniere)).ecarts
     assert (ecart.genre.value, ecart.montant) == ("remboursement", 10_00)
+
+
+# --- Ce qui est rendu ------------------------------------------------------------------------------------------------
+
+
+def _recrediter(b: Banc, transaction: str, montant: int) -> None:
+    """Ce que le règlement enregistre d'un remboursement, ou d'une annulation, que la banque a fait."""
+    with b.guichet.base.transaction() as conn:
+        paiement = b.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
+        assert isinstance(paiement, Paiement)
+        paiement.demander_remboursement(ANOMALIE, Centimes(montant), maintenant=JOUR)
+        assert paiement.conclure_remboursement(ANOMALIE, None, maintenant=JOUR)
+        b.guichet.recorder.record(conn, Batch(entries=collect([paiement], "test")))
+
+
+def test_une_annulation_partielle_demandee_ici_diminue_la_remise_sans_ecart(b: Banc) -> None:
+    b.payer("T1")
+    _recrediter(b, "T1", 5_00)
+    bilan = b.rapprocher(operations([("T1", "CANCEL", 5_00, "TO_CAPTURE"), ("T1", "DEBIT_CAPTURE", 15_00, "CAPTURED")]))
+    assert (bilan.accordees, bilan.ecarts) == (1, [])
+    [somme] = bilan.sommes.values()
+    assert (somme.banque_pris, somme.nous_pris) == (15_00, 15_00)
+    assert b.rapprocher(rapport([Ligne("T1")])).ecarts == []
+
+
+def test_une_remise_diminuee_que_personne_n_a_demandee_est_un_autre_montant(b: Banc) -> None:
+    b.payer("T1")
+    [ecart] = b.rapprocher(operations([("T1", "DEBIT_CAPTURE", 15_00, "CAPTURED")])).ecarts
+    assert (ecart.genre.value, ecart.montant) == ("autre_montant", 5_00)
+
+
+@pytest.mark.parametrize("impaye_d_abord", [False, True])
+def test_un_impaye_n_est_jamais_cache_par_le_remboursement_du_meme_paiement(b: Banc, *, impaye_d_abord: bool) -> None:
+    b.payer("T1")
+    _recrediter(b, "T1", 20_00)
+    fichiers = [
+        operations([("T1", "DEBIT_CAPTURE", 20_00, "CAPTURED"), ("T1", "CREDIT_CAPTURE", 20_00, "CREDITED")]),
+        impayes([("T1", 20_00)]),
+    ]
+    bilans = [b.rapprocher(fichier) for fichier in (fichiers[::-1] if impaye_d_abord else fichiers)]
+    assert bilans[0].ecarts == []
+    assert [(e.genre.value, e.montant) for e in bilans[1].ecarts] == [
+        ("remboursement" if impaye_d_abord else "impaye", 20_00)
+    ]
+    b.contrepasser("T1", 20_00)
+    suivant = b.rapprocher(impayes([], genere="20260603"))
+    assert (suivant.leves, b.ouverts()) == (1, [])
 
 
 # --- Le fichier lui-même ---------------------------------------------------------------------------------------------
