@@ -40,8 +40,11 @@ UNCLOSED: Final = "guillemets mal placés, ou jamais refermés"
 
 LONE_CR: Final = "les lignes finissent par un retour chariot seul (ancien Macintosh) : enregistrez en CSV (LF ou CRLF)"
 
-SEPARATOR_LINE: Final = re.compile(rb"sep=([;,\t])", re.IGNORECASE)
-"""What Excel writes before the header, to tell the separator."""
+SEPARATOR_LINE: Final = re.compile(rb'"?sep=([;,\t])"?\1*', re.IGNORECASE)
+"""What Excel writes before the header, to tell the separator; a spreadsheet that saves it again adds empty cells."""
+
+BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+WIDE: Final = "des octets nuls : le fichier est en UTF-16 ; enregistrez-le en CSV UTF-8"
 
 
 class Unreadable(Exception):
@@ -58,7 +61,7 @@ def table(lines: Lines) -> Iterator[Checked | Refused]:
         return
     separator = told[1].decode() if told else next((sign for sign in ";\t" if sign.encode() in header.text), ",")
     try:
-        columns = [name.strip().lower() for name in _without_tail(_cells(_text(header.text), separator))]
+        columns = [name.strip().lower() for name in _without_tail(_cells(_heading(header.text), separator))]
         _check_columns(columns)
     except (Unreadable, UnreadableMessage) as cause:
         yield refused(header.number, cause)._replace(whole_file=True)
@@ -128,6 +131,13 @@ def _check_cells(cells: Sequence[str], columns: Sequence[str], separator: str) -
         raise Unreadable(f"{len(cells)} colonnes, l'en-tête en a {len(columns)}")
     if any("\n" in cell and cell.count(separator) >= len(columns) - 1 for cell in cells):
         raise Unreadable(UNCLOSED)
+
+
+def _heading(octets: bytes) -> str:
+    """The header's text, without the byte order marks that programs put before each other's."""
+    if octets.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in octets:
+        raise Unreadable(WIDE)
+    return _text(octets).lstrip(BOM)
 
 
 def _text(octets: bytes) -> str:
