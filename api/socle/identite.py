@@ -64,6 +64,11 @@ class Identite:
     """La personne chez l'émetteur (`sub`), et sa session (`sid`) : de quoi finir ici ce qui finit là-bas."""
     sid: str | None = field(default=None, compare=False)
 
+    @property
+    def acteur(self) -> str:
+        """Sous quel nom le journal de la sûreté dit ce qu'il fait."""
+        return self.assure or self.personne or self.role.value
+
 
 class FinDemandee(NamedTuple):
     """Ce que l'émetteur demande de finir : une session, ou toutes celles d'un sujet."""
