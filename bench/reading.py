@@ -14,6 +14,7 @@ import psycopg
 
 from api.socle import session as sessions
 from api.socle.identite import RoleUtilisateur, emettre_jeton
+from api.socle.sessions_tenues import empreinte
 from bench.client import Load, answers, closed_loop, get
 from bench.data import DEBT, ISSUED, SEED, assure, reference
 from bench.processes import bench_script, service_roles, wait_for
@@ -40,6 +41,13 @@ _OWE: Final = """
 INSERT INTO vues.restant_du (reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee,
                              montant_initial, solde, en_cours, version, position)
 SELECT unnest(%(references)s::text[]), %(payer)s, '381', 'PF/FR', %(issued)s, true, false, %(debt)s, %(debt)s, 0, 1, 0
+"""
+
+
+# The session that the payer's cookie names: the database holds it. Seen in a year, lest the run outlive its idle end.
+_SIGN_IN: Final = """
+INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le)
+VALUES (%(digest)s, 'assure', %(payer)s, 'web', now(), now() + interval '1 year')
 """
 
 
@@ -83,9 +91,11 @@ def pages(servers: Servers, stage: Stage) -> Iterator[tuple[Endpoint, Endpoint]]
         owed = [reference(PAYER_FIRST + rank) for rank in range(PAYER_DEBTS)]
         with psycopg.connect(database.url) as conn:
             conn.execute(_OWE, {"references": owed, "payer": PAYER, "issued": ISSUED, "debt": DEBT})
+            session = sessions.nouvelle_session(PAYER)
+            conn.execute(_SIGN_IN, {"digest": empreinte(session.numero), "payer": PAYER})
         with _both(servers, stage, database, f"/pages/{owed[0]}") as (ours, theirs):
             asked = [owed[number % PAYER_DEBTS] for number in range(REQUESTS)]
-            cookie = f"{sessions.COOKIE}={_session()}"
+            cookie = f"{sessions.COOKIE}={_cookie(session)}"
             yield (
                 Endpoint(ours.api_port, [get(f"/payer?reference={one}", Cookie=cookie) for one in asked]),
                 Endpoint(theirs.api_port, [get(f"/pages/{one}") for one in asked]),
@@ -105,8 +115,8 @@ def _both(servers: Servers, stage: Stage, database: Database, probe: str) -> Ite
         yield ours, theirs
 
 
-def _session() -> str:
-    """The cookie of a session that the payer has just opened."""
+def _cookie(session: sessions.Session) -> str:
+    """The cookie of this session, opened now."""
     now = int(datetime.now(UTC).timestamp())
-    opened = sessions.nouvelle_session(PAYER)._replace(ouverte_le=now)
-    return sessions.coffre("session", SESSION_SECRET).encrypt_at_time(json.dumps(opened).encode(), now).decode()
+    held = json.dumps([session.numero, session.assure, session.role, now, "", None, None])
+    return sessions.coffre("session", SESSION_SECRET).encrypt_at_time(held.encode(), now).decode()

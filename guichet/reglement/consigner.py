@@ -1,4 +1,4 @@
-"""Ce qu'un règlement inscrit au journal de la sûreté : qui a proposé, approuvé, décliné, et qui a voulu approuver seul."""
+"""Ce qu'un règlement dit au journal de la sûreté : qui propose, approuve, décline, et qui voulait approuver seul."""
 
 from typing import Any
 

@@ -8,7 +8,9 @@ from domain.references import DefautDeReference, ReferenceIllisible, lire_refere
 
 REF = "3811701200010075F"
 REFERENCES = st.from_regex(r"[0-9]{16}[A-Z]", fullmatch=True)
-SEPARATEURS = st.sampled_from(["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}"])
+SEPARATEURS = st.sampled_from(
+    ["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}", "\N{ZERO WIDTH SPACE}", "\N{SOFT HYPHEN}"]
+)
 
 
 @given(REFERENCES, st.data())

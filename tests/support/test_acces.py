@@ -127,7 +127,10 @@ def test_chaque_lecture_s_inscrit_aussi_au_journal_de_la_surete(paye: tuple[Serv
     service.client.get(f"/api/v1/support/creances/{REF}/historique", params={"motif": MOTIF}, headers=agent("claire"))
     assert commande("history", transaction, "--motif", MOTIF).exit_code == 0
     lus = [json.loads(ligne) for ligne in commande("security-log", "--kind=acces", "--json").stdout.splitlines()]
-    assert [(lu["acteur"], lu["objet"]) for lu in lus] == [("claire", f"creance-{REF}"), (MOI, f"paiement-{transaction}")]
+    assert [(lu["acteur"], lu["objet"]) for lu in lus] == [
+        ("claire", f"creance-{REF}"),
+        (MOI, f"paiement-{transaction}"),
+    ]
     assert all(MOTIF in lu["detail"] and "1 personne(s)" in lu["detail"] for lu in lus)
     with psycopg.connect(service.url_base) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute("DELETE FROM journal.securite")

@@ -1,4 +1,4 @@
-"""Ce qu'un règlement inscrit au journal de la sûreté : les propositions, les approbations, les refus, et rien de plus."""
+"""Ce qu'un règlement inscrit au journal de la sûreté : propositions, approbations, refus, et rien de plus."""
 
 import pytest
 
