@@ -85,6 +85,7 @@ def test_aucune_operation_ne_tombe(service: Service, operation: str) -> None:  #
     connus = CONNUS | _mettre_en_place(service) if methode != "get" or "{" in chemin else CONNUS
     avant = empreinte(service.url_base)
     statuts: Counter[int] = Counter()
+    atteints: set[int] = set()
     roles = {
         "assure": porteur(),
         "exploitation": {"Authorization": f"Bearer {jeton(RoleUtilisateur.EXPLOITATION)}"},
