@@ -97,6 +97,7 @@ def http(application: object, settings: Settings) -> Callable[[threading.Event],
         answer_s=settings.http_answer_timeout.total_seconds(),
         keep_alive_s=settings.http_keep_alive.total_seconds(),
         connections=settings.http_connections_max,
+        https=settings.public_url.startswith("https://"),
         trusted_proxies=settings.trusted_proxies,
     )
     return serve(application, settings.api_host, settings.api_port, limits)

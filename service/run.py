@@ -194,8 +194,8 @@ def _limits(settings: Settings) -> Limites:
 
 
 def _merchants(settings: Settings) -> frozenset[str]:
-    own = {merchant.merchant_id for merchant in settings.kiosque_merchants.values()}
-    return frozenset(own | {settings.kiosque_merchant_id})
+    own = [*settings.kiosque_merchants.values(), *settings.kiosque_retired_merchants]
+    return frozenset({merchant.merchant_id for merchant in own} | {settings.kiosque_merchant_id})
 
 
 def revealed(secret: SecretStr | None) -> str | None:

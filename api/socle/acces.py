@@ -43,7 +43,7 @@ class _Exigence(SecurityBase):
             raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
         if identite.role is not self._role:
             detail = f"appel réservé au rôle {self._role.value}, fait sous le rôle {identite.role.value}"
-            await de_l_application.consigne.refuser(detail, requete=requete, acteur=identite.assure or identite.role)
+            await de_l_application.consigne.refuser(detail, requete=requete, acteur=identite.acteur)
             raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
         # Sans nom à elle, une machine compte à son adresse.
         nom = identite.assure or identite.personne or adresse_de(requete)

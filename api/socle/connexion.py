@@ -131,7 +131,7 @@ async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
     tenue = sessions.lue(requete, moyens.dependances)
     await sessions.finir(requete, "deconnexion", moyens)
     if tenue is not None and tenue.role is not None:
-        acteur, objet = tenue.assure or tenue.role.value, sessions_tenues.nom_de(tenue.numero)
+        acteur, objet = tenue.acteur, sessions_tenues.nom_de(tenue.numero)
         await moyens.consigne.noter(Kind.SIGN_OUT, acteur, "déconnexion", requete=requete, objet=objet)
     dependances, fin = moyens.dependances, None
     if dependances.connexion is not None:
@@ -177,9 +177,8 @@ async def _identifier(
     suite = identite.role.accueil if aller.suite == "/" else aller.suite
     reponse = RedirectResponse(suite, status_code=303)
     await sessions.ouvrir(reponse, session, canal, moyens, chez_l_emetteur=(identite.sujet, identite.sid))
-    acteur = identite.assure or identite.role.value
     objet = sessions_tenues.nom_de(session.numero)
-    await moyens.consigne.noter(Kind.SIGN_IN, acteur, "connexion aux pages", requete=requete, objet=objet)
+    await moyens.consigne.noter(Kind.SIGN_IN, identite.acteur, "connexion aux pages", requete=requete, objet=objet)
     return reponse
 
 

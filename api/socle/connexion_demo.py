@@ -69,6 +69,7 @@ async def choisir_un_agent(requete: Request, moyens: DeLApplication) -> Response
     if nom in AGENTS:
         session = sessions.nouvelle_session(None, AGENTS[nom], nom)
         await sessions.ouvrir(reponse, session, Canal.WEB, moyens)
+        await moyens.consigne.noter(Kind.SIGN_IN, nom, "choix de la démonstration", requete=requete)
     return reponse
 
 

@@ -1,14 +1,17 @@
 """Qui appelle : les rôles, et la lecture des jetons, de développement ou d'un émetteur OIDC."""
 
 import hmac
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 import jwt
+from jwt.utils import base64url_decode
 from pydantic import TypeAdapter, ValidationError
 
+from api.socle.annonce import sans_repetition
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
 from domain.references import Pseudonyme
 
@@ -65,6 +68,11 @@ class Identite:
     sujet: str | None = field(default=None, compare=False)
     """La personne chez l'émetteur (`sub`), et sa session (`sid`) : de quoi finir ici ce qui finit là-bas."""
     sid: str | None = field(default=None, compare=False)
+
+    @property
+    def acteur(self) -> str:
+        """Sous quel nom le journal de la sûreté dit ce qu'il fait."""
+        return self.assure or self.personne or self.role.value
 
 
 class FinDemandee(NamedTuple):
@@ -197,6 +205,9 @@ def emettre_jeton(
 def _decoder(jeton: str, cle: Any, algorithmes: list[str], audience: str, emetteur: str) -> dict[str, Any]:
     """Le contenu d'un jeton vérifié ; lève JetonInvalide."""
     try:
+        # Une clé répétée dirait deux choses, l'une à qui a signé, l'autre à nous : aucune n'est choisie.
+        for partie in jeton.split(".")[:2]:
+            json.loads(base64url_decode(partie), object_pairs_hook=sans_repetition)
         contenu: dict[str, Any] = jwt.decode(
             jeton,
             cle,

@@ -134,6 +134,8 @@ async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateu
     if session.role is role and (session.assure is not None or role is not RoleUtilisateur.ASSURE):
         return session
     if session.role is not None:
+        detail = f"page réservée au rôle {role.value}, demandée sous le rôle {session.role.value}"
+        await moyens.consigne.refuser(detail, requete=requete, acteur=session.acteur)
         jeton = sessions.jeton_de_formulaire(session, dependances)
         raise AccesRefuse(
             page(

@@ -14,7 +14,7 @@ from api.socle.acces import Support
 from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.problemes import indisponible
-from api.socle.schema import problemes
+from api.socle.schema import problemes, schema_de
 from api.support.acces import MotifDit, lecteur_de
 from api.support.reglements import lister, montrer, noter_question
 from domain.geste import Geste, Proposition, Voie
@@ -30,7 +30,7 @@ from guichet.reglement.signaler import signaler
 from kiosque.interface import ValeurDuTopic
 
 routes = APIRouter(prefix="/api/v1/support", tags=["Support"])
-ERREURS = problemes(401, 403, 404, 409, 413, 415, 422)
+ERREURS = problemes(400, 401, 403, 404, 409, 413, 415, 422)
 
 
 class UneAnomalie(BaseModel):
@@ -146,7 +146,12 @@ async def lire_une(ident: str, identite: Support, moyens: DeLApplication, motif:
     return UneAnomalie.model_validate({**montree.ligne.en_detail(), "histoire": montree.histoire})
 
 
-@routes.post("/anomalies/{ident}/reglement", summary="Régler une anomalie", responses=ERREURS)
+@routes.post(
+    "/anomalies/{ident}/reglement",
+    summary="Régler une anomalie",
+    responses=ERREURS,
+    openapi_extra=schema_de(DemandeDeReglement),
+)
 async def regler(ident: str, requete: Request, identite: Support, moyens: DeLApplication) -> UnReglement:
     """Propose un règlement, ou le fait s'il ne fait bouger aucun argent ; la même demande redite ne change rien."""
     voulu = await lire_json(requete, DemandeDeReglement)
@@ -164,7 +169,12 @@ async def regler(ident: str, requete: Request, identite: Support, moyens: DeLApp
     return UnReglement.model_validate(fait.en_json(ident))
 
 
-@routes.post("/anomalies/{ident}/approbation", summary="Approuver ou décliner un règlement", responses=ERREURS)
+@routes.post(
+    "/anomalies/{ident}/approbation",
+    summary="Approuver ou décliner un règlement",
+    responses=ERREURS,
+    openapi_extra=schema_de(DemandeDApprobation),
+)
 async def decider(ident: str, requete: Request, identite: Support, moyens: DeLApplication) -> UnReglement:
     """Une autre personne que celle qui a proposé ; une seule y parvient."""
     voulu = await lire_json(requete, DemandeDApprobation)
@@ -177,7 +187,12 @@ async def decider(ident: str, requete: Request, identite: Support, moyens: DeLAp
     return UnReglement.model_validate(fait.en_json(ident))
 
 
-@routes.post("/paiements/{transaction}/signalement", summary="Signaler un paiement", responses=ERREURS)
+@routes.post(
+    "/paiements/{transaction}/signalement",
+    summary="Signaler un paiement",
+    responses=ERREURS,
+    openapi_extra=schema_de(DemandeDeSignalement),
+)
 async def signaler_le_paiement(
     transaction: str, requete: Request, identite: Support, moyens: DeLApplication
 ) -> dict[str, str]:

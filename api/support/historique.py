@@ -5,13 +5,15 @@ from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 
 from api.socle.acces import Auditeur, Support
+from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.identite import Identite
-from api.socle.schema import problemes
+from api.socle.schema import problemes, schema_de
 from api.support.acces import Critere, MotifDit, lecteur_de, sources
 from api.support.consultation import Consultee, Genre, annoter, consulter, lire_demande, lire_objet
 from guichet.acces import CONTROLE, Acces, lire_motif, lister_acces, noter_acces
@@ -47,6 +49,13 @@ class Historique(BaseModel):
     notifications: list[dict[str, Any]] = Field(description="Chaque message, son sort, les faits qu'il a causés.")
     notes: list[dict[str, Any]]
     changements: dict[str, Any] | None = Field(None, description="Avec `depuis_version` : ce qui a changé.")
+
+
+class DemandeDeNote(BaseModel):
+    """Ce que le support veut noter."""
+
+    objet: str = Field(description="creance-…, paiement-…, assure-… ou anomalie-…")
+    texte: str
 
 
 class UneNote(BaseModel):
@@ -113,15 +122,19 @@ async def de_l_assure(
     return _rendre(await _consulter(moyens, identite, Genre.ASSURE, assure, motif, as_of=as_of))
 
 
-@routes.post("/notes", status_code=201, summary="Noter", responses=problemes(401, 403, 404, 422))
-async def noter(
-    identite: Support,
-    moyens: DeLApplication,
-    objet: Annotated[str, Body(description="creance-…, paiement-…, assure-… ou anomalie-…")],
-    texte: Annotated[str, Body()],
-) -> UneNote:
+@routes.post(
+    "/notes",
+    status_code=201,
+    summary="Noter",
+    responses=problemes(400, 401, 403, 404, 413, 415, 422),
+    openapi_extra=schema_de(DemandeDeNote),
+)
+async def noter(requete: Request, identite: Support, moyens: DeLApplication) -> UneNote:
     """Ajoute une note ; elle ne se corrige ni ne s'efface."""
-    note = await anyio.to_thread.run_sync(partial(annoter, sources(moyens), lecteur_de(identite), objet, texte))
+    dite = await lire_json(requete, DemandeDeNote)
+    note = await anyio.to_thread.run_sync(
+        partial(annoter, sources(moyens), lecteur_de(identite), dite.objet, dite.texte)
+    )
     return UneNote(**note._asdict())
 
 

@@ -16,6 +16,7 @@ from engine.recorder import collect
 from guichet.guichet import Guichet
 from guichet.reglement import gestes
 from guichet.reglement.acte import Acte, lire_agent, lire_texte
+from guichet.reglement.consigner import consigner
 from guichet.reglement.dossiers import Dossier, charger_anomalie, charger_dossier
 
 _T = TypeVar("_T")
@@ -103,6 +104,7 @@ def proposer(guichet: Guichet, ident: str, voulue: Proposition, par: str, mainte
         if anomalie.proposer(acte.proposition, par=saisi_par, expire_le=expire_le, maintenant=maintenant):
             _eprouver(acte)
             guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
+            consigner(conn, saisi_par, ident, "proposé", acte.proposition)
         proposee = anomalie.proposee
         version, expire_le = (proposee.originator_version, proposee.expire_le) if proposee else (0, expire_le)
         return Reglement(Suite.PROPOSE, acte.proposition, version, expire_le)
@@ -130,6 +132,8 @@ def regler(acte: Acte, anomalie: Anomalie, *, seul: bool = False, deja_rendu: bo
     anomalie.regler(acte.proposition, saisi_par=acte.saisi_par, approuve_par=approuve_par, maintenant=acte.maintenant)
     entries = collect([*effets.agregats, anomalie], cause_de(acte.dossier.ident))
     acte.guichet.recorder.record(acte.conn, Batch(entries=entries, settled=effets.settled))
+    if seul:
+        consigner(acte.conn, acte.saisi_par, acte.dossier.ident, "réglé par une seule personne", acte.proposition)
     return Reglement(Suite.REGLE, acte.proposition, numero)
 
 

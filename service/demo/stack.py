@@ -129,8 +129,8 @@ def _port(wanted: int) -> int:
 
 def _invite(console: Console, settings: Settings, reference: str) -> None:
     kiosk = urlsplit(settings.kiosque_url)
-    console.print(
-        f"\n[bold green]La démonstration est servie sur {settings.public_url}[/bold green]\n"
+    served = styled(f"La démonstration est servie sur {settings.public_url}", "bold green")
+    told = (
         f"  - la page : choisissez un assuré, cherchez une de ses références, payez ;\n"
         f"    au kiosque ({kiosk.netloc}), une carte finissant par 00 est acceptée, par 05 refusée ;\n"
         f"  - l'API : {settings.public_url}/docs\n"
@@ -138,3 +138,4 @@ def _invite(console: Console, settings: Settings, reference: str) -> None:
         f"    et aussi balance, lag, audit, notifications (données : {settings.data_dir})\n"
         "Ctrl-C pour arrêter ; les données sont gardées."
     )
+    console.print(Text.assemble("\n", served, "\n", told))

@@ -114,6 +114,17 @@ class TestJournalDeLaSurete:
             ("refus", "inconnu", "formulaire de la banque refusé : sceau_invalide"),
         ]
 
+    def test_un_agent_y_est_nomme_et_la_page_qui_n_est_pas_a_lui(
+        self, service: Service, emetteur: EmetteurDEssai
+    ) -> None:
+        emetteur.personne = {"role": "support", "sub": "claire"}
+        se_connecter(service)
+        service.client.get("/payer")
+        assert [(genre, acteur, detail) for genre, acteur, detail, _ in consignes(service)] == [
+            ("connexion", "claire", "connexion aux pages"),
+            ("refus", "claire", "page réservée au rôle assure, demandée sous le rôle support"),
+        ]
+
     def test_un_flot_de_refus_n_est_pas_un_flot_de_lignes(self, service: Service) -> None:
         for _ in range(300):
             service.client.get("/api/v1/creances/x", headers={"Authorization": "Bearer x.y.z"})

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -188,7 +189,38 @@ def test_aucun_topic_n_est_nomme_hors_des_reglages(settings: Any) -> None:
 def test_le_courtier_est_la_version_que_les_tests_tournent() -> None:
     pom = (RACINE / "tests/kafka/pom.xml").read_text("utf-8")
     [version] = re.findall(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([\d.]+)</version>", pom)
-    assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
+    assert SERVICES["kafka"]["image"].partition("@")[0] == f"apache/kafka:{version}"
+
+
+def test_les_images_s_epinglent_par_leur_empreinte(tmp_path: Path) -> None:
+    # Aucun registre ici : ce qui répond à la place de Docker donne à chaque étiquette une empreinte à elle.
+    (tmp_path / "deploy").mkdir()
+    for nom in ("docker-compose.yml", "deploy/Dockerfile", "deploy/pin-images.sh"):
+        shutil.copy(RACINE / nom, tmp_path / nom)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        '#!/bin/sh\nfor image; do :; done\nprintf "sha256:%s" "$(printf %s "$image" | sha256sum | cut -c-64)"\n'
+    )
+    docker.chmod(0o755)
+    chemin = {"PATH": f"{docker.parent}:/usr/bin:/bin"}
+
+    def lancer(*options: str) -> subprocess.CompletedProcess[str]:
+        commande = ["deploy/pin-images.sh", *options]
+        return subprocess.run(commande, cwd=tmp_path, env=chemin, capture_output=True, text=True, check=False)
+
+    assert lancer("--check").returncode == 1
+    for _ in range(2):  # Épingler de nouveau suit l'étiquette, sans rien empiler.
+        assert lancer().returncode == 0
+        assert lancer("--check").returncode == 0
+    epinglees = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())["services"]
+    for nom, service in SERVICES.items():
+        image = epinglees[nom].pop("image")
+        etiquette, _, empreinte = image.partition("@sha256:")
+        attendue = service["image"].partition("@")[0]
+        assert (etiquette, len(empreinte)) == (attendue, 0 if attendue == "creances" else 64)
+        assert epinglees[nom] == {cle: valeur for cle, valeur in service.items() if cle != "image"}
+    assert (tmp_path / "deploy" / "Dockerfile").read_text().count("@sha256:") == 2
 
 
 def test_rien_n_est_publie_hors_de_la_machine(settings: Any) -> None:

@@ -9,7 +9,9 @@ from tests.outils import exemples
 
 REF = "3811701200010075F"
 REFERENCES = st.from_regex(r"[0-9]{16}[A-Z]", fullmatch=True)
-SEPARATEURS = st.sampled_from(["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}"])
+SEPARATEURS = st.sampled_from(
+    ["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}", "\N{ZERO WIDTH SPACE}", "\N{SOFT HYPHEN}"]
+)
 
 
 @settings(max_examples=exemples(40, 300))

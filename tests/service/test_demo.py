@@ -73,6 +73,7 @@ def creance_du_scenario(dit: str) -> str:
 
 def test_la_demonstration_raconte_ses_etapes(demo: tuple[Path, str]) -> None:
     _, dit = demo
+    assert "[/" not in dit, "rien n'est balisé"
     for mot in ("Les caisses émettent 30 avis", "la banque accepte", "doublon", "refuse la carte", "Retard", "0 écart"):
         assert mot in " ".join(dit.split()), mot
 
