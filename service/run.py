@@ -22,7 +22,6 @@ from api.socle.client_oidc import ClientOIDC
 from api.socle.consignes import Consignes
 from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances
 from api.socle.emetteur import Emetteur
-from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
 from api.socle.limites import Limites
 from engine.database import Database
@@ -43,8 +42,9 @@ from service.production import require_ready
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.rewind import Gate
-from service.settings import Settings, development_jwt_secret, settings_table
+from service.settings import Settings, settings_table
 from service.stopping import stop_on_signals
+from service.tokens import tokens_of
 
 ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
 """What `creances up` runs."""
@@ -128,10 +128,7 @@ def api(
 ) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
-    if issuer is not None:
-        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience, client=settings.oidc_client_id)
-    else:
-        tokens = VerificateurDeDeveloppement(development_jwt_secret(settings), settings.oidc_audience)
+    tokens = tokens_of(settings, issuer)
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""

@@ -2,8 +2,8 @@
 
 from typing import Any, Final, assert_never
 
-from domain.anomalie import Anomalie, FaitDAnomalie, est_d_anomalie, meme_personne
-from domain.geste import A_DEUX, Geste, Proposition
+from domain.anomalie import Anomalie, FaitDAnomalie, est_d_anomalie
+from domain.geste import A_DEUX, Geste, Proposition, meme_personne
 from projections.audit.contexte import Contexte, Dits, Ligne
 from projections.audit.rapprochement import us
 from projections.audit.relations import REGLEMENTS, REGLES

@@ -3,7 +3,7 @@
 from typing import Final, assert_never, cast
 
 from domain.creance import Créance, FaitDeCreance, PartAcceptee, est_de_creance
-from domain.geste import Geste, Voie
+from domain.geste import Geste, Voie, meme_personne
 from projections.audit.contexte import Contexte, Dits, Ligne
 from projections.audit.formule import solde_par_la_formule
 from projections.audit.rapprochement import us
@@ -162,7 +162,7 @@ class SuiviDeCreance:
             self._ecart(f"v{version} enregistre une seconde fois le message {message_id}")
 
     def _deux_personnes(self, version: int, saisi_par: str, approuve_par: str) -> None:
-        if not saisi_par or not approuve_par or saisi_par == approuve_par:
+        if not saisi_par or not approuve_par or meme_personne(saisi_par, approuve_par):
             self._ecart(f"v{version} n'a pas été approuvé par une seconde personne")
 
     # --- Ce que chaque fait dit --------------------------------------------------------------------------------------

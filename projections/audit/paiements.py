@@ -2,7 +2,7 @@
 
 from typing import Any, Final, assert_never, cast
 
-from domain.geste import Geste, Source, composer_id
+from domain.geste import Geste, Source, composer_id, meme_personne
 from domain.paiement import Fin, Paiement, est_de_paiement
 from domain.sort import Sort
 from projections.audit.contexte import REQUETE, Contexte, Dits, Ligne
@@ -258,7 +258,7 @@ class SuiviDePaiement:
     ) -> None:
         """Deux personnes en ont rattaché ou rendu ; ou la banque l'a repris."""
         v, paiement = fait.originator_version, self._paiement
-        if not fait.saisi_par or not fait.approuve_par or fait.saisi_par == fait.approuve_par:
+        if not fait.saisi_par or not fait.approuve_par or meme_personne(fait.saisi_par, fait.approuve_par):
             self._ecart(f"v{v} n'a pas été approuvé par une seconde personne")
         if fait.montant <= 0 or paiement is None or paiement.reste_de(fait.anomalie) < 0:
             self._ecart(f"v{v} règle {fait.montant} centimes de {fait.anomalie}, plus qu'il n'en restait")

@@ -359,7 +359,7 @@ def test_par_la_commande_la_banque_interrogee_fait_baisser_le_solde(pile: Pile, 
     transaction = bureau.transaction(assure)
     trouve = bureau.commande("search", transaction, "--motif", "appel", "--json")
     assert transaction in trouve.stdout, trouve.stderr
-    dite = bureau.commande("ask-bank", transaction, "--par", "agent-1", "--json")
+    dite = bureau.commande("ask-bank", transaction, "--motif", "appel", "--json")
     assert json.loads(dite.stdout)["transmise"] is True, dite.stderr
     bureau.statut(transaction, "accepte")
     bureau.solde(reference, 67_09, "Il reste 67,09")

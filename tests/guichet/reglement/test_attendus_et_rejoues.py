@@ -17,7 +17,8 @@ from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import proposer
 from guichet.reglement.rejouer import rejouer, rejouer_tous
 from projections.audit import auditer
-from projections.lectures.anomalies import LigneDAnomalie, anomalies_ouvertes
+from projections.lectures.anomalies import anomalies_ouvertes
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from projections.vues.restant_du import lire_creance
 from service import composition
 from service.dead_letters import Mailbox, note_dead_letters
