@@ -31,6 +31,7 @@ from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
 from publication.publication import Publication
 from service import composition, roles
+from service.audits import launcher
 from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.dead_letters import Mailbox
@@ -146,6 +147,7 @@ def api(
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
             boite=Mailbox(settings, publisher),
+            auditer=launcher(composition.required(settings.database_url, "DATABASE_URL")),
             jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),
             pret=ready,

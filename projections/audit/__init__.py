@@ -136,6 +136,7 @@ class _Audit:
         self._preparer(premiere)
         manquees: set[str] = set()
         for nom, relations, lecture in self._lectures(premiere):
+            self._avancer(nom, 0 if nom == "le journal" else rapport.evenements, rapport.evenements)
             if not sans_s_arreter(self._conn, rapport, nom, lecture):
                 manquees |= relations
         if self._reference is None:
