@@ -15,7 +15,7 @@ from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from domain.creance import Créance
-from projections.audit import messages, rapports, vues
+from projections.audit import messages, rapports, remboursements, vues
 from projections.audit.anomalies import compter_les_anomalies
 from projections.audit.constats import CONSTATS, RAPPORTS
 from projections.audit.contexte import Contexte
@@ -199,6 +199,7 @@ class _Audit:
             ("les attentes", _noms(ATTENTES, RETENUS), partial(messages.lire_les_attentes, conn, contexte)),
             ("les clés d'idempotence", _noms(CLES), partial(messages.lire_les_cles, conn, contexte)),
             ("les lignes des rapports", frozenset(), partial(rapports.lire_les_lignes, conn, contexte)),
+            ("les remboursements par carte", frozenset(), partial(remboursements.comparer, conn, contexte)),
         ]
 
     def _une_creance(self, contexte: Contexte, flux: list[str]) -> None:

@@ -25,6 +25,19 @@ D_UNE_ATTENTE: Final = "reglement:attente-"
 
 
 @dataclass(slots=True)
+class Rendu:
+    """Ce que le journal dit d'une transaction dont la banque a rendu l'argent, ou l'a repris ; en centimes."""
+
+    par_carte: int = 0
+    """Rendu par la banque à notre demande."""
+    repris: int = 0
+    """Repris par la banque : contre-passé, ou constaté."""
+    marchand: str = ""
+    le: int = 0
+    """Le dernier remboursement (microsecondes)."""
+
+
+@dataclass(slots=True)
 class Contexte:
     """Une lecture de tout : la première, qui compte, ou la seconde, qui nomme."""
 
@@ -45,6 +58,12 @@ class Contexte:
 
     repris: int = 0
     """Ce que la banque a repris d'elle-même sans qu'une créance l'ait reçu, en centimes."""
+    rendus: dict[str, Rendu] = field(default_factory=dict)
+    """Ce que la banque a rendu à notre demande, ou repris, par transaction."""
+
+    def rendu(self, transaction: str) -> Rendu:
+        """Ce qui en est dit jusqu'ici, à compléter."""
+        return self.rendus.setdefault(transaction, Rendu())
 
     def limite(self, suiveur: str, flux: str) -> int:
         """La dernière position que cette vue a pu appliquer de ce flux."""

@@ -167,7 +167,7 @@ class SuiviDeCreance:
 
     # --- Ce que chaque fait dit --------------------------------------------------------------------------------------
 
-    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901
+    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901, PLR0912 (un cas par fait)
         dit = self._dits.dit
         match fait:
             case Créance.AvisEmis() | Créance.AvisRectifié() | Créance.AvisAnnulé() | Créance.EncaissementReçu():
@@ -191,8 +191,11 @@ class SuiviDeCreance:
                 dit(RATTACHEMENTS, (fait.transaction, self._reference), valeurs_dites)
             case Créance.TropPerçuRemboursé():
                 self._dits.regle(cause, Geste.REMBOURSER.value, fait.montant)
-            case Créance.PaiementContrepassé() | Créance.TropPerçuConstaté():
-                pass  # Rien d'autre ne les redit.
+            case Créance.PaiementContrepassé():
+                if self._contexte.premiere:
+                    self._contexte.rendu(fait.transaction).repris += fait.part
+            case Créance.TropPerçuConstaté():
+                pass  # Rien d'autre ne le redit.
             case _:
                 assert_never(fait)
 

@@ -82,6 +82,10 @@ class SuiviDePaiement:
             case Paiement.RemboursementFait() | Paiement.RemboursementRefusé():
                 if demande is None or demande.anomalie != fait.anomalie:
                     self._ecart(f"v{version} conclut un remboursement que rien n'a demandé")
+                if isinstance(fait, Paiement.RemboursementFait) and self._contexte.premiere:
+                    rendu = self._contexte.rendu(self._transaction)
+                    rendu.par_carte += fait.montant
+                    rendu.marchand, rendu.le = apres.marchand, us(fait.timestamp) or 0
             case _:
                 assert_never(fait)
         if isinstance(fait, Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.PaiementRéglé):
@@ -277,6 +281,7 @@ class SuiviDePaiement:
                 self._pris.append(("preleve_par_la_banque", -fait.montant, self._marchand, enregistre_us))
                 if self._contexte.premiere:
                     self._contexte.repris += fait.montant
+                    self._contexte.rendu(self._transaction).repris += fait.montant
                 self._dits.regle(cause, Geste.RENDRE.value, fait.montant)
             case Paiement.EncaissementRendu():
                 self._pris.append(("rendu", fait.montant, self._marchand, enregistre_us))
