@@ -206,6 +206,29 @@ UNION ALL
 SELECT format('publication : %s publie sous l''époque %s, qui n''existe pas', p.suiveur, p.epoque)
 FROM vues.publications p WHERE NOT EXISTS (SELECT FROM journal.epoques e WHERE e.nom = p.epoque)
 """,
+    "les gardes": r"""
+SELECT format('garde : %s n''est plus en ajout seul', c.oid::regclass)
+FROM pg_class c
+WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind = 'r'
+  AND NOT EXISTS (SELECT FROM pg_trigger t
+                  WHERE t.tgrelid = c.oid AND t.tgname = 'ajout_seul' AND t.tgenabled IN ('O', 'A')
+                    AND t.tgfoid = to_regprocedure('journal.refuser_modification()'))
+UNION ALL
+SELECT format('garde : %s laisse faire ce qu''elle devait refuser', p.oid::regprocedure)
+FROM pg_proc p WHERE p.oid = to_regprocedure('journal.refuser_modification()') AND p.prosrc !~* 'raise\s+exception'
+UNION ALL
+SELECT format('garde : %s a une règle de réécriture, %s', c.oid::regclass, r.rulename)
+FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND r.rulename <> '_RETURN'
+UNION ALL
+SELECT format('garde : %s cache des lignes à certains', c.oid::regclass)
+FROM pg_class c
+WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND c.relrowsecurity
+UNION ALL
+SELECT format('garde : %s.%s peut être choisi par qui écrit', a.attrelid::regclass, a.attname)
+FROM pg_attribute a
+WHERE a.attrelid = to_regclass('journal.evenements') AND a.attname = 'position' AND a.attidentity <> 'a'
+""",
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)
 FROM vues.suiveurs WHERE position > (SELECT coalesce(max(position), 0) FROM journal.evenements) OR position < 0
