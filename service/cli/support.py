@@ -25,6 +25,9 @@ from service.cli.looking import NOT_ALL_CHECKED
 from service.cli.tables import accesses_table, history_table, messages_table
 from service.cli.who import reader
 
+NAME_MAX = 256
+"""Of an agent or a person whose accesses are looked for: what is looked for is recorded."""
+
 if TYPE_CHECKING:
     from api.support.consultation import Consultee
     from guichet.acces import Motif
@@ -149,6 +152,8 @@ def accesses(
     """Qui a lu les données de qui, quand et pourquoi, le plus récent d'abord."""
     from guichet.acces import ACCES_LUS_MAX, CONTROLE, compter_acces, lister_acces, noter_acces
 
+    if not all(named is None or (0 < len(named) <= NAME_MAX and named.isprintable()) for named in (assure, qui)):
+        raise typer.BadParameter("un nom se lit, et ne porte aucun signe de commande")
     with connection(data_dir) as (settings, conn):
         found = lister_acces(conn, assure=assure, qui=qui, avant=before)
         total = compter_acces(conn, assure=assure, qui=qui)
