@@ -71,5 +71,6 @@ def test_ce_que_la_banque_rend_sans_nous_a_toujours_son_ecart(b: Banc, base: Any
     with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
         proprietaire.execute("ALTER TABLE journal.ecarts_de_rapport DISABLE TRIGGER ajout_seul")
         proprietaire.execute("DELETE FROM journal.ecarts_de_rapport")
+        proprietaire.execute("ALTER TABLE journal.ecarts_de_rapport ENABLE TRIGGER ajout_seul")
     (ecart,) = des_remboursements(b)
     assert ecart.startswith("remboursements : la banque dit avoir rendu 2500 centimes de T1, le journal 2000")

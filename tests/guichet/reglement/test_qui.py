@@ -1,6 +1,5 @@
 """Qui agit ne se tape pas : un jeton, ou le compte de la machine ; les deux ne font jamais deux personnes."""
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,6 @@ from guichet.reglement.proposer import Suite
 from service.cli import who
 from tests.guichet.reglement.banc import T0, Banc, reference
 from tests.guichet.reglement.test_commande import ID, SECRET, jeton_de, lancer
-from tests.outils import environnement
 
 
 @pytest.mark.parametrize(
@@ -60,15 +58,14 @@ def test_a_la_commande_le_compte_est_celui_du_noyau_quoi_que_dise_l_environnemen
     assert lancer(base.url, "anomalies", "settle", ID, *vers).returncode == 0
     for nom in ("USER", "LOGNAME", "USERNAME", "SUDO_USER", "SUDO_UID"):
         monkeypatch.setenv(nom, "12345")
-    assert "CREANCES_DATABASE_URL" in environnement(database_url=base.url)
     refuse = lancer(base.url, "anomalies", "approve", ID)
     assert (refuse.returncode, "seconde personne" in refuse.stderr) == (1, True)
     personne = lancer(base.url, "anomalies", "approve", ID, par="paul")
     assert (personne.returncode, "de la même façon" in personne.stderr) == (1, True)
     tapee = lancer(base.url, "anomalies", "approve", ID, "--par", "paul")
     assert (tapee.returncode, "--par" in tapee.stderr) == (2, True)
-    (ligne,) = json.loads(lancer(base.url, "anomalies", "list", "--json").stdout)
-    assert ligne["etat"] == "proposee"
+    (ligne,) = b.ouvertes()
+    assert ligne.etat == "proposee"
     assert b.creance(1).restant_du == 87_09
 
 
