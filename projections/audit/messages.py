@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -70,7 +71,11 @@ def causes_retenues(conn: Connection[Any]) -> set[str]:
 
 def lire_les_sorts(conn: Connection[Any], contexte: Contexte) -> None:
     """Chaque message avec sa place et son sort, et ce que ce sort dit avoir causé."""
-    lots = _Lots(contexte, lire(conn, _LOTS))
+    with closing(lire(conn, _LOTS)) as lus:
+        _placer_les_sorts(conn, contexte, _Lots(contexte, lus))
+
+
+def _placer_les_sorts(conn: Connection[Any], contexte: Contexte, lots: "_Lots") -> None:
     comptes: Counter[tuple[Any, ...]] = Counter()
     for topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs, enregistre_us in lire(
         conn, _SORTS
