@@ -28,6 +28,7 @@ from projections.audit.relations import (
     ACCEPTATIONS,
     ARGENT,
     ATTENTES,
+    CAISSE,
     CLES,
     COMPTES,
     DELAI,
@@ -176,7 +177,7 @@ class _Audit:
             ]
         du_journal = _noms(
             *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS, IMPUTATIONS, ACCEPTATIONS, LEVEES),
-            *(RATTACHEMENTS, REGLES, SORTS, RETENUS, CLES),
+            *(RATTACHEMENTS, REGLES, SORTS, CAISSE, RETENUS, CLES),
         )
         quoi = "le journal" if contexte.premiere else "le journal, de nouveau"
         avancer = partial(self._avancer, quoi)
@@ -195,7 +196,7 @@ class _Audit:
             ("reglements", _noms(REGLEMENTS), partial(vues.lire_reglements, conn, contexte)),
             (
                 "les sorts",
-                _noms(SORTS, RETENUS, ATTENTES, COMPTES),
+                _noms(SORTS, CAISSE, RETENUS, ATTENTES, COMPTES),
                 partial(messages.lire_les_sorts, conn, contexte),
             ),
             ("le compte des sorts", _noms(COMPTES), partial(messages.lire_les_comptes, conn, contexte)),

@@ -61,7 +61,9 @@ _A_LA_MEME_HEURE: Final = "abs(extract(epoch FROM {} - {})) > 3600"
 # La première origine de chaque message, avec ce qu'il faut pour juger un fait qui s'en réclame.
 _CAUSE: Final = "'kafka:' || topic || '/' || partition || '@' || decalage"
 _ORIGINES: Final = f"""
-SELECT {_CAUSE} AS cause, sort, champs ->> 'autorisation' AS autorisation, enregistre_le FROM journal.sorts
+SELECT {_CAUSE} AS cause, sort, champs ->> 'autorisation' AS autorisation, champs ->> 'marchand' AS marchand,
+       champs ->> 'montant_centimes' AS montant, enregistre_le
+FROM journal.sorts
 """  # noqa: S608
 
 CONSTATS: Final[dict[str, str]] = {
@@ -98,7 +100,9 @@ SELECT format('journal : %s v%s : le message « %s » ne dit pas cette autorisat
 FROM journal.evenements e
 WHERE e.topic = '{Paiement.AcceptationPrécisée.TOPIC}'
   AND NOT EXISTS (SELECT FROM ({_ORIGINES}) AS s WHERE s.cause = e.cause AND (s.sort = 'en_souffrance' OR
-      s.sort = 'doublon' AND position(to_json(s.autorisation)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0))
+      s.sort = 'doublon' AND position(to_json(s.autorisation)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0
+      AND position(to_json(s.marchand)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0
+      AND position('"montant":' || s.montant || ',' IN convert_from(e.etat, 'SQL_ASCII')) > 0))
 UNION ALL
 SELECT format('journal : %s v%s : n''a pas l''heure de son message « %s »', e.flux, e.version, left(e.cause, 80))
 FROM journal.evenements e JOIN ({_ORIGINES}) AS s USING (cause)

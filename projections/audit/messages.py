@@ -18,7 +18,7 @@ from domain.sort import Sort
 from projections.audit.contexte import D_UNE_ATTENTE, MESSAGE, Contexte, champ
 from projections.audit.lecture import lire
 from projections.audit.rapprochement import Valeurs, us
-from projections.audit.relations import ATTENTES, CLES, COMPTES, RETENUS, SORTS
+from projections.audit.relations import ATTENTES, CAISSE, CLES, COMPTES, MESSAGES_DE_CAISSE, RETENUS, SORTS
 
 CAUSE_MAX: Final = 500
 """La longueur à laquelle une phrase est gardée avec un sort."""
@@ -59,6 +59,12 @@ _APPLIQUES_UN_A_UN: Final = {Sort.APPLIQUEE.value, Sort.MONTANT_INCOHERENT.value
 """Les sorts d'un message retenu dont on sait, sans ses champs, qu'un fait et un seul les suit."""
 
 
+_REDITS: Final = frozenset(MESSAGES_DE_CAISSE.values()) - {MESSAGES_DE_CAISSE[Créance.AvisEmis.TOPIC]}
+"""Les messages des caisses dont le sort garde les champs."""
+
+_DE_LA_CAISSE: Final = ("message_id", "montant_centimes", "moyen", "date")
+
+
 def origine(topic: str, partition: int, decalage: int) -> str:
     """La cause que portent les faits d'un message."""
     return f"{MESSAGE}{topic}/{partition}@{decalage}"
@@ -94,6 +100,8 @@ def _placer_les_sorts(conn: Connection[Any], contexte: Contexte, lots: "_Lots") 
                 contexte.comptes.vu(RETENUS, (dite, flux), ())
             else:
                 contexte.comptes.vu(SORTS, (dite, flux), valeurs)
+                if valeurs[0] in _REDITS:
+                    contexte.comptes.vu(CAISSE, (dite, flux), tuple(champ(champs.get(nom)) for nom in _DE_LA_CAISSE))
     lots.finir()
     for cle, messages in comptes.items():
         contexte.comptes.dit(COMPTES, cle, (messages,))

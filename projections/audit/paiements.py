@@ -131,7 +131,9 @@ class SuiviDePaiement:
         if not parts or len(dict(parts)) != len(parts) or min(part for _, part in parts) <= 0:
             self._ecart("les imputations sont vides, nulles ou redites")
         for reference, part in parts:
-            valeurs = (part, fait.canal.value, us(fait.expire_le), fait.assure, fait.caisse, cause)
+            valeurs = (
+                part, fait.canal.value, us(fait.expire_le), fait.assure, fait.caisse, cause, us(fait.timestamp),
+            )  # fmt: skip
             self._dits.vu(IMPUTATIONS, (self._transaction, reference), valeurs)
         if cause.startswith(REQUETE):
             cle = cause.removeprefix(REQUETE)
@@ -158,14 +160,15 @@ class SuiviDePaiement:
         if fin is None and fait.issue is not Fin.ACCEPTE:
             dite = EXPIRE if fait.issue is Fin.EXPIRE else fait.cause
             for imputation in ouvert.imputations:
-                self._dits.vu(LEVEES, (self._transaction, imputation.reference), (imputation.part, dite, cause))
+                levee = (imputation.part, dite, cause, us(fait.timestamp))
+                self._dits.vu(LEVEES, (self._transaction, imputation.reference), levee)
 
     def _accepter(
         self, ouvert: Paiement.PaiementOuvert, fait: Paiement.PaiementConclu, cause: str, enregistre_us: int
     ) -> None:
         accepte_le = us(fait.accepte_le)
         for imputation in ouvert.imputations:
-            valeurs = (imputation.part, accepte_le, cause)
+            valeurs = (imputation.part, accepte_le, cause, us(fait.timestamp))
             self._dits.vu(ACCEPTATIONS, (self._transaction, imputation.reference), valeurs)
         self._dits.cause(
             cause,
@@ -268,6 +271,7 @@ class SuiviDePaiement:
             self._ecart(f"v{v} règle {fait.montant} centimes de {fait.anomalie}, plus qu'il n'en restait")
         if position <= self._argent_vu and fait.anomalie in self._argent:
             self._argent[fait.anomalie][5] -= fait.montant
+        self._contexte.exiger_signature(self._flux, fait, cause)
         self._pris.append(("non_rattache", -fait.montant, self._marchand, enregistre_us))
         match fait:
             case Paiement.EncaissementImputé():
