@@ -477,4 +477,11 @@ ALTERATIONS: Final = (
         " (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = e.rang)",
         "il se déduit du rapport, dont la relecture le rouvre ; l'audit ne rejuge pas les rapports",
     ),
+    Alteration(
+        "l'heure que dit un avis, le solde qu'il portait, le motif d'une rectification",
+        _etat("creance.AvisEmis", '"solde_pf_fr":([0-9])', r'"solde_pf_fr":1\1')
+        + "; " + _etat("creance.AvisEmis", '"timestamp":"2026', '"timestamp":"2025')
+        + "; " + _etat("creance.AvisRectifie", '"motif":"', '"motif":"x'),
+        "la caisse seule les redirait : le message n'est pas gardé en base (voir test_chaque_champ)",
+    ),
 )  # fmt: skip

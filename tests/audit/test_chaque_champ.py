@@ -11,8 +11,24 @@ import pytest
 
 from tests.audit.test_alterations import altere
 
-SEULE_UNE_PREUVE: set[str] = set()
-"""Les champs que rien d'autre ne redit."""
+SEULE_UNE_PREUVE = {
+    # L'heure que dit un fait, à moins qu'un autre fait ne soit du même geste.
+    "creance.AvisEmis.timestamp",
+    "creance.AvisRectifie.timestamp",
+    "creance.AvisAnnule.timestamp",
+    "creance.EncaissementRecu.timestamp",
+    "paiement.EncaissementNonImpute.timestamp",
+    "anomalie.ReglementApprouve.timestamp",
+    # Ce que la caisse a écrit, et que le sort de son message ne garde pas ; ou d'un message retenu, appliqué ailleurs.
+    "creance.AvisEmis.solde_pf_fr",
+    "creance.AvisRectifie.motif",
+    "creance.AvisAnnule.motif",
+    "creance.EncaissementRecu.message_id",
+    "creance.EncaissementRecu.date",
+    # Ce que la banque nous renvoie, et que seul son formulaire redit.
+    "paiement.PaiementOuvert.jeton_retour",
+}
+"""Les champs que rien d'autre ne redit : aucun montant n'en dépend."""
 
 UN_DE_CHAQUE = "SELECT DISTINCT ON (topic) topic, position, etat FROM journal.evenements ORDER BY topic, position DESC"
 
