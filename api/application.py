@@ -29,6 +29,7 @@ from api.support import anomalies, recherche
 from api.support import historique as support
 from api.support import pages as pages_du_support
 from api.support import pages_anomalies as pages_des_anomalies
+from api.support import pages_audit as pages_de_l_audit
 from engine.database import POOL_TIMEOUT_S, connection_options, prepare_async
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
@@ -110,7 +111,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     )
     for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie, pages):
         application.include_router(piece.routes)
-    for piece in (anomalies, recherche, support, pages_des_anomalies, pages_du_support):
+    for piece in (anomalies, recherche, support, pages_des_anomalies, pages_de_l_audit, pages_du_support):
         application.include_router(piece.routes)
     application.include_router(support.routes_d_audit)
     application.include_router(sante.vie)

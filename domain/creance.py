@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
-from domain.geste import IdAnomalie, Voie
+from domain.geste import IdAnomalie, Voie, meme_personne
 from domain.monnaie import Centimes, Somme
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
@@ -587,7 +587,7 @@ class Créance(Agregat):
 
 
 def _exiger_deux_personnes(saisi_par: str, approuve_par: str) -> None:
-    if not saisi_par or not approuve_par or saisi_par == approuve_par:
+    if not saisi_par or not approuve_par or meme_personne(saisi_par, approuve_par):
         raise SecondePersonneRequise
 
 

@@ -86,6 +86,8 @@ def _lift(known: Any, stream: UUID | str, version: int, state: bytes) -> Event:
     """Lift the state to today's version, then validate it."""
     fields: dict[str, Any] = from_json(state)
     stored_version = fields.pop("class_version", 1)
+    if stored_version > known.class_version:
+        raise ValueError(f"écrit en version {stored_version}, lu jusqu'à {known.class_version}")
     while stored_version < known.class_version:
         getattr(known, f"upcast_v{stored_version}_v{stored_version + 1}")(fields)
         stored_version += 1

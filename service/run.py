@@ -22,7 +22,6 @@ from api.socle.client_oidc import ClientOIDC
 from api.socle.consignes import Consignes
 from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances
 from api.socle.emetteur import Emetteur
-from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
 from api.socle.limites import Limites
 from engine.database import Database
@@ -31,6 +30,7 @@ from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
 from service import composition, roles
+from service.audits import launcher
 from service.clock import ClockCollector
 from service.dead_letters import Mailbox
 from service.kafka import Publisher
@@ -42,8 +42,9 @@ from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.rewind import Gate
 from service.role_names import SIMULATOR, RoleKind, RoleName, role_named
-from service.settings import Settings, development_jwt_secret, settings_table
+from service.settings import Settings, settings_table
 from service.stopping import stop_on_signals
+from service.tokens import tokens_of
 
 COLLECTED_AFTER_OBJECTS: Final = 50_000
 """A batch of 500 messages allocates about half of it; Python's own 700 walks the batch dozens of times in vain."""
@@ -134,10 +135,7 @@ def api(
 ) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
-    if issuer is not None:
-        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience, client=settings.oidc_client_id)
-    else:
-        tokens = VerificateurDeDeveloppement(development_jwt_secret(settings), settings.oidc_audience)
+    tokens = tokens_of(settings, issuer)
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
@@ -155,6 +153,7 @@ def api(
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
             boite=Mailbox(settings, publisher),
+            auditer=launcher(composition.required(settings.database_url, "DATABASE_URL")),
             jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),
             pret=ready,

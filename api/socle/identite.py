@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.socle.annonce import sans_repetition
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
+from domain.geste import COMPTE_SYSTEME
 from domain.references import Pseudonyme
 
 EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
@@ -252,7 +253,7 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
 def _personne(sub: object) -> str:
     """Le nom d'un agent ; lève ValueError s'il ne peut pas être écrit tel quel à côté de ce qu'il fait."""
     nom = sub.strip() if isinstance(sub, str) else ""
-    if len(nom) > PERSONNE_MAX or not nom.isprintable():
+    if len(nom) > PERSONNE_MAX or not nom.isprintable() or nom.casefold().startswith(COMPTE_SYSTEME):
         raise ValueError(sub)
     return nom
 

@@ -43,6 +43,7 @@ from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
+from projections.lectures.anomalies import PageInconnue
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
 
@@ -113,6 +114,7 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     ObjetDeNoteInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,
+    PageInconnue: 422,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

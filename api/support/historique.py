@@ -8,6 +8,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
+from starlette.responses import Response
 
 from api.socle.acces import Auditeur, Support
 from api.socle.corps import lire_json
@@ -16,7 +17,16 @@ from api.socle.identite import Identite
 from api.socle.schema import problemes, schema_de
 from api.support.acces import Critere, MotifDit, lecteur_de, sources
 from api.support.consultation import Consultee, Genre, annoter, consulter, lire_demande, lire_objet
-from guichet.acces import CONTROLE, Acces, lire_motif, lister_acces, noter_acces
+from guichet.acces import (
+    ACCES_LUS_MAX,
+    CONTROLE,
+    RANG_MAX,
+    Acces,
+    compter_acces,
+    lire_motif,
+    lister_acces,
+    noter_acces,
+)
 from projections.lectures.comparaison import comparer
 from projections.lectures.instant import VersionInconnue
 from projections.lectures.suite import Demande
@@ -32,9 +42,6 @@ Version = Annotated[int | None, Query(alias="version", description="Telle qu'à 
 Compare = Annotated[
     int | None, Query(ge=0, description="Une version : dit aussi ce qui a changé entre elle et la dernière rendue.")
 ]
-
-RANG_MAX = 2**63 - 1
-"""Le plus grand rang que la base compte."""
 
 
 class Historique(BaseModel):
@@ -140,6 +147,8 @@ async def noter(requete: Request, identite: Support, moyens: DeLApplication) -> 
 
 @routes_d_audit.get("/acces", summary="Lire les accès du support", responses=problemes(401, 403, 422))
 async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
+    requete: Request,
+    reponse: Response,
     identite: Auditeur,
     moyens: DeLApplication,
     assure: Critere = None,
@@ -151,15 +160,21 @@ async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
 ) -> list[UnAcces]:
     """Qui a lu les données de qui, et pourquoi, le plus récent d'abord ; cette lecture aussi est écrite."""
 
-    def lire() -> list[Acces]:
+    def lire() -> tuple[list[Acces], int]:
         with sources(moyens)[0].transaction() as conn:
             lus = lister_acces(conn, assure=assure, qui=qui, objet=objet, avant=avant)
+            total = compter_acces(conn, assure=assure, qui=qui, objet=objet)
             cible = f"assure-{assure}" if assure else objet or qui or "tous"
             lecteur = lecteur_de(identite)
             noter_acces(conn, lecteur, quoi="acces", objet=cible, assures=(), motif=CONTROLE)
-        return lus
+        return lus, total
 
-    return [UnAcces(**un._asdict()) for un in await anyio.to_thread.run_sync(lire)]
+    lus, total = await anyio.to_thread.run_sync(lire)
+    reponse.headers["X-Total-Count"] = str(total)
+    if len(lus) == ACCES_LUS_MAX:
+        suite = requete.url.include_query_params(avant=lus[-1].rang)
+        reponse.headers["Link"] = f'<{suite.path}?{suite.query}>; rel="next"'
+    return [UnAcces(**un._asdict()) for un in lus]
 
 
 async def _consulter(

@@ -5,7 +5,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.anomalie import Anomalie, meme_personne
+from domain.anomalie import Anomalie
+from domain.geste import meme_personne
 from domain.refus import AnomalieDejaReglee, SecondePersonneRequise
 from engine.batch import Batch
 from engine.recorder import collect

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeVar, assert_never
+from typing import Any, NamedTuple, TypeVar, assert_never
 
 from psycopg import Connection
 
 from domain.anomalie import Anomalie
-from domain.geste import A_DEUX, Geste, Proposition
+from domain.geste import A_DEUX, COMPTE_SYSTEME, Geste, Proposition
 from domain.refus import AnomalieDejaReglee, GesteImpossible
 from engine.batch import Batch
 from engine.conflicts import PositionConflict
@@ -20,9 +20,6 @@ from guichet.reglement.consigner import consigner
 from guichet.reglement.dossiers import Dossier, charger_anomalie, charger_dossier
 
 _T = TypeVar("_T")
-
-_PERSONNE_ENCORE: Final = "\x00seconde"
-"""Tient la place de la seconde personne quand on vérifie, sans rien enregistrer, qu'un geste est possible."""
 
 
 class Suite(StrEnum):
@@ -95,7 +92,7 @@ def proposer(guichet: Guichet, ident: str, voulue: Proposition, par: str, mainte
     def decision(conn: Connection[Any]) -> Reglement:
         anomalie = charger_anomalie(guichet, conn, ident, maintenant)
         dossier = exiger_ouvert(guichet, conn, ident, anomalie, propre.geste)
-        acte = Acte(guichet, conn, dossier, propre, saisi_par, _PERSONNE_ENCORE, maintenant)
+        acte = Acte(guichet, conn, dossier, propre, saisi_par, _une_autre_que(saisi_par), maintenant)
         acte = acte._replace(proposition=gestes.preciser(acte))
         if propre.geste not in A_DEUX:
             anomalie.exiger_libre(maintenant)
@@ -157,6 +154,11 @@ def decider(guichet: Guichet, decision: Callable[[Connection[Any]], _T]) -> _T:
 def cause_de(ident: str) -> str:
     """La cause que portent les faits d'un règlement."""
     return f"reglement:{ident}"
+
+
+def _une_autre_que(personne: str) -> str:
+    """Tient la place de la seconde personne quand on vérifie, sans rien enregistrer, qu'un geste est possible."""
+    return (COMPTE_SYSTEME if personne.casefold().startswith(COMPTE_SYSTEME) else "") + "\x00seconde"
 
 
 def _eprouver(acte: Acte) -> None:

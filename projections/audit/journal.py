@@ -57,6 +57,7 @@ def lire_le_journal(
 ) -> None:
     """Lit tout le journal, ou ces flux ; `avancer` reçoit le compte des événements lus."""
     lus = 0
+    contexte.signatures = {} if flux is None else None
 
     def comptees(lignes: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
         nonlocal lus

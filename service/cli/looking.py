@@ -46,17 +46,17 @@ def balance(
     """Le solde d'une créance, tel que la vue le montre."""
     from guichet.acces import NON_DIT, lire_motif, noter_acces
     from projections.vues.restant_du import lire_creance
-    from service.cli.support import system_reader
+    from service.cli.who import reader
 
     try:
         reason = NON_DIT if motif is None else lire_motif(motif)
     except Refus as refused:
         raise typer.BadParameter(refused.phrase, param_hint="--motif") from None
-    with connection(data_dir) as (_, conn):
+    with connection(data_dir) as (settings, conn):
         row = lire_creance(conn, read_reference(reference))
         if row is not None:
             about = f"creance-{row.reference}"
-            noter_acces(conn, system_reader(), quoi="solde", objet=about, assures=[row.assure], motif=reason)
+            noter_acces(conn, reader(settings), quoi="solde", objet=about, assures=[row.assure], motif=reason)
     if row is None:
         fail("Cette référence est inconnue.")
     answer = {

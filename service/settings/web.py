@@ -109,6 +109,13 @@ class WebSettings(Concern):
         json_schema_extra=SECRET,
     )
 
+    agent_token: SecretStr | None = Field(
+        None,
+        description="Jeton d'accès d'un agent du support : qui agit à la ligne de commande. Absent : le compte de la"
+        " machine, à qui l'émetteur, s'il y en a un, ne laisse pas faire bouger d'argent.",
+        json_schema_extra=SECRET,
+    )
+
     @model_validator(mode="after")
     def _sign_in_is_whole(self) -> Self:
         if self.oidc_issuer is None and (self.oidc_client_id or self.oidc_client_secret):

@@ -19,7 +19,7 @@ def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any])
     ]
     assert vides == [
         *("journal.acces", "journal.notes", "journal.reculs", "journal.securite"),
-        *("vues.ecartes", "vues.lectures_de_rebuts", "vues.rebuts", "vues.soldes_publies"),
+        *("vues.audits", "vues.ecartes", "vues.lectures_de_rebuts", "vues.rebuts", "vues.soldes_publies"),
     ]
 
 

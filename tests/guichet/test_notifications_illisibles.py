@@ -8,7 +8,7 @@ import pytest
 
 from engine.batch import Partition
 from engine.messages import Message, UnreadableMessage
-from guichet.prendre_notification import lire
+from guichet.prendre_notification import lire_notification
 
 
 def message(valeur: bytes) -> Message:
@@ -39,16 +39,16 @@ class _Guichet:
 )
 def test_un_champ_donne_deux_fois_est_refuse(valeur: bytes) -> None:
     with pytest.raises(UnreadableMessage, match="deux fois"):
-        lire(_Guichet(), message(valeur))  # type: ignore[arg-type]
+        lire_notification(_Guichet(), message(valeur))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("valeur", [b'{"Data":' + b"9" * 5_000 + b"}", b'{"Data":' + b"[" * 100 + b"]" * 100 + b"}"])
 def test_un_nombre_immense_ou_une_valeur_profonde_n_arretent_rien(valeur: bytes) -> None:
     with pytest.raises(UnreadableMessage):
-        lire(_Guichet(), message(valeur))  # type: ignore[arg-type]
+        lire_notification(_Guichet(), message(valeur))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("valeur", [b'{"Data":"a","Seal":"s"}', b'{"Data":"a\\"b","Seal":"\\\\"}', b"{}"])
 def test_des_champs_distincts_passent(valeur: bytes) -> None:
     with pytest.raises(_Lu):
-        lire(_Guichet(), message(valeur))  # type: ignore[arg-type]
+        lire_notification(_Guichet(), message(valeur))  # type: ignore[arg-type]

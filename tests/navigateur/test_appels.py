@@ -23,6 +23,7 @@ from projections.audit import auditer
 from service import run
 from tests.api.conftest import notification
 from tests.courtiers import port_libre
+from tests.guichet.reglement.test_commande import SECRET, jeton_de
 from tests.navigateur.conftest import Pile, Visiteur, repond
 from tests.navigateur.test_support import MOTIF, devenir_agent
 from tests.outils import CREANCES, RACINE, attendre, environnement
@@ -112,10 +113,16 @@ class Bureau:
         self.chercher(reference)
         self.claire.lit(phrase)
 
-    def commande(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """La commande, sur le service qui tourne."""
+    def commande(self, *arguments: str, par: str = "") -> subprocess.CompletedProcess[str]:
+        """La commande, sur le service qui tourne ; `par` : la personne dont le jeton est donné."""
         s = self.pile.settings
-        reglages = {"database_url": s.database_url, "kafka_bootstrap": s.kafka_bootstrap, "kiosque_url": s.kiosque_url}
+        reglages: dict[str, object] = {
+            "database_url": s.database_url,
+            "kafka_bootstrap": s.kafka_bootstrap,
+            "kiosque_url": s.kiosque_url,
+        }
+        if par:
+            reglages |= {"jwt_secret": SECRET, "agent_token": jeton_de(par)}
         return subprocess.run(
             [*CREANCES, *arguments],
             env=environnement(**reglages, topic_prefix=s.topic_prefix),
@@ -361,7 +368,66 @@ def test_par_la_commande_la_banque_interrogee_fait_baisser_le_solde(pile: Pile, 
     transaction = bureau.transaction(assure)
     trouve = bureau.commande("search", transaction, "--motif", "appel", "--json")
     assert transaction in trouve.stdout, trouve.stderr
-    dite = bureau.commande("ask-bank", transaction, "--par", "agent-1", "--json")
+    dite = bureau.commande("ask-bank", transaction, "--motif", "appel", "--json")
     assert json.loads(dite.stdout)["transmise"] is True, dite.stderr
     bureau.statut(transaction, "accepte")
     bureau.solde(reference, 67_09, "Il reste 67,09")
+
+
+def test_par_la_commande_un_refus_que_la_banque_dement_fait_baisser_le_solde(pile: Pile, bureau: Bureau) -> None:
+    assure = "n-commande-refuse"
+    reference = pile.avis(assure=assure)
+    bureau.payer(assure, reference, perdue=True)
+    transaction = bureau.transaction(assure)
+    pile.poster(notification(transaction, 20_00, "05"))
+    bureau.statut(transaction, "echoue")
+    trouve = json.loads(bureau.commande("search", reference, "--motif", "appel", "--json").stdout)
+    assert reference in [resultat["nom"] for resultat in trouve["resultats"]]
+    dite = json.loads(bureau.commande("ask-bank", transaction, "--motif", "appel", "--json", par="claire").stdout)
+    assert (dite["chez_nous"]["issue"], dite["la_banque"]["issue"], dite["transmise"]) == ("echoue", "acceptee", True)
+    bureau.statut(transaction, "accepte")
+    bureau.solde(reference, 67_09, "Il reste 67,09")
+
+
+def regler_par_la_commande(bureau: Bureau, ident: str, *precisions: str) -> None:
+    """Propose, se voit refuser d'approuver soi-même, puis une seconde personne approuve."""
+    geste = ("anomalies", "settle", ident, *precisions, "--motif", "vu au téléphone", "--json")
+    propose = bureau.commande(*geste, par="claire")
+    assert json.loads(propose.stdout)["suite"] == "propose", propose.stderr
+    assert bureau.commande("anomalies", "approve", ident, par="Claire").returncode == 1
+    fait = bureau.commande("anomalies", "approve", ident, "--json", par="paul")
+    assert json.loads(fait.stdout)["suite"] == "regle", fait.stderr
+
+
+def anomalie_de(bureau: Bureau, genre: str, nom: str) -> str:
+    """La seule anomalie de ce genre sur cette créance ou ce paiement."""
+    lignes = json.loads(bureau.commande("anomalies", "list", "--genre", genre, "--json").stdout)
+    (ident,) = [ligne["id"] for ligne in lignes if nom in {ligne["transaction"], ligne["reference"]}]
+    return str(ident)
+
+
+def test_par_la_commande_la_seconde_autorisation_est_rendue_sur_la_carte(pile: Pile, bureau: Bureau) -> None:
+    assure = "n-commande-deux-autorisations"
+    reference = pile.avis(assure=assure)
+    bureau.payer(assure, reference, deux_fois=True)
+    transaction = bureau.transaction(assure)
+    prise = "SELECT 1 FROM vues.argent WHERE transaction = %s AND reste > 0"
+    attendre(lambda: pile.lire(prise, transaction), secondes=30)
+    ident = anomalie_de(bureau, "montant_incoherent", transaction)
+    regler_par_la_commande(bureau, ident, "--geste", "rendre", "--voie", "carte")
+    bureau.solde(reference, 67_09, "Il reste 67,09")
+
+
+def test_par_la_commande_le_trop_percu_est_rendu_sur_la_carte(pile: Pile, bureau: Bureau) -> None:
+    assure = "n-commande-trop-percu"
+    reference = pile.avis(20_00, assure=assure)
+    bureau.payer(assure, reference)
+    transaction = bureau.transaction(assure)
+    bureau.statut(transaction, "accepte")
+    pile.cheque(reference, 20_00)
+    trop = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde = -2000"
+    attendre(lambda: pile.lire(trop, reference), secondes=20)
+    ident = anomalie_de(bureau, "trop_percu", reference)
+    precisions = ("--geste", "rembourser", "--voie", "carte", "--transaction", transaction)
+    regler_par_la_commande(bureau, ident, *precisions)
+    bureau.solde(reference, 0, "Il ne reste rien à payer")
