@@ -31,7 +31,7 @@ from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
 from publication.publication import Publication
-from service import composition, roles
+from service import composition, roles, watch
 from service.clock import ClockCollector
 from service.composition import VIEWS
 from service.dead_letters import Mailbox
@@ -87,6 +87,8 @@ def run_until(
         ]
         if gate is not None:
             running = [gate.held(role) if role.name == "publish" else role for role in running] + [gate.role()]
+        if "relance" in names and counter is not None:
+            running.append(roles.Role(watch.NAME, watch.Watch(settings, counter).run))
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 
