@@ -16,6 +16,7 @@ WHERE s.sort = ANY (%s) AND r.topic_id IS NULL GROUP BY s.sort ORDER BY s.sort
 _LES_AUTRES: Final[dict[str, str]] = {
     "ecart_de_rapport": "SELECT count(*) FROM vues.ecarts_ouverts",
     "evenement_ecarte": "SELECT count(*) FROM vues.ecartes",
+    "vue_differente": "SELECT count(*) FROM vues.differences",
     "trop_percu": "SELECT count(*) FROM vues.restant_du WHERE solde < 0",
     "en_verification": "SELECT count(*) FROM vues.paiements WHERE statut = 'en_verification'",
     "partition_arretee": """

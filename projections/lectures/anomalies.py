@@ -23,6 +23,7 @@ from domain.references import REFERENCE
 from engine.messages import EARLIEST
 from engine.positions import stopped_partitions
 from engine.recorder import Recorder
+from projections.parite_tenue import differences_gardees
 from projections.vues.anomalies import Reglement
 
 LIMITE: Final = 1_000
@@ -372,6 +373,21 @@ def _rebuts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[Lign
         )
 
 
+def _vues(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
+    for gardee in differences_gardees(conn, limite):
+        constat = gardee.constat
+        reference, transaction = _sujet(constat.flux)
+        yield _ligne(
+            composer_id(Source.VUE, constat.cle),
+            "vue_differente",
+            0,
+            _phrase(f"{gardee.vue} : {constat.phrase} ; `creances rebuild {gardee.vue}` la refait du journal"),
+            gardee.trouvee_le,
+            reference=reference,
+            transaction=transaction,
+        )
+
+
 def _signales(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneDAnomalie]:
     for ident, montant, cause, transaction, depuis, caisse, assure in conn.execute(_SIGNALES, (limite,)):
         yield _ligne(
@@ -393,6 +409,7 @@ _DE_LA_SOURCE: Final[Mapping[Source, Callable[[Connection[Any], int | None], Ite
     Source.ECART: _ecarts,
     Source.ECARTE: _ecartes,
     Source.PARTITION: _arrets,
+    Source.VUE: _vues,
     Source.REBUT: _rebuts,
     Source.PAIEMENT: _signales,
 }
