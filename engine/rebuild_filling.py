@@ -91,12 +91,13 @@ class Filling(Follower):
         return conn
 
     def _fill(self, conn: Connection[Any]) -> None:
-        """Apply all up to the head, as it is when one gets there."""
+        """Apply all up to the head, until less than a batch came meanwhile: under traffic there is always something."""
         while True:
             since, _ = self._where(conn)
             until = self._head(conn)
             if until <= since:
                 return
+            before = self._read_here
             with self._reading_ahead(since, until) as batches:
                 for batch in batches:
                     self.lease.require()
@@ -104,6 +105,8 @@ class Filling(Follower):
                     since = batch.until
                     self._read_here += len(batch.rows)
                     self.progress("événements", self._read_here, max(self._total, self._read_here))
+            if self._read_here - before < self.lot_max:
+                return
 
     @contextmanager
     def _reading_ahead(self, since: int, until: int) -> Iterator[Iterator[Batch]]:

@@ -21,7 +21,11 @@ from api.socle.suite import connexion_puis
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
-ACCUEILS = {RoleUtilisateur.SUPPORT: "/support", RoleUtilisateur.AUDIT: "/support/acces"}
+ACCUEILS = {
+    RoleUtilisateur.SUPPORT: "/support",
+    RoleUtilisateur.AUDIT: "/support/acces",
+    RoleUtilisateur.EXPLOITATION: "/exploitation",
+}
 """Où commence qui n'est pas un assuré, s'il a des pages."""
 
 INACTIVITE = "/inactivite"

@@ -285,7 +285,7 @@ def _sorts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[Ligne
             composer_id(Source.SORT, topic_id.hex, partition, offset),
             sort,
             montant,
-            _phrase(f"{cause} ({topic}, partition {partition}, position {offset})"),
+            phrase_sure(f"{cause} ({topic}, partition {partition}, position {offset})"),
             depuis,
             reference=objet if est_reference else None,
             transaction=None if est_reference else objet,
@@ -306,7 +306,9 @@ def _attentes(
             composer_id(source, rang),
             "en_souffrance" if sort is None else sort,
             montant,
-            _phrase(raison if sort is None else f"le message attendait ; levé, il n'a pas pu être appliqué : {suite}"),
+            phrase_sure(
+                raison if sort is None else f"le message attendait ; levé, il n'a pas pu être appliqué : {suite}"
+            ),
             depuis,
             reference=reference,
             transaction=transaction,
@@ -321,7 +323,7 @@ def _ecarts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[Lign
             composer_id(Source.ECART, rang),
             genre,
             montant,
-            _phrase(cause),
+            phrase_sure(cause),
             depuis,
             transaction=transaction,
             caisse=caisse,
@@ -338,7 +340,7 @@ def _ecartes(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[Lig
             composer_id(Source.ECARTE, suiveur, position),
             "evenement_ecarte",
             0,
-            _phrase(f"la vue {suiveur} n'a pas pu appliquer l'événement {position}{suite} : {cause}"),
+            phrase_sure(f"la vue {suiveur} n'a pas pu appliquer l'événement {position}{suite} : {cause}"),
             depuis,
             reference=reference,
             transaction=transaction,
@@ -365,7 +367,7 @@ def _rebuts(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[Lign
             composer_id(Source.REBUT, UUID(str(topic_id)).hex, partition, offset),
             "rebut",
             montant,
-            _phrase(f"message refusé à la porte : {cause}"),
+            phrase_sure(f"message refusé à la porte : {cause}"),
             depuis,
             transaction=transaction,
             caisse=caisse,
@@ -381,7 +383,7 @@ def _vues(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[LigneD
             composer_id(Source.VUE, constat.cle),
             "vue_differente",
             0,
-            _phrase(f"{gardee.vue} : {constat.phrase} ; `creances rebuild {gardee.vue}` la refait du journal"),
+            phrase_sure(f"{gardee.vue} : {constat.phrase} ; `creances rebuild {gardee.vue}` la refait du journal"),
             gardee.trouvee_le,
             reference=reference,
             transaction=transaction,
@@ -394,7 +396,7 @@ def _signales(conn: Connection[Any], limite: int | None = LIMITE) -> Iterator[Li
             ident,
             "signalement",
             montant,
-            _phrase(cause),
+            phrase_sure(cause),
             depuis,
             transaction=transaction,
             caisse=caisse,
@@ -489,7 +491,7 @@ def _sujet(flux: str) -> tuple[str | None, str | None]:
         return None, None
 
 
-def _phrase(texte: str) -> str:
+def phrase_sure(texte: str) -> str:
     """Le texte, comme une phrase : une majuscule, un point, sans signe de commande ni pseudonyme de flux."""
     propre = _MESSAGERIE.sub("une messagerie", _COMMANDES.sub("\N{REPLACEMENT CHARACTER}", texte)).strip()
     return propre[:1].upper() + propre[1:] + ("" if propre.endswith((".", "!", "?", "…")) else ".")
