@@ -145,10 +145,7 @@ class Follower:
                 arret.wait(wait_s)
 
     def catch_up(self) -> int:
-        """Apply all that is pending, without loop or wake-up; return how many events were read.
-
-        Raises LeadershipLost if another process leads this view.
-        """
+        """Apply all that is pending, once; return how many events were read. Raises LeadershipLost."""
         with closing(self._connect()) as conn:
             if not self._lead(conn):
                 raise LeadershipLost(self.vue.nom)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection, IsolationLevel, sql
+from psycopg import Connection, sql
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from engine import shadow
 from engine.follower import View
 from engine.mapper import EventMapper
+from engine.rebuild_comparing import LONG, TOLD, compare
 from engine.rebuild_filling import BATCH, Filling, Progress, RebuildRefused
 from engine.shadow import Difference, Rows
 
@@ -27,9 +28,6 @@ SWAP_LOCK: Final = "400ms"
 SWAP_PAUSE_S: Final = 0.5
 SWAP_PATIENCE_S: Final = 600.0
 """How long it goes on trying: an audit of the whole base may be reading."""
-
-TOLD: Final = 1_000
-"""Differences and events set aside that are told, at most; all are counted."""
 
 _TO_REPLAY: Final = 2_000
 """How many events may be left for the swap's own transaction, which holds the view's writers up."""
@@ -58,15 +56,11 @@ SELECT count(*) FROM journal.evenements WHERE position <= %b AND topic = ANY (%b
 """
 
 _HEAD: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
-_POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
 _LIVE_HELD: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b FOR UPDATE"
 _ENTER: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
 _SWAPPED: Final = "UPDATE vues.suiveurs SET position = greatest(position, %b) WHERE nom = %b"
 
-# The streams that moved between two positions; those that were set aside here, and whether there too.
-_MOVED: Final = """
-SELECT DISTINCT flux FROM journal.evenements WHERE position > %b AND position <= %b AND topic = ANY (%b::text[])
-"""
+# The streams that were set aside here, and whether they were there too.
 _ASIDE: Final = """
 SELECT flux, min(position), (array_agg(cause ORDER BY position))[1], count(*),
        EXISTS (SELECT FROM vues.ecartes l WHERE l.suiveur = %b AND l.flux = n.flux)
@@ -77,10 +71,6 @@ _LIVE_FORGOTTEN: Final = "DELETE FROM vues.ecartes WHERE suiveur = %b"
 _ASIDE_MOVED: Final = """
 WITH moved AS (DELETE FROM vues_neuves.ecartes WHERE suiveur = %b RETURNING *)
 INSERT INTO vues.ecartes SELECT * FROM moved
-"""
-
-_LONG: Final = """
-SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)
 """
 
 
@@ -173,11 +163,13 @@ class Rebuild(Filling):
         for rows in self.rows:
             self.progress("index", 0, 0)
             with plain.transaction():
-                plain.execute(_LONG)
+                plain.execute(LONG)
                 shadow.complete(plain, rows.table)
         self._fill(conn)
         self.etape("comparer")
-        found, different, compared = self._compare(plain)
+        found, different, compared = compare(
+            plain, self.vue.nom, self._where(plain)[0], self.rows, self._topics, self.progress
+        )
         faults = self._faults(plain, found)
         aside = [Aside(*row) for row in plain.execute(_ASIDE, (self.vue.nom, self.vue.nom))]
         if unknown := [one for one in aside if not one.known]:
@@ -232,36 +224,11 @@ class Rebuild(Filling):
         for rows in self.rows:
             known = shadow.columns(conn, rows.table)
             if not known:
-                raise RebuildRefused(f"La table {shadow.LIVE}.{rows.table} n'est pas là : `creances migrate` d'abord.")
+                raise RebuildRefused(f"La table {shadow.LIVE}.{rows.table} n'est pas là : les migrations d'abord.")
             said += [rows.table, *(f"{name} {kind}" for name, kind in known.items())]
         return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
     # --- Checking ----------------------------------------------------------------------------------------------------
-
-    def _compare(self, conn: Connection[Any]) -> tuple[list[Difference], int, int]:
-        """What the live view tells otherwise, in one snapshot; what moved between both positions is left out."""
-        before = conn.isolation_level
-        conn.isolation_level = IsolationLevel.REPEATABLE_READ
-        try:
-            with conn.transaction():
-                conn.execute(_LONG)
-                ours, _ = self._where(conn)
-                (live,) = conn.execute(_POSITION, (self.vue.nom,)).fetchone() or (0,)
-                span = (min(ours, live), max(ours, live), self._topics)
-                moved = {stream for (stream,) in conn.execute(_MOVED, span)}
-                told: list[Difference] = []
-                count = compared = 0
-                for rows in self.rows:
-                    self.progress("comparaison", compared, 0)
-                    limit = TOLD + len(moved) * len(self.rows)
-                    found, different, seen = shadow.differences(conn, rows, shadow.SCHEMA, limit=limit)
-                    kept = [one for one in found if moved.isdisjoint(streams_of(rows, one))]
-                    told += kept
-                    count += different - (len(found) - len(kept))
-                    compared += seen
-                return told[:TOLD], count, compared
-        finally:
-            conn.isolation_level = before
 
     def _faults(self, conn: Connection[Any], found: Sequence[Difference]) -> list[str]:
         """What the shadow does not say as the log does."""
@@ -326,13 +293,4 @@ class Rebuild(Filling):
         conn.execute(_END, (state, cause and cause[:2_000], aside, different, self._rang))
 
 
-def streams_of(rows: Rows, one: Difference) -> set[str]:
-    """The streams that this row comes from."""
-    streams = {one.stream}
-    if rows.also is not None:
-        column, prefix = rows.also
-        streams |= {f"{prefix}{side[column]}" for side in (one.left, one.right) if side and side.get(column)}
-    return streams
-
-
-__all__ = ["Aside", "Outcome", "Rebuild", "RebuildRefused", "streams_of"]
+__all__ = ["Aside", "Outcome", "Rebuild", "RebuildRefused"]

@@ -219,6 +219,15 @@ def differences(
     return told, found[0][4] if found else 0, seen
 
 
+def streams_of(rows: Rows, one: Difference) -> set[str]:
+    """The streams that this row comes from."""
+    streams = {one.stream}
+    if rows.also is not None:
+        column, prefix = rows.also
+        streams |= {f"{prefix}{side[column]}" for side in (one.left, one.right) if side and side.get(column)}
+    return streams
+
+
 def _conditions(rows: Rows, within: tuple[str, str] | None, keys: Sequence[str] | None) -> tuple[str, tuple[Any, ...]]:
     conditions = [rows.only or "true"]
     parameters: list[Any] = []

@@ -15,9 +15,8 @@ from psycopg import Connection, IsolationLevel
 from engine import shadow
 from engine.follower import View
 from engine.outages import describe, is_outage
-from engine.rebuild import streams_of
 from engine.recorder import RecordedEvent, Recorder
-from engine.shadow import TEMPORARY, Difference, Rows
+from engine.shadow import TEMPORARY, Difference, Rows, streams_of
 from projections.vues import VueSuivie
 
 FLUX_PAR_TRANCHE: Final = 500
@@ -219,7 +218,7 @@ class Comparateur:
     # --- Dire --------------------------------------------------------------------------------------------------------
 
     def _irrejouable(self, lignes: Rows, flux: str, cause: str) -> Constat:
-        phrase = f"la vue montre un flux que le journal ne permet plus de rejouer : {_court(cause)}"
+        phrase = f"la vue montre un flux que le journal ne permet plus de rejouer : {cause[:200]}"
         return Constat(_cle(lignes, flux.removeprefix(lignes.prefix)), flux, "irrejouable", None, phrase)
 
     def _constats(self, lignes: Rows, trouvees: Sequence[Difference], position: int) -> list[Constat]:
@@ -295,10 +294,6 @@ def _colonnes(une: Difference, comparees: Sequence[str], types: dict[str, str]) 
 
 def _cle(lignes: Rows, cle: str) -> str:
     return f"{lignes.table}-{cle.replace(',', '_')}"
-
-
-def _court(texte: str) -> str:
-    return texte[:200]
 
 
 __all__ = ["Comparateur", "Constat", "Tranche"]
