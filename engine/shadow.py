@@ -194,29 +194,31 @@ def differences(
         sql.Literal(rows.prefix), sql.Identifier("n", rows.column), sql.Identifier("v", rows.column)
     )
     absent = [sql.Identifier(side, rows.key[0]) for side in ("n", "v")]
+    differs = sql.SQL("({no_left} IS NULL OR {no_right} IS NULL OR {left} IS DISTINCT FROM {right})").format(
+        no_left=absent[0], no_right=absent[1], left=left, right=right
+    )
+    joined = sql.SQL("{} AS n FULL JOIN {} AS v ON {}").format(*sides, same_key)
+    counted = sql.SQL("SELECT count(*) FILTER (WHERE {}), count({}) FROM {}").format(differs, absent[1], joined)
+    different, seen = conn.execute(counted, parameters * 2).fetchone() or (0, 0)
+    if not different:
+        return [], 0, seen
+    # The rows are only made JSON once they are few.
     query = sql.SQL(
-        "WITH joined AS MATERIALIZED (SELECT {key} AS key, {stream} AS stream,"
-        " CASE WHEN {no_left} IS NOT NULL THEN to_jsonb(n) END AS l,"
-        " CASE WHEN {no_right} IS NOT NULL THEN to_jsonb(v) END AS r"
-        " FROM {left_side} AS n FULL JOIN {right_side} AS v ON {same_key}"
-        " WHERE {no_left} IS NULL OR {no_right} IS NULL OR {left} IS DISTINCT FROM {right})"
-        " SELECT key, stream, l, r, (SELECT count(*) FROM joined) FROM joined ORDER BY stream, key LIMIT {limit}"
+        "SELECT key, stream, CASE WHEN there_left IS NOT NULL THEN to_jsonb(n) END,"
+        " CASE WHEN there_right IS NOT NULL THEN to_jsonb(v) END FROM (SELECT {key} AS key, {stream} AS stream, n, v,"
+        " {no_left} AS there_left, {no_right} AS there_right FROM {joined} WHERE {differs}"
+        " ORDER BY stream, key LIMIT {limit}) AS found"
     ).format(
         key=key,
         stream=stream,
         no_left=absent[0],
         no_right=absent[1],
-        left_side=sides[0],
-        right_side=sides[1],
-        same_key=same_key,
-        left=left,
-        right=right,
+        joined=joined,
+        differs=differs,
         limit=sql.Literal(limit),
     )
     found = conn.execute(query, parameters * 2).fetchall()
-    (seen,) = conn.execute(sql.SQL("SELECT count(*) FROM {} AS s").format(sides[1]), parameters).fetchone() or (0,)
-    told = [Difference(rows.table, key, stream, left, right) for key, stream, left, right, _ in found]
-    return told, found[0][4] if found else 0, seen
+    return [Difference(rows.table, *one) for one in found], different, seen
 
 
 def streams_of(rows: Rows, one: Difference) -> set[str]:
