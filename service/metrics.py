@@ -93,6 +93,15 @@ class RolesCollector(Collector):
         if told.views is not None:
             yield from view_metrics(told.views, self.settings.politique.delai_affichage.total_seconds())
 
+    def forget(self) -> None:
+        """Keep nothing of the last reading."""
+        self._last = NOTHING
+
+    def close(self) -> None:
+        """Close what stays open from one reading to the next."""
+        self._thread.shutdown()
+        self._reader.close()
+
     def _reading(self) -> Reading:
         """The last reading if it is fresh, else a new one; one that takes too long counts as unreadable meanwhile."""
         if time.monotonic() - self._last.at <= KEPT_SECONDS:
