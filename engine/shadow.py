@@ -56,6 +56,7 @@ class Rows(NamedTuple):
     column: str
     """The column whose text, after `prefix`, names the stream that a row comes from."""
     prefix: str
+    """Empty: a row comes of many streams, and is not compared stream by stream."""
     also: tuple[str, str] | None = None
     """(column, prefix) of the other stream that a row comes from, if there are two."""
     apart: frozenset[str] = frozenset()

@@ -122,7 +122,7 @@ class Comparateur:
     def verifier(self, position: int, trouvees: Sequence[Difference]) -> list[str]:
         """Celles de ces lignes d'une ombre (`left`) que leurs flux, rejoués seuls jusque-là, ne disent pas."""
         fautes: list[str] = []
-        for lignes in self.vue.lignes:
+        for lignes in self.vue.par_flux:
             siennes = [une for une in trouvees if une.table == lignes.table]
             if not siennes:
                 continue

@@ -81,18 +81,19 @@ class DifferenceGardee(NamedTuple):
 
 def ou_en_est(conn: Connection[Any], vue: VueSuivie) -> tuple[Rows, str]:
     """La table à comparer, et le flux après lequel reprendre."""
-    premiere = vue.lignes[0]
+    premiere = vue.par_flux[0]
     conn.execute(_ENTRER, (vue.nom, premiere.table, premiere.prefix))
     table, apres = conn.execute(_LIRE, (vue.nom,)).fetchone() or (premiere.table, premiere.prefix)
-    trouvee = next((lignes for lignes in vue.lignes if lignes.table == table), None)
+    trouvee = next((lignes for lignes in vue.par_flux if lignes.table == table), None)
     return (trouvee, apres) if trouvee is not None else (premiere, premiere.prefix)
 
 
 def noter(conn: Connection[Any], vue: VueSuivie, lignes: Rows, tranche: Tranche) -> bool:
     """Garde ce qu'une tranche a trouvé, et avance ; dit si le tour de la vue est fini."""
-    rang = vue.lignes.index(lignes)
-    derniere = tranche.finie and rang == len(vue.lignes) - 1
-    suivante = vue.lignes[(rang + 1) % len(vue.lignes)] if tranche.finie else lignes
+    tables = vue.par_flux
+    rang = tables.index(lignes)
+    derniere = tranche.finie and rang == len(tables) - 1
+    suivante = tables[(rang + 1) % len(tables)] if tranche.finie else lignes
     constats = tranche.constats
     cles = [constat.cle for constat in constats]
     with conn.transaction():

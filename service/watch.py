@@ -80,7 +80,9 @@ class Watch:
                 self._reader.close()
 
     def _watch(self, conn: Connection[Any], stop: threading.Event) -> None:
-        comparers = {name: Comparateur(conn, view, self._counter.recorder) for name, view in VUES.items()}
+        comparers = {
+            name: Comparateur(conn, view, self._counter.recorder) for name, view in VUES.items() if view.par_flux
+        }
         names = list(comparers)
         turn = 0
         while not stop.is_set():

@@ -29,6 +29,11 @@ class VueSuivie(NamedTuple):
     sans_ecrire: Callable[[Recorder], View] | None = None
     """La même, qui n'écrit que ses tables, si celle que l'on mène écrit aussi au journal."""
 
+    @property
+    def par_flux(self) -> tuple[Rows, ...]:
+        """Celles de ses tables dont chaque ligne vient d'un flux : elles se comparent au journal flux par flux."""
+        return tuple(lignes for lignes in self.lignes if lignes.prefix)
+
     def rejouer(self, recorder: Recorder) -> View:
         """La vue telle qu'une reconstruction ou une comparaison la mène : elle n'écrit rien au journal."""
         return (self.sans_ecrire or self.construire)(recorder)

@@ -179,7 +179,8 @@ def une_vue(copie: Copie) -> None:
         ),
         (
             r"    for vue in \(\n",
-            "    for vue in (\n        VueSuivie(AvisParCaisse.nom, lambda _: AvisParCaisse()),\n",
+            "    for vue in (\n        VueSuivie(AvisParCaisse.nom, lambda _: AvisParCaisse(),"
+            ' (Rows("avis_par_caisse", ("caisse",), "caisse", ""),)),\n',
         ),
     )
     exiger(copie.mypy(), set(), "elle est au registre ; mypy nomme")
