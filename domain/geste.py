@@ -74,6 +74,8 @@ class Source(StrEnum):
     """Un formulaire refusé à la porte, gardé aux rebuts."""
     PARTITION = "partition"
     """Une partition à l'arrêt."""
+    VUE = "vue"
+    """Une ligne d'une vue qui ne dit pas ce que dit le journal."""
     PAIEMENT = "paiement"
     """Un paiement qu'une personne, ou une réponse de la banque, a signalé."""
 
@@ -133,6 +135,7 @@ GESTES: Final[Mapping[Source, frozenset[Geste]]] = {
     Source.ECARTE: frozenset({Geste.LIBERER}),
     Source.REBUT: frozenset({Geste.REJOUER, Geste.FAUSSE_ALERTE}),
     Source.PARTITION: frozenset({Geste.REPRENDRE}),
+    Source.VUE: frozenset(),  # `creances rebuild` la guérit ; la comparaison suivante la ferme.
     Source.PAIEMENT: frozenset({Geste.CONTREPASSER, Geste.FAUSSE_ALERTE}),
 }
 """Ce qu'une source laisse faire, au plus ; l'état de l'anomalie peut en retirer."""

@@ -121,10 +121,7 @@ class Follower:
                 arret.wait(wait_s)
 
     def catch_up(self) -> int:
-        """Apply all that is pending, without loop or wake-up; return how many events were read.
-
-        Raises LeadershipLost if another process leads this view.
-        """
+        """Apply all that is pending, once; return how many events were read. Raises LeadershipLost."""
         with closing(self._connect()) as conn:
             if not self._lead(conn):
                 raise LeadershipLost(self.vue.nom)
@@ -178,10 +175,13 @@ class Follower:
         if head <= since:
             return 0
         self.etape("lire")
-        rows = [_Row(*row) for row in conn.execute(_NEXT, (since, head, self._topics, self.lot_max), binary=True)]
+        rows = self._fetch(conn, since, head)
         self._apply_or_isolate(conn, rows, since, rows[-1].position if len(rows) == self.lot_max else head)
         self.etape("suite")
         return len(rows)
+
+    def _fetch(self, conn: Connection[Any], since: int, until: int) -> list[_Row]:
+        return [_Row(*row) for row in conn.execute(_NEXT, (since, until, self._topics, self.lot_max), binary=True)]
 
     def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""

@@ -237,28 +237,33 @@ class TopicEnd(NamedTuple):
 def topic_end(consumer: KafkaConsumer, topic: str) -> TopicEnd | None:
     """First and next offset of each partition; None if the topic does not exist."""
     partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
+    if not partitions:
+        return None
+    starts, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    # After them: what a reader that stays open knows of the topic is only looked at again when it asks something.
     topic_id = consumer._cluster.topic_id(topic)  # noqa: SLF001  kafka-python offers it nowhere else
-    if not partitions or topic_id is None:
+    if topic_id is None:
         return None
     return TopicEnd(
         topic_id,
-        {tp.partition: offset for tp, offset in consumer.beginning_offsets(partitions).items()},
-        {tp.partition: offset for tp, offset in consumer.end_offsets(partitions).items()},
+        {tp.partition: offset for tp, offset in starts.items()},
+        {tp.partition: offset for tp, offset in ends.items()},
     )
 
 
-def oldest_pending(consumer: KafkaConsumer, topic: str, positions: Mapping[int, int]) -> datetime | None:
-    """Time of the oldest message at these positions; None if none could be read in time."""
+def oldest_by_partition(consumer: KafkaConsumer, topic: str, positions: Mapping[int, int]) -> dict[int, datetime]:
+    """Time of the message at each of these positions; without those that could not be read in time."""
     wanted = [TopicPartition(topic, partition) for partition in positions]
     consumer.assign(wanted)
     for tp in wanted:
         consumer.seek(tp, positions[tp.partition])
-    oldest: dict[TopicPartition, int] = {}
-    deadline = datetime.now(UTC).timestamp() + PENDING_READ_SECONDS
-    while len(oldest) < len(wanted) and datetime.now(UTC).timestamp() < deadline:
+    oldest: dict[int, datetime] = {}
+    deadline = time.monotonic() + PENDING_READ_SECONDS
+    while len(oldest) < len(wanted) and time.monotonic() < deadline:
         for tp, records in consumer.poll(timeout_ms=200, max_records=100).items():
-            oldest.setdefault(tp, records[0].timestamp)
-    return datetime.fromtimestamp(min(oldest.values()) / 1000, UTC) if oldest else None
+            oldest.setdefault(tp.partition, datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+    consumer.assign([])
+    return oldest
 
 
 def read_until(

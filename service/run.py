@@ -29,7 +29,7 @@ from engine.outages import describe
 from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
-from service import composition, roles
+from service import composition, roles, watch
 from service.audits import launcher
 from service.clock import ClockCollector
 from service.dead_letters import Mailbox
@@ -96,6 +96,8 @@ def run_until(
         if equipped is not None:
             gate = equipped.gate
             running = [gate.held(role) if role.name == RoleKind.PUBLISH else role for role in running] + [gate.role()]
+            if RoleName(RoleKind.RELANCE) in wanted:
+                running.append(roles.Role(watch.NAME, watch.Watch(settings, equipped.counter).run))
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 

@@ -53,8 +53,9 @@ AGENTS: Final = {
     "claire": RoleUtilisateur.SUPPORT,
     "paul": RoleUtilisateur.SUPPORT,
     "aline": RoleUtilisateur.AUDIT,
+    "emile": RoleUtilisateur.EXPLOITATION,
 }
-"""Les agents fictifs : deux au support, car l'argent ne bouge qu'à deux, et une auditrice."""
+"""Les agents fictifs : deux au support, car l'argent ne bouge qu'à deux, une auditrice, un exploitant."""
 
 
 @routes.post("/demonstration/agent")

@@ -47,7 +47,11 @@ class RoleUtilisateur(StrEnum):
     @property
     def accueil(self) -> str:
         """La page par où commence une personne de ce rôle ; celle de tous, s'il n'a pas de pages à lui."""
-        return {RoleUtilisateur.SUPPORT: "/support", RoleUtilisateur.AUDIT: "/support/acces"}.get(self, "/")
+        return {
+            RoleUtilisateur.SUPPORT: "/support",
+            RoleUtilisateur.AUDIT: "/support/acces",
+            RoleUtilisateur.EXPLOITATION: "/exploitation",
+        }.get(self, "/")
 
 
 PERSONNE_MAX: Final = 128

@@ -40,6 +40,7 @@ SELECT e.transaction, e.montant, e.genre,
 FROM journal.ecarts_de_rapport e WHERE e.rang = %s AND e.clot IS NULL
 """
 
+_DIFFERENCE: Final = "SELECT FROM vues.differences WHERE cle = %s"
 _REBUT: Final = "SELECT topic, transaction FROM vues.rebuts WHERE topic_id = %s AND partition = %s AND decalage = %s"
 
 _SANS_ARGENT: Final = frozenset({Sort.CONTRADICTOIRE.value, Sort.NON_RAPPROCHEE.value, Sort.REJETEE.value})
@@ -215,6 +216,13 @@ def _partition(cle: _Cle) -> Dossier | None:
     return Dossier(cle.ident, Source.PARTITION, False, 0, GESTES[Source.PARTITION])  # noqa: FBT003
 
 
+def _vue(cle: _Cle) -> Dossier | None:
+    """Rien n'en est réglé ici : la vue se refait, et la comparaison suivante la ferme."""
+    if cle.conn.execute(_DIFFERENCE, (cle.reste,)).fetchone() is None:
+        return None
+    return Dossier(cle.ident, Source.VUE, True, 0, GESTES[Source.VUE])  # noqa: FBT003
+
+
 def _paiement(cle: _Cle) -> Dossier | None:
     signalee = cle.anomalie.signalee
     if signalee is None:
@@ -244,6 +252,7 @@ _LECTEURS: Final[Mapping[Source, Callable[[_Cle], Dossier | None]]] = {
     Source.ECARTE: _ecarte,
     Source.REBUT: _rebut,
     Source.PARTITION: _partition,
+    Source.VUE: _vue,
     Source.PAIEMENT: _paiement,
 }
 """Comment chaque source se lit ; un test vérifie que toutes y sont."""

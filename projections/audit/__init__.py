@@ -57,6 +57,11 @@ SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal.evenem
        current_database() || ', PostgreSQL ' || current_setting('server_version')
 """
 
+_LES_VUES: Final = """
+SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+WHERE schemaname = 'vues' AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT')
+"""
+
 _POSITIONS: Final = "SELECT nom, position FROM vues.suiveurs"
 
 _ECARTES: Final = """
@@ -104,10 +109,14 @@ def _instantane(conn: Connection[Any]) -> Iterator[None]:
         with conn.transaction():
             yield
         return
+    tables = conn.execute(_LES_VUES).fetchall()
     avant = conn.isolation_level
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with conn.transaction():
+            # Avant l'instantané : une vue reconstruite ne prend pas la place d'une autre pendant qu'il dure.
+            for (table,) in tables:
+                conn.execute(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
             yield
     finally:
         conn.isolation_level = avant

@@ -54,7 +54,7 @@ SELECT s.* {_RETENIR}
 ORDER BY s.depuis, s.id COLLATE "C" LIMIT %(limite)s
 """
 
-_COMPTER: Final = f"SELECT s.genre, count(*) {_RETENIR} GROUP BY s.genre"
+_RESUMER: Final = f"SELECT s.genre, count(*), min(s.depuis) {_RETENIR} GROUP BY s.genre"
 
 _ARGENT: Final = """
 SELECT a.anomalie AS id, a.raison AS genre, a.depuis, a.reste AS montant, NULL::text AS reference, a.transaction,
@@ -131,6 +131,16 @@ WHERE g.signale_le IS NOT NULL AND g.etat <> 'reglee'
 """
 
 
+# Une ligne d'une vue qui ne dit pas ce que dit le journal, trouvée par la comparaison continue.
+_VUES: Final = """
+SELECT 'vue-' || d.cle AS id, 'vue_differente' AS genre, d.trouvee_le AS depuis, 0::int8 AS montant,
+       CASE WHEN d.flux LIKE 'creance-%%' THEN substr(d.flux, 9) END AS reference,
+       CASE WHEN d.flux LIKE 'paiement-%%' THEN substr(d.flux, 10) END AS transaction, NULL::text AS caisse,
+       NULL::text AS assure, d.vue, d.phrase
+FROM vues.differences d
+"""
+
+
 class Communes(NamedTuple):
     """Les premières colonnes de chaque source ; le montant est en centimes."""
 
@@ -156,16 +166,33 @@ def lire_les_ouvertes(
     yield from _arrets_retenus(conn, filtre)
 
 
+class Resume(NamedTuple):
+    """Combien d'anomalies ouvertes d'un genre, et depuis quand la plus ancienne."""
+
+    nombre: int
+    depuis: datetime
+
+
+def resumer_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) -> dict[str, Resume]:
+    """Ce que ce filtre (None : rien) en retient, par genre, dans l'ordre des genres."""
+    resumes: dict[str, Resume] = {}
+    voulu = (filtre or Filtre())._replace(apres_le=None, apres_id=None)
+
+    def ajouter(genre: str, nombre: int, depuis: datetime) -> None:
+        deja = resumes.get(genre, Resume(0, depuis))
+        resumes[genre] = Resume(deja.nombre + nombre, min(deja.depuis, depuis))
+
+    for requete in (*(source for source, _ in _SOURCES), _ATTENTES):
+        for genre, nombre, depuis in conn.execute(_RESUMER.replace("{source}", requete), voulu._asdict()):
+            ajouter(genre, nombre, depuis)
+    for ligne in _arrets_retenus(conn, voulu):
+        ajouter(ligne.genre, 1, ligne.depuis)
+    return dict(sorted(resumes.items()))
+
+
 def compter_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) -> dict[str, int]:
     """Combien ce filtre (None : rien) en retient, par genre, dans l'ordre des genres."""
-    comptes: dict[str, int] = {}
-    voulu = (filtre or Filtre())._replace(apres_le=None, apres_id=None)
-    for requete in (*(source for source, _ in _SOURCES), _ATTENTES):
-        for genre, nombre in conn.execute(_COMPTER.replace("{source}", requete), voulu._asdict()):
-            comptes[genre] = comptes.get(genre, 0) + nombre
-    for ligne in _arrets_retenus(conn, voulu):
-        comptes[ligne.genre] = comptes.get(ligne.genre, 0) + 1
-    return dict(sorted(comptes.items()))
+    return {genre: resume.nombre for genre, resume in resumer_les_ouvertes(conn, filtre).items()}
 
 
 # --- Chaque source ---------------------------------------------------------------------------------------------------
@@ -225,6 +252,11 @@ def _rebut(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     return _ligne(c, phrase(f"message refusé à la porte : {cause}"))
 
 
+def _vue(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
+    vue, dit = reste
+    return _ligne(c, phrase(f"{vue} : {dit} ; `creances rebuild {vue}` la refait du journal"))
+
+
 def _signale(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     (cause,) = reste
     return _ligne(c, phrase(cause))
@@ -244,6 +276,7 @@ _SOURCES: Final[tuple[tuple[str, Callable[[Communes, tuple[Any, ...]], LigneDAno
     (_ECARTS, _ecart),
     (_ECARTES, _ecarte),
     (_REBUTS, _rebut),
+    (_VUES, _vue),
     (_SIGNALES, _signale),
 )
 

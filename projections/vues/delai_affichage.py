@@ -124,7 +124,7 @@ class DelaiAffichage:
         *,
         constater: bool = True,
     ) -> None:
-        """`constater` à Faux n'écrit rien au journal : pour une reconstruction."""
+        """`constater` à Faux n'écrit rien au journal : une reconstruction laisse l'affichage à qui mène la vue."""
         self.recorder = recorder
         self.horloge = horloge
         self.constater = constater
@@ -159,7 +159,8 @@ class DelaiAffichage:
         """Démarre et arrête les horloges du lot, puis constate l'affichage des acceptations que le compte montre."""
         acceptes = {_part(lu.event): lu.event for lu in faits if isinstance(lu.event, Créance.PaiementAccepté)}
         affiches = [lu.event for lu in faits if isinstance(lu.event, Créance.PaiementAffiché)]
-        vues = montrees(conn, {part: fait.originator_version for part, fait in acceptes.items()})
+        versions = {part: fait.originator_version for part, fait in acceptes.items()}
+        vues = montrees(conn, versions) if self.constater else set()
         if acceptes:
             conn.execute(
                 _DEMARRER,
@@ -180,7 +181,7 @@ class DelaiAffichage:
                     [a.affiche_le for a in affiches],
                 ),
             )
-        if vues and self.constater:
+        if vues:
             self._constater(conn, [part for part in acceptes if part in vues])
 
     def _constater(self, conn: Connection[Any], parts: Iterable[Part]) -> None:

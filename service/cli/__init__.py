@@ -25,6 +25,9 @@ from service.cli import checking  # noqa: F401
 from service.cli import looking  # noqa: F401
 
 # isort: split
+from service.cli import clocking  # noqa: F401
+
+# isort: split
 from service.cli import support  # noqa: F401
 
 # isort: split
@@ -41,6 +44,9 @@ from service.cli import dlq  # noqa: F401
 
 # isort: split
 from service.cli import partitions  # noqa: F401
+
+# isort: split
+from service.cli import rebuilding  # noqa: F401
 
 # isort: split
 from service.cli import sessions  # noqa: F401

@@ -58,7 +58,7 @@ def audit(
 
     wanted = read_reference(reference) if reference else None
     first_day = _day(since) if since is not None else None
-    with connection(data_dir) as (_, conn), _progress() as advance:
+    with connection(data_dir) as (_, conn), progress_bar() as advance:
         report = auditer(conn, wanted, depuis=first_day, avancer=advance)
     if as_json:
         print_json(report.en_json(version("creances")))
@@ -138,7 +138,7 @@ def _day(text: str) -> date:
 
 
 @contextmanager
-def _progress() -> "Iterator[Avancement]":
+def progress_bar() -> "Iterator[Avancement]":
     """A bar on a terminal, and nothing anywhere else."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:

@@ -193,7 +193,11 @@ def une_vue(copie: Copie) -> None:
         ),
         (
             r"    for vue in \(\n",
-            "    for vue in (\n        VueSuivie(AvisParCaisse.nom, lambda _: AvisParCaisse()),\n",
+            "    for vue in (\n        VueSuivie(AvisParCaisse.nom, lambda _: AvisParCaisse(), (_TABLE_DES_AVIS,)),\n",
+        ),
+        (
+            r"\nVUES: Final",
+            '\n_TABLE_DES_AVIS: Final = Rows("avis_par_caisse", ("caisse",), "caisse", "")\n\nVUES: Final',
         ),
     )
     exiger(copie.mypy(), set(), "elle est au registre ; mypy nomme")

@@ -70,7 +70,16 @@ CHANGE: Final = {
     "creances_api": {"suiveurs", "ecartes", "rebuts", "lectures_de_rebuts"},
     "creances_consommateur": {"suiveurs", "sorts"},
     "creances_publication": {"suiveurs", "publications", "ecartes", "soldes_publies"},
-    "creances_relance": {"suiveurs", "rebuts", "lectures_de_rebuts"},
+    "creances_relance": {
+        "suiveurs",
+        "rebuts",
+        "lectures_de_rebuts",
+        "baux",
+        "parite",
+        "differences",
+        "releves_de_retard",
+        "releves_de_l_horloge",
+    },
     "creances_exploitation": {"suiveurs", "ecartes", "rebuts", "lectures_de_rebuts"},
     "creances_lecture": set[str](),
 }

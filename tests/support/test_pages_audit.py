@@ -114,10 +114,10 @@ def test_l_audit_se_fait_dans_un_processus_a_lui(service: Service) -> None:
         lancer(rang)
 
         def fini() -> bool:
-            trouve = audits.lire(conn, rang)
+            trouve = audits.audit_demande(conn, rang)
             return trouve is not None and trouve.fini_le is not None
 
         attendre(fini, secondes=30, quoi="un audit fini")
-        trouve = audits.lire(conn, rang)
+        trouve = audits.audit_demande(conn, rang)
     assert trouve is not None
     assert (trouve.echec, (trouve.rapport or {})["ecarts_total"]) == (None, 0)
