@@ -43,6 +43,9 @@ from service.cli import dlq  # noqa: F401
 from service.cli import partitions  # noqa: F401
 
 # isort: split
+from service.cli import restoring  # noqa: F401
+
+# isort: split
 from service.cli import sessions  # noqa: F401
 
 # isort: split
