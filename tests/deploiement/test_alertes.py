@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.courtiers import port_libre
+from tests.deploiement.machine import Machine
 from tests.deploiement.promtool import ALERTES, PROMETHEUS, avec_alertmanager, avec_promtool, sonnent
 from tests.outils import RACINE, attendre
 
@@ -346,6 +347,24 @@ def test_une_alerte_arrive_a_qui_doit_la_recevoir_et_l_homme_mort_bat(alertmanag
     assert set(tenues.recus["/veille"]) == {"Veille firing"}
     assert "Retard" in tenues.recus["courriel"][0]
     assert "RoleInactif" not in "".join(tenues.recus["courriel"])
+
+
+@avec_alertmanager
+@avec_promtool
+def test_la_fiche_de_la_surveillance_se_joue(alertmanager: tuple[str, _Boites], tmp_path: Path) -> None:
+    url, tenues = alertmanager
+    machine = Machine(tmp_path)
+    (tmp_path / "deploy").symlink_to(RACINE / "deploy")
+    machine.jouer("alertes.md", "verifier")
+    machine.jouer("alertes.md", "essayer", ALERTMANAGER=url)
+    attendre(lambda: tenues.recus["/astreinte"] == ["EssaiDeRemise firing"], secondes=20, quoi="l'astreinte")
+    assert "EssaiDeRemise" in machine.jouer("alertes.md", "regarder", ALERTMANAGER=url)
+    machine.jouer("alertes.md", "taire", ALERTMANAGER=url)
+    postee = [{"labels": {"alertname": "PostgresqlAbsent", "severity": "critique"}}]
+    httpx.post(f"{url}/api/v2/alerts", json=postee, trust_env=False).raise_for_status()
+    tues = f"{url}/api/v2/alerts?silenced=true&active=false"
+    attendre(lambda: len(httpx.get(tues, trust_env=False).json()) == 1, secondes=10, quoi="l'alerte annoncée")
+    assert tenues.recus["/astreinte"] == ["EssaiDeRemise firing"]
 
 
 @avec_alertmanager
