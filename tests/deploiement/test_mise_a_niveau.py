@@ -1,4 +1,4 @@
-"""Une mise à niveau sous charge, son retour, et la remontée : deux versions ensemble, aucun événement sauté, aucun perdu."""
+"""Une mise à niveau sous charge, son retour, la remontée : deux versions ensemble, rien de sauté, rien de perdu."""
 
 import subprocess
 import sys

@@ -33,12 +33,13 @@ class PasEnDeux(Pas):
 class EpreuveDApres(Epreuve):
     """L'agrégat de la version d'après."""
 
-    Pas = PasEnDeux
+    Pas = Pas
     Redirection = Redirection
     Saut = Saut
 
 
 DAPRES = EventMapper((*AGREGATS, EpreuveDApres))
+DAPRES._classes[Pas.TOPIC] = PasEnDeux  # La même classe, montée : un topic n'en a qu'une dans un processus.
 NOUVEAUX = [Saut.TOPIC, f"{Pas.TOPIC}@2"]
 
 
@@ -122,7 +123,6 @@ def test_deux_genres_inconnus_attendent_une_version_qui_connaisse_les_deux(
         TOPIC: ClassVar[str] = "epreuve.Bond"
 
     class EpreuveEncoreApres(EpreuveDApres):
-        Pas = PasEnDeux
         Saut = Saut
 
     EpreuveEncoreApres.Bond = Bond  # type: ignore[attr-defined]
