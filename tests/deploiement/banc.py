@@ -120,7 +120,7 @@ class Exploitation:
         return transaction
 
     def accepte(self, transaction: str) -> bool:
-        requete = "SELECT true FROM vues.paiements WHERE transaction = %s AND etat = 'accepte'"
+        requete = "SELECT true FROM vues.paiements WHERE transaction = %s AND statut = 'accepte'"
         return bool(self.lire(requete, transaction))
 
     def rapport(self, fichier: Path, genre: str = "transactions") -> Path:

@@ -122,11 +122,7 @@ def test_deux_genres_inconnus_attendent_une_version_qui_connaisse_les_deux(
     class Bond(Pas):
         TOPIC: ClassVar[str] = "epreuve.Bond"
 
-    class EpreuveEncoreApres(EpreuveDApres):
-        Saut = Saut
-
-    EpreuveEncoreApres.Bond = Bond  # type: ignore[attr-defined]
-    encore = EventMapper((*AGREGATS, EpreuveEncoreApres))
+    encore = EventMapper((*AGREGATS, type("EpreuveEncoreApres", (), {"Saut": Saut, "Bond": Bond})))
     ecrire(dapres, nouveau(Saut.TOPIC, "a", 1))
     with dapres.base.transaction() as conn:
         fait = Bond(originator_id="a", originator_version=2, timestamp=T0, longueur=1)
@@ -135,7 +131,7 @@ def test_deux_genres_inconnus_attendent_une_version_qui_connaisse_les_deux(
     Follower(base.url, trace, mapper=MAPPER).catch_up()
     Follower(base.url, trace, mapper=DAPRES).catch_up()
     assert trace.ecartes(service) == [("a", 1), ("a", 2)], "à moitié connu, le flux attend encore"
-    trace.topics = frozenset({*TraceDApres.topics, Bond.TOPIC})  # type: ignore[misc]
+    trace.topics = frozenset({*TraceDApres.topics, Bond.TOPIC})
     Follower(base.url, trace, mapper=encore).catch_up()
     assert trace.ecartes(service) == []
     assert trace.lire(service) == {"a": "1 2"}
