@@ -127,6 +127,40 @@ CAS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
             'creances_http_duree_secondes_bucket{route="r",le="+Inf"}': "0+100x30",
         },
     ),
+    "MessagesEnSouffrance": (
+        "9m",
+        {"creances_messages_en_souffrance_secondes": "86401x9"},
+        {"creances_messages_en_souffrance_secondes": "86399x9"},
+    ),
+    "ArgentSansCreance": (
+        "9m",
+        {"creances_argent_sans_creance_secondes": "86401x9"},
+        {"creances_argent_sans_creance_secondes": "86399x9"},
+    ),
+    "ArgentOublie": (
+        "9m",
+        {'creances_argent_sans_creance_centimes{age="plus"}': "1x9"},
+        {'creances_argent_sans_creance_centimes{age="moins_d_une_semaine"}': "1x9"},
+    ),
+    "BailPerdu": ("1m", {"creances_bail_perdu_secondes": "10x9"}, {"creances_bail_perdu_secondes": "901x9"}),
+    "VueDifferente": ("1m", {"creances_parite_differences": "1x9"}, {"creances_parite_differences": "0x9"}),
+    "PariteEnRetard": ("15m", {"creances_parite_age_secondes": "3601x20"}, {"creances_parite_age_secondes": "9x20"}),
+    "ReleveArrete": ("9m", {"creances_releve_age_secondes": "601x9"}, {"creances_releve_age_secondes": "60x9"}),
+    "ReconstructionFigee": (
+        "9m",
+        {"creances_reconstruction_battement_secondes": "601x9"},
+        {"creances_reconstruction_battement_secondes": "3x9"},
+    ),
+    "ReconstructionRefusee": (
+        "9m",
+        {'creances_reconstructions_total{issue="refusee"}': "0x4 1x9"},
+        {'creances_reconstructions_total{issue="basculee"}': "0x4 1x9"},
+    ),
+    "DepassementProche": (
+        "9m",
+        {"creances_affichage_prochain_depassement_secondes": "14399x9"},
+        {"creances_affichage_prochain_depassement_secondes": "14401x9"},
+    ),
     "Veille": ("1m", UP, {}),
     "AlertesNonRemises": (
         "15m",
