@@ -95,6 +95,9 @@ class Machine:
         code = "from service.cli import main; main()"
         self._ecrire("creances", f'#!/bin/sh\nexec {sys.executable} -W ignore -c "{code}" "$@"\n')
 
+        verifier = f'#!/bin/sh\nexec {sys.executable} -m tests.deploiement.verifier_une_copie "$@"\n'
+        self._ecrire("pg_verifybackup", verifier)
+
     def _ecrire(self, nom: str, contenu: str) -> None:
         fichier = self.dossier / "bin" / nom
         fichier.write_text(contenu)

@@ -84,8 +84,8 @@ def _promtool(essais: Sequence[Mapping[str, Any]], dossier: Path, pas: str) -> s
     return fini.stdout
 
 
-def alertes_sur(*releves: str, dossier: Path, minutes: int = 20) -> set[str]:
-    """Les alertes qui sonnent quand `/metrics` a dit ces relevés, l'un après l'autre, chacun le temps dit."""
+def sonne_sur(alerte: str, *releves: str, dossier: Path, minutes: int = 20) -> bool:
+    """Vrai si l'alerte sonne quand `/metrics` a dit ces relevés, l'un après l'autre, chacun le temps dit."""
     rien = f"_x{minutes - 1}"
     series: dict[str, list[str]] = {}
     for rang, releve in enumerate(releves):
@@ -100,7 +100,7 @@ def alertes_sur(*releves: str, dossier: Path, minutes: int = 20) -> set[str]:
     lues = {nom: " ".join(valeurs) for nom, valeurs in series.items()}
     lues['up{job="creances",instance="api:9000"}'] = f"1x{minutes * len(releves)}"
     quand = f"{minutes * len(releves) - 1}m"
-    return sonnent(dict.fromkeys(ALERTES, (quand, lues)), dossier)
+    return sonnent({alerte: (quand, lues)}, dossier) == {alerte}
 
 
 def _echappe(valeur: str) -> str:

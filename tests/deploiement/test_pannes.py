@@ -27,7 +27,7 @@ from service.embedded.child import Child
 from tests.consumers.banc import avis
 from tests.deploiement.banc import Exploitation, Lieu, exploitation
 from tests.deploiement.postgresql import postgresql_archive
-from tests.deploiement.promtool import alertes_sur
+from tests.deploiement.promtool import sonne_sur
 from tests.outils import CREANCES, RACINE, attendre
 from tests.pannes.conftest import kafka_relaye as kafka_relaye  # noqa: PLC0414 (une fixture)
 from tests.relais import Relais, par_le_relais, serveur_postgresql
@@ -48,11 +48,11 @@ def sonne(e: Exploitation, alerte: str, *avant: str, maintenant: str | None = No
     releves = (*avant, maintenant if maintenant is not None else e.mesures())
     if shutil.which("promtool") is None:
         return True
-    return alerte in alertes_sur(*releves, dossier=e.machine.dossier)
+    return sonne_sur(alerte, *releves, dossier=e.machine.dossier)
 
 
 def se_tait(e: Exploitation, alerte: str) -> bool:
-    return shutil.which("promtool") is None or alerte not in alertes_sur(e.mesures(), dossier=e.machine.dossier)
+    return shutil.which("promtool") is None or not sonne_sur(alerte, e.mesures(), dossier=e.machine.dossier)
 
 
 def attendre_l_alerte(e: Exploitation, alerte: str, *avant: str) -> None:
