@@ -11,11 +11,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from api.exploitation.sante import vie
 from service.composition import VIEWS
 from service.production import find_gaps
 from service.run import ALL
 from service.settings import Settings, unknown_variables
-from tests.deploy.test_compose import SERVICES, analyser, roles, routes_de_l_api
+from tests.deploy.test_compose import SERVICES, analyser, roles, routes, routes_de_l_api
 from tests.outils import RACINE
 
 CHART: Final = RACINE / "deploy/helm/creances"
@@ -41,7 +42,7 @@ pytestmark = sans_helm
 
 def helm(*arguments: str, valeurs: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["helm", *arguments, "--values", "-"],  # noqa: S607
+        ["helm", *arguments, "--kube-version", "1.31.0", "--values", "-"],  # noqa: S607
         input=json.dumps(valeurs or {"settings": REGLAGES, "network": RESEAU}),
         capture_output=True,
         text=True,
@@ -165,7 +166,7 @@ def test_chaque_sonde_regarde_ce_role() -> None:
             ports = {p["name"]: p["containerPort"] for p in seul["ports"]}
             assert ports == {"http": Settings(_env_file=None).api_port, "ops": 9000}
             for sonde in ("startupProbe", "livenessProbe", "readinessProbe"):
-                assert seul[sonde]["httpGet"]["path"] in routes_de_l_api()
+                assert seul[sonde]["httpGet"]["path"] in routes_de_l_api() | routes(vie)
                 assert seul[sonde]["httpGet"]["port"] == "ops"
             assert seul["livenessProbe"]["httpGet"]["path"] != "/readyz", "PostgreSQL absent ne redémarre personne"
         else:
