@@ -15,10 +15,17 @@ from tests.consumers.banc import avis
 from tests.deploiement.banc import Exploitation, Lieu, exploitation
 from tests.outils import RACINE, attendre
 
-pytestmark = [pytest.mark.lent, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.lent,
+    pytest.mark.timeout(600),
+    # Ce que kafka-python laisse au ramasse-miettes quand un rôle s'arrête en plein essai (voir tests/conftest.py).
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 PAYEES_PAR_CHEQUE = [avis(n, montant=500_00) for n in range(1, 9)]
-PAYEES_EN_LIGNE = [avis(n, montant=500_00) for n in range(21, 25)]
+PAYEES_EN_LIGNE = [avis(n, montant=500_00) for n in range(21, 121)]
+"""Une par paiement : une créance n'en a jamais deux à la fois."""
 DAPRES = [sys.executable, "-m", "tests.deploiement.version_dapres"]
 ROLES_DAPRES = ("project", "publish", "consume avis", "consume kiosque")
 
@@ -52,12 +59,12 @@ class Charge:
             reference = list(self.cheques)[numero % len(self.cheques)]
             self.e.b.emettre_avis(cheque(reference, numero))
             self.cheques[reference] += 1
-            if numero % 5 == 0:
-                en_ligne = list(self.ouverts)[numero // 5 % len(self.ouverts)]
-                if self.e.ouvrir(en_ligne, 1_00).status_code == 201:
-                    self.ouverts[en_ligne] += 1
+            if numero % 5 == 0 and (en_ligne := next((r for r, n in self.ouverts.items() if not n), None)):
+                reponse = self.e.ouvrir(en_ligne, 1_00)
+                if reponse.status_code == 201:
+                    self.ouverts[en_ligne] = 1
                 else:
-                    self.refus.append(en_ligne)
+                    self.refus.append(reponse.text)
 
     @contextmanager
     def lancee(self) -> Iterator["Charge"]:
@@ -109,26 +116,26 @@ def test_monter_revenir_remonter_sous_charge_ne_saute_ni_ne_perd_rien(lieu: Lieu
             # Monter, dans l'ordre de docs/production.md ; les deux versions se partagent un moment les partitions.
             m.docker("compose", "stop", "project", "publish")
             with dapres("project", "publish", "consume avis"):
-                attendre(lambda: ecrits_par_la_suivante(e) > 0, secondes=60, quoi="un fait de la version d'après")
+                attendre(lambda: ecrits_par_la_suivante(e) > 0, secondes=150, quoi="un fait de la version d'après")
                 m.docker("compose", "stop", "consume-avis")
                 ecrits = ecrits_par_la_suivante(e)
-                attendre(lambda: ecrits_par_la_suivante(e) > ecrits, secondes=60, quoi="la version d'après, seule")
+                attendre(lambda: ecrits_par_la_suivante(e) > ecrits, secondes=120, quoi="la version d'après, seule")
             # Revenir : la version d'avant ne sait pas lire ces créances, et attend sans rien sauter.
             m.docker("compose", "up", "--detach", "project", "publish", "consume-avis", "consume-kiosque")
-            attendre(lambda: retenus(e) > 0, secondes=60, quoi="un message retenu par la version d'avant")
+            attendre(lambda: retenus(e) > 0, secondes=120, quoi="un message retenu par la version d'avant")
             ouverts = dict(charge.ouverts)
             attendre(lambda: charge.ouverts != ouverts, secondes=30, quoi="les autres créances vont leur train")
         m.docker("compose", "stop", "project", "publish", "consume-avis", "consume-kiosque")
         with dapres(*ROLES_DAPRES):  # Remonter.
             envoyes = sum(charge.cheques.values()) + len(PAYEES_PAR_CHEQUE) + len(PAYEES_EN_LIGNE)
-            attendre(lambda: sum(e.sorts(e.settings.topic_avis).values()) == envoyes, secondes=60, quoi="tout est lu")
-            attendre(lambda: retenus(e) == 0, secondes=60, quoi="ce qui attendait est appliqué, sans personne")
-            attendre(lambda: compte(e, "SELECT count(*) FROM vues.ecartes") == 0, secondes=60, quoi="rien d'écarté")
-            attendre(e.rattrape, secondes=60, quoi="les vues à jour")
+            attendre(lambda: sum(e.sorts(e.settings.topic_avis).values()) == envoyes, secondes=120, quoi="tout est lu")
+            attendre(lambda: retenus(e) == 0, secondes=120, quoi="ce qui attendait est appliqué, sans personne")
+            attendre(lambda: compte(e, "SELECT count(*) FROM vues.ecartes") == 0, secondes=120, quoi="rien d'écarté")
+            attendre(e.rattrape, secondes=120, quoi="les vues à jour")
             attendu = {r: (500_00 - n * 1_00, 0) for r, n in charge.cheques.items()}
             attendu |= {r: (500_00, n * 1_00) for r, n in charge.ouverts.items()}
             attendre(lambda: e.soldes() == attendu, secondes=30, quoi="chaque solde, au centime")
-        assert not charge.refus, "la mise à niveau n'a refusé aucun paiement"
+        assert charge.refus == [], "la mise à niveau n'a refusé aucun paiement"
         audit = subprocess.run([*DAPRES, "audit"], cwd=RACINE, capture_output=True, text=True, timeout=60, check=False)
         assert audit.returncode == 0, audit.stdout + audit.stderr
 

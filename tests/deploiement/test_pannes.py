@@ -32,7 +32,13 @@ from tests.outils import CREANCES, RACINE, attendre
 from tests.pannes.conftest import kafka_relaye as kafka_relaye  # noqa: PLC0414 (une fixture)
 from tests.relais import Relais, par_le_relais, serveur_postgresql
 
-pytestmark = [pytest.mark.lent, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.lent,
+    pytest.mark.timeout(280),
+    # Ce que kafka-python laisse au ramasse-miettes quand un rôle s'arrête en plein essai (voir tests/conftest.py).
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 UN, DEUX = avis(1), avis(2)
 
@@ -48,11 +54,11 @@ def sonne(e: Exploitation, alerte: str, *avant: str, maintenant: str | None = No
     releves = (*avant, maintenant if maintenant is not None else e.mesures())
     if shutil.which("promtool") is None:
         return True
-    return sonne_sur(alerte, *releves, dossier=e.machine.dossier)
+    return sonne_sur(alerte, *releves, dossier=e.machine.dossier, minutes=10)
 
 
 def se_tait(e: Exploitation, alerte: str) -> bool:
-    return shutil.which("promtool") is None or not sonne_sur(alerte, e.mesures(), dossier=e.machine.dossier)
+    return shutil.which("promtool") is None or not sonne_sur(alerte, e.mesures(), dossier=e.machine.dossier, minutes=10)
 
 
 def attendre_l_alerte(e: Exploitation, alerte: str, *avant: str) -> None:
@@ -129,10 +135,10 @@ def test_un_evenement_empoisonne(e: Exploitation, base: Any) -> None:
     attendre(lambda: len(e.soldes()) == 2, secondes=30, quoi="la vue")
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:  # Un défaut du code : la vue refuse ce solde.
         conn.execute("ALTER TABLE vues.restant_du ADD CONSTRAINT essai CHECK (en_cours <> 2000)")
-        paiement = e.ouvert(UN["reference"])
+        e.ouvert(UN["reference"])
         attendre_l_alerte(e, "EvenementsEcartes")
         [ecarte] = [a["id"] for a in anomalies(e) if a["genre"] == "evenement_ecarte" and "restant_du" in a["id"]]
-        assert paiement["transaction"] in e.machine.jouer("evenements-ecartes.md", "regarder", REF=UN["reference"])
+        assert "essai" in e.machine.jouer("evenements-ecartes.md", "regarder", REF=UN["reference"])
         assert e.ouvert(DEUX["reference"], 10_00), "les autres créances vont leur train"
         conn.execute("ALTER TABLE vues.restant_du DROP CONSTRAINT essai")  # La correction est déployée.
     e.machine.jouer("evenements-ecartes.md", "liberer", ID=ecarte)
@@ -184,7 +190,10 @@ def test_la_banque_se_tait(e: Exploitation) -> None:
     il_y_a = datetime.now(UTC) - timedelta(hours=3)
     reference = ReferenceCreance(UN["reference"])
     demande = Demande(Pseudonyme("a-1"), (reference,), Centimes(20_00), Canal.WEB, "cle", b"cle".ljust(32))
-    ouvert = ouvrir_paiement(e.b.guichet, demande, il_y_a)
+    guichet = composition.guichet(e.settings, application="essai")
+    with guichet.base:
+        ouvert = ouvrir_paiement(guichet, demande, il_y_a)
+    guichet.kiosque.close()
     formulaire = {"url": ouvert.formulaire.url, "champs": dict(ouvert.formulaire.champs)}
     transaction = e.payer({"transaction": ouvert.transaction, "kiosque": formulaire}, perdue=True, office_code="99")
     attendre_l_alerte(e, "PaiementsSansReponse")
@@ -197,31 +206,36 @@ def test_la_banque_se_tait(e: Exploitation) -> None:
     attendre_la_fin(e, "PaiementsSansReponse")
 
 
+def refuses(e: Exploitation) -> float:
+    lignes = [ligne for ligne in e.mesures().splitlines() if ligne.startswith("creances_formulaires_refuses_total")]
+    return sum(float(ligne.rpartition(" ")[2]) for ligne in lignes)
+
+
 def test_la_cle_est_fausse(e: Exploitation, lieu: Lieu) -> None:
     secrets = lieu.dossier / "deploy/secrets"
     secrets.mkdir(parents=True)
     cle = secrets / "kiosque_secret_key"
     cle.write_text("une-autre-cle-que-celle-de-la-banque")
     e.demarrer("consume-avis", "project", "publish", "api")
-    creances = [avis(n) for n in range(1, 13)]
+    creances = [avis(n) for n in range(1, 14)]
     e.avis(*creances)
     ouverts = [e.ouvert(c["reference"]) for c in creances]
     lieu.monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(cle))
     e.machine.docker("compose", "restart", "api")
     attendre(e.repond, secondes=30, quoi="l'API")
+    premier, *autres = ouverts
+    e.payer(premier)
+    attendre(lambda: refuses(e) == 1, secondes=30, quoi="un formulaire de la banque refusé")
     avant = e.mesures()
-    for ouvert in ouverts:
+    for ouvert in autres:
         e.payer(ouvert)
-
-    def refuses() -> bool:
-        return len(e.lire("SELECT 1 FROM vues.rebuts")) == 0 and sonne(e, "FormulairesRefuses", avant)
-
-    attendre(refuses, secondes=40, quoi="les formulaires de la banque refusés")
+    attendre(lambda: refuses(e) == len(ouverts), secondes=30, quoi="les formulaires de la banque refusés")
+    attendre_l_alerte(e, "FormulairesRefuses", avant)
     cle.write_text("002001000000001_KEY1")
     e.machine.jouer("formulaires-refuses.md", "regarder")
     dit = e.machine.jouer("formulaires-refuses.md", "corriger")
-    assert "12 rejoués" in dit
-    attendre(lambda: all(e.accepte(o["transaction"]) for o in ouverts), secondes=40, quoi="les douze accords")
+    assert "13 rejoués" in dit
+    attendre(lambda: all(e.accepte(o["transaction"]) for o in ouverts), secondes=40, quoi="chaque accord")
 
 
 # --- Un disque, une horloge ------------------------------------------------------------------------------------------
@@ -242,11 +256,10 @@ def test_un_disque_se_remplit(lieu: Lieu) -> None:
             for _ in range(8):
                 conn.execute("SELECT pg_logical_emit_message(false, 'essai', 'x'), pg_switch_wal()")
             conn.execute("CHECKPOINT")
-            avant = wal(conn)
-            assert avant > 100 * MIO, "la fente le retient"
+            assert retenu(conn) >= 8, "la fente le retient"
             assert "replique_perdue" in e.machine.jouer("disque.md", "regarder", BASE="creances")
             e.machine.jouer("disque.md", "lacher", BASE="creances", FENTE="replique_perdue")
-            assert wal(conn) < avant / 2
+            assert retenu(conn) <= 1
 
             conn.execute("ALTER SYSTEM SET archive_command = 'false'")
             conn.execute("SELECT pg_reload_conf(), pg_switch_wal()")
@@ -269,12 +282,11 @@ def test_un_disque_se_remplit(lieu: Lieu) -> None:
             e.machine.jouer("disque.md", "fini")
 
 
-MIO = 1024 * 1024
-
-
-def wal(conn: psycopg.Connection[Any]) -> int:
-    (octets,) = conn.execute("SELECT sum(size)::int8 FROM pg_ls_waldir()").fetchone() or (0,)
-    return int(octets)
+def retenu(conn: psycopg.Connection[Any]) -> int:
+    """Les segments de WAL d'avant celui qui s'écrit."""
+    requete = "SELECT count(*) FROM pg_ls_waldir() WHERE name < pg_walfile_name(pg_current_wal_lsn())"
+    (nombre,) = conn.execute(requete).fetchone() or (0,)
+    return int(nombre)
 
 
 FAUX_TEMPS = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
@@ -295,6 +307,7 @@ def test_l_horloge_de_postgresql_saute(lieu: Lieu, monkeypatch: pytest.MonkeyPat
                 "FAKETIME_TIMESTAMP_FILE": str(heure),
                 "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME_DISABLE_SHM": "1",
             }
         return lancer(cls, nom, *arguments, **options)  # type: ignore[no-any-return]
 

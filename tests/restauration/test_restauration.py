@@ -25,6 +25,14 @@ ENCAISSEMENT: dict[str, Any] = {
     "message_id": "enc-1",
 }
 
+pytestmark = [
+    pytest.mark.lent,
+    pytest.mark.timeout(300),
+    # Ce que kafka-python laisse au ramasse-miettes quand un rôle s'arrête en plein essai (voir tests/conftest.py).
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 def avant_la_copie(e: Exploitation) -> dict[str, Any]:
     """Des avis, et deux paiements ouverts dont la banque n'a encore rien dit."""
@@ -79,8 +87,6 @@ def argent_sans_dette(e: Exploitation) -> list[tuple[str, int]]:
     return [(ligne["id"], ligne["montant_centimes"]) for ligne in json.loads(fini.dit)]
 
 
-@pytest.mark.lent
-@pytest.mark.timeout(300)
 def test_d_un_pg_dump_aux_portes_ouvertes(lieu: Lieu, base: Any, serveurs: Serveurs) -> None:
     valeurs = {"BASE": base.nom, "SAUVEGARDE": str(lieu.dossier / "creances.dump")}
     with exploitation(lieu, base.url, base.url_proprietaire) as e:
@@ -99,8 +105,6 @@ def test_d_un_pg_dump_aux_portes_ouvertes(lieu: Lieu, base: Any, serveurs: Serve
 # --- Une copie de base et le WAL -------------------------------------------------------------------------------------
 
 
-@pytest.mark.lent
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("dernier", ["wal archivé", "wal du disque perdu"])
 def test_d_une_copie_de_base_et_du_wal_rien_ne_se_perd(lieu: Lieu, dernier: str) -> None:
     with postgresql_archive() as pg:
