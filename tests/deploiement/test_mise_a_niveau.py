@@ -60,7 +60,7 @@ class Charge:
             self.e.b.emettre_avis(cheque(reference, numero))
             self.cheques[reference] += 1
             if numero % 5 == 0 and (en_ligne := next((r for r, n in self.ouverts.items() if not n), None)):
-                reponse = self.e.ouvrir(en_ligne, 1_00)
+                reponse = self.e.ouvrir(en_ligne, 16_00)
                 if reponse.status_code == 201:
                     self.ouverts[en_ligne] = 1
                 else:
@@ -133,7 +133,7 @@ def test_monter_revenir_remonter_sous_charge_ne_saute_ni_ne_perd_rien(lieu: Lieu
             attendre(lambda: compte(e, "SELECT count(*) FROM vues.ecartes") == 0, secondes=120, quoi="rien d'écarté")
             attendre(e.rattrape, secondes=120, quoi="les vues à jour")
             attendu = {r: (500_00 - n * 1_00, 0) for r, n in charge.cheques.items()}
-            attendu |= {r: (500_00, n * 1_00) for r, n in charge.ouverts.items()}
+            attendu |= {r: (500_00, n * 16_00) for r, n in charge.ouverts.items()}
             attendre(lambda: e.soldes() == attendu, secondes=30, quoi="chaque solde, au centime")
         assert charge.refus == [], "la mise à niveau n'a refusé aucun paiement"
         audit = subprocess.run([*DAPRES, "audit"], cwd=RACINE, capture_output=True, text=True, timeout=60, check=False)
