@@ -3,6 +3,7 @@
 A follower serves a view, or the publication. One process at a time leads it, by a lease (`engine.lease`) under whose
 number it writes. It wakes on NOTIFY, after a second at the latest. An event that it cannot apply is set aside with the
 later ones of the same stream only; the others go on. An outage sets nothing aside: the follower waits and tries again.
+Over 300 lines: one loop, whose steps share the lease, the position and the cut of a faulty batch.
 """
 
 import threading
@@ -109,8 +110,7 @@ class Follower:
     ) -> None:
         """`derriere`: never pass the committed position of that other follower.
 
-        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps
-        of a batch, with their name: to trace, or to try an interruption.
+        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps.
         """
         self.url = url
         self.vue = vue
@@ -147,10 +147,7 @@ class Follower:
                 arret.wait(wait_s)
 
     def catch_up(self) -> int:
-        """Apply all that is pending, without loop or wake-up; return how many events were read.
-
-        Raises LeadershipLost if another process leads this view.
-        """
+        """Apply all that is pending, once; return how many events were read. Raises LeadershipLost."""
         with closing(self._connect()) as conn:
             if not self._lead(conn):
                 raise LeadershipLost(self.vue.nom)
@@ -200,11 +197,14 @@ class Follower:
         if head <= since:
             return 0
         self.etape("lire")
-        wanted = (since, head, self._topics, self._known, self.lot_max)
-        rows = [_Row(*row) for row in conn.execute(_NEXT, wanted, binary=True)]
+        rows = self._fetch(conn, since, head)
         self._apply_or_isolate(conn, rows, since, rows[-1].position if len(rows) == self.lot_max else head)
         self.etape("suite")
         return len(rows)
+
+    def _fetch(self, conn: Connection[Any], since: int, until: int) -> list[_Row]:
+        wanted = (since, until, self._topics, self._known, self.lot_max)
+        return [_Row(*row) for row in conn.execute(_NEXT, wanted, binary=True)]
 
     def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""
@@ -233,16 +233,8 @@ class Follower:
 
     def _apply(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         aside = set_aside.streams(conn, self.vue.nom, list({row.stream for row in rows}))
-        events: list[RecordedEvent] = []
-        held: list[tuple[_Row, str, str | None]] = []
-        for row in rows:
-            if row.stream in aside:
-                held.append((row, "suit un événement écarté du même flux", None))
-            elif (kind := self.mapper.unknown(row.topic, row.state)) is not None:
-                aside.add(row.stream)
-                held.append((row, f"type inconnu de cette version du service : {kind}", kind))
-            else:
-                events.append(self._read(row))
+        known, held = set_aside.sort_out(rows, aside, self.mapper.unknown)
+        events = [self._read(row) for row in known]
         self._prepare(events)
         with conn.transaction():
             self.etape("appliquer")
@@ -308,7 +300,7 @@ class Follower:
 
 
 def _channel(name: str) -> str:
-    """The NOTIFY channel that says that a follower moved: it wakes whoever reads behind it."""
+    """The NOTIFY channel that says that a follower moved."""
     return f"suiveur_{name}"
 
 

@@ -5,9 +5,28 @@ written by a newer version of the code waits for a leader of that version, which
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from psycopg import Connection
+
+
+class LogRow(Protocol):
+    """What is asked here of a row of the log."""
+
+    @property
+    def stream(self) -> str:
+        """Its stream."""
+
+    @property
+    def topic(self) -> str:
+        """The kind of its event."""
+
+    @property
+    def state(self) -> bytes:
+        """Its event, as it is stored."""
+
+
+Row = TypeVar("Row", bound=LogRow)
 
 # The streams, of these, whose later events are set aside.
 _STREAMS: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %b AND flux = ANY (%b::text[])"
@@ -51,6 +70,27 @@ _KEEP: Final = "UPDATE vues.ecartes SET libere_le = NULL, cause = %b WHERE suive
 def streams(conn: Connection[Any], follower: str, of: Sequence[str]) -> set[str]:
     """The streams, of these, that this follower has set aside."""
     return {stream for (stream,) in conn.execute(_STREAMS, (follower, list(of)))}
+
+
+def sort_out(
+    rows: Sequence[Row], aside: set[str], unknown: Callable[[str, bytes], str | None]
+) -> tuple[list[Row], list[tuple[Row, str, str | None]]]:
+    """Those that can be applied, and those to be set aside, with the cause and the kind that is not known.
+
+    `aside`: the streams that are set aside already. What follows an unknown event in its stream waits with it.
+    """
+    streams_aside = set(aside)
+    known: list[Row] = []
+    held: list[tuple[Row, str, str | None]] = []
+    for row in rows:
+        if row.stream in streams_aside:
+            held.append((row, "suit un événement écarté du même flux", None))
+        elif (kind := unknown(row.topic, row.state)) is not None:
+            streams_aside.add(row.stream)
+            held.append((row, f"type inconnu de cette version du service : {kind}", kind))
+        else:
+            known.append(row)
+    return known, held
 
 
 def add(

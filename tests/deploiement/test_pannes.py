@@ -23,6 +23,7 @@ from domain.monnaie import Centimes
 from domain.references import Pseudonyme, ReferenceCreance
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from service import composition
+from service.embedded import throwaway_folder
 from service.embedded.child import Child
 from tests.consumers.banc import avis
 from tests.deploiement.banc import Exploitation, Lieu, exploitation
@@ -292,12 +293,19 @@ def retenu(conn: psycopg.Connection[Any]) -> int:
 FAUX_TEMPS = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
+@pytest.fixture
+def ouvert_a_tous() -> Iterator[Path]:
+    """Un dossier où l'utilisateur de PostgreSQL peut lire."""
+    with throwaway_folder() as dossier:
+        dossier.chmod(0o755)
+        yield dossier
+
+
 @pytest.mark.skipif(not FAUX_TEMPS.exists(), reason="il manque libfaketime (Debian : apt-get install faketime)")
-def test_l_horloge_de_postgresql_saute(lieu: Lieu, monkeypatch: pytest.MonkeyPatch) -> None:
-    heure = lieu.dossier / "heure"
+def test_l_horloge_de_postgresql_saute(lieu: Lieu, ouvert_a_tous: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heure = ouvert_a_tous / "heure"
     heure.write_text("+0")
     heure.chmod(0o644)
-    lieu.dossier.chmod(0o755)
     lancer = Child.start.__func__  # type: ignore[attr-defined]
 
     # Posé par `env`, après le changement d'utilisateur : la bibliothèque crée son sémaphore au nom de qui l'a chargée.
