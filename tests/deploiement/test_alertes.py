@@ -404,12 +404,13 @@ def test_la_fiche_de_la_surveillance_se_joue(alertmanager: tuple[str, _Boites], 
 @avec_alertmanager
 def test_le_plus_grave_fait_taire_le_moins_grave(alertmanager: tuple[str, _Boites]) -> None:
     url, tenues = alertmanager
-    postees = [
+    grave, *moins_graves = [
         {"labels": {"alertname": nom, "role": role} | ALERTES[nom]["labels"]}
         for nom, role in (("RetardGrave", "paiements"), ("Retard", "paiements"), ("Retard", "restant_du"))
     ]
-    httpx.post(f"{url}/api/v2/alerts", json=postees, trust_env=False).raise_for_status()
+    httpx.post(f"{url}/api/v2/alerts", json=[grave], trust_env=False).raise_for_status()
     attendre(lambda: tenues.recus["/astreinte"] == ["RetardGrave firing"], secondes=20, quoi="l'astreinte")
+    httpx.post(f"{url}/api/v2/alerts", json=moins_graves, trust_env=False).raise_for_status()
     attendre(lambda: tenues.recus["courriel"], secondes=20, quoi="le courriel de l'équipe")
     assert "restant_du" in tenues.recus["courriel"][0]
     assert "paiements" not in tenues.recus["courriel"][0]
