@@ -43,10 +43,11 @@ _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
 # How far to read: the head of the log. Read before the events, never after, so that none is skipped.
 _HEAD: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 
-# The next events that concern the view.
+# The next events that concern the view, and those that only a newer version of the code knows: they may concern it too.
 _NEXT: Final = """
 SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
-WHERE position > %b AND position <= %b AND topic = ANY (%b::text[]) ORDER BY position LIMIT %b
+WHERE position > %b AND position <= %b AND (topic = ANY (%b::text[]) OR topic <> ALL (%b::text[]))
+ORDER BY position LIMIT %b
 """
 
 # Moves by comparison: if somebody else moved it, or leads now, nothing is written.
@@ -84,8 +85,7 @@ class Follower:
     ) -> None:
         """`derriere`: never pass the committed position of that other follower.
 
-        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps
-        of a batch, with their name: to trace, or to try an interruption.
+        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps.
         """
         self.url = url
         self.vue = vue
@@ -99,6 +99,7 @@ class Follower:
         self._state = RoleState(url, vue.nom)
         self._backoff = Backoff(self._log, "suiveur_interrompu", maximum_s=BACKOFF_MAX_S)
         self._topics = sorted(vue.topics)
+        self._known = sorted(mapper.topics)
 
     # --- The loop ----------------------------------------------------------------------------------------------------
 
@@ -143,6 +144,7 @@ class Follower:
         leads = self.lease.take(conn)
         if leads:
             self._state.dire(conn, "actif")
+            set_aside.release_known(conn, self.vue.nom, self.mapper.knows)
         return leads
 
     def _follow(self, conn: Connection[Any], arret: threading.Event) -> None:
@@ -181,7 +183,8 @@ class Follower:
         return len(rows)
 
     def _fetch(self, conn: Connection[Any], since: int, until: int) -> list[_Row]:
-        return [_Row(*row) for row in conn.execute(_NEXT, (since, until, self._topics, self.lot_max), binary=True)]
+        wanted = (since, until, self._topics, self._known, self.lot_max)
+        return [_Row(*row) for row in conn.execute(_NEXT, wanted, binary=True)]
 
     def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""
@@ -210,15 +213,15 @@ class Follower:
 
     def _apply(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         aside = set_aside.streams(conn, self.vue.nom, list({row.stream for row in rows}))
-        events = [self._read(row) for row in rows if row.stream not in aside]
+        known, held = set_aside.sort_out(rows, aside, self.mapper.unknown)
+        events = [self._read(row) for row in known]
         self._prepare(events)
         with conn.transaction():
             self.etape("appliquer")
             if events:
                 self.vue.appliquer(conn, events)
-            for row in rows:
-                if row.stream in aside:
-                    self._set_aside(conn, row, "suit un événement écarté du même flux")
+            for row, cause, kind in held:
+                self._set_aside(conn, row, cause, kind)
             self._move(conn, since, until)
             self.etape("valider")
 
@@ -249,20 +252,23 @@ class Follower:
 
     # --- What could not be applied -----------------------------------------------------------------------------------
 
-    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str) -> None:
+    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str, unknown: str | None = None) -> None:
         self._log.error("evenement_ecarte", position=row.position, flux=row.stream, cause=cause)
-        set_aside.add(conn, self.vue.nom, row.position, row.stream, cause)
+        set_aside.add(conn, self.vue.nom, row.position, row.stream, cause=cause, unknown=unknown)
 
     def _take_up_released(self, conn: Connection[Any]) -> None:
         """Apply the streams that an operator released; one that fails again goes back to waiting."""
         rows = [_Row(*row) for row in set_aside.released(conn, self.vue.nom)]
         for stream in dict.fromkeys(row.stream for row in rows):
             try:
-                events = [self._read(row) for row in rows if row.stream == stream]
+                read = [(row.topic, self._read(row)) for row in rows if row.stream == stream]
+                # Of a kind that was unknown until now, it may not concern the view at all.
+                events = [event for topic, event in read if topic in self.vue.topics]
                 self._prepare(events)
                 with conn.transaction():
                     self.lease.hold(conn)  # No position moves here: nothing else would refuse a late leader.
-                    self.vue.appliquer(conn, events)
+                    if events:
+                        self.vue.appliquer(conn, events)
                     set_aside.forget(conn, self.vue.nom, stream)
                 self._log.info("flux_reintegre", flux=stream)
             except LeadershipLost:
@@ -274,7 +280,7 @@ class Follower:
 
 
 def _channel(name: str) -> str:
-    """The NOTIFY channel that says that a follower moved: it wakes whoever reads behind it."""
+    """The NOTIFY channel that says that a follower moved."""
     return f"suiveur_{name}"
 
 

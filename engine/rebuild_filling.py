@@ -185,9 +185,9 @@ class Filling(Follower):
         self._counted = len(rows)
         super()._apply(conn, rows, since, until)
 
-    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str) -> None:
+    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str, unknown: str | None = None) -> None:
         self._counted = max(self._counted, 1)
-        super()._set_aside(conn, row, cause)
+        super()._set_aside(conn, row, cause, unknown)
 
     def _move(self, conn: Connection[Any], since: int, until: int) -> None:
         if conn.execute(_MOVE, (until, self._counted, self._rang, since)).rowcount != 1:

@@ -33,6 +33,7 @@ from service import composition, roles, watch
 from service.audits import launcher
 from service.clock import ClockCollector
 from service.dead_letters import Mailbox
+from service.held import HeldCollector
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
 from service.mail import outgoing_mail
@@ -148,6 +149,7 @@ def api(
     metrics.register(RolesCollector(settings, counter.base))
     metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
     metrics.register(ReportsCollector(counter.base.url, merchants_of(settings)))
+    metrics.register(HeldCollector(counter.base.url, (settings.topic_avis, settings.topic_notifications)))
     return creer_api(
         Dependances(
             metriques=metrics,

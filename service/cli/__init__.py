@@ -49,6 +49,9 @@ from service.cli import partitions  # noqa: F401
 from service.cli import rebuilding  # noqa: F401
 
 # isort: split
+from service.cli import restoring  # noqa: F401
+
+# isort: split
 from service.cli import sessions  # noqa: F401
 
 # isort: split

@@ -30,6 +30,8 @@ COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NOTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}
 TACHES = {"migrate", "topics"}
+A_LA_DEMANDE = {"outils"}
+"""Lancé commande par commande, par une personne."""
 
 
 def resoudre(valeur: object) -> str:
@@ -110,7 +112,7 @@ def test_une_commande_qui_n_existe_pas_est_vue(arguments: list[str]) -> None:
 
 
 def test_chaque_role_a_un_conteneur_et_un_seul() -> None:
-    lances = [role for nom, s in NOTRES.items() if nom not in TACHES for role in roles(s["command"])]
+    lances = [role for nom, s in NOTRES.items() if nom not in TACHES | A_LA_DEMANDE for role in roles(s["command"])]
     assert sorted(lances) == sorted(str(role) for role in (*ALL, SIMULATOR))
     assert NOTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
 
@@ -166,7 +168,7 @@ def test_chaque_role_n_a_que_la_connexion_de_son_metier(secrets: Path) -> None:
         assert (url.username, url.password) == (f"service_{metier}", (secrets / f"password_{metier}").read_text())
         assert f"password_{metier}" in SERVICES["postgres"]["secrets"]
         assert metier in re.findall(r"for role in ([a-z ]+); do", script)[0].split()
-    assert set(NOTRES) - set(metiers) == {"migrate", "topics", "kiosque"}
+    assert set(NOTRES) - set(metiers) == {"migrate", "topics", "kiosque"} | A_LA_DEMANDE
 
 
 def test_seule_la_migration_tient_l_url_du_proprietaire() -> None:
@@ -225,7 +227,7 @@ def test_les_images_s_epinglent_par_leur_empreinte(tmp_path: Path) -> None:
 
 def test_rien_n_est_publie_hors_de_la_machine(settings: Any) -> None:
     publies = {nom: s["ports"] for nom, s in SERVICES.items() if "ports" in s}
-    assert set(publies) == {"api", "kiosque", "grafana", "prometheus"}
+    assert set(publies) == {"api", "kiosque", "grafana", "prometheus", "alertmanager"}
     assert all(port.startswith("127.0.0.1:") for ports in publies.values() for port in ports)
     assert publies["api"] == [f"127.0.0.1:{urlsplit(settings('api').public_url).port}:{settings('api').api_port}"]
     simule = settings("kiosque")
@@ -263,14 +265,14 @@ def test_chacun_attend_ce_qu_il_lui_faut() -> None:
                 assert condition == {"condition": "service_healthy"}, nom
                 assert "test" in SERVICES[attendu]["healthcheck"], nom
     for nom, service in NOTRES.items():
-        if nom not in TACHES | {"kiosque"}:
+        if nom not in TACHES | A_LA_DEMANDE | {"kiosque"}:
             assert set(service["depends_on"]) == TACHES, nom
 
 
 @pytest.mark.parametrize("nom", NOTRES)
 def test_chaque_examen_de_sante_regarde_ce_role(nom: str, settings: Any) -> None:
     examen = NOTRES[nom]["healthcheck"]
-    if nom in TACHES:
+    if nom in TACHES | A_LA_DEMANDE:
         assert examen == {"disable": True}
         return
     match examen["test"]:
