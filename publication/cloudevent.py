@@ -34,6 +34,8 @@ class CloudEvent(NamedTuple):
     cle: bytes
     valeur: bytes
     en_tetes: list[tuple[str, bytes]]
+    partition: int | None = None
+    """Le rang de la partition, pour ce qui va dans chacune ; None : celle que tire la clé."""
 
     @property
     def octets(self) -> int:

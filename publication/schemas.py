@@ -10,8 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from publication.cloudevent import schema_publie, type_publie
 from publication.contenu import faits_publies, modele
+from publication.etat import SoldeDeCreance
+from publication.marques import MARQUES
 
 DIALECTE: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -35,14 +39,16 @@ class SchemaIncompatible(Exception):
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Le schéma de chaque événement publié, par nom de fichier."""
+    """Le schéma de chaque événement publié, du solde d'une créance et de chaque marque, par nom de fichier."""
+    publies: list[tuple[type[BaseModel], type[BaseModel]]] = [(un, modele(un)) for un in faits_publies()]
+    publies += [(classe, classe) for classe in (SoldeDeCreance, *MARQUES)]
     return {
         f"{type_publie(classe)}.json": {
             "$schema": DIALECTE,
             "$id": schema_publie(classe),
-            **_sans_titres_de_champs(modele(classe).model_json_schema()),
+            **_sans_titres_de_champs(decrit.model_json_schema()),
         }
-        for classe in faits_publies()
+        for classe, decrit in publies
     }
 
 

@@ -43,6 +43,15 @@ MESSAGE_BYTES_MAX: Final = 1024 * 1024
 """Largest message of an incoming topic; a dead-letter topic takes larger ones."""
 
 
+COMPACTED: Final = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.ms": "3600000",
+    "max.compaction.lag.ms": "86400000",
+}
+"""A state topic: the former balances of a créance are gone a day later at the latest, so that reading it is short."""
+
+
 def topics(settings: Settings) -> dict[str, int]:
     """All topics of the service, with their partitions."""
     wanted = {
@@ -52,8 +61,30 @@ def topics(settings: Settings) -> dict[str, int]:
     return (
         wanted
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}
-        | {settings.topic_evenements: settings.partitions_evenements}
+        | {settings.topic_evenements: settings.partitions_evenements, settings.topic_soldes: settings.partitions_soldes}
     )
+
+
+def topic_configs(settings: Settings, topic: str) -> dict[str, str]:
+    """What a topic is created with: the size of its messages, and the retention that the contract promises."""
+    if topic == settings.topic_soldes:
+        return {"max.message.bytes": str(MESSAGE_BYTES_MAX), **COMPACTED}
+    if topic.endswith(rebuts.SUFFIXE):
+        size, kept = rebuts.OCTETS_MAX, settings.retention_rebuts
+    elif topic == settings.topic_evenements:
+        size, kept = MESSAGE_BYTES_MAX, settings.retention_evenements
+    elif topic.startswith(settings.topic_renvois("")):
+        size, kept = MESSAGE_BYTES_MAX, settings.retention_renvois
+    else:
+        size, kept = MESSAGE_BYTES_MAX, settings.retention_entrees
+    milliseconds = round(kept.total_seconds() * 1000)
+    # -1: no bound by size, or a busy day would cut the promise short.
+    return {
+        "max.message.bytes": str(size),
+        "cleanup.policy": "delete",
+        "retention.ms": str(milliseconds),
+        "retention.bytes": "-1",
+    }
 
 
 def ensure_dead_letters(settings: Settings, topic: str) -> bool:
@@ -71,7 +102,7 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
         options = {
             "num_partitions": 1,
             "replication_factor": settings.topic_replicas,
-            "configs": {"max.message.bytes": str(rebuts.OCTETS_MAX)},
+            "configs": topic_configs(settings, topic),
         }
         try:
             admin.create_topics({topic: options})
@@ -85,29 +116,32 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
         admin.close()
 
 
-def create_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
+def create_topics(settings: Settings, wanted: Mapping[str, int] | None = None) -> list[str]:
+    """Create the topics that are missing and return their names; safe to run twice, at once, from two places.
+
+    `wanted`: these, with their partitions, instead of all of the service's.
+    """
+    wanted = topics(settings) if wanted is None else wanted
     admin = clients.open_client(
         KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUEST_MS
     )
     try:
         existing = set(admin.list_topics())
         created = []
-        for topic, partitions in topics(settings).items():
+        for topic, partitions in wanted.items():
             if topic in existing:
                 continue
-            size = rebuts.OCTETS_MAX if topic.endswith(rebuts.SUFFIXE) else MESSAGE_BYTES_MAX
             options = {
                 "num_partitions": partitions,
                 "replication_factor": settings.topic_replicas,
-                "configs": {"max.message.bytes": str(size)},
+                "configs": topic_configs(settings, topic),
             }
             try:
                 admin.create_topics({topic: options})
             except TopicAlreadyExistsError:
                 continue
             created.append(topic)
-        admin.wait_for_topics(list(topics(settings)))
+        admin.wait_for_topics(list(wanted))
         return created
     finally:
         admin.close()

@@ -130,14 +130,20 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
 
 
 def publisher(settings: Settings) -> Role:
-    """Publishes the log to Kafka."""
-    follower, emitter = composition.publication(settings)
+    """Publishes the log to Kafka: its events, and behind them the latest balance of each créance."""
+    events, events_sender = composition.publication(settings)
+    balances, balances_sender = composition.balances(settings)
 
     def publish(stop: threading.Event) -> None:
+        # A follower never returns nor raises before `stop`: two of them need no watching of each other.
+        beside = threading.Thread(target=balances.run, args=(stop,), name="soldes", daemon=True)
+        beside.start()
         try:
-            follower.run(stop)
+            events.run(stop)
         finally:
-            emitter.abandonner()
+            beside.join()
+            events_sender.abandonner()
+            balances_sender.abandonner()
 
     return Role("publish", publish)
 
