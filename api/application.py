@@ -14,6 +14,7 @@ from starlette.types import Lifespan
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import notice, sante, suivi
+from api.partenaires import fil
 from api.socle import connexion, fin_par_l_emetteur, gestionnaires
 from api.socle.consigne import Consigne
 from api.socle.debits import debits_de
@@ -110,7 +111,7 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
     )
     for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie, pages):
         application.include_router(piece.routes)
-    for piece in (anomalies, recherche, support, pages_des_anomalies, pages_du_support):
+    for piece in (anomalies, recherche, support, pages_des_anomalies, pages_du_support, fil):
         application.include_router(piece.routes)
     application.include_router(support.routes_d_audit)
     application.include_router(sante.vie)

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Collection
+from datetime import date, datetime, time
 from typing import Final, NamedTuple
 
+from domain.delai import PARIS
 from domain.refus import Refus
+from projections.lectures.instant import InstantFutur
 
 _FORME: Final = re.compile(r"(?P<epoque>[0-9]{8}T[0-9]{6}Z)\.(?P<position>[0-9]{1,19})", re.ASCII)
 _POSITION_MAX: Final = 2**63 - 1
@@ -39,6 +42,16 @@ class CurseurHorsBornes(Refus):
     def phrase(self) -> str:
         """La phrase, et la dernière position."""
         return f"{self.phrase_de_base.removesuffix('.')} (position {self.tete})."
+
+
+class DepartIllisible(Refus):
+    """L'instant d'où partir ne se lit pas, ou pas d'une seule façon."""
+
+    code = "depart_illisible"
+    phrase_de_base = (
+        "Cet instant ne se lit pas : écrivez un jour (2026-11-25, depuis son début à Paris) ou un instant et son"
+        " décalage (2026-11-25T14:30:00+01:00)."
+    )
 
 
 class DepartsMultiples(Refus):
@@ -86,6 +99,26 @@ def lire_curseur(texte: str) -> Curseur:
     if lu is None or int(lu["position"]) > _POSITION_MAX:
         raise CurseurIllisible
     return Curseur(lu["epoque"], int(lu["position"]))
+
+
+def lire_depart(texte: str, maintenant: datetime) -> datetime:
+    """L'instant d'où partir : un jour, depuis son début à Paris, ou un instant avec son décalage.
+
+    Lève DepartIllisible ou InstantFutur.
+    """
+    texte = texte.strip().replace(" ", "+")  # Dans une adresse, un « + » non échappé arrive en blanc.
+    try:
+        if len(texte) == len("2026-11-25"):
+            depart = datetime.combine(date.fromisoformat(texte), time(), PARIS)
+        else:
+            depart = datetime.fromisoformat(texte)
+    except (ValueError, OverflowError):
+        raise DepartIllisible from None
+    if depart.tzinfo is None:
+        raise DepartIllisible
+    if depart > maintenant:
+        raise InstantFutur
+    return depart
 
 
 def exiger_connu(curseur: Curseur, epoques: Collection[str], tete: int) -> None:

@@ -45,6 +45,16 @@ from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
+from publication.curseur import (
+    CaisseEtrangere,
+    CreanceEtrangere,
+    CurseurHorsBornes,
+    CurseurIllisible,
+    CurseurInconnu,
+    DepartIllisible,
+    DepartsMultiples,
+    EvenementIllisible,
+)
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -113,6 +123,14 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     ObjetDeNoteInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,
+    CurseurIllisible: 422,
+    CurseurInconnu: 409,
+    CurseurHorsBornes: 409,
+    DepartIllisible: 422,
+    DepartsMultiples: 422,
+    CaisseEtrangere: 403,
+    CreanceEtrangere: 404,
+    EvenementIllisible: 503,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

@@ -88,9 +88,7 @@ BEGIN
     GRANT INSERT, UPDATE ON vues.rebuts, vues.lectures_de_rebuts TO creances_api, creances_relance,
         creances_exploitation;
     -- Un partenaire qui lit le fil dit, en demandant la suite, où il en est.
-    IF to_regclass('vues.lectures_du_fil') IS NOT NULL THEN
-        GRANT INSERT, UPDATE ON vues.lectures_du_fil TO creances_api;
-    END IF;
+    GRANT INSERT, UPDATE ON vues.lectures_du_fil TO creances_api;
     GRANT DELETE ON vues.messagerie TO creances_relance;
     -- Ce qu'une reconstruction met à la place d'une vue a les mêmes droits qu'elle.
     ALTER DEFAULT PRIVILEGES IN SCHEMA vues GRANT SELECT ON TABLES TO creances_api, creances_consommateur,
