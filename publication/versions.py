@@ -25,7 +25,7 @@ class Ancienne(NamedTuple):
 
 
 ANCIENNES: Final[Mapping[type[BaseModel], Ancienne]] = {
-    # `date` : un champ qui porte le nom de son type, dont les générateurs de code ne font rien de bon.
+    # `date` porte le nom de son type : une classe écrite d'après lui se cache son propre type.
     Créance.EncaissementReçu: Ancienne("v1", {"date": "encaisse_le"}, date(2027, 12, 31)),
 }
 """Les événements qui ont changé ; une fois la fin passée, leur ligne s'en va avec le schéma de l'ancienne version."""
