@@ -136,6 +136,7 @@ def agir(recorder: Recorder, numero: int) -> None:
     banc.record(recorder, creance)
 
 
+@pytest.mark.lent
 def test_tue_a_chaque_etape_il_ne_manque_rien_et_n_avance_que(
     base: Any, kafka: str, prefixe: str, recorder: Recorder
 ) -> None:
