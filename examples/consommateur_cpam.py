@@ -98,7 +98,7 @@ def follow(consumer: KafkaConsumer, topic: str, balances: Balances, *, until_idl
     for partition in partitions:
         consumer.seek(partition, balances.next_offset(topic_id, partition.partition))
     while True:
-        batches = consumer.poll(timeout_ms=1000)
+        batches = consumer.poll(timeout_ms=3000)
         if str(consumer._cluster.topic_id(topic)) != topic_id:  # noqa: SLF001  created again: start over
             return follow(consumer, topic, balances, until_idle=until_idle)
         balances.db.execute("BEGIN")

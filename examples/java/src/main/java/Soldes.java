@@ -68,7 +68,7 @@ public final class Soldes {
                 consommateur.seek(partition, soldes.suivants.getOrDefault(partition.partition(), 0L));
             }
             while (true) {
-                ConsumerRecords<byte[], byte[]> lot = consommateur.poll(Duration.ofSeconds(1));
+                ConsumerRecords<byte[], byte[]> lot = consommateur.poll(Duration.ofSeconds(5));
                 if (jusquAuBout && lot.isEmpty()) {
                     return;
                 }
