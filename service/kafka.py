@@ -26,6 +26,7 @@ from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
+from service.topic_configs import topic_configs
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -39,18 +40,6 @@ READ_MS: Final = 2_000
 PENDING_READ_SECONDS: Final = 3.0
 """How long `lag` looks for the time of the oldest unread message."""
 
-MESSAGE_BYTES_MAX: Final = 1024 * 1024
-"""Largest message of an incoming topic; a dead-letter topic takes larger ones."""
-
-
-COMPACTED: Final = {
-    "cleanup.policy": "compact",
-    "min.cleanable.dirty.ratio": "0.1",
-    "segment.ms": "3600000",
-    "max.compaction.lag.ms": "86400000",
-}
-"""A state topic: the former balances of a créance are gone a day later at the latest, so that reading it is short."""
-
 
 def topics(settings: Settings) -> dict[str, int]:
     """All topics of the service, with their partitions."""
@@ -63,28 +52,6 @@ def topics(settings: Settings) -> dict[str, int]:
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}
         | {settings.topic_evenements: settings.partitions_evenements, settings.topic_soldes: settings.partitions_soldes}
     )
-
-
-def topic_configs(settings: Settings, topic: str) -> dict[str, str]:
-    """What a topic is created with: the size of its messages, and the retention that the contract promises."""
-    if topic == settings.topic_soldes:
-        return {"max.message.bytes": str(MESSAGE_BYTES_MAX), **COMPACTED}
-    if topic.endswith(rebuts.SUFFIXE):
-        size, kept = rebuts.OCTETS_MAX, settings.retention_rebuts
-    elif topic == settings.topic_evenements:
-        size, kept = MESSAGE_BYTES_MAX, settings.retention_evenements
-    elif topic.startswith(settings.topic_renvois("")):
-        size, kept = MESSAGE_BYTES_MAX, settings.retention_renvois
-    else:
-        size, kept = MESSAGE_BYTES_MAX, settings.retention_entrees
-    milliseconds = round(kept.total_seconds() * 1000)
-    # -1: no bound by size, or a busy day would cut the promise short.
-    return {
-        "max.message.bytes": str(size),
-        "cleanup.policy": "delete",
-        "retention.ms": str(milliseconds),
-        "retention.bytes": "-1",
-    }
 
 
 def ensure_dead_letters(settings: Settings, topic: str) -> bool:

@@ -17,6 +17,7 @@ from publication.marques import MARQUES, FinDeRenvoi, marque_d_epoque, marque_de
 from publication.versions import ANCIENNES, versions
 from service import kafka
 from service.settings import Settings
+from service.topic_configs import topic_configs
 from tests.consumers import banc
 from tests.outils import RACINE
 from tests.publication.test_contenu import CORPUS, SOURCE, exemple, relu
@@ -74,7 +75,7 @@ def test_chaque_topic_est_cree_avec_la_retention_et_les_partitions_que_l_on_prom
     settings = Settings(_env_file=None)
     for canal in DOC["channels"].values():
         promis = canal["bindings"]["kafka"]
-        crees = kafka.topic_configs(settings, canal["address"])
+        crees = topic_configs(settings, canal["address"])
         assert {
             nom: ",".join(valeur) if isinstance(valeur, list) else str(valeur)
             for nom, valeur in promis["topicConfiguration"].items()

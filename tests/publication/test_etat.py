@@ -22,6 +22,7 @@ from publication.epoques import epoque_courante, ouvrir_epoque
 from service import composition, kafka
 from service.lag import lag
 from service.settings import Settings
+from service.topic_configs import topic_configs
 from tests.outils import attendre, se_tuer
 from tests.publication import banc
 from tests.publication.banc import Recu
@@ -253,7 +254,7 @@ def test_le_role_mene_les_deux_et_son_retard_se_dit(base: Any, recorder: Recorde
 @pytest.mark.usefixtures("apache")
 def test_sur_apache_kafka_chaque_topic_a_la_retention_que_le_contrat_promet(settings: Settings) -> None:
     for topic in kafka.topics(settings):
-        promis = kafka.topic_configs(settings, topic)
+        promis = topic_configs(settings, topic)
         ressource = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(promis))
         with KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap) as admin:
             trouves = admin.describe_configs([ressource], config_filter="all")["topic"][topic]
