@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+CONTRAT := $(VENV)/contrat
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
 # Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
@@ -16,7 +17,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough coverage fast test-kafka faults simulate kafka bench screenshots lint format flow architecture recipes tables sbom lock clean
+.PHONY: help setup demo test thorough coverage fast test-kafka faults simulate kafka contrat bench screenshots lint format flow architecture recipes tables sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,15 @@ faults: $(STAMP) $(JARS) ## run the service under random traffic and faults, aga
 # SEED=word runs histories word:0, word:1, …; SEED=word:17 replays that one, with its whole trace.
 simulate: $(STAMP) ## run the service's own code through simulated histories, by seed (HISTORIES=1000 SEED=…)
 	$(VENV)/bin/python -m tests.simulation --histories $(or $(HISTORIES),1000) --seed "$(SEED)"
+
+contrat: $(CONTRAT)/.installed ## install the tools of those who read our contracts (needs Node and npm for AsyncAPI's)
+
+$(CONTRAT)/.installed: requirements/contrat.txt tests/contrat/node/package-lock.json | $(STAMP)
+	$(PYTHON) -m venv $(CONTRAT)
+	$(CONTRAT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/contrat.txt
+	@command -v npm >/dev/null || { echo "Node and npm are needed (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	cp tests/contrat/node/package*.json $(CONTRAT)/ && npm ci --prefix $(CONTRAT) --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 kafka: $(JARS) ## fetch the jars of that Apache Kafka
 
@@ -106,7 +116,8 @@ lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque -o requirements/runtime.txt; \
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque --extra dev -o requirements/dev.txt; \
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml -c requirements/runtime.txt -o requirements/production.txt; \
-	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt
+	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --group contrat -o requirements/contrat.txt
 
 clean: ## remove .venv and caches; the demo's data in .creances stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -202,13 +202,20 @@ class Créance(Agregat):
         """La caisse a encaissé une somme par un autre moyen (chèque, virement, retenue)."""
 
         TOPIC: ClassVar[str] = "creance.EncaissementRecu"
+        class_version: ClassVar[int] = 2
         message_id: MessageId
         montant: Centimes
         moyen: Moyen
-        date: date
+        encaisse_le: date
+        """Le jour que dit la caisse."""
+
+        @staticmethod
+        def upcast_v1_v2(etat: dict[str, Any]) -> None:
+            """`date` portait le nom d'un type : la même valeur, sous un nom qui dit ce qu'elle est."""
+            etat["encaisse_le"] = etat.pop("date")
 
         def apply(self, creance: "Créance") -> None:
-            creance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.date)
+            creance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.encaisse_le)
             creance.solde -= self.montant
 
     class AvisRectifié(Event):
@@ -375,7 +382,7 @@ class Créance(Agregat):
             message_id=message_id,
             montant=montant,
             moyen=moyen,
-            date=le,
+            encaisse_le=le,
             timestamp=maintenant,
         )
         self._constater_trop_percu(maintenant)

@@ -18,6 +18,7 @@ from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
 from projections.vues import VUES
+from publication.etat import EtatDesSoldes
 from publication.publication import Publication
 from publication.sender import Sender
 from service import bank
@@ -27,8 +28,8 @@ from service.settings import Settings
 VIEWS = tuple(VUES)
 """The names of the views, in the order they are led."""
 
-FOLLOWERS = (*VIEWS, Publication.nom)
-"""All that follows the log: the views, and the publication of events."""
+FOLLOWERS = (*VIEWS, Publication.nom, EtatDesSoldes.nom)
+"""All that follows the log: the views, and the publication of events and of balances."""
 
 
 def required(value: str | None, name: str) -> str:
@@ -114,7 +115,8 @@ def follower(
 
 def concerns(name: str, recorder: Recorder) -> frozenset[str]:
     """The topics of the stored events that a follower reads. Raises ValueError for an unknown one."""
-    return Publication.topics if name == Publication.nom else view(name, recorder).topics
+    published = {Publication.nom: Publication.topics, EtatDesSoldes.nom: EtatDesSoldes.topics}
+    return published[name] if name in published else view(name, recorder).topics
 
 
 def publication(
@@ -138,6 +140,25 @@ def publication(
     return follower, sender
 
 
-def emitter(settings: Settings) -> Sender:
-    """What sends to the topic of published events."""
-    return Sender(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)
+def balances(
+    settings: Settings,
+    step: Callable[[str], None] = lambda _: None,
+    require_whole: Callable[[Connection[Any]], None] = lambda _: None,
+) -> tuple[Follower, Sender]:
+    """The follower that keeps the state topic, behind the publication, and what it sends with, as `publication`."""
+    sender = emitter(settings, settings.topic_soldes)
+    follower = Follower(
+        required(settings.database_url, "DATABASE_URL"),
+        EtatDesSoldes(sender, settings.shard_digit, exiger_publiable=require_whole, etape=step),
+        derriere=EtatDesSoldes.derriere,
+        mapper=EventMapper(AGREGATS),
+        lot_max=settings.publication_batch_size,
+        wake_max_s=settings.follower_wait_max.total_seconds(),
+        etape=step,
+    )
+    return follower, sender
+
+
+def emitter(settings: Settings, topic: str | None = None) -> Sender:
+    """What sends to the topic of published events, or to another."""
+    return Sender(settings.kafka_connection() | {"client_id": "publication"}, topic or settings.topic_evenements)

@@ -26,6 +26,7 @@ from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
+from service.topic_configs import topic_configs
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -39,9 +40,6 @@ READ_MS: Final = 2_000
 PENDING_READ_SECONDS: Final = 3.0
 """How long `lag` looks for the time of the oldest unread message."""
 
-MESSAGE_BYTES_MAX: Final = 1024 * 1024
-"""Largest message of an incoming topic; a dead-letter topic takes larger ones."""
-
 
 def topics(settings: Settings) -> dict[str, int]:
     """All topics of the service, with their partitions."""
@@ -49,7 +47,7 @@ def topics(settings: Settings) -> dict[str, int]:
     return (
         wanted
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}
-        | {settings.topic_evenements: settings.partitions_evenements}
+        | {settings.topic_evenements: settings.partitions_evenements, settings.topic_soldes: settings.partitions_soldes}
     )
 
 
@@ -68,7 +66,7 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
         options = {
             "num_partitions": 1,
             "replication_factor": settings.topic_replicas,
-            "configs": {"max.message.bytes": str(rebuts.OCTETS_MAX)},
+            "configs": topic_configs(settings, topic),
         }
         try:
             admin.create_topics({topic: options})
@@ -82,29 +80,32 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
         admin.close()
 
 
-def create_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
+def create_topics(settings: Settings, wanted: Mapping[str, int] | None = None) -> list[str]:
+    """Create the topics that are missing and return their names; safe to run twice, at once, from two places.
+
+    `wanted`: these, with their partitions, instead of all of the service's.
+    """
+    wanted = topics(settings) if wanted is None else wanted
     admin = clients.open_client(
         KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUEST_MS
     )
     try:
         existing = set(admin.list_topics())
         created = []
-        for topic, partitions in topics(settings).items():
+        for topic, partitions in wanted.items():
             if topic in existing:
                 continue
-            size = rebuts.OCTETS_MAX if topic.endswith(rebuts.SUFFIXE) else MESSAGE_BYTES_MAX
             options = {
                 "num_partitions": partitions,
                 "replication_factor": settings.topic_replicas,
-                "configs": {"max.message.bytes": str(size)},
+                "configs": topic_configs(settings, topic),
             }
             try:
                 admin.create_topics({topic: options})
             except TopicAlreadyExistsError:
                 continue
             created.append(topic)
-        admin.wait_for_topics(list(topics(settings)))
+        admin.wait_for_topics(list(wanted))
         return created
     finally:
         admin.close()

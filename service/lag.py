@@ -19,6 +19,7 @@ from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
 from guichet.recul import recul
 from projections.vues.paiements import attente_de_reponse
+from publication.etat import EtatDesSoldes
 from publication.publication import Publication
 from service import kafka
 from service import relance as janitor
@@ -74,6 +75,8 @@ def lag(settings: Settings, base: Database, reader: "KeptReader | None" = None) 
     _read_kafka(reader or KeptReader(settings), base, consumed, now, keep=reader is not None)
     published = next(row for row in rows if row["nom"] == Publication.nom)
     published |= _topic(settings.topic_evenements, mishaps) | {"journal_en_retard": behind}
+    state = next(row for row in rows if row["nom"] == EtatDesSoldes.nom)
+    state |= _topic(settings.topic_soldes, mishaps)
     return consumed + rows
 
 

@@ -132,14 +132,20 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
 
 
 def publisher(settings: Settings, require_whole: Callable[[Connection[Any]], None]) -> Role:
-    """Publishes the log to Kafka, as long as it is whole."""
-    follower, emitter = composition.publication(settings, require_whole=require_whole)
+    """Publishes the log to Kafka, as long as it is whole: its events, and behind them each créance's latest balance."""
+    events, events_sender = composition.publication(settings, require_whole=require_whole)
+    balances, balances_sender = composition.balances(settings, require_whole=require_whole)
 
     def publish(stop: threading.Event) -> None:
+        # A follower never returns nor raises before `stop`: two of them need no watching of each other.
+        beside = threading.Thread(target=balances.run, args=(stop,), name="soldes", daemon=True)
+        beside.start()
         try:
-            follower.run(stop)
+            events.run(stop)
         finally:
-            emitter.abandonner()
+            beside.join()
+            events_sender.abandonner()
+            balances_sender.abandonner()
 
     return Role("publish", publish)
 

@@ -78,6 +78,16 @@ class ExigePersonne(_Exigence):
         return identite
 
 
+class ExigePartenaire(ExigePersonne):
+    """Rend l'identité d'un partenaire que son jeton nomme, avec au moins une caisse."""
+
+    async def __call__(self, requete: Request) -> Identite:
+        identite = await super().__call__(requete)
+        if not identite.caisses:
+            raise Probleme(403, "acces_refuse", "Ce jeton ne nomme pas de caisse.")
+        return identite
+
+
 Assure = Annotated[Pseudonyme, Depends(ExigeAssure(RoleUtilisateur.ASSURE))]
 """Le pseudonyme de l'assuré qui appelle."""
 
@@ -85,6 +95,9 @@ Exploitant = Annotated[Identite, Depends(ExigeRole(RoleUtilisateur.EXPLOITATION)
 
 Support = Annotated[Identite, Depends(ExigePersonne(RoleUtilisateur.SUPPORT))]
 """Une personne du support."""
+
+Partenaire = Annotated[Identite, Depends(ExigePartenaire(RoleUtilisateur.PARTENAIRE))]
+"""Le système d'un partenaire, et ses caisses."""
 
 Auditeur = Annotated[Identite, Depends(ExigePersonne(RoleUtilisateur.AUDIT))]
 """Un auditeur, qui lit et ne change rien."""

@@ -2,19 +2,20 @@
 
 import hmac
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import jwt
 from jwt.utils import base64url_decode
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from api.socle.annonce import sans_repetition
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
 from domain.geste import COMPTE_SYSTEME
-from domain.references import Pseudonyme
+from domain.references import CodeCaisse, Pseudonyme
 
 EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
 DUREE_DE_DEVELOPPEMENT: Final = timedelta(hours=12)
@@ -32,6 +33,12 @@ D_ACCES: Final = frozenset({"scope", "scp", "client_id"})
 """Ce que portent seuls les jetons d'identité (et de fin de session), et seuls les jetons d'accès."""
 
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+
+REVENDICATION_CAISSES: Final = "caisses"
+"""La revendication d'un partenaire qui nomme ses caisses : une liste de codes à trois chiffres."""
+
+CAISSES_MAX: Final = 200
+_CAISSES: Final = TypeAdapter(Annotated[frozenset[CodeCaisse], Field(max_length=CAISSES_MAX)])
 
 
 class RoleUtilisateur(StrEnum):
@@ -66,6 +73,8 @@ class Identite:
     assure: str | None = None
     personne: str = ""
     """Le nom que l'émetteur lui donne (`sub`) : qui a lu, proposé, approuvé. Vide pour un assuré."""
+    caisses: frozenset[str] = frozenset()
+    """Celles d'un partenaire ; vide pour un autre rôle."""
     nom: str | None = None
     """Le nom à montrer à la personne elle-même ; il ne va que dans le cookie chiffré de sa session."""
     derniere_connexion: int | None = None
@@ -192,8 +201,12 @@ def emettre_jeton(
     audience: str,
     maintenant: datetime,
     personne: str | None = None,
+    caisses: Collection[str] = (),
 ) -> str:
-    """Un jeton de développement, pour `VerificateurDeDeveloppement` ; `personne` : l'agent, si ce n'est un assuré."""
+    """Un jeton de développement, pour `VerificateurDeDeveloppement` ; `personne` : l'agent, si ce n'est un assuré.
+
+    `caisses` : celles d'un partenaire.
+    """
     contenu: dict[str, Any] = {
         "iss": EMETTEUR_DE_DEVELOPPEMENT,
         "aud": audience,
@@ -204,6 +217,8 @@ def emettre_jeton(
     }
     if assure is not None:
         contenu["assure"] = assure
+    if caisses:
+        contenu[REVENDICATION_CAISSES] = sorted(caisses)
     return jwt.encode(contenu, secret, algorithm="HS256")
 
 
@@ -246,12 +261,23 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
         sujet, sid = (dit if isinstance(dit, str) else None for dit in (contenu.get("sub"), contenu.get("sid")))
         if role is not RoleUtilisateur.ASSURE:
             return Identite(
-                role, personne=_personne(contenu.get("sub")), nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid
+                role,
+                personne=_personne(contenu.get("sub")),
+                caisses=_caisses(role, contenu.get(REVENDICATION_CAISSES)),
+                nom=nom,
+                derniere_connexion=derniere,
+                sujet=sujet,
+                sid=sid,
             )
         assure = _PSEUDONYME.validate_python(contenu.get(nom_assure))
         return Identite(role, assure, nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid)
     except (ValidationError, ValueError) as erreur:
         raise JetonInvalide from erreur
+
+
+def _caisses(role: RoleUtilisateur, dites: object) -> frozenset[str]:
+    """Les caisses d'un partenaire ; lève ValidationError si ce n'en est pas une liste."""
+    return _CAISSES.validate_python(dites or []) if role is RoleUtilisateur.PARTENAIRE else frozenset()
 
 
 def _personne(sub: object) -> str:

@@ -46,6 +46,16 @@ from guichet.recul import JournalEnRetard, JournalNonVerifie
 from projections.lectures.anomalies import PageInconnue
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
+from publication.curseur import (
+    CaisseEtrangere,
+    CreanceEtrangere,
+    CurseurHorsBornes,
+    CurseurIllisible,
+    CurseurInconnu,
+    DepartIllisible,
+    DepartsMultiples,
+    EvenementIllisible,
+)
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -115,6 +125,14 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     RienEncore: 409,
     VersionInconnue: 422,
     PageInconnue: 422,
+    CurseurIllisible: 422,
+    CurseurInconnu: 409,
+    CurseurHorsBornes: 409,
+    DepartIllisible: 422,
+    DepartsMultiples: 422,
+    CaisseEtrangere: 403,
+    CreanceEtrangere: 404,
+    EvenementIllisible: 503,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

@@ -23,7 +23,7 @@ _ENREGISTRE: Final = "enregistré"
 def _de_la_caisse(fait: Créance.AvisRectifié | Créance.AvisAnnulé | Créance.EncaissementReçu) -> Valeurs:
     """Ce que le sort d'un message de la caisse garde aussi."""
     if isinstance(fait, Créance.EncaissementReçu):
-        return fait.message_id, fait.montant, fait.moyen.value, fait.date.isoformat()
+        return fait.message_id, fait.montant, fait.moyen.value, fait.encaisse_le.isoformat()
     return fait.message_id, None, None, None
 
 

@@ -13,6 +13,9 @@ from service.cli import importing  # noqa: F401
 from service.cli import publishing  # noqa: F401
 
 # isort: split
+from service.cli import partners  # noqa: F401
+
+# isort: split
 from service.cli import reconciling  # noqa: F401
 
 # isort: split

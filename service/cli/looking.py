@@ -134,6 +134,7 @@ def token(
     role: Annotated[str, typer.Option(help="Le rôle du jeton ; un rôle inconnu est refusé avec la liste.")],
     assure: Annotated[str | None, typer.Option(help="Pseudonyme de l'assuré, pour ce rôle.")] = None,
     personne: Annotated[str | None, typer.Option(help="Le nom de l'agent, pour un autre rôle.")] = None,
+    caisse: Annotated[list[str] | None, typer.Option(help="Une caisse du partenaire ; se répète.")] = None,
     *,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -147,13 +148,21 @@ def token(
         raise typer.BadParameter(f"rôle inconnu : {role} (connus : {', '.join(RoleUtilisateur)})") from cause
     if (chosen is RoleUtilisateur.ASSURE) != (assure is not None):
         raise typer.BadParameter("--assure va avec le rôle assure, et seulement lui")
+    if caisse and chosen is not RoleUtilisateur.PARTENAIRE:
+        raise typer.BadParameter("--caisse va avec le rôle partenaire, et seulement lui")
     settings = read_settings(data_dir)
     try:
         secret = development_jwt_secret(settings)
     except ValueError as cause:
         fail(str(cause))
     text = emettre_jeton(
-        secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC), personne=personne
+        secret,
+        chosen,
+        assure,
+        audience=settings.oidc_audience,
+        maintenant=datetime.now(UTC),
+        personne=personne,
+        caisses=caisse or (),
     )
     if as_json:
         print_json({"token": text})

@@ -87,6 +87,8 @@ BEGIN
     GRANT UPDATE ON vues.ecartes TO creances_api;
     GRANT INSERT, UPDATE ON vues.rebuts, vues.lectures_de_rebuts TO creances_api, creances_relance,
         creances_exploitation;
+    -- Un partenaire qui lit le fil dit, en demandant la suite, où il en est.
+    GRANT INSERT, UPDATE ON vues.lectures_du_fil TO creances_api;
     GRANT DELETE ON vues.messagerie TO creances_relance;
     -- La veille, qui tourne avec la relance ; une reconstruction est à creances_service.
     IF to_regclass('vues.releves_de_retard') IS NOT NULL THEN

@@ -93,7 +93,7 @@ def compte(e: Exploitation, requete: str) -> int:
 
 
 def ecrits_par_la_suivante(e: Exploitation) -> int:
-    requete = "SELECT count(*) FROM journal.evenements WHERE convert_from(etat, 'UTF8') LIKE '{\"class_version\":2%%'"
+    requete = "SELECT count(*) FROM journal.evenements WHERE convert_from(etat, 'UTF8') LIKE '{\"class_version\":3%%'"
     return compte(e, requete)
 
 

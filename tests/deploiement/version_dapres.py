@@ -11,11 +11,11 @@ from domain.creance import Créance
 def monter() -> None:
     """Fait de ce processus la version d'après."""
 
-    def upcast_v1_v2(_etat: dict[str, Any]) -> None:
+    def upcast_v2_v3(_etat: dict[str, Any]) -> None:
         """Rien n'a changé de nom."""
 
-    Créance.EncaissementReçu.class_version = 2
-    Créance.EncaissementReçu.upcast_v1_v2 = staticmethod(upcast_v1_v2)  # type: ignore[attr-defined]
+    Créance.EncaissementReçu.class_version = 3
+    Créance.EncaissementReçu.upcast_v2_v3 = staticmethod(upcast_v2_v3)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

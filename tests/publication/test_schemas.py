@@ -24,8 +24,9 @@ def test_les_fichiers_sont_ceux_des_classes() -> None:
 def test_chaque_schema_est_valide_et_son_fichier_porte_le_nom_du_type(nom: str) -> None:
     schema = schemas.schemas()[nom]
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert nom == f"fr.assurance-maladie.creances.{schema['title']}.v1.json"
-    assert schema["$id"].endswith(f"{schema['title']}.v1")
+    version = nom.removesuffix(".json").rpartition(".")[2]
+    assert nom == f"fr.assurance-maladie.creances.{schema['title']}.{version}.json"
+    assert schema["$id"].endswith(f"{schema['title']}.{version}")
     assert schema["description"]
 
 
