@@ -2,6 +2,7 @@
 
 L'argent est comparé rapport par rapport : la même remise est dite par les opérations et par les rapprochements, et ne
 doit pas compter deux fois.
+Plus de 300 lignes : les deux côtés, et un jugement par genre d'écart, se lisent ensemble.
 """
 
 from collections import Counter

@@ -3,6 +3,7 @@
 Tout est lu dans un même instantané. Le retard d'une vue n'est pas un écart : elle est comparée au journal arrêté à sa
 position ; une anomalie ouverte n'en est pas un non plus. Rien ne se tait derrière une faute : un flux illisible, une
 table qui manque sont nommés, et le reste est audité. Voir docs/audit.md.
+Plus de 300 lignes : l'ordre des lectures, et ce que chacune laisse à la suivante.
 """
 
 from collections.abc import Callable, Iterator

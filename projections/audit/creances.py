@@ -1,4 +1,7 @@
-"""Suivre une créance fait par fait : ses propres règles, et ce que chaque fait dit d'un paiement ou d'un message."""
+"""Suivre une créance fait par fait : ses propres règles, et ce que chaque fait dit d'un paiement ou d'un message.
+
+Plus de 300 lignes : un cas par fait, et la décision refaite à côté.
+"""
 
 from collections.abc import Iterable
 from typing import Final, assert_never, cast

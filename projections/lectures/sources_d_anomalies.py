@@ -3,6 +3,7 @@
 Chaque chose n'est dite qu'à un endroit : un sort qui a fait enregistrer de l'argent est dit par cet argent, un message
 en souffrance par son attente, un rebut du consommateur par son sort. Chaque requête nomme les mêmes huit premières
 colonnes (`Communes`), et c'est sur elles, chez PostgreSQL, que l'on choisit et que l'on coupe.
+Plus de 300 lignes : chaque source avec sa requête, côte à côte.
 """
 
 import re

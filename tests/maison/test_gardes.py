@@ -56,12 +56,19 @@ def test_le_moteur_ne_nomme_rien_du_metier() -> None:
 
 
 PLUSIEURS_ECRIVAINS = {
-    "vues.suiveurs": {"engine/follower.py", "engine/lease.py", "engine/role_state.py", "publication/publication.py"},
+    "vues.suiveurs": {
+        *("engine/follower.py", "engine/lease.py", "engine/rebuild.py", "engine/role_state.py"),
+        "publication/vers_un_topic.py",
+    },
+    "vues.baux": {"engine/rebuild.py", "service/watch.py"},
+    "vues.ecartes": {"engine/rebuild.py", "engine/set_aside.py"},
+    "vues.reconstructions": {"engine/rebuild.py", "engine/rebuild_filling.py"},
     "acces.sessions": {"api/socle/sessions_tenues.py", "service/cli/sessions.py"},
     "journal.ecarts_de_rapport": {"guichet/rapprochement/registre.py", "guichet/reglement/ecarts.py"},
 }
 """Des colonnes, ou des gestes, que rien ne lie : la position et son bail, l'état d'un rôle, sa reprise au début ;
-la session qu'une personne tient, ou qu'un administrateur finit ; l'écart qu'un rapport ouvre, ou qu'un agent ferme."""
+la session qu'une personne tient, ou qu'un administrateur finit ; l'écart qu'un rapport ouvre, ou qu'un agent ferme ;
+ce qu'une reconstruction échange d'un bloc (la vue, sa position, ce qui en est écarté), et ce qu'elle tient d'elle-même."""
 
 
 def test_un_seul_module_ecrit_chaque_table() -> None:
