@@ -68,7 +68,7 @@ PLUSIEURS_ECRIVAINS = {
 }
 """Des colonnes, ou des gestes, que rien ne lie : la position et son bail, l'état d'un rôle, sa reprise au début ;
 la session qu'une personne tient, ou qu'un administrateur finit ; l'écart qu'un rapport ouvre, ou qu'un agent ferme ;
-ce qu'une reconstruction échange d'un bloc (la vue, sa position, ce qui en est écarté), et ce qu'elle tient pour elle."""
+ce qu'une reconstruction échange d'un bloc, la vue avec sa position et ses écartés, et ce qu'elle tient pour elle."""
 
 
 def test_un_seul_module_ecrit_chaque_table() -> None:
