@@ -13,6 +13,9 @@ from tests.consumers.banc import MAINTENANT
 HORS_D_AUDIT = [
     *("suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "acces", "notes"),
     *("reculs", "securite", "soldes_publies", "audits"),
+    # Ce que la veille, les reconstructions et le fil tiennent de leur propre travail.
+    *("baux", "differences", "parite", "reconstructions", "releves_de_l_horloge", "releves_de_retard"),
+    "lectures_du_fil",
 ]
 """Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent, une alerte, qui a fait quoi, et ce que le
 journal refait à tout moment, audits compris : ni argent, ni vue du journal."""

@@ -294,12 +294,12 @@ AVANT, APRES = "2026-06-01T11:50:00+02:00", "2026-06-01T12:01:00+02:00"
 def test_la_reference_seule_n_accorde_rien_de_ce_qui_precede_le_paiement(b: Banc) -> None:
     """Après une restauration, D a reçu le nom que B portait : la ligne de B n'est pas celle de D."""
     b.payer("T1")
-    bilan = b.rapprocher(rapport([Ligne("T1", le=AVANT)]))
+    bilan = b.rapprocher(rapport([Ligne("T1", le=AVANT, autorisation="111111")]))
     [ecart] = bilan.ecarts
     assert (ecart.genre, ecart.montant) == (GenreEcart.AUTRE_ETAT, 20_00)
     assert bilan.a_demander == [ecart]
 
-    suivant = b.rapprocher(rapport([Ligne("T1", le=APRES)], genere="20260603"))
+    suivant = b.rapprocher(rapport([Ligne("T1", le=APRES, autorisation="222222")], genere="20260603"))
     assert [trouve.montant for trouve in suivant.ecarts] == [20_00], "l'argent de B n'est encore nulle part ici"
 
 
