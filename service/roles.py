@@ -28,6 +28,10 @@ JOINED_WITHIN: Final = 0.7
 """The share of the time to stop that the roles have; the rest is for closing what they shared."""
 
 
+BESIDE_WITHIN_S: Final = 1.0
+"""How long a role waits, twice, for what it led beside its main work (seconds)."""
+
+
 class RoleEnded(Exception):
     """A role returned though nobody had asked it to stop."""
 
@@ -143,9 +147,12 @@ def publisher(settings: Settings, require_whole: Callable[[Connection[Any]], Non
         try:
             events.run(stop)
         finally:
-            beside.join()
-            events_sender.abandonner()
-            balances_sender.abandonner()
+            # Given up before it is joined: whoever waits for an absent broker's answer is let go; and again after, for
+            # it may have opened another. What is not given up waits for that broker when the process ends.
+            for _ in range(2):
+                events_sender.abandonner()
+                balances_sender.abandonner()
+                beside.join(BESIDE_WITHIN_S)
 
     return Role("publish", publish)
 

@@ -24,7 +24,7 @@ SEULE_UNE_PREUVE = {
     "creance.AvisRectifie.motif",
     "creance.AvisAnnule.motif",
     "creance.EncaissementRecu.message_id",
-    "creance.EncaissementRecu.date",
+    "creance.EncaissementRecu.encaisse_le",
     # Ce que la banque nous renvoie, et que seul son formulaire redit.
     "paiement.PaiementOuvert.jeton_retour",
 }

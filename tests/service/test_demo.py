@@ -145,6 +145,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "paiements": 0,
         "delai_affichage": 0,
         "publication": 0,
+        "soldes": 0,
         "messagerie": 0,
         "anomalies": 0,
         "relance": 0,
