@@ -20,6 +20,7 @@ MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "é
 
 def infractions(page: Page, *regles: str) -> list[str]:
     """Ce qu'axe reproche à la page : la règle, et où ; `regles` : celles-là seulement."""
+    page.wait_for_load_state("load")  # Sans sa feuille de style, elle n'a pas ses tailles.
     page.evaluate(AXE)
     voulu = {"type": "rule", "values": list(regles)} if regles else {"type": "tag", "values": REGLES}
     trouvees = page.evaluate("voulu => axe.run(document, {runOnly: voulu})", voulu)["violations"]
