@@ -40,6 +40,9 @@ class FinDeRenvoi(BaseModel):
 MARQUES: Final = (NouvelleEpoque, FinDeRenvoi)
 """Toutes : chacune a son schéma dans `docs/schemas/`."""
 
+TYPES_DES_MARQUES: Final = frozenset(type_publie(classe) for classe in MARQUES)
+"""Leurs `ce_type` : qui relit le topic pour le comparer au journal les passe, car elles ne sont d'aucun de ses flux."""
+
 
 def marque_d_epoque(source: str, epoque: str, precedente: str) -> Callable[[int], CloudEvent]:
     """La marque d'une nouvelle époque, pour chaque partition ; `source` : le nouveau `ce_source`."""

@@ -21,6 +21,7 @@ from domain.agregats import AGREGATS
 from engine.mapper import EventMapper
 from publication.cloudevent import TYPE_PREFIXE, source_publiee, type_publie
 from publication.contenu import CHAMPS_DU_SOLDE, donnees
+from publication.marques import TYPES_DES_MARQUES
 from service import kafka
 from service.settings import Settings
 
@@ -193,6 +194,8 @@ def _event(record: Any, base: str) -> Published | None:
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
     stream, _, version = headers.get("ce_id", "").rpartition(":")
     source = headers.get("ce_source", "")
+    if headers.get("ce_type") in TYPES_DES_MARQUES:
+        return None
     if not source.startswith(base) or not stream or not (version.isascii() and version.isdigit()):
         return None
     try:

@@ -26,6 +26,7 @@ from engine.role_state import RoleState
 from guichet.recul import JournalNonVerifie, constater_recul, exiger_sans_recul, recul
 from publication.cloudevent import source_publiee
 from publication.epoques import epoque_courante
+from publication.marques import TYPES_DES_MARQUES
 from publication.publication import Publication
 from service import kafka
 from service.roles import Role
@@ -229,7 +230,7 @@ def _published_further(settings: Settings, conn: Connection[Any]) -> str | None:
         epoch = source.removeprefix(base)
         if epoch > current:
             return f"Le topic {settings.topic_evenements} connaît l'époque {epoch}, que le journal ne connaît pas."
-        if epoch == current:
+        if epoch == current and headers.get("ce_type") not in TYPES_DES_MARQUES:
             published.append(headers.get("ce_id", ""))
     missing = _missing(conn, published)
     if missing is None:

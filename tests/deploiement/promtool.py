@@ -93,7 +93,8 @@ def sonne_sur(alerte: str, *releves: str, dossier: Path, minutes: int = 20) -> b
             for mesure in famille.samples:
                 etiquettes = mesure.labels | {"job": "creances", "instance": "api:9000"}
                 nom = mesure.name + "{" + ",".join(f'{n}="{_echappe(v)}"' for n, v in sorted(etiquettes.items())) + "}"
-                if not mesure.name.endswith("_created") and not math.isnan(mesure.value):
+                # promtool n'écrit pas l'infini ; aucune alerte ne sonne sur « jamais ».
+                if not mesure.name.endswith("_created") and math.isfinite(mesure.value):
                     series.setdefault(nom, [rien] * rang).append(f"{mesure.value!r}x{minutes - 1}")
         for valeurs in series.values():
             valeurs.extend([rien] * (rang + 1 - len(valeurs)))
