@@ -1,25 +1,15 @@
 """What Prometheus reads of what waits for somebody: messages held, money without a debt, leases lost."""
 
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any, Final, NamedTuple
 
-import psycopg
-import structlog
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from psycopg import Connection
 
 from engine import waiting_room
-from engine.database import connect
 from engine.lease import LeadershipLost
-
-CONNECT_SECONDS: Final = 2
-"""How long a scrape waits for a connection: all collectors together answer within what a request may take."""
-
-KEPT_SECONDS: Final = 30.0
-"""Scrapes within this time read the database once."""
+from service.kept_collector import KeptCollector
 
 AGES: Final = ("moins_d_un_jour", "moins_d_une_semaine", "plus")
 """How long money has waited for a debt."""
@@ -49,26 +39,21 @@ class _Read(NamedTuple):
     lost: dict[str, float]
 
 
-class HeldCollector(Collector):
-    """Reads at scrape time, by a connection of its own; without the database its gauges are absent."""
+class HeldCollector(KeptCollector[_Read]):
+    """The gauges of what waits."""
+
+    kept_s = 30.0
+    unreadable = "attentes_illisibles"
 
     def __init__(self, url: str, topics: tuple[str, ...]) -> None:
         """`topics`: those that messages may wait on; each is told, with 0 if none waits."""
-        self._url = url
+        super().__init__(url)
         self._topics = topics
-        self._read_at = float("-inf")
-        self._last: _Read | None = None
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not read the database."""
-        return iter(())
 
     def collect(self) -> Iterator[Metric]:
         """The gauges, as of now or up to half a minute ago."""
-        if time.monotonic() - self._read_at > KEPT_SECONDS:
-            self._last = self._read()
-            self._read_at = time.monotonic()
-        if self._last is None:
+        told = self.kept()
+        if told is None:
             return
         count = GaugeMetricFamily(
             "creances_messages_en_souffrance", "Messages qui attendent de pouvoir être appliqués", labels=["topic"]
@@ -79,7 +64,7 @@ class HeldCollector(Collector):
             labels=["topic"],
         )
         for topic in self._topics:
-            waiting, seconds = self._last.held.get(topic, (0, 0.0))
+            waiting, seconds = told.held.get(topic, (0, 0.0))
             count.add_metric([topic], waiting)
             age.add_metric([topic], seconds)
         yield from (count, age)
@@ -88,35 +73,29 @@ class HeldCollector(Collector):
             "Argent pris par la banque et qu'aucune créance n'a reçu, par âge",
             labels=["age"],
         )
-        for name, cents in zip(AGES, self._last.money, strict=True):
+        for name, cents in zip(AGES, told.money, strict=True):
             money.add_metric([name], cents)
         yield money
         yield GaugeMetricFamily(
             "creances_argent_sans_creance_secondes",
             "Depuis combien de temps le plus ancien attend une créance",
-            value=self._last.oldest_money_s,
+            value=told.oldest_money_s,
         )
         lost = GaugeMetricFamily(
             "creances_bail_perdu_secondes", "Âge du dernier bail perdu, si c'est sa dernière panne", labels=["role"]
         )
-        for role, seconds in self._last.lost.items():
+        for role, seconds in told.lost.items():
             lost.add_metric([role], seconds)
         yield lost
 
-    def _read(self) -> _Read | None:
-        try:
-            with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
-                held = {
-                    topic: (count, _age(conn, since)) for topic, (count, since) in waiting_room.counts(conn).items()
-                }
-                recent, week, older, oldest = conn.execute(_MONEY).fetchone() or (0, 0, 0, 0.0)
-                lost = dict(conn.execute(_LOST, (f"{LeadershipLost.__name__}%",)).fetchall())
-                return _Read(held, (recent, week, older), oldest, lost)
-        except psycopg.Error as cause:
-            structlog.get_logger().warning("attentes_illisibles", cause=str(cause))
-            return None
+    def read(self, conn: Connection[Any]) -> _Read:
+        """Read what waits, and which leases were lost."""
+        held = {topic: (count, _age(conn, since)) for topic, (count, since) in waiting_room.counts(conn).items()}
+        recent, week, older, oldest = conn.execute(_MONEY).fetchone() or (0, 0, 0, 0.0)
+        lost = dict(conn.execute(_LOST, (f"{LeadershipLost.__name__}%",)).fetchall())
+        return _Read(held, (recent, week, older), oldest, lost)
 
 
-def _age(conn: psycopg.Connection[Any], since: Any) -> float:
+def _age(conn: Connection[Any], since: Any) -> float:
     (seconds,) = conn.execute(_HELD_SINCE, (since,)).fetchone() or (0.0,)
     return float(seconds)
