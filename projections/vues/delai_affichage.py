@@ -54,9 +54,6 @@ SELECT transaction, reference, version FROM vues.delai_affichage WHERE NOT montr
 
 _MONTRER: Final = "UPDATE vues.delai_affichage SET montree = true WHERE transaction = %b AND reference = %b"
 
-# Chaque part, et si elle est affichée : pour l'audit.
-_TOUTES: Final = "SELECT transaction, reference, affiche_le IS NOT NULL FROM vues.delai_affichage"
-
 # Où en est la vue.
 _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = 'delai_affichage'"
 
@@ -193,11 +190,6 @@ class DelaiAffichage:
         for (transaction, _), nom in flux.items():
             creances[nom].afficher_paiement(ReferenceTransaction(transaction), maintenant=maintenant)
         self.recorder.record(conn, Batch(entries=collect(creances.values(), CAUSE)))
-
-
-def affichees(conn: Connection[Any]) -> dict[Part, bool]:
-    """Chaque part acceptée, et si elle est affichée."""
-    return {(transaction, reference): affiche for transaction, reference, affiche in conn.execute(_TOUTES)}
 
 
 class Attente(NamedTuple):
