@@ -11,7 +11,7 @@ PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile
 THOROUGH ?= lent or hypothesis
 # Tests start Python hundreds of times, and each worker imports them all: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
-# What `make test` leaves to another target besides the slow tests, as ` and not kafka`.
+# A marker that `make test` leaves to another target, besides the slow tests.
 EXCEPT ?=
 COVERAGE_FLAGS := --cov --cov-report=term:skip-covered
 BENCH_FLAGS ?=
@@ -40,7 +40,7 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 # Counting lines costs half as much processor time again on Python 3.11: only the tests without a server are counted.
 test: $(STAMP) ## run the tests on real PostgreSQL and a real Kafka-protocol broker (under five minutes), but the slow ones
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent"
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(EXCEPT)"
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(if $(EXCEPT), and not $(EXCEPT))"
 
 thorough: $(STAMP) ## run the slow ones: browser walks, servers killed and frozen, volume, recoveries; properties with more examples
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) --hypothesis-profile=lent -m "$(THOROUGH)"
