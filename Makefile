@@ -6,13 +6,14 @@ CONTRAT := $(VENV)/contrat
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
 # Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
-PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile
+PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile --durations=15 --durations-min=3
 # What `make thorough` runs: the slow tests, and every property with the examples that its hurried run has no time for.
 THOROUGH ?= lent or hypothesis
 # Tests start Python hundreds of times, and each worker imports them all: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
-# A marker that `make test` leaves to another target, besides the slow tests.
+# Markers that `make test` leaves to other targets, besides the slow tests: EXCEPT="kafka or hypothesis".
 EXCEPT ?=
+NOT_EXCEPTED := $(if $(EXCEPT), and not ($(EXCEPT)))
 COVERAGE_FLAGS := --cov --cov-report=term:skip-covered
 BENCH_FLAGS ?=
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -39,8 +40,8 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 
 # Counting lines costs half as much processor time again on Python 3.11: only the tests without a server are counted.
 test: $(STAMP) ## run the tests on real PostgreSQL and a real Kafka-protocol broker (under five minutes), but the slow ones
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent"
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(if $(EXCEPT), and not $(EXCEPT))"
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent$(NOT_EXCEPTED)"
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(NOT_EXCEPTED)"
 
 thorough: $(STAMP) ## run the slow ones: browser walks, servers killed and frozen, volume, recoveries; properties with more examples
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) --hypothesis-profile=lent -m "$(THOROUGH)"
