@@ -42,7 +42,9 @@ class KiosqueSettings(Concern):
         description="Une réponse sans sceau n'est pas crue ; faux sur la seule plateforme de test de la banque.",
     )
     kiosque_office_closed_from: time = Field(time(22), description="Début, à Paris, des heures sans opération.")
-    kiosque_office_closed_until: time = Field(time(23), description="Fin, à Paris, des heures sans opération.")
+    kiosque_office_closed_until: time = Field(
+        time(23), description="Fin, à Paris, des heures sans opération ; égale au début : il n'y en a pas."
+    )
     kiosque_timeout: Duration = Field(timedelta(seconds=5), description="Attente maximale d'une réponse du kiosque.")
     kiosque_merchant_id: str = Field(
         "002001000000001", pattern=r"^\d{15}$", description="Commerçant au kiosque (15 chiffres) ; défaut : simulation."

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,8 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             api_port=port,
             kiosque_url=f"http://127.0.0.1:{port_du_kiosque}",
             simulator_port=port_du_kiosque,
+            kiosque_office_closed_from=time(),
+            kiosque_office_closed_until=time(),  # La banque rembourse à toute heure, où que tourne la suite.
             terminal_idle=INACTIVITE,
             data_dir=dossier,
         )

@@ -66,6 +66,8 @@ def _attendus(chez_nous: dict[int, Any], banque: dict[int, Any]) -> set[tuple[st
         ici, la_bas = _pris_ici(nous), montant if code == "00" else 0
         if nous is None:
             attendus.add((f"T{numero}", "manque_ici"))
+        elif la_bas and nous[3] > 0:
+            attendus.add((f"T{numero}", "autre_etat"))  # Prise la veille de l'ouverture : c'est un autre paiement.
         elif la_bas and ici and la_bas != ici:
             attendus.add((f"T{numero}", "autre_montant"))
         elif (la_bas and not ici) or (code == "05" and (ici or nous[1] is None)):
