@@ -71,6 +71,7 @@ def creer_api(dependances: Dependances) -> FastAPI:
             yield
         finally:
             await moyens.pool.close()
+            dependances.fermer()
 
     application = _assembler(duree_de_vie)
     if not dependances.exploitation_a_part:

@@ -98,9 +98,9 @@ class RolesCollector(Collector):
         self._last = NOTHING
 
     def close(self) -> None:
-        """Close what stays open from one reading to the next."""
-        self._thread.shutdown()
-        self._reader.close()
+        """Close what stays open from one reading to the next, once the one under way has ended; wait for neither."""
+        self._thread.submit(self._reader.close)
+        self._thread.shutdown(wait=False)
 
     def _reading(self) -> Reading:
         """The last reading if it is fresh, else a new one; one that takes too long counts as unreadable meanwhile."""

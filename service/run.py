@@ -146,13 +146,14 @@ def api(
             return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 
     metrics = CollectorRegistry()
-    metrics.register(RolesCollector(settings, counter.base))
+    metrics.register(states := RolesCollector(settings, counter.base))
     metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
     metrics.register(ReportsCollector(counter.base.url, merchants_of(settings)))
     metrics.register(HeldCollector(counter.base.url, (settings.topic_avis, settings.topic_notifications)))
     return creer_api(
         Dependances(
             metriques=metrics,
+            fermer=states.close,
             guichet=counter,
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,

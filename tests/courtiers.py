@@ -20,6 +20,7 @@ from typing import ClassVar, Final, Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from engine.kafka_clients import open_client
 from service.embedded import EmbeddedError
 from service.embedded.broker import broker_binary, speaks_kafka
 from service.embedded.child import Child
@@ -183,7 +184,7 @@ class Apache(Courtier):
         if not speaks_kafka(self.bootstrap):
             return False
         try:
-            with KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000) as admin:
+            with open_client(KafkaAdminClient, bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000) as admin:
                 return any(not courtier["is_fenced"] for courtier in admin.describe_cluster()["brokers"])
         except KafkaError:
             return False

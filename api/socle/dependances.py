@@ -43,6 +43,8 @@ class Dependances:
     horloge: Callable[[], datetime]
     """L'instant présent, en UTC."""
     metriques: CollectorRegistry = field(default_factory=CollectorRegistry)
+    fermer: Callable[[], None] = lambda: None
+    """Appelé à l'arrêt, sans attendre : ce que les mesures tiennent ouvert d'une lecture à l'autre."""
     limites: Limites = field(default_factory=Limites)
     commercants: frozenset[str] = frozenset()
     """Les identifiants de nos commerçants : ce qui les porte passe d'abord aux rebuts."""

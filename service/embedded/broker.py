@@ -71,8 +71,10 @@ def speaks_kafka(bootstrap: str) -> bool:
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
+    from engine.kafka_clients import open_client
+
     try:
-        with KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=2000) as admin:
+        with open_client(KafkaAdminClient, bootstrap_servers=bootstrap, bootstrap_timeout_ms=2000) as admin:
             admin.describe_cluster()
     except KafkaError:
         return False

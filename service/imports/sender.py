@@ -55,7 +55,7 @@ def open_producer(settings: Settings) -> KafkaProducer:
         TopicMissing: the brokers do not know the topic of avis.
     """
     known = settings.kafka_connection() | {"bootstrap_timeout_ms": round(OPEN_SECONDS * 1000)}
-    with KafkaAdminClient(**known) as admin:
+    with clients.open_client(KafkaAdminClient, **known) as admin:
         if settings.topic_avis not in admin.list_topics():
             raise TopicMissing(settings.topic_avis)
     opened: KafkaProducer = clients.open_client(

@@ -55,6 +55,10 @@ def poster(client: httpx.Client, transaction: str) -> httpx.Response:
     return client.post("/kiosque/notification", data=formulaire)
 
 
+def fils_de_kafka() -> set[int | None]:
+    return {fil.ident for fil in threading.enumerate() if fil.name.startswith("kafka-")}
+
+
 @pytest.mark.lent
 def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
     b: Banc, tranquille: Banc, kafka_relaye: Relais
@@ -102,6 +106,7 @@ def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit
     b.consommer("avis", 1)
     t = b.ouvrir(avis(1)["reference"], 20_00)
     b.projeter()
+    avant = fils_de_kafka()
     kafka_relaye.couper()
     with api(b, tmp_path) as client:
         for essai in range(3):  # Kafka manque dès le démarrage.
@@ -128,6 +133,7 @@ def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit
         attendre(
             lambda: mesure(client, 'creances_roles_lisibles{serveur="kafka"}') == 1, secondes=20, quoi="Kafka lisible"
         )
+    attendre(lambda: fils_de_kafka() <= avant, secondes=20, quoi="ce que tenaient les mesures est fermé")
 
 
 def test_un_courtier_qui_se_tait_sans_raccrocher_est_une_panne_comme_une_autre(b: Banc, kafka_relaye: Relais) -> None:
