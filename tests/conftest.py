@@ -169,7 +169,7 @@ def utilisateur(url: str) -> str:
 @pytest.fixture(scope="session")
 def serveurs(pytestconfig: pytest.Config) -> Iterator[Serveurs]:
     """PostgreSQL et Kafka réels."""
-    with throwaway_folder() as dossier, ExitStack() as pile:
+    with throwaway_folder(in_memory=True) as dossier, ExitStack() as pile:
         yield Serveurs(pile, dossier, pytestconfig.getoption("--courtier"))
 
 
@@ -233,7 +233,10 @@ def apache(pytestconfig: pytest.Config) -> None:
 @pytest.fixture
 def courtier_a_soi(pytestconfig: pytest.Config) -> Iterator[Courtier]:
     """Un courtier démarré pour ce test seul, qui peut l'arrêter, le tuer, le redémarrer (voir `--courtier`)."""
-    with throwaway_folder() as dossier, COURTIERS[pytestconfig.getoption("--courtier")](dossier) as courtier:
+    with (
+        throwaway_folder(in_memory=True) as dossier,
+        COURTIERS[pytestconfig.getoption("--courtier")](dossier) as courtier,
+    ):
         yield courtier
 
 

@@ -23,14 +23,32 @@ class FolderInUseError(EmbeddedError):
     """Another process uses the same data folder."""
 
 
+MEMORY: Final = Path("/dev/shm")  # noqa: S108  a folder of ours in it, as in any other
+"""Where Linux keeps files in memory."""
+
+MEMORY_BYTES_MIN: Final = 4 * 1024**3
+"""The room it must have: in a container it often has 64 MiB."""
+
+
 @contextmanager
-def throwaway_folder() -> Iterator[Path]:
-    """Give a new short-named folder, deleted at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="creances-"))
+def throwaway_folder(*, in_memory: bool = False) -> Iterator[Path]:
+    """Give a new short-named folder, deleted at the end.
+
+    `in_memory`: where there is room for it. A database copied and dropped then costs PostgreSQL a third of the time:
+    most of it goes into creating and removing files.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="creances-", dir=MEMORY if in_memory and _has_room(MEMORY) else None))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free >= MEMORY_BYTES_MIN
+    except OSError:
+        return False
 
 
 @contextmanager

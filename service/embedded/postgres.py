@@ -33,7 +33,13 @@ ALWAYS: Final = {
     "max_connections": "200",
     "timezone": "UTC",
 }
-THROWAWAY: Final = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0"}
+THROWAWAY: Final = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "256MB",  # It may live in memory.
+}
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def relaye(nom: str, dossier: Path, relais: Relais) -> Courtier:
 def kafka_relaye(pytestconfig: pytest.Config) -> Iterator[Relais]:
     """Un relais devant un courtier à lui."""
     with ExitStack() as pile:
-        dossier = pile.enter_context(throwaway_folder())
+        dossier = pile.enter_context(throwaway_folder(in_memory=True))
         relais = pile.enter_context(Relais())
         courtier = relaye(pytestconfig.getoption("--courtier"), dossier, relais)
         relais.vers = (2, ("127.0.0.1", courtier.port))
