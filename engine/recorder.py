@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection, Pipeline
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
-from pydantic_core import to_json
 
 from engine import positions as places
 from engine import waiting_room
@@ -205,7 +205,7 @@ class Recorder(Streams, LibraryRecorder):
                     [fate.cause for fate in fates],
                     [fate.objet for fate in fates],
                     [fate.empreinte for fate in fates],
-                    [Jsonb(fate.champs, to_json) for fate in fates],
+                    [Jsonb(fate.champs, msgspec.json.encode) for fate in fates],
                 ),
             )
 
