@@ -123,8 +123,9 @@ def ceiling(scale: Scale, processes: int) -> Way:
 def measure(servers: Servers, stage: Stage, way: Way) -> Measured:
     """Notifications per second, and what each cost.
 
-    The clock starts when the first batch is in, and counts the messages after it. The messages are on the topic and the other roles run before; it stops when the view has everything. The balances
-    are then added up: a fast wrong answer is none.
+    The messages are on the topic and the other roles run before. The clock starts when the first batch is in, and
+    counts the messages after it; it stops when the view has everything. The balances are then added up: a fast wrong
+    answer is none.
     """
     scale, messages = stage.scale, stage.messages
     template = stage.library if way.by_library else stage.template
