@@ -20,10 +20,12 @@ from typing import Final
 import psycopg
 
 from bench import latency, memory, pipeline, reading, rebuild, report
+from bench.costs import Costs
 from bench.figures import Figures
 from bench.plan import FULL, QUICK, Plan
 from bench.servers import Servers, servers
 from bench.stage import Stage, prepare, strike
+from service.composition import VIEWS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RAW: Final = ROOT / ".bench" / "figures.json"
@@ -101,19 +103,28 @@ def _pipeline(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> N
 
     Ours and the ceiling take some seconds each, and the machine's speed drifts within seconds: they run by turns.
     """
-    library, every = pipeline.library(), pipeline.ours("restant_du", "paiements", "delai_affichage")
+    library, every = pipeline.library(), pipeline.ours(*VIEWS)
     both = (pipeline.ours("restant_du"), pipeline.ceiling(stage.scale, processes=1))
     for _ in range(plan.rounds):
-        _add_rate(figures, stage, library, [pipeline.measure(running, stage, library)])
-        turns = [[pipeline.measure(running, stage, way) for way in both] for _ in range(PIPELINE_TURNS)]
+        _add_rate(figures, stage, library, [pipeline.measure(running, stage, library).rate])
+        turns = [[pipeline.measure(running, stage, way).rate for way in both] for _ in range(PIPELINE_TURNS)]
         for way, rates in zip(both, zip(*turns, strict=True), strict=True):
             _add_rate(figures, stage, way, rates)
-        _add_rate(figures, stage, every, [pipeline.measure(running, stage, every)])
+        measured = pipeline.measure(running, stage, every)
+        _add_rate(figures, stage, every, [measured.rate])
+        _add_costs(figures, stage, measured.spent)
 
 
 def _add_rate(figures: Figures, stage: Stage, way: pipeline.Way, rates: Sequence[float]) -> None:
     """The rate over all turns: of equal work, the harmonic mean."""
     figures.add(f"pipeline.{stage.name}.{way.name}", harmonic_mean(rates), "notifications/s")
+
+
+def _add_costs(figures: Figures, stage: Stage, spent: Costs) -> None:
+    """Processor time a notification, by role and by session of PostgreSQL, with every follower."""
+    for name, found in spent._asdict().items():
+        for who, microseconds in found.items():
+            figures.add(f"cost.{stage.name}.{name}.{who}", microseconds, "µs a notification")
 
 
 def _rebuild(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:

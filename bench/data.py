@@ -25,7 +25,7 @@ from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.mapper import EventMapper
 from kiosque.sips.sceau import Algorithme, sceller
-from projections import DelaiAffichage, Paiements, RestantDu
+from service.composition import VIEWS
 
 EPOCH: Final = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 EXPIRY: Final = EPOCH + timedelta(minutes=15)
@@ -156,8 +156,8 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
             owner = assure(scale.creance_of(payment))
             times = (EPOCH, EXPIRY)
             copy.write_row((transaction(payment), owner, "381", "web", SHARE, "en_cours", *times, 1))
-    for view in (RestantDu, Paiements, DelaiAffichage):
-        conn.execute("INSERT INTO vues.suiveurs (nom, position) VALUES (%s, %s)", (view.nom, scale.events))
+    for view in VIEWS:
+        conn.execute("INSERT INTO vues.suiveurs (nom, position) VALUES (%s, %s)", (view, scale.events))
 
 
 def notifications(scale: Scale, count: int) -> Iterator[tuple[bytes, bytes]]:

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import Connection
 
+from bench import costs
+from bench.costs import Costs
 from bench.data import DEBT, SHARE, Scale
 from bench.processes import Process, bench_script, service_roles, wait_for
 from bench.servers import Servers
@@ -65,6 +67,13 @@ class Way:
         return self.name == "library"
 
 
+class Measured(NamedTuple):
+    """A run: notifications per second, and processor time a notification by role (µs)."""
+
+    rate: float
+    spent: Costs
+
+
 def ours(*views: str) -> Way:
     """The service's own roles, each a process: the consumer, and the followers of these views."""
 
@@ -111,11 +120,12 @@ def ceiling(scale: Scale, processes: int) -> Way:
     return Way("ceiling", run, _TAKEN, None, "vues.restant_du")
 
 
-def measure(servers: Servers, stage: Stage, way: Way) -> float:
-    """Notifications per second. The clock starts when the first batch is in, and counts the messages after it.
+def measure(servers: Servers, stage: Stage, way: Way) -> Measured:
+    """Notifications per second, and what each cost.
 
-    The messages are on the topic and the other roles run before; it stops when the view has everything. The balances
-    are then added up: a fast wrong answer is none.
+    The messages are on the topic and the other roles run before. The clock starts when the first batch is in, and
+    counts the messages after it; it stops when the view has everything. The balances are then added up: a fast wrong
+    answer is none.
     """
     scale, messages = stage.scale, stage.messages
     template = stage.library if way.by_library else stage.template
@@ -124,13 +134,14 @@ def measure(servers: Servers, stage: Stage, way: Way) -> float:
         settings = servers.settings(database, stage.topics)
         with way.run(settings, conn) as processes:
             first = wait_for(lambda: _count(conn, way.taken), processes, START_SECONDS, f"{way.name}: first batch")
-            start = time.perf_counter()
+            used, start = costs.read(conn, processes), time.perf_counter()
             complete = _await_all(conn, way, processes, stage)
             seconds = time.perf_counter() - start
             done = messages if complete else _count(conn, str(way.shown), scale.events)
+            spent = costs.read(conn, processes).since(used, max(1, done - first))
         if complete:
             _check(conn, way, scale, messages)
-    return (done - first) / seconds
+    return Measured((done - first) / seconds, spent)
 
 
 def _await_all(conn: Connection[Any], way: Way, processes: Sequence[Process], stage: Stage) -> bool:

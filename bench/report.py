@@ -1,14 +1,19 @@
-"""From the raw figures to what people read: the table, the chart, and `docs/performance.md`."""
+"""From the raw figures to what people read: the table, the chart, and `docs/performance.md`.
+
+What no figure says, where a notification's time goes and what bounds it, is written by hand in `notification.md`.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.chart import Bar, Mark, Panel, draw, number
 from bench.figures import Figures
 from bench.nation import carried
 from bench.pipeline import PATIENCE_SECONDS
+from service.composition import VIEWS
 
-ROLES: Final = ("api", "consume kiosque", "project restant_du", "project paiements", "project delai_affichage")
+ROLES: Final = ("api", "consume kiosque", *(f"project {view}" for view in VIEWS))
 SCALE_NAMES: Final = {"small": "créances_small", "large": "créances_large"}
 TIMES_LIBRARY: Final = 10.0
 OF_CEILING: Final = 0.3
@@ -72,6 +77,7 @@ def table(figures: Figures) -> str:
             rows.append(
                 f"| notifications with every follower, {scale(figures, name)} | {number(everything)} /s | | | |"
             )
+        rows += _costs(figures, name)
     p50, p99 = figures.median("latency.p50"), figures.median("latency.p99")
     if p50 is not None and p99 is not None:
         rows.append(f"| POST to visible balance at 200/s | p50 {number(p50)} ms, p99 {number(p99)} ms | | | |")
@@ -81,6 +87,18 @@ def table(figures: Figures) -> str:
             held = f"{now:.0f} MB, {growth:+.0f} MB in the last two thirds of the stream"
             rows.append(f"| memory of `{role}` | {held} | | < 200 MB | {_verdict(reached=now < MEGABYTES)} |")
     return "\n".join(rows)
+
+
+def _costs(figures: Figures, name: str) -> Iterator[str]:
+    """Processor time a notification with every follower: of all of Python, of each role, of PostgreSQL's sessions."""
+    for kind, told in (("python", "Python"), ("postgresql", "PostgreSQL")):
+        start = f"cost.{name}.{kind}."
+        found = {run.removeprefix(start): figures.median(run) or 0.0 for run in figures.runs if run.startswith(start)}
+        if found:
+            most = sorted(found.items(), key=lambda one: -one[1])
+            parts = ", ".join(f"`{who}` {cost:.0f}" for who, cost in most if cost >= 1)
+            what = f"processor time of {told} a notification, {scale(figures, name)}"
+            yield f"| {what} | {sum(found.values()):.0f} µs: {parts} | | | |"
 
 
 def _verdict(*, reached: bool | None) -> str:
@@ -135,6 +153,7 @@ def page(figures: Figures) -> str:
         f"load before the run: {facts.get('load_before')}"
     )
     return PAGE.format(
+        costs=Path(__file__).with_name("notification.md").read_text("utf-8"),
         date=facts.get("date"),
         machine=machine,
         table=table(figures),
@@ -155,6 +174,9 @@ def _library_part(figures: Figures) -> str:
 
 PAGE: Final = """\
 # Performance
+
+{costs}
+## Measured side by side
 
 Written by `make bench` on {date}: do not edit. {machine}.
 

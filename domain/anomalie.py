@@ -6,7 +6,7 @@ personnes en ont fait : il nomme des agents et reste dans le service.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
+from typing import ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
 from pydantic import AwareDatetime
 
@@ -35,11 +35,9 @@ class Anomalie(Agregat):
 
         PUBLIE: ClassVar[bool] = False
 
-        def mutate(self, aggregate: Any) -> Any:
-            """Applique le fait ; le premier ouvre le flux."""
-            if aggregate is None:
-                aggregate = Anomalie.intacte(Anomalie.id_de(self.originator_id), maintenant=self.timestamp)
-            return super().mutate(aggregate)
+        def commencer(self) -> "Anomalie":
+            """Le premier fait ouvre le flux."""
+            return Anomalie.intacte(Anomalie.id_de(self.originator_id), maintenant=self.timestamp)
 
         def apply(self, anomalie: "Anomalie") -> None:
             """Fait évoluer l'anomalie ; n'affecte que des attributs, ne décide de rien."""

@@ -1,10 +1,17 @@
 """La base des événements : figés, validés, nommés par un sujet stable, et dont le temps est donné de l'extérieur."""
 
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final, NoReturn
+from typing import Annotated, Any, ClassVar, Final, NoReturn, Self
 
-from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate
+from eventsourcing.domain import (
+    BaseAggregate,
+    CanInitAggregate,
+    CanMutateAggregate,
+    OriginatorIDError,
+    OriginatorVersionError,
+)
 from eventsourcing.utils import register_topic, resolve_topic
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -37,6 +44,11 @@ class Fait(BaseModel, CanMutateAggregate[str]):
     PUBLIE: ClassVar[bool] = True
     """Faux pour un fait qui ne sort pas du service : son flux ou ses champs nommeraient une personne."""
 
+    DONNES: ClassVar[set[str]]
+    """Les noms de ses champs, pour pydantic ; un fait étant figé, ils servent à tous."""
+    FACULTATIFS: ClassVar[Mapping[str, Any]]
+    """Ceux qui peuvent manquer, et ce qu'ils valent alors."""
+
     originator_id: str
     originator_version: Annotated[int, Field(ge=1)]
     timestamp: AwareDatetime
@@ -45,6 +57,9 @@ class Fait(BaseModel, CanMutateAggregate[str]):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Inscrit le sujet de la classe : un événement stocké la retrouve sans importer de module par son nom."""
         super().__pydantic_init_subclass__(**kwargs)
+        champs = cls.model_fields
+        cls.DONNES = set(champs)
+        cls.FACULTATIFS = {nom: champ.default for nom, champ in champs.items() if not champ.is_required()}
         if topic := cls.__dict__.get("TOPIC"):
             register_topic(topic, cls)
 
@@ -53,12 +68,55 @@ class Fait(BaseModel, CanMutateAggregate[str]):
         """Le domaine n'a pas d'horloge : passer `timestamp`."""
         raise TypeError("l'instant d'un événement se passe en argument : timestamp=maintenant")
 
+    @classmethod
+    def sans_valider(cls, champs: dict[str, Any]) -> Self:
+        """Le fait de ces champs, tenus pour ce que leurs types disent d'eux, et qui sont désormais à lui.
+
+        Rien n'est vérifié ici : l'écriture refuse un champ qui manque, de trop, ou qui ne se relirait pas.
+        """
+        if len(champs) != len(cls.DONNES):
+            champs = {**cls.FACULTATIFS, **champs}
+        fait = object.__new__(cls)
+        _poser_champs(fait, champs)
+        _poser_donnes(fait, cls.DONNES)
+        _poser_autres(fait, None)
+        _poser_prives(fait, None)
+        return fait
+
+    def mutate(self, aggregate: Any) -> Any:
+        """L'agrégat après ce fait, comme le fait la bibliothèque, en une passe ; None avant le premier fait du flux.
+
+        Lève OriginatorIDError ou OriginatorVersionError si ce n'est pas le suivant de ce flux.
+        """
+        if aggregate is None:
+            aggregate = self.commencer()
+        version = self.originator_version
+        if self.originator_id != aggregate._id:  # noqa: SLF001 (la base de l'agrégat, dont les propriétés coûtent)
+            raise OriginatorIDError(self.originator_id, aggregate.id)
+        if version != aggregate._version + 1:  # noqa: SLF001
+            raise OriginatorVersionError(version, aggregate.version + 1)
+        self.apply(aggregate)
+        aggregate._version = version  # noqa: SLF001
+        aggregate._modified_on = self.timestamp  # noqa: SLF001
+        return aggregate
+
+    def commencer(self) -> Any:
+        """L'agrégat tel qu'il est avant son premier fait, si ce fait peut l'être. Lève TypeError."""
+        raise TypeError(f"{type(self).__name__} ne peut pas être le premier fait d'un flux")
+
+
+# Les quatre places où pydantic range un modèle : les écrire ainsi coûte le tiers d'un constructeur qui valide.
+_places: Final[Any] = vars(BaseModel)
+_poser_champs: Final = _places["__dict__"].__set__
+_poser_donnes: Final = _places["__pydantic_fields_set__"].__set__
+_poser_autres: Final = _places["__pydantic_extra__"].__set__
+_poser_prives: Final = _places["__pydantic_private__"].__set__
 
 _COMMUNS: Final = ("originator_id", "originator_version", "originator_topic", "timestamp")
 """Les champs que la bibliothèque donne elle-même à l'agrégat ; les autres vont à son `__init__`."""
 
 
-class Naissance(CanInitAggregate[str]):
+class Naissance(Fait, CanInitAggregate[str]):
     """Le premier fait d'un flux : ses champs propres sont exactement ceux que reçoit l'`__init__` de l'agrégat."""
 
     def mutate(self, aggregate: Any) -> Any:
@@ -68,7 +126,7 @@ class Naissance(CanInitAggregate[str]):
         classe = resolve_topic(self.originator_topic)
         ne = classe.__new__(classe)
         ne.__base_init__(self.originator_id, self.originator_version, self.timestamp)
-        champs = dict(vars(self))
+        champs = vars(self).copy()
         for nom in _COMMUNS:
             del champs[nom]
         ne.__init__(**champs)
@@ -83,8 +141,11 @@ class Agregat(BaseAggregate[str]):
         """Déclenche le fait suivant du flux : le construit, l'applique, et le garde pour qui l'enregistrera.
 
         Comme la bibliothèque, moins ce qu'elle vérifie ici à chaque fois : `Fait` inscrit le sujet d'une classe à sa
-        déclaration, et exige `timestamp`.
+        déclaration, et exige `timestamp`. Ni ses champs ne sont validés : leurs types gardent cet appel, et l'écriture
+        refuse ce qui ne se relirait pas. Les faits de naissance, qui viennent du dehors, le sont (`_create`).
         """
-        fait = event_class(originator_id=self.id, originator_version=self.version + 1, **kwargs)
+        kwargs["originator_id"] = self._id
+        kwargs["originator_version"] = self._version + 1
+        fait = event_class.sans_valider(kwargs)
         fait.mutate(self)
-        self.pending_events.append(fait)
+        self._pending_events.append(fait)

@@ -5,7 +5,7 @@ personne en a fait ne se déduit de rien, et doit survivre à une reconstruction
 """
 
 from datetime import date, datetime
-from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
+from typing import ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
 
 from domain.accuse import Accuse
 from domain.faits import Agregat, Fait
@@ -27,11 +27,9 @@ class Messagerie(Agregat):
         echeance: date
         """Le jour où le message disparaît de lui-même : une vue sait par là ce qu'elle peut oublier."""
 
-        def mutate(self, aggregate: Any) -> Any:
-            """Applique le fait ; une messagerie commence au premier."""
-            if aggregate is None:
-                aggregate = Messagerie.vide(self.assure, maintenant=self.timestamp)
-            return super().mutate(aggregate)
+        def commencer(self) -> "Messagerie":
+            """Une messagerie commence au premier fait."""
+            return Messagerie.vide(self.assure, maintenant=self.timestamp)
 
         def apply(self, messagerie: "Messagerie") -> None:
             """Fait évoluer la messagerie ; n'affecte que des attributs, ne décide de rien."""

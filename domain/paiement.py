@@ -5,7 +5,7 @@ Plus de 300 lignes : tout le vocabulaire de l'agrégat, ses faits et ses décisi
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, get_args
+from typing import Annotated, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -135,12 +135,10 @@ class Paiement(Agregat):
         accepte_le: AwareDatetime
         depart_presume: bool
 
-        def mutate(self, aggregate: Any) -> Any:
-            """Applique le fait ; s'il est le premier du flux, le paiement nous était inconnu."""
-            if aggregate is not None:
-                return super().mutate(aggregate)
+        def commencer(self) -> "Paiement":
+            """Premier du flux, il dit que le paiement nous était inconnu."""
             paiement = Paiement.__new__(Paiement)
-            paiement.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+            paiement.__base_init__(self.originator_id, 0, self.timestamp)
             Paiement.__init__(
                 paiement,
                 transaction=Paiement.transaction_de(self.originator_id),
@@ -153,7 +151,6 @@ class Paiement(Agregat):
                 expire_le=None,
                 jeton_retour=None,
             )
-            self.apply(paiement)
             return paiement
 
         def apply(self, paiement: "Paiement") -> None:

@@ -247,7 +247,7 @@ class Follower:
             self.vue.preparer(events)
 
     def _read(self, row: _Row) -> RecordedEvent:
-        event = self.mapper.lire(row.stream, row.version, row.topic, row.state)
+        event = self.mapper.read(row.stream, row.version, row.topic, row.state)
         return RecordedEvent(row.position, event, row.cause, row.recorded_at)
 
     # --- What could not be applied -----------------------------------------------------------------------------------

@@ -1,6 +1,10 @@
-"""Between an event and what is stored: a stable topic, a state in ASCII JSON, and the climb from former versions."""
+"""Between an event and what is stored: a stable topic, a state in ASCII JSON, and the climb from former versions.
 
-from collections.abc import Iterable
+Two readings: `lire` validates all that the event's class says; `read` is the lean one (`engine.lean`), for whoever
+reads over and over what this service wrote. What the lean one does not read, the strict one decides.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -9,6 +13,7 @@ from eventsourcing.persistence import Mapper, MapperDeserialisationError, Stored
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from engine import lean
 from engine.event import Event
 
 _NOT_IN_STATE: Final = {"originator_id", "originator_version"}
@@ -48,6 +53,7 @@ class EventMapper(Mapper[str]):
             for nested in vars(aggregate).values()
             if isinstance(nested, type) and isinstance(topic := vars(nested).get("TOPIC"), str)
         }
+        self._lean = _Readers(self._classes)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -70,18 +76,30 @@ class EventMapper(Mapper[str]):
         return known is not None and int(version or 1) <= known.class_version
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
-        """The event as it is stored."""
+        """The event as it is stored. Raises MapperDeserialisationError if it could not be read again."""
         event = cast("Any", domain_event)
-        state = event.__pydantic_serializer__.to_json(event, exclude=_NOT_IN_STATE)
-        if event.class_version > 1:
-            state = b'{"class_version":%d,%s' % (event.class_version, state[1:])
-        return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, state)
+        return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, self.write(event))
+
+    def write(self, event: Any) -> bytes:
+        """The state of an event, as it is stored. Raises MapperDeserialisationError if it could not be read again."""
+        try:
+            writer = lean.writer(event.__class__)
+            return writer(event)
+        except lean.NOT_READ:
+            return _written_strictly(event)
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """The stored event. Raises MapperDeserialisationError if it cannot be read."""
         return self.lire(
             stored_event.originator_id, stored_event.originator_version, stored_event.topic, stored_event.state
         )
+
+    def read(self, stream: str, version: int, topic: str, state: bytes) -> Any:
+        """The same event as `lire`, without its validation. Raises MapperDeserialisationError if it cannot be read."""
+        try:
+            return self._lean[topic](stream, version, state)
+        except lean.NOT_READ:
+            return self.lire(stream, version, topic, state)
 
     def lire(self, flux: UUID | str, version: int, topic: str, etat: bytes) -> Any:
         """The event that these four columns hold. Raises MapperDeserialisationError if it cannot be read."""
@@ -93,6 +111,28 @@ class EventMapper(Mapper[str]):
         except (KeyError, ValidationError, ValueError, TypeError, AttributeError) as error:
             message = f"événement illisible : {flux} v{version} ({topic}) : {error}"
             raise MapperDeserialisationError(message) from error
+
+
+class _Readers(dict[str, lean.Reader]):
+    """The lean readers by topic, each made when its first event is read."""
+
+    def __init__(self, classes: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._known = classes
+
+    def __missing__(self, topic: str) -> lean.Reader:
+        self[topic] = reader = lean.reader(self._known[topic])
+        return reader
+
+
+def _written_strictly(event: Any) -> bytes:
+    """The state as pydantic writes it, once it has validated all of it. Raises MapperDeserialisationError."""
+    try:
+        valid = event.__pydantic_validator__.validate_python(vars(event))
+    except ValidationError as error:
+        raise MapperDeserialisationError(f"{event.TOPIC} ne s'écrit pas : {error}") from error
+    state: bytes = valid.__pydantic_serializer__.to_json(valid, exclude=_NOT_IN_STATE)
+    return state if event.class_version == 1 else b'{"class_version":%d,%s' % (event.class_version, state[1:])
 
 
 def _with_columns(stream: UUID | str, version: int, state: bytes) -> bytes:

@@ -148,7 +148,7 @@ class Filling(Follower):
 
     def _decode(self, rows: Sequence[_Row]) -> list[RecordedEvent] | None:
         """The events; None if one of them cannot be read."""
-        read = self.mapper.lire
+        read = self.mapper.read
         try:
             return [
                 RecordedEvent(position, read(stream, version, topic, state), cause, recorded_at)

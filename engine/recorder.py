@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection, Pipeline
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
-from pydantic_core import to_json
 
 from engine import positions as places
 from engine import waiting_room
@@ -133,12 +133,7 @@ class Recorder(Streams, LibraryRecorder):
                 self._write_key(conn, lot.cle)
                 waiting_room.hold(conn, lot.held)
                 waiting_room.settle(conn, lot.settled)
-                written = self.write_events(
-                    conn,
-                    [self.mapper.to_stored_event(entry.event) for entry in lot.entries],
-                    [entry.cause for entry in lot.entries],
-                    pipeline,
-                )
+                written = self._write_entries(conn, lot.entries, pipeline)
         except UniqueViolation as violation:
             raise traduire(violation) from violation
         moved()
@@ -163,27 +158,37 @@ class Recorder(Streams, LibraryRecorder):
         (number,) = conn.execute(_NEXT_NUMBER).fetchone() or (0,)
         return int(number)
 
-    def write_events(
-        self,
-        conn: Connection[Any],
-        events: Sequence[StoredEvent],
-        causes: Sequence[str],
-        pipeline: Pipeline | None = None,
-    ) -> list[int]:
+    def write_events(self, conn: Connection[Any], events: Sequence[StoredEvent], causes: Sequence[str]) -> list[int]:
         """Write these events, in order and under it; return their positions. Raises UniqueViolation."""
-        if not events:
+        columns = (
+            [event.originator_id for event in events],
+            [event.originator_version for event in events],
+            [event.topic for event in events],
+            [event.state for event in events],
+            causes,
+        )
+        return self._write_columns(conn, columns) if events else []
+
+    def _write_entries(self, conn: Connection[Any], entries: Sequence[Entry], pipeline: Pipeline) -> list[int]:
+        """The same of a batch's events, which become bytes here, before the order is taken."""
+        if not entries:
             return []
+        events: list[Any] = [entry.event for entry in entries]
+        write = self.mapper.write
+        columns = (
+            [event.originator_id for event in events],
+            [event.originator_version for event in events],
+            [event.TOPIC for event in events],
+            [write(event) for event in events],
+            [entry.cause for entry in entries],
+        )
+        return self._write_columns(conn, columns, pipeline)
+
+    def _write_columns(
+        self, conn: Connection[Any], columns: tuple[Sequence[Any], ...], pipeline: Pipeline | None = None
+    ) -> list[int]:
         self.take_order(conn, pipeline)
-        rows = conn.execute(
-            _WRITE_EVENTS,
-            (
-                [event.originator_id for event in events],
-                [event.originator_version for event in events],
-                [event.topic for event in events],
-                [event.state for event in events],
-                causes,
-            ),
-        ).fetchall()
+        rows = conn.execute(_WRITE_EVENTS, columns).fetchall()
         conn.execute(_WAKE)
         return [position for (position,) in rows]
 
@@ -200,7 +205,7 @@ class Recorder(Streams, LibraryRecorder):
                     [fate.cause for fate in fates],
                     [fate.objet for fate in fates],
                     [fate.empreinte for fate in fates],
-                    [Jsonb(fate.champs, to_json) for fate in fates],
+                    [Jsonb(fate.champs, msgspec.json.encode) for fate in fates],
                 ),
             )
 

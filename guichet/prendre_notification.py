@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, assert_never
 
+import msgspec
 from psycopg import Connection
 from pydantic_core import from_json
 
@@ -30,6 +31,9 @@ _Lue: TypeAlias = tuple[ReponseBancaire, datetime]
 
 GUILLEMETS_PAR_PAIRE: Final = 4
 
+_TEXTES: Final = msgspec.json.Decoder(dict[str, str])
+"""Ce qu'est un formulaire : une seule passe le lit et le vérifie."""
+
 TRANCHE: Final = 125
 """Messages lus avant de demander ce qu'ils touchent."""
 
@@ -40,22 +44,36 @@ def lire_notification(guichet: Guichet, message: Message) -> tuple[Lecture, date
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
     """
     require_size(message)
+    valeur = _champs_texte(message.valeur)
+    recue_le = _instant(valeur.pop("recue_le", None)) or message.recu_le
+    if not believable(recue_le, message.recu_le):
+        recue_le = message.recu_le
+    return guichet.kiosque.relire(valeur), min(recue_le, message.recu_le)
+
+
+def _champs_texte(octets: bytes) -> dict[str, str]:
+    """Les champs du formulaire, tous des textes, sauf `recue_le` qui ne prouve rien. Lève UnreadableMessage."""
+    if b"\\" not in octets:
+        try:
+            textes = _TEXTES.decode(octets)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass  # La lecture qui suit dira pourquoi.
+        else:
+            if octets.count(b'"') == GUILLEMETS_PAR_PAIRE * len(textes):
+                return textes
     try:
-        valeur = from_json(message.valeur, allow_inf_nan=False)
+        valeur = from_json(octets, allow_inf_nan=False)
     except ValueError as erreur:
         raise UnreadableMessage("ce n'est pas du JSON en UTF-8") from erreur
     if not isinstance(valeur, dict):
         raise UnreadableMessage("un objet JSON est attendu")
     # Quatre guillemets par paire de textes : autant que de paires lues, et aucune ne l'a été deux fois. Sinon (un texte
     # échappé, un champ qui n'est pas un texte), une relecture le dit.
-    if message.valeur.count(b'"') != GUILLEMETS_PAR_PAIRE * len(valeur):
-        _exiger_sans_redite(message.valeur)
-    recue_le = _instant(valeur.pop("recue_le", None)) or message.recu_le
-    if not all(isinstance(champ, str) for champ in valeur.values()):
+    if octets.count(b'"') != GUILLEMETS_PAR_PAIRE * len(valeur):
+        _exiger_sans_redite(octets)
+    if not all(isinstance(champ, str) for nom, champ in valeur.items() if nom != "recue_le"):
         raise UnreadableMessage("les champs du formulaire sont des textes")
-    if not believable(recue_le, message.recu_le):
-        recue_le = message.recu_le
-    return guichet.kiosque.relire(valeur), min(recue_le, message.recu_le)
+    return valeur
 
 
 def _exiger_sans_redite(valeur: bytes) -> None:
@@ -154,12 +172,11 @@ def _lire_et_charger(
 
 def _raison_d_attendre(flux: str, paiement: Paiement | None, illisibles: dict[str, str], attendus: set[str]) -> str:
     """Pourquoi cette réponse doit attendre ; vide si elle peut être appliquée."""
-    requis = (
-        [flux, *(Créance.flux(imputation.reference) for imputation in paiement.imputations)] if paiement else [flux]
-    )
-    for nom in requis:
-        if nom in illisibles:
-            return f"{nom} ne peut pas être lu : {illisibles[nom]}"
+    if illisibles:
+        imputations = paiement.imputations if paiement is not None else ()
+        for nom in (flux, *(Créance.flux(imputation.reference) for imputation in imputations)):
+            if nom in illisibles:
+                return f"{nom} ne peut pas être lu : {illisibles[nom]}"
     return "des réponses plus anciennes attendent ce paiement" if flux in attendus else ""
 
 

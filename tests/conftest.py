@@ -25,6 +25,7 @@ from httpx._config import create_ssl_context as creer
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+from domain.faits import Fait
 from service.embedded import EmbeddedPostgres, embedded_postgres, throwaway_folder
 from tests.courtiers import COURTIERS, Courtier, ce_qui_manque_pour_apache
 
@@ -87,6 +88,25 @@ def autorites_lues_une_fois() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as remplace:
         remplace.setattr("httpx._transports.default.create_ssl_context", contexte)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def faits_valides() -> Iterator[None]:
+    """En service, un fait déclenché n'est pas validé ; ici, il doit être ce que la validation en ferait."""
+    sans = vars(Fait)["sans_valider"].__func__
+
+    def valider(classe: type[Fait], champs: dict[str, Any]) -> Fait:
+        valide = classe(**champs)
+        fait: Fait = sans(classe, champs)
+        for nom, valeur in vars(valide).items():
+            tel_quel = vars(fait)[nom]
+            if tel_quel != valeur or type(tel_quel) is not type(valeur):
+                raise AssertionError(f"{classe.TOPIC}.{nom} : {tel_quel!r} déclenché, {valeur!r} une fois validé")
+        return fait
+
+    with pytest.MonkeyPatch.context() as remplace:
+        remplace.setattr(Fait, "sans_valider", classmethod(valider))
         yield
 
 

@@ -53,6 +53,16 @@ def lire_paires(texte: str, utilises: Container[str] | None = None) -> dict[str,
     return valeurs
 
 
+def paires_simples(texte: str) -> dict[str, str] | None:
+    """Les mêmes valeurs, en une passe, d'un texte dont aucune paire n'est vide, abîmée ni répétée ; sinon None."""
+    paires = texte.split("|")
+    try:
+        valeurs = dict([paire.split("=", 1) for paire in paires])  # Une paire sans « = » ne se lit pas en deux.
+    except ValueError:
+        return None
+    return valeurs if len(valeurs) == len(paires) and "" not in valeurs else None
+
+
 def premieres(texte: str) -> dict[str, str]:
     """La première valeur de chaque nom : de quoi trouver la clé avant d'avoir vérifié le sceau. Ne lève rien."""
     return lire_paires(texte, frozenset())

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from kiosque.interface import FormulaireIllisible
-from kiosque.sips.donnees import Encodage, decoder, ecrire, encoder, lire_paires, premieres, valeur_de
+from kiosque.sips.donnees import Encodage, decoder, ecrire, encoder, lire_paires, paires_simples, premieres, valeur_de
 from kiosque.sips.sceau import Algorithme, Marchand, Trousseau, sceller
 
 CHAMPS: Final = frozenset({"Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm"})
@@ -55,9 +55,11 @@ def ouvrir(champs: Mapping[str, object], trousseau: Trousseau, utilises: Contain
     if not isinstance(encodage, str):
         raise FormulaireIllisible("encodage inconnu")
     texte = decoder(data, encodage)
-    nommees = premieres(texte)
+    # Lues une fois si toutes valent : c'est le cas de toute réponse bien formée.
+    simples = paires_simples(texte)
+    nommees = premieres(texte) if simples is None else simples
     trousseau.verifier(data, sceau, valeur_de(nommees, "merchantId"), valeur_de(nommees, "keyVersion"))
-    return lire_paires(texte, utilises)
+    return lire_paires(texte, utilises) if simples is None else simples
 
 
 def octets_de(champs: Mapping[str, object]) -> bytes:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable, Requete, Verifiee
-from kiosque.sips.donnees import DATA_OCTETS_MAX, Encodage, decoder, ecrire, encoder, lire_paires, valeur_de
+from kiosque.sips.donnees import (
+    DATA_OCTETS_MAX,
+    Encodage,
+    decoder,
+    ecrire,
+    encoder,
+    lire_paires,
+    paires_simples,
+    premieres,
+    valeur_de,
+)
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.reponses import UTILISES
@@ -26,6 +36,19 @@ valeurs = st.text(st.characters(exclude_characters="|", exclude_categories=["Cc"
 champs_libres = st.fixed_dictionaries(
     {}, optional={nom: st.text() | st.none() | st.integers() for nom in ("Data", "Seal", "Encode", "SealAlgorithm")}
 )
+
+
+@given(st.lists(st.sampled_from(["a=1", "b=2", "a=3", "c", "=4", "", "d=e=f", "amount=5"])).map("|".join) | st.text())
+def test_lues_en_une_passe_les_paires_sont_celles_que_lit_la_boucle(texte: str) -> None:
+    simples = paires_simples(texte)
+    if simples is not None:
+        assert simples == lire_paires(texte) == premieres(texte)
+
+
+def test_une_paire_repetee_abimee_ou_vide_demande_la_boucle() -> None:
+    assert paires_simples("a=1|b=2=3") == {"a": "1", "b": "2=3"}
+    for texte in ("a=1|a=1", "a=1|b", "a=1||b=2", "=1", ""):
+        assert paires_simples(texte) is None
 
 
 @given(st.dictionaries(noms, valeurs, min_size=1, max_size=20), st.sampled_from(["base64", "base64url"]))
