@@ -1,4 +1,4 @@
-"""Ce que chaque fait fait bouger, et sous quel nom de `Totaux` : en un seul endroit, pour l'audit et pour les arrêtés."""
+"""Ce que chaque fait change, et sous quel nom de `Totaux` : en un seul endroit, pour l'audit et pour les arrêtés."""
 
 from typing import assert_never
 
@@ -7,7 +7,7 @@ from domain.geste import numero_d_argent
 from domain.paiement import FaitDePaiement, Fin, Paiement
 
 
-def mouvement(fait: FaitDeCreance, effet: int) -> tuple[str, int] | None:
+def mouvement(fait: FaitDeCreance, effet: int) -> tuple[str, int] | None:  # noqa: PLR0911 (un cas par fait)
     """Le nom du mouvement de solde et son montant (centimes) ; None si le fait ne fait bouger aucun solde.
 
     `effet` : de combien le fait a changé le solde de la créance.

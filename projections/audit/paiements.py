@@ -113,7 +113,7 @@ class SuiviDePaiement:
         for nom, montant, marchand, enregistre_us in self._pris:
             rapport.compte.banque(nom, montant, paiement.caisse, marchand, enregistre_us)
         if paiement.fin is Fin.ACCEPTE:
-            rapport.compte.accepte_par(paiement.marchand, paiement.montant)
+            rapport.compte.chez(paiement.marchand, "accepte", paiement.montant)
 
     def abandonner(self, position: int) -> None:
         """Le fait à cette position ne se lit pas : rien n'est dit de ce paiement."""
