@@ -55,21 +55,14 @@ class DayRefused(Exception):
     """This day cannot be closed, nor shown; the sentence says why."""
 
 
-class Closed(NamedTuple):
-    """A day, and whether this call closed it."""
-
-    closing: Cloture
-    new: bool
-
-
 def close_days(
     base: Database, recorder: Recorder, until: date | None = None, advance: Progress = lambda _what, _done, _of: None
-) -> list[Closed]:
+) -> list[Cloture]:
     """Close every day that is over and not closed yet, in order, up to `until`; return those closed here.
 
     Raises DayRefused, ClosingDiffers or JournalIllisible: what was closed before stays closed.
     """
-    done: list[Closed] = []
+    done: list[Cloture] = []
     with closing(connect(base.url, application="creances-arrete", silence_s=3600)) as conn:
         conn.execute(_DURATIONS)
         while True:
@@ -83,7 +76,7 @@ def close_days(
 
 
 class _Step(NamedTuple):
-    closed: list[Closed]
+    closed: list[Cloture]
     over: bool
 
 
@@ -94,6 +87,8 @@ def _step(conn: Connection[Any], recorder: Recorder, until: date | None, advance
         raise DayRefused(f"Le {until:%d/%m/%Y} n'est pas fini : il s'arrête à partir de minuit, heure de Paris.")
     last = next(iter(dernieres(conn)), None)
     first = premier_jour(conn) if last is None else last.arrete.jour + timedelta(days=1)
+    if first is None and until is None:
+        return _Step([], over=True)
     if first is None:
         raise DayRefused("Rien n'est encore enregistré : il n'y a pas de journée à arrêter.")
     if until is not None and last is None and until < first:
@@ -104,7 +99,7 @@ def _step(conn: Connection[Any], recorder: Recorder, until: date | None, advance
     through = min(end, first + timedelta(days=DAYS_AT_ONCE - 1))
     total = before + (end - first).days + 1
     advance("le journal", before, total)
-    closed: list[Closed] = []
+    closed: list[Cloture] = []
     with _snapshot(conn):
         days = tranches(conn, first, through, last.arrete.jusqu_a if last else 0)
         again = recalculer(conn, [days[0].depuis, *(day.jusqu_a for day in days)])
@@ -120,7 +115,7 @@ def _step(conn: Connection[Any], recorder: Recorder, until: date | None, advance
             return _Step(closed, over=False)  # Somebody else closed it meanwhile: go on from theirs.
         found = cloture_du(conn, arrete.jour)
         assert found is not None  # noqa: S101  written just now, and never deleted
-        closed.append(Closed(found, new=True))
+        closed.append(found)
     return _Step(closed, over=through == end)
 
 

@@ -32,7 +32,7 @@ def raconter(h: Histoire, pas: list[tuple[int, int, bool]]) -> dict[Any, bytes]:
             jour = premier_jour(h.m.conn)
             if jour is not None and jour <= h.le.date():
                 for close in close_days(h.m.guichet.base, h.m.guichet.recorder, h.le.date()):
-                    scellees[close.closing.arrete.jour] = close.closing.octets
+                    scellees[close.arrete.jour] = close.octets
     return scellees
 
 
@@ -105,8 +105,8 @@ def test_un_fait_tardif_est_du_jour_d_apres(serveurs: Serveurs, graine: int, tar
             h.emettre()
         h.avancer(timedelta(hours=4))
         suites = close_days(h.m.guichet.base, h.m.guichet.recorder, jour + timedelta(days=1))
-        assert [suite.closing.arrete.jour for suite in suites] == [jour + timedelta(days=1)]
-        assert suites[0].closing.arrete.depuis == close.closing.arrete.jusqu_a
-        assert suites[0].closing.arrete.evenements == tardifs
-        assert suites[0].closing.arrete.ensemble.emis > 0
-        assert dernieres(h.m.conn, 2)[1].octets == close.closing.octets
+        assert [suite.arrete.jour for suite in suites] == [jour + timedelta(days=1)]
+        assert suites[0].arrete.depuis == close.arrete.jusqu_a
+        assert suites[0].arrete.evenements == tardifs
+        assert suites[0].arrete.ensemble.emis > 0
+        assert dernieres(h.m.conn, 2)[1].octets == close.octets
