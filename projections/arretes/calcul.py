@@ -16,13 +16,13 @@ from engine.mapper import EventMapper
 from engine.outages import describe, is_outage
 from projections.arretes.contenu import Arrete, Axe, Periode, Tableau
 from projections.arretes.journal import LIGNES_PAR_LECTURE, Tranche
-from projections.audit.mouvements import marchand_de_l_argent, mouvement, prises
-from projections.audit.rapprochement import us
-from projections.audit.totaux import MOUVEMENTS, Comptable, Totaux
+from projections.comptes.mouvements import marchand_de_l_argent, mouvement, prises
+from projections.comptes.totaux import MOUVEMENTS, Comptable, Totaux
 
 # Toute l'histoire, jusqu'à la clôture, des flux d'argent que le jour touche.
 _FLUX_DU_JOUR: Final = """
-SELECT flux, version, topic, etat, position, enregistre_le FROM journal.evenements
+SELECT flux, version, topic, etat, position, (extract(epoch FROM enregistre_le) * 1000000)::int8
+FROM journal.evenements
 WHERE position <= %(jusqu_a)s AND flux IN (
     SELECT flux FROM journal.evenements WHERE position > %(depuis)s AND position <= %(jusqu_a)s
       AND (flux LIKE 'creance-%%' OR flux LIKE 'paiement-%%'))
@@ -30,7 +30,8 @@ ORDER BY flux, version
 """
 
 _FLUX_NOMMES: Final = """
-SELECT flux, version, topic, etat, position, enregistre_le FROM journal.evenements
+SELECT flux, version, topic, etat, position, (extract(epoch FROM enregistre_le) * 1000000)::int8
+FROM journal.evenements
 WHERE position <= %(jusqu_a)s AND flux = ANY (%(flux)s) ORDER BY flux, version
 """
 
@@ -166,7 +167,7 @@ def _faits(
         curseur.execute(requete, parametres, binary=True)
         for flux, lignes in groupby(curseur, key=itemgetter(0)):
             faits = (
-                (mapper.lire(nom, version, topic, bytes(etat)), position, us(le) or 0)
+                (mapper.lire(nom, version, topic, bytes(etat)), position, le)
                 for nom, version, topic, etat, position, le in lignes
             )
             yield flux, faits

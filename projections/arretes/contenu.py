@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from projections.audit.totaux import MOUVEMENTS, Totaux
+from projections.comptes.totaux import MOUVEMENTS, Totaux
 
 FORMAT: Final = "arrete-journalier-1"
 

@@ -14,7 +14,7 @@ from domain.monnaie import euros
 from projections.arretes.contenu import Axe, Periode, Tableau
 from projections.arretes.lecture import Cloture
 from projections.arretes.tableau import en_csv, sceau
-from projections.audit.totaux import INTITULES, MOUVEMENTS
+from projections.comptes.totaux import INTITULES, MOUVEMENTS
 
 _NORME: Final = "a-3b"
 """L'archivage de longue durée, avec des fichiers joints : typst refuse de composer ce qui n'y satisfait pas."""

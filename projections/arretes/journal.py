@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from domain.delai import PARIS, jour_de_paris
-from projections.audit.rapprochement import us
 
 LIGNES_PAR_LECTURE: Final = 2_000
 
@@ -23,8 +22,8 @@ SELECT position FROM journal.evenements WHERE enregistre_le < %s AND position <=
 _TETE: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 
 _EVENEMENTS: Final = """
-SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
-WHERE position > %s AND position <= %s ORDER BY position
+SELECT position, flux, version, topic, etat, cause, (extract(epoch FROM enregistre_le) * 1000000)::int8
+FROM journal.evenements WHERE position > %s AND position <= %s ORDER BY position
 """
 
 
@@ -69,7 +68,7 @@ def lignes_du_jour(conn: Connection[Any], depuis: int, jusqu_a: int) -> Iterator
         curseur.itersize = LIGNES_PAR_LECTURE
         curseur.execute(_EVENEMENTS, (depuis, jusqu_a), binary=True)
         for position, flux, version, topic, etat, cause, le in curseur:
-            yield ligne_de((position, flux, version, topic, bytes(etat).decode("latin-1"), cause, us(le)))
+            yield ligne_de((position, flux, version, topic, bytes(etat).decode("latin-1"), cause, le))
 
 
 def ligne_de(valeurs: Sequence[Any]) -> bytes:

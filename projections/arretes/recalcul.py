@@ -10,7 +10,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from projections.arretes.contenu import Axe, Tableau
-from projections.audit.totaux import CHAMPS, Totaux
+from projections.comptes.totaux import CHAMPS, Totaux
 
 # `seuils` : la position qui suit chaque clôture, la première étant celle d'où l'on part ; un fait est de la tranche
 # dont il a passé le seuil, et 0 est tout ce qui précède.

@@ -5,7 +5,7 @@ import io
 from base64 import b64encode
 
 from projections.arretes.lecture import Cloture
-from projections.audit.totaux import CHAMPS
+from projections.comptes.totaux import CHAMPS
 
 
 def en_csv(cloture: Cloture) -> str:

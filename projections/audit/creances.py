@@ -9,7 +9,6 @@ from typing import Final, assert_never, cast
 from domain.creance import Créance, FaitDeCreance, PartAcceptee, est_de_creance
 from domain.geste import Geste, Voie, meme_personne
 from projections.audit.contexte import Contexte, Dits, Ligne
-from projections.audit.mouvements import mouvement
 from projections.audit.rapprochement import Valeurs, us
 from projections.audit.relations import (
     ACCEPTATIONS,
@@ -20,6 +19,7 @@ from projections.audit.relations import (
     RATTACHEMENTS,
     RESTANT_DU,
 )
+from projections.comptes.mouvements import mouvement
 
 _ENREGISTRE: Final = "enregistré"
 

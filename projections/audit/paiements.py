@@ -6,7 +6,6 @@ from domain.geste import Geste, Source, composer_id, meme_personne
 from domain.paiement import Fin, Paiement, est_de_paiement
 from domain.sort import Sort
 from projections.audit.contexte import REQUETE, Contexte, Dits, Ligne
-from projections.audit.mouvements import prises
 from projections.audit.rapprochement import us
 from projections.audit.relations import (
     ACCEPTATIONS,
@@ -19,6 +18,7 @@ from projections.audit.relations import (
     RATTACHEMENTS,
 )
 from projections.audit.vues import accuse_attendu
+from projections.comptes.mouvements import prises
 
 ANOMALIES: Final = "anomalies"
 """Le suiveur qui tient l'argent sans créance."""

@@ -177,7 +177,7 @@ def _as_json(found: "Cloture", new: list[str]) -> dict[str, Any]:
 def _tell(found: "Cloture") -> None:
     from projections.arretes.contenu import Axe, Periode
     from projections.arretes.document import A_COTE, TITRES, signe_de
-    from projections.audit.totaux import INTITULES, MOUVEMENTS
+    from projections.comptes.totaux import INTITULES, MOUVEMENTS
 
     arrete = found.arrete
     console.print(

@@ -12,7 +12,7 @@ from projections.arretes.journal import premier_jour
 from projections.arretes.lecture import dernieres
 from projections.arretes.recalcul import differences, recalculer
 from projections.audit import auditer
-from projections.audit.totaux import CHAMPS, RESTES, Totaux
+from projections.comptes.totaux import CHAMPS, RESTES, Totaux
 from service.closing import close_days
 from tests.arretes.histoires import Histoire, connexion, histoire
 from tests.conftest import Serveurs, nouvelle_base
