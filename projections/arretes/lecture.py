@@ -54,6 +54,12 @@ def cloture_du(conn: Connection[Any], jour: date) -> Cloture | None:
     return _cloture(ligne) if ligne else None
 
 
+def dernier_jour(conn: Connection[Any]) -> date | None:
+    """Le dernier jour arrêté ; None s'il n'y en a aucun."""
+    (jour,) = conn.execute("SELECT max(jour) FROM journal.arretes").fetchone() or (None,)
+    return jour
+
+
 def clotures_entre(conn: Connection[Any], premier: date, dernier: date) -> Iterator[Cloture]:
     """Celles de ces jours, dans l'ordre. Lève ArreteIllisible."""
     for ligne in conn.execute(_ENTRE, (premier, dernier)).fetchall():
