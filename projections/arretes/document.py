@@ -32,8 +32,10 @@ A_COTE: Final = ("restant_du", "trop_percu", "en_cours", "non_rattache", "prelev
 """Ce qui se lit à côté de l'addition."""
 
 DU_MARCHAND: Final = (
-    "ouverture", "accepte", "rattache", "contrepasse", "rendu", "preleve_par_la_banque", "non_rattache", "cloture",
+    "ouverture", "preleve_par_la_banque", "cloture",
+    "accepte", "rattache", "non_rattache", "rendu", "contrepasse", "rembourse",
 )  # fmt: skip
+"""L'addition d'un marchand, puis ce dont elle est faite."""
 
 SCEAUX: Final = {
     "numero": "Numéro",
@@ -58,9 +60,10 @@ VERIFICATION: Final = (
 )
 
 
-def signe_de(nom: str) -> str:
-    """Le signe d'un total dans l'addition, devant son nom."""
-    return {1: "+ ", -1: "\N{MINUS SIGN} "}.get(MOUVEMENTS.get(nom, 0), "")
+def intitule(nom: str, axe: Axe) -> str:
+    """Le nom d'un total, derrière son signe dans l'addition."""
+    signe = int(nom == "preleve_par_la_banque") if axe is Axe.MARCHAND else MOUVEMENTS.get(nom, 0)
+    return {1: "+ ", -1: "\N{MINUS SIGN} "}.get(signe, "") + INTITULES[nom]
 
 
 def en_pdf(cloture: Cloture) -> bytes:
@@ -127,7 +130,7 @@ def _par_periode(
         "entetes": ["", *TITRES.values()],
         "lignes": [
             [
-                (signe_de(nom) if axe is not Axe.MARCHAND else "") + INTITULES[nom],
+                intitule(nom, axe),
                 *(euros(getattr(totaux[periode][axe][cle], nom)) for periode in TITRES),
             ]
             for nom in noms

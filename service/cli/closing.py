@@ -176,8 +176,8 @@ def _as_json(found: "Cloture", new: list[str]) -> dict[str, Any]:
 
 def _tell(found: "Cloture") -> None:
     from projections.arretes.contenu import Axe, Periode
-    from projections.arretes.document import A_COTE, TITRES, signe_de
-    from projections.comptes.totaux import INTITULES, MOUVEMENTS
+    from projections.arretes.document import A_COTE, TITRES, intitule
+    from projections.comptes.totaux import MOUVEMENTS
 
     arrete = found.arrete
     console.print(
@@ -189,7 +189,7 @@ def _tell(found: "Cloture") -> None:
     table = Table("", *TITRES.values())
     for name in ("ouverture", *MOUVEMENTS, "cloture", *A_COTE):
         amounts = (euros(getattr(arrete.totaux[period][Axe.ENSEMBLE][""], name)) for period in Periode)
-        table.add_row(signe_de(name) + INTITULES[name], *(Text(amount, justify="right") for amount in amounts))
+        table.add_row(intitule(name, Axe.ENSEMBLE), *(Text(amount, justify="right") for amount in amounts))
     console.print(table)
     for said in arrete.banque:
         gap = "pas encore dit" if said.difference is None else euros(said.difference)
