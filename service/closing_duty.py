@@ -23,6 +23,7 @@ from guichet.guichet import Guichet
 from guichet.rapprocher import MIDI, rapports_attendus
 from projections.arretes.journal import premier_jour
 from projections.arretes.lecture import dernier_jour, jours_sans_jeton
+from service import leases
 from service.closing import close_days
 from service.closing_stamps import stamp_closings
 from service.kept_collector import KeptCollector
@@ -71,7 +72,7 @@ class ClosingDuty:
             pause_s = LOOKS_EVERY_S
             try:
                 with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
-                    conn.execute("INSERT INTO vues.baux (nom) VALUES (%s) ON CONFLICT DO NOTHING", (NAME,))
+                    leases.offer(conn, NAME)
                     if self._lease.take(conn):
                         try:
                             with self._lease.renewed():
