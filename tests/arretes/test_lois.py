@@ -36,7 +36,7 @@ def raconter(h: Histoire, pas: list[tuple[int, int, bool]]) -> dict[Any, bytes]:
     return scellees
 
 
-@settings(max_examples=exemples(8, 60))
+@settings(max_examples=exemples(3, 60))
 @given(
     graine=st.integers(0, 2**32),
     pas=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 70), st.booleans()), min_size=3, max_size=8),
@@ -92,7 +92,7 @@ def additionner(arretes: list[Arrete], axe: Axe, cle: str) -> None:
                     assert valeur == sum(getattr(jour, champ.name) for jour in siens)
 
 
-@settings(max_examples=exemples(4, 30))
+@settings(max_examples=exemples(2, 30))
 @given(graine=st.integers(0, 2**32), tardifs=st.integers(1, 6))
 def test_un_fait_tardif_est_du_jour_d_apres(serveurs: Serveurs, graine: int, tardifs: int) -> None:
     with nouvelle_base(serveurs) as base, histoire(base.url, graine) as h:

@@ -114,7 +114,7 @@ CAS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
     "ArreteSansHorodatage": (
         "400m",
         {"creances_arretes_sans_jeton": "1x90"},
-        {"creances_arretes_sans_jeton": "1x60 0x30"},
+        {"creances_arretes_sans_jeton": "1x30 0x60"},
     ),
     "ErreursHttp": (
         "15m",
@@ -213,7 +213,7 @@ CAS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
 }
 
 
-LENTES: Final = {"RapportToujoursAttendu", "JournalGrossitVite"}
+LENTES: Final = {"RapportToujoursAttendu", "JournalGrossitVite", "ArreteSansHorodatage"}
 """Celles qui se jugent sur des heures : un relevé toutes les dix minutes y suffit."""
 
 
