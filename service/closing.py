@@ -36,9 +36,10 @@ _TODAY: Final = "SELECT (clock_timestamp() AT TIME ZONE 'Europe/Paris')::date"
 
 _EPOCH: Final = "SELECT coalesce(max(nom), '') FROM journal.epoques"
 
-_DURATIONS: Final = (
-    "SELECT set_config('statement_timeout', '0', false), set_config('cursor_tuple_fraction', '1', false)"
-)
+_DURATIONS: Final = """
+SELECT set_config('statement_timeout', '0', false), set_config('cursor_tuple_fraction', '1', false),
+       set_config('work_mem', '64MB', false)
+"""
 
 
 class ClosingDiffers(Exception):

@@ -20,6 +20,7 @@ WITH faits AS MATERIALIZED (
            convert_from(etat, 'UTF8')::jsonb AS e
     FROM journal.evenements
     WHERE position < %(fin)s AND (flux LIKE 'creance-%%' OR flux LIKE 'paiement-%%')
+      AND topic NOT IN ('creance.PaiementAffiche', 'creance.TropPercuConstate')
 ), avis AS (
     SELECT flux, e ->> 'caisse' AS caisse FROM faits WHERE topic = 'creance.AvisEmis'
 ), ouverts AS (
@@ -62,7 +63,7 @@ WITH faits AS MATERIALIZED (
     FROM faits f JOIN ouverts o USING (flux) LEFT JOIN argent a ON a.anomalie = f.e ->> 'anomalie'
     WHERE f.topic IN ('paiement.EncaissementNonImpute', 'paiement.EncaissementImpute', 'paiement.EncaissementRendu')
        OR f.topic = 'paiement.PaiementConclu' AND f.e ->> 'issue' = 'accepte'
-), bouge (tranche, caisse, marchand, en_tout, nom, montant) AS (
+), un_a_un (tranche, caisse, marchand, en_tout, nom, montant) AS (
     SELECT d.tranche, d.caisse, NULL, true, l.nom, l.montant
     FROM dettes d CROSS JOIN LATERAL (VALUES
         (d.nom, d.montant), ('cloture', d.montant * d.sens), ('en_cours', d.reserve),
@@ -92,6 +93,10 @@ WITH faits AS MATERIALIZED (
     CROSS JOIN LATERAL (VALUES (d.nom, d.montant),
         ('preleve_par_la_banque', CASE d.nom WHEN 'contrepasse' THEN -d.montant END)) AS l (nom, montant)
     WHERE d.nom IN ('contrepasse', 'rembourse') AND l.montant IS NOT NULL
+), bouge AS (
+    SELECT tranche, caisse, marchand, en_tout, nom, sum(montant)::int8 AS montant FROM un_a_un
+    WHERE montant <> 0 OR nom NOT IN ('en_cours', 'trop_percu', 'restant_du', 'cloture')
+    GROUP BY tranche, caisse, marchand, en_tout, nom
 ), par_axe AS (
     SELECT tranche, 'ensemble' AS axe, '' AS cle, nom, montant FROM bouge WHERE en_tout
     UNION ALL SELECT tranche, 'caisse', caisse, nom, montant FROM bouge WHERE caisse IS NOT NULL
