@@ -14,7 +14,7 @@ from starlette.types import Lifespan
 
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
-from api.exploitation import notice, sante, suivi
+from api.exploitation import notice, pages_arretes, sante, suivi
 from api.exploitation import pages as pages_de_l_exploitation
 from api.partenaires import fil
 from api.socle import connexion, fin_par_l_emetteur, gestionnaires
@@ -46,6 +46,7 @@ _ROUTEURS: Final = (
     *(piece.routes for piece in (anomalies, recherche, support)),
     *(piece.routes for piece in (pages_des_anomalies, pages_de_l_audit, pages_du_support)),
     pages_de_l_exploitation.routes,
+    pages_arretes.routes,
     fil.routes,
     support.routes_d_audit,
     sante.vie,

@@ -29,7 +29,7 @@ from engine.outages import describe
 from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
-from service import composition, roles, watch
+from service import closing_duty, composition, roles, watch
 from service.audits import launcher
 from service.clock import ClockCollector
 from service.dead_letters import Mailbox
@@ -99,6 +99,7 @@ def run_until(
             running = [gate.held(role) if role.name == RoleKind.PUBLISH else role for role in running] + [gate.role()]
             if RoleName(RoleKind.RELANCE) in wanted:
                 running.append(roles.Role(watch.NAME, watch.Watch(settings, equipped.counter).run))
+                running.append(roles.Role(closing_duty.NAME, closing_duty.ClosingDuty(settings, equipped.counter).run))
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 
@@ -149,6 +150,7 @@ def api(
     metrics.register(states := RolesCollector(settings, counter.base))
     metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
     metrics.register(ReportsCollector(counter.base.url, merchants_of(settings)))
+    metrics.register(closing_duty.ClosingsCollector(counter.base.url, stamped=settings.tsa_url is not None))
     metrics.register(HeldCollector(counter.base.url, (settings.topic_avis, settings.topic_notifications)))
     return creer_api(
         Dependances(

@@ -24,6 +24,7 @@ from projections.lectures.releves import PointDHorloge, effacer_les_vieux, noter
 from projections.parite import Comparateur
 from projections.parite_tenue import noter, noter_un_manque, ou_en_est
 from projections.vues import VUES
+from service import leases
 from service.lag import KeptReader, lag
 from service.settings import Settings
 
@@ -65,7 +66,7 @@ class Watch:
         while not stop.is_set():
             try:
                 with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
-                    conn.execute("INSERT INTO vues.baux (nom) VALUES (%s) ON CONFLICT DO NOTHING", (NAME,))
+                    leases.offer(conn, NAME)
                     if not self._lease.take(conn):
                         stop.wait(ASLEEP_S)
                         continue

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.socle.problemes import Probleme
 from api.socle.visite import champs_de
 from api.support.visite import Agent, AuditeurConnecte
-from projections.audit.totaux import INTITULES
+from projections.comptes.totaux import INTITULES
 from projections.vues import audits
 
 PAGE: Final = "/support/audit"

@@ -16,7 +16,7 @@ from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from domain.creance import Créance
-from projections.audit import a_part, messages, rapports, remboursements, vues
+from projections.audit import a_part, arretes, messages, rapports, remboursements, vues
 from projections.audit.anomalies import compter_les_anomalies
 from projections.audit.constats import CONSTATS, RAPPORTS
 from projections.audit.contexte import Contexte
@@ -45,7 +45,7 @@ from projections.audit.relations import (
     RETENUS,
     SORTS,
 )
-from projections.audit.totaux import Comptable
+from projections.comptes.totaux import Comptable
 
 __all__ = ["ECARTS_MAX", "Avancement", "Rapport", "auditer", "solde_par_la_formule"]
 
@@ -284,6 +284,7 @@ def _constater(conn: Connection[Any], rapport: Rapport) -> None:
 
     for nom, requete in (CONSTATS | RAPPORTS).items():
         sans_s_arreter(conn, rapport, nom, partial(constater, requete))
+    sans_s_arreter(conn, rapport, "les arrêtés", partial(arretes.controler, conn, rapport))
     sans_s_arreter(conn, rapport, "les anomalies", partial(compter_les_anomalies, conn, rapport))
 
 

@@ -233,6 +233,10 @@ UNION ALL
 SELECT format('garde : %s.%s peut être choisi par qui écrit', a.attrelid::regclass, a.attname)
 FROM pg_attribute a
 WHERE a.attrelid = to_regclass('journal.evenements') AND a.attname = 'position' AND a.attidentity <> 'a'
+UNION ALL
+SELECT 'garde : un arrêté peut ne pas suivre le précédent'
+WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('journal.arretes') AND tgname = 'suite'
+                  AND tgenabled IN ('O', 'A') AND tgfoid = to_regprocedure('journal.suivre_l_arrete()'))
 """,
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)

@@ -19,6 +19,7 @@ from projections.audit.relations import (
     RATTACHEMENTS,
     RESTANT_DU,
 )
+from projections.comptes.mouvements import mouvement
 
 _ENREGISTRE: Final = "enregistré"
 
@@ -76,7 +77,7 @@ class SuiviDeCreance:
         self._constat_attendu = apres.trop_percu != apres.trop_percu_constate
         self._faits.append(fait)
         self._position, self._cause = position, cause
-        self._compter(apres, fait, apres.solde - solde, enregistre_us)
+        self._compter(fait, apres.solde - solde, enregistre_us)
 
     def clore(self) -> None:
         """Le flux est lu en entier."""
@@ -245,34 +246,9 @@ class SuiviDeCreance:
             ),
         )
 
-    def _compter(self, creance: Créance, fait: FaitDeCreance, effet: int, enregistre_us: int) -> None:
-        match fait:
-            case Créance.AvisEmis():
-                nom, montant = "emis", creance.solde
-            case Créance.AvisRectifié():
-                nom, montant = "rectifie", effet
-            case Créance.AvisAnnulé():
-                nom, montant = "annule", -effet
-            case Créance.PaiementAccepté():
-                nom, montant = "accepte", -effet
-            case Créance.EncaissementRattaché():
-                nom, montant = "rattache", -effet
-            case Créance.EncaissementReçu():
-                nom, montant = "autres_encaissements", -effet
-            case Créance.PaiementContrepassé():
-                nom, montant = "contrepasse", effet
-            case Créance.TropPerçuRemboursé():
-                nom, montant = "rembourse", effet
-            case (
-                Créance.PaiementInitié()
-                | Créance.PaiementÉchoué()
-                | Créance.PaiementAffiché()
-                | Créance.TropPerçuConstaté()
-            ):
-                return
-            case _:
-                assert_never(fait)
-        self._mouvements.append((nom, montant, enregistre_us))
+    def _compter(self, fait: FaitDeCreance, effet: int, enregistre_us: int) -> None:
+        if (compte := mouvement(fait, effet)) is not None:
+            self._mouvements.append((*compte, enregistre_us))
 
 
 def solde_par_la_formule(faits: Iterable[FaitDeCreance]) -> int:

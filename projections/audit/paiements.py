@@ -18,6 +18,7 @@ from projections.audit.relations import (
     RATTACHEMENTS,
 )
 from projections.audit.vues import accuse_attendu
+from projections.comptes.mouvements import prises
 
 ANOMALIES: Final = "anomalies"
 """Le suiveur qui tient l'argent sans créance."""
@@ -60,11 +61,12 @@ class SuiviDePaiement:
         garde = 0 if avant is None else avant.pris - avant.recredite
         fin, apres = (None if avant is None else avant.fin), cast("Paiement", fait.mutate(avant))
         self._paiement = apres
+        self._pris += [(*prise, enregistre_us) for prise in prises(fait, apres)]
         match fait:
             case Paiement.PaiementOuvert():
                 self._ouvrir(fait, cause)
             case Paiement.PaiementConclu():
-                self._conclure(fait, fin, cause, enregistre_us)
+                self._conclure(fait, fin, cause)
             case Paiement.EncaissementNonImputé():
                 self._encaisser(fait, cause, position, enregistre_us)
             case Paiement.AcceptationPrécisée():
@@ -72,7 +74,7 @@ class SuiviDePaiement:
                 if position <= self._argent_vu and fait.raison is not None:
                     self._preciser(fait)
             case Paiement.EncaissementImputé() | Paiement.EncaissementRendu():
-                self._regler(fait, cause, position, enregistre_us)
+                self._regler(fait, cause, position)
             case Paiement.PaiementRéglé():
                 if fin is not Fin.EN_VERIFICATION or apres.non_rattache or fait.montant != apres.rattache:
                     self._ecart(f"v{version} règle pour {fait.montant} centimes, {apres.rattache} sont rattachés")
@@ -111,7 +113,7 @@ class SuiviDePaiement:
         for nom, montant, marchand, enregistre_us in self._pris:
             rapport.compte.banque(nom, montant, paiement.caisse, marchand, enregistre_us)
         if paiement.fin is Fin.ACCEPTE:
-            rapport.compte.accepte_par(paiement.marchand, paiement.montant)
+            rapport.compte.chez(paiement.marchand, "accepte", paiement.montant)
 
     def abandonner(self, position: int) -> None:
         """Le fait à cette position ne se lit pas : rien n'est dit de ce paiement."""
@@ -139,7 +141,7 @@ class SuiviDePaiement:
             cle = cause.removeprefix(REQUETE)
             self._dits.dit(CLES, self._transaction, (fait.assure, cle, fait.montant, tuple(parts), us(fait.expire_le)))
 
-    def _conclure(self, fait: Paiement.PaiementConclu, fin: Fin | None, cause: str, enregistre_us: int) -> None:
+    def _conclure(self, fait: Paiement.PaiementConclu, fin: Fin | None, cause: str) -> None:
         ouvert, v = self._ouvert, fait.originator_version
         if ouvert is None:
             self._ecart(f"v{v} conclut un paiement qui n'a jamais été ouvert")
@@ -148,7 +150,7 @@ class SuiviDePaiement:
             self._ecart(f"v{v} conclut « {fait.issue} » après « {fin} »")
         match fait.issue:
             case Fin.ACCEPTE:
-                self._accepter(ouvert, fait, cause, enregistre_us)
+                self._accepter(ouvert, fait, cause)
             case Fin.ECHOUE:
                 valeurs = ("echoue", fait.code, None, fait.carte_masquee, None, ouvert.marchand, None, None, fait.cause)
                 self._dits.cause(cause, self._flux, valeurs)
@@ -163,9 +165,7 @@ class SuiviDePaiement:
                 levee = (imputation.part, dite, cause, us(fait.timestamp))
                 self._dits.vu(LEVEES, (self._transaction, imputation.reference), levee)
 
-    def _accepter(
-        self, ouvert: Paiement.PaiementOuvert, fait: Paiement.PaiementConclu, cause: str, enregistre_us: int
-    ) -> None:
+    def _accepter(self, ouvert: Paiement.PaiementOuvert, fait: Paiement.PaiementConclu, cause: str) -> None:
         accepte_le = us(fait.accepte_le)
         for imputation in ouvert.imputations:
             valeurs = (imputation.part, accepte_le, cause, us(fait.timestamp))
@@ -178,7 +178,6 @@ class SuiviDePaiement:
                 accepte_le, fait.depart_presume, None,
             ),
         )  # fmt: skip
-        self._pris.append(("preleve_par_la_banque", ouvert.montant, ouvert.marchand, enregistre_us))
         self._retenu(cause, ouvert.montant)
 
     def _encaisser(self, fait: Paiement.EncaissementNonImputé, cause: str, position: int, enregistre_us: int) -> None:
@@ -194,8 +193,6 @@ class SuiviDePaiement:
                 self._transaction, fait.raison.value, fait.marchand, fait.autorisation, fait.montant, fait.montant,
                 us(fait.accepte_le), enregistre_us, cause,
             ]  # fmt: skip
-        for nom in ("preleve_par_la_banque", "non_rattache"):
-            self._pris.append((nom, fait.montant, fait.marchand, enregistre_us))
         self._retenu(cause, fait.montant)
 
     def _retenu(self, cause: str, montant: int) -> None:
@@ -261,7 +258,6 @@ class SuiviDePaiement:
         fait: Paiement.EncaissementImputé | Paiement.EncaissementRendu,
         cause: str,
         position: int,
-        enregistre_us: int,
     ) -> None:
         """Deux personnes en ont rattaché ou rendu ; ou la banque l'a repris."""
         v, paiement = fait.originator_version, self._paiement
@@ -272,7 +268,6 @@ class SuiviDePaiement:
         if position <= self._argent_vu and fait.anomalie in self._argent:
             self._argent[fait.anomalie][5] -= fait.montant
         self._contexte.exiger_signature(self._flux, fait, cause)
-        self._pris.append(("non_rattache", -fait.montant, self._marchand, enregistre_us))
         match fait:
             case Paiement.EncaissementImputé():
                 if sum(imputation.part for imputation in fait.imputations) != fait.montant:
@@ -282,17 +277,11 @@ class SuiviDePaiement:
                     self._dits.vu(RATTACHEMENTS, (self._transaction, imputation.reference), valeurs)
                 self._dits.regle(cause, Geste.RATTACHER.value, fait.montant)
             case Paiement.EncaissementRendu(voie=None):
-                self._pris.append(("preleve_par_la_banque", -fait.montant, self._marchand, enregistre_us))
                 if self._contexte.premiere:
                     self._contexte.repris += fait.montant
                     self._contexte.rendu(self._transaction).repris += fait.montant
                 self._dits.regle(cause, Geste.RENDRE.value, fait.montant)
             case Paiement.EncaissementRendu():
-                self._pris.append(("rendu", fait.montant, self._marchand, enregistre_us))
                 self._dits.regle(cause, Geste.RENDRE.value, fait.montant)
             case _:
                 assert_never(fait)
-
-    @property
-    def _marchand(self) -> str:
-        return "" if self._paiement is None else self._paiement.marchand

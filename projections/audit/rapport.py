@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from projections.audit.totaux import CHAMPS, Comptable, Totaux
+from projections.comptes.totaux import CHAMPS, Comptable, Totaux
 
 ECARTS_MAX: Final = 1_000
 """Écarts rapportés, au plus ; au-delà, ils sont seulement comptés. De même pour les flux illisibles."""

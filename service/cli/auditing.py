@@ -151,7 +151,7 @@ def progress_bar() -> "Iterator[Avancement]":
 
 
 def _tell(report: "Rapport") -> None:
-    from projections.audit.totaux import INTITULES
+    from projections.comptes.totaux import INTITULES
 
     console.print(
         f"Audit du {report.instant.astimezone(PARIS):%d/%m/%Y à %H:%M:%S} (Paris) ; base {report.base} ;"

@@ -40,8 +40,8 @@ BEGIN
                                                 'topics', 'pertes', 'arrets', 'reculs']),
                 ('creances_suiveur',      ARRAY['evenements', 'reculs']),
                 ('creances_publication',  ARRAY['topics', 'reculs']),
-                ('creances_relance',      ARRAY['evenements', 'reculs']),
-                ('creances_exploitation', ARRAY['epoques', 'reprises', 'rapports', 'lignes_de_rapport',
+                ('creances_relance',      ARRAY['evenements', 'reculs', 'arretes', 'jetons_d_arrete']),
+                ('creances_exploitation', ARRAY['arretes', 'jetons_d_arrete', 'epoques', 'reprises', 'rapports', 'lignes_de_rapport',
                                                 'ecarts_de_rapport', 'securite', 'acces', 'notes', 'reculs',
                                                 'evenements', 'attentes_reglees'])
             ) AS r (nom, tables) WHERE une.relname = ANY (r.tables)
@@ -56,6 +56,11 @@ BEGIN
     -- Ce que chacun regarde en démarrant : le journal est-il en retard sur ce que Kafka a vu (service/rewind.py).
     GRANT SELECT ON journal.epoques, journal.topics, journal.positions, journal.reprises, journal.reculs
         TO creances_suiveur, creances_publication, creances_relance;
+    -- Qui arrête les journées lit aussi ce que la banque en a dit.
+    IF to_regclass('journal.jetons_d_arrete') IS NOT NULL THEN
+        GRANT SELECT ON journal.arretes, journal.jetons_d_arrete, journal.rapports, journal.lignes_de_rapport,
+            journal.ecarts_de_rapport TO creances_relance;
+    END IF;
     GRANT USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_api;
     -- Lire l'heure du lot n'est pas la fixer.
     GRANT SELECT ON SEQUENCE journal.horloge TO creances_service, creances_api, creances_consommateur, creances_suiveur,

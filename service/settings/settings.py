@@ -11,6 +11,7 @@ from pydantic_settings import (
 )
 
 from service.settings.bank import KiosqueSettings
+from service.settings.closing import ClosingSettings
 from service.settings.database import DatabaseSettings
 from service.settings.kafka import KafkaSettings
 from service.settings.mail import MailSettings
@@ -26,6 +27,7 @@ OPS_PORT: Final = 9000
 
 # Fields stand in the order of the bases read from the last: process first.
 class Settings(
+    ClosingSettings,
     MailSettings,
     WebSettings,
     PaymentSettings,

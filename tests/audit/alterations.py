@@ -66,6 +66,11 @@ PARTOUT: Final = (
 _H: Final = "enregistre_le = enregistre_le + interval '2 days'"
 _H_AVANT: Final = "enregistre_le = enregistre_le - interval '2 days'"
 
+_RESCELLE: Final = (
+    "UPDATE journal.arretes SET contenu = convert_to({0}, 'UTF8'), empreinte = sha256(convert_to({0}, 'UTF8'))"
+    " WHERE numero = 2"
+)
+
 ALTERATIONS: Final = (
     # --- Les événements : ce qu'ils disent ---
     Alteration("le montant d'un avis", _etat("creance.AvisEmis", '"montant_initial":[0-9]+', '"montant_initial":8708')),
@@ -426,6 +431,31 @@ ALTERATIONS: Final = (
     Alteration("tout un flux renuméroté depuis zéro", "ALTER TABLE journal.evenements DROP CONSTRAINT evenements_version_check; UPDATE journal.evenements SET version = version - 1 WHERE flux = 'creance-3811701200000009F'"),
     Alteration("tout un flux redit sous un autre nom", "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le) SELECT 'creance-3811701200000096F', version, topic, etat, cause, (SELECT max(enregistre_le) FROM journal.evenements) FROM journal.evenements WHERE flux = 'creance-3811701200000009F' ORDER BY version"),
     Alteration("deux flux de créance échangés", "UPDATE journal.evenements SET flux = 'x' WHERE flux = 'creance-3811701200000002F'; UPDATE journal.evenements SET flux = 'creance-3811701200000002F' WHERE flux = 'creance-3811701200000009F'; UPDATE journal.evenements SET flux = 'creance-3811701200000009F' WHERE flux = 'x'"),
+    # --- Les arrêtés, et leurs jetons ---
+    Alteration("le numéro d'un arrêté", _change("journal.arretes", "numero = 9", "numero = 2")),
+    Alteration("le jour d'un arrêté", _change("journal.arretes", "jour = jour - 5", "numero = 1")),
+    Alteration("la position d'où part un arrêté", _change("journal.arretes", "depuis = 1", "numero = 2")),
+    Alteration("la position où un arrêté s'arrête", _change("journal.arretes", "jusqu_a = jusqu_a + 1", "numero = 2")),
+    Alteration("un octet d'un arrêté", _change("journal.arretes", "contenu = set_byte(contenu, 40, 65)", "numero = 2")),
+    Alteration("l'empreinte d'un arrêté", _change("journal.arretes", "empreinte = sha256('x')", "numero = 1")),
+    Alteration("l'empreinte du précédent", _change("journal.arretes", "precedent = sha256('x')", "numero = 2")),
+    Alteration("l'heure d'un arrêté", _change("journal.arretes", _H, "numero = 2")),
+    Alteration("l'heure d'un arrêté, avant ses événements", _change("journal.arretes", _H_AVANT, "numero = 2")),
+    Alteration("un montant d'un arrêté, scellé de nouveau", _RESCELLE.format("""regexp_replace(convert_from(contenu, 'UTF8'), '"emis":[1-9][0-9]*', '"emis":1')""")),
+    Alteration("un montant cumulé d'un arrêté, scellé de nouveau", _RESCELLE.format("""regexp_replace(convert_from(contenu, 'UTF8'), '("perpetuel".*"rendu":)0', '\\17')""")),
+    Alteration("l'empreinte du journal dans un arrêté, scellé de nouveau", _RESCELLE.format("""regexp_replace(convert_from(contenu, 'UTF8'), '"journal":"....', '"journal":"0000')""")),
+    Alteration("le compte des événements d'un arrêté, scellé de nouveau", _RESCELLE.format("""regexp_replace(convert_from(contenu, 'UTF8'), '"evenements":[0-9]+', '"evenements":99')""")),
+    Alteration("une clé de trop dans un arrêté, scellé de nouveau", _RESCELLE.format("""replace(convert_from(contenu, 'UTF8'), '"format"', '"formas":1,"format"')""")),
+    Alteration("le premier arrêté, effacé", _efface("journal.arretes", "numero = 1")),
+    Alteration("le dernier arrêté, effacé", _efface("journal.arretes", "numero = 2")),
+    Alteration("un événement arrêté, changé en un seul signe", "UPDATE journal.evenements SET cause = replace(cause, '@1', '@0') WHERE position = 2"),
+    Alteration("le jour d'un jeton", _change("journal.jetons_d_arrete", "jour = jour + 9")),
+    Alteration("l'empreinte d'un jeton", _change("journal.jetons_d_arrete", "empreinte = sha256('x')")),
+    Alteration("l'heure que dit un jeton", _change("journal.jetons_d_arrete", "horodate_le = horodate_le - interval '1 second'")),
+    Alteration("l'autorité d'un jeton", _change("journal.jetons_d_arrete", "autorite = 'autre'")),
+    Alteration("l'heure où un jeton est venu", _change("journal.jetons_d_arrete", _H)),
+    Alteration("le jeton d'un autre jour", "UPDATE journal.jetons_d_arrete SET jeton = (SELECT jeton FROM journal.jetons_d_arrete ORDER BY jour LIMIT 1)"),
+    Alteration("la suite des arrêtés désarmée", f"{PUIS}; ALTER TABLE journal.arretes DISABLE TRIGGER suite"),
     # --- La structure, et les gardes ---
     Alteration("une colonne de vue renommée", "ALTER TABLE vues.paiements RENAME COLUMN montant TO somme"),
     Alteration("une table du journal renommée", "ALTER TABLE journal.sorts RENAME TO anciens_sorts"),

@@ -6,16 +6,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.audit.cloture import arreter
 from tests.audit.monde import Monde, monde, peupler, regler
 from tests.conftest import Serveurs, nouvelle_base
 
 
 @pytest.fixture(scope="module")
-def base_peuplee(serveurs: Serveurs) -> Iterator[Any]:
+def base_peuplee(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with nouvelle_base(serveurs) as base:
         with monde(base.url) as m:
             peupler(m)
             regler(m)
+            arreter(m, base.url_proprietaire, tmp_path_factory.mktemp("tsa"))
         yield base
 
 

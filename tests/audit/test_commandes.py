@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import service.cli  # noqa: F401 (inscrit ses commandes)
-from projections.audit.totaux import CHAMPS, MOUVEMENTS
+from projections.comptes.totaux import CHAMPS, MOUVEMENTS
 from service.cli.application import app
 from service.cli.auditing import read_instant
 from tests.audit.monde import AVIS, Monde

@@ -110,6 +110,12 @@ CAS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
         {'creances_ecarts_ouverts{genre="g"}': "1x80"},
         {'creances_ecarts_ouverts{genre="g"}': "0x80"},
     ),
+    "JourneeNonArretee": ("20m", {"creances_arretes_en_retard": "1x20"}, {"creances_arretes_en_retard": "0x20"}),
+    "ArreteSansHorodatage": (
+        "400m",
+        {"creances_arretes_sans_jeton": "1x90"},
+        {"creances_arretes_sans_jeton": "1x30 0x60"},
+    ),
     "ErreursHttp": (
         "15m",
         {f'{REQUETES}{{statut="500"}}': "0+2x20", f'{REQUETES}{{statut="200"}}': "0+90x20"},
@@ -207,7 +213,7 @@ CAS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
 }
 
 
-LENTES: Final = {"RapportToujoursAttendu", "JournalGrossitVite"}
+LENTES: Final = {"RapportToujoursAttendu", "JournalGrossitVite", "ArreteSansHorodatage"}
 """Celles qui se jugent sur des heures : un relevé toutes les dix minutes y suffit."""
 
 

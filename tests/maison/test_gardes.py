@@ -60,7 +60,7 @@ PLUSIEURS_ECRIVAINS = {
         *("engine/follower.py", "engine/lease.py", "engine/rebuild.py", "engine/role_state.py"),
         "publication/vers_un_topic.py",
     },
-    "vues.baux": {"engine/rebuild.py", "service/watch.py"},
+    "vues.baux": {"engine/rebuild.py", "service/leases.py"},
     "vues.ecartes": {"engine/rebuild.py", "engine/set_aside.py"},
     "vues.reconstructions": {"engine/rebuild.py", "engine/rebuild_filling.py"},
     "acces.sessions": {"api/socle/sessions_tenues.py", "service/cli/sessions.py"},

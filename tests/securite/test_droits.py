@@ -35,8 +35,10 @@ AJOUTE: Final = {
     },
     "creances_suiveur": {"evenements", "reculs"},
     "creances_publication": {"topics", "reculs"},
-    "creances_relance": {"evenements", "reculs"},
+    "creances_relance": {"evenements", "reculs", "arretes", "jetons_d_arrete"},
     "creances_exploitation": {
+        "arretes",
+        "jetons_d_arrete",
         "epoques",
         "reprises",
         "rapports",
@@ -60,7 +62,8 @@ LIT: Final[dict[str, set[str] | None]] = {
     "creances_api": None,
     "creances_exploitation": None,
     "creances_suiveur": AU_DEMARRAGE,
-    "creances_relance": AU_DEMARRAGE,
+    "creances_relance": AU_DEMARRAGE
+    | {"arretes", "jetons_d_arrete", "rapports", "lignes_de_rapport", "ecarts_de_rapport"},
     "creances_publication": AU_DEMARRAGE,
 }
 TOUS_LISENT_SAUF: Final = {"cles_idempotence"}

@@ -60,6 +60,11 @@ class Totaux:
         """L'autre membre de l'identité : Σ sur les créances + Σ non rattaché + Σ remboursé − Σ contre-passé."""
         return self.sur_les_creances + self.non_rattache + self.rembourse + self.rendu - self.contrepasse
 
+    def suivis_de(self, jour: "Totaux") -> "Totaux":
+        """Les totaux d'une période prolongée de ce jour : ce qui bouge s'ajoute, ce qui reste est du dernier jour."""
+        bouge = {nom: getattr(self, nom) + getattr(jour, nom) for nom in (*MOUVEMENTS, *PRISES)}
+        return Totaux(ouverture=self.ouverture, **bouge, **{nom: getattr(jour, nom) for nom in RESTES})
+
     def en_json(self) -> dict[str, int]:
         """Chaque total, sous son nom."""
         return {champ.name: getattr(self, champ.name) for champ in fields(self)} | {
@@ -100,6 +105,12 @@ MOUVEMENTS: Final = {
     "rembourse": 1,
 }
 """Ce qui change un solde, et dans quel sens."""
+
+PRISES: Final = ("preleve_par_la_banque", "rendu")
+"""Ce qui bouge aussi, sans changer de solde."""
+
+RESTES: Final = ("cloture", "non_rattache", "trop_percu", "en_cours", "restant_du")
+"""Ce qui reste à la fin d'une période."""
 
 
 class Comptable:
@@ -149,9 +160,12 @@ class Comptable:
         for totaux in [*lieux, _de(self.par_jour, jour)] if dans_la_periode else lieux:
             setattr(totaux, nom, getattr(totaux, nom) + montant)
 
-    def accepte_par(self, marchand: str, montant: int) -> None:
-        """Un paiement accepté, chez ce marchand : les créances n'en savent pas le nom."""
-        _de(self.par_marchand, marchand).accepte += montant
+    def chez(self, marchand: str, nom: str, montant: int) -> None:
+        """Un mouvement de solde, chez ce marchand : les créances n'en savent pas le nom."""
+        totaux = _de(self.par_marchand, marchand)
+        setattr(totaux, nom, getattr(totaux, nom) + montant)
+        if nom == "contrepasse":
+            totaux.preleve_par_la_banque -= montant
 
     def soldes(self, caisse: str, solde: int, en_cours: int) -> None:
         """Ce que doit une créance à la fin."""

@@ -1,0 +1,48 @@
+"""Inscrire une clôture et son jeton d'horodatage : chacun une fois, quel que soit le nombre de ceux qui arrêtent."""
+
+from datetime import date, datetime
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.errors import UniqueViolation
+
+_INSCRIRE: Final = """
+INSERT INTO journal.arretes (numero, jour, depuis, jusqu_a, contenu, empreinte, precedent)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+_HORODATER: Final = """
+INSERT INTO journal.jetons_d_arrete (jour, empreinte, autorite, horodate_le, jeton)
+VALUES (%s, %s, %s, %s, %s) ON CONFLICT (jour) DO NOTHING
+"""
+
+
+def inscrire(
+    conn: Connection[Any],
+    *,
+    numero: int,
+    jour: date,
+    bornes: tuple[int, int],
+    contenu: bytes,
+    empreinte: str,
+    precedent: str,
+) -> bool:
+    """Inscrit la clôture de ce jour, d'un bloc ; rend Faux si un autre l'a déjà arrêté : rien n'est alors écrit.
+
+    La base refuse (CheckViolation) ce qui ne suit pas la clôture précédente, et un jour qui n'est pas fini.
+    """
+    valeurs = (numero, jour, *bornes, contenu, bytes.fromhex(empreinte), bytes.fromhex(precedent))
+    try:
+        with conn.transaction():
+            conn.execute(_INSCRIRE, valeurs)
+    except UniqueViolation:
+        return False
+    return True
+
+
+def horodater(
+    conn: Connection[Any], *, jour: date, empreinte: str, autorite: str, horodate_le: datetime, jeton: bytes
+) -> bool:
+    """Inscrit le jeton d'une clôture ; rend Faux si elle en avait déjà un."""
+    valeurs = (jour, bytes.fromhex(empreinte), autorite, horodate_le, jeton)
+    return conn.execute(_HORODATER, valeurs).rowcount == 1

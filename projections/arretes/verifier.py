@@ -1,0 +1,166 @@
+"""Vérifie un dossier d'arrêtés sans base ni service : `python3 verifier.py [DOSSIER]` ; 0 si tout est bon, sinon 1.
+
+Il n'importe rien de nous. Il refait l'empreinte de chaque arrêté et sa chaîne, celle des événements de chaque jour, ce
+que ces événements ont fait bouger par caisse, et les additions des jours, du mois, de l'année et du tout.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+ADDITION = {
+    "emis": 1, "rectifie": 1, "annule": -1, "accepte": -1, "rattache": -1, "autres_encaissements": -1,
+    "contrepasse": 1, "rembourse": 1,
+}  # fmt: skip
+S_AJOUTENT = (*ADDITION, "preleve_par_la_banque", "rendu")
+FAITS = {
+    "creance.AvisEmis": ("emis", "montant_initial"),
+    "creance.AvisAnnule": ("annule", "montant_precedent"),
+    "creance.PaiementAccepte": ("accepte", "part"),
+    "creance.EncaissementRattache": ("rattache", "part"),
+    "creance.EncaissementRecu": ("autres_encaissements", "montant"),
+    "creance.PaiementContrepasse": ("contrepasse", "part"),
+    "creance.TropPercuRembourse": ("rembourse", "montant"),
+}
+
+
+def verifier(dossier: Path) -> tuple[list[str], int]:
+    """Ce qui est faux, une phrase chacun, et combien d'arrêtés ont été lus."""
+    fautes: list[str] = []
+    precedent: tuple[str, Any] | None = None
+    caisses: dict[str, str] = {}
+    jours = sorted(un for un in dossier.iterdir() if un.is_dir() and (un / "arrete.json").exists())
+    for jour in jours:
+        octets = (jour / "arrete.json").read_bytes()
+        try:
+            arrete = json.loads(octets)
+            propres = _un_jour(jour, octets, arrete, precedent, caisses)
+        except (ValueError, LookupError, TypeError, OSError) as cause:
+            fautes.append(f"{jour.name} : ne se lit pas ({type(cause).__name__} : {cause})")
+            precedent = None
+            continue
+        fautes += [f"{jour.name} : {faute}" for faute in propres]
+        precedent = (sha256(octets).hexdigest(), arrete)
+    return fautes, len(jours)
+
+
+def _un_jour(
+    jour: Path, octets: bytes, arrete: Any, precedent: tuple[str, Any] | None, caisses: dict[str, str]
+) -> list[str]:
+    fautes = []
+    if arrete["jour"] != jour.name:
+        fautes.append(f"l'arrêté est celui du {arrete['jour']}")
+    evenements = (jour / "evenements.jsonl").read_bytes()
+    if sha256(evenements).hexdigest() != arrete["journal"]:
+        fautes.append("les événements ne sont pas ceux qui ont été scellés")
+    if precedent is not None:
+        empreinte, veille = precedent
+        if arrete["precedent"] != empreinte or arrete["numero"] != veille["numero"] + 1:
+            fautes.append("ne suit pas l'arrêté de la veille")
+        if arrete["depuis"] != veille["jusqu_a"]:
+            fautes.append("le journal n'y reprend pas où la veille l'a laissé")
+    lignes = [json.loads(ligne) for ligne in evenements.splitlines()]
+    if len(lignes) != arrete["evenements"]:
+        fautes.append(f"{len(lignes)} événements, {arrete['evenements']} annoncés")
+    if any(not arrete["depuis"] < ligne[0] <= arrete["jusqu_a"] for ligne in lignes):
+        fautes.append("un événement n'est pas de ce jour")
+    fautes += _mouvements(lignes, arrete, caisses, entier=precedent is not None or arrete["numero"] == 1)
+    fautes += _additions(arrete, None if precedent is None else precedent[1])
+    return fautes + _heure(jour, octets)
+
+
+def _mouvements(lignes: list[Any], arrete: Any, caisses: dict[str, str], *, entier: bool) -> list[str]:
+    """Ce que les événements font bouger ; `caisses` : celle de chaque créance émise dans le dossier."""
+    bouge: defaultdict[tuple[str, str], int] = defaultdict(int)
+    inconnues = False
+    for _, flux, _, topic, etat, *_ in lignes:
+        fait = json.loads(etat)
+        if topic == "creance.AvisEmis":
+            caisses[flux] = fait["caisse"]
+        if topic == "creance.AvisRectifie":
+            nom, montant = "rectifie", fait["montant_initial"] - fait["montant_precedent"]
+        elif topic in FAITS:
+            nom, montant = FAITS[topic][0], fait[FAITS[topic][1]]
+        else:
+            continue
+        bouge["", nom] += montant
+        inconnues |= flux not in caisses
+        bouge[caisses.get(flux, "?"), nom] += montant
+    du_jour = arrete["totaux"]["jour"]
+    tableaux = {"": du_jour["ensemble"][""]}
+    if entier and not inconnues:  # Une créance d'une année d'avant n'a pas sa caisse ici.
+        tableaux |= du_jour["caisse"]
+    return [
+        f"{cle or 'ensemble'} : {nom} vaut {totaux[nom]}, les événements font {bouge[cle, nom]}"
+        for cle, totaux in tableaux.items()
+        for nom in ADDITION
+        if totaux[nom] != bouge[cle, nom]
+    ]
+
+
+def _additions(arrete: Any, veille: Any) -> list[str]:
+    fautes = []
+    suite = {
+        "perpetuel": veille is not None,
+        "annee": veille is not None and veille["jour"][:4] == arrete["jour"][:4],
+        "mois": veille is not None and veille["jour"][:7] == arrete["jour"][:7],
+    }
+    for axe, par_cle in arrete["totaux"]["jour"].items():
+        for cle, jour in par_cle.items():
+            ou = f"{axe} {cle}".strip()
+            effet = (
+                jour["preleve_par_la_banque"]
+                if axe == "marchand"
+                else sum(signe * jour[nom] for nom, signe in ADDITION.items())
+            )
+            if jour["cloture"] != jour["ouverture"] + effet:
+                fautes.append(f"{ou} : l'addition est fausse")
+            if axe != "marchand" and jour["cloture"] != jour["restant_du"] - jour["trop_percu"]:
+                fautes.append(f"{ou} : la clôture n'est pas ce qui reste dû moins ce qui est perçu en trop")
+            hier = veille["totaux"]["jour"][axe].get(cle) if veille is not None else None
+            if veille is not None and jour["ouverture"] != (hier["cloture"] if hier else 0):
+                fautes.append(f"{ou} : n'ouvre pas sur la clôture de la veille")
+            for periode, continue_ in suite.items():
+                if veille is None and arrete["numero"] != 1:
+                    continue  # Le premier du dossier : la veille est dans celui d'avant.
+                avant = veille["totaux"][periode][axe].get(cle) if continue_ else None
+                total = arrete["totaux"][periode][axe][cle]
+                fautes += [
+                    f"{ou}, {periode} : {nom} ne s'additionne pas"
+                    for nom in S_AJOUTENT
+                    if total[nom] != jour[nom] + (avant[nom] if avant else 0)
+                ]
+    return fautes
+
+
+def _heure(jour: Path, octets: bytes) -> list[str]:
+    """Le jeton, par openssl s'il est là."""
+    jeton, racines = jour / "jeton.tsr", jour.parent / "racines.pem"
+    openssl = shutil.which("openssl")
+    if not jeton.exists() or not racines.exists() or openssl is None:
+        return []
+    commande = [
+        openssl,
+        "ts",
+        "-verify",
+        "-in",
+        str(jeton),
+        "-digest",
+        sha256(octets).hexdigest(),
+        "-CAfile",
+        str(racines),
+    ]
+    fait = subprocess.run(commande, capture_output=True, check=False)  # noqa: S603 (openssl, sur ces fichiers)
+    return [] if fait.returncode == 0 else ["l'horodatage ne vaut pas pour cet arrêté"]
+
+
+if __name__ == "__main__":
+    trouvees, lus = verifier(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent))
+    bilan = f"{lus} arrêtés lus, {len(trouvees)} fautes." if lus else "Aucun arrêté dans ce dossier."
+    sys.stdout.write("\n".join([*trouvees, bilan, ""]))
+    sys.exit(1 if trouvees or not lus else 0)
