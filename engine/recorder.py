@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
 from engine import positions as places
-from engine import waiting_room
+from engine import tracing, waiting_room
 from engine.batch import Batch, Entry, Fate, IdempotencyKey, Partition
 from engine.clocks import AHEAD_MAX
 from engine.conflicts import traduire
@@ -133,6 +133,7 @@ class Recorder(Streams, LibraryRecorder):
                 self._write_key(conn, lot.cle)
                 waiting_room.hold(conn, lot.held)
                 waiting_room.settle(conn, lot.settled)
+                tracing.recorded(conn, lot)
                 written = self.write_events(
                     conn,
                     [self.mapper.to_stored_event(entry.event) for entry in lot.entries],

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
@@ -27,6 +27,7 @@ from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
 from service.topic_configs import topic_configs
+from service.tracing import Tracing
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -123,8 +124,9 @@ class Publisher:
     While no broker answers, callers are told at once: their requests never pile up behind one another.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         self.settings = settings
+        self.tracing = tracing
         self._opening = threading.Lock()
         self._producer: KafkaProducer | None = None
         self._reopen_at = 0.0
@@ -132,8 +134,8 @@ class Publisher:
     def send(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Send and wait for the acknowledgement; raise KafkaIndisponible if none comes."""
         opened = self._ready()
-        with self._told(opened):
-            opened.send(topic, value=value, key=key, headers=list(headers)).get(timeout=ACK_SECONDS)
+        with self._traced(topic) as more, self._told(opened):
+            opened.send(topic, value=value, key=key, headers=[*headers, *more]).get(timeout=ACK_SECONDS)
 
     async def publish(
         self,
@@ -146,7 +148,14 @@ class Publisher:
         topic = self.settings.topic_notifications
         if kind == "rebuts":
             topic += rebuts.SUFFIXE
+        with self._traced(topic) as more:
+            await self._publish(topic, key, value, [*headers, *more])
 
+    def _traced(self, topic: str) -> AbstractContextManager[list[tuple[str, bytes]]]:
+        """Around a sending; the headers that say whose trace it is of."""
+        return nullcontext([]) if self.tracing is None else self.tracing.sent(topic)
+
+    async def _publish(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         def start() -> tuple[KafkaProducer, Any]:
             opened = self._ready()
             with self._told(opened):

@@ -27,16 +27,14 @@ REGLAGES: Final = {
     "CREANCES_NOTIFICATION_URL": "https://creances-banque.exemple.invalid",
     "CREANCES_KIOSQUE_URL": "https://kiosque.exemple.invalid",
     "CREANCES_KIOSQUE_OFFICE_URL": "https://office.exemple.invalid",
-    "CREANCES_KIOSQUE_MERCHANT_ID": "002001000000009",
+    "CREANCES_KIOSQUE_MERCHANT_ID": "211040000000009",
     "CREANCES_OIDC_ISSUER": "https://sso.exemple.invalid/realms/cpam",
     "CREANCES_OIDC_CLIENT_ID": "creances",
 }
 RESEAU: Final = {"postgresql": {"cidrs": ["10.1.0.0/24"]}, "kafka": {"cidrs": ["10.2.0.0/24"]}}
 SERVEUR_HTTP: Final = "api"
 
-sans_helm = pytest.mark.skipif(
-    shutil.which("helm") is None, reason="il manque helm (go install helm.sh/helm/v3/cmd/helm@v3.18.6)"
-)
+sans_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="il manque helm (make helm)")
 pytestmark = sans_helm
 
 
