@@ -5,8 +5,9 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
 from service.topic_configs import topic_configs
-from service.tracing import Tracing
+from service.tracing import Tracing, sending
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -127,6 +128,7 @@ class Publisher:
     def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         self.settings = settings
         self.tracing = tracing
+        self._trace = partial(sending, tracing)
         self._opening = threading.Lock()
         self._producer: KafkaProducer | None = None
         self._reopen_at = 0.0
@@ -134,7 +136,7 @@ class Publisher:
     def send(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Send and wait for the acknowledgement; raise KafkaIndisponible if none comes."""
         opened = self._ready()
-        with self._traced(topic) as more, self._told(opened):
+        with self._trace(topic) as more, self._told(opened):
             opened.send(topic, value=value, key=key, headers=[*headers, *more]).get(timeout=ACK_SECONDS)
 
     async def publish(
@@ -145,15 +147,9 @@ class Publisher:
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
         """Send from the API: only the start holds a thread, and briefly; the wait for Kafka holds none."""
-        topic = self.settings.topic_notifications
-        if kind == "rebuts":
-            topic += rebuts.SUFFIXE
-        with self._traced(topic) as more:
+        topic = self.settings.topic_notifications + (rebuts.SUFFIXE if kind == "rebuts" else "")
+        with self._trace(topic) as more:
             await self._publish(topic, key, value, [*headers, *more])
-
-    def _traced(self, topic: str) -> AbstractContextManager[list[tuple[str, bytes]]]:
-        """Around a sending; the headers that say whose trace it is of."""
-        return nullcontext([]) if self.tracing is None else self.tracing.sent(topic)
 
     async def _publish(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         def start() -> tuple[KafkaProducer, Any]:

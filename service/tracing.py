@@ -10,7 +10,7 @@ follower that applies them. A batch joins many traces: each has its span of it, 
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -23,13 +23,11 @@ from engine.batch import Batch
 from engine.messages import Message, Trace
 from engine.streams import RecordedEvent
 from service.settings import Settings
+from service.tracing_contexts import context_of, inside, links_to, others, trace_in
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Link, Span, SpanContext
-
-LINKS_MAX: Final = 32
-"""Other traces of its batch that a span names, at most."""
+    from opentelemetry.trace import Span
 
 EXPORT_SECONDS: Final = 3.0
 """How long one export may take: a collector that is away costs nothing but its spans."""
@@ -78,7 +76,7 @@ class Tracing:
 
         trace = kept.trace_of([(name.decode("latin-1"), value) for name, value in headers])
         span = self._tracer.start_span(
-            method, context=_context(trace), kind=SpanKind.SERVER, attributes={"http.request.method": method}
+            method, context=context_of(trace), kind=SpanKind.SERVER, attributes={"http.request.method": method}
         )
         with use_span(span, end_on_exit=True, record_exception=False), _logged(span):
 
@@ -102,7 +100,7 @@ class Tracing:
             f"send {topic}", kind=SpanKind.PRODUCER, attributes={**_KAFKA, "messaging.destination.name": topic}
         )
         with use_span(span, end_on_exit=True):
-            yield kept.headers_of(_trace(span.get_span_context()))
+            yield kept.headers_of(trace_in(span.get_span_context()))
 
     # --- The machine --------------------------------------------------------------------------------------------------
 
@@ -113,13 +111,13 @@ class Tracing:
 
         spans: dict[str, Span] = {}
         asked = {message.origine: message.trace for message in messages}
-        links = self._links([trace for trace in asked.values() if trace is not None])
+        links = links_to([trace for trace in asked.values() if trace is not None])
         for message in messages:
             span = self._tracer.start_span(
                 f"process {topic}",
-                context=_context(message.trace),
+                context=context_of(message.trace),
                 kind=SpanKind.CONSUMER,
-                links=_others(links, message.trace),
+                links=others(links, message.trace),
                 attributes={
                     **_KAFKA,
                     "messaging.destination.name": topic,
@@ -137,7 +135,7 @@ class Tracing:
     def followed(self, name: str, conn: Connection[Any], events: Sequence[RecordedEvent]) -> Iterator[None]:
         """A span a trace that this batch joins."""
         contexts = kept.kept_of(conn, events)
-        links = self._links(list(contexts.values()))
+        links = links_to(list(contexts.values()))
         spans: dict[str, Span] = {}
         by_stream: dict[str, Span] = {}
         for read in events:
@@ -148,8 +146,8 @@ class Tracing:
             if span is None:
                 span = spans[trace.traceparent] = self._tracer.start_span(
                     f"follow {name}",
-                    context=_context(trace),
-                    links=_others(links, trace),
+                    context=context_of(trace),
+                    links=others(links, trace),
                     attributes={"creances.follower": name, "creances.batch.event_count": len(events)},
                 )
             span.add_event(read.event.TOPIC, {"creances.event": kept.event_key(read.event)})
@@ -170,7 +168,7 @@ class Tracing:
         contexts: dict[str, Trace] = {}
         for entry in lot.entries:
             parent = self._parent(joined, entry.cause, entry.event.originator_id, current)
-            context = _in(parent) if parent is not None else _context(waited.get(entry.cause))
+            context = inside(parent) if parent is not None else context_of(waited.get(entry.cause))
             if parent is None and entry.cause not in waited:
                 continue
             key = f"{id(parent)}:{entry.cause}"
@@ -181,14 +179,14 @@ class Tracing:
                 )
             span.add_event(entry.event.TOPIC, {"creances.event": kept.event_key(entry.event)})
             if span.is_recording():
-                contexts[kept.event_key(entry.event)] = _trace(span.get_span_context())
+                contexts[kept.event_key(entry.event)] = trace_in(span.get_span_context())
         for span in written.values():
             span.end()
         by_key = {} if joined is None else joined.by_key
         for held in lot.held:
             origin = f"kafka:{held.partition.topic}/{held.partition.partition}@{held.offset}"
             if origin in by_key:
-                contexts[origin] = _trace(by_key[origin].get_span_context())
+                contexts[origin] = trace_in(by_key[origin].get_span_context())
         kept.keep(conn, contexts)
 
     @staticmethod
@@ -196,13 +194,6 @@ class Tracing:
         if joined is not None:
             return joined.by_key.get(cause) or joined.by_key.get(stream)
         return current if current.is_recording() else None
-
-    @staticmethod
-    def _links(traces: Sequence[Trace]) -> "list[Link]":
-        from opentelemetry.trace import Link
-
-        distinct = {trace.traceparent: trace for trace in traces if trace.traceparent.endswith("-01")}
-        return [Link(_span_context(trace)) for trace in list(distinct.values())[: LINKS_MAX + 1]]
 
 
 _FAULT: Final = 500
@@ -243,37 +234,9 @@ def _logged(span: "Span") -> Iterator[None]:
         yield
 
 
-def _span_context(trace: Trace) -> "SpanContext":
-    from opentelemetry.trace import SpanContext, TraceFlags, TraceState
-
-    _, trace_id, span_id, flags = trace.traceparent.split("-")
-    state = TraceState.from_header([trace.tracestate]) if trace.tracestate else None
-    return SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)), state)  # noqa: FBT003
-
-
-def _context(trace: Trace | None) -> Any:
-    """The OpenTelemetry context of a span whose parent is there; an empty one begins a trace."""
-    from opentelemetry.context import Context
-    from opentelemetry.trace import NonRecordingSpan, set_span_in_context
-
-    return Context() if trace is None else set_span_in_context(NonRecordingSpan(_span_context(trace)), Context())
-
-
-def _in(span: "Span") -> Any:
-    from opentelemetry.context import Context
-    from opentelemetry.trace import set_span_in_context
-
-    return set_span_in_context(span, Context())
-
-
-def _trace(told: "SpanContext") -> Trace:
-    parent = f"00-{told.trace_id:032x}-{told.span_id:016x}-{int(told.trace_flags) & 1:02x}"
-    return Trace(parent, told.trace_state.to_header() or None)
-
-
-def _others(links: "Sequence[Link]", own: Trace | None) -> "list[Link]":
-    mine = None if own is None else int(own.traceparent.split("-")[2], 16)
-    return [link for link in links if link.context.span_id != mine][:LINKS_MAX]
+def sending(tracing: Tracing | None, topic: str) -> AbstractContextManager[list[tuple[str, bytes]]]:
+    """See `Tracing.sent`; without a tracer, a message bears no header of it."""
+    return nullcontext([]) if tracing is None else tracing.sent(topic)
 
 
 def open_tracing(settings: Settings, roles: Sequence[str]) -> Tracing | None:
@@ -301,4 +264,4 @@ def open_tracing(settings: Settings, roles: Sequence[str]) -> Tracing | None:
     return tracing
 
 
-__all__ = ["Tracing", "open_tracing"]
+__all__ = ["Tracing", "open_tracing", "sending"]
