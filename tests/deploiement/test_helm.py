@@ -98,6 +98,20 @@ def test_les_portes_ne_s_ouvrent_pas_a_defaut_d_adresses() -> None:
     assert not vers_la_banque["spec"]["egress"], "une liste vide ferme, et n'ouvre pas à tous"
 
 
+def test_les_traces_sont_un_reglage_et_une_porte() -> None:
+    eteintes = du_genre("ConfigMap")["settings"]["data"]
+    assert "CREANCES_OTLP_ENDPOINT" not in eteintes
+    traces = {"endpoint": "http://collecteur:4318", "share": "0.5", "cidrs": ["10.3.0.0/24"]}
+    documents = {
+        (d["kind"], d["metadata"]["name"].removeprefix("essai-")): d for d in rendu(json.dumps({"traces": traces}))
+    }
+    allumees = documents["ConfigMap", "settings"]["data"]
+    assert unknown_variables(allumees) == []
+    assert (allumees["CREANCES_OTLP_ENDPOINT"], allumees["CREANCES_TRACE_SHARE"]) == ("http://collecteur:4318", "0.5")
+    sorties = documents["NetworkPolicy", "servers"]["spec"]["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 4318}], "to": [{"ipBlock": {"cidr": "10.3.0.0/24"}}]} in sorties
+
+
 def test_chaque_role_est_un_deploiement_et_les_migrations_une_tache() -> None:
     lances = [role for d in du_genre("Deployment").values() for role in roles(conteneur(d["spec"]["template"])["args"])]
     assert sorted(lances) == sorted(map(str, ALL))
