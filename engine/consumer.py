@@ -19,7 +19,7 @@ from psycopg import Connection
 
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
-from engine import waiting_room
+from engine import tracing, waiting_room
 from engine.backoff import BACKOFF_MAX_S, Backoff
 from engine.batch import Batch, Settled
 from engine.conflicts import Conflict, PositionConflict
@@ -163,7 +163,8 @@ class Consumer:
             return
         self._identifiant = lecteur.refresh_topic_id(consommateur, self.topic)  # Answers while we decide.
         try:
-            self.enregistrer(messages)
+            with tracing.consumed(self.topic, messages):
+                self.enregistrer(messages)
         except PositionConflict as conflit:
             # Another consumer has read these messages already, or they are not those we took them for.
             self._log.warning("lot_abandonne", messages=len(messages), cause=type(conflit).__name__)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from psycopg import Connection
 
-from engine import set_aside
+from engine import set_aside, tracing
 from engine.backoff import Backoff
 from engine.database import connect
 from engine.lease import LEASE_S, LeadershipLost, Lease
@@ -215,15 +215,16 @@ class Follower:
         aside = set_aside.streams(conn, self.vue.nom, list({row.stream for row in rows}))
         known, held = set_aside.sort_out(rows, aside, self.mapper.unknown)
         events = [self._read(row) for row in known]
-        self._prepare(events)
-        with conn.transaction():
-            self.etape("appliquer")
-            if events:
-                self.vue.appliquer(conn, events)
-            for row, cause, kind in held:
-                self._set_aside(conn, row, cause, kind)
-            self._move(conn, since, until)
-            self.etape("valider")
+        with tracing.followed(self.vue.nom, conn, events):
+            self._prepare(events)
+            with conn.transaction():
+                self.etape("appliquer")
+                if events:
+                    self.vue.appliquer(conn, events)
+                for row, cause, kind in held:
+                    self._set_aside(conn, row, cause, kind)
+                self._move(conn, since, until)
+                self.etape("valider")
 
     def _position(self, conn: Connection[Any]) -> int:
         (position,) = conn.execute(_POSITION, (self.vue.nom,)).fetchone() or (0,)

@@ -16,6 +16,13 @@ CAUSE_MAX: Final = 500
 """Length of a recorded cause, in characters."""
 
 
+class Trace(NamedTuple):
+    """A context as W3C Trace Context writes it, well-formed."""
+
+    traceparent: str
+    tracestate: str | None = None
+
+
 class Message(NamedTuple):
     """A message and where it comes from."""
 
@@ -29,6 +36,8 @@ class Message(NamedTuple):
     """True if it comes from the waiting room."""
     correlation: str | None = None
     """The HTTP call that brought it, if it came by one of ours: told with its fate, it decides nothing."""
+    trace: Trace | None = None
+    """The context that it bears, read only where somebody traces; it decides nothing."""
 
     @property
     def origine(self) -> str:

@@ -15,6 +15,7 @@ from psycopg import Connection
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
 from engine import positions as places
+from engine import tracing
 from engine.batch import Advance, Partition
 from engine.database import Database
 from engine.messages import Message, correlation_of, kafka_time
@@ -76,7 +77,7 @@ class Placement:
     def retenir(self, lots: Mapping[TopicPartition, Sequence[Any]]) -> list[Message]:
         """The messages read, without those of a reading from before we last took place."""
         messages = []
-        maintenant = datetime.now(UTC)
+        maintenant, traced = datetime.now(UTC), tracing.is_on()
         for tp, enregistrements in lots.items():
             attendue = self.attendues.get(tp.partition)
             if attendue is None:
@@ -90,6 +91,7 @@ class Placement:
                     lu.value or b"",
                     kafka_time(lu.timestamp, maintenant),
                     correlation=correlation_of(lu.headers or ()),
+                    trace=tracing.trace_of(lu.headers or ()) if traced else None,
                 )
                 for lu in enregistrements
                 if lu.offset >= attendue

@@ -18,7 +18,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from engine import positions as places
-from engine import waiting_room
+from engine import tracing, waiting_room
 from engine.batch import Batch, Entry, Fate, IdempotencyKey, Partition
 from engine.clocks import AHEAD_MAX
 from engine.conflicts import traduire
@@ -133,6 +133,7 @@ class Recorder(Streams, LibraryRecorder):
                 self._write_key(conn, lot.cle)
                 waiting_room.hold(conn, lot.held)
                 waiting_room.settle(conn, lot.settled)
+                tracing.recorded(conn, lot)
                 written = self._write_entries(conn, lot.entries, pipeline)
         except UniqueViolation as violation:
             raise traduire(violation) from violation

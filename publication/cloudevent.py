@@ -5,14 +5,18 @@ tests relisent chaque message avec elle.
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from domain.faits import Fait, sans_accents
+from engine.messages import Trace
 from engine.recorder import RecordedEvent
+from engine.tracing import headers_of
 from publication.contenu import donnees, en_utc
 from publication.soldes import Solde
 from publication.versions import versions
@@ -24,6 +28,9 @@ SCHEMA_PREFIXE: Final = "tag:assurance-maladie.fr,2026:creances/"
 
 SEQUENCE_CHIFFRES: Final = 19
 """Une position du journal, écrite à longueur fixe : l'ordre des textes est celui des nombres."""
+
+
+AUCUNE_TRACE: Final[Mapping[str, Trace]] = MappingProxyType({})
 
 
 class CloudEvent(NamedTuple):
@@ -62,8 +69,13 @@ def source_publiee(fragment: int, epoque: str) -> str:
     return f"/creances/bases/{fragment}/epoques/{epoque}"
 
 
-def composer(lu: RecordedEvent, source: bytes, solde: Solde | None = None) -> CloudEvent:
-    """Le message d'un fait ; `source` : l'attribut `ce_source` ; `solde` : celui de sa créance, après lui."""
+def composer(
+    lu: RecordedEvent, source: bytes, solde: Solde | None = None, traces: Mapping[str, Trace] = AUCUNE_TRACE
+) -> CloudEvent:
+    """Le message d'un fait ; `source` : l'attribut `ce_source` ; `solde` : celui de sa créance, après lui.
+
+    `traces` : celles qui sont gardées, par `ce_id`.
+    """
     fait = cast("Fait", lu.event)
     identifiant = f"{fait.originator_id}:{fait.originator_version}"
     sujet = fait.originator_id.partition("-")[2].encode()
@@ -78,16 +90,27 @@ def composer(lu: RecordedEvent, source: bytes, solde: Solde | None = None) -> Cl
             ("ce_partitionkey", sujet),
             ("ce_sequence", f"{lu.position:0{SEQUENCE_CHIFFRES}d}".encode()),
             ("ce_time", en_utc(fait.timestamp).isoformat().replace("+00:00", "Z").encode()),
-            ("traceparent", traceparent(lu.cause, identifiant).encode()),
+            *trace_publiee(traces.get(identifiant), lu.cause, identifiant),
         ],
     )
+
+
+def trace_publiee(trace: Trace | None, cause: str, identifiant: str) -> list[tuple[str, bytes]]:
+    """Les en-têtes de la trace où l'événement est né, deux fois : pour Kafka, et comme l'extension de CloudEvents.
+
+    Si aucune n'est gardée, un seul, tiré de la cause.
+    """
+    if trace is None:
+        return [("traceparent", traceparent(cause, identifiant).encode())]
+    dits = headers_of(trace)
+    return [*dits, *((f"ce_{nom}", valeur) for nom, valeur in dits)]
 
 
 def traceparent(cause: str, identifiant: str) -> str:
     """Un contexte de trace W3C tiré de la cause : les faits d'une même cause (un message, une requête) se rejoignent.
 
-    Le journal ne garde pas de trace. L'identifiant de trace est celui de la cause, celui du segment est l'événement ;
-    l'indicateur dit « non enregistrée » : personne n'a enregistré ces segments. Republié, un événement garde le sien.
+    Pour un événement dont aucune trace n'est gardée. L'identifiant de trace est celui de la cause, celui du segment est
+    l'événement ; l'indicateur dit « non enregistrée » : personne n'a enregistré ces segments. Republié, il est le même.
     """
     trace = hashlib.sha256(f"trace:{cause}".encode()).hexdigest()[:32]
     segment = hashlib.sha256(f"segment:{identifiant}".encode()).hexdigest()[:16]

@@ -17,10 +17,12 @@ from pydantic_core import to_json
 
 from domain.creance import Créance, FaitDeCreance
 from domain.references import ReferenceCreance
+from engine import tracing
+from engine.messages import Trace
 from engine.outages import Outage
 from engine.recorder import RecordedEvent
 from projections.effets import TOPICS_DE_RESTANT_DU
-from publication.cloudevent import SEQUENCE_CHIFFRES, CloudEvent, schema_publie, traceparent, type_publie
+from publication.cloudevent import SEQUENCE_CHIFFRES, CloudEvent, schema_publie, trace_publiee, type_publie
 from publication.contenu import CHAMPS_DU_SOLDE, en_utc
 from publication.publication import Publication
 from publication.sender import Sender
@@ -72,7 +74,9 @@ class EtatDesSoldes(VersUnTopic):
     def preparer(self, faits: Sequence[RecordedEvent]) -> None:
         """Envoie l'état de chaque créance dont ce lot porte le dernier fait. Lève Outage ou SoldeIntrouvable."""
         source = self.source
-        messages = [composer_etat(lu, solde, source) for lu, solde in self._a_jour(faits)]
+        a_jour = self._a_jour(faits)
+        traces = tracing.kept_of(self.conn, [lu for lu, _ in a_jour])
+        messages = [composer_etat(lu, solde, source, traces.get(tracing.event_key(lu.event))) for lu, solde in a_jour]
         self.etape("publier")
         self.sender.emettre(messages, self.lieu.topic_id)
         self.etape("publie")
@@ -97,8 +101,8 @@ class EtatDesSoldes(VersUnTopic):
         return a_jour
 
 
-def composer_etat(lu: RecordedEvent, solde: Solde, source: bytes) -> CloudEvent:
-    """Le message d'état d'une créance après ce fait."""
+def composer_etat(lu: RecordedEvent, solde: Solde, source: bytes, trace: Trace | None = None) -> CloudEvent:
+    """Le message d'état d'une créance après ce fait ; `trace` : celle du fait, si elle est gardée."""
     fait = cast("FaitDeCreance", lu.event)
     reference = Créance.reference_de(fait.originator_id)
     identifiant = f"solde-{reference}:{solde.version}"
@@ -114,10 +118,13 @@ def composer_etat(lu: RecordedEvent, solde: Solde, source: bytes) -> CloudEvent:
         "ce_partitionkey": reference,
         "ce_sequence": f"{lu.position:0{SEQUENCE_CHIFFRES}d}",
         "ce_time": en_utc(fait.timestamp).isoformat().replace("+00:00", "Z"),
-        "traceparent": traceparent(lu.cause, identifiant),
     }
     return CloudEvent(
         reference.encode(),
         to_json(donnees),
-        [*((nom, valeur.encode()) for nom, valeur in en_tetes.items()), ("ce_source", source)],
+        [
+            *((nom, valeur.encode()) for nom, valeur in en_tetes.items()),
+            ("ce_source", source),
+            *trace_publiee(trace, lu.cause, identifiant),
+        ],
     )

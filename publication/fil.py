@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from domain.creance import Créance
 from domain.paiement import Paiement
+from engine import tracing
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
 from publication.caisses import caisses_des_flux, est_pour
@@ -120,7 +121,8 @@ def lire_page(conn: Connection[Any], mapper: EventMapper, fragment: int, demande
     lot = lot or _suivants(conn, mapper, demande, position, fin)
     soldes, lot = _soldes(conn, mapper, lot)
     source = source_publiee(fragment, epoque).encode()
-    messages = [composer(lu, source, soldes.get(lu.position)) for lu in lot.faits]
+    traces = tracing.kept_of(conn, lot.faits)
+    messages = [composer(lu, source, soldes.get(lu.position), traces) for lu in lot.faits]
     return Page(epoque, [en_json(un) for un in messages], Curseur(epoque, lot.jusqu_a), precedente, lot.jusqu_a >= fin)
 
 

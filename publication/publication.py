@@ -10,6 +10,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.agregats import AGREGATS
+from engine import tracing
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
 from publication import soldes
@@ -55,7 +56,8 @@ class Publication(VersUnTopic):
         """Publie ces faits et attend leurs accusés. Lève Outage, ou MessageTropGrand."""
         source = self.source
         self._soldes = soldes.soldes_apres(self.conn, self._mapper, faits)
-        messages = [composer(lu, source, self._soldes.get(lu.position)) for lu in faits]
+        traces = tracing.kept_of(self.conn, faits)
+        messages = [composer(lu, source, self._soldes.get(lu.position), traces) for lu in faits]
         self.etape("publier")
         self.sender.emettre(messages, self.lieu.topic_id)
         self.etape("publie")

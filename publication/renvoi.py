@@ -18,6 +18,7 @@ from psycopg import Connection
 from domain.agregats import AGREGATS
 from domain.creance import Créance
 from domain.paiement import Paiement
+from engine import tracing
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
 from publication.caisses import caisses_des_flux, est_pour
@@ -123,9 +124,9 @@ def renvoyer(
         faits = _pour(conn, mapper, _lire(lignes, mapper, arretes), caisses)
         apres = _soldes(conn, mapper, faits, arretes)
         faits = [lu for lu in faits if lu.event.originator_id not in arretes]
-        renvoyes += _emettre(
-            sender, [(lu, composer(lu, source, apres.get(lu.position))) for lu in faits], topic_id, arretes
-        )
+        traces = tracing.kept(conn, [tracing.event_key(lu.event) for lu in faits])
+        composes = [(lu, composer(lu, source, apres.get(lu.position), traces)) for lu in faits]
+        renvoyes += _emettre(sender, composes, topic_id, arretes)
         position = lignes[-1][0]
         avancee(len(lignes))
 

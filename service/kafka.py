@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
 from service.topic_configs import topic_configs
+from service.tracing import Tracing, sending
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -123,8 +125,10 @@ class Publisher:
     While no broker answers, callers are told at once: their requests never pile up behind one another.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         self.settings = settings
+        self.tracing = tracing
+        self._trace = partial(sending, tracing)
         self._opening = threading.Lock()
         self._producer: KafkaProducer | None = None
         self._reopen_at = 0.0
@@ -132,8 +136,8 @@ class Publisher:
     def send(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Send and wait for the acknowledgement; raise KafkaIndisponible if none comes."""
         opened = self._ready()
-        with self._told(opened):
-            opened.send(topic, value=value, key=key, headers=list(headers)).get(timeout=ACK_SECONDS)
+        with self._trace(topic) as more, self._told(opened):
+            opened.send(topic, value=value, key=key, headers=[*headers, *more]).get(timeout=ACK_SECONDS)
 
     async def publish(
         self,
@@ -143,10 +147,11 @@ class Publisher:
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
         """Send from the API: only the start holds a thread, and briefly; the wait for Kafka holds none."""
-        topic = self.settings.topic_notifications
-        if kind == "rebuts":
-            topic += rebuts.SUFFIXE
+        topic = self.settings.topic_notifications + (rebuts.SUFFIXE if kind == "rebuts" else "")
+        with self._trace(topic) as more:
+            await self._publish(topic, key, value, [*headers, *more])
 
+    async def _publish(self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         def start() -> tuple[KafkaProducer, Any]:
             opened = self._ready()
             with self._told(opened):

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import psycopg
 import structlog
 
+from engine import tracing
 from engine.backoff import Backoff
 from engine.outages import is_outage
 from engine.role_state import HEARTBEAT_S, RoleState
@@ -103,6 +104,7 @@ class RelanceRole:
         with self._counter.base.transaction() as conn:
             if purged := purger(conn, self._clock()):
                 self._log.info("messages_purges", nombre=purged)
+            tracing.purge(conn, self._clock())
         finish_refunds(self._counter, self._clock())
         note_refused_forms(self._settings)
         return outcomes

@@ -46,6 +46,7 @@ from service.role_names import SIMULATOR, RoleKind, RoleName, role_named
 from service.settings import Settings, settings_table
 from service.stopping import stop_on_signals
 from service.tokens import tokens_of
+from service.tracing import open_tracing
 
 COLLECTED_AFTER_OBJECTS: Final = 50_000
 """A batch of 500 messages allocates about half of it; Python's own 700 walks the batch dozens of times in vain."""
@@ -79,6 +80,9 @@ def run_until(
     wanted = [role_named(name) for name in names]
     require_ready(settings, {role.kind for role in wanted})
     with ExitStack() as stack:
+        traced = open_tracing(settings, names)
+        if traced is not None:
+            stack.callback(traced.close)
         equipped = None
         if any(role != SIMULATOR for role in wanted):
             counter = composition.guichet(settings, application="creances")
@@ -86,7 +90,7 @@ def run_until(
             equipped = Equipped(replace(counter, exiger_ouvrable=gate.require_open), gate)
             stack.callback(counter.base.fermer)
             stack.callback(counter.kiosque.close)
-        publisher = Publisher(settings)
+        publisher = Publisher(settings, traced)
         stack.callback(publisher.close)
         if RoleName(RoleKind.API) in wanted and equipped is not None:
             note_settings(settings, equipped.counter.base)
@@ -181,6 +185,7 @@ def api(
             inactivite_borne=settings.terminal_idle,
             connexions_max=settings.database_pool_max,
             exploitation_a_part=operations_apart,
+            traceur=publisher.tracing.served if publisher.tracing is not None else None,
         )
     )
 

@@ -21,6 +21,7 @@ from api.socle.identite import Verificateur
 from api.socle.kafka import Publier
 from api.socle.limites import Limites
 from api.socle.rebuts import Memoire, Place
+from api.socle.traces import Traceur
 from guichet.guichet import Guichet
 from guichet.reglement.rejouer import Boite
 
@@ -71,6 +72,8 @@ class Dependances:
     """Vrai : `/readyz`, `/metrics` et `/docs` sont sur le port d'exploitation, et non ici."""
     boite: Boite | None = None
     """Kafka, pour rejouer un message refusé ; absent : le rejeu n'est pas possible d'ici."""
+    traceur: Traceur | None = None
+    """Trace chaque appel ; absent : aucun ne l'est."""
     auditer: Callable[[int], None] | None = None
     """Fait faire, à part, l'audit de ce rang de `vues.audits` ; absent : l'audit n'est pas possible d'ici."""
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.socle.erreurs import repondre
 from api.socle.mesures import Mesures
 from api.socle.problemes import Probleme
+from api.socle.traces import Conclure, Traceur
 
 EN_TETE = b"x-correlation-id"
 
@@ -23,16 +24,23 @@ def correlation() -> str | None:
 class Enveloppe:
     """La couche la plus extérieure : rien ne sort d'ici sans réponse HTTP."""
 
-    def __init__(self, application: ASGIApp, mesures: Mesures) -> None:
-        """`application` : ce qui répond vraiment."""
+    def __init__(self, application: ASGIApp, mesures: Mesures, traceur: Traceur | None = None) -> None:
+        """`application` : ce qui répond vraiment. `traceur` : absent, rien n'est tracé."""
         self.application = application
         self.mesures = mesures
+        self.traceur = traceur
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sert une requête."""
         if scope["type"] != "http":
             await self.application(scope, receive, send)
-            return
+        elif self.traceur is None:
+            await self._servir(scope, receive, send)
+        else:
+            with self.traceur(scope["method"], scope["headers"]) as conclure:
+                await self._servir(scope, receive, send, conclure)
+
+    async def _servir(self, scope: Scope, receive: Receive, send: Send, conclure: Conclure | None = None) -> None:
         numero = uuid4().hex
         statut = 0
         debut = time.perf_counter()
@@ -59,6 +67,8 @@ class Enveloppe:
             await (await repondre(scope, probleme))(scope, receive, envoyer)
         finally:
             self.mesures.compter(scope["method"], _route(scope), statut, time.perf_counter() - debut)
+            if conclure is not None:
+                conclure(_route(scope), statut)
 
 
 def _route(scope: Scope) -> str:

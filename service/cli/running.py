@@ -6,7 +6,17 @@ from typing import Annotated
 import psycopg
 import typer
 
-from service.cli.application import app, console, read_settings, readable_failures, start_roles
+from service.cli.application import (
+    PROBLEM,
+    Json,
+    app,
+    console,
+    errors,
+    print_json,
+    read_settings,
+    readable_failures,
+    start_roles,
+)
 
 
 @app.command()
@@ -96,10 +106,27 @@ def migrate() -> None:
 
 
 @app.command()
-def topics() -> None:
-    """Crée les topics manquants ; sans danger deux fois, à la fois, de deux endroits."""
+def topics(
+    *,
+    verify: Annotated[bool, typer.Option("--verify", help="Ne rien créer ; sort avec 1 si un topic diffère.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Crée les topics manquants, sans danger deux fois, et dit ceux qui ne sont pas ce que le contrat promet."""
     from service.kafka import create_topics
+    from service.topic_promises import broken_promises
 
+    settings = read_settings()
     with readable_failures():
-        created = create_topics(read_settings())
-    console.print("\n".join(f"créé : {name}" for name in created) or "topics déjà là")
+        created = [] if verify else create_topics(settings)
+        broken = broken_promises(settings)
+    if as_json:
+        print_json({"crees": created, "differences": [one._asdict() for one in broken]})
+    else:
+        for name in created:
+            console.print(f"créé : {name}")
+        for one in broken:
+            errors.print(one.sentence, soft_wrap=True)
+        if not created and not broken:
+            console.print("topics déjà là, tels que promis")
+    if verify and broken:
+        raise typer.Exit(PROBLEM)

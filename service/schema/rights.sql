@@ -100,6 +100,11 @@ BEGIN
         GRANT INSERT, UPDATE, DELETE ON vues.baux, vues.parite, vues.differences, vues.releves_de_retard,
             vues.releves_de_l_horloge TO creances_relance;
     END IF;
+    IF to_regclass('vues.traces') IS NOT NULL THEN
+        GRANT INSERT ON vues.traces TO creances_api, creances_consommateur, creances_suiveur, creances_relance,
+            creances_exploitation;
+        GRANT DELETE ON vues.traces TO creances_relance;
+    END IF;
     -- Ce qu'une reconstruction met à la place d'une vue a les mêmes droits qu'elle.
     ALTER DEFAULT PRIVILEGES IN SCHEMA vues GRANT SELECT ON TABLES TO creances_api, creances_consommateur,
         creances_suiveur, creances_publication, creances_relance, creances_exploitation, creances_lecture;

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.settings.values import Concern, Duration
+from service.settings.values import Concern, Duration, HttpUrl
 
 
 class ProcessSettings(Concern):
@@ -24,4 +24,11 @@ class ProcessSettings(Concern):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Niveau des journaux.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Forme des journaux ; auto : lisible sur un terminal, JSON ailleurs."
+    )
+    otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="Collecteur OpenTelemetry (OTLP sur HTTP, port 4318) ; absent : rien n'est tracé.",
+    )
+    trace_share: float = Field(
+        0.1, ge=0, le=1, description="Part tracée des appels et messages qui n'apportent pas leur propre trace."
     )

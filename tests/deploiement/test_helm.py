@@ -27,16 +27,14 @@ REGLAGES: Final = {
     "CREANCES_NOTIFICATION_URL": "https://creances-banque.exemple.invalid",
     "CREANCES_KIOSQUE_URL": "https://kiosque.exemple.invalid",
     "CREANCES_KIOSQUE_OFFICE_URL": "https://office.exemple.invalid",
-    "CREANCES_KIOSQUE_MERCHANT_ID": "002001000000009",
+    "CREANCES_KIOSQUE_MERCHANT_ID": "211040000000009",
     "CREANCES_OIDC_ISSUER": "https://sso.exemple.invalid/realms/cpam",
     "CREANCES_OIDC_CLIENT_ID": "creances",
 }
 RESEAU: Final = {"postgresql": {"cidrs": ["10.1.0.0/24"]}, "kafka": {"cidrs": ["10.2.0.0/24"]}}
 SERVEUR_HTTP: Final = "api"
 
-sans_helm = pytest.mark.skipif(
-    shutil.which("helm") is None, reason="il manque helm (go install helm.sh/helm/v3/cmd/helm@v3.18.6)"
-)
+sans_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="il manque helm (make helm)")
 pytestmark = sans_helm
 
 
@@ -98,6 +96,20 @@ def test_les_portes_ne_s_ouvrent_pas_a_defaut_d_adresses() -> None:
         if d["metadata"]["name"] == "essai-outside"
     ]
     assert not vers_la_banque["spec"]["egress"], "une liste vide ferme, et n'ouvre pas à tous"
+
+
+def test_les_traces_sont_un_reglage_et_une_porte() -> None:
+    eteintes = du_genre("ConfigMap")["settings"]["data"]
+    assert "CREANCES_OTLP_ENDPOINT" not in eteintes
+    traces = {"endpoint": "http://collecteur:4318", "share": "0.5", "cidrs": ["10.3.0.0/24"]}
+    documents = {
+        (d["kind"], d["metadata"]["name"].removeprefix("essai-")): d for d in rendu(json.dumps({"traces": traces}))
+    }
+    allumees = documents["ConfigMap", "settings"]["data"]
+    assert unknown_variables(allumees) == []
+    assert (allumees["CREANCES_OTLP_ENDPOINT"], allumees["CREANCES_TRACE_SHARE"]) == ("http://collecteur:4318", "0.5")
+    sorties = documents["NetworkPolicy", "servers"]["spec"]["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 4318}], "to": [{"ipBlock": {"cidr": "10.3.0.0/24"}}]} in sorties
 
 
 def test_chaque_role_est_un_deploiement_et_les_migrations_une_tache() -> None:

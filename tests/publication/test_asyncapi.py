@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from engine.messages import UnreadableMessage
+from engine.messages import Trace, UnreadableMessage
 from guichet import prendre_avis
 from publication import schemas
 from publication.cloudevent import CloudEvent, composer, type_publie
@@ -110,8 +110,14 @@ def test_les_en_tetes_d_un_evenement_sont_ceux_que_l_on_documente(classe: Any) -
     en_tetes = {nom: valeur.decode() for nom, valeur in composer(exemple(classe), SOURCE).en_tetes}
     change = {"ce_successeur"} if classe in ANCIENNES else set()
     assert en_tetes.keys() == set(schema["required"]) | change
-    assert schema["properties"].keys() == set(schema["required"]) | {"ce_successeur"}
+    traces = {"tracestate", "ce_traceparent", "ce_tracestate"}
+    assert schema["properties"].keys() == set(schema["required"]) | {"ce_successeur"} | traces
     jsonschema.validate(en_tetes, schema)
+    identifiant, trace = en_tetes["ce_id"], Trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1")
+    tracee = composer(exemple(classe), SOURCE, traces={identifiant: trace})
+    jsonschema.validate({nom: valeur.decode() for nom, valeur in tracee.en_tetes}, schema)
+    assert dict(tracee.en_tetes).keys() == en_tetes.keys() | traces
+    assert relu(tracee).get_extension("traceparent") == trace.traceparent
     assert CORPUS[classe.TOPIC]["flux"] == en_tetes["ce_id"].partition(":")[0]
 
 
