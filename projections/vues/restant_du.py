@@ -97,7 +97,7 @@ class LigneCreance(NamedTuple):
     @property
     def restant_du(self) -> int:
         """Ce qui reste à payer."""
-        return max(self.solde, 0)
+        return max(0, self.solde)
 
     @property
     def trop_percu(self) -> int:
@@ -107,7 +107,8 @@ class LigneCreance(NamedTuple):
     @property
     def disponible(self) -> int:
         """Le restant dû net des paiements en cours."""
-        return max(self.restant_du - self.en_cours, 0)
+        libre = self.solde - self.en_cours
+        return max(0, libre)
 
     @property
     def statut(self) -> StatutDeCreance:
