@@ -16,7 +16,7 @@ TEXTES = st.text(max_size=20) | st.sampled_from(["<b>", '"', "a&b", "38117012000
 @given(
     reference=TEXTES, caisse=TEXTES, raison=TEXTES, solde=st.integers(-10_000, 10_000), en_cours=st.integers(0, 5000)
 )
-def test_tout_texte_d_une_rangee_est_echappe(  # noqa: PLR0913, PLR0917
+def test_tout_texte_d_une_rangee_est_echappe(
     reference: str, caisse: str, raison: str, solde: int, en_cours: int
 ) -> None:
     creance = LigneCreance(
