@@ -1,5 +1,7 @@
 """What is measured around the pipeline, in the order that it runs."""
 
 from bench.pages import pages
+from bench.relance import relance
+from bench.start import start
 
-AROUND = (pages,)
+AROUND = (start, pages, relance)
