@@ -1,5 +1,6 @@
 """L'application : ses pièces, assemblées."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import notice, pages_arretes, sante, suivi
 from api.exploitation import pages as pages_de_l_exploitation
 from api.partenaires import fil
-from api.socle import connexion, fin_par_l_emetteur, gestionnaires
+from api.socle import connexion, fin_par_l_emetteur, gestionnaires, rendu
 from api.socle.consigne import Consigne
 from api.socle.debits import debits_de
 from api.socle.dependances import Dependances, Moyens
@@ -25,6 +26,7 @@ from api.socle.en_tetes import EnTetes
 from api.socle.enveloppe import Enveloppe
 from api.socle.limites import Limites
 from api.socle.mesures import Mesures
+from api.socle.pool import verifier
 from api.socle.rebuts import Place, Sort
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
@@ -68,9 +70,12 @@ def creer_api(dependances: Dependances) -> FastAPI:
     async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:
         # Sans attendre : une base encore absente se dit par /readyz, pas par un démarrage manqué.
         await moyens.pool.open(wait=False)
+        # À côté : le service répond déjà, et aucune personne n'attend que sa page soit compilée.
+        pages_pretes = asyncio.get_running_loop().run_in_executor(None, rendu.preparer)
         try:
             yield
         finally:
+            await pages_pretes
             await moyens.pool.close()
             dependances.fermer()
 
@@ -150,7 +155,7 @@ def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]
         min_size=1,
         max_size=dependances.connexions_max,
         timeout=POOL_TIMEOUT_S,
-        check=AsyncConnectionPool.check_connection,
+        check=verifier,
         configure=prepare_async,
         kwargs=connection_options("creances-api"),
         open=False,

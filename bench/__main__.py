@@ -20,6 +20,7 @@ from typing import Final
 import psycopg
 
 from bench import latency, memory, pipeline, reading, rebuild, report
+from bench.around import AROUND
 from bench.costs import Costs
 from bench.figures import Figures
 from bench.plan import FULL, QUICK, Plan
@@ -195,7 +196,7 @@ PIPELINE_TURNS: Final = 3
 """Turns of ours and of the ceiling in a round of the pipeline."""
 
 Part = Callable[[Servers, Figures, Plan, Stage], None]
-PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory)
+PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory, *AROUND)
 AT_BOTH_SCALES: Final = (_pipeline, _rebuild)
 NAMES: Final = tuple(part.__name__.strip("_") for part in PARTS)
 SCALES: Final = ("small", "large")

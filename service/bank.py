@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-
-from starlette.applications import Starlette
 
 from domain.delai import PARIS
 from kiosque.interface import Kiosque
 from kiosque.rapports import LecteurDeRapports
-from kiosque.simulateur.application import creer_simulateur
-from kiosque.simulateur.reglages import ReglagesSimulateur
 from kiosque.sips.donnees import pretendu
 from kiosque.sips.paypage import Sips
 from kiosque.sips.rapports.colonnes import avec_noms
@@ -19,6 +15,9 @@ from kiosque.sips.rapports.lecture import RapportsSips
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.sips.sceau import Algorithme, Marchand
 from service.settings import Merchant, Settings
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 PAYPAGE: Final = "/paypage"
 
@@ -53,8 +52,11 @@ def report_reader(settings: Settings) -> LecteurDeRapports:
     return RapportsSips(avec_noms(settings.kiosque_report_columns))
 
 
-def simulator(settings: Settings, url: str) -> Starlette:
+def simulator(settings: Settings, url: str) -> "Starlette":
     """The bank, simulated, at this address for the browser."""
+    from kiosque.simulateur.application import creer_simulateur
+    from kiosque.simulateur.reglages import ReglagesSimulateur
+
     merchant = settings.merchant("")
     return creer_simulateur(
         ReglagesSimulateur(

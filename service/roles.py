@@ -7,15 +7,13 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import structlog
-from fastapi import FastAPI
 from psycopg import Connection
 
-from api.application import creer_exploitation
 from engine.backoff import Backoff
 from engine.role_state import RoleState
 from guichet.guichet import Guichet
 from service import bank, composition
-from service.http import ConnectionLimits, serve
+from service.http import serve
 from service.kafka import Publisher
 from service.logs import bind_role
 from service.relance import NAME, RelanceRole
@@ -90,42 +88,6 @@ def _keep_running(role: Role, stop: threading.Event) -> None:
         if role.state is not None:
             role.state.interrupt(fault)
         stop.wait(backoff.fail(fault))
-
-
-def http(application: object, settings: Settings) -> Callable[[threading.Event], None]:
-    """A role that serves the API under the settings' limits."""
-    limits = ConnectionLimits(
-        header_s=settings.http_header_timeout.total_seconds(),
-        body_s=settings.http_body_timeout.total_seconds(),
-        wait_s=settings.http_wait_timeout.total_seconds(),
-        answer_s=settings.http_answer_timeout.total_seconds(),
-        keep_alive_s=settings.http_keep_alive.total_seconds(),
-        connections=settings.http_connections_max,
-        https=settings.public_url.startswith("https://"),
-        trusted_proxies=settings.trusted_proxies,
-    )
-    return serve(application, settings.api_host, settings.api_port, limits)
-
-
-def api_and_operations(application: FastAPI, settings: Settings) -> Callable[[threading.Event], None]:
-    """A role that serves the API, and what only operators read on a port of its own if there is one."""
-    public, port = http(application, settings), settings.ops_port_apart
-    if port is None:
-        return public
-    operations = creer_exploitation(application, notice_servie=settings.mode != "production")
-    beside = serve(operations, settings.ops_host, port)
-
-    def run_both(stop: threading.Event) -> None:
-        ended = threading.Event()
-        thread = threading.Thread(target=beside, args=(ended,), name="operations", daemon=True)
-        thread.start()
-        try:
-            public(stop)
-        finally:
-            ended.set()
-            thread.join()
-
-    return run_both
 
 
 def simulator(settings: Settings, public_url: str | None = None) -> Role:

@@ -33,7 +33,7 @@ async def accueil(requete: Request, moyens: DeLApplication, canal: str | None = 
     session = await session_de(requete, moyens)
     if moyens.dependances.demo and session.role is None:
         return await page_de_choix(requete, moyens)
-    visite = await visite_de(requete, moyens)
+    visite = await visite_de(requete)
     return visite.rendre("accueil.html", await _valeurs(visite))
 
 

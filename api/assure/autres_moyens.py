@@ -8,8 +8,9 @@ from starlette.responses import Response
 from api.assure.lecture import lire_compte, se_paie_en_ligne
 from api.assure.visite import AssureConnecte
 from api.socle.consignes import PAR_DEFAUT
+from api.socle.route_directe import RouteDirecte
 
-routes = APIRouter(include_in_schema=False)
+routes = APIRouter(include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("/autres-moyens")

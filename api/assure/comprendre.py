@@ -4,8 +4,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.visite import AssureConnecte
+from api.socle.route_directe import RouteDirecte
 
-routes = APIRouter(include_in_schema=False)
+routes = APIRouter(include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("/comprendre")

@@ -18,6 +18,7 @@ from api.assure.lecture import (
 )
 from api.assure.motifs import motif_de
 from api.assure.visite import AssureConnecte
+from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import PaiementClos, PaiementInconnu
@@ -26,7 +27,7 @@ from guichet.reprendre_paiement import reprendre_paiement
 RAFRAICHIR_S: Final = 4
 """Sans script, intervalle entre deux regards sur un paiement en cours (secondes)."""
 
-routes = APIRouter(prefix="/paiements/{transaction}", include_in_schema=False)
+routes = APIRouter(prefix="/paiements/{transaction}", include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("/kiosque")

@@ -15,6 +15,7 @@ from api.assure.lecture import (
     repris_possible,
 )
 from api.assure.montants import blocage, ensemble, propositions
+from api.assure.rangees import rangee
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
 from domain.monnaie import euros
@@ -64,7 +65,10 @@ def page_du_montant(
     ouverts = consultation.sans_fin
     valeurs: dict[str, Any] = {
         "cherchee": lignes[0],
-        "autres": lignes[1:],
+        "autres": [
+            rangee(ligne.creance, ligne.rang, ligne.raison.phrase if ligne.raison else "", cochee=ligne.cochee)
+            for ligne in lignes[1:]
+        ],
         "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
         "nombre": len(cochees),
         "solde_total": solde,

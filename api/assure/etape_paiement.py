@@ -14,7 +14,6 @@ from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
 from api.assure.visite import visite_d_un_envoi
-from api.socle.dependances import DeLApplication
 from api.socle.enveloppe import correlation
 from api.socle.problemes import statut_de
 from api.socle.visite import Visite, champs_de
@@ -29,13 +28,13 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.post("/payer")
-async def payer(requete: Request, moyens: DeLApplication) -> Response:
+async def payer(requete: Request) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
     Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification),
     `montant:centimes` (un montant proposé, écrit dans le champ) et `ensemble` (cocher aussi les autres).
     """
-    visite = await visite_d_un_envoi(requete, moyens, lambda champs: adresse_de_la_saisie(lire_saisie(champs)))
+    visite = await visite_d_un_envoi(requete, lambda champs: adresse_de_la_saisie(lire_saisie(champs)))
     saisie = lire_saisie(await champs_de(requete, visite))
     try:
         consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)

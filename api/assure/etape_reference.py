@@ -13,26 +13,25 @@ from api.assure.mes_creances import raconter
 from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
 from api.assure.visite import AssureConnecte, visite_d_un_envoi
 from api.socle.corps import lire_formulaire
-from api.socle.dependances import DeLApplication
 from api.socle.problemes import Probleme
+from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite
 from domain.references import ReferenceIllisible, lire_reference_tapee
 from domain.refus import ReferenceNonOuverte, Refus
 
-routes = APIRouter(include_in_schema=False)
+routes = APIRouter(include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("/payer")
-async def chercher(
-    visite: AssureConnecte, reference: str | None = None, cochees: str | None = None, montant: str = ""
-) -> Response:
+async def chercher(requete: Request, visite: AssureConnecte) -> Response:
     """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant.
 
-    `cochees` et `montant` : ce qui était coché et saisi quand la session a fini.
+    De l'adresse : `reference`, puis `cochees` et `montant`, ce qui était coché et saisi quand la session a fini.
     """
-    if reference is None:
+    adresse = requete.query_params
+    if (reference := adresse.get("reference")) is None:
         return page_de_la_reference(visite)
-    return await _trouver(visite, reference, cochees, montant)
+    return await _trouver(visite, reference, adresse.get("cochees"), adresse.get("montant", ""))
 
 
 @routes.get("/payer/recherche")
@@ -42,12 +41,12 @@ async def recommencer() -> Response:
 
 
 @routes.post("/payer/recherche")
-async def rechercher(requete: Request, moyens: DeLApplication) -> Response:
+async def rechercher(requete: Request) -> Response:
     """La recherche tapée ou collée : l'adresse ne porte ensuite qu'une référence, jamais le texte d'un courrier.
 
     Elle ne change rien : aucun jeton n'est demandé, et aucune page laissée ouverte n'y est un mur.
     """
-    visite = await visite_d_un_envoi(requete, moyens, lambda champs: _adresse(dict(champs).get("reference", "")))
+    visite = await visite_d_un_envoi(requete, lambda champs: _adresse(dict(champs).get("reference", "")))
     try:
         tapee = dict(await lire_formulaire(requete)).get("reference", "")
     except ValueError:

@@ -113,7 +113,11 @@ def raison_de_ne_pas_cocher(
     `compte` : les créances de l'assuré. `ouverts` : ses paiements en cours. `retours` : les transactions que la banque
     a acceptées devant la personne.
     """
-    fin = max((paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse), default=None)
+    fin = (
+        max((paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse), default=None)
+        if ouverts
+        else None
+    )
     refus = refus_de_cocher(ligne, compte, politique, fin_des_paiements=fin, exclusif=exclusif)
     match refus:
         case None:

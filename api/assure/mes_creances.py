@@ -18,6 +18,7 @@ from api.assure.lecture import (
     se_paie_en_ligne,
 )
 from api.assure.visite import AssureConnecte
+from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite
 from domain.monnaie import euros
 from domain.references import ReferenceCreance
@@ -26,7 +27,7 @@ from projections.lectures.mouvements import Mouvement, mouvements
 from projections.vues.paiements import LignePaiement
 from projections.vues.restant_du import LigneCreance
 
-routes = APIRouter(prefix="/creances", include_in_schema=False)
+routes = APIRouter(prefix="/creances", include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("")

@@ -7,13 +7,14 @@ from starlette.responses import Response
 from api.assure.accuse_pdf import recu_en_pdf
 from api.assure.lecture import etat_du_paiement, justificatif_de
 from api.assure.visite import AssureConnecte
+from api.socle.route_directe import RouteDirecte
 from domain.refus import PaiementInconnu
 from projections.lectures.compte import compte
 
 MONTRES_MAX = 500
 """Paiements d'une page, le plus récent d'abord : bien plus qu'une personne n'en fait."""
 
-routes = APIRouter(prefix="/paiements", include_in_schema=False)
+routes = APIRouter(prefix="/paiements", include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("")

@@ -43,6 +43,8 @@ _GABARITS: Final = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,  # Un gabarit ne change pas sous un service qui tourne : rien n'est relu du disque à chaque page.
+    cache_size=-1,
 )
 _CADRE: Final = {
     "assure": None,
@@ -63,7 +65,7 @@ _CADRE: Final = {
 def jour(instant: date) -> str:
     """Le jour comme un courrier l'écrit ; d'un instant, celui de Paris."""
     local = instant.astimezone(PARIS) if isinstance(instant, datetime) else instant
-    return f"{local:%d/%m/%Y}"
+    return f"{local.day:02d}/{local.month:02d}/{local.year:04d}"
 
 
 def heure(instant: datetime) -> str:
@@ -122,6 +124,12 @@ _GABARITS.filters.update(
     compte=compte,
     typo=typographie,
 )
+
+
+def preparer() -> None:
+    """Compile tous les gabarits : la première page demandée n'attend pas après eux."""
+    for nom in _GABARITS.list_templates(extensions=("html",)):
+        _GABARITS.get_template(nom)
 
 
 def page(gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> HTMLResponse:

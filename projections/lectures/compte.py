@@ -15,6 +15,9 @@ _TOUS: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_DE_L_ASSURE})"
 _SANS_FIN: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
 
 
+_EMISE_LE: Final = LigneCreance._fields.index("date_emission")
+
+
 class Compte(NamedTuple):
     """Ce qu'un assuré doit, et ce qu'il a payé en ligne."""
 
@@ -34,8 +37,9 @@ async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *,
 
 
 def _creance(*champs: Any) -> LigneCreance:
-    ligne = LigneCreance(*champs)
-    return ligne._replace(date_emission=date.fromisoformat(str(ligne.date_emission)))
+    lus = list(champs)
+    lus[_EMISE_LE] = date.fromisoformat(lus[_EMISE_LE])
+    return LigneCreance._make(lus)
 
 
 def _paiement(*champs: Any) -> LignePaiement:

@@ -41,11 +41,16 @@ _COLONNES: Final = (
 # Une créance par sa référence.
 LIRE: Final = f"SELECT {_COLONNES} FROM vues.restant_du WHERE reference = %s"  # noqa: S608 (constantes)
 
-# Quelques créances payables, pour la démonstration : les plus récentes d'abord.
-_EXEMPLES: Final = (
-    f"SELECT {_COLONNES} FROM vues.restant_du WHERE payable_en_ligne AND NOT annulee AND solde >= %s"  # noqa: S608
-    " ORDER BY date_emission DESC, reference LIMIT %s"
-)
+EXEMPLES_PARMI: Final = 500
+"""Créances où l'on cherche les exemples : la page ne lit pas toute la base, si grande qu'elle soit."""
+
+# Quelques créances payables, pour la démonstration : parmi les dernières références, les plus récentes d'abord.
+_EXEMPLES: Final = f"""
+SELECT {_COLONNES} FROM (
+    SELECT * FROM vues.restant_du WHERE payable_en_ligne AND NOT annulee AND solde >= %s
+    ORDER BY reference DESC LIMIT {EXEMPLES_PARMI}
+) AS dernieres ORDER BY date_emission DESC, reference LIMIT %s
+"""  # noqa: S608 (constantes)
 
 
 # Ceux d'une créance, ou toutes : pour l'audit.
@@ -97,7 +102,7 @@ class LigneCreance(NamedTuple):
     @property
     def restant_du(self) -> int:
         """Ce qui reste à payer."""
-        return max(self.solde, 0)
+        return max(0, self.solde)
 
     @property
     def trop_percu(self) -> int:
@@ -107,7 +112,8 @@ class LigneCreance(NamedTuple):
     @property
     def disponible(self) -> int:
         """Le restant dû net des paiements en cours."""
-        return max(self.restant_du - self.en_cours, 0)
+        libre = self.solde - self.en_cours
+        return max(0, libre)
 
     @property
     def statut(self) -> StatutDeCreance:

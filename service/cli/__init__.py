@@ -3,68 +3,7 @@
 import io
 import sys
 
-# In the order that `--help` lists them.
-from service.cli import running  # noqa: F401
-
-# isort: split
-from service.cli import importing  # noqa: F401
-
-# isort: split
-from service.cli import publishing  # noqa: F401
-
-# isort: split
-from service.cli import partners  # noqa: F401
-
-# isort: split
-from service.cli import reconciling  # noqa: F401
-
-# isort: split
-from service.cli import health  # noqa: F401
-
-# isort: split
-from service.cli import checking  # noqa: F401
-
-# isort: split
-from service.cli import looking  # noqa: F401
-
-# isort: split
-from service.cli import clocking  # noqa: F401
-
-# isort: split
-from service.cli import support  # noqa: F401
-
-# isort: split
-from service.cli import search  # noqa: F401
-
-# isort: split
-from service.cli import auditing  # noqa: F401
-
-# isort: split
-from service.cli import closing  # noqa: F401
-
-# isort: split
-from service.cli import anomalies  # noqa: F401
-
-# isort: split
-from service.cli import dlq  # noqa: F401
-
-# isort: split
-from service.cli import partitions  # noqa: F401
-
-# isort: split
-from service.cli import rebuilding  # noqa: F401
-
-# isort: split
-from service.cli import restoring  # noqa: F401
-
-# isort: split
-from service.cli import sessions  # noqa: F401
-
-# isort: split
-from service.cli import security  # noqa: F401
-
-# isort: split
-from service.cli.application import app
+from service.cli.entry import app
 
 
 def main() -> None:

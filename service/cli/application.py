@@ -17,17 +17,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from domain.references import lire_reference
+from service.cli.entry import app as app  # noqa: PLC0414  for the modules of commands, with the rest
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 from service.terminal import DataConsole, json_text
-
-app = typer.Typer(
-    name="creances",
-    help="Paiement en ligne des créances : de la notification de la banque au solde prouvable.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
 Json = Annotated[bool, typer.Option("--json", help="Écrire du JSON.")]
 Reference = Annotated[str, typer.Argument(help="Référence de l'avis : 16 chiffres et 1 lettre.")]
@@ -116,23 +109,34 @@ def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connec
 @contextmanager
 def readable_failures() -> Iterator[None]:
     """A server that does not answer is a sentence, neither a traceback nor the libraries' own complaints."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception as cause:
+        if (sentence := _sentence_of(cause)) is None:
+            raise
+        fail(sentence)
+
+
+def _sentence_of(cause: Exception) -> str | None:
+    """What to tell of a server's failure; None for anything else. Imports only then what most commands never need."""
     from kafka.errors import KafkaError
 
     from engine.migrations import DatabaseRefused
     from engine.outages import Outage, is_outage
 
-    try:
-        yield
-    except (DatabaseRefused, Outage) as cause:
-        fail(str(cause))
-    except psycopg.errors.UndefinedTable:
-        fail("Le schéma manque : lancez `creances migrate`.")
-    except psycopg.Error as cause:
-        if not is_outage(cause):
-            raise
-        fail(f"PostgreSQL ne répond pas : {cause}")
-    except KafkaError as cause:
-        fail(f"Kafka ne répond pas : {cause}")
+    match cause:
+        case DatabaseRefused() | Outage():
+            return str(cause)
+        case psycopg.errors.UndefinedTable():
+            return "Le schéma manque : lancez `creances migrate`."
+        case psycopg.Error():
+            return f"PostgreSQL ne répond pas : {cause}" if is_outage(cause) else None
+        case KafkaError():
+            return f"Kafka ne répond pas : {cause}"
+        case _:
+            return None
 
 
 def read_reference(text: str) -> str:

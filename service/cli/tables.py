@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.live import Live
 from rich.table import Column, Table
 
 from domain.delai import PARIS
 from domain.monnaie import euros
-from guichet.acces import Acces
-from projections.lectures.historique import Etape
-from projections.lectures.messages_recus import MessageRecu
 from service.cli.application import console
+
+if TYPE_CHECKING:
+    from guichet.acces import Acces
+    from projections.lectures.historique import Etape
+    from projections.lectures.messages_recus import MessageRecu
 
 SAME_TIME: Final = timedelta(seconds=1)
 """An event recorded within this time of its happening is told with one time."""
 
 
-def history_table(steps: Sequence[Etape]) -> Table:
+def history_table(steps: "Sequence[Etape]") -> Table:
     """One row an event; a column that would say nothing is left out, so that it fits a terminal."""
     overpaid = any(step.trop_percu for step in steps)
     late = any(abs(step.enregistre_le - step.survenu_le) >= SAME_TIME for step in steps)
@@ -39,7 +41,7 @@ def history_table(steps: Sequence[Etape]) -> Table:
     return table
 
 
-def messages_table(messages: Sequence[MessageRecu]) -> Table:
+def messages_table(messages: "Sequence[MessageRecu]") -> Table:
     """One row a message that came in: the bank's answers, the caisse's messages."""
     table = Table(whole("Enregistré le"), whole("Sort"), "Autorisation", "Carte", "Code")
     table.add_column("Ce que cela veut dire, et d'où", overflow="fold")
@@ -50,7 +52,7 @@ def messages_table(messages: Sequence[MessageRecu]) -> Table:
     return table
 
 
-def accesses_table(accesses: Sequence[Acces]) -> Table:
+def accesses_table(accesses: "Sequence[Acces]") -> Table:
     """One row a reading of a person's data."""
     table = Table(whole("Le"), "Qui", "Par", "Quoi")
     for name in ("Objet", "Assurés", "Motif"):

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, Self
 from pydantic import Field, SecretStr, model_validator
 
 from consumers import NomDeConsommateur
-from engine.kafka_security import FileToken
 from service.settings.values import PREFIX, SECRET, Brokers, Concern, Duration, ExistingFile
 
 
@@ -124,7 +123,11 @@ class KafkaSettings(Concern):
         """
         if self.kafka_bootstrap is None:
             raise ValueError(f"{PREFIX}KAFKA_BOOTSTRAP manque.")
-        password = self.kafka_sasl_password
+        password, token = self.kafka_sasl_password, None
+        if self.kafka_sasl_token_path:
+            from engine.kafka_security import FileToken
+
+            token = FileToken(self.kafka_sasl_token_path)
         known = {
             "bootstrap_servers": self.kafka_bootstrap.split(","),
             "security_protocol": self.kafka_security_protocol,
@@ -133,7 +136,7 @@ class KafkaSettings(Concern):
             "ssl_certfile": str(self.kafka_ssl_certfile) if self.kafka_ssl_certfile else None,
             "ssl_keyfile": str(self.kafka_ssl_keyfile) if self.kafka_ssl_keyfile else None,
             "sasl_mechanism": self.kafka_sasl_mechanism,
-            "sasl_oauth_token_provider": FileToken(self.kafka_sasl_token_path) if self.kafka_sasl_token_path else None,
+            "sasl_oauth_token_provider": token,
             "sasl_plain_username": self.kafka_sasl_username,
             "sasl_plain_password": password.get_secret_value() if password else None,
         }

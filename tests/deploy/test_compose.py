@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import typer
 import yaml
 
 from engine.role_state import HEARTBEAT_S
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
-from service import cli, kafka
+from service import kafka
+from service.cli.entry import command
 from service.cli.health import healthy
 from service.composition import VIEWS
 from service.health import ROLES
@@ -45,9 +45,8 @@ def environnement(service: dict[str, Any]) -> dict[str, str]:
 
 def analyser(arguments: list[str]) -> str:
     """Analyse une commande comme `creances` le ferait, sans la lancer ; rend son nom. Un mauvais usage lève."""
-    commandes: dict[str, Any] = typer.main.get_command(cli.application.app).commands  # type: ignore[attr-defined]
     nom, *reste = arguments
-    commandes[nom].make_context(nom, reste)
+    command(nom).make_context(nom, reste)
     return nom
 
 

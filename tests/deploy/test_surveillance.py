@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import run
+from service import web
 from service.kafka import Publisher
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis, banc, notification
@@ -80,7 +80,7 @@ def mesures(serveurs: Serveurs, kafka: str) -> dict[str, set[str]]:
         settings = b.settings.model_copy(update={"oidc_issuer": "http://emetteur.test"})
         publisher = Publisher(settings)
         with (
-            servi(run.api(settings, b.guichet, publisher, demo=False)) as url,
+            servi(web.api(settings, b.guichet, publisher, demo=False)) as url,
             httpx.Client(base_url=url, trust_env=False, timeout=20) as client,
         ):
             refuse = client.post("/kiosque/notification", data=notification("T1", 20_00) | {"Seal": "faux"})

@@ -15,7 +15,7 @@ from api import application
 from api.socle.identite import RoleUtilisateur, emettre_jeton
 from engine import database as bases
 from engine import kafka_clients as clients
-from service import composition, metrics, run
+from service import composition, metrics, run, web
 from service import kafka as kafka_du_service
 from service import lag as retard
 from service.embedded import throwaway_folder
@@ -40,7 +40,7 @@ def delais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_du_service, "READ_MS", 1_000)
     for module in (bases, application):
         monkeypatch.setattr(module, "POOL_TIMEOUT_S", 1.0)
-    for module in (retard, metrics, run):
+    for module in (retard, metrics, run, web):
         monkeypatch.setattr(module, "WAIT_SECONDS", 1.0)
 
 
@@ -158,7 +158,7 @@ def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
     editeur = Publisher(settings)
     try:
         with (
-            servi(run.api(settings, b.guichet, editeur, demo=False)) as url,
+            servi(web.api(settings, b.guichet, editeur, demo=False)) as url,
             httpx.Client(base_url=url, trust_env=False, timeout=30) as client,
         ):
             client.headers["Authorization"] = f"Bearer {jeton(settings)}"

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,13 @@ class Pile:
             check=False,
         )
         return fini.returncode, fini.stdout, fini.stderr, time.monotonic() - debut
+
+    def naissance(self) -> float:
+        """Ce que l'interpréteur prend, ici et à cet instant, à charger le service et à finir (secondes)."""
+        debut = time.monotonic()
+        code = "import service.cli.looking, service.lag, service.run, service.web"
+        subprocess.run([sys.executable, "-c", code], env=self.variables(), cwd=RACINE, timeout=60, check=True)
+        return time.monotonic() - debut
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +192,7 @@ def test_la_requete_sans_reponse_dit_un_probleme_et_quand_revenir(pile: Pile) ->
 
 
 def test_kafka_fige_lag_repond_en_cinq_secondes_et_le_dit(pile: Pile) -> None:
-    *_, demarrage = pile.dire("settings")  # Ce que l'interpréteur prend sur cette machine, à cet instant.
+    demarrage = pile.naissance()
     with fige(pile.courtier.server):
         code, dit, _, secondes = pile.dire("lag", "--json")
     lignes = {ligne["nom"]: ligne for ligne in json.loads(dit)}
@@ -193,7 +201,7 @@ def test_kafka_fige_lag_repond_en_cinq_secondes_et_le_dit(pile: Pile) -> None:
 
 
 def test_postgresql_fige_lag_repond_en_dix_secondes_et_le_dit(pile: Pile) -> None:
-    *_, demarrage = pile.dire("settings")
+    demarrage = pile.naissance()
     with fige(pile.postgres.server):
         code, _, erreur, secondes = pile.dire("lag")
     assert "PostgreSQL ne répond pas" in erreur
@@ -229,7 +237,7 @@ def test_chaque_role_s_arrete_en_dix_secondes_quoi_que_fassent_kafka_et_postgres
 ) -> None:
     with psycopg.connect(str(pile.settings.database_url), autocommit=True) as conn:
         conn.execute("UPDATE vues.suiveurs SET etat = 'inactif', battement_le = NULL")
-    *_, demarrage = pile.dire("settings")  # Ce que l'interpréteur prend à naître et à finir, à cet instant.
+    demarrage = pile.naissance()
     with roles(pile, *commande.split()) as role, ExitStack() as figes:
         attendre(lambda: _au_travail(pile, commande), secondes=60, quoi="le rôle au travail")
         if quoi != "kafka":

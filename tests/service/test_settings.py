@@ -8,7 +8,6 @@ from pydantic_settings import SettingsError
 from api.socle.emetteur import Emetteur
 from domain.monnaie import Centimes
 from domain.politique import Politique
-from service.run import session_secret, sign_in
 from service.settings import (
     HIDDEN,
     SettingRow,
@@ -17,6 +16,7 @@ from service.settings import (
     settings_table,
     unknown_variables,
 )
+from service.web import session_secret, sign_in
 
 SECRET_LONG = "un secret de plus de trente-deux octets"
 
