@@ -24,7 +24,7 @@ def sur_le_papier(page: Page) -> list[str]:
     page.emulate_media(media="print")
     try:
         contour = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        return page.evaluate(DE_L_ECRAN) + ([] if contour == "none" else [f"le focus : {contour}"])
+        return [*page.evaluate(DE_L_ECRAN), *([] if contour == "none" else [f"le focus : {contour}"])]
     finally:
         page.emulate_media(media="null")
 
