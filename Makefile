@@ -116,7 +116,7 @@ flow: $(STAMP) ## write the README's section 'One payment' from what the command
 architecture: $(STAMP) ## draw the rooms of ARCHITECTURE.md again from the imports
 	$(VENV)/bin/python docs/rooms.py
 
-recipes: $(STAMP) ## play 'to add an event' and 'to add a view' of ARCHITECTURE.md on a scratch copy
+recipes: $(STAMP) ## play 'to add an event, a view, a topic, a page, a role, a bank' of ARCHITECTURE.md on scratch copies (ten minutes)
 	$(VENV)/bin/python -m tests.maison.recettes
 
 tables: $(STAMP) ## write docs/tables.md from the comments kept in the database

@@ -1,4 +1,4 @@
-"""Les vues : un module par vue, comment les faits la font bouger et les requêtes qui la lisent."""
+"""Les vues et ce qui les lit : comment les faits les font bouger, les lectures, la parité, l'audit."""
 
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.messagerie import MessagerieDesAssures

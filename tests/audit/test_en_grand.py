@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.audit.grand import remplir
 
@@ -34,6 +35,7 @@ with psycopg.connect(sys.argv[1], autocommit=True) as conn:
 """
 
 
+@pytest.mark.timeout(3600)
 def test_un_grand_journal_s_audite_net_en_memoire_bornee(base: Any) -> None:
     with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
         evenements = remplir(proprietaire, PAIEMENTS)

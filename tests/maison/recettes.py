@@ -1,4 +1,4 @@
-"""Deux recettes d'ARCHITECTURE.md, « un événement » et « une vue », jouées sur une copie jetable du dépôt.
+"""Les recettes d'ARCHITECTURE.md, jouées chacune sur une copie jetable du dépôt.
 
 `python -m tests.maison.recettes` : à chaque étape mypy, ou un test, nomme ce qui manque encore ; à la fin tout passe,
 et le compte des fichiers du produit touchés est celui qu'annonce la page. Sort par 1 si une étape dit autre chose.
@@ -6,18 +6,12 @@ et le compte des fichiers du produit touchés est celui qu'annonce la page. Sort
 
 import json
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from tests.outils import RACINE
+from tests.maison.copie import Copie, RecetteFausse, exiger, jouer
+from tests.maison.recettes_minces import un_role, un_topic, une_banque, une_page
 
-FICHIERS_MAX: Final = 3
 MIGRATION: Final = "service/schema/9000_avis_par_caisse.sql"
 
 _CLASSE: Final = '''
@@ -66,63 +60,6 @@ COMMENT ON COLUMN vues.avis_par_caisse.caisse IS 'Le code de la caisse.';
 COMMENT ON COLUMN vues.avis_par_caisse.combien IS 'Ses avis.';
 ALTER TABLE vues.avis_par_caisse OWNER TO creances_service;
 """
-
-
-class RecetteFausse(Exception):
-    """Une étape n'a pas dit ce que la page annonce."""
-
-
-@dataclass
-class Copie:
-    """Une copie du dépôt, et les fichiers du produit qui y ont été touchés."""
-
-    dossier: Path
-    touches: set[str] = field(default_factory=set)
-
-    def changer(self, nom: str, *paires: tuple[str, str], produit: bool = True) -> None:
-        """Remplace chaque motif, la première fois qu'il vient."""
-        fichier = self.dossier / nom
-        texte = fichier.read_text("utf-8")
-        for avant, apres in paires:
-            if not re.search(avant, texte):
-                raise RecetteFausse(f"{nom} : rien ne ressemble à {avant!r}")
-            texte = re.sub(avant, apres.replace("\\", r"\\"), texte, count=1)
-        fichier.write_text(texte, "utf-8")
-        if produit:
-            self.touches.add(nom)
-
-    def creer(self, nom: str, texte: str, *, produit: bool = True) -> None:
-        """Écrit un fichier nouveau."""
-        (self.dossier / nom).write_text(texte, "utf-8")
-        if produit:
-            self.touches.add(nom)
-
-    def lancer(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Un module de Python, dans la copie."""
-        return subprocess.run(
-            [sys.executable, "-m", *arguments], cwd=self.dossier, capture_output=True, text=True, check=False
-        )
-
-    def creances(self, *arguments: str) -> int:
-        """Notre ligne de commande, telle que la copie la contient ; son code de sortie."""
-        code = "import sys; from service.cli import main; sys.argv = ['creances', *sys.argv[1:]]; main()"
-        return subprocess.run([sys.executable, "-c", code, *arguments], cwd=self.dossier, check=False).returncode
-
-    def mypy(self) -> set[str]:
-        """Les fichiers dont mypy se plaint."""
-        sortie = self.lancer("mypy").stdout
-        return {ligne.partition(":")[0] for ligne in sortie.splitlines() if ": error:" in ligne}
-
-    def tests(self, *quoi: str) -> bool:
-        """Dit si ces tests passent."""
-        return self.lancer("pytest", "-q", "-x", "-p", "no:cacheprovider", *quoi).returncode == 0
-
-
-def exiger(dit: object, attendu: object, quoi: str) -> None:
-    """Écrit l'étape ; lève RecetteFausse si elle dit autre chose."""
-    print(f"  {quoi} : {dit}", flush=True)
-    if dit != attendu:
-        raise RecetteFausse(f"{quoi} : {dit} au lieu de {attendu}")
 
 
 def un_evenement(copie: Copie) -> None:
@@ -210,32 +147,16 @@ def une_vue(copie: Copie) -> None:
     exiger(copie.tests(*muette), True, "ses colonnes commentées, il passe")  # noqa: FBT003
 
 
-def jouer(recette: Callable[[Copie], None]) -> None:
-    """Joue une recette sur une copie neuve ; lève RecetteFausse."""
-    print(recette.__name__, flush=True)
-    suivis = subprocess.run(
-        ["/usr/bin/env", "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=RACINE, capture_output=True, check=True,
-    ).stdout.decode().split("\0")  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="recette-") as dossier:
-        for nom in filter(None, suivis):
-            cible = Path(dossier) / nom
-            cible.parent.mkdir(parents=True, exist_ok=True)
-            if (RACINE / nom).is_file():
-                shutil.copy2(RACINE / nom, cible)
-        copie = Copie(Path(dossier))
-        recette(copie)
-        touches = sorted(copie.touches)
-        print(f"  fichiers du produit : {len(touches)} ({', '.join(touches)})", flush=True)
-        if len(touches) > FICHIERS_MAX:
-            raise RecetteFausse(f"{len(touches)} fichiers au lieu de {FICHIERS_MAX}")
+RECETTES: Final = {un_evenement: 3, une_vue: 3, un_topic: 5, une_page: 3, un_role: 2, une_banque: 2}
+"""Chacune, et les fichiers du produit qu'elle touche au plus : ce que la page annonce."""
 
 
 def main() -> int:
-    """Joue les deux ; le code de sortie."""
+    """Joue celles que l'on nomme, ou toutes ; le code de sortie."""
     try:
-        for recette in (un_evenement, une_vue):
-            jouer(recette)
+        for recette, fichiers_max in RECETTES.items():
+            if recette.__name__ in (sys.argv[1:] or [recette.__name__]):
+                jouer(recette, fichiers_max)
     except RecetteFausse as faute:
         print(faute, file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.maison.gardes import DOSSIERS
+from tests.maison.gardes import DOSSIERS, sources
 from tests.outils import RACINE
 
 DEBUTS = (*DOSSIERS, "bench", "deploy", "docs", "examples", "requirements", "tests", ".ci")
@@ -31,6 +31,19 @@ def test_ce_que_nomme_une_page_existe(page: Path) -> None:
     if page.name.startswith("0022"):
         texte = "\n".join(re.sub(r"^(\|[^|]*\|)[^|]*", r"\1", ligne) for ligne in texte.splitlines())
     assert morts(texte, page.parent) == []
+
+
+def test_la_page_du_courtier_nomme_chaque_module_qui_lit_l_interieur_de_kafka_python() -> None:
+    """La page 0009 tient le compte de ce qu'une nouvelle version de kafka-python fait relire."""
+    lecteurs = {
+        str(fichier.relative_to(RACINE))
+        for fichier in sources(*DOSSIERS, "bench", "examples")
+        if "SLF001" in (texte := fichier.read_text("utf-8"))
+        and re.search(r"^(from|import) kafka\b", texte, re.MULTILINE)
+    }
+    page = (RACINE / "docs/adr/0009-courtier.md").read_text("utf-8")
+    assert "engine/kafka_reader.py" in lecteurs
+    assert {nom for nom in lecteurs if f"`{nom}`" not in page and f"`{Path(nom).name}`" not in page} == set()
 
 
 def test_un_lien_et_un_chemin_morts_sont_vus() -> None:

@@ -1,8 +1,8 @@
 """Aucune page n'enfreint WCAG 2.2 AA, à ce qu'axe-core sait voir."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page
@@ -13,17 +13,36 @@ from tests.outils import attendre
 pytestmark = pytest.mark.lent
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-REGLES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WCAG: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+REGLES: Final = [*WCAG, "best-practice"]
+AUTRES_RENDUS: Final[dict[str, Any]] = {
+    "couleurs forcées": {"forced_colors": "active"},
+    "papier": {"media": "print"},
+}
 MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}
 """Les pages que l'écran étroit dispose autrement ; les autres n'y changent que de largeur."""
 
 
 def infractions(page: Page, *regles: str) -> list[str]:
-    """Ce qu'axe reproche à la page : la règle, et où ; `regles` : celles-là seulement."""
+    """Ce qu'axe reproche à la page, à l'écran, en couleurs forcées et sur le papier : la règle, et où.
+
+    `regles` : celles-là seulement, et à l'écran.
+    """
     page.wait_for_load_state("load")  # Sans sa feuille de style, elle n'a pas ses tailles.
     page.evaluate(AXE)
-    voulu = {"type": "rule", "values": list(regles)} if regles else {"type": "tag", "values": REGLES}
-    trouvees = page.evaluate("voulu => axe.run(document, {runOnly: voulu})", voulu)["violations"]
+    if regles:
+        return _reproches(page, "rule", regles)
+    trouvees = _reproches(page, "tag", REGLES)
+    for nom, rendu in AUTRES_RENDUS.items():
+        page.emulate_media(**rendu, reduced_motion="reduce")  # Sans transition à mi-chemin.
+        trouvees += [f"{nom} : {faute}" for faute in _reproches(page, "tag", WCAG)]
+        page.emulate_media(media="null", forced_colors="null", reduced_motion="null")
+    return trouvees
+
+
+def _reproches(page: Page, genre: str, voulues: Sequence[str]) -> list[str]:
+    voulu = {"runOnly": {"type": genre, "values": list(voulues)}}
+    trouvees = page.evaluate("voulu => axe.run(document, voulu)", voulu)["violations"]
     return [f"{t['id']} : {noeud['html'][:160]}" for t in trouvees for noeud in t["nodes"]]
 
 

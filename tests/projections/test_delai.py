@@ -71,6 +71,22 @@ def test_un_depart_presume_se_dit(b: Banc) -> None:
     assert {a.transaction: a.presume for a in attentes(b.conn)}[transaction] is True
 
 
+@pytest.mark.parametrize("heures", [25, 47, 49, 240])
+def test_une_acceptation_dite_tard_part_de_l_heure_de_la_banque_si_tard_que_ce_soit(b: Banc, heures: int) -> None:
+    suivre(b, "restant_du")
+    suivre(b, "delai_affichage")
+    transaction = b.ouvrir(avis(1)["reference"], 20_00)
+    dite = (MAINTENANT - timedelta(hours=heures)).isoformat()
+    b.prendre("kiosque", notification(transaction, 20_00, transactionDateTime=dite))
+    assert {a.transaction: a.presume for a in attentes(b.conn)} == {transaction: False}
+    suivre(b, "restant_du")
+    suivre(b, "delai_affichage")
+    suivre(b, "restant_du")
+    suivre(b, "delai_affichage")
+    vu = etat(b, timedelta(minutes=1))
+    assert (vu["affiches"], vu["en_attente"], vu["depasses"]) == (2, 0, 1)
+
+
 def affiches(b: Banc) -> list[Any]:
     return [ligne[2] for ligne in b.journal() if ligne[2] == "creance.PaiementAffiche"]
 

@@ -97,6 +97,9 @@ def est_scelle(champs: dict[str, str] | None) -> bool:
 
 def poster(service: Service, chemin: str, corps: bytes) -> httpx.Response:  # noqa: F811
     entete = {"Content-Type": "application/x-www-form-urlencoded"}
+    # Chaque retour accepté pose un cookie, que le navigateur ne rend pas ici (`SameSite=Lax`, venu d'ailleurs).
+    # Gardés par le client, 530 font 64 Kio : l'en-tête peut alors se lire en deux fois, et h11 le refuse (400).
+    service.client.cookies.clear()
     try:
         return service.client.post(chemin, content=corps, headers=entete)
     except httpx.RemoteProtocolError:  # La connexion gardée s'est fermée entre deux requêtes, sur une machine lente.
