@@ -25,7 +25,7 @@ BEGIN
                         creances_lecture', une.relname);
         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO colonnes FROM pg_attribute a
         WHERE a.attrelid = une.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = ''
-          AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par');
+          AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par');
         EXECUTE format('GRANT INSERT (%s) ON journal.%I TO creances_service', colonnes, une.relname);
         EXECUTE format('GRANT SELECT ON journal.%I TO creances_service, creances_api, creances_exploitation',
                        une.relname);
