@@ -1,4 +1,4 @@
-"""Le sceau : chaque ligne du journal devient une feuille, une seule fois, quel que soit l'ordre où les autres finissent."""
+"""Le sceau : chaque ligne du journal devient une feuille, une fois, quel que soit l'ordre où les transactions finissent."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -68,9 +68,7 @@ def dernier_point(conn: psycopg.Connection[Any]) -> Checkpoint:
     return Checkpoint.parse(read(note, [CLE.verifier]).text)
 
 
-def test_chaque_table_du_journal_est_scellee_et_chaque_ligne_dit_sa_transaction(
-    base: Any, conn: psycopg.Connection[Any]
-) -> None:
+def test_chaque_table_du_journal_est_scellee_et_chaque_ligne_dit_sa_transaction(conn: psycopg.Connection[Any]) -> None:
     tables = conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind IN ('r', 'p')"
     ).fetchall()
@@ -138,7 +136,7 @@ def test_une_signature_manquee_est_faite_au_lot_suivant(base: Any, conn: psycopg
     assert dernier_point(conn).size == len(feuilles(conn))
 
 
-def test_une_epoque_ouverte_commence_un_arbre_qui_contient_tout(base: Any, conn: psycopg.Connection[Any]) -> None:
+def test_une_epoque_ouverte_commence_un_arbre_qui_contient_tout(conn: psycopg.Connection[Any]) -> None:
     noter(conn, "d'avant")
     sceller(conn)
     premiere = dernier_point(conn)
@@ -176,6 +174,6 @@ def test_la_premiere_mise_sous_sceau_d_une_base_ancienne_prend_tout_par_morceaux
     noter(conn, "neuve")
     sceller(conn)
     assert len(feuilles(conn)) > 9_000
-    assert conn.execute("SELECT count(*) FROM journal.sceaux").fetchone() >= (3,)
+    assert (conn.execute("SELECT count(*) FROM journal.sceaux").fetchone() or (0,)) >= (3,)
     assert conn.execute("SELECT count(*) FROM journal.noeuds").fetchone() == (len(feuilles(conn)) // 256,)
     assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
