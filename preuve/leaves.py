@@ -69,6 +69,14 @@ def canonical(table: str, columns: Sequence[str], values: Sequence[Any]) -> byte
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
+def named(row: bytes) -> str:
+    """Which row these bytes are: its table and the columns that order it there, for a person to find it."""
+    parts = _parts(row)
+    table = parts[0].decode()
+    fields = {name.decode(): value for name, value in zip(parts[1::2], parts[2::2], strict=True)}
+    return " ".join([table, *(f"{column}={_shown(fields[column])}" for column in ORDER[table] if column in fields)])
+
+
 def salt(secret: bytes, row: bytes) -> bytes:
     """The salt of a row: who does not hold the secret cannot guess a row from its commitment."""
     return hmac.digest(secret, row, "sha256")
@@ -82,6 +90,19 @@ def commitment(row: bytes, row_salt: bytes) -> bytes:
 def entry(table: str, written_by: int, committed: bytes) -> bytes:
     """The data of a leaf."""
     return f"{table}\n{written_by}\n{encode(committed)}\n".encode()
+
+
+def _parts(row: bytes) -> list[bytes]:
+    parts, at = [], 0
+    while at < len(row):
+        end = at + 4 + int.from_bytes(row[at : at + 4], "big")
+        parts.append(row[at + 4 : end])
+        at = end
+    return parts
+
+
+def _shown(typed: bytes) -> str:
+    return typed[1:].decode() if typed[:1] in b"sitj" else typed[1:].hex()
 
 
 def _typed(value: Any) -> bytes:

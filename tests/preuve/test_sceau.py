@@ -1,4 +1,4 @@
-"""Le sceau : chaque ligne du journal devient une feuille, une fois, quel que soit l'ordre où les transactions finissent."""
+"""Le sceau : chaque ligne du journal devient une feuille, une fois, dans l'ordre où les transactions finissent."""
 
 from collections.abc import Iterator
 from typing import Any
