@@ -2,17 +2,24 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+CONTRAT := $(VENV)/contrat
 JARS := tests/kafka/jars/.fetched
 LOCK_FLAGS ?=
 # Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
 PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile
+# What `make thorough` runs: the slow tests, and every property with the examples that its hurried run has no time for.
+THOROUGH ?= lent or hypothesis
+# Tests start Python hundreds of times, and each worker imports them all: what is compiled once is kept.
+export PYTHONDONTWRITEBYTECODE :=
+# A marker that `make test` leaves to another target, besides the slow tests.
+EXCEPT ?=
 COVERAGE_FLAGS := --cov --cov-report=term:skip-covered
 BENCH_FLAGS ?=
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage fast test-kafka faults simulate kafka bench screenshots lint format flow architecture recipes tables sbom lock clean
+.PHONY: help setup demo test thorough coverage fast test-kafka faults simulate kafka contrat bench screenshots lint format flow architecture recipes tables sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,15 +38,18 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 	$(VENV)/bin/creances demo
 
 # Counting lines costs half as much processor time again on Python 3.11: only the tests without a server are counted.
-test: $(STAMP) ## run the whole test suite on real PostgreSQL and a real Kafka-protocol broker
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur"
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m serveur
+test: $(STAMP) ## run the tests on real PostgreSQL and a real Kafka-protocol broker (under five minutes), but the slow ones
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent"
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(if $(EXCEPT), and not $(EXCEPT))"
 
-coverage: $(STAMP) ## the same in one run, all of it counted: slower by half in processor time
+thorough: $(STAMP) ## run the slow ones: browser walks, servers killed and frozen, volume, recoveries; properties with more examples
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) --hypothesis-profile=lent -m "$(THOROUGH)"
+
+coverage: $(STAMP) ## all of both in one run, all of it counted: slower by half in processor time
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS)
 
 fast: $(STAMP) ## run the tests that need no server: the inner loop (under a minute)
-	$(VENV)/bin/pytest --quiet --numprocesses=2 --dist=loadfile -m "not serveur"
+	$(VENV)/bin/pytest --quiet --numprocesses=2 --dist=loadfile -m "not serveur and not lent"
 
 test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m kafka
@@ -51,6 +61,15 @@ faults: $(STAMP) $(JARS) ## run the service under random traffic and faults, aga
 # SEED=word runs histories word:0, word:1, …; SEED=word:17 replays that one, with its whole trace.
 simulate: $(STAMP) ## run the service's own code through simulated histories, by seed (HISTORIES=1000 SEED=…)
 	$(VENV)/bin/python -m tests.simulation --histories $(or $(HISTORIES),1000) --seed "$(SEED)"
+
+contrat: $(CONTRAT)/.installed ## install the tools of those who read our contracts (needs Node and npm for AsyncAPI's)
+
+$(CONTRAT)/.installed: requirements/contrat.txt tests/contrat/node/package-lock.json | $(STAMP)
+	$(PYTHON) -m venv $(CONTRAT)
+	$(CONTRAT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/contrat.txt
+	@command -v npm >/dev/null || { echo "Node and npm are needed (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	cp tests/contrat/node/package*.json $(CONTRAT)/ && npm ci --prefix $(CONTRAT) --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 kafka: $(JARS) ## fetch the jars of that Apache Kafka
 
@@ -99,7 +118,8 @@ lock: ## pin all dependencies again (LOCK_FLAGS=--upgrade for newer versions)
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque -o requirements/runtime.txt; \
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml --group build --extra embarque --extra dev -o requirements/dev.txt; \
 	"$$tmp/bin/"$(UV_COMPILE) pyproject.toml -c requirements/runtime.txt -o requirements/production.txt; \
-	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt
+	"$$tmp/bin/"$(UV_COMPILE) --group build -c requirements/runtime.txt -o requirements/build.txt; \
+	"$$tmp/bin/"$(UV_COMPILE) --group contrat -o requirements/contrat.txt
 
 clean: ## remove .venv and caches; the demo's data in .creances stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

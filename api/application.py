@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from starlette.staticfiles import StaticFiles
@@ -14,6 +15,8 @@ from starlette.types import Lifespan
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
 from api.exploitation import notice, sante, suivi
+from api.exploitation import pages as pages_de_l_exploitation
+from api.partenaires import fil
 from api.socle import connexion, fin_par_l_emetteur, gestionnaires
 from api.socle.consigne import Consigne
 from api.socle.debits import debits_de
@@ -22,19 +25,32 @@ from api.socle.en_tetes import EnTetes
 from api.socle.enveloppe import Enveloppe
 from api.socle.limites import Limites
 from api.socle.mesures import Mesures
-from api.socle.rebuts import Place
+from api.socle.rebuts import Place, Sort
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
 from api.support import anomalies, recherche
 from api.support import historique as support
 from api.support import pages as pages_du_support
 from api.support import pages_anomalies as pages_des_anomalies
+from api.support import pages_audit as pages_de_l_audit
 from engine.database import POOL_TIMEOUT_S, connection_options, prepare_async
 
 STATIQUE: Final = Path(__file__).parent / "socle" / "statique"
 DESCRIPTION: Final = (
     "Paiement en ligne des créances de l'Assurance Maladie. Erreurs : RFC 9457. Montants : centimes d'euro."
 )
+
+_ROUTEURS: Final = (
+    *(piece.routes for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie)),
+    pages.routes,
+    *(piece.routes for piece in (anomalies, recherche, support)),
+    *(piece.routes for piece in (pages_des_anomalies, pages_de_l_audit, pages_du_support)),
+    pages_de_l_exploitation.routes,
+    fil.routes,
+    support.routes_d_audit,
+    sante.vie,
+)
+"""Dans l'ordre où une adresse y est cherchée."""
 
 
 def creer_api(dependances: Dependances) -> FastAPI:
@@ -63,6 +79,7 @@ def creer_api(dependances: Dependances) -> FastAPI:
             application.include_router(notice.routes)
     application.state.moyens = moyens
     application.state.mesures = mesures
+    mesures.annoncer(_servies(), kiosque.CODES_DE_REFUS, Sort)
     gestionnaires.installer(application)
     application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
     application.add_middleware(TailleBornee, octets_max=limites.corps_octets_max)
@@ -108,14 +125,21 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie, pages):
-        application.include_router(piece.routes)
-    for piece in (anomalies, recherche, support, pages_des_anomalies, pages_du_support):
-        application.include_router(piece.routes)
-    application.include_router(support.routes_d_audit)
-    application.include_router(sante.vie)
+    for routeur in _ROUTEURS:
+        application.include_router(routeur)
     poser_schema(application)
     return application
+
+
+def _servies() -> list[tuple[str, str]]:
+    """La méthode et le chemin de chaque route."""
+    return [
+        (methode, route.path)
+        for routeur in _ROUTEURS
+        for route in routeur.routes
+        if isinstance(route, APIRoute)
+        for methode in sorted(route.methods or ())
+    ]
 
 
 def _pool(dependances: Dependances) -> AsyncConnectionPool[AsyncConnection[Any]]:

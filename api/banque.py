@@ -40,6 +40,9 @@ from kiosque.notification import CORPS_DECRIT, est_plausible
 
 ORIGINE: Final = b"http:/kiosque/notification"
 
+CODES_DE_REFUS: Final = tuple(sorted(classe.code for classe in FormulaireIrrecevable.__subclasses__()))
+"""Pourquoi un formulaire de la banque est refusé."""
+
 _CORPS: Final = {"requestBody": {"required": True, "content": CORPS_DECRIT}}
 
 

@@ -14,6 +14,7 @@ import psycopg
 
 from api.socle import session as sessions
 from api.socle.identite import RoleUtilisateur, emettre_jeton
+from api.socle.sessions_tenues import empreinte
 from bench.client import Load, answers, closed_loop, get
 from bench.data import DEBT, ISSUED, SEED, assure, reference
 from bench.processes import bench_script, service_roles, wait_for
@@ -35,11 +36,21 @@ PAYER_FIRST: Final = 90_000_000
 
 SESSION_SECRET: Final = "a secret of the bench, long enough for a session"  # noqa: S105  guards nothing
 
+NO_LIMIT: Final = "1000000000"
+"""One person asks here for what a thousand would."""
+
 # Gives the payer their créances, in the view alone: the page reads nothing else.
 _OWE: Final = """
 INSERT INTO vues.restant_du (reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee,
                              montant_initial, solde, en_cours, version, position)
 SELECT unnest(%(references)s::text[]), %(payer)s, '381', 'PF/FR', %(issued)s, true, false, %(debt)s, %(debt)s, 0, 1, 0
+"""
+
+
+# The session that the payer's cookie names: the database holds it.
+_SIGN_IN: Final = """
+INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le)
+VALUES (%(digest)s, 'assure', %(payer)s, 'web', now(), now())
 """
 
 
@@ -83,9 +94,11 @@ def pages(servers: Servers, stage: Stage) -> Iterator[tuple[Endpoint, Endpoint]]
         owed = [reference(PAYER_FIRST + rank) for rank in range(PAYER_DEBTS)]
         with psycopg.connect(database.url) as conn:
             conn.execute(_OWE, {"references": owed, "payer": PAYER, "issued": ISSUED, "debt": DEBT})
+            session = sessions.nouvelle_session(PAYER)
+            conn.execute(_SIGN_IN, {"digest": empreinte(session.numero), "payer": PAYER})
         with _both(servers, stage, database, f"/pages/{owed[0]}") as (ours, theirs):
             asked = [owed[number % PAYER_DEBTS] for number in range(REQUESTS)]
-            cookie = f"{sessions.COOKIE}={_session()}"
+            cookie = f"{sessions.COOKIE}={_cookie(session)}"
             yield (
                 Endpoint(ours.api_port, [get(f"/payer?reference={one}", Cookie=cookie) for one in asked]),
                 Endpoint(theirs.api_port, [get(f"/pages/{one}") for one in asked]),
@@ -97,7 +110,7 @@ def _both(servers: Servers, stage: Stage, database: Database, probe: str) -> Ite
     """The service's API and the bare application, started on a database; yields the settings of each."""
     ours, theirs = (servers.settings(database, stage.topics, api_port=free_port()) for _ in range(2))
     with (
-        service_roles(ours, ("api",), SESSION_SECRET=SESSION_SECRET) as roles,
+        service_roles(ours, ("api",), SESSION_SECRET=SESSION_SECRET, RATE_READS=NO_LIMIT) as roles,
         bench_script(theirs, "bare") as bare,
     ):
         wait_for(lambda: answers(ours.api_port, "/readyz"), roles, START_SECONDS, "api")
@@ -105,8 +118,8 @@ def _both(servers: Servers, stage: Stage, database: Database, probe: str) -> Ite
         yield ours, theirs
 
 
-def _session() -> str:
-    """The cookie of a session that the payer has just opened."""
+def _cookie(session: sessions.Session) -> str:
+    """The cookie of this session, opened now."""
     now = int(datetime.now(UTC).timestamp())
-    opened = sessions.nouvelle_session(PAYER)._replace(ouverte_le=now)
-    return sessions.coffre("session", SESSION_SECRET).encrypt_at_time(json.dumps(opened).encode(), now).decode()
+    held = json.dumps([session.numero, session.assure, session.role, now, "", None, None])
+    return sessions.coffre("session", SESSION_SECRET).encrypt_at_time(held.encode(), now).decode()

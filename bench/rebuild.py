@@ -12,12 +12,9 @@ from bench.data import DEBT, SHARE, Scale
 from bench.processes import bench_script, wait_for
 from bench.servers import Database, Servers
 from bench.stage import Stage
-from domain.agregats import AGREGATS
-from engine import database as engine_database
-from engine.mapper import EventMapper
-from engine.recorder import Recorder
 from projections import RestantDu
-from service import composition
+from service.rebuilding import rebuild
+from service.settings import Settings
 
 START_SECONDS: Final = 60.0
 
@@ -37,12 +34,16 @@ def concerned(scale: Scale) -> int:
 
 
 def ours(servers: Servers, stage: Stage, database: Database) -> float:
-    """The service's follower, alone, from position 0."""
-    base = engine_database.Database(database.url)
+    """`creances rebuild restant_du`: beside the live view, its indexes, compared row by row, verified, swapped."""
     settings = servers.settings(database, stage.topics)
-    with base, psycopg.connect(database.owner_url, autocommit=True) as conn:
-        follower = composition.follower(settings, Recorder(base, EventMapper(AGREGATS)), RestantDu.nom)
-        return _timed(servers, stage, conn, follower.catch_up)
+    with psycopg.connect(database.owner_url, autocommit=True) as conn:
+        return _timed(servers, stage, conn, lambda: _swapped(settings), beside=True)
+
+
+def _swapped(settings: Settings) -> None:
+    done = rebuild(settings, RestantDu.nom)
+    if not done.swapped or done.different:
+        raise RuntimeError(f"not swapped as it was: {done}")
 
 
 def by_hand(servers: Servers, stage: Stage, database: Database) -> float:
@@ -72,11 +73,14 @@ def by_library(servers: Servers, stage: Stage, seconds_max: float) -> tuple[floa
     return (after - before) / seconds, after / concerned(stage.scale)
 
 
-def _timed(servers: Servers, stage: Stage, conn: Connection[Any], rebuild: Callable[[], object]) -> float:
-    conn.execute(_EMPTY)
+def _timed(
+    servers: Servers, stage: Stage, conn: Connection[Any], filling: Callable[[], object], *, beside: bool = False
+) -> float:
+    if not beside:
+        conn.execute(_EMPTY)
     servers.checkpoint()
     start = time.perf_counter()
-    rebuild()
+    filling()
     seconds = time.perf_counter() - start
     scale = stage.scale
     found = conn.execute("SELECT sum(solde)::int8, sum(en_cours)::int8, count(*) FROM vues.restant_du").fetchone()

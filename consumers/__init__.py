@@ -8,3 +8,8 @@ class NomDeConsommateur(StrEnum):
 
     AVIS = "avis"
     KIOSQUE = "kiosque"
+
+    @property
+    def role(self) -> str:
+        """Le nom sous lequel il dit son état."""
+        return f"consommateur_{self}"

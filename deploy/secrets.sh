@@ -33,3 +33,8 @@ for role in api consommateur suiveur publication relance; do
     random | keep "password_$role"
     printf 'postgresql://service_%s:%s@postgres:5432/creances' "$role" "$(cat "password_$role")" | keep "database_url_$role"
 done
+# Reads PostgreSQL's own figures (pg_monitor), and no table of ours.
+random | keep password_surveillance
+# The archived WAL and the backups, written by PostgreSQL's user; the folder above it is closed to others.
+mkdir -p ../sauvegardes/postgres
+chmod 1777 ../sauvegardes/postgres

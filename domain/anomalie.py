@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 
 from domain.diffusion import Agent
 from domain.faits import Agregat, Fait
-from domain.geste import A_DEUX, Geste, IdAnomalie, Proposition, Texte
+from domain.geste import A_DEUX, Geste, IdAnomalie, Proposition, Texte, meme_personne
 from domain.monnaie import Centimes
 from domain.references import ReferenceTransaction
 from domain.refus import (
@@ -228,11 +228,6 @@ class Anomalie(Agregat):
         if maintenant >= self.proposee.expire_le:
             raise PropositionPerimee(self.proposee.expire_le)
         return self.proposee
-
-
-def meme_personne(une: str, autre: str) -> bool:
-    """Dit si ces deux noms d'agent désignent la même personne : ni la casse ni les blancs n'en font deux."""
-    return une.strip().casefold() == autre.strip().casefold()
 
 
 _PREFIXE: Final = "anomalie-"

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
-from domain.geste import IdAnomalie, Voie
+from domain.geste import IdAnomalie, Voie, meme_personne
 from domain.monnaie import Centimes, Somme
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
@@ -202,13 +202,20 @@ class Créance(Agregat):
         """La caisse a encaissé une somme par un autre moyen (chèque, virement, retenue)."""
 
         TOPIC: ClassVar[str] = "creance.EncaissementRecu"
+        class_version: ClassVar[int] = 2
         message_id: MessageId
         montant: Centimes
         moyen: Moyen
-        date: date
+        encaisse_le: date
+        """Le jour que dit la caisse."""
+
+        @staticmethod
+        def upcast_v1_v2(etat: dict[str, Any]) -> None:
+            """`date` portait le nom d'un type : la même valeur, sous un nom qui dit ce qu'elle est."""
+            etat["encaisse_le"] = etat.pop("date")
 
         def apply(self, creance: "Créance") -> None:
-            creance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.date)
+            creance.messages[self.message_id] = ("encaissement", self.montant, self.moyen, self.encaisse_le)
             creance.solde -= self.montant
 
     class AvisRectifié(Event):
@@ -375,7 +382,7 @@ class Créance(Agregat):
             message_id=message_id,
             montant=montant,
             moyen=moyen,
-            date=le,
+            encaisse_le=le,
             timestamp=maintenant,
         )
         self._constater_trop_percu(maintenant)
@@ -587,7 +594,7 @@ class Créance(Agregat):
 
 
 def _exiger_deux_personnes(saisi_par: str, approuve_par: str) -> None:
-    if not saisi_par or not approuve_par or saisi_par == approuve_par:
+    if not saisi_par or not approuve_par or meme_personne(saisi_par, approuve_par):
         raise SecondePersonneRequise
 
 

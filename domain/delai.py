@@ -1,10 +1,25 @@
 """Le temps du service : le jour de Paris, et le départ du délai d'affichage de 24 h."""
 
-from datetime import date, datetime
-from typing import NamedTuple
+from datetime import date, datetime, time, timedelta
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
+
+ECART_D_HORLOGE: Final = timedelta(minutes=5)
+"""Ce que l'heure de la banque peut être en retard sur la nôtre, sans que rien n'en soit conclu."""
+
+
+def precede(instant: datetime | None, ouvert_le: datetime) -> bool:
+    """Dit si la banque date cela d'avant l'ouverture du paiement, l'écart des deux horloges admis.
+
+    Minuit juste, heure de Paris, est un jour sans heure : seuls les jours se comparent alors.
+    """
+    if instant is None:
+        return False
+    if instant.astimezone(PARIS).time() == time():
+        return jour_de_paris(instant) < jour_de_paris(ouvert_le - ECART_D_HORLOGE)
+    return instant < ouvert_le - ECART_D_HORLOGE
 
 
 def jour_de_paris(instant: datetime) -> date:

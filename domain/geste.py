@@ -25,6 +25,19 @@ TEXTE_MAX: Final = 200
 AGENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._|:-]{0,63}")
 """La forme d'un nom d'agent : un identifiant, jamais une adresse de courriel."""
 
+COMPTE_SYSTEME: Final = "systeme:"
+"""Le début du nom d'un compte de la machine, qu'une ligne de commande prouve ; aucun émetteur ne nomme ainsi."""
+
+
+def meme_personne(une: str, autre: str) -> bool:
+    """Dit si ces deux noms d'agent peuvent désigner la même personne : ni la casse ni les blancs n'en font deux.
+
+    Un compte de la machine et une personne de l'émetteur non plus : rien ne dit que ce n'est pas la même.
+    """
+    une, autre = une.strip().casefold(), autre.strip().casefold()
+    return une == autre or une.startswith(COMPTE_SYSTEME) != autre.startswith(COMPTE_SYSTEME)
+
+
 _CATEGORIES_REFUSEES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -61,6 +74,8 @@ class Source(StrEnum):
     """Un formulaire refusé à la porte, gardé aux rebuts."""
     PARTITION = "partition"
     """Une partition à l'arrêt."""
+    VUE = "vue"
+    """Une ligne d'une vue qui ne dit pas ce que dit le journal."""
     PAIEMENT = "paiement"
     """Un paiement qu'une personne, ou une réponse de la banque, a signalé."""
 
@@ -120,6 +135,7 @@ GESTES: Final[Mapping[Source, frozenset[Geste]]] = {
     Source.ECARTE: frozenset({Geste.LIBERER}),
     Source.REBUT: frozenset({Geste.REJOUER, Geste.FAUSSE_ALERTE}),
     Source.PARTITION: frozenset({Geste.REPRENDRE}),
+    Source.VUE: frozenset(),  # `creances rebuild` la guérit ; la comparaison suivante la ferme.
     Source.PAIEMENT: frozenset({Geste.CONTREPASSER, Geste.FAUSSE_ALERTE}),
 }
 """Ce qu'une source laisse faire, au plus ; l'état de l'anomalie peut en retirer."""
@@ -203,6 +219,7 @@ def numero_d_argent(ident: str) -> int:
 __all__ = [
     "AGENT",
     "A_DEUX",
+    "COMPTE_SYSTEME",
     "DU_DOSSIER",
     "GESTES",
     "PRECISIONS",
@@ -215,6 +232,7 @@ __all__ = [
     "composer_id",
     "de_trop",
     "lire_id",
+    "meme_personne",
     "numero_d_argent",
     "texte_sur",
 ]

@@ -11,6 +11,10 @@ _CONTENU: Final = re.compile(
 NIR_SIGNES: Final = 15
 """Le NIR et sa clé, sans ponctuation : rien de plus court ne peut en être un."""
 
+CORPS_SIGNES: Final = 13
+"""Le NIR sans sa clé."""
+
+_PONCTUATION: Final = re.compile(r"[\s._-]")
 _CORSE: Final = {"2A": "19", "2B": "18"}
 
 
@@ -18,7 +22,7 @@ def est_un_nir(texte: str) -> bool:
     """Dit si le texte est un NIR avec sa clé juste (97 − n mod 97 ; 2A vaut 19 et 2B vaut 18), ponctué ou non."""
     if len(texte) < NIR_SIGNES:
         return False
-    lu = _NIR.fullmatch(re.sub(r"[\s._-]", "", texte).upper())
+    lu = _NIR.fullmatch(_PONCTUATION.sub("", texte).upper())
     if lu is None:
         return False
     corps, cle = lu.groups()
@@ -33,5 +37,8 @@ def contient_un_nir(texte: str) -> bool:
     Seule une suite entière de 13 ou 15 chiffres compte : un identifiant plus long n'est pas un NIR parce qu'une part
     de ses chiffres en a la forme.
     """
-    texte = unicodedata.normalize("NFKC", texte)  # Les chiffres pleine chasse se lisent comme les autres.
-    return any(_CONTENU.search(forme) for forme in (texte.upper(), re.sub(r"[\s._-]", "", texte).upper()))
+    if not texte.isascii():
+        texte = unicodedata.normalize("NFKC", texte)  # Les chiffres pleine chasse se lisent comme les autres.
+    if len(texte) < CORPS_SIGNES:  # Le plus souvent : chaque avis relu passe par ici.
+        return False
+    return any(_CONTENU.search(forme) for forme in (texte.upper(), _PONCTUATION.sub("", texte).upper()))

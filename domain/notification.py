@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, assert_never
 
+from domain.autorisation import meme_forme
 from domain.creance import Créance
-from domain.delai import depart_du_delai
-from domain.paiement import Acceptation, Fin, Paiement
+from domain.delai import depart_du_delai, precede
+from domain.paiement import Acceptation, Encaissement, Fin, Paiement
 from domain.references import ReferenceCreance
 from domain.reponse import Issue, ReponseBancaire
 from domain.sort import Sort, Verdict
@@ -33,8 +34,8 @@ def appliquer_reponse(
     """
     if paiement is None or not paiement.connu:
         return _recevoir_inconnue(paiement, reponse, recue_le, maintenant)
-    if (etrangere := _etrangere(paiement, reponse)) is not None:
-        return _recevoir_etrangere(paiement, reponse, etrangere, recue_le, maintenant), paiement
+    if (pourquoi := etrangere(paiement, reponse)) is not None:
+        return _recevoir_etrangere(paiement, reponse, pourquoi, recue_le, maintenant), paiement
     match reponse.issue:
         case Issue.EN_ATTENTE:
             return Verdict(Sort.EN_ATTENTE, f"le kiosque n'a pas conclu (code {reponse.code})"), paiement
@@ -44,6 +45,35 @@ def appliquer_reponse(
             return _recevoir_acceptation(paiement, creances, reponse, recue_le, maintenant), paiement
         case _:
             assert_never(reponse.issue)
+
+
+def etrangere(paiement: Paiement, reponse: ReponseBancaire) -> str | None:
+    """Pourquoi cette réponse authentique n'est pas celle de ce paiement, ou None.
+
+    Un jeton absent n'est pas un autre jeton : toutes les réponses de la banque ne le rendent pas. Sans lui, ce que nous
+    avons demandé n'est cru que si la banque ne le date pas d'avant le paiement : sa référence a pu servir deux fois.
+    """
+    if reponse.marchand != paiement.marchand:
+        return "la réponse porte un autre de nos marchands que celui du paiement"
+    if None not in {paiement.jeton_retour, reponse.jeton_retour}:
+        if reponse.jeton_retour == paiement.jeton_retour:
+            return None
+        return "la réponse porte un autre jeton que celui du paiement : sa référence a servi deux fois"
+    return _etrangere_par_son_argent(paiement, reponse) if reponse.demandee else None
+
+
+def _etrangere_par_son_argent(paiement: Paiement, reponse: ReponseBancaire) -> str | None:
+    """Pour une réponse demandée, sans jeton : son heure, et l'argent d'un autre que nous connaissons déjà."""
+    if precede(reponse.transaction_le, paiement.created_on):
+        return "la banque la date d'avant l'ouverture du paiement : sa référence a servi deux fois"
+    if reponse.autorisation and _encaissement_etranger(reponse) in paiement.non_imputes:
+        return "la réponse parle de l'argent d'un autre paiement, déjà enregistré"
+    return None
+
+
+def _encaissement_etranger(reponse: ReponseBancaire) -> Encaissement:
+    autorisation = meme_forme(reponse.autorisation)
+    return Encaissement(Sort.NON_RAPPROCHEE, reponse.marchand, reponse.montant, autorisation)
 
 
 def expirer(paiement: Paiement, creances: Mapping[ReferenceCreance, Créance], *, maintenant: datetime) -> bool:
@@ -137,18 +167,6 @@ def _recevoir_autre_montant(
         return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
     cause = f"{acceptation.montant} centimes acceptés pour un paiement de {paiement.montant}"
     return Verdict(Sort.MONTANT_INCOHERENT, cause)
-
-
-def _etrangere(paiement: Paiement, reponse: ReponseBancaire) -> str | None:
-    """Pourquoi cette réponse authentique n'est pas celle de ce paiement, ou None.
-
-    Un jeton absent n'est pas un autre jeton : toutes les réponses de la banque ne le rendent pas.
-    """
-    if reponse.marchand != paiement.marchand:
-        return "la réponse porte un autre de nos marchands que celui du paiement"
-    if None not in {paiement.jeton_retour, reponse.jeton_retour} and reponse.jeton_retour != paiement.jeton_retour:
-        return "la réponse porte un autre jeton que celui du paiement : sa référence a servi deux fois"
-    return None
 
 
 def _recevoir_etrangere(

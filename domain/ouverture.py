@@ -1,7 +1,8 @@
 """Ouvrir un paiement : les règles qui l'acceptent ou le refusent, et le partage du montant."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Protocol
 
 from domain.avis import Canal
@@ -64,7 +65,7 @@ class LigneDeCompte(Protocol):
 
 def refus_de_cocher(
     ligne: LigneDeCompte,
-    compte: Iterable[LigneDeCompte],
+    compte: Sequence[LigneDeCompte],
     politique: Politique,
     *,
     fin_des_paiements: datetime | None = None,
@@ -80,18 +81,25 @@ def refus_de_cocher(
         return ReferenceNonOuverte()
     if not ligne.restant_du:
         return CreanceSoldee(ligne.reference)
-    ensemble = [
-        autre for autre in compte if autre.caisse == ligne.caisse and autre.payable_en_ligne and not autre.annulee
-    ]
-    if sum(autre.restant_du for autre in ensemble) < politique.minimum_par_paiement:
+    minimum = politique.minimum_par_paiement
+    if not _atteint(minimum, (autre.restant_du for autre in _de_la_caisse(ligne.caisse, compte))):
         return RestantDuInsuffisant(ligne.reference)
 
     def disponible(une: LigneDeCompte) -> int:
         return 0 if exclusif and une.en_cours else max(une.restant_du - une.en_cours, 0)
 
-    if not disponible(ligne) or sum(map(disponible, ensemble)) < politique.minimum_par_paiement:
+    if not disponible(ligne) or not _atteint(minimum, map(disponible, _de_la_caisse(ligne.caisse, compte))):
         return PaiementEnCours(fin_des_paiements, ())
     return None
+
+
+def _de_la_caisse(caisse: CodeCaisse, compte: Iterable[LigneDeCompte]) -> Iterator[LigneDeCompte]:
+    return (ligne for ligne in compte if ligne.caisse == caisse and ligne.payable_en_ligne and not ligne.annulee)
+
+
+def _atteint(minimum: int, montants: Iterable[int]) -> bool:
+    """Dit si leur somme atteint ce minimum ; les montants qui suivent ne sont pas lus."""
+    return any(somme >= minimum for somme in accumulate(montants, initial=0))
 
 
 def decider_imputations(

@@ -37,7 +37,8 @@ CHIFFRES: Final = 16
 _LONGUEUR_COLLEE_MAX: Final = 1_000
 _CHIFFRES: Final = frozenset("0123456789")
 _EN_CHIFFRES: Final = str.maketrans("OoIl", "0011")
-_SEPARATEUR: Final = r"\s.\-\u2010-\u2015_\u00b7"
+# Blancs, tirets, points, et les signes sans largeur qu'un texte collé d'une page ou d'un PDF apporte.
+_SEPARATEUR: Final = r"\s.\-\u2010-\u2015_\u00ad\u00b7\u200b-\u200d\u2060\ufeff"
 _SEPARATEURS: Final = re.compile(f"[{_SEPARATEUR}]+")
 _DEBUT: Final = re.compile(rf"(?<!\w)(?:[OoIl][{_SEPARATEUR}]{{0,2}}){{0,16}}[0-9]")
 _TAPEE: Final = re.compile(r"[0-9OoIl]{16}[A-Za-z]")

@@ -222,10 +222,16 @@ class AvisDejaAnnule(Refus):
 
 
 class SecondePersonneRequise(Refus):
-    """Une seule personne ne suffit pas à faire sortir de l'argent."""
+    """Une seule personne ne suffit pas à faire bouger de l'argent.
+
+    Un compte de la machine et une personne de l'émetteur ne comptent que pour une : rien ne les distingue.
+    """
 
     code = "seconde_personne_requise"
-    phrase_de_base = "Rembourser, contre-passer ou rattacher de l'argent demande l'accord d'une seconde personne."
+    phrase_de_base = (
+        "Rembourser, contre-passer ou rattacher de l'argent demande l'accord d'une seconde personne, reconnue de la"
+        " même façon que la première : par son jeton, ou par son compte sur la machine."
+    )
 
 
 class PaiementNonAccepte(Refus):

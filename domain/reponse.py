@@ -35,3 +35,5 @@ class ReponseBancaire(NamedTuple):
     code_acquereur: str | None
     jeton_retour: str | None = None
     """La part aléatoire de ce paiement que la banque rend ; None si cette réponse ne la porte pas."""
+    demandee: bool = False
+    """Vrai si nous l'avons demandée : la banque y dit ce qu'elle sait d'une référence, qui a pu servir avant."""

@@ -148,7 +148,7 @@ class Consumer:
             self._a_verifier = self._a_replacer = not self.placement.check_bounds(consommateur)
         self.etape("lire")
         try:
-            lots = lecteur.lire(consommateur, self.attente_s)
+            lots = lecteur.poll(consommateur, self.attente_s)
         except OffsetOutOfRangeError:
             self._a_verifier = True
             return
@@ -269,7 +269,7 @@ class Consumer:
         if self._etat.is_due:
             with self.base.transaction() as conn:
                 self._etat.dire(conn, "actif")
-                self._a_replacer |= self.placement.resumption_decided(conn)
+                self._a_replacer |= self.placement.must_replace(conn)
             self._awaited = None
             self.rebuts.produire([])  # Those that waited for their topic.
             if time.monotonic() - self._ouvert_a > BACKOFF_MAX_S:

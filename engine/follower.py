@@ -8,7 +8,7 @@ later ones of the same stream only; the others go on. An outage sets nothing asi
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple
 
 import structlog
 from psycopg import Connection
@@ -21,6 +21,7 @@ from engine.mapper import EventMapper
 from engine.outages import describe, is_outage
 from engine.recorder import CANAL, RecordedEvent
 from engine.role_state import RoleState
+from engine.view import ExternalView, View
 
 LOT_MAX: Final = 2_000
 """Events read and applied in one transaction, at most."""
@@ -42,43 +43,19 @@ _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b"
 # How far to read: the head of the log. Read before the events, never after, so that none is skipped.
 _HEAD: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 
-# The next events that concern the view.
+# The next events that concern the view, and those that only a newer version of the code knows: they may concern it too.
 _NEXT: Final = """
 SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
-WHERE position > %b AND position <= %b AND topic = ANY (%b::text[]) ORDER BY position LIMIT %b
+WHERE position > %b AND position <= %b AND (topic = ANY (%b::text[]) OR topic <> ALL (%b::text[]))
+ORDER BY position LIMIT %b
 """
 
 # Moves by comparison: if somebody else moved it, or leads now, nothing is written.
 _MOVE: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b AND bail = %b"
 
 
-class View(Protocol):
-    """What a follower keeps up to date."""
-
-    @property
-    def nom(self) -> str:
-        """The follower's name, ASCII."""
-
-    @property
-    def topics(self) -> frozenset[str]:
-        """The topics of the events that concern it."""
-
-    def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-        """Apply these events, in order, in a number of statements that does not depend on how many they are."""
-
-
-@runtime_checkable
-class ExternalView(View, Protocol):
-    """A view that also acts outside the database: slowly, outside any transaction, and twice if need be.
-
-    It raises `engine.outages.Outage` if a server is missing; any other exception accuses an event of the batch.
-    """
-
-    def reconcile(self, conn: Connection[Any]) -> None:
-        """Called by the leader before each batch: here it may move its own position, in a transaction."""
-
-    def preparer(self, faits: Sequence[RecordedEvent]) -> None:
-        """Act outside for these events; `appliquer` follows, in the transaction that moves the position."""
+class AheadOfLog(Exception):
+    """The view has seen what the log does not hold: the log alone was restored, and would be passed over in silence."""
 
 
 class _Row(NamedTuple):
@@ -108,8 +85,7 @@ class Follower:
     ) -> None:
         """`derriere`: never pass the committed position of that other follower.
 
-        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps
-        of a batch, with their name: to trace, or to try an interruption.
+        `lease_s`: how long a leader may be silent before it is replaced (seconds). `etape` is called between two steps.
         """
         self.url = url
         self.vue = vue
@@ -123,6 +99,7 @@ class Follower:
         self._state = RoleState(url, vue.nom)
         self._backoff = Backoff(self._log, "suiveur_interrompu", maximum_s=BACKOFF_MAX_S)
         self._topics = sorted(vue.topics)
+        self._known = sorted(mapper.topics)
 
     # --- The loop ----------------------------------------------------------------------------------------------------
 
@@ -145,10 +122,7 @@ class Follower:
                 arret.wait(wait_s)
 
     def catch_up(self) -> int:
-        """Apply all that is pending, without loop or wake-up; return how many events were read.
-
-        Raises LeadershipLost if another process leads this view.
-        """
+        """Apply all that is pending, once; return how many events were read. Raises LeadershipLost."""
         with closing(self._connect()) as conn:
             if not self._lead(conn):
                 raise LeadershipLost(self.vue.nom)
@@ -170,6 +144,7 @@ class Follower:
         leads = self.lease.take(conn)
         if leads:
             self._state.dire(conn, "actif")
+            set_aside.release_known(conn, self.vue.nom, self.mapper.knows)
         return leads
 
     def _follow(self, conn: Connection[Any], arret: threading.Event) -> None:
@@ -187,20 +162,29 @@ class Follower:
     # --- A batch -----------------------------------------------------------------------------------------------------
 
     def avancer(self, conn: Connection[Any]) -> int:
-        """Read and apply one batch; return how many events were read (0: nothing pending). Raises LeadershipLost."""
+        """Read and apply one batch; return how many events were read (0: nothing pending).
+
+        Raises LeadershipLost, or AheadOfLog.
+        """
         self.lease.require()
         if isinstance(self.vue, ExternalView):
             self.vue.reconcile(conn)
         self._take_up_released(conn)
         since = self._position(conn)
         head = self._head(conn)
+        if head < since and self.derriere is None:
+            raise AheadOfLog(f"{self.vue.nom} est à la position {since}, et le journal finit à {head}.")
         if head <= since:
             return 0
         self.etape("lire")
-        rows = [_Row(*row) for row in conn.execute(_NEXT, (since, head, self._topics, self.lot_max), binary=True)]
+        rows = self._fetch(conn, since, head)
         self._apply_or_isolate(conn, rows, since, rows[-1].position if len(rows) == self.lot_max else head)
         self.etape("suite")
         return len(rows)
+
+    def _fetch(self, conn: Connection[Any], since: int, until: int) -> list[_Row]:
+        wanted = (since, until, self._topics, self._known, self.lot_max)
+        return [_Row(*row) for row in conn.execute(_NEXT, wanted, binary=True)]
 
     def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""
@@ -229,15 +213,15 @@ class Follower:
 
     def _apply(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         aside = set_aside.streams(conn, self.vue.nom, list({row.stream for row in rows}))
-        events = [self._read(row) for row in rows if row.stream not in aside]
+        known, held = set_aside.sort_out(rows, aside, self.mapper.unknown)
+        events = [self._read(row) for row in known]
         self._prepare(events)
         with conn.transaction():
             self.etape("appliquer")
             if events:
                 self.vue.appliquer(conn, events)
-            for row in rows:
-                if row.stream in aside:
-                    self._set_aside(conn, row, "suit un événement écarté du même flux")
+            for row, cause, kind in held:
+                self._set_aside(conn, row, cause, kind)
             self._move(conn, since, until)
             self.etape("valider")
 
@@ -268,20 +252,23 @@ class Follower:
 
     # --- What could not be applied -----------------------------------------------------------------------------------
 
-    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str) -> None:
+    def _set_aside(self, conn: Connection[Any], row: _Row, cause: str, unknown: str | None = None) -> None:
         self._log.error("evenement_ecarte", position=row.position, flux=row.stream, cause=cause)
-        set_aside.add(conn, self.vue.nom, row.position, row.stream, cause)
+        set_aside.add(conn, self.vue.nom, row.position, row.stream, cause=cause, unknown=unknown)
 
     def _take_up_released(self, conn: Connection[Any]) -> None:
         """Apply the streams that an operator released; one that fails again goes back to waiting."""
         rows = [_Row(*row) for row in set_aside.released(conn, self.vue.nom)]
         for stream in dict.fromkeys(row.stream for row in rows):
             try:
-                events = [self._read(row) for row in rows if row.stream == stream]
+                read = [(row.topic, self._read(row)) for row in rows if row.stream == stream]
+                # Of a kind that was unknown until now, it may not concern the view at all.
+                events = [event for topic, event in read if topic in self.vue.topics]
                 self._prepare(events)
                 with conn.transaction():
                     self.lease.hold(conn)  # No position moves here: nothing else would refuse a late leader.
-                    self.vue.appliquer(conn, events)
+                    if events:
+                        self.vue.appliquer(conn, events)
                     set_aside.forget(conn, self.vue.nom, stream)
                 self._log.info("flux_reintegre", flux=stream)
             except LeadershipLost:
@@ -293,8 +280,8 @@ class Follower:
 
 
 def _channel(name: str) -> str:
-    """The NOTIFY channel that says that a follower moved: it wakes whoever reads behind it."""
+    """The NOTIFY channel that says that a follower moved."""
     return f"suiveur_{name}"
 
 
-__all__ = ["ExternalView", "Follower", "LeadershipLost", "View"]
+__all__ = ["AheadOfLog", "ExternalView", "Follower", "LeadershipLost", "View"]

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.transaction_manager import TransactionState
 
+import engine.kafka_records  # noqa: F401 (whoever opens a client reads leniently)
 from engine.kafka_security import refused_certificate
 from engine.outages import Outage
 

@@ -86,7 +86,7 @@ def dissolve(kafka: Mapping[str, Any], groupe: str) -> str:
         return describe(error)
 
 
-def lire(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:
+def poll(consommateur: KafkaConsumer, attente_s: float) -> dict[TopicPartition, list[Any]]:
     """The next messages, by partition; empty if none comes within the wait.
 
     Raises KafkaError, or what the listener raised: kafka-python wraps it, and an outage of the database would read like

@@ -73,8 +73,14 @@ class LeadershipLost(Exception):
 class Lease:
     """The right to lead one follower, held by one object at a time."""
 
-    def __init__(self, url: str, name: str, length_s: float = LEASE_S) -> None:
-        """`name` is the follower's; every follower of a name has the same `length_s` (seconds)."""
+    def __init__(self, url: str, name: str, length_s: float = LEASE_S, table: str = "vues.suiveurs") -> None:
+        """`name` is the follower's; every follower of a name has the same `length_s` (seconds).
+
+        `table`: where the lease is kept; the row of `name` is there before it is taken.
+        """
+        self._take, self._renewal, self._held, self._given_back = (
+            statement.replace("vues.suiveurs", table) for statement in (_TAKE, _RENEW, _HOLD, _RELEASE)
+        )
         self.url = url
         self.name = name
         self.length_s = length_s
@@ -94,7 +100,7 @@ class Lease:
             "length": length,
             "believed": length + timedelta(seconds=CLOCK_SLACK_S),
         }
-        if conn.execute(_TAKE, values).rowcount != 1:
+        if conn.execute(self._take, values).rowcount != 1:
             return False
         self.number, self._renewed_at, self._lost = new, asked_at, False
         return True
@@ -106,13 +112,13 @@ class Lease:
 
     def hold(self, conn: Connection[Any]) -> None:
         """Keep the lease until the end of this transaction. Raises LeadershipLost if it is no longer ours."""
-        if conn.execute(_HOLD, (self.name, self.number)).rowcount != 1:
+        if conn.execute(self._held, (self.name, self.number)).rowcount != 1:
             raise LeadershipLost(self.name)
 
     def release(self, conn: Connection[Any]) -> None:
         """Give the lease back, if it is still ours and the connection still answers."""
         with suppress(psycopg.Error):
-            conn.execute(_RELEASE, (self.name, self.number))
+            conn.execute(self._given_back, (self.name, self.number))
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
@@ -141,7 +147,7 @@ class Lease:
 
     def _renew(self, conn: Connection[Any], number: UUID | None) -> bool:
         asked_at = _now_s()
-        ours = conn.execute(_RENEW, (timedelta(seconds=self.length_s), self.name, number)).rowcount == 1
+        ours = conn.execute(self._renewal, (timedelta(seconds=self.length_s), self.name, number)).rowcount == 1
         if number == self.number:
             self._lost = not ours
             self._renewed_at = asked_at if ours else self._renewed_at

@@ -17,6 +17,9 @@ _NOT_IN_STATE: Final = {"originator_id", "originator_version"}
 _VERSION: Final = b'{"class_version"'
 """How a state that says its version begins; one without it is of version 1."""
 
+_VERSION_MARK: Final = "@"
+"""Between a topic and a version, in the name of a kind of event."""
+
 
 class UnreadableStream(MapperDeserialisationError):
     """A stream holds an event that cannot be read: nothing can be decided about it until it is mended."""
@@ -45,6 +48,26 @@ class EventMapper(Mapper[str]):
             for nested in vars(aggregate).values()
             if isinstance(nested, type) and isinstance(topic := vars(nested).get("TOPIC"), str)
         }
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics of all the events that are known here."""
+        return frozenset(self._classes)
+
+    def unknown(self, topic: str, state: bytes) -> str | None:
+        """The kind of this event, if a newer version of the code wrote it: its topic, and its version beyond ours."""
+        known = self._classes.get(topic)
+        if known is None:
+            return topic
+        if not state.startswith(_VERSION) or (stored := _stored_version(state)) <= known.class_version:
+            return None
+        return f"{topic}{_VERSION_MARK}{stored}"
+
+    def knows(self, kind: str) -> bool:
+        """Whether what `unknown` once named can be read now."""
+        topic, _, version = kind.partition(_VERSION_MARK)
+        known = self._classes.get(topic)
+        return known is not None and int(version or 1) <= known.class_version
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """The event as it is stored."""
@@ -82,10 +105,22 @@ def _with_columns(stream: UUID | str, version: int, state: bytes) -> bytes:
     return b'%b,"originator_id":%b,"originator_version":%d}' % (state[:-1], to_json(stream), version)
 
 
+def _stored_version(state: bytes) -> int:
+    """The version that a state says; 1 for one that cannot be read: reading it will tell why."""
+    try:
+        return int(from_json(state)["class_version"])
+    except (ValueError, TypeError, KeyError):
+        return 1
+
+
 def _lift(known: Any, stream: UUID | str, version: int, state: bytes) -> Event:
     """Lift the state to today's version, then validate it."""
     fields: dict[str, Any] = from_json(state)
     stored_version = fields.pop("class_version", 1)
+    if stored_version > known.class_version:
+        raise ValueError(
+            f"écrit en version {stored_version}, et cette version du service n'en connaît que {known.class_version}"
+        )
     while stored_version < known.class_version:
         getattr(known, f"upcast_v{stored_version}_v{stored_version + 1}")(fields)
         stored_version += 1

@@ -155,12 +155,22 @@ class Placement:
             self.arretees.append(numero)
             self._log.error("position_au_dela_de_la_fin", partition=numero, position=position, fin=fin)
 
-    def resumption_decided(self, conn: Connection[Any]) -> bool:
-        """Whether a person has taken up one of the stopped partitions."""
-        if self.topic_id is None or not self.arretees:
+    def must_replace(self, conn: Connection[Any]) -> bool:
+        """Whether we are no longer where the log says: a person took up a stopped partition, or a backup came back.
+
+        An older backup restored under us leaves us further than the log: what lies between is to be read again.
+        """
+        if self.topic_id is None or not (self.attendues or self.arretees):
             return False
-        trouvees = places.places(conn, self.topic, self.topic_id, self.arretees)
-        return not all(place.arretee for place in trouvees.values())
+        found = places.places(conn, self.topic, self.topic_id, [*self.attendues, *self.arretees])
+        behind = {
+            number: (place.position, self.attendues[number])
+            for number, place in found.items()
+            if place.position < self.attendues.get(number, 0)
+        }
+        if behind:
+            self._log.error("positions_en_recul", positions=behind)
+        return bool(behind) or not all(found[number].arretee for number in self.arretees)
 
     def _perdre(self, numero: int, debut: int) -> None:
         depuis = self.attendues[numero]

@@ -1,6 +1,6 @@
 """Where to go on with each partition of a topic, and what Kafka did to it: recreated, cut at the start, shortened."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
 
-from engine.batch import Partition
-from engine.conflicts import traduire
+from engine.batch import Advance, Partition
+from engine.conflicts import PositionConflict, traduire
 
 # The place of each partition: under the id of its last resumption, else under the topic's.
 _PLACES: Final = """
@@ -33,9 +33,17 @@ _DERNIER: Final = "SELECT topic_id FROM journal.topics WHERE topic = %b ORDER BY
 # Notes that a topic was met.
 _RENCONTRER: Final = "INSERT INTO journal.topics (topic, topic_id) VALUES (%b, %b) ON CONFLICT DO NOTHING"
 
-# Skips deleted messages: the position moves over them, as over a batch.
-_SAUTER: Final = """
-INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a) VALUES (%b, %b, %b, %b, %b)
+# Moves the positions that were read, a row a partition; only from where the log itself is. A consumer that knows more,
+# because an older backup was restored under it, would leave unread what lies between.
+_ADVANCE: Final = """
+INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)
+SELECT lue.* FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::int8[])
+    AS lue (topic_id, topic, partition, depuis, jusqu_a)
+WHERE lue.depuis = coalesce(
+    (SELECT p.jusqu_a FROM journal.positions p
+     WHERE p.topic_id = lue.topic_id AND p.partition = lue.partition ORDER BY p.depuis DESC LIMIT 1),
+    (SELECT r.depuis FROM journal.reprises r WHERE r.identifiant = lue.topic_id AND r.partition = lue.partition),
+    0)
 """
 
 # Keeps what was skipped.
@@ -122,14 +130,38 @@ def encounter(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
     return dernier if nouveau else None
 
 
+def advance(conn: Connection[Any], advances: Sequence[Advance]) -> Callable[[], None]:
+    """Move these positions; the answer, once the pipeline is read, raises PositionConflict if the log is elsewhere.
+
+    Two that start from the same place meet in the unique key: UniqueViolation, then.
+    """
+    if not advances:
+        return lambda: None
+    moved = conn.execute(
+        _ADVANCE,
+        (
+            [advance.partition.topic_id for advance in advances],
+            [advance.partition.topic for advance in advances],
+            [advance.partition.partition for advance in advances],
+            [advance.depuis for advance in advances],
+            [advance.jusqu_a for advance in advances],
+        ),
+    )
+
+    def require() -> None:
+        if moved.rowcount != len(advances):
+            raise PositionConflict("the log is not where these messages start")
+
+    return require
+
+
 def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_a: int) -> None:
-    """Skip messages that Kafka no longer has, and keep the count of the loss. Raises PositionConflict."""
-    valeurs = (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_a)
+    """Skip messages that Kafka no longer has, as a batch does, and count the loss. Raises PositionConflict."""
     try:
-        conn.execute(_SAUTER, valeurs)
+        advance(conn, [Advance(partition, depuis, jusqu_a)])()
     except UniqueViolation as violation:
         raise traduire(violation) from violation
-    conn.execute(_PERDRE, valeurs)
+    conn.execute(_PERDRE, (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_a))
 
 
 def arreter(conn: Connection[Any], partition: Partition, position: int, fin: int) -> None:

@@ -17,8 +17,9 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
+from engine import positions as places
 from engine import waiting_room
-from engine.batch import Advance, Batch, Entry, Fate, IdempotencyKey, Partition
+from engine.batch import Batch, Entry, Fate, IdempotencyKey, Partition
 from engine.clocks import AHEAD_MAX
 from engine.conflicts import traduire
 from engine.database import Database
@@ -63,12 +64,6 @@ RETURNING position
 
 # Wakes the followers when it commits.
 _WAKE: Final = f"NOTIFY {CANAL}"
-
-# Moves the Kafka positions that were read, a row a partition of the batch.
-_WRITE_POSITIONS: Final = """
-INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)
-SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::int8[])
-"""
 
 # Records the fate of each message of the batch, and moves their counts.
 _WRITE_FATES: Final = """
@@ -133,12 +128,12 @@ class Recorder(Streams, LibraryRecorder):
         """
         try:
             with conn.pipeline() as pipeline:
-                self._write_positions(conn, lot.advances)
+                moved = places.advance(conn, lot.advances)
                 self._write_fates(conn, lot.fates)
                 self._write_key(conn, lot.cle)
                 waiting_room.hold(conn, lot.held)
                 waiting_room.settle(conn, lot.settled)
-                return self.write_events(
+                written = self.write_events(
                     conn,
                     [self.mapper.to_stored_event(entry.event) for entry in lot.entries],
                     [entry.cause for entry in lot.entries],
@@ -146,6 +141,8 @@ class Recorder(Streams, LibraryRecorder):
                 )
         except UniqueViolation as violation:
             raise traduire(violation) from violation
+        moved()
+        return written
 
     def take_order(self, conn: Connection[Any], pipeline: Pipeline | None = None) -> None:
         """Take the write order now: until the transaction ends, no stream can advance any further.
@@ -189,19 +186,6 @@ class Recorder(Streams, LibraryRecorder):
         ).fetchall()
         conn.execute(_WAKE)
         return [position for (position,) in rows]
-
-    def _write_positions(self, conn: Connection[Any], advances: Sequence[Advance]) -> None:
-        if advances:
-            conn.execute(
-                _WRITE_POSITIONS,
-                (
-                    [advance.partition.topic_id for advance in advances],
-                    [advance.partition.topic for advance in advances],
-                    [advance.partition.partition for advance in advances],
-                    [advance.depuis for advance in advances],
-                    [advance.jusqu_a for advance in advances],
-                ),
-            )
 
     def _write_fates(self, conn: Connection[Any], fates: Sequence[Fate]) -> None:
         if fates:

@@ -29,18 +29,28 @@ MOTIFS: Final = (
 ACCES_LUS_MAX: Final = 500
 """Accès rendus à la fois, le plus récent d'abord."""
 
+RANG_MAX: Final = 2**63 - 1
+"""Le plus grand rang que la base compte."""
+
 # Écrit un accès.
 _NOTER: Final = """
 INSERT INTO journal.acces (qui, role, voie, quoi, objet, assures, motif, correlation)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING rang
 """
 
-# Les accès, le plus récent d'abord ; un critère absent ne retient rien.
-_LISTER: Final = """
-SELECT rang, qui, role, voie, quoi, objet, assures, motif, correlation, enregistre_le FROM journal.acces
+# Ceux que des critères retiennent ; un critère absent ne retient rien.
+_RETENUS: Final = """
+FROM journal.acces
 WHERE (%(assure)s::text IS NULL OR assures @> ARRAY[%(assure)s::text] COLLATE "C")
   AND (%(qui)s::text IS NULL OR qui = %(qui)s)
   AND (%(objet)s::text IS NULL OR objet = %(objet)s)
+"""
+
+_COMPTER: Final = f"SELECT count(*) {_RETENUS}"
+
+# Les mêmes, le plus récent d'abord.
+_LISTER: Final = f"""
+SELECT rang, qui, role, voie, quoi, objet, assures, motif, correlation, enregistre_le {_RETENUS}
   AND (%(avant)s::int8 IS NULL OR rang < %(avant)s)
 ORDER BY rang DESC LIMIT %(limite)s
 """
@@ -126,6 +136,14 @@ def noter_acces(
     valeurs = (lecteur.qui, lecteur.role, lecteur.voie.value, quoi, objet, personnes, motif, lecteur.correlation)
     (rang,) = conn.execute(_NOTER, valeurs).fetchone() or (0,)
     return int(rang)
+
+
+def compter_acces(
+    conn: Connection[Any], *, assure: str | None = None, qui: str | None = None, objet: str | None = None
+) -> int:
+    """Combien d'accès répondent à ces critères en tout."""
+    (total,) = conn.execute(_COMPTER, {"assure": assure, "qui": qui, "objet": objet}).fetchone() or (0,)
+    return int(total)
 
 
 def lister_acces(

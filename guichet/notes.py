@@ -79,7 +79,7 @@ def ecrire_note(conn: Connection[Any], objet: str, texte: str, auteur: str) -> N
 def _existe(conn: Connection[Any], objet: str) -> bool:
     """Dit si quelque chose porte ce nom : ce qui s'y écrit ne s'efface plus, et se relit avec lui."""
     genre, _, nom = objet.partition("-")
-    if genre == "anomalie":
+    if genre == "anomalie":  # Ce qui attend une personne se lit dans les vues : qui appelle l'y a cherchée.
         return lire_id(nom) is not None and not contient_un_nir(nom)
     (existe,) = conn.execute(_EXISTE, {"genre": genre, "objet": objet, "nom": nom}).fetchone() or (False,)
     return bool(existe)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from domain.avis import Avis, MessageId, Mode, Motif, Moyen, Nature
 from domain.creance import Créance
 from domain.delai import jour_de_paris
+from domain.fautes import autres_fautes, faute_dite
 from domain.monnaie import Centimes
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
@@ -102,7 +103,7 @@ _LECTEUR: TypeAdapter[MessageDeCaisse] = TypeAdapter(
 )
 
 
-def lire(valeur: bytes) -> MessageDeCaisse:
+def lire_message_de_caisse(valeur: bytes) -> MessageDeCaisse:
     """Lit un message de caisse ; lève UnreadableMessage avec une cause qu'une personne comprend."""
     try:
         valeur.decode("utf-8")
@@ -146,7 +147,7 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
     for message in messages:
         try:
             require_size(message)
-            lu = lire(message.valeur)
+            lu = lire_message_de_caisse(message.valeur)
             exiger_des_jours_plausibles(lu, guichet.politique, jour_de_paris(maintenant))
             lus.append((message, lu))
         except UnreadableMessage as illisible:
@@ -253,30 +254,4 @@ def _phrase(erreur: ValidationError) -> str:
     fautes = erreur.errors(include_url=False, include_input=False, include_context=False)
     premiere = fautes[0]
     champ = ".".join(str(partie) for partie in premiere["loc"][1:]) or "message"
-    quoi = _FAUTES.get(premiere["type"], premiere["msg"].removeprefix("Value error, "))
-    suite = f" (et {len(fautes) - 1} autres fautes)" if len(fautes) > 1 else ""
-    return f"{champ} : {quoi}{suite}"
-
-
-_FAUTES = {
-    "json_invalid": "ce n'est pas du JSON",
-    "missing": "champ absent",
-    "extra_forbidden": "champ inconnu",
-    "int_type": "un nombre entier de centimes est attendu",
-    "greater_than": "le montant doit être positif",
-    "greater_than_equal": "le montant ne peut pas être négatif",
-    "less_than_equal": "le montant dépasse le maximum admis",
-    "int_parsing_size": "le montant dépasse le maximum admis",
-    "string_pattern_mismatch": "la forme n'est pas celle attendue",
-    "string_too_long": "le texte est trop long",
-    "union_tag_invalid": "type de message inconnu",
-    "union_tag_not_found": "type de message absent",
-    "model_attributes_type": "un objet JSON est attendu",
-    "model_type": "un objet JSON est attendu",
-    "literal_error": "valeur inconnue",
-    "enum": "valeur inconnue",
-    "date_from_datetime_parsing": "date illisible (AAAA-MM-JJ)",
-    "date_parsing": "date illisible (AAAA-MM-JJ)",
-    "date_type": "date illisible (AAAA-MM-JJ)",
-    "string_type": "un texte est attendu",
-}
+    return f"{champ} : {faute_dite(premiere)}{autres_fautes(len(fautes) - 1)}"

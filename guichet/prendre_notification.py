@@ -4,6 +4,7 @@ Le sceau est vérifié ici : le topic n'est pas cru. Deux requêtes par tranche 
 paiements, puis les créances de leurs imputations.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, assert_never
@@ -27,11 +28,13 @@ from kiosque.interface import Indice, Lecture, Rejetee, Verifiee
 _Lue: TypeAlias = tuple[ReponseBancaire, datetime]
 """Une notification lue, et l'instant de sa réception."""
 
+GUILLEMETS_PAR_PAIRE: Final = 4
+
 TRANCHE: Final = 125
 """Messages lus avant de demander ce qu'ils touchent."""
 
 
-def lire(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
+def lire_notification(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
     """Lit une notification et l'instant de sa réception ; lève UnreadableMessage.
 
     `recue_le` n'est pas scellé : il ne compte que s'il précède l'arrivée du message dans Kafka.
@@ -43,12 +46,31 @@ def lire(guichet: Guichet, message: Message) -> tuple[Lecture, datetime]:
         raise UnreadableMessage("ce n'est pas du JSON en UTF-8") from erreur
     if not isinstance(valeur, dict):
         raise UnreadableMessage("un objet JSON est attendu")
+    # Quatre guillemets par paire de textes : autant que de paires lues, et aucune ne l'a été deux fois. Sinon (un texte
+    # échappé, un champ qui n'est pas un texte), une relecture le dit.
+    if message.valeur.count(b'"') != GUILLEMETS_PAR_PAIRE * len(valeur):
+        _exiger_sans_redite(message.valeur)
     recue_le = _instant(valeur.pop("recue_le", None)) or message.recu_le
     if not all(isinstance(champ, str) for champ in valeur.values()):
         raise UnreadableMessage("les champs du formulaire sont des textes")
     if not believable(recue_le, message.recu_le):
         recue_le = message.recu_le
     return guichet.kiosque.relire(valeur), min(recue_le, message.recu_le)
+
+
+def _exiger_sans_redite(valeur: bytes) -> None:
+    try:
+        json.loads(valeur, object_pairs_hook=_sans_redite)
+    except UnreadableMessage:
+        raise
+    except (ValueError, RecursionError) as erreur:  # Un nombre de cinq mille chiffres, par exemple.
+        raise UnreadableMessage("ce n'est pas un formulaire") from erreur
+
+
+def _sans_redite(paires: list[tuple[str, object]]) -> None:
+    """Un champ répété dirait deux choses : aucune n'est choisie."""
+    if len(dict(paires)) != len(paires):
+        raise UnreadableMessage("un champ est présent deux fois")
 
 
 def prendre_notifications(
@@ -143,7 +165,7 @@ def _raison_d_attendre(flux: str, paiement: Paiement | None, illisibles: dict[st
 
 def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | Indice | str:
     try:
-        lecture, recue_le = lire(guichet, message)
+        lecture, recue_le = lire_notification(guichet, message)
     except UnreadableMessage as illisible:
         return str(illisible)
     match lecture:

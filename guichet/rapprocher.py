@@ -7,7 +7,7 @@ ensuite, hors d'elle, et sa réponse entre comme n'importe quelle notification.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from io import BufferedIOBase
 from typing import Any, Final, assert_never
@@ -22,13 +22,19 @@ from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.jugement import Jugement, Sommes
 from guichet.relancer_paiement import Transmettre
 from kiosque.interface import DemandeInvalide, Inconnue, Indeterminee, Kiosque, Trouvee
-from kiosque.rapports import Entete, Genre, LecteurDeRapports
+from kiosque.rapports import Entete, Genre, LecteurDeRapports, RapportRefuse
 
 DEMANDES_MAX: Final = 1_000
 """Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
 
 INJOIGNABLES_MAX: Final = 3
 """Questions sans réponse de suite après quoi la banque est laissée : le rapport suivant les reposera."""
+
+AVANCE_MAX: Final = timedelta(days=2)
+"""Un rapport daté de plus tard que cela ne couvre pas ce qu'il dit : il ferait taire tous ceux qui manquent."""
+
+PREMIERE_LIGNE: Final = 3
+"""Après le titre et l'en-tête."""
 
 MIDI: Final = 12
 """Heure de Paris à laquelle le rapport de la veille doit être là (la banque l'annonce entre 0 h 30 et 4 h)."""
@@ -54,6 +60,13 @@ class Reglages:
     lecteur: LecteurDeRapports
     marchands: Sequence[str]
     """Tous les nôtres : ceux d'un rapport qui n'en nomme aucun."""
+    retires: Sequence[str] = ()
+    """Ceux qui l'ont été, dont un rapport peut encore parler."""
+    horloge: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def est_a_nous(self, marchand: str | None) -> bool:
+        """Dit si une ligne de ce marchand (None : elle n'en nomme pas) peut être la nôtre."""
+        return marchand is None or marchand in self.marchands or marchand in self.retires
 
 
 @dataclass(slots=True)
@@ -93,13 +106,18 @@ def rapprocher(
 
     Lève RapportRefuse : rien n'est alors inscrit.
     """
+    nom = nom.encode("utf-8", "replace").decode()  # Celui d'un fichier peut n'être pas du texte.
     empreinte = hashlib.file_digest(fichier, "sha256").digest()
     fichier.seek(0)
     rapport = reglages.lecteur.ouvrir(fichier)
     entete = rapport.entete
+    if entete.genere_le > reglages.horloge() + AVANCE_MAX:
+        raise RapportRefuse(f"le rapport est daté de l'avenir ({entete.genere_le:%d/%m/%Y})", ligne=1)
     with guichet.base.transaction() as conn:
         registre.commencer(conn)
         resume = registre.deposer(conn, rapport, lambda lues: avancer(rapport.octets_lus, lues))
+        if resume.marchands and not any(map(reglages.est_a_nous, resume.marchands)):
+            raise RapportRefuse("aucun des marchands qu'il nomme n'est le nôtre", ligne=PREMIERE_LIGNE)
         connu = registre.rapport_connu(conn, empreinte)
         nouvelles = 0
         if connu is None:
@@ -157,7 +175,8 @@ def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -
     """Demande à la banque ce qu'elle seule connaît, et le compte dans `bilan`. Lève ce que `demander` lève."""
     de_suite = 0
     for rang, ecart in enumerate(bilan.a_demander):
-        if rang >= DEMANDES_MAX or de_suite >= INJOIGNABLES_MAX or not TRANSACTION.fullmatch(ecart.transaction):
+        demandable = TRANSACTION.fullmatch(ecart.transaction) and reglages.est_a_nous(ecart.marchand)
+        if rang >= DEMANDES_MAX or de_suite >= INJOIGNABLES_MAX or not demandable:
             bilan.sans_reponse += 1
             continue
         demande = _demander(ecart, reglages, demander)

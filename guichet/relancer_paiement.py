@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import structlog
 from psycopg import Connection
 
-from domain.notification import expirer
+from domain.notification import etrangere, expirer
 from domain.paiement import Fin
 from domain.references import ReferenceTransaction
 from domain.reponse import Issue
@@ -52,6 +52,12 @@ def relancer_paiement(guichet: Guichet, transaction: str, transmettre: Transmett
         return Relance.DEJA_CONCLU
     # La question se pose hors de toute transaction : une banque muette ne retient pas la base.
     etat = guichet.kiosque.interroger(transaction, paiement.marchand)
+    if isinstance(etat, Trouvee) and (pourquoi := etrangere(paiement, etat.reponse)) is not None:
+        # L'argent d'un autre paiement sous ce nom est un fait, à rattacher ; du nôtre, la banque ne sait rien.
+        structlog.get_logger().warning("reponse_d_un_autre_paiement", transaction=transaction, cause=pourquoi)
+        if etat.reponse.issue is Issue.ACCEPTEE:
+            transmettre(transaction, etat.valeur)
+        etat = Inconnue()
     match etat:
         case Indeterminee(cause=cause):
             structlog.get_logger().warning("kiosque_sans_reponse", transaction=transaction, cause=cause)

@@ -1,7 +1,6 @@
 """La forme de la notification de la banque : pour la documentation de l'API, et pour ce qui est refusé."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -25,9 +24,11 @@ def est_plausible(valeur: Mapping[str, str], commercants: AbstractSet[str]) -> b
     donnees = valeur.get("Data", "")
     if not donnees or not valeur.get("Seal"):
         return False
-    if valeur.get("Encode", "").lower().startswith("base64"):
+    if "|" not in donnees:
+        # Quoi qu'en dise `Encode`, qui peut manquer ou s'écrire autrement ; le remplissage manque parfois aussi.
+        compact = "".join(donnees.split()).rstrip("=").replace("+", "-").replace("/", "_")
         try:
-            donnees = base64.urlsafe_b64decode(donnees.replace("+", "-").replace("/", "_")).decode()
-        except (binascii.Error, ValueError):
+            donnees = base64.urlsafe_b64decode(compact + "=" * (-len(compact) % 4)).decode("utf-8", "replace")
+        except ValueError:
             return False
     return any(f"merchantId={commercant}" in donnees.split("|") for commercant in commercants)

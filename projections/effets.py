@@ -1,4 +1,4 @@
-"""Ce que chaque fait change pour qui le lit : le seul lieu, avec la formule de l'audit, qui décide de chaque fait.
+"""Ce que chaque fait change pour qui le lit : le seul lieu, avec l'audit, qui décide de chaque fait.
 
 Chaque `match` finit par `assert_never` sur la somme fermée des faits : un fait nouveau dont rien n'est décidé ici est
 nommé par mypy. Les vues et les lectures n'ajoutent que leur SQL. L'audit n'emploie pas ce module : il le vérifie.
@@ -117,7 +117,7 @@ def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911, PLR0912 (un cas
         case Créance.EncaissementRattaché():
             return NouvelleLigne("Paiement en ligne rattaché", fait.timestamp)
         case Créance.EncaissementReçu():
-            return NouvelleLigne(_MOYENS[fait.moyen], fait.date)
+            return NouvelleLigne(_MOYENS[fait.moyen], fait.encaisse_le)
         case Créance.AvisRectifié():
             return NouvelleLigne("Montant rectifié par la caisse", fait.timestamp)
         case Créance.AvisAnnulé():
@@ -168,7 +168,7 @@ def phrase(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas 
             return f"La caisse a remboursé {euros(fait.montant)}."
         case Créance.EncaissementReçu():
             moyen = _PAR_MOYEN[fait.moyen]
-            return f"La caisse a reçu {euros(fait.montant)} {moyen}, à la date du {fait.date:%d/%m/%Y}."
+            return f"La caisse a reçu {euros(fait.montant)} {moyen}, à la date du {fait.encaisse_le:%d/%m/%Y}."
         case Créance.AvisRectifié():
             avant, apres = euros(fait.montant_precedent), euros(fait.montant_initial)
             return f"La caisse a corrigé le montant de l'avis : {apres} au lieu de {avant}."

@@ -15,11 +15,9 @@ from domain.faits import Fait, sans_accents
 from engine.recorder import RecordedEvent
 from publication.contenu import donnees, en_utc
 from publication.soldes import Solde
+from publication.versions import versions
 
 TYPE_PREFIXE: Final = "fr.assurance-maladie.creances."
-VERSION: Final = "v1"
-"""Une rupture du contenu se publie sous une autre version, à côté de la première."""
-
 SCHEMA_PREFIXE: Final = "tag:assurance-maladie.fr,2026:creances/"
 """CloudEvents veut un URI absolu ; celui-ci (RFC 4151) ne nomme aucun hôte et ne changera pas."""
 
@@ -34,6 +32,8 @@ class CloudEvent(NamedTuple):
     cle: bytes
     valeur: bytes
     en_tetes: list[tuple[str, bytes]]
+    partition: int | None = None
+    """Le rang de la partition, pour ce qui va dans chacune ; None : celle que tire la clé."""
 
     @property
     def octets(self) -> int:
@@ -47,14 +47,14 @@ _OCTETS_PAR_MESSAGE: Final = 48
 """Longueurs et compteurs du format de Kafka, au plus."""
 
 
-def type_publie(classe: type[BaseModel]) -> str:
-    """Le `ce_type` d'une classe de faits."""
-    return f"{TYPE_PREFIXE}{sans_accents(classe.__name__)}.{VERSION}"
+def type_publie(classe: type[BaseModel], version: str | None = None) -> str:
+    """Le `ce_type` d'une classe de faits : de la plus ancienne version qui se publie encore, ou de celle-ci."""
+    return f"{TYPE_PREFIXE}{sans_accents(classe.__name__)}.{version or versions(classe)[0]}"
 
 
-def schema_publie(classe: type[BaseModel]) -> str:
+def schema_publie(classe: type[BaseModel], version: str | None = None) -> str:
     """Le `ce_dataschema` d'une classe de faits : aussi le `$id` de son fichier dans `docs/schemas/`."""
-    return f"{SCHEMA_PREFIXE}{sans_accents(classe.__name__)}.{VERSION}"
+    return f"{SCHEMA_PREFIXE}{sans_accents(classe.__name__)}.{version or versions(classe)[0]}"
 
 
 def source_publiee(fragment: int, epoque: str) -> str:
@@ -96,9 +96,13 @@ def traceparent(cause: str, identifiant: str) -> str:
 
 @cache
 def _en_tetes_communs(classe: type[Fait]) -> tuple[tuple[str, bytes], ...]:
-    return (
+    communs = (
         ("ce_specversion", b"1.0"),
         ("ce_type", type_publie(classe).encode()),
         ("ce_dataschema", schema_publie(classe).encode()),
         ("content-type", b"application/json"),
     )
+    derniere = versions(classe)[-1]
+    if derniere == versions(classe)[0]:
+        return communs
+    return (*communs, ("ce_successeur", type_publie(classe, derniere).encode()))

@@ -19,6 +19,7 @@ from domain.diffusion import Diffusion
 from domain.faits import Fait, sans_accents
 from domain.monnaie import Centimes, Somme
 from domain.references import CodeCaisse
+from publication.versions import ANCIENNES, avec_anciennes
 
 _HORS_DONNEES: Final = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
 """Portés par `ce_id`, `ce_subject` et `ce_time`, ou propres à la bibliothèque."""
@@ -64,13 +65,19 @@ def champs(classe: type[BaseModel]) -> tuple[Champ, ...]:
 
 
 @cache
-def modele(classe: type[BaseModel]) -> type[BaseModel]:
-    """Le modèle pydantic des données publiées d'une classe : la source de son schéma."""
+def modele(classe: type[BaseModel], version: str | None = None) -> type[BaseModel]:
+    """Le modèle pydantic des données publiées d'une classe : la source de son schéma.
+
+    `version` : une ancienne qui se publie encore ; absente ou courante : celle d'aujourd'hui.
+    """
     definitions: dict[str, Any] = {}
+    ancienne = ANCIENNES.get(classe)
+    d_avant = ancienne.cles if ancienne is not None and version == ancienne.version else {}
+    noms = {suivante: cle for cle, suivante in d_avant.items()}
     for champ in champs(classe):
         declare = classe.model_fields[champ.attribut]
         defaut = ... if declare.is_required() else declare.default
-        definitions[champ.cle] = (champ.type, Field(defaut, description=declare.description))
+        definitions[noms.get(champ.cle, champ.cle)] = (champ.type, Field(defaut, description=declare.description))
     if classe in FAITS_DE_CREANCE:
         for cle, (type_, description) in CHAMPS_DU_SOLDE.items():
             definitions.setdefault(cle, (type_, Field(None, description=description, json_schema_extra=_sans_defaut)))
@@ -78,13 +85,14 @@ def modele(classe: type[BaseModel]) -> type[BaseModel]:
 
 
 def donnees(fait: BaseModel) -> dict[str, Any]:
-    """Les données publiées d'un fait."""
-    return {
+    """Les données publiées d'un fait, avec les clés des versions qui se publient encore."""
+    courantes = {
         champ.cle: getattr(fait, champ.attribut)
         if champ.conversion is None
         else champ.conversion(getattr(fait, champ.attribut))
         for champ in champs(type(fait))
     }
+    return avec_anciennes(type(fait), courantes)
 
 
 def en_utc(instant: datetime) -> datetime:

@@ -2,11 +2,14 @@
 
 Il ne va jamais plus loin que le publieur, et finit à sa hauteur : ce que le publieur envoie ensuite vient après. Un
 consommateur qui n'applique que la version suivante de chaque flux et ignore les autres retrouve donc tout, en ordre,
-quel que soit l'entrelacement. Un flux écarté de la publication ne dépasse pas l'événement qui l'arrête.
+quel que soit l'entrelacement. Un flux écarté de la publication ne dépasse pas l'événement qui l'arrête. Une marque
+dit la fin dans chaque partition. Pour un seul partenaire, il va sur un topic à lui, avec ses seules caisses au besoin.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import structlog
 from eventsourcing.persistence import MapperDeserialisationError
@@ -17,8 +20,10 @@ from domain.creance import Créance
 from domain.paiement import Paiement
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
+from publication.caisses import caisses_des_flux, est_pour
 from publication.cloudevent import CloudEvent, composer, source_publiee
 from publication.epoques import epoque_courante
+from publication.marques import FinDeRenvoi, marque_de_fin
 from publication.publication import Publication
 from publication.sender import MessageTropGrand, Sender
 from publication.soldes import Solde, soldes_apres
@@ -40,6 +45,14 @@ ORDER BY e.position LIMIT %b
 
 # Combien il y en a, pour la barre de progression.
 _COMBIEN: Final = f"SELECT count(*) FROM ({_SUIVANTS}) AS suivants"  # noqa: S608 (constantes)
+
+
+class DepartHorsBornes(Exception):
+    """Un renvoi ne part pas d'au-delà du dernier événement publié."""
+
+    def __init__(self, hauteur: int) -> None:
+        """`hauteur` : la position du publieur."""
+        super().__init__(f"la dernière position publiée est {hauteur}")
 
 
 class Renvoi(NamedTuple):
@@ -84,23 +97,30 @@ def renvoyer(
     *,
     depuis: int,
     flux: Sequence[str] | None = None,
+    caisses: Collection[str] | None = None,
     avancee: Callable[[int], None] = lambda _: None,
 ) -> Renvoi:
     """Publie de nouveau ce qui l'a été depuis cette position, comprise ; `avancee` reçoit le nombre de chaque lot.
 
-    `conn` est en autocommit : rien n'est tenu pendant les envois. Lève KafkaAbsent, TopicAbsent ou TopicRecréé.
+    `caisses` : celles-là seulement. `conn` est en autocommit : rien n'est tenu pendant les envois.
+
+    Lève DepartHorsBornes, KafkaAbsent, TopicAbsent ou TopicRecréé.
     """
     mapper = EventMapper(AGREGATS)
     topic_id = sender.topic_id()
     source = source_publiee(fragment, epoque_courante(conn)).encode()
     arretes: dict[str, str] = {}
     renvoyes, position = 0, depuis - 1
+    if depuis > _hauteur(conn) + 1:
+        raise DepartHorsBornes(_hauteur(conn))
     while True:
         hauteur = _hauteur(conn)
         lignes = conn.execute(_SUIVANTS, _parametres(position, hauteur, flux, LOT_MAX)).fetchall()
         if not lignes:
+            fin = FinDeRenvoi(renvoi=uuid4().hex, depuis_position=depuis, jusqu_a_position=hauteur, evenements=renvoyes)
+            sender.marquer(marque_de_fin(source.decode(), fin, datetime.now(UTC)), topic_id)
             return Renvoi(renvoyes, depuis, hauteur, arretes)
-        faits = _lire(lignes, mapper, arretes)
+        faits = _pour(conn, mapper, _lire(lignes, mapper, arretes), caisses)
         apres = _soldes(conn, mapper, faits, arretes)
         faits = [lu for lu in faits if lu.event.originator_id not in arretes]
         renvoyes += _emettre(
@@ -108,6 +128,16 @@ def renvoyer(
         )
         position = lignes[-1][0]
         avancee(len(lignes))
+
+
+def _pour(
+    conn: Connection[Any], mapper: EventMapper, faits: Sequence[RecordedEvent], caisses: Collection[str] | None
+) -> Sequence[RecordedEvent]:
+    """Ceux de ces faits qui sont de ces caisses."""
+    if caisses is None:
+        return faits
+    siennes = caisses_des_flux(conn, mapper, {lu.event.originator_id for lu in faits})
+    return [lu for lu in faits if est_pour(siennes.get(lu.event.originator_id), caisses)]
 
 
 def _emettre(

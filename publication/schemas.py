@@ -10,15 +10,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from publication.cloudevent import schema_publie, type_publie
 from publication.contenu import faits_publies, modele
+from publication.etat import SoldeDeCreance
+from publication.marques import MARQUES
+from publication.versions import versions
 
 DIALECTE: Final = "https://json-schema.org/draft/2020-12/schema"
 
 DOSSIER: Final = Path("docs/schemas")
 """Où les schémas publiés sont rangés, depuis la racine du dépôt."""
 
-_DITS: Final = frozenset({"description", "title", "$schema", "$id", "$defs", "default", "const"})
+_DITS: Final = frozenset({"description", "title", "$schema", "$id", "$defs", "default", "const", "deprecated"})
 """Ce qui ne change rien à ce qui est accepté, ou se compare ailleurs."""
 
 _BORNES: Final = frozenset({"minimum", "maximum", "minLength", "maxLength", "pattern"})
@@ -35,25 +40,30 @@ class SchemaIncompatible(Exception):
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Le schéma de chaque événement publié, par nom de fichier."""
+    """Le schéma de chaque événement publié, du solde d'une créance et de chaque marque, par nom de fichier."""
+    publies: list[tuple[type[BaseModel], str, type[BaseModel]]] = [
+        (classe, version, modele(classe, version)) for classe in faits_publies() for version in versions(classe)
+    ]
+    publies += [(classe, versions(classe)[0], classe) for classe in (SoldeDeCreance, *MARQUES)]
     return {
-        f"{type_publie(classe)}.json": {
+        f"{type_publie(classe, version)}.json": {
             "$schema": DIALECTE,
-            "$id": schema_publie(classe),
-            **_sans_titres_de_champs(modele(classe).model_json_schema()),
+            "$id": schema_publie(classe, version),
+            **_sans_titres_de_champs(decrit.model_json_schema()),
+            **({"deprecated": True} if version != versions(classe)[-1] else {}),
         }
-        for classe in faits_publies()
+        for classe, version, decrit in publies
     }
 
 
-def lire(dossier: Path) -> dict[str, dict[str, Any]]:
+def schemas_du_dossier(dossier: Path) -> dict[str, dict[str, Any]]:
     """Les schémas d'un dossier, par nom de fichier."""
     return {fichier.name: json.loads(fichier.read_text("utf-8")) for fichier in sorted(dossier.glob("*.json"))}
 
 
 def ecrire(dossier: Path) -> list[str]:
     """Met à jour un dossier de schémas ; rend les fichiers changés. Lève SchémaIncompatible, et n'écrit alors rien."""
-    publies, nouveaux = lire(dossier), schemas()
+    publies, nouveaux = schemas_du_dossier(dossier), schemas()
     if trouvees := ruptures(publies, nouveaux):
         raise SchemaIncompatible(trouvees)
     changes = [nom for nom, schema in nouveaux.items() if publies.get(nom) != schema]

@@ -10,7 +10,7 @@ Un producteur qui a failli est abandonné, avec ce qu'il retenait : l'appelant r
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
@@ -120,6 +120,18 @@ class Sender:
             self.abandonner()
             raise KafkaAbsent(f"{type(erreur).__name__}: {erreur}") from erreur
 
+    def marquer(self, marque: Callable[[int], CloudEvent], topic_id: UUID) -> None:
+        """Envoie une marque dans chaque partition, composée pour son rang, derrière ce qui y est déjà.
+
+        Lève ce que lève `emettre`.
+        """
+        try:
+            partitions = self._ouvert().partitions_for(self.topic)
+        except KafkaError as erreur:
+            self.abandonner()
+            raise KafkaAbsent(f"{type(erreur).__name__}: {erreur}") from erreur
+        self.emettre([marque(rang)._replace(partition=rang) for rang in range(len(partitions))], topic_id)
+
     def abandonner(self) -> None:
         """Lâche le producteur et ce qu'il n'a pas envoyé ; son `close` attendrait l'accusé d'un courtier absent."""
         if self._producteur is None:
@@ -196,7 +208,7 @@ def vagues(messages: Sequence[CloudEvent], partitions: int) -> Iterator[list[tup
     vague: list[tuple[int, CloudEvent]] = []
     octets = [0] * partitions
     for message in messages:
-        rang = (murmur2(message.cle) & 0x7FFFFFFF) % partitions
+        rang = (murmur2(message.cle) & 0x7FFFFFFF) % partitions if message.partition is None else message.partition
         place = message.octets
         if place > OCTETS_MAX:
             raise MessageTropGrand(f"{place} octets, {OCTETS_MAX} au plus")

@@ -87,6 +87,11 @@ def garder(conn: Connection[Any], faits: Sequence[RecordedEvent], soldes: Mappin
         conn.execute(_GARDER, (list(derniers), list(caisses), list(restes), list(en_cours), list(versions)))
 
 
+def soldes_gardes(conn: Connection[Any], flux: Sequence[str]) -> dict[str, Solde]:
+    """Le dernier solde publié de ces créances, par flux ; celles dont rien n'est publié n'y sont pas."""
+    return {nom: Solde(*reste) for nom, *reste in conn.execute(_LIRE, (list(flux),), binary=True)}
+
+
 def oublier(conn: Connection[Any]) -> None:
     """Oublie tout : la publication reprend au début."""
     conn.execute("DELETE FROM vues.soldes_publies")
@@ -94,7 +99,7 @@ def oublier(conn: Connection[Any]) -> None:
 
 def _avant(conn: Connection[Any], mapper: EventMapper, premiers: Mapping[str, int]) -> dict[str, Solde]:
     """Le solde de chaque flux juste avant cette version : celui qui est gardé, sinon celui que refait le journal."""
-    gardes = {flux: Solde(*reste) for flux, *reste in conn.execute(_LIRE, (list(premiers),), binary=True)}
+    gardes = soldes_gardes(conn, list(premiers))
     courants = {flux: garde for flux, garde in gardes.items() if garde.version == premiers[flux] - 1}
     a_refaire = {flux: premier for flux, premier in premiers.items() if premier > 1 and flux not in courants}
     if a_refaire:

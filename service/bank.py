@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from domain.delai import PARIS
+from kiosque.interface import Kiosque
 from kiosque.rapports import LecteurDeRapports
 from kiosque.simulateur.application import creer_simulateur
 from kiosque.simulateur.reglages import ReglagesSimulateur
@@ -22,7 +23,7 @@ from service.settings import Merchant, Settings
 PAYPAGE: Final = "/paypage"
 
 
-def kiosk(settings: Settings) -> Sips:
+def kiosk(settings: Settings) -> Kiosque:
     """The bank's kiosk as configured: one merchant for all, or one for some caisses."""
     merchants = {
         PAR_DEFAUT: _merchant(settings.merchant("")),

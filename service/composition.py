@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, assert_never
 
+from psycopg import Connection
+
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
 from consumers.kiosque import consommateur_du_kiosque
@@ -16,6 +18,7 @@ from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
 from projections.vues import VUES
+from publication.etat import EtatDesSoldes
 from publication.publication import Publication
 from publication.sender import Sender
 from service import bank
@@ -25,8 +28,8 @@ from service.settings import Settings
 VIEWS = tuple(VUES)
 """The names of the views, in the order they are led."""
 
-FOLLOWERS = (*VIEWS, Publication.nom)
-"""All that follows the log: the views, and the publication of events."""
+FOLLOWERS = (*VIEWS, Publication.nom, EtatDesSoldes.nom)
+"""All that follows the log: the views, and the publication of events and of balances."""
 
 
 def required(value: str | None, name: str) -> str:
@@ -64,6 +67,8 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
 
 def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[str], None] = lambda _: None) -> Consumer:
     """The loop of a topic: `avis` or `kiosque`. Raises ValueError for another name."""
+    consumer = NomDeConsommateur(name)
+    topic = settings.incoming[consumer].topic
     kafka = settings.kafka_connection()
     options: dict[str, Any] = {
         "rebuts": DeadLetters(kafka, partial(ensure_dead_letters, settings)),
@@ -77,13 +82,13 @@ def consumer(settings: Settings, counter: Guichet, name: str, step: Callable[[st
         "attente_s": settings.poll_timeout.total_seconds(),
         "etape": step,
     }
-    match NomDeConsommateur(name):
+    match consumer:
         case NomDeConsommateur.AVIS:
-            return consommateur_des_avis(settings.topic_avis, counter, **options)
+            return consommateur_des_avis(topic, counter, **options)
         case NomDeConsommateur.KIOSQUE:
-            return consommateur_du_kiosque(settings.topic_notifications, counter, **options)
-        case unknown:
-            assert_never(unknown)
+            return consommateur_du_kiosque(topic, counter, **options)
+        case _:
+            assert_never(consumer)
 
 
 def view(name: str, recorder: Recorder) -> View:
@@ -110,15 +115,23 @@ def follower(
 
 def concerns(name: str, recorder: Recorder) -> frozenset[str]:
     """The topics of the stored events that a follower reads. Raises ValueError for an unknown one."""
-    return Publication.topics if name == Publication.nom else view(name, recorder).topics
+    published = {Publication.nom: Publication.topics, EtatDesSoldes.nom: EtatDesSoldes.topics}
+    return published[name] if name in published else view(name, recorder).topics
 
 
-def publication(settings: Settings, step: Callable[[str], None] = lambda _: None) -> tuple[Follower, Sender]:
-    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller."""
+def publication(
+    settings: Settings,
+    step: Callable[[str], None] = lambda _: None,
+    require_whole: Callable[[Connection[Any]], None] = lambda _: None,
+) -> tuple[Follower, Sender]:
+    """The follower that publishes the log to Kafka, and what it sends with, to be given up by the caller.
+
+    `require_whole` raises, before each batch, while the log must not be published.
+    """
     sender = emitter(settings)
     follower = Follower(
         required(settings.database_url, "DATABASE_URL"),
-        Publication(sender, settings.shard_digit, etape=step),
+        Publication(sender, settings.shard_digit, exiger_publiable=require_whole, etape=step),
         mapper=EventMapper(AGREGATS),
         lot_max=settings.publication_batch_size,
         wake_max_s=settings.follower_wait_max.total_seconds(),
@@ -127,6 +140,25 @@ def publication(settings: Settings, step: Callable[[str], None] = lambda _: None
     return follower, sender
 
 
-def emitter(settings: Settings) -> Sender:
-    """What sends to the topic of published events."""
-    return Sender(settings.kafka_connection() | {"client_id": "publication"}, settings.topic_evenements)
+def balances(
+    settings: Settings,
+    step: Callable[[str], None] = lambda _: None,
+    require_whole: Callable[[Connection[Any]], None] = lambda _: None,
+) -> tuple[Follower, Sender]:
+    """The follower that keeps the state topic, behind the publication, and what it sends with, as `publication`."""
+    sender = emitter(settings, settings.topic_soldes)
+    follower = Follower(
+        required(settings.database_url, "DATABASE_URL"),
+        EtatDesSoldes(sender, settings.shard_digit, exiger_publiable=require_whole, etape=step),
+        derriere=EtatDesSoldes.derriere,
+        mapper=EventMapper(AGREGATS),
+        lot_max=settings.publication_batch_size,
+        wake_max_s=settings.follower_wait_max.total_seconds(),
+        etape=step,
+    )
+    return follower, sender
+
+
+def emitter(settings: Settings, topic: str | None = None) -> Sender:
+    """What sends to the topic of published events, or to another."""
+    return Sender(settings.kafka_connection() | {"client_id": "publication"}, topic or settings.topic_evenements)

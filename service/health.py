@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from service import relance as janitor
-from service.composition import FOLLOWERS
+from service.role_names import ALL, RoleKind
 
-ROLES: Final = ("consommateur_avis", "consommateur_kiosque", *FOLLOWERS, janitor.NAME)
+ROLES: Final = tuple(role.signs for role in ALL if role.kind is not RoleKind.API and role.signs)
 """The names under which roles sign, as `creances lag` prints them."""
 
 # The state of these roles, and the age of their last sign of life by the database's own clock.

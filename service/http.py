@@ -9,8 +9,9 @@ import os
 import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 import h11
@@ -18,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from api.socle.en_tetes import de_surete
 from api.socle.problemes import indisponible
 
 ACCEPTED_AT_ONCE: Final = 128
@@ -26,16 +28,22 @@ ACCEPTED_AT_ONCE: Final = 128
 WAITING_IN_THE_KERNEL: Final = 2048
 """Connections not yet taken; one more is only delayed, the client's system tries again."""
 
-_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
-
-def _unanswered() -> bytes:
+def _unanswered(*, https: bool) -> bytes:
     """Return the whole 503 of a request that nothing answered in time: what it waits for may be frozen for hours."""
     detail = "Le service n'a pas répondu à temps : merci de recommencer dans quelques instants."
     answer = indisponible("sans_reponse", detail).reponse()
-    lines = [b"HTTP/1.1 503 Service Unavailable", b"connection: close"]
-    lines += [name + b": " + value for name, value in answer.raw_headers]
-    return b"\r\n".join([*lines, b"", bytes(answer.body)])
+    return _by_hand(HTTPStatus.SERVICE_UNAVAILABLE, bytes(answer.body), answer.raw_headers, https=https)
+
+
+def _by_hand(status: HTTPStatus, body: bytes, headers: Iterable[tuple[bytes, bytes]], *, https: bool) -> bytes:
+    """A whole answer of the server itself: no application is there to put the security headers on it."""
+    given = dict(headers)
+    given |= {name: value for name, value in de_surete(https=https) if name not in given}
+    given |= {b"content-length": str(len(body)).encode()}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), b"connection: close"]
+    lines += [name + b": " + value for name, value in given.items()]
+    return b"\r\n".join([*lines, b"", body])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class ConnectionLimits:
     keep_alive_s: float = 5.0
     """Between two requests."""
     connections: int = 2_000
+    https: bool = False
+    """The public address is HTTPS: what the server answers by itself says it too."""
     trusted_proxies: str | None = None
     """Addresses or networks, comma-separated, whose `X-Forwarded-For` is believed; absent: nobody's."""
 
@@ -112,6 +122,15 @@ class BoundedProtocol(H11Protocol):
             self._deadline = None
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read as HTTP is answered as everything else is."""
+        plain = [(b"content-type", b"text/plain; charset=utf-8")]
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
+        answered = cycle is not None and cycle.response_started and not cycle.response_complete
+        if not answered and not self.transport.is_closing():
+            self.transport.write(_by_hand(HTTPStatus.BAD_REQUEST, msg.encode(), plain, https=self.limits.https))
+        self.transport.close()
+
     def is_waiting(self) -> bool:
         """Whether the client, and not we, is expected to go on."""
         return self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
@@ -136,7 +155,7 @@ class BoundedProtocol(H11Protocol):
             left_s = max(0.0, self.limits.answer_s - self.limits.wait_s)
             self._deadline = self.loop.call_later(left_s, self._too_late)
         elif not self.transport.is_closing():
-            self.transport.write(_unanswered())
+            self.transport.write(_unanswered(https=self.limits.https))
             self.transport.close()
 
     def _too_late(self) -> None:
@@ -144,7 +163,7 @@ class BoundedProtocol(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
         answered = cycle is not None and cycle.response_started and not cycle.response_complete
         if self.is_waiting() and half_sent and not answered and not self.transport.is_closing():
-            self.transport.write(_LATE)
+            self.transport.write(_by_hand(HTTPStatus.REQUEST_TIMEOUT, b"", (), https=self.limits.https))
         self.transport.abort()
 
 

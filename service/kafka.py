@@ -26,6 +26,7 @@ from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
 from engine.outages import describe
 from service.settings import Settings
+from service.topic_configs import topic_configs
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -39,20 +40,14 @@ READ_MS: Final = 2_000
 PENDING_READ_SECONDS: Final = 3.0
 """How long `lag` looks for the time of the oldest unread message."""
 
-MESSAGE_BYTES_MAX: Final = 1024 * 1024
-"""Largest message of an incoming topic; a dead-letter topic takes larger ones."""
-
 
 def topics(settings: Settings) -> dict[str, int]:
     """All topics of the service, with their partitions."""
-    wanted = {
-        settings.topic_avis: settings.partitions_avis,
-        settings.topic_notifications: settings.partitions_notifications,
-    }
+    wanted = dict(settings.incoming.values())
     return (
         wanted
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}
-        | {settings.topic_evenements: settings.partitions_evenements}
+        | {settings.topic_evenements: settings.partitions_evenements, settings.topic_soldes: settings.partitions_soldes}
     )
 
 
@@ -71,7 +66,7 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
         options = {
             "num_partitions": 1,
             "replication_factor": settings.topic_replicas,
-            "configs": {"max.message.bytes": str(rebuts.OCTETS_MAX)},
+            "configs": topic_configs(settings, topic),
         }
         try:
             admin.create_topics({topic: options})
@@ -85,29 +80,32 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
         admin.close()
 
 
-def create_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing and return their names; safe to run twice, at once, from two places."""
+def create_topics(settings: Settings, wanted: Mapping[str, int] | None = None) -> list[str]:
+    """Create the topics that are missing and return their names; safe to run twice, at once, from two places.
+
+    `wanted`: these, with their partitions, instead of all of the service's.
+    """
+    wanted = topics(settings) if wanted is None else wanted
     admin = clients.open_client(
         KafkaAdminClient, **settings.kafka_connection(), bootstrap_timeout_ms=clients.REQUEST_MS
     )
     try:
         existing = set(admin.list_topics())
         created = []
-        for topic, partitions in topics(settings).items():
+        for topic, partitions in wanted.items():
             if topic in existing:
                 continue
-            size = rebuts.OCTETS_MAX if topic.endswith(rebuts.SUFFIXE) else MESSAGE_BYTES_MAX
             options = {
                 "num_partitions": partitions,
                 "replication_factor": settings.topic_replicas,
-                "configs": {"max.message.bytes": str(size)},
+                "configs": topic_configs(settings, topic),
             }
             try:
                 admin.create_topics({topic: options})
             except TopicAlreadyExistsError:
                 continue
             created.append(topic)
-        admin.wait_for_topics(list(topics(settings)))
+        admin.wait_for_topics(list(wanted))
         return created
     finally:
         admin.close()
@@ -240,28 +238,33 @@ class TopicEnd(NamedTuple):
 def topic_end(consumer: KafkaConsumer, topic: str) -> TopicEnd | None:
     """First and next offset of each partition; None if the topic does not exist."""
     partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
+    if not partitions:
+        return None
+    starts, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    # After them: what a reader that stays open knows of the topic is only looked at again when it asks something.
     topic_id = consumer._cluster.topic_id(topic)  # noqa: SLF001  kafka-python offers it nowhere else
-    if not partitions or topic_id is None:
+    if topic_id is None:
         return None
     return TopicEnd(
         topic_id,
-        {tp.partition: offset for tp, offset in consumer.beginning_offsets(partitions).items()},
-        {tp.partition: offset for tp, offset in consumer.end_offsets(partitions).items()},
+        {tp.partition: offset for tp, offset in starts.items()},
+        {tp.partition: offset for tp, offset in ends.items()},
     )
 
 
-def oldest_pending(consumer: KafkaConsumer, topic: str, positions: Mapping[int, int]) -> datetime | None:
-    """Time of the oldest message at these positions; None if none could be read in time."""
+def oldest_by_partition(consumer: KafkaConsumer, topic: str, positions: Mapping[int, int]) -> dict[int, datetime]:
+    """Time of the message at each of these positions; without those that could not be read in time."""
     wanted = [TopicPartition(topic, partition) for partition in positions]
     consumer.assign(wanted)
     for tp in wanted:
         consumer.seek(tp, positions[tp.partition])
-    oldest: dict[TopicPartition, int] = {}
-    deadline = datetime.now(UTC).timestamp() + PENDING_READ_SECONDS
-    while len(oldest) < len(wanted) and datetime.now(UTC).timestamp() < deadline:
+    oldest: dict[int, datetime] = {}
+    deadline = time.monotonic() + PENDING_READ_SECONDS
+    while len(oldest) < len(wanted) and time.monotonic() < deadline:
         for tp, records in consumer.poll(timeout_ms=200, max_records=100).items():
-            oldest.setdefault(tp, records[0].timestamp)
-    return datetime.fromtimestamp(min(oldest.values()) / 1000, UTC) if oldest else None
+            oldest.setdefault(tp.partition, datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+    consumer.assign([])
+    return oldest
 
 
 def read_until(

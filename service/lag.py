@@ -6,6 +6,7 @@ are told all the same, and the consumers' rows say why theirs are unknown (`illi
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
 from guichet.recul import recul
 from projections.vues.paiements import attente_de_reponse
+from publication.etat import EtatDesSoldes
 from publication.publication import Publication
 from service import kafka
 from service import relance as janitor
@@ -52,8 +54,11 @@ FROM vues.suiveurs
 _PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"
 
 
-def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
-    """One row a role that works by itself, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer."""
+def lag(settings: Settings, base: Database, reader: "KeptReader | None" = None) -> list[dict[str, Any]]:
+    """One row a role that works by itself, JSON-ready. Raises psycopg.Error if PostgreSQL does not answer.
+
+    `reader`: one that stays open from one reading to the next, for who reads often; absent: one is opened and closed.
+    """
     now = datetime.now(UTC)
     with base.transaction(delai_s=WAIT_SECONDS) as conn:
         states = {row[0]: row[1:] for row in conn.execute(_STATES)}
@@ -63,15 +68,15 @@ def lag(settings: Settings, base: Database) -> list[dict[str, Any]]:
         rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
     consumed = []
-    for name, topic in (
-        ("consommateur_avis", settings.topic_avis),
-        ("consommateur_kiosque", settings.topic_notifications),
-    ):
+    for consumer, (topic, _) in settings.incoming.items():
+        name = consumer.role
         row = _row("consommateur", name, None, None, states.get(name))
         consumed.append(row | _topic(topic, mishaps))
-    _read_kafka(settings, base, consumed, now)
+    _read_kafka(reader or KeptReader(settings), base, consumed, now, keep=reader is not None)
     published = next(row for row in rows if row["nom"] == Publication.nom)
     published |= _topic(settings.topic_evenements, mishaps) | {"journal_en_retard": behind}
+    state = next(row for row in rows if row["nom"] == EtatDesSoldes.nom)
+    state |= _topic(settings.topic_soldes, mishaps)
     return consumed + rows
 
 
@@ -123,19 +128,41 @@ def _janitor(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] |
     return _row("tournee", janitor.NAME, count, _seconds(due, opened), state)
 
 
-def _read_kafka(settings: Settings, base: Database, rows: list[dict[str, Any]], now: datetime) -> None:
+class KeptReader:
+    """A Kafka reader that is opened when first needed, and again after a fault: opening one costs more than reading."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open nothing yet."""
+        self.settings = settings
+        self._reader: Any = None
+
+    def get(self) -> Any:
+        """The reader. Raises KafkaError."""
+        if self._reader is None:
+            self._reader = kafka.reader(self.settings)
+        return self._reader
+
+    def close(self) -> None:
+        """Close it, if it was opened."""
+        opened, self._reader = self._reader, None
+        if opened is not None:
+            opened.close(timeout_ms=kafka.READ_MS)
+
+
+def _read_kafka(reader: KeptReader, base: Database, rows: list[dict[str, Any]], now: datetime, *, keep: bool) -> None:
     """Complete the consumers' rows with what Kafka holds; a broker that does not answer is told in them."""
     try:
-        reader = kafka.reader(settings)
-        try:
-            for row in rows:
-                _read_topic(reader, base, row, now)
-        finally:
-            reader.close(timeout_ms=kafka.READ_MS)
+        for row in rows:
+            _read_topic(reader.get(), base, row, now)
     except KafkaError as cause:
+        keep = False
         for row in rows:
             if row["evenements"] is None:
                 row["illisible"] = f"Kafka ne répond pas : {describe(cause)}"
+    finally:
+        if not keep:
+            with suppress(KafkaError):
+                reader.close()
 
 
 def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime) -> None:
@@ -148,11 +175,19 @@ def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime)
     stopped = sorted(p for p, place in found.items() if place.arretee)
     positions = {p: max(found[p].position, start) for p, start in end.starts.items()}
     pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p] and p not in stopped}
-    oldest = kafka.oldest_pending(reader, row["topic"], pending) if pending else None
+    oldest = kafka.oldest_by_partition(reader, row["topic"], pending) if pending else {}
     row |= {
         "evenements": sum(end.ends[p] - positions[p] for p in pending),
-        "secondes": _seconds(now, oldest),
+        "secondes": _seconds(now, min(oldest.values(), default=None)),
         "partitions_arretees": len(stopped),
+        "partitions": [
+            {
+                "partition": p,
+                "evenements": max(last - positions[p], 0),
+                "secondes": _seconds(now, oldest.get(p)),
+            }
+            for p, last in sorted(end.ends.items())
+        ],
     }
 
 

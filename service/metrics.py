@@ -16,11 +16,13 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from domain.sort import Sort
 from engine import clocks
 from engine.database import Database
 from engine.fates import fates_by_topic
 from engine.outages import describe
-from service.lag import WAIT_SECONDS, lag, unreadable
+from service.lag import WAIT_SECONDS, KeptReader, lag, unreadable
+from service.metrics_views import ViewsReading, read_views, view_metrics
 from service.settings import Settings
 
 KEPT_SECONDS: Final = 5.0
@@ -28,6 +30,9 @@ KEPT_SECONDS: Final = 5.0
 
 SCRAPE_SECONDS: Final = 4.0
 """How long a scrape waits for the servers; what comes later serves the next one."""
+
+CLUSTER: Final = "creances"
+"""The label `cluster_name`: there is one cluster."""
 
 STALE_SECONDS: Final = 60.0
 """What was read longer ago than this is told no more: better nothing than an old figure."""
@@ -41,6 +46,7 @@ class Reading(NamedTuple):
     fates: dict[tuple[str, str], int]
     postgresql: bool
     kafka: bool
+    views: ViewsReading | None = None
     clock_gap_s: float | None = None
     """How far PostgreSQL's clock is ahead of ours (seconds)."""
 
@@ -57,6 +63,7 @@ class RolesCollector(Collector):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
         self._pending: Future[Reading] | None = None
         self._last = NOTHING
+        self._reader = KeptReader(settings)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not read the servers."""
@@ -74,16 +81,26 @@ class RolesCollector(Collector):
         yield from _roles(told.rows)
         yield from _unanswered(told.rows)
         yield from _topics(told.rows)
+        yield from _groups(told.rows)
         if told.clock_gap_s is not None:
             yield GaugeMetricFamily(
                 "creances_horloge_ecart_secondes",
                 "Avance de l'horloge de PostgreSQL sur la nôtre ; négatif si elle retarde",
                 value=told.clock_gap_s,
             )
-        fates = GaugeMetricFamily("creances_sorts", "Messages lus, par sort", labels=["topic", "sort"])
-        for (topic, sort), count in told.fates.items():
-            fates.add_metric([topic, sort], count)
-        yield fates
+        if told.postgresql:
+            yield _fates(told.fates, self.settings)
+        if told.views is not None:
+            yield from view_metrics(told.views, self.settings.politique.delai_affichage.total_seconds())
+
+    def forget(self) -> None:
+        """Keep nothing of the last reading."""
+        self._last = NOTHING
+
+    def close(self) -> None:
+        """Close what stays open from one reading to the next."""
+        self._thread.shutdown()
+        self._reader.close()
 
     def _reading(self) -> Reading:
         """The last reading if it is fresh, else a new one; one that takes too long counts as unreadable meanwhile."""
@@ -101,10 +118,11 @@ class RolesCollector(Collector):
 
     def _read(self) -> Reading:
         try:
-            rows = lag(self.settings, self.base)
+            rows = lag(self.settings, self.base, self._reader)
             with self.base.transaction(delai_s=WAIT_SECONDS) as conn:
                 fates = fates_by_topic(conn)
                 gap = clocks.measure(conn)
+                views = read_views(conn)
         except (psycopg.Error, KafkaError) as cause:
             structlog.get_logger().warning("roles_illisibles", cause=describe(cause))
             return NOTHING._replace(at=time.monotonic())
@@ -112,8 +130,23 @@ class RolesCollector(Collector):
         if silent:
             structlog.get_logger().warning("consommateurs_illisibles", cause=silent)
         return Reading(
-            time.monotonic(), rows, fates, postgresql=True, kafka=silent is None, clock_gap_s=gap.total_seconds()
+            time.monotonic(),
+            rows,
+            fates,
+            postgresql=True,
+            kafka=silent is None,
+            views=views,
+            clock_gap_s=gap.total_seconds(),
         )
+
+
+def _fates(counts: dict[tuple[str, str], int], settings: Settings) -> Metric:
+    """How many messages had each fate: each is there from the start, so that a first one is seen to come."""
+    fates = GaugeMetricFamily("creances_sorts", "Messages lus, par sort", labels=["topic", "sort"])
+    known = {(topic, sort.value): 0 for topic in (settings.topic_avis, settings.topic_notifications) for sort in Sort}
+    for (topic, sort), count in (known | counts).items():
+        fates.add_metric([topic, sort], count)
+    return fates
 
 
 def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
@@ -177,3 +210,19 @@ def _topics(rows: list[dict[str, Any]]) -> Iterator[Metric]:
             if row["evenements"] is not None:
                 stopped.add_metric([topic], row["partitions_arretees"])
     yield from (lost, again, stopped)
+
+
+def _groups(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    """The lag of our consumer groups, under the names that dashboards of Kafka know."""
+    labels = ["cluster_name", "group", "topic", "partition"]
+    events = GaugeMetricFamily("kafka_consumergroup_group_lag", "Messages pas encore pris", labels=labels)
+    seconds = GaugeMetricFamily(
+        "kafka_consumergroup_group_lag_seconds", "Âge du plus ancien d'entre eux", labels=labels
+    )
+    for row in rows:
+        for one in row.get("partitions", ()):
+            # Each consumer's group has the name of its topic.
+            said = [CLUSTER, row["topic"], row["topic"], str(one["partition"])]
+            events.add_metric(said, one["evenements"])
+            seconds.add_metric(said, one["secondes"])
+    yield from (events, seconds)

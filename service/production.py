@@ -1,22 +1,22 @@
 """What production does not start without: told all at once, each gap with the setting that closes it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
+from service.role_names import RoleKind
 from service.settings import PREFIX, Merchant, Settings
 
-PUBLISHED_MERCHANT: Final = "002001000000001"
-PUBLISHED_KEY: Final = "002001000000001_KEY1"
-"""The bank prints this key in its manual: anyone can seal an acceptance with it."""
-
-SIMULATOR: Final = "kiosque"
-"""The role that plays the bank."""
+_PUBLISHED_MERCHANTS: Final = re.compile(r"0020010000000\d\d")
+_PUBLISHED_KEYS: Final = re.compile(r"\d{15}_KEY\d+", re.IGNORECASE)
+"""The bank prints the keys of its trial merchants in its manual: anyone can seal an acceptance with one."""
 
 _ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
@@ -37,29 +37,29 @@ class ProductionRefused(Exception):
         self.gaps = gaps
 
 
-def require_ready(settings: Settings, roles: Sequence[str]) -> None:
+def require_ready(settings: Settings, roles: Collection[RoleKind]) -> None:
     """Let a demonstration pass; raise ProductionRefused if production lacks what these roles need."""
     if settings.mode == "production" and (gaps := find_gaps(settings, roles)):
         raise ProductionRefused(gaps)
 
 
 def find_gaps(
-    settings: Settings, roles: Sequence[str] = ("api",), environment: Mapping[str, str] = os.environ
+    settings: Settings, roles: Collection[RoleKind] = (RoleKind.API,), environment: Mapping[str, str] = os.environ
 ) -> list[Gap]:
     """Everything that would keep production from starting, whatever the mode is; nothing is connected to.
 
     `environment` is what libpq reads besides the URL (PGHOST, PGSSLMODE).
     """
     found = [*_bank(settings), *_addresses(settings), *_database(settings, environment), *_kafka(settings)]
-    if "api" in roles:
+    if RoleKind.API in roles:
         found += _people(settings)
-    if SIMULATOR in roles:
+    if RoleKind.KIOSQUE in roles:
         found.append(("mode", "le kiosque simulé n'a pas sa place en production."))
     return [Gap(f"{PREFIX}{name.upper()}", cause) for name, cause in found]
 
 
 def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
-    if settings.kiosque_merchant_id == PUBLISHED_MERCHANT:
+    if _PUBLISHED_MERCHANTS.fullmatch(settings.kiosque_merchant_id):
         yield "kiosque_merchant_id", "est le commerçant de simulation de la banque."
     if _published(settings.kiosque_secret_key):
         yield "kiosque_secret_key", "est la clé de simulation, que la banque publie : n'importe qui scelle avec elle."
@@ -89,12 +89,12 @@ def _expired_keys(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _published(key: SecretStr | None) -> bool:
-    return key is not None and key.get_secret_value().strip() == PUBLISHED_KEY
+    return key is not None and _PUBLISHED_KEYS.fullmatch(key.get_secret_value().strip()) is not None
 
 
 def _is_trial(merchant: Merchant) -> bool:
     keys = (merchant.secret_key, merchant.previous_secret_key)
-    return merchant.merchant_id == PUBLISHED_MERCHANT or any(map(_published, keys))
+    return _PUBLISHED_MERCHANTS.fullmatch(merchant.merchant_id) is not None or any(map(_published, keys))
 
 
 def _is_trial_platform(url: str | None) -> bool:
@@ -151,3 +151,23 @@ def _people(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "oidc_issuer", "manque : les jetons seraient ceux de développement (HS256)."
     if settings.session_secret is None:
         yield "session_secret", "manque : chaque processus aurait le sien."
+    if settings.pseudonym_secret is None:
+        yield "pseudonym_secret", "manque : le customerId viendrait d'une clé que la banque connaît."
+    if settings.trusted_proxies is not None and any(map(_is_everyone, settings.trusted_proxies.split(","))):
+        yield "trusted_proxies", "croit tout le monde : chacun choisirait l'adresse sous laquelle il est compté."
+    if settings.smtp_host is not None and settings.smtp_tls == "none" and not _is_this_machine(settings.smtp_host):
+        yield "smtp_tls", "porte les reçus, leurs adresses et le mot de passe en clair : starttls ou tls."
+
+
+def _is_everyone(network: str) -> bool:
+    try:
+        return network.strip() == "*" or ip_network(network.strip(), strict=False).prefixlen == 0
+    except ValueError:
+        return False
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

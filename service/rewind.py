@@ -1,4 +1,4 @@
-"""At the start of the roles: is the log what was published and read, or has an older backup been restored?
+"""Is the log what was published and read, or has an older backup been restored? At the start, and under way.
 
 Kafka remembers what a restore forgets. An event published under the current epoch that the log does not hold, a later
 epoch than the log's, or a group that had read further than the log: any of them is told, and no payment opens, and
@@ -8,7 +8,7 @@ nothing is published, until somebody says `creances epoch --open`.
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import structlog
@@ -19,12 +19,14 @@ from psycopg import Connection
 from engine import kafka_clients as clients
 from engine.backoff import Backoff
 from engine.database import connect
+from engine.incarnation import Incarnation, incarnation
 from engine.outages import Outage, is_outage
 from engine.positions import places
 from engine.role_state import RoleState
 from guichet.recul import JournalNonVerifie, constater_recul, exiger_sans_recul, recul
 from publication.cloudevent import source_publiee
 from publication.epoques import epoque_courante
+from publication.marques import TYPES_DES_MARQUES
 from publication.publication import Publication
 from service import kafka
 from service.roles import Role
@@ -58,28 +60,58 @@ _RESUMED: Final = "SELECT DISTINCT partition FROM journal.reprises WHERE topic_i
 _KNOWN: Final = "SELECT true FROM journal.topics WHERE topic = %b AND topic_id = %b"
 
 
+UNCHECKED: Final = "Le journal n'est pas encore vérifié."
+
+# The head of the log.
+_HEAD: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
+
+
 class Rewound(Exception):
     """The log is behind what was published or read, and no epoch was opened since."""
 
 
+class NotChecked(Outage):
+    """Nobody knows yet whether this log is whole."""
+
+
+class _Seen(NamedTuple):
+    """What the log showed when it was looked at last."""
+
+    epoch: str
+    head: int
+
+
 class Gate:
-    """What keeps payments and the publication shut until the log is known to be whole."""
+    """What keeps payments and the publication shut until the log is known to be whole.
+
+    What was checked is one incarnation of the database: another one, restored under running roles or merely started
+    again, is checked anew before anything opens on it.
+    """
 
     def __init__(self, settings: Settings, url: str) -> None:
         """`url`: the database."""
         self._settings = settings
         self._url = url
-        self._checked = threading.Event()
+        self._checked: Incarnation | None = None
+        self._wanted = threading.Event()
+        self._seen: _Seen | None = None
         self._log = structlog.get_logger()
 
     def require_open(self, conn: Connection[Any]) -> None:
-        """Raise JournalNonVerifie until Kafka has answered once, JournalEnRetard while the log is behind."""
-        if not self._checked.is_set():
+        """Raise JournalNonVerifie until Kafka has answered about this log, JournalEnRetard while it is behind."""
+        if not self._knows(conn):
             raise JournalNonVerifie
         exiger_sans_recul(conn)
 
+    def require_published(self, conn: Connection[Any]) -> None:
+        """Raise NotChecked or Rewound while nothing may be published of this log."""
+        if not self._knows(conn):
+            raise NotChecked(UNCHECKED)
+        if (why := recul(conn)) is not None:
+            raise Rewound(f"{why} {REMEDY}")
+
     def role(self) -> Role:
-        """Checks once, as soon as Kafka and PostgreSQL answer."""
+        """Checks the log as soon as Kafka and PostgreSQL answer, and whenever it may be another one."""
         return Role(NAME, self._run)
 
     def held(self, role: Role) -> Role:
@@ -88,7 +120,7 @@ class Gate:
         def run(stop: threading.Event) -> None:
             told = False
             while not stop.is_set() and (why := self._shut()) is not None:
-                if not told and self._checked.is_set():
+                if not told and self._checked is not None:
                     RoleState(self._url, Publication.nom).interrupt(Rewound(f"{why} {REMEDY}"))
                     told = True
                 stop.wait(WAIT_SECONDS)
@@ -97,9 +129,16 @@ class Gate:
 
         return role._replace(run=run)
 
+    def _knows(self, conn: Connection[Any]) -> bool:
+        """Whether the database that answers is the one that was checked; if not, ask for it to be."""
+        if self._checked == incarnation(conn):
+            return True
+        self._wanted.set()
+        return False
+
     def _shut(self) -> str | None:
-        if not self._checked.is_set():
-            return "Le journal n'est pas encore vérifié."
+        if self._checked is None:
+            return UNCHECKED
         try:
             with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
                 return recul(conn)
@@ -113,15 +152,30 @@ class Gate:
         while not stop.is_set():
             try:
                 with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
-                    if (reason := check(self._settings, conn)) is not None:
-                        self._log.error("journal_en_retard", raison=reason, remede=REMEDY)
-                self._checked.set()
-                break
+                    while not stop.is_set():
+                        self._look(conn)
+                        retry.progress()
+                        self._wanted.wait(WAIT_SECONDS)
+                        self._wanted.clear()
             except (KafkaError, Outage, psycopg.Error) as cause:
                 if isinstance(cause, psycopg.Error) and not is_outage(cause):
                     raise
                 stop.wait(retry.fail(cause))
-        stop.wait()
+
+    def _look(self, conn: Connection[Any]) -> None:
+        """Notice a log that became shorter; check one that was never checked. Raises KafkaError or psycopg.Error."""
+        which = incarnation(conn)
+        now = _Seen(epoque_courante(conn), _head(conn))
+        before, self._seen = self._seen, now
+        reason = None
+        if before is not None and now.epoch == before.epoch and now.head < before.head:
+            reason = f"Le journal allait jusqu'à la position {before.head}, et s'arrête à {now.head}."
+            constater_recul(conn, reason)
+        if which != self._checked:
+            reason = check(self._settings, conn)
+            self._checked = which
+        if reason is not None:
+            self._log.error("journal_en_retard", raison=reason, remede=REMEDY)
 
 
 def check(settings: Settings, conn: Connection[Any]) -> str | None:
@@ -137,9 +191,14 @@ def check(settings: Settings, conn: Connection[Any]) -> str | None:
     return reason
 
 
+def _head(conn: Connection[Any]) -> int:
+    (head,) = conn.execute(_HEAD).fetchone() or (0,)
+    return int(head)
+
+
 def _read_further(settings: Settings, conn: Connection[Any]) -> str | None:
     """Tell whether a consumer's group had read beyond where the log says that we are."""
-    for topic in (settings.topic_avis, settings.topic_notifications):
+    for topic, _ in settings.incoming.values():
         with closing(group_reader(settings, topic)) as reader:
             end = kafka.topic_end(reader, topic)
             # A topic that this log never met is a recreated one, or the log is new: nothing to compare.
@@ -171,7 +230,7 @@ def _published_further(settings: Settings, conn: Connection[Any]) -> str | None:
         epoch = source.removeprefix(base)
         if epoch > current:
             return f"Le topic {settings.topic_evenements} connaît l'époque {epoch}, que le journal ne connaît pas."
-        if epoch == current:
+        if epoch == current and headers.get("ce_type") not in TYPES_DES_MARQUES:
             published.append(headers.get("ce_id", ""))
     missing = _missing(conn, published)
     if missing is None:

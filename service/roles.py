@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from fastapi import FastAPI
+from psycopg import Connection
 
 from api.application import creer_exploitation
 from engine.backoff import Backoff
@@ -25,6 +26,10 @@ STEADY_SECONDS: Final = 60.0
 
 JOINED_WITHIN: Final = 0.7
 """The share of the time to stop that the roles have; the rest is for closing what they shared."""
+
+
+BESIDE_WITHIN_S: Final = 1.0
+"""How long a role waits, twice, for what it led beside its main work (seconds)."""
 
 
 class RoleEnded(Exception):
@@ -96,6 +101,7 @@ def http(application: object, settings: Settings) -> Callable[[threading.Event],
         answer_s=settings.http_answer_timeout.total_seconds(),
         keep_alive_s=settings.http_keep_alive.total_seconds(),
         connections=settings.http_connections_max,
+        https=settings.public_url.startswith("https://"),
         trusted_proxies=settings.trusted_proxies,
     )
     return serve(application, settings.api_host, settings.api_port, limits)
@@ -129,15 +135,24 @@ def simulator(settings: Settings, public_url: str | None = None) -> Role:
     return Role("kiosque", serve(application, settings.simulator_host, settings.simulator_port))
 
 
-def publisher(settings: Settings) -> Role:
-    """Publishes the log to Kafka."""
-    follower, emitter = composition.publication(settings)
+def publisher(settings: Settings, require_whole: Callable[[Connection[Any]], None]) -> Role:
+    """Publishes the log to Kafka, as long as it is whole: its events, and behind them each créance's latest balance."""
+    events, events_sender = composition.publication(settings, require_whole=require_whole)
+    balances, balances_sender = composition.balances(settings, require_whole=require_whole)
 
     def publish(stop: threading.Event) -> None:
+        # A follower never returns nor raises before `stop`: two of them need no watching of each other.
+        beside = threading.Thread(target=balances.run, args=(stop,), name="soldes", daemon=True)
+        beside.start()
         try:
-            follower.run(stop)
+            events.run(stop)
         finally:
-            emitter.abandonner()
+            # Given up before it is joined: whoever waits for an absent broker's answer is let go; and again after, for
+            # it may have opened another. What is not given up waits for that broker when the process ends.
+            for _ in range(2):
+                events_sender.abandonner()
+                balances_sender.abandonner()
+                beside.join(BESIDE_WITHIN_S)
 
     return Role("publish", publish)
 

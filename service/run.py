@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple, assert_never
 
 import psycopg
 import structlog
@@ -22,7 +22,6 @@ from api.socle.client_oidc import ClientOIDC
 from api.socle.consignes import Consignes
 from api.socle.dependances import SECRET_DE_SESSION_OCTETS, Dependances
 from api.socle.emetteur import Emetteur
-from api.socle.identite import Verificateur, VerificateurDeDeveloppement, VerificateurOIDC
 from api.socle.jetons import JetonsGardes
 from api.socle.limites import Limites
 from engine.database import Database
@@ -30,11 +29,11 @@ from engine.outages import describe
 from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
-from publication.publication import Publication
-from service import composition, roles
+from service import composition, roles, watch
+from service.audits import launcher
 from service.clock import ClockCollector
-from service.composition import VIEWS
 from service.dead_letters import Mailbox
+from service.held import HeldCollector
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS, lag
 from service.mail import outgoing_mail
@@ -43,14 +42,20 @@ from service.production import require_ready
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.rewind import Gate
-from service.settings import Settings, development_jwt_secret, settings_table
+from service.role_names import SIMULATOR, RoleKind, RoleName, role_named
+from service.settings import Settings, settings_table
 from service.stopping import stop_on_signals
-
-ALL: Final = ("api", "consume:avis", "consume:kiosque", *(f"project:{name}" for name in VIEWS), "publish", "relance")
-"""What `creances up` runs."""
+from service.tokens import tokens_of
 
 COLLECTED_AFTER_OBJECTS: Final = 50_000
 """A batch of 500 messages allocates about half of it; Python's own 700 walks the batch dozens of times in vain."""
+
+
+class Equipped(NamedTuple):
+    """What every role but the kiosk works with."""
+
+    counter: Guichet
+    gate: Gate
 
 
 def run_roles(settings: Settings, names: Sequence[str]) -> int:
@@ -67,26 +72,33 @@ def run_until(
     demo: bool = False,
     more: Sequence[roles.Role] = (),
 ) -> int:
-    """Run these roles until the event is set; return the exit code. Raises ProductionRefused before anything starts."""
-    require_ready(settings, names)
+    """Run these roles until the event is set; return the exit code.
+
+    Raises UnknownRole or ProductionRefused before anything starts.
+    """
+    wanted = [role_named(name) for name in names]
+    require_ready(settings, {role.kind for role in wanted})
     with ExitStack() as stack:
-        counter = gate = None
-        if set(names) - {"kiosque"}:
+        equipped = None
+        if any(role != SIMULATOR for role in wanted):
             counter = composition.guichet(settings, application="creances")
             gate = Gate(settings, counter.base.url)
-            counter = replace(counter, exiger_ouvrable=gate.require_open)
+            equipped = Equipped(replace(counter, exiger_ouvrable=gate.require_open), gate)
             stack.callback(counter.base.fermer)
             stack.callback(counter.kiosque.close)
         publisher = Publisher(settings)
         stack.callback(publisher.close)
-        if "api" in names and counter is not None:
-            note_settings(settings, counter.base)
+        if RoleName(RoleKind.API) in wanted and equipped is not None:
+            note_settings(settings, equipped.counter.base)
         running = [
-            _role(settings, name, counter, publisher, demo=demo)._replace(state=_state(settings, name))
-            for name in names
+            _role(settings, name, equipped, publisher, demo=demo)._replace(state=_state(settings, name))
+            for name in wanted
         ]
-        if gate is not None:
-            running = [gate.held(role) if role.name == "publish" else role for role in running] + [gate.role()]
+        if equipped is not None:
+            gate = equipped.gate
+            running = [gate.held(role) if role.name == RoleKind.PUBLISH else role for role in running] + [gate.role()]
+            if RoleName(RoleKind.RELANCE) in wanted:
+                running.append(roles.Role(watch.NAME, watch.Watch(settings, equipped.counter).run))
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 
@@ -107,13 +119,11 @@ def note_settings(settings: Settings, base: Database) -> None:
         structlog.get_logger().warning("reglages_non_consignes", cause=describe(cause))
 
 
-def _state(settings: Settings, name: str) -> RoleState | None:
-    """Where a role's falls are told: under the name by which it signs, and which `lag` and `healthy` know."""
-    if settings.database_url is None or name == "kiosque":
+def _state(settings: Settings, name: RoleName) -> RoleState | None:
+    """Where a role's falls are told."""
+    if settings.database_url is None or name.signs is None:
         return None
-    kind, _, what = name.partition(":")
-    signed = {"consume": f"consommateur_{what}", "project": what, "publish": Publication.nom}.get(kind, name)
-    return RoleState(settings.database_url, signed)
+    return RoleState(settings.database_url, name.signs)
 
 
 def _spare_the_collector() -> None:
@@ -128,10 +138,7 @@ def api(
 ) -> FastAPI:
     """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
-    if issuer is not None:
-        tokens: Verificateur = VerificateurOIDC(issuer, settings.oidc_audience, client=settings.oidc_client_id)
-    else:
-        tokens = VerificateurDeDeveloppement(development_jwt_secret(settings), settings.oidc_audience)
+    tokens = tokens_of(settings, issuer)
 
     def ready() -> bool:
         """Ready when PostgreSQL answers and the schema is there; never on lag."""
@@ -142,6 +149,7 @@ def api(
     metrics.register(RolesCollector(settings, counter.base))
     metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
     metrics.register(ReportsCollector(counter.base.url, merchants_of(settings)))
+    metrics.register(HeldCollector(counter.base.url, (settings.topic_avis, settings.topic_notifications)))
     return creer_api(
         Dependances(
             metriques=metrics,
@@ -149,6 +157,7 @@ def api(
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
             boite=Mailbox(settings, publisher),
+            auditer=launcher(composition.required(settings.database_url, "DATABASE_URL")),
             jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),
             pret=ready,
@@ -188,8 +197,8 @@ def _limits(settings: Settings) -> Limites:
 
 
 def _merchants(settings: Settings) -> frozenset[str]:
-    own = {merchant.merchant_id for merchant in settings.kiosque_merchants.values()}
-    return frozenset(own | {settings.kiosque_merchant_id})
+    own = [*settings.kiosque_merchants.values(), *settings.kiosque_retired_merchants]
+    return frozenset({merchant.merchant_id for merchant in own} | {settings.kiosque_merchant_id})
 
 
 def revealed(secret: SecretStr | None) -> str | None:
@@ -221,19 +230,25 @@ def sign_in(settings: Settings, issuer: Emetteur | None) -> ClientOIDC | None:
     )
 
 
-def _role(settings: Settings, name: str, counter: Guichet | None, publisher: Publisher, *, demo: bool) -> roles.Role:
-    if name == "kiosque":
+def _role(
+    settings: Settings, name: RoleName, equipped: Equipped | None, publisher: Publisher, *, demo: bool
+) -> roles.Role:
+    if name.kind is RoleKind.KIOSQUE:
         return roles.simulator(settings)
-    assert counter is not None  # noqa: S101  every other role has one
-    if name == "api":
-        apart = settings.ops_port_apart is not None
-        served = api(settings, counter, publisher, demo=demo, operations_apart=apart)
-        return roles.Role("api", roles.api_and_operations(served, settings))
-    if name == "relance":
-        return roles.janitor(settings, counter, publisher)
-    if name == "publish":
-        return roles.publisher(settings)
-    kind, _, what = name.partition(":")
-    if kind == "consume":
-        return roles.Role(name, composition.consumer(settings, counter, what).run)
-    return roles.Role(name, composition.follower(settings, counter.recorder, what).run)
+    assert equipped is not None  # noqa: S101  every other role is
+    counter = equipped.counter
+    match name.kind:
+        case RoleKind.API:
+            apart = settings.ops_port_apart is not None
+            served = api(settings, counter, publisher, demo=demo, operations_apart=apart)
+            return roles.Role(str(name), roles.api_and_operations(served, settings))
+        case RoleKind.CONSUME:
+            return roles.Role(str(name), composition.consumer(settings, counter, name.of).run)
+        case RoleKind.PROJECT:
+            return roles.Role(str(name), composition.follower(settings, counter.recorder, name.of).run)
+        case RoleKind.PUBLISH:
+            return roles.publisher(settings, equipped.gate.require_published)
+        case RoleKind.RELANCE:
+            return roles.janitor(settings, counter, publisher)
+        case _:
+            assert_never(name.kind)

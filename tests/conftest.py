@@ -3,7 +3,8 @@
 PostgreSQL et Kafka viennent de CREANCES_DATABASE_URL, CREANCES_OWNER_DATABASE_URL (un rôle qui peut créer des bases ;
 absent : le premier) et CREANCES_KAFKA_BOOTSTRAP, sinon des serveurs embarqués, jetés à la fin de la session.
 `--courtier=apache` met un Apache Kafka à la place du Kafka embarqué ; `-m kafka` choisit les tests qui ont un courtier,
-`-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`).
+`-m "not serveur"` ceux qui n'ont besoin d'aucun serveur (`make fast`), `-m lent` ceux que `make test` laisse à
+`make thorough`.
 """
 
 import gc
@@ -13,12 +14,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from httpx._config import create_ssl_context as creer
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from service.embedded import EmbeddedPostgres, embedded_postgres, throwaway_folder
@@ -26,6 +30,11 @@ from tests.courtiers import COURTIERS, Courtier, ce_qui_manque_pour_apache
 
 # Les tests donnent leurs réglages : ceux de la machine n'y entrent pas.
 VARIABLES = {nom: os.environ.pop(nom) for nom in list(os.environ) if nom.startswith("CREANCES_")}
+
+# Le temps que prend un exemple n'est pas une loi : sur une machine occupée, il échouerait pour rien.
+settings.register_profile("vite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("lent", settings.get_profile("vite"), max_examples=300)
+settings.load_profile("vite")
 
 # Les fixtures par lesquelles un test obtient un courtier.
 FIXTURES_KAFKA = {"kafka", "courtier_a_soi", "courtier_durable"}
@@ -60,6 +69,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         module = vars(getattr(test, "module", None) or object)
         if not FIXTURES_SERVEUR.isdisjoint(fixtures) or not DEMARRENT_UN_SERVEUR.isdisjoint(module):
             test.add_marker(pytest.mark.serveur)
+
+
+def pytest_collection_finish() -> None:
+    """Ce que la collecte a laissé dure jusqu'à la fin : le ramasse-miettes n'a plus à le parcourir."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def autorites_lues_une_fois() -> Iterator[None]:
+    """Chaque client httpx lit les autorités de certification (20 ms) ; ici elles se lisent une fois, pour tous."""
+    commun = cache(creer)
+
+    def contexte(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:  # noqa: FBT001, FBT002
+        return commun(trust_env=trust_env) if verify is True and cert is None else creer(verify, cert, trust_env)
+
+    with pytest.MonkeyPatch.context() as remplace:
+        remplace.setattr("httpx._transports.default.create_ssl_context", contexte)
+        yield
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,17 @@
 """Ce que plusieurs tests utilisent."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+import structlog
 
 T = TypeVar("T")
 
@@ -18,8 +22,11 @@ CREANCES = [sys.executable, "-c", "from service.cli import main; main()"]
 SONDAGE_SECONDES = 0.02
 
 
-def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = "") -> T:
-    """Attend que la condition soit vraie et rend sa valeur ; échoue, avec la dernière valeur vue, passé le délai."""
+def attendre(condition: Callable[[], T], *, secondes: float = 30.0, quoi: str = "") -> T:
+    """Attend que la condition soit vraie et rend sa valeur ; échoue, avec la dernière valeur vue, passé le délai.
+
+    Le délai ne sert qu'à échouer : une machine libre ne l'attend jamais, une machine occupée peut y venir.
+    """
     limite = time.monotonic() + secondes
     while True:
         if valeur := condition():
@@ -30,6 +37,13 @@ def attendre(condition: Callable[[], T], *, secondes: float = 10.0, quoi: str = 
         time.sleep(SONDAGE_SECONDES)
 
 
+def exemples(vite: int, lent: int) -> int:
+    """Combien d'exemples essaie une loi : `lent` sous `--hypothesis-profile=lent` (`make thorough`), sinon `vite`."""
+    from hypothesis import settings
+
+    return lent if settings.get_current_profile_name() == "lent" else vite
+
+
 def environnement(**reglages: object) -> dict[str, str]:
     """Celui d'un processus que lance un test : ses variables `CREANCES_…` sont `reglages`, dits sans préfixe.
 
@@ -38,6 +52,36 @@ def environnement(**reglages: object) -> dict[str, str]:
     propre = {nom: valeur for nom, valeur in os.environ.items() if not nom.startswith("CREANCES_")}
     donnees = {f"CREANCES_{nom.upper()}": str(valeur) for nom, valeur in ({"mode": "demonstration"} | reglages).items()}
     return propre | donnees | {"PYTHONPATH": str(RACINE)}
+
+
+def commande(*arguments: object, **reglages: object) -> "subprocess.CompletedProcess[str]":
+    """La commande `creances`, dans ce processus-ci : rien n'est importé de nouveau ; `reglages` : voir `environnement`.
+
+    Ce qui journalise est remis ensuite comme il était.
+    """
+    from typer.testing import CliRunner
+
+    import service.cli  # noqa: F401 (inscrit ses commandes)
+    from service.cli.application import app
+    from service.logs import REPEATERS
+
+    voulu: dict[str, str | None] = dict.fromkeys((nom for nom in os.environ if nom.startswith("CREANCES_")), None)
+    voulu |= {nom: valeur for nom, valeur in environnement(**reglages).items() if nom.startswith("CREANCES_")}
+    mots = list(map(str, arguments))
+    racine, structure = logging.getLogger(), structlog.get_config()
+    prises, niveau = racine.handlers[:], racine.level
+    niveaux = {nom: logging.getLogger(nom).level for nom in REPEATERS}
+    try:
+        fini = CliRunner().invoke(app, mots, env=voulu)
+    finally:
+        structlog.configure(**structure)
+        racine.handlers[:] = prises
+        racine.setLevel(niveau)
+        for nom, avant in niveaux.items():
+            logging.getLogger(nom).setLevel(avant)
+    imprevu = fini.exception if not isinstance(fini.exception, SystemExit) else None
+    dit = "".join(traceback.format_exception(imprevu)) if imprevu else ""
+    return subprocess.CompletedProcess(mots, fini.exit_code, fini.stdout, fini.stderr + dit)
 
 
 def se_tuer(module: str, *arguments: object, **reglages: object) -> None:

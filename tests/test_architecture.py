@@ -19,7 +19,7 @@ PIECES: dict[str, set[str]] = {
     "consumers": {"domain", "engine", "kiosque", "guichet"},
     "projections": {"domain", "engine"},
     "publication": {"domain", "engine", "projections"},
-    "api": {"domain", "engine", "kiosque", "guichet", "projections"},
+    "api": {"domain", "engine", "kiosque", "guichet", "projections", "publication"},
     "service": {"domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api"},
 }
 # Du domaine vers l'extérieur : rien d'autre que la bibliothèque standard et ces deux-là.

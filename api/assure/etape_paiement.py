@@ -2,7 +2,6 @@
 
 import re
 from functools import partial
-from http import HTTPStatus
 from typing import Final
 
 import anyio.to_thread
@@ -14,14 +13,11 @@ from api.assure.etape_montant import page_de_verification, page_du_montant, tout
 from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
-from api.assure.visite import visite_de
-from api.socle.canal import passage_de
-from api.socle.corps import lire_formulaire
-from api.socle.dependances import DeLApplication, Moyens
+from api.assure.visite import visite_d_un_envoi
+from api.socle.dependances import DeLApplication
 from api.socle.enveloppe import correlation
 from api.socle.problemes import statut_de
-from api.socle.visite import AccesRefuse, Visite, champs_de, session_finie
-from domain.avis import Canal
+from api.socle.visite import Visite, champs_de
 from domain.refus import PaiementClos, ReferenceNonOuverte, Refus
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
@@ -39,7 +35,7 @@ async def payer(requete: Request, moyens: DeLApplication) -> Response:
     Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification),
     `montant:centimes` (un montant proposé, écrit dans le champ) et `ensemble` (cocher aussi les autres).
     """
-    visite = await _visite(requete, moyens)
+    visite = await visite_d_un_envoi(requete, moyens, lambda champs: adresse_de_la_saisie(lire_saisie(champs)))
     saisie = lire_saisie(await champs_de(requete, visite))
     try:
         consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
@@ -56,26 +52,6 @@ async def payer(requete: Request, moyens: DeLApplication) -> Response:
             return await _montrer_partage(visite, consultation, saisie)
         case _:
             return await _payer(visite, consultation, saisie)
-
-
-async def _visite(requete: Request, moyens: Moyens) -> Visite:
-    """La visite de cette requête ; si la session est finie, ce qui est tapé revient après la connexion.
-
-    À une borne, rien n'est gardé : la personne suivante n'est peut-être pas la même.
-    """
-    try:
-        return await visite_de(requete, moyens)
-    except AccesRefuse as refus:
-        meme_site = requete.headers.get("sec-fetch-site", "same-origin") == "same-origin"
-        a_la_borne = passage_de(requete, moyens.dependances).canal is Canal.BMS
-        revenir = moyens.dependances.connectable and meme_site and not a_la_borne
-        if refus.reponse.status_code != HTTPStatus.UNAUTHORIZED or not revenir:
-            raise
-        try:
-            saisie = lire_saisie(await lire_formulaire(requete))
-        except ValueError:
-            raise refus from None
-        raise AccesRefuse(session_finie(adresse_de_la_saisie(saisie))) from None
 
 
 async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:

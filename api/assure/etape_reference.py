@@ -4,13 +4,17 @@ from functools import partial
 
 import anyio.to_thread
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
 from api.assure.lecture import REGLEES, Consultation, consulter, raison_de_ne_pas_cocher
 from api.assure.mes_creances import raconter
 from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
-from api.assure.visite import AssureConnecte
+from api.assure.visite import AssureConnecte, visite_d_un_envoi
+from api.socle.corps import lire_formulaire
+from api.socle.dependances import DeLApplication
+from api.socle.problemes import Probleme
 from api.socle.visite import Visite
 from domain.references import ReferenceIllisible, lire_reference_tapee
 from domain.refus import ReferenceNonOuverte, Refus
@@ -28,6 +32,42 @@ async def chercher(
     """
     if reference is None:
         return page_de_la_reference(visite)
+    return await _trouver(visite, reference, cochees, montant)
+
+
+@routes.get("/payer/recherche")
+async def recommencer() -> Response:
+    """Où l'on se retrouve en relisant ou en quittant une recherche qui n'a pas abouti."""
+    return Response(status_code=303, headers={"Location": "/payer"})
+
+
+@routes.post("/payer/recherche")
+async def rechercher(requete: Request, moyens: DeLApplication) -> Response:
+    """La recherche tapée ou collée : l'adresse ne porte ensuite qu'une référence, jamais le texte d'un courrier.
+
+    Elle ne change rien : aucun jeton n'est demandé, et aucune page laissée ouverte n'y est un mur.
+    """
+    visite = await visite_d_un_envoi(requete, moyens, lambda champs: _adresse(dict(champs).get("reference", "")))
+    try:
+        tapee = dict(await lire_formulaire(requete)).get("reference", "")
+    except ValueError:
+        raise Probleme(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
+    lue = lire_reference_tapee(tapee)
+    if isinstance(lue, ReferenceIllisible):
+        return await _trouver(visite, tapee)
+    try:
+        await consulter(visite.moyens, visite.assure, lue)
+    except ReferenceNonOuverte as refus:
+        return page_de_la_reference(visite, tapee, refus, statut=404)
+    return visite.mener(f"/payer?reference={lue}")
+
+
+def _adresse(tapee: str) -> str:
+    lue = lire_reference_tapee(tapee)
+    return "/payer" if isinstance(lue, ReferenceIllisible) else f"/payer?reference={lue}"
+
+
+async def _trouver(visite: Visite, reference: str, cochees: str | None = None, montant: str = "") -> Response:
     if not reference.strip():
         return page_de_la_reference(visite, reference, ReferenceAbsente(), statut=422)
     lue = lire_reference_tapee(reference)

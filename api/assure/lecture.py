@@ -152,6 +152,8 @@ class Justificatif(NamedTuple):
     parts: tuple[Imputation, ...] = ()
     carte_masquee: str | None = None
     autorisation: str | None = None
+    annonce: int = 0
+    """Ce que la banque dit, sous son sceau, avoir pris d'un autre montant que celui demandé (centimes)."""
 
 
 def justificatif_de(guichet: Guichet, transaction: str) -> Justificatif:
@@ -165,7 +167,11 @@ def justificatif_de(guichet: Guichet, transaction: str) -> Justificatif:
             case Paiement.PaiementOuvert():
                 justificatif = justificatif._replace(parts=lu.event.imputations)
             case Paiement.PaiementConclu() if lu.event.issue is Fin.ACCEPTE:
-                justificatif = Justificatif(justificatif.parts, lu.event.carte_masquee, lu.event.autorisation)
+                justificatif = justificatif._replace(
+                    carte_masquee=lu.event.carte_masquee, autorisation=lu.event.autorisation
+                )
+            case Paiement.EncaissementNonImputé():
+                justificatif = justificatif._replace(annonce=justificatif.annonce + lu.event.montant)
             case Paiement.AcceptationPrécisée():
                 justificatif = justificatif._replace(autorisation=lu.event.autorisation)
             case _:

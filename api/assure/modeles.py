@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
@@ -152,9 +152,3 @@ class CreanceLue(LigneDeCreance):
     maximum_par_paiement_centimes: int
     autres: list[LigneDeCreance]
     paiements_en_cours: list[PaiementAReprendre]
-
-
-def schema_de(modele: type[BaseModel]) -> dict[str, Any]:
-    """Le corps de requête d'un modèle, pour OpenAPI : nous lisons le corps nous-mêmes."""
-    schema = modele.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
 
 from api.assure.lecture import etat_du_paiement
-from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert, schema_de
+from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert
 from api.socle.acces import Assure
 from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication
 from api.socle.enveloppe import correlation
 from api.socle.problemes import Probleme
 from api.socle.route_directe import RouteDirecte
-from api.socle.schema import problemes
+from api.socle.schema import problemes, schema_de
 from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction
 from domain.refus import PaiementInconnu
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement

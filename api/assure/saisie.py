@@ -22,12 +22,14 @@ from domain.references import (
 from domain.refus import SelectionInvalide
 from guichet.ouvrir_paiement import Demande, Partage
 
-_EN_EUROS: Final = re.compile(r"€?\s*([0-9]{1,9}|[0-9]{1,3}(?:\s[0-9]{3}){1,2})(?:[.,]([0-9]{1,2}))?\s*€?")
+_EN_EUROS: Final = re.compile(
+    r"€?\s*([0-9]{1,9}|[0-9]{1,3}(?:\s[0-9]{3}){1,2})(?:[.,]([0-9]{1,2}))?\s*(?:€|[Ee][Uu][Rr](?:[Oo][Ss]?)?)?"
+)
 _EURO_AU_MILIEU: Final = re.compile(r"([0-9]{1,9})\s*€\s*([0-9]{2})")
 _BLANCS: Final = re.compile(r"\s+")
 _CLE: Final = re.compile(r"[0-9a-f]{32}")
 MONTANT_SIGNES_MAX: Final = 16
-_ECRIT: Final = re.compile(rf"[0-9., ]{{1,{MONTANT_SIGNES_MAX}}}")
+_ECRIT: Final = re.compile(rf"[0-9., €eurosEUROS]{{1,{MONTANT_SIGNES_MAX}}}")
 _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
@@ -149,7 +151,7 @@ def demande_de(saisie: Saisie, assure: Pseudonyme, canal: Canal) -> Demande:
 
 
 def lire_montant(texte: str) -> Centimes:
-    """Le montant en centimes de `20`, `20,5`, `20.50 €` ou `16€50` ; lève MontantIllisible pour tout ce qui fait doute.
+    """Le montant en centimes de `20`, `20,5`, `20.50 €`, `20 euros` ou `16€50` ; lève MontantIllisible dans le doute.
 
     Un blanc n'est admis qu'autour du signe € et entre des milliers : `1 6,00` est peut-être 16, peut-être 1.
     """

@@ -1,18 +1,44 @@
 """La visite d'un assuré : ce que ses pages demandent."""
 
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.socle.dependances import DeLApplication
+from api.socle.canal import passage_de
+from api.socle.corps import lire_formulaire
+from api.socle.dependances import DeLApplication, Moyens
+from api.socle.formulaire import Champs
 from api.socle.identite import RoleUtilisateur
-from api.socle.visite import Visite, visite_de_role
+from api.socle.visite import AccesRefuse, Visite, session_finie, visite_de_role
+from domain.avis import Canal
 
 
 async def visite_de(requete: Request, moyens: DeLApplication) -> Visite:
     """La visite de cette requête ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
     return await visite_de_role(requete, moyens, RoleUtilisateur.ASSURE)
+
+
+async def visite_d_un_envoi(requete: Request, moyens: Moyens, adresse: Callable[[Champs], str]) -> Visite:
+    """La même pour un formulaire ; si la session est finie, ce qui est tapé revient à cette adresse après la connexion.
+
+    À une borne, rien n'est gardé : la personne suivante n'est peut-être pas la même.
+    """
+    try:
+        return await visite_de(requete, moyens)
+    except AccesRefuse as refus:
+        meme_site = requete.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+        a_la_borne = passage_de(requete, moyens.dependances).canal is Canal.BMS
+        revenir = moyens.dependances.connectable and meme_site and not a_la_borne
+        if refus.reponse.status_code != HTTPStatus.UNAUTHORIZED or not revenir:
+            raise
+        try:
+            champs = await lire_formulaire(requete)
+        except ValueError:
+            raise refus from None
+        raise AccesRefuse(session_finie(adresse(champs))) from None
 
 
 AssureConnecte = Annotated[Visite, Depends(visite_de)]

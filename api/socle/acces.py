@@ -43,7 +43,7 @@ class _Exigence(SecurityBase):
             raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
         if identite.role is not self._role:
             detail = f"appel réservé au rôle {self._role.value}, fait sous le rôle {identite.role.value}"
-            await de_l_application.consigne.refuser(detail, requete=requete, acteur=identite.assure or identite.role)
+            await de_l_application.consigne.refuser(detail, requete=requete, acteur=identite.acteur)
             raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
         # Sans nom à elle, une machine compte à son adresse.
         nom = identite.assure or identite.personne or adresse_de(requete)
@@ -51,7 +51,7 @@ class _Exigence(SecurityBase):
         return identite
 
 
-class _ExigeAssure(_Exigence):
+class ExigeAssure(_Exigence):
     """Rend le pseudonyme de l'assuré que le jeton nomme."""
 
     async def __call__(self, requete: Request) -> Pseudonyme:
@@ -61,14 +61,14 @@ class _ExigeAssure(_Exigence):
         return Pseudonyme(identite.assure)
 
 
-class _ExigeRole(_Exigence):
+class ExigeRole(_Exigence):
     """Rend l'identité de l'appelant."""
 
     async def __call__(self, requete: Request) -> Identite:
         return await self.identifier(requete)
 
 
-class _ExigePersonne(_Exigence):
+class ExigePersonne(_Exigence):
     """Rend l'identité d'un appelant que son jeton nomme : ce qu'il lit ou fait est écrit sous ce nom."""
 
     async def __call__(self, requete: Request) -> Identite:
@@ -78,13 +78,26 @@ class _ExigePersonne(_Exigence):
         return identite
 
 
-Assure = Annotated[Pseudonyme, Depends(_ExigeAssure(RoleUtilisateur.ASSURE))]
+class ExigePartenaire(ExigePersonne):
+    """Rend l'identité d'un partenaire que son jeton nomme, avec au moins une caisse."""
+
+    async def __call__(self, requete: Request) -> Identite:
+        identite = await super().__call__(requete)
+        if not identite.caisses:
+            raise Probleme(403, "acces_refuse", "Ce jeton ne nomme pas de caisse.")
+        return identite
+
+
+Assure = Annotated[Pseudonyme, Depends(ExigeAssure(RoleUtilisateur.ASSURE))]
 """Le pseudonyme de l'assuré qui appelle."""
 
-Exploitant = Annotated[Identite, Depends(_ExigeRole(RoleUtilisateur.EXPLOITATION))]
+Exploitant = Annotated[Identite, Depends(ExigeRole(RoleUtilisateur.EXPLOITATION))]
 
-Support = Annotated[Identite, Depends(_ExigePersonne(RoleUtilisateur.SUPPORT))]
+Support = Annotated[Identite, Depends(ExigePersonne(RoleUtilisateur.SUPPORT))]
 """Une personne du support."""
 
-Auditeur = Annotated[Identite, Depends(_ExigePersonne(RoleUtilisateur.AUDIT))]
+Partenaire = Annotated[Identite, Depends(ExigePartenaire(RoleUtilisateur.PARTENAIRE))]
+"""Le système d'un partenaire, et ses caisses."""
+
+Auditeur = Annotated[Identite, Depends(ExigePersonne(RoleUtilisateur.AUDIT))]
 """Un auditeur, qui lit et ne change rien."""

@@ -37,6 +37,14 @@ class Annonce(NamedTuple):
     """Vrai : la réponse d'autorisation porte toujours `iss` (RFC 9207)."""
 
 
+def sans_repetition(paires: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Une clé répétée dirait deux choses : lève ValueError."""
+    lues = dict(paires)
+    if len(lues) != len(paires):
+        raise ValueError("une clé est répétée")
+    return lues
+
+
 def lire_json(adresse: str) -> dict[str, Any]:
     """L'objet JSON que sert cette adresse ; lève ÉmetteurInjoignable."""
     fin = time.monotonic() + DELAI_D_EMETTEUR_S
@@ -48,7 +56,7 @@ def lire_json(adresse: str) -> dict[str, Any]:
                 corps += morceau
                 if len(corps) > OCTETS_MAX or time.monotonic() > fin:
                     raise EmetteurInjoignable("réponse trop longue")
-        lu = json.loads(corps)
+        lu = json.loads(corps, object_pairs_hook=sans_repetition)
     except (httpx.HTTPError, ValueError) as panne:
         raise EmetteurInjoignable from panne
     if not isinstance(lu, dict):

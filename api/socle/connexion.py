@@ -31,7 +31,7 @@ from api.socle.formulaire import formulaire
 from api.socle.problemes import REPRISE_S
 from api.socle.rendu import message, page
 from api.socle.suite import suite_locale
-from api.socle.visite import ACCUEILS, par_le_compte
+from api.socle.visite import par_le_compte
 from domain.avis import Canal
 from engine.security_log import Kind
 
@@ -131,7 +131,7 @@ async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
     tenue = sessions.lue(requete, moyens.dependances)
     await sessions.finir(requete, "deconnexion", moyens)
     if tenue is not None and tenue.role is not None:
-        acteur, objet = tenue.assure or tenue.role.value, sessions_tenues.nom_de(tenue.numero)
+        acteur, objet = tenue.acteur, sessions_tenues.nom_de(tenue.numero)
         await moyens.consigne.noter(Kind.SIGN_OUT, acteur, "déconnexion", requete=requete, objet=objet)
     dependances, fin = moyens.dependances, None
     if dependances.connexion is not None:
@@ -174,12 +174,11 @@ async def _identifier(
         await moyens.consigne.refuser("identité refusée", requete=requete)
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
     session = sessions.session_pour(identite)
-    suite = ACCUEILS.get(identite.role, "/") if aller.suite == "/" else aller.suite
+    suite = identite.role.accueil if aller.suite == "/" else aller.suite
     reponse = RedirectResponse(suite, status_code=303)
     await sessions.ouvrir(reponse, session, canal, moyens, chez_l_emetteur=(identite.sujet, identite.sid))
-    acteur = identite.assure or identite.role.value
     objet = sessions_tenues.nom_de(session.numero)
-    await moyens.consigne.noter(Kind.SIGN_IN, acteur, "connexion aux pages", requete=requete, objet=objet)
+    await moyens.consigne.noter(Kind.SIGN_IN, identite.acteur, "connexion aux pages", requete=requete, objet=objet)
     return reponse
 
 

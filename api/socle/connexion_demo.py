@@ -14,7 +14,7 @@ from api.socle.formulaire import formulaire
 from api.socle.identite import RoleUtilisateur
 from api.socle.rendu import page
 from api.socle.suite import suite_locale
-from api.socle.visite import ACCUEILS, AccesRefuse, cadre, par_le_compte
+from api.socle.visite import AccesRefuse, cadre, par_le_compte
 from domain.avis import Canal
 from engine.security_log import Kind
 from projections.vues.restant_du import LigneCreance, exemples
@@ -53,8 +53,9 @@ AGENTS: Final = {
     "claire": RoleUtilisateur.SUPPORT,
     "paul": RoleUtilisateur.SUPPORT,
     "aline": RoleUtilisateur.AUDIT,
+    "emile": RoleUtilisateur.EXPLOITATION,
 }
-"""Les agents fictifs : deux au support, car l'argent ne bouge qu'à deux, et une auditrice."""
+"""Les agents fictifs : deux au support, car l'argent ne bouge qu'à deux, une auditrice, un exploitant."""
 
 
 @routes.post("/demonstration/agent")
@@ -65,10 +66,11 @@ async def choisir_un_agent(requete: Request, moyens: DeLApplication) -> Response
     moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
     nom = dict(champs).get("agent", "")
-    reponse = RedirectResponse(ACCUEILS[AGENTS[nom]] if nom in AGENTS else "/", status_code=303)
+    reponse = RedirectResponse(AGENTS[nom].accueil if nom in AGENTS else "/", status_code=303)
     if nom in AGENTS:
         session = sessions.nouvelle_session(None, AGENTS[nom], nom)
         await sessions.ouvrir(reponse, session, Canal.WEB, moyens)
+        await moyens.consigne.noter(Kind.SIGN_IN, nom, "choix de la démonstration", requete=requete)
     return reponse
 
 

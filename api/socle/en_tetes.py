@@ -26,15 +26,19 @@ _SANS_GARDE: Final = (b"cache-control", b"no-store")
 _RELU: Final = (b"cache-control", b"no-cache")
 
 
+def de_surete(*, https: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Ceux de toute réponse qui n'est pas un fichier public : pour ce qui répond sans passer par l'application."""
+    return (*_TOUJOURS, *((_HSTS,) if https else ()), _SANS_GARDE)
+
+
 class EnTetes:
     """Ajoute à chaque réponse les en-têtes qu'elle n'a pas déjà."""
 
     def __init__(self, application: ASGIApp, *, https: bool) -> None:
         """`https` : l'adresse publique du service l'est ; le navigateur ne doit alors plus en prendre d'autre."""
         self.application = application
-        communs = (*_TOUJOURS, _HSTS) if https else _TOUJOURS
-        self._personnels = (*communs, _SANS_GARDE)
-        self._publics = (*communs, _RELU)
+        self._personnels = de_surete(https=https)
+        self._publics = (*self._personnels[:-1], _RELU)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sert une requête."""

@@ -1,5 +1,6 @@
 """De l'exception à la réponse : toute erreur prévue devient un problème, les autres restent à l'enveloppe."""
 
+from http import HTTPStatus
 from typing import Final
 
 import psycopg
@@ -49,6 +50,8 @@ async def _acces_refuse(_: Request, refus: AccesRefuse) -> Response:
 
 
 async def _probleme(requete: Request, erreur: Probleme) -> Response:
+    if erreur.statut == HTTPStatus.TOO_MANY_REQUESTS:
+        await requete.app.state.moyens.consigne.refuser("trop de demandes", requete=requete)
     return await repondre(requete.scope, erreur)
 
 

@@ -1,16 +1,21 @@
 """Qui appelle : les rôles, et la lecture des jetons, de développement ou d'un émetteur OIDC."""
 
 import hmac
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import jwt
-from pydantic import TypeAdapter, ValidationError
+from jwt.utils import base64url_decode
+from pydantic import Field, TypeAdapter, ValidationError
 
+from api.socle.annonce import sans_repetition
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
-from domain.references import Pseudonyme
+from domain.geste import COMPTE_SYSTEME
+from domain.references import CodeCaisse, Pseudonyme
 
 EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
 DUREE_DE_DEVELOPPEMENT: Final = timedelta(hours=12)
@@ -29,6 +34,12 @@ D_ACCES: Final = frozenset({"scope", "scp", "client_id"})
 
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
+REVENDICATION_CAISSES: Final = "caisses"
+"""La revendication d'un partenaire qui nomme ses caisses : une liste de codes à trois chiffres."""
+
+CAISSES_MAX: Final = 200
+_CAISSES: Final = TypeAdapter(Annotated[frozenset[CodeCaisse], Field(max_length=CAISSES_MAX)])
+
 
 class RoleUtilisateur(StrEnum):
     """Ce qu'un appelant a le droit de faire."""
@@ -39,6 +50,15 @@ class RoleUtilisateur(StrEnum):
     PARTENAIRE = "partenaire"
     AUDIT = "audit"
     """Lit qui a consulté quoi ; ne change rien."""
+
+    @property
+    def accueil(self) -> str:
+        """La page par où commence une personne de ce rôle ; celle de tous, s'il n'a pas de pages à lui."""
+        return {
+            RoleUtilisateur.SUPPORT: "/support",
+            RoleUtilisateur.AUDIT: "/support/acces",
+            RoleUtilisateur.EXPLOITATION: "/exploitation",
+        }.get(self, "/")
 
 
 PERSONNE_MAX: Final = 128
@@ -53,6 +73,8 @@ class Identite:
     assure: str | None = None
     personne: str = ""
     """Le nom que l'émetteur lui donne (`sub`) : qui a lu, proposé, approuvé. Vide pour un assuré."""
+    caisses: frozenset[str] = frozenset()
+    """Celles d'un partenaire ; vide pour un autre rôle."""
     nom: str | None = None
     """Le nom à montrer à la personne elle-même ; il ne va que dans le cookie chiffré de sa session."""
     derniere_connexion: int | None = None
@@ -60,6 +82,11 @@ class Identite:
     sujet: str | None = field(default=None, compare=False)
     """La personne chez l'émetteur (`sub`), et sa session (`sid`) : de quoi finir ici ce qui finit là-bas."""
     sid: str | None = field(default=None, compare=False)
+
+    @property
+    def acteur(self) -> str:
+        """Sous quel nom le journal de la sûreté dit ce qu'il fait."""
+        return self.assure or self.personne or self.role.value
 
 
 class FinDemandee(NamedTuple):
@@ -174,8 +201,12 @@ def emettre_jeton(
     audience: str,
     maintenant: datetime,
     personne: str | None = None,
+    caisses: Collection[str] = (),
 ) -> str:
-    """Un jeton de développement, pour `VerificateurDeDeveloppement` ; `personne` : l'agent, si ce n'est un assuré."""
+    """Un jeton de développement, pour `VerificateurDeDeveloppement` ; `personne` : l'agent, si ce n'est un assuré.
+
+    `caisses` : celles d'un partenaire.
+    """
     contenu: dict[str, Any] = {
         "iss": EMETTEUR_DE_DEVELOPPEMENT,
         "aud": audience,
@@ -186,12 +217,17 @@ def emettre_jeton(
     }
     if assure is not None:
         contenu["assure"] = assure
+    if caisses:
+        contenu[REVENDICATION_CAISSES] = sorted(caisses)
     return jwt.encode(contenu, secret, algorithm="HS256")
 
 
 def _decoder(jeton: str, cle: Any, algorithmes: list[str], audience: str, emetteur: str) -> dict[str, Any]:
     """Le contenu d'un jeton vérifié ; lève JetonInvalide."""
     try:
+        # Une clé répétée dirait deux choses, l'une à qui a signé, l'autre à nous : aucune n'est choisie.
+        for partie in jeton.split(".")[:2]:
+            json.loads(base64url_decode(partie), object_pairs_hook=sans_repetition)
         contenu: dict[str, Any] = jwt.decode(
             jeton,
             cle,
@@ -225,7 +261,13 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
         sujet, sid = (dit if isinstance(dit, str) else None for dit in (contenu.get("sub"), contenu.get("sid")))
         if role is not RoleUtilisateur.ASSURE:
             return Identite(
-                role, personne=_personne(contenu.get("sub")), nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid
+                role,
+                personne=_personne(contenu.get("sub")),
+                caisses=_caisses(role, contenu.get(REVENDICATION_CAISSES)),
+                nom=nom,
+                derniere_connexion=derniere,
+                sujet=sujet,
+                sid=sid,
             )
         assure = _PSEUDONYME.validate_python(contenu.get(nom_assure))
         return Identite(role, assure, nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid)
@@ -233,10 +275,15 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
         raise JetonInvalide from erreur
 
 
+def _caisses(role: RoleUtilisateur, dites: object) -> frozenset[str]:
+    """Les caisses d'un partenaire ; lève ValidationError si ce n'en est pas une liste."""
+    return _CAISSES.validate_python(dites or []) if role is RoleUtilisateur.PARTENAIRE else frozenset()
+
+
 def _personne(sub: object) -> str:
     """Le nom d'un agent ; lève ValueError s'il ne peut pas être écrit tel quel à côté de ce qu'il fait."""
     nom = sub.strip() if isinstance(sub, str) else ""
-    if len(nom) > PERSONNE_MAX or not nom.isprintable():
+    if len(nom) > PERSONNE_MAX or not nom.isprintable() or nom.casefold().startswith(COMPTE_SYSTEME):
         raise ValueError(sub)
     return nom
 

@@ -1,11 +1,15 @@
 """Les mesures de l'API, pour Prometheus."""
 
+from collections.abc import Iterable
+from itertools import product
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 SEAUX_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 METHODES: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+STATUTS_DE_PANNE: Final = (500, 503)
 
 
 class Mesures:
@@ -31,6 +35,17 @@ class Mesures:
             registry=registre,
         )
         self.copies = Counter("creances_notifications_copies", "Notifications que Kafka tenait déjà", registry=registre)
+
+    def annoncer(self, routes: Iterable[tuple[str, str]], codes: Iterable[str], gardes: Iterable[str]) -> None:
+        """Fait exister, à zéro, ce qui se compte quand cela va mal : `increase()` en voit la première fois.
+
+        `routes` : (méthode, route) de ce que l'API sert ; `codes` : les refus des formulaires de la banque.
+        """
+        for methode, route in routes:
+            for statut in STATUTS_DE_PANNE:
+                self.requetes.labels(methode, route, str(statut))
+        for code, garde in product(codes, gardes):
+            self.formulaires_refuses.labels(code, garde)
 
     def compter(self, methode: str, route: str, statut: int, duree_s: float) -> None:
         """Compte une requête servie."""

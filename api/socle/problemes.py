@@ -43,8 +43,19 @@ from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
+from projections.lectures.anomalies import PageInconnue
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
+from publication.curseur import (
+    CaisseEtrangere,
+    CreanceEtrangere,
+    CurseurHorsBornes,
+    CurseurIllisible,
+    CurseurInconnu,
+    DepartIllisible,
+    DepartsMultiples,
+    EvenementIllisible,
+)
 
 TYPE_DE_CONTENU: Final = "application/problem+json"
 PREFIXE_DE_TYPE: Final = "urn:creances:probleme:"
@@ -113,6 +124,15 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     ObjetDeNoteInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,
+    PageInconnue: 422,
+    CurseurIllisible: 422,
+    CurseurInconnu: 409,
+    CurseurHorsBornes: 409,
+    DepartIllisible: 422,
+    DepartsMultiples: 422,
+    CaisseEtrangere: 403,
+    CreanceEtrangere: 404,
+    EvenementIllisible: 503,
 }
 """Le statut HTTP de chaque refus : ici, et nulle part ailleurs. Un test y cherche tous les refus déclarés."""
 

@@ -91,7 +91,27 @@ def signe(centimes: int) -> str:
     return euros(centimes).replace("-", "\N{MINUS SIGN}")
 
 
+MINUTE_S: Final = 60
+HEURE_S: Final = 3_600
+
+
+def mesure(valeur: float, unite: str = "") -> str:
+    """Une mesure : `12 345`, ou une durée si l'unité est la seconde : `40 s`, `12 min`, `3 h 05`, `4 j 2 h`."""
+    if unite != "s":
+        return f"{valeur:,.0f}".replace(",", _INSECABLE)
+    signe, secondes = ("\N{MINUS SIGN}" if valeur < 0 else ""), abs(valeur)
+    if secondes < MINUTE_S:
+        return f"{signe}{secondes:.0f}{_INSECABLE}s"
+    if secondes < HEURE_S:
+        return f"{signe}{secondes // MINUTE_S:.0f}{_INSECABLE}min"
+    heures, minutes = divmod(int(secondes // MINUTE_S), 60)
+    if heures < 2 * 24:
+        return f"{signe}{heures}{_INSECABLE}h{_INSECABLE}{minutes:02d}"
+    return f"{signe}{heures // 24}{_INSECABLE}j{_INSECABLE}{heures % 24}{_INSECABLE}h"
+
+
 _GABARITS.filters.update(
+    mesure=mesure,
     euros=euros,
     signe=signe,
     euros_ronds=euros_ronds,

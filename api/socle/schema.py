@@ -42,6 +42,12 @@ def problemes(*statuts: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def schema_de(modele: type[BaseModel]) -> dict[str, Any]:
+    """Le corps de requête d'un modèle, pour OpenAPI : nous lisons le corps nous-mêmes."""
+    schema = modele.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 def poser_schema(application: FastAPI) -> None:
     """Complète le schéma OpenAPI du problème, et en ôte le 422 que FastAPI suppose."""
 

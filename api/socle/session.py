@@ -49,6 +49,11 @@ class Session(NamedTuple):
     derniere_connexion: int | None = None
     """Sa connexion précédente (secondes depuis 1970), de même."""
 
+    @property
+    def acteur(self) -> str:
+        """Sous quel nom le journal de la sûreté dit ce que fait cette personne ; vide si elle n'est pas connue."""
+        return self.assure or self.personne or (self.role.value if self.role else "")
+
 
 async def session_de(requete: Request, moyens: Moyens, *, vivante: bool = False) -> Session:
     """La session de cette requête, ou une nouvelle si elle manque, est altérée, finie, ou a passé une de ses limites.

@@ -21,9 +21,6 @@ from api.socle.suite import connexion_puis
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
-ACCUEILS = {RoleUtilisateur.SUPPORT: "/support", RoleUtilisateur.AUDIT: "/support/acces"}
-"""Où commence qui n'est pas un assuré, s'il a des pages."""
-
 INACTIVITE = "/inactivite"
 """Où mène une session que la borne a close."""
 
@@ -96,7 +93,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "assure": session.assure,
         "nom": session.nom or session.assure,
         "derniere_connexion": session.derniere_connexion and datetime.fromtimestamp(session.derniere_connexion, UTC),
-        "accueil": ACCUEILS.get(session.role, "/") if session.role else "/",
+        "accueil": session.role.accueil if session.role else "/",
         "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
         "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
@@ -137,11 +134,13 @@ async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateu
     if session.role is role and (session.assure is not None or role is not RoleUtilisateur.ASSURE):
         return session
     if session.role is not None:
+        detail = f"page réservée au rôle {role.value}, demandée sous le rôle {session.role.value}"
+        await moyens.consigne.refuser(detail, requete=requete, acteur=session.acteur)
         jeton = sessions.jeton_de_formulaire(session, dependances)
         raise AccesRefuse(
             page(
                 "connexion-refus.html",
-                {"assure": None, "jeton": jeton, "role": role, "accueil": ACCUEILS.get(session.role, "/")},
+                {"assure": None, "jeton": jeton, "role": role, "accueil": session.role.accueil},
                 statut=403,
             )
         )

@@ -8,15 +8,16 @@ import anyio.to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
+from starlette.responses import Response
 
 from api.banque import message
 from api.socle.acces import Support
 from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.problemes import indisponible
-from api.socle.schema import problemes
+from api.socle.schema import problemes, schema_de
 from api.support.acces import MotifDit, lecteur_de
-from api.support.reglements import lister, montrer, noter_question
+from api.support.reglements import lire_genre, lister, montrer, noter_question
 from domain.geste import Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
@@ -28,9 +29,10 @@ from guichet.reglement.proposer import proposer
 from guichet.reglement.rejouer import rejouer
 from guichet.reglement.signaler import signaler
 from kiosque.interface import ValeurDuTopic
+from projections.lectures.anomalies import Voulue
 
 routes = APIRouter(prefix="/api/v1/support", tags=["Support"])
-ERREURS = problemes(401, 403, 404, 409, 413, 415, 422)
+ERREURS = problemes(400, 401, 403, 404, 409, 413, 415, 422)
 
 
 class UneAnomalie(BaseModel):
@@ -119,7 +121,9 @@ class DemandeDeSignalement(BaseModel):
 
 
 @routes.get("/anomalies", summary="Lister les anomalies", responses=ERREURS)
-async def lire_la_liste(
+async def lire_la_liste(  # noqa: PLR0917 (chaque paramètre de l'adresse)
+    requete: Request,
+    reponse: Response,
     identite: Support,
     moyens: DeLApplication,
     motif: MotifDit = None,
@@ -127,13 +131,23 @@ async def lire_la_liste(
         Literal["ouverte", "reglee"], Query(description="Les ouvertes, ou les dernières réglées.")
     ] = "ouverte",
     genre: str | None = None,
+    apres: Annotated[str | None, Query(description="La page suivante, telle que l'en-tête `Link` la donne.")] = None,
+    limite: Annotated[int, Query(ge=1, le=1_000, description="Anomalies par page.")] = 1_000,
 ) -> list[UneAnomalie]:
-    """Tout ce qui est ouvert, le plus ancien d'abord ; la lecture est elle-même écrite."""
+    """Tout ce qui est ouvert, le plus ancien d'abord ; la lecture est elle-même écrite.
+
+    L'en-tête `X-Total-Count` dit combien répondent en tout ; `Link` (`rel="next"`), où lire la suite.
+    """
     dependances, dit = moyens.dependances, lire_motif(motif)
-    lignes = await anyio.to_thread.run_sync(
-        partial(lister, dependances.guichet, lecteur_de(identite), dit, dependances.horloge(), reglees=etat == "reglee")
+    voulue, reglees = Voulue(lire_genre(genre), apres, limite), etat == "reglee"
+    page = await anyio.to_thread.run_sync(
+        partial(lister, dependances.guichet, lecteur_de(identite), dit, dependances.horloge(), voulue, reglees=reglees)
     )
-    return [UneAnomalie.model_validate(ligne.en_detail()) for ligne in lignes if genre in {None, ligne.genre}]
+    reponse.headers["X-Total-Count"] = str(page.total)
+    if page.suite is not None:
+        suite = requete.url.include_query_params(apres=page.suite)
+        reponse.headers["Link"] = f'<{suite.path}?{suite.query}>; rel="next"'
+    return [UneAnomalie.model_validate(ligne.en_detail()) for ligne in page.lignes]
 
 
 @routes.get("/anomalies/{ident}", summary="Lire une anomalie", responses=ERREURS)
@@ -146,7 +160,12 @@ async def lire_une(ident: str, identite: Support, moyens: DeLApplication, motif:
     return UneAnomalie.model_validate({**montree.ligne.en_detail(), "histoire": montree.histoire})
 
 
-@routes.post("/anomalies/{ident}/reglement", summary="Régler une anomalie", responses=ERREURS)
+@routes.post(
+    "/anomalies/{ident}/reglement",
+    summary="Régler une anomalie",
+    responses=ERREURS,
+    openapi_extra=schema_de(DemandeDeReglement),
+)
 async def regler(ident: str, requete: Request, identite: Support, moyens: DeLApplication) -> UnReglement:
     """Propose un règlement, ou le fait s'il ne fait bouger aucun argent ; la même demande redite ne change rien."""
     voulu = await lire_json(requete, DemandeDeReglement)
@@ -164,7 +183,12 @@ async def regler(ident: str, requete: Request, identite: Support, moyens: DeLApp
     return UnReglement.model_validate(fait.en_json(ident))
 
 
-@routes.post("/anomalies/{ident}/approbation", summary="Approuver ou décliner un règlement", responses=ERREURS)
+@routes.post(
+    "/anomalies/{ident}/approbation",
+    summary="Approuver ou décliner un règlement",
+    responses=ERREURS,
+    openapi_extra=schema_de(DemandeDApprobation),
+)
 async def decider(ident: str, requete: Request, identite: Support, moyens: DeLApplication) -> UnReglement:
     """Une autre personne que celle qui a proposé ; une seule y parvient."""
     voulu = await lire_json(requete, DemandeDApprobation)
@@ -177,7 +201,12 @@ async def decider(ident: str, requete: Request, identite: Support, moyens: DeLAp
     return UnReglement.model_validate(fait.en_json(ident))
 
 
-@routes.post("/paiements/{transaction}/signalement", summary="Signaler un paiement", responses=ERREURS)
+@routes.post(
+    "/paiements/{transaction}/signalement",
+    summary="Signaler un paiement",
+    responses=ERREURS,
+    openapi_extra=schema_de(DemandeDeSignalement),
+)
 async def signaler_le_paiement(
     transaction: str, requete: Request, identite: Support, moyens: DeLApplication
 ) -> dict[str, str]:

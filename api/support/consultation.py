@@ -17,7 +17,9 @@ from domain.refus import Refus
 from engine.database import Database
 from engine.recorder import Recorder
 from guichet.acces import Lecteur, Motif, noter_acces
-from guichet.notes import Note, ecrire_note, notes_de
+from guichet.notes import Note, ObjetDeNoteInconnu, ecrire_note, notes_de
+from guichet.reglement.dossiers import gestes_d_un_message
+from projections.lectures.anomalies import existe
 from projections.lectures.dossier import dossier_de_creance, dossier_de_l_assure, dossier_de_paiement
 from projections.lectures.instant import ObjetInconnu, lire_instant
 from projections.lectures.recherche import Resultats, trouver
@@ -118,8 +120,12 @@ def chercher(moyens: Moyens, lecteur: Lecteur, saisie: str, motif: Motif, *, mai
 
 
 def annoter(moyens: Moyens, lecteur: Lecteur, objet: str, texte: str) -> Note:
-    """Écrit une note sous le nom de l'agent ; lève NoteIrrecevable."""
-    with moyens[0].transaction() as conn:
+    """Écrit une note sous le nom de l'agent ; lève NoteIrrecevable ou ObjetDeNoteInconnu."""
+    base, recorder = moyens
+    genre, _, nom = objet.partition("-")
+    with base.transaction() as conn:
+        if genre == "anomalie" and not existe(conn, recorder, nom, gestes_d_un_message=gestes_d_un_message):
+            raise ObjetDeNoteInconnu
         return ecrire_note(conn, objet, texte, lecteur.qui)
 
 

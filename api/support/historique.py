@@ -5,16 +5,28 @@ from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
 
 from api.socle.acces import Auditeur, Support
+from api.socle.corps import lire_json
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.identite import Identite
-from api.socle.schema import problemes
+from api.socle.schema import problemes, schema_de
 from api.support.acces import Critere, MotifDit, lecteur_de, sources
 from api.support.consultation import Consultee, Genre, annoter, consulter, lire_demande, lire_objet
-from guichet.acces import CONTROLE, Acces, lire_motif, lister_acces, noter_acces
+from guichet.acces import (
+    ACCES_LUS_MAX,
+    CONTROLE,
+    RANG_MAX,
+    Acces,
+    compter_acces,
+    lire_motif,
+    lister_acces,
+    noter_acces,
+)
 from projections.lectures.comparaison import comparer
 from projections.lectures.instant import VersionInconnue
 from projections.lectures.suite import Demande
@@ -31,9 +43,6 @@ Compare = Annotated[
     int | None, Query(ge=0, description="Une version : dit aussi ce qui a changé entre elle et la dernière rendue.")
 ]
 
-RANG_MAX = 2**63 - 1
-"""Le plus grand rang que la base compte."""
-
 
 class Historique(BaseModel):
     """Les événements et les messages, liés dans les deux sens ; montants en centimes."""
@@ -47,6 +56,13 @@ class Historique(BaseModel):
     notifications: list[dict[str, Any]] = Field(description="Chaque message, son sort, les faits qu'il a causés.")
     notes: list[dict[str, Any]]
     changements: dict[str, Any] | None = Field(None, description="Avec `depuis_version` : ce qui a changé.")
+
+
+class DemandeDeNote(BaseModel):
+    """Ce que le support veut noter."""
+
+    objet: str = Field(description="creance-…, paiement-…, assure-… ou anomalie-…")
+    texte: str
 
 
 class UneNote(BaseModel):
@@ -113,20 +129,26 @@ async def de_l_assure(
     return _rendre(await _consulter(moyens, identite, Genre.ASSURE, assure, motif, as_of=as_of))
 
 
-@routes.post("/notes", status_code=201, summary="Noter", responses=problemes(401, 403, 404, 422))
-async def noter(
-    identite: Support,
-    moyens: DeLApplication,
-    objet: Annotated[str, Body(description="creance-…, paiement-…, assure-… ou anomalie-…")],
-    texte: Annotated[str, Body()],
-) -> UneNote:
+@routes.post(
+    "/notes",
+    status_code=201,
+    summary="Noter",
+    responses=problemes(400, 401, 403, 404, 413, 415, 422),
+    openapi_extra=schema_de(DemandeDeNote),
+)
+async def noter(requete: Request, identite: Support, moyens: DeLApplication) -> UneNote:
     """Ajoute une note ; elle ne se corrige ni ne s'efface."""
-    note = await anyio.to_thread.run_sync(partial(annoter, sources(moyens), lecteur_de(identite), objet, texte))
+    dite = await lire_json(requete, DemandeDeNote)
+    note = await anyio.to_thread.run_sync(
+        partial(annoter, sources(moyens), lecteur_de(identite), dite.objet, dite.texte)
+    )
     return UneNote(**note._asdict())
 
 
 @routes_d_audit.get("/acces", summary="Lire les accès du support", responses=problemes(401, 403, 422))
 async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
+    requete: Request,
+    reponse: Response,
     identite: Auditeur,
     moyens: DeLApplication,
     assure: Critere = None,
@@ -138,15 +160,21 @@ async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
 ) -> list[UnAcces]:
     """Qui a lu les données de qui, et pourquoi, le plus récent d'abord ; cette lecture aussi est écrite."""
 
-    def lire() -> list[Acces]:
+    def lire() -> tuple[list[Acces], int]:
         with sources(moyens)[0].transaction() as conn:
             lus = lister_acces(conn, assure=assure, qui=qui, objet=objet, avant=avant)
+            total = compter_acces(conn, assure=assure, qui=qui, objet=objet)
             cible = f"assure-{assure}" if assure else objet or qui or "tous"
             lecteur = lecteur_de(identite)
             noter_acces(conn, lecteur, quoi="acces", objet=cible, assures=(), motif=CONTROLE)
-        return lus
+        return lus, total
 
-    return [UnAcces(**un._asdict()) for un in await anyio.to_thread.run_sync(lire)]
+    lus, total = await anyio.to_thread.run_sync(lire)
+    reponse.headers["X-Total-Count"] = str(total)
+    if len(lus) == ACCES_LUS_MAX:
+        suite = requete.url.include_query_params(avant=lus[-1].rang)
+        reponse.headers["Link"] = f'<{suite.path}?{suite.query}>; rel="next"'
+    return [UnAcces(**un._asdict()) for un in lus]
 
 
 async def _consulter(

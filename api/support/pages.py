@@ -2,10 +2,10 @@
 
 import json
 from functools import partial
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,11 +30,21 @@ from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurC
 from domain.geste import lire_id
 from domain.refus import Refus
 from domain.sort import Sort
-from guichet.acces import CONTROLE, Acces, MotifIrrecevable, MotifRequis, lister_acces, noter_acces
-from projections.lectures.anomalies import LigneDAnomalie
+from guichet.acces import (
+    ACCES_LUS_MAX,
+    CONTROLE,
+    RANG_MAX,
+    Acces,
+    MotifIrrecevable,
+    MotifRequis,
+    compter_acces,
+    lister_acces,
+    noter_acces,
+)
 from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from projections.lectures.suite import Demande, Dossier
 
 VERSION_CHIFFRES: Final = 7
@@ -96,18 +106,26 @@ async def _noter_une_anomalie(agent: Agent, ident: str, texte: str) -> Response:
 
 
 @routes.get("/support/acces")
-async def voir_les_acces(agent: AuditeurConnecte, assure: Critere = "", qui: Critere = "") -> Response:
-    """Qui a lu les données de qui, et pourquoi : la page de l'auditeur."""
+async def voir_les_acces(
+    agent: AuditeurConnecte,
+    assure: Critere = "",
+    qui: Critere = "",
+    avant: Annotated[int | None, Query(ge=0, le=RANG_MAX)] = None,
+) -> Response:
+    """Qui a lu les données de qui, et pourquoi : la page de l'auditeur. `avant` : la page suivante."""
 
-    def lire() -> list[Acces]:
+    def lire() -> tuple[list[Acces], int]:
         with agent.sources[0].transaction() as conn:
-            lus = lister_acces(conn, assure=assure or None, qui=qui or None)
+            lus = lister_acces(conn, assure=assure or None, qui=qui or None, avant=avant)
+            total = compter_acces(conn, assure=assure or None, qui=qui or None)
             objet = f"assure-{assure}" if assure else qui or "tous"
             noter_acces(conn, agent.lecteur, quoi="acces", objet=objet, assures=(), motif=CONTROLE)
-        return lus
+        return lus, total
 
-    acces = await anyio.to_thread.run_sync(lire)
-    return agent.rendre("support-acces.html", {"acces": acces, "assure_lu": assure, "qui": qui})
+    acces, total = await anyio.to_thread.run_sync(lire)
+    valeurs = {"acces": acces, "total": total, "assure_lu": assure, "qui": qui, "avant": avant}
+    valeurs["suite"] = acces[-1].rang if len(acces) == ACCES_LUS_MAX else None
+    return agent.rendre("support-acces.html", valeurs)
 
 
 @routes.get("/support/{pluriel}/{nom}")

@@ -14,7 +14,7 @@ from api.assure.saisie import lire_montant
 from api.socle.problemes import Probleme, RefusDeSaisie, statut_de
 from api.socle.visite import champs_de
 from api.support.anomalies import transmettre
-from api.support.reglements import est_visible, lister, montrer, noter_question
+from api.support.reglements import lire_genre, lister, montrer, noter_question
 from api.support.visite import RECHERCHE, Agent, AgentConnecte
 from domain.anomalie import LIBELLES, Anomalie
 from domain.geste import A_DEUX, Geste, Proposition, Voie
@@ -29,6 +29,7 @@ from guichet.reglement.demander import Comparaison, demander
 from guichet.reglement.proposer import Reglement, proposer
 from guichet.reglement.rejouer import rejouer
 from guichet.reglement.signaler import signaler
+from projections.lectures.anomalies import Voulue
 
 CHAMPS: Final[Mapping[Geste, tuple[str, ...]]] = {
     Geste.RATTACHER: ("creances", "preuve"),
@@ -46,9 +47,6 @@ CHAMPS: Final[Mapping[Geste, tuple[str, ...]]] = {
     Geste.REPRENDRE: (),
 }
 """Ce que chaque geste précise, outre son motif."""
-
-VUE_S: Final = 5.0
-"""Attente de la vue des anomalies après un règlement, au plus (secondes)."""
 
 ACTES: Final[Mapping[str, str]] = {
     Anomalie.AnomalieSignalée.__name__: "Signalé",
@@ -74,25 +72,21 @@ class SaisieDeReglement(RefusDeSaisie):
 
 
 @routes.get("/anomalies")
-async def voir_la_liste(agent: AgentConnecte, etat: str = "ouverte", genre: str = "") -> Response:
-    """Tout ce qui est ouvert, le plus ancien d'abord ; ou ce qui vient d'être réglé."""
+async def voir_la_liste(agent: AgentConnecte, etat: str = "ouverte", genre: str = "", apres: str = "") -> Response:
+    """Tout ce qui est ouvert, le plus ancien d'abord ; ou ce qui vient d'être réglé. `apres` : la page suivante."""
     dependances = agent.moyens.dependances
+    voulue, reglees = Voulue(lire_genre(genre), apres or None), etat == "reglee"
     try:
-        lignes = await anyio.to_thread.run_sync(
+        page = await anyio.to_thread.run_sync(
             partial(
-                lister, dependances.guichet, agent.lecteur, agent.motif, dependances.horloge(), reglees=etat == "reglee"
+                lister, dependances.guichet, agent.lecteur, agent.motif, dependances.horloge(), voulue, reglees=reglees
             )
         )
     except (MotifRequis, MotifIrrecevable) as refus:
         return _demander_le_motif(agent, refus, f"{RECHERCHE}/anomalies")
-    genres = sorted({ligne.genre for ligne in lignes})
-    valeurs = {
-        "anomalies": [ligne for ligne in lignes if genre in {"", ligne.genre}],
-        "genres": genres,
-        "genre": genre,
-        "etat": etat,
-        "maintenant": dependances.horloge(),
-    }
+    except Refus as inconnue:
+        return agent.refuser(inconnue, statut_de(type(inconnue)))
+    valeurs = {"page": page, "genre": genre, "etat": etat, "apres": apres, "maintenant": dependances.horloge()}
     return agent.rendre("support-anomalies.html", valeurs)
 
 
@@ -181,8 +175,6 @@ async def _montrer(
 ) -> Response:
     dependances = agent.moyens.dependances
     adresse = f"{RECHERCHE}/anomalies/{ident}"
-    if fait:
-        await _attendre_la_vue(agent, ident)
     try:
         montree = await anyio.to_thread.run_sync(
             partial(montrer, dependances.guichet, agent.lecteur, agent.motif, ident, dependances.horloge())
@@ -211,16 +203,6 @@ async def _montrer(
         "page": adresse,
     }
     return agent.rendre("support-anomalie.html", valeurs, statut=statut_de(type(refus)) if refus else 200)
-
-
-async def _attendre_la_vue(agent: Agent, ident: str) -> None:
-    """Attend un peu que la vue raconte ce que la personne vient de faire : elle ne doit pas lire « inconnue »."""
-    dependances = agent.moyens.dependances
-    visible = partial(est_visible, dependances.guichet, ident, dependances.horloge())
-    limite = anyio.current_time() + VUE_S
-    # La vue est tenue par un autre processus : rien ici ne peut en être réveillé.
-    while not await anyio.to_thread.run_sync(visible) and anyio.current_time() < limite:  # noqa: ASYNC110
-        await anyio.sleep(0.1)
 
 
 def _demander_le_motif(agent: Agent, refus: Refus, page: str) -> Response:

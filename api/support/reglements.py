@@ -3,16 +3,32 @@
 Régler est l'affaire de `guichet.reglement` : les routes et les pages l'appellent directement.
 """
 
+import re
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from psycopg import Connection
+
+from domain.geste import Source
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import AnomalieInconnue, PaiementInconnu
 from guichet.acces import Lecteur, Motif, noter_acces
 from guichet.guichet import Guichet
-from guichet.reglement.dossiers import gestes_d_un_message
-from projections.lectures.anomalies import LigneDAnomalie, anomalie, anomalies_ouvertes, anomalies_reglees, histoire
+from guichet.reglement.dossiers import charger_anomalie, charger_dossier, gestes_d_un_message
+from projections.lectures.anomalies import (
+    Page,
+    Verite,
+    Voulue,
+    anomalie,
+    anomalies_ouvertes,
+    histoire,
+    page_des_ouvertes,
+    page_des_reglees,
+)
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
+
+_GENRE: Final = re.compile(r"[a-z_]{1,32}")
 
 
 class Montree(NamedTuple):
@@ -23,30 +39,47 @@ class Montree(NamedTuple):
 
 
 def lister(
-    guichet: Guichet, lecteur: Lecteur, motif: Motif, maintenant: datetime, *, reglees: bool = False
-) -> list[LigneDAnomalie]:
-    """Les anomalies ouvertes, la plus ancienne d'abord ; ou les dernières réglées."""
+    guichet: Guichet,
+    lecteur: Lecteur,
+    motif: Motif,
+    maintenant: datetime,
+    voulue: Voulue = Voulue(),  # noqa: B008 (immuable)
+    *,
+    reglees: bool = False,
+) -> Page:
+    """Une page des anomalies ouvertes, la plus ancienne d'abord ; ou des réglées. Lève PageInconnue."""
     with guichet.base.transaction() as conn:
         if reglees:
-            lignes = anomalies_reglees(conn)
+            page = page_des_reglees(conn, voulue)
         else:
-            lignes = anomalies_ouvertes(conn, maintenant, gestes_d_un_message=gestes_d_un_message)
-        assures = {ligne.assure for ligne in lignes if ligne.assure}
+            page = page_des_ouvertes(conn, maintenant, voulue, gestes_d_un_message=gestes_d_un_message)
+        assures = {ligne.assure for ligne in page.lignes if ligne.assure}
         noter_acces(conn, lecteur, quoi="anomalies", objet="liste", assures=assures, motif=motif)
-    return lignes
+    return page
+
+
+def lire_genre(dit: str | None) -> str | None:
+    """Le genre demandé ; None : tous. Un nom qui n'en est pas un ne retient rien."""
+    return dit if dit and _GENRE.fullmatch(dit) else "" if dit else None
 
 
 def ouvertes_de(guichet: Guichet, noms: Collection[str], maintenant: datetime) -> list[LigneDAnomalie]:
     """Ce qui est à régler de ces créances, paiements ou assurés ; leur lecture est déjà écrite par qui les montre."""
     with guichet.base.transaction() as conn:
-        lignes = anomalies_ouvertes(conn, maintenant, gestes_d_un_message=gestes_d_un_message)
-    return [ligne for ligne in lignes if not {ligne.reference, ligne.transaction, ligne.assure}.isdisjoint(noms)]
+        return anomalies_ouvertes(conn, maintenant, gestes_d_un_message=gestes_d_un_message, noms=noms)
 
 
 def montrer(guichet: Guichet, lecteur: Lecteur, motif: Motif, ident: str, maintenant: datetime) -> Montree:
-    """Une anomalie et son histoire ; lève AnomalieInconnue."""
+    """Une anomalie et son histoire, telles que le journal les dit à l'instant ; lève AnomalieInconnue."""
     with guichet.base.transaction() as conn:
-        ligne = anomalie(conn, ident, maintenant, gestes_d_un_message=gestes_d_un_message)
+        ligne = anomalie(
+            conn,
+            guichet.recorder,
+            ident,
+            maintenant,
+            gestes_d_un_message=gestes_d_un_message,
+            verite=_verite(guichet, conn, ident, maintenant),
+        )
         assures = {ligne.assure} if ligne and ligne.assure else set[str]()
         objet = f"anomalie-{ident}" if ligne else "anomalie inconnue"
         noter_acces(conn, lecteur, quoi="anomalie", objet=objet, assures=assures, motif=motif)
@@ -56,10 +89,14 @@ def montrer(guichet: Guichet, lecteur: Lecteur, motif: Motif, ident: str, mainte
     return Montree(ligne, dite)
 
 
-def est_visible(guichet: Guichet, ident: str, maintenant: datetime) -> bool:
-    """Dit si cette anomalie se lit, ouverte ou réglée : après un règlement, la vue peut avoir un instant de retard."""
-    with guichet.base.transaction() as conn:
-        return anomalie(conn, ident, maintenant, gestes_d_un_message=gestes_d_un_message) is not None
+def _verite(guichet: Guichet, conn: Connection[Any], ident: str, maintenant: datetime) -> Verite | None:
+    """Ce que le guichet en déciderait à l'instant ; None si rien ne porte ce nom au journal."""
+    try:
+        dossier = charger_dossier(guichet, conn, ident, charger_anomalie(guichet, conn, ident, maintenant))
+    except AnomalieInconnue:
+        return None
+    compte = dossier.source in {Source.ARGENT, Source.TROP_PERCU}
+    return Verite(dossier.ouverte, dossier.montant if compte else None)
 
 
 def noter_question(guichet: Guichet, lecteur: Lecteur, transaction: str, motif: Motif) -> None:

@@ -65,6 +65,7 @@ class Agent:
             "motif": self.motif_dit,
             "motifs": MOTIFS,
             "lien": self.lien,
+            "rubrique": "Audit" if gabarit.startswith("support-audit") else "Accès",
             "q": "",
         }
         return self.visite.rendre(gabarit, commun | valeurs, statut=statut)

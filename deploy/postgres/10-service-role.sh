@@ -14,3 +14,8 @@ CREATE ROLE :"group" NOLOGIN;
 CREATE ROLE :"login" LOGIN PASSWORD :'password' IN ROLE :"group";
 SQL
 done
+# The exporter's: figures only.
+psql --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
+    --set=password="$(cat /run/secrets/password_surveillance)" <<'SQL'
+CREATE ROLE service_surveillance LOGIN PASSWORD :'password' IN ROLE pg_monitor;
+SQL

@@ -2,16 +2,19 @@
 
 L'argent est comparé rapport par rapport : la même remise est dite par les opérations et par les rapprochements, et ne
 doit pas compter deux fois.
+Plus de 300 lignes : les deux côtés, et un jugement par genre d'écart, se lisent ensemble.
 """
 
-from collections.abc import Sequence
-from datetime import date
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from domain.delai import PARIS
 from domain.monnaie import euros
-from domain.paiement import Paiement
+from domain.paiement import Fin, Paiement
+from domain.sort import Sort
 from kiosque.rapports import Genre
 
 INCONNU_ICI: Final = "inconnu"
@@ -51,6 +54,12 @@ class CoteBanque(NamedTuple):
     """Un code a conclu sans acceptation."""
     annule: bool
     """Un état dit la transaction annulée."""
+    pris_sous: Mapping[str, int]
+    """Ce qu'elle en a pris, par marchand ; vide si le rapport n'en nomme pas."""
+    rendu_ailleurs: int
+    """Ce qu'un autre rapport dit rendu en plus : un remboursement n'est pas l'impayé du même paiement."""
+    avant: int = 0
+    """Ce qu'elle a pris sous cette référence avant que notre paiement soit ouvert : l'argent d'un autre."""
 
     @property
     def etat(self) -> str:
@@ -72,6 +81,12 @@ class CoteNous(NamedTuple):
     pris: int
     repris: int
     """Ce qui a été contre-passé sur ses créances."""
+    pris_sous: Mapping[str, int]
+    """Ce qui en est pris, par marchand."""
+    ouvert_le: datetime | None = None
+    """Absent si nous n'avons jamais ouvert ce paiement."""
+    d_un_autre: int = 0
+    """Ce que nous savons pris sous sa référence pour un autre paiement."""
 
 
 class Ecart(NamedTuple):
@@ -103,18 +118,30 @@ class Ecart(NamedTuple):
         return self.montant_banque, self.montant_chez_nous, self.etat_banque, self.etat_chez_nous
 
 
-def pris_par_nous(paiement: Paiement) -> int:
-    """L'argent que notre journal dit pris par la banque : l'acceptation, et ce qui n'est pas imputé."""
-    return paiement.pris
+def pris_par_nous(paiement: Paiement) -> Mapping[str, int]:
+    """L'argent que notre journal dit pris par la banque, par marchand : l'acceptation, et ce qui n'est pas imputé."""
+    pris = Counter({paiement.marchand: paiement.montant} if paiement.fin is Fin.ACCEPTE else {})
+    for encaissement in paiement.non_imputes:
+        pris[encaissement.marchand] += encaissement.montant
+    return pris
 
 
 def cote_nous(paiement: Paiement | None, repris: int = 0) -> CoteNous:
     """Notre côté d'une transaction."""
     if paiement is None:
-        return CoteNous(INCONNU_ICI, None, None, 0, 0)
+        return CoteNous(INCONNU_ICI, None, None, 0, 0, {})
     moment = paiement.accepte_le or paiement.modified_on
     jour = moment.astimezone(PARIS).date()
-    return CoteNous(_etat_ici(paiement), paiement.marchand, jour, pris_par_nous(paiement), repris)
+    return CoteNous(
+        _etat_ici(paiement),
+        paiement.marchand,
+        jour,
+        paiement.pris,
+        repris,
+        pris_par_nous(paiement),
+        ouvert_le=paiement.created_on if paiement.connu else None,
+        d_un_autre=sum(e.montant for e in paiement.non_imputes if e.raison is Sort.NON_RAPPROCHEE),
+    )
 
 
 def _etat_ici(paiement: Paiement) -> str:
@@ -127,6 +154,8 @@ def classer(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     """Les écarts de cette transaction, dans ce genre de rapport ; aucun si les deux côtés s'accordent."""
     match banque.genre:
         case Genre.TRANSACTIONS:
+            if banque.avant > nous.d_un_autre:
+                return [_sur_un_autre(banque, nous)]
             return _sur_le_pris(banque, nous) if banque.pris else _sur_le_refus(banque, nous)
         case Genre.OPERATIONS:
             return [*_sur_l_annulation(banque, nous), *_sur_le_pris(banque, nous), *_sur_le_rendu(banque, nous)]
@@ -149,20 +178,29 @@ def manque_la_bas(transaction: str, nous: CoteNous) -> Ecart:
     )  # fmt: skip
 
 
+def _sur_un_autre(banque: CoteBanque, nous: CoteNous) -> Ecart:
+    """La référence ne suffit pas : prise avant que notre paiement soit ouvert, elle en nommait un autre."""
+    manque = banque.avant - nous.d_un_autre
+    cause = (
+        f"la banque a pris {euros(manque)} sous cette référence avant que ce paiement soit ouvert : c'en est un autre"
+    )
+    return _ecart(
+        GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=manque, montant_banque=banque.pris, a_demander=True
+    )
+
+
 def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
-    if banque.pris in {0, nous.pris}:
+    if banque.pris == 0:
         return []
     if nous.pris:
-        cause = f"{euros(banque.pris)} à la banque, {euros(nous.pris)} ici"
+        ailleurs = _sous_un_autre_marchand(banque, nous)
+        pris = banque.pris - sum(ecart.montant for ecart in ailleurs)
+        if pris in {0, nous.pris} or remise_diminuee(banque, nous):
+            return ailleurs
+        cause = f"{euros(pris)} à la banque, {euros(nous.pris)} ici"
         return [
-            _ecart(
-                GenreEcart.AUTRE_MONTANT,
-                banque,
-                nous,
-                cause,
-                montant=abs(banque.pris - nous.pris),
-                montant_banque=banque.pris,
-            )
+            *ailleurs,
+            _ecart(GenreEcart.AUTRE_MONTANT, banque, nous, cause, montant=abs(pris - nous.pris), montant_banque=pris),
         ]
     if nous.etat == INCONNU_ICI:
         cause = f"la banque a pris {euros(banque.pris)} pour une transaction inconnue ici"
@@ -183,6 +221,22 @@ def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
             GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=banque.pris, montant_banque=banque.pris, a_demander=True
         )
     ]
+
+
+def remise_diminuee(banque: CoteBanque, nous: CoteNous) -> bool:
+    """Dit si la banque n'a remis que ce qu'une annulation partielle, faite ici aussi, avait laissé."""
+    return banque.genre is not Genre.TRANSACTIONS and 0 < banque.pris == nous.pris - nous.repris < nous.pris
+
+
+def _sous_un_autre_marchand(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
+    """Ce que la banque a pris sous des marchands dont nous ne savons rien : ce n'est pas l'argent de ce paiement."""
+    autres = {m: pris for m, pris in banque.pris_sous.items() if pris and m not in nous.pris_sous}
+    if not autres:
+        return []
+    pris, marchand = sum(autres.values()), min(autres)
+    cause = f"la banque a pris {euros(pris)} sous le marchand {marchand} ; ici elle est sous {min(nous.pris_sous)}"
+    manque = _ecart(GenreEcart.MANQUE_ICI, banque, nous, cause, montant=pris, montant_banque=pris, a_demander=True)
+    return [manque._replace(marchand=marchand)]
 
 
 def _sur_le_refus(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
@@ -210,9 +264,9 @@ def _sur_l_annulation(banque: CoteBanque, nous: CoteNous) -> Sequence[Ecart]:
 
 
 def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
-    if banque.rendu <= nous.repris:
+    du = min(banque.rendu, banque.rendu + banque.rendu_ailleurs - nous.repris)
+    if du <= 0:
         return []
-    du = banque.rendu - nous.repris
     if banque.genre is Genre.IMPAYES:
         cause = f"impayé de {euros(banque.rendu)} : la contre-passation est à proposer"
         return [

@@ -1,5 +1,6 @@
 """Juger un rapport : par tranches, chaque transaction de la banque face à la nôtre, puis l'inverse."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,10 +10,12 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from domain.delai import PARIS
+from domain.delai import PARIS, precede
 from domain.paiement import Paiement
 from guichet.guichet import Guichet
+from guichet.rapprochement import cotes as dits
 from guichet.rapprochement import registre
+from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import (
     CoteBanque,
     CoteNous,
@@ -21,8 +24,9 @@ from guichet.rapprochement.ecarts import (
     classer,
     cote_nous,
     manque_la_bas,
+    remise_diminuee,
 )
-from guichet.rapprochement.registre import TRANCHE, RapportInscrit
+from guichet.rapprochement.registre import RapportInscrit
 from kiosque.rapports import Genre, LecteurDeRapports
 
 AVANCE_D_HORLOGE: Final = timedelta(hours=1)
@@ -44,6 +48,9 @@ class Somme:
 
 
 Sommes = dict[tuple[str, date], Somme]
+
+RENDU_AILLEURS: Final = {Genre.OPERATIONS: Genre.IMPAYES, Genre.IMPAYES: Genre.OPERATIONS}
+"""L'argent rendu que dit l'autre rapport ; les rapprochements redisent celui des opérations."""
 
 _PRIS: Final = (Paiement.PaiementConclu.TOPIC, Paiement.EncaissementNonImputé.TOPIC)
 
@@ -87,8 +94,7 @@ class Jugement:
             depuis = min(depuis, precedent.position)
         for flux in registre.flux_depuis(self._conn, depuis, bout, _PRIS):
             transactions = [Paiement.transaction_de(nom) for nom in flux]
-            absentes = set(transactions) - registre.connues(self._conn, rapport.genre, transactions)
-            for transaction, nous in self._notre_cote(sorted(absentes)).items():
+            for transaction, nous in self._absentes(transactions).items():
                 if nous.pris and self._couvert(nous):
                     self._garder([manque_la_bas(transaction, nous)])
                     self._somme(nous.marchand, nous.jour).nous_pris += nous.pris
@@ -119,10 +125,22 @@ class Jugement:
                 for _, banque, nous in self._face_a_face(genre, sorted(set(transactions))):
                     self._garder(classer(banque, nous))
         absents = [ecart.transaction for ecart in anciens if ecart.genre is GenreEcart.MANQUE_LA_BAS]
-        encore = sorted(set(absents) - registre.connues(self._conn, Genre.TRANSACTIONS, absents))
-        for transaction, nous in self._notre_cote(encore).items():
+        for transaction, nous in self._absentes(absents).items():
             if nous.pris:
                 self._garder([manque_la_bas(transaction, nous)])
+
+    def _absentes(self, transactions: Sequence[str]) -> dict[str, CoteNous]:
+        """Notre côté de celles dont aucun rapport de transactions ne parle depuis qu'elles sont ouvertes ici.
+
+        Une ligne plus ancienne nommait un autre paiement ; celles du fichier en cours sont jugées avec lui.
+        """
+        connues = dits.connues(self._conn, Genre.TRANSACTIONS, transactions)
+        a_voir = [t for t in transactions if t not in connues or not connues[t][1]]
+        return {
+            transaction: nous
+            for transaction, nous in self._notre_cote(sorted(set(a_voir))).items()
+            if transaction not in connues or (nous.ouvert_le and precede(connues[transaction][0], nous.ouvert_le))
+        }
 
     def _explication(self, vrai: Ecart | None) -> str:
         quand = f"{self._rapport.genere_le.astimezone(PARIS):%d/%m/%Y}"
@@ -148,18 +166,28 @@ class Jugement:
         self, genre: Genre, transactions: Sequence[str] | None
     ) -> Iterator[tuple[list[tuple[Any, ...]], CoteBanque, CoteNous]]:
         """Chaque transaction, les jours que la banque en dit, son côté et le nôtre."""
-        lignes = registre.cotes(self._conn, genre, transactions)
+        lignes = dits.cotes(self._conn, genre, transactions)
         groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=itemgetter(0)))
         while tranche := list(islice(groupes, TRANCHE)):
             banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
+            rendues = [banque.transaction for banque in banques if banque.rendu]
+            if rendues and genre in RENDU_AILLEURS:
+                ailleurs = dits.rendus(self._conn, RENDU_AILLEURS[genre], rendues)
+                banques = [b._replace(rendu_ailleurs=ailleurs.get(b.transaction, 0)) for b in banques]
             a_reprendre = {banque.transaction for banque in banques if banque.rendu or banque.annule}
             nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
+            autres = {b.transaction for b in banques if b.pris not in {0, nous[b.transaction].pris}} - a_reprendre
+            nous |= self._notre_cote(sorted(autres), autres)
             for (transaction, jours), banque in zip(tranche, banques, strict=True):
-                yield jours, banque, nous[transaction]
+                yield jours, _dater(banque, jours, nous[transaction]), nous[transaction]
 
     def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
         codes = frozenset(code for jour in jours for code in jour[5])
         etats = frozenset(etat for jour in jours for etat in jour[6])
+        pris_sous = Counter[str]()
+        for jour in jours:
+            if jour[1]:
+                pris_sous[jour[1]] += jour[3]
         return CoteBanque(
             genre=genre,
             transaction=transaction,
@@ -171,6 +199,8 @@ class Jugement:
             etats=etats,
             refuse=any(map(self._lecteur.refuse, codes)),
             annule=any(map(self._lecteur.annule, etats)),
+            pris_sous=pris_sous,
+            rendu_ailleurs=0,
         )
 
     def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:
@@ -204,20 +234,39 @@ class Jugement:
     def _sommer(self, jours: Sequence[tuple[Any, ...]], banque: CoteBanque, nous: CoteNous) -> None:
         """Ajoute ce que le fichier dit, et notre part de la même chose, aux jours de la banque."""
         dans_le_fichier = [jour for jour in jours if jour[7]]
-        ailleurs = banque.pris - sum(jour[8] for jour in jours)
         rendu_ailleurs = banque.rendu - sum(jour[9] for jour in jours)
-        # Le premier jour qui porte de l'argent reçoit notre part : la banque et nous parlons de la même remise.
-        porteur = next((j for j in dans_le_fichier if j[8]), dans_le_fichier[0])
         rendeur = next((j for j in dans_le_fichier if j[9]), None)
         for jour in dans_le_fichier:
             somme = self._somme(jour[1] or nous.marchand, jour[2])
             somme.banque_pris += jour[8]
             somme.banque_rendu += jour[9]
             somme.frais += jour[10]
-            if jour is porteur and (jour[8] or banque.genre is Genre.TRANSACTIONS):
-                somme.nous_pris += max(0, nous.pris - ailleurs)
             if jour is rendeur:
                 somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
+        # Chaque marchand a sa part ; si le rapport n'en nomme pas, c'est celle du paiement entier.
+        nommes = {jour[1] for jour in dans_le_fichier}
+        for marchand in [None] if None in nommes else sorted(nommes):
+            siens = [jour for jour in jours if marchand in {None, jour[1]}]
+            ailleurs = sum(jour[3] - jour[8] for jour in siens)
+            # Le premier jour qui porte de l'argent la reçoit : la banque et nous parlons de la même remise.
+            lus = [jour for jour in siens if jour[7]]
+            porteur = next((jour for jour in lus if jour[8]), lus[0])
+            if porteur[8] or banque.genre is Genre.TRANSACTIONS:
+                part = nous.pris if marchand is None else nous.pris_sous.get(marchand, 0)
+                if remise_diminuee(banque, nous):
+                    part -= nous.repris
+                self._somme(porteur[1] or nous.marchand, porteur[2]).nous_pris += max(0, part - ailleurs)
 
     def _somme(self, marchand: str | None, jour: date | None) -> Somme:
         return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
+
+
+def _dater(banque: CoteBanque, jours: Sequence[tuple[Any, ...]], nous: CoteNous) -> CoteBanque:
+    """Le côté de la banque, et ce qu'il dit pris avant que notre paiement soit ouvert.
+
+    Les autres rapports datent la remise ou l'impayé, qui suivent : ils ne disent pas quand la personne a payé.
+    """
+    if nous.ouvert_le is None or banque.genre is not Genre.TRANSACTIONS:
+        return banque
+    pris = [(quand, montant) for jour in jours for quand, montant in zip(jour[11], jour[12], strict=True)]
+    return banque._replace(avant=sum(montant for quand, montant in pris if precede(quand, nous.ouvert_le)))

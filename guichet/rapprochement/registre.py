@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import Ecart, GenreEcart
 from kiosque.rapports import Genre, LigneDeRapport
 
@@ -16,9 +17,6 @@ VERROU: Final = 0x726170706F727473
 
 PAQUET: Final = 20_000
 """Lignes par COPY : chaque instruction reste loin de sa durée maximale."""
-
-TRANCHE: Final = 5_000
-"""Transactions jugées ensemble."""
 
 DUREE_MAX: Final = "10min"
 
@@ -63,31 +61,10 @@ _PRECEDENT: Final = f"""
 ORDER BY genere_le DESC, rang DESC LIMIT 1
 """
 
-# Par transaction, marchand et jour de Paris : tout ce que la banque en a dit, et ce que le fichier en dit.
-_COTES: Final = """
-SELECT l.transaction, l.marchand, (l.survenu_le AT TIME ZONE 'Europe/Paris')::date AS jour,
-       sum(l.pris)::int8, sum(l.rendu)::int8,
-       array_remove(array_agg(DISTINCT l.code), NULL), array_remove(array_agg(DISTINCT l.etat), NULL),
-       bool_or(u.cle IS NOT NULL),
-       coalesce(sum(l.pris) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
-       coalesce(sum(l.rendu) FILTER (WHERE u.cle IS NOT NULL), 0)::int8,
-       coalesce(sum(l.frais) FILTER (WHERE u.cle IS NOT NULL), 0)::int8
-FROM journal.lignes_de_rapport l
-LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
-WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
-GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
-"""
-
-_CONNUES: Final = """
-SELECT DISTINCT transaction FROM journal.lignes_de_rapport WHERE genre = %s AND transaction = ANY (%s)
-"""
-
 # La première position enregistrée à un instant ou après se cherche par dichotomie : le journal est dans l'ordre.
 _HEURE_DE: Final = """
 SELECT position, enregistre_le FROM journal.evenements WHERE position >= %s ORDER BY position LIMIT 1
 """
-
-_BOUT: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 
 # Les flux qui portent un de ces faits dans une tranche du journal.
 _FLUX_DEPUIS: Final = """
@@ -212,29 +189,9 @@ def inscrire_rapport(
     return rapport._replace(rang=rang), nouvelles
 
 
-def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
-    """Ce que la banque dit de ces transactions (None : celles du fichier), dans leur ordre, un jour par ligne."""
-    conn.execute('CREATE TEMP TABLE IF NOT EXISTS touchees (transaction text COLLATE "C") ON COMMIT DROP')
-    conn.execute("TRUNCATE pg_temp.touchees")
-    if transactions is None:
-        conn.execute("INSERT INTO pg_temp.touchees SELECT DISTINCT transaction FROM pg_temp.lues")
-    else:
-        conn.execute("INSERT INTO pg_temp.touchees SELECT unnest(%s::text[])", (list(transactions),))
-    conn.execute("ANALYZE pg_temp.touchees")
-    with conn.cursor(name="cotes") as curseur:
-        curseur.itersize = TRANCHE
-        curseur.execute(_COTES, (genre.value,))
-        yield from curseur
-
-
-def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> set[str]:
-    """Celles de ces transactions dont un rapport de ce genre a parlé."""
-    return {transaction for (transaction,) in conn.execute(_CONNUES, (genre.value, list(transactions)))}
-
-
 def bout_du_journal(conn: Connection[Any]) -> int:
     """La dernière position du journal, 0 s'il est vide."""
-    (position,) = conn.execute(_BOUT).fetchone() or (0,)
+    (position,) = conn.execute("SELECT coalesce(max(position), 0) FROM journal.evenements").fetchone() or (0,)
     return int(position)
 
 

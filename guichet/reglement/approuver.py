@@ -5,13 +5,15 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.anomalie import Anomalie, meme_personne
+from domain.anomalie import Anomalie
+from domain.geste import meme_personne
 from domain.refus import AnomalieDejaReglee, SecondePersonneRequise
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
 from guichet.reglement import banque, gestes
 from guichet.reglement.acte import Acte, lire_agent, lire_texte
+from guichet.reglement.consigner import consigner, consigner_refus
 from guichet.reglement.dossiers import charger_anomalie
 from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, exiger_ouvert, regler
 
@@ -29,6 +31,7 @@ def approuver(guichet: Guichet, ident: str, par: str, maintenant: datetime, *, v
         _exiger_inacheve(anomalie)
         proposee = anomalie.approuver(par=seconde, version=version, maintenant=maintenant)
         voulue = proposee.proposition
+        consigner(conn, seconde, ident, f"approuvé, sur proposition de {proposee.par}", voulue)
         dossier = exiger_ouvert(guichet, conn, ident, anomalie, voulue.geste)
         acte = Acte(guichet, conn, dossier, voulue, proposee.par, seconde, maintenant)
         if not gestes.passe_par_la_banque(voulue):
@@ -39,7 +42,12 @@ def approuver(guichet: Guichet, ident: str, par: str, maintenant: datetime, *, v
         guichet.recorder.record(conn, Batch(entries=collect([paiement, anomalie], cause_de(ident))))
         return Reglement(Suite.EN_EXECUTION, voulue, proposee.originator_version)
 
-    fait = decider(guichet, decision)
+    try:
+        fait = decider(guichet, decision)
+    except SecondePersonneRequise:
+        with guichet.base.transaction() as conn:
+            consigner_refus(conn, seconde, ident)
+        raise
     if fait.suite is Suite.EN_EXECUTION:
         return banque.executer(guichet, ident, maintenant)
     return fait
@@ -64,6 +72,7 @@ def decliner(
         guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
         if proposee is None:
             raise AnomalieDejaReglee
+        consigner(conn, personne, ident, "décliné", proposee.proposition)
         return Reglement(Suite.DECLINE, proposee.proposition, proposee.originator_version, cause=dit)
 
     return decider(guichet, decision)
@@ -82,6 +91,7 @@ def _abandonner(  # noqa: PLR0917 (la décision, et ce dont elle a besoin)
         raise AnomalieDejaReglee
     anomalie.abandonner(motif, maintenant=maintenant)
     guichet.recorder.record(conn, Batch(entries=collect([paiement, anomalie], cause_de(anomalie.ident))))
+    consigner(conn, par, anomalie.ident, "abandonné", proposee.proposition)
     return Reglement(Suite.ABANDONNE, proposee.proposition, proposee.originator_version, cause=motif)
 
 

@@ -6,7 +6,7 @@ from domain.geste import Geste, Proposition
 from domain.monnaie import Centimes
 from domain.refus import AnomalieInconnue, GesteImpossible
 from engine.batch import Settled
-from guichet.prendre_avis import MessageEncaissementRecu, lire
+from guichet.prendre_avis import MessageEncaissementRecu, lire_message_de_caisse
 from guichet.reglement.acte import Acte, Effets
 
 DEVENUS: Final = {Geste.APPLIQUER: "appliquee", Geste.ECARTER: "ecartee", Geste.RENVOYER: "renvoyee"}
@@ -35,7 +35,7 @@ def sortir_de_l_attente(acte: Acte) -> Effets:
         raise AnomalieInconnue
     effets = Effets()
     if voulue.geste is Geste.APPLIQUER:
-        message = lire(dossier.valeur)
+        message = lire_message_de_caisse(dossier.valeur)
         if not isinstance(message, MessageEncaissementRecu):
             raise GesteImpossible("Ce message n'annonce pas d'encaissement.")
         (imputation,) = voulue.imputations

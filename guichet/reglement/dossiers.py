@@ -15,12 +15,12 @@ from domain.geste import GESTES, Geste, IdAnomalie, Source, lire_id
 from domain.references import ReferenceCreance, ReferenceTransaction
 from domain.refus import AnomalieInconnue
 from domain.sort import Sort
+from engine import set_aside
 from engine.batch import Partition
 from engine.messages import UnreadableMessage
 from engine.positions import stopped_partitions
-from engine.releases import set_aside
 from guichet.guichet import Guichet
-from guichet.prendre_avis import MessageEncaissementRecu, lire
+from guichet.prendre_avis import MessageEncaissementRecu, lire_message_de_caisse
 
 _SORT: Final = """
 SELECT topic, sort, champs->>'issue', objet FROM journal.sorts WHERE topic_id = %s AND partition = %s AND decalage = %s
@@ -40,6 +40,7 @@ SELECT e.transaction, e.montant, e.genre,
 FROM journal.ecarts_de_rapport e WHERE e.rang = %s AND e.clot IS NULL
 """
 
+_DIFFERENCE: Final = "SELECT FROM vues.differences WHERE cle = %s"
 _REBUT: Final = "SELECT topic, transaction FROM vues.rebuts WHERE topic_id = %s AND partition = %s AND decalage = %s"
 
 _SANS_ARGENT: Final = frozenset({Sort.CONTRADICTOIRE.value, Sort.NON_RAPPROCHEE.value, Sort.REJETEE.value})
@@ -158,7 +159,7 @@ def gestes_d_un_message(valeur: bytes) -> tuple[int, frozenset[Geste]]:
     Une réponse de la banque ne s'écarte pas : elle sera appliquée d'elle-même quand son flux se lira.
     """
     try:
-        lu = lire(valeur)
+        lu = lire_message_de_caisse(valeur)
     except UnreadableMessage:
         return 0, frozenset()
     if isinstance(lu, MessageEncaissementRecu):
@@ -185,7 +186,7 @@ def _ecart(cle: _Cle) -> Dossier | None:
 
 def _ecarte(cle: _Cle) -> Dossier | None:
     suiveur, _, position = cle.reste.rpartition("-")
-    trouve = set_aside(cle.conn, suiveur, _nombre(position))
+    trouve = set_aside.one(cle.conn, suiveur, _nombre(position))
     if trouve is None and cle.anomalie.reglee_le is None:
         return None
     flux = trouve.stream if trouve else None
@@ -213,6 +214,13 @@ def _partition(cle: _Cle) -> Dossier | None:
     if cle.anomalie.reglee_le is None:
         return None
     return Dossier(cle.ident, Source.PARTITION, False, 0, GESTES[Source.PARTITION])  # noqa: FBT003
+
+
+def _vue(cle: _Cle) -> Dossier | None:
+    """Rien n'en est réglé ici : la vue se refait, et la comparaison suivante la ferme."""
+    if cle.conn.execute(_DIFFERENCE, (cle.reste,)).fetchone() is None:
+        return None
+    return Dossier(cle.ident, Source.VUE, True, 0, GESTES[Source.VUE])  # noqa: FBT003
 
 
 def _paiement(cle: _Cle) -> Dossier | None:
@@ -244,6 +252,7 @@ _LECTEURS: Final[Mapping[Source, Callable[[_Cle], Dossier | None]]] = {
     Source.ECARTE: _ecarte,
     Source.REBUT: _rebut,
     Source.PARTITION: _partition,
+    Source.VUE: _vue,
     Source.PAIEMENT: _paiement,
 }
 """Comment chaque source se lit ; un test vérifie que toutes y sont."""

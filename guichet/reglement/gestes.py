@@ -5,8 +5,8 @@ from typing import assert_never
 from domain.anomalie import LIBELLES
 from domain.geste import DU_DOSSIER, Geste, Proposition, Voie, de_trop
 from domain.refus import AnomalieDejaReglee, GesteImpossible
+from engine import set_aside
 from engine.positions import reprendre
-from engine.releases import release
 from guichet.reglement import attentes, conclure, contrepasser, rattacher, rembourser, rendre
 from guichet.reglement.acte import Acte, Effets
 from guichet.reglement.ecarts import fermer_ecart
@@ -66,7 +66,7 @@ def fermer(acte: Acte) -> None:
     ):
         raise AnomalieDejaReglee
     if geste is Geste.LIBERER and not (
-        dossier.suiveur and dossier.flux and release(acte.conn, dossier.suiveur, dossier.flux)
+        dossier.suiveur and dossier.flux and set_aside.release(acte.conn, dossier.suiveur, dossier.flux)
     ):
         raise AnomalieDejaReglee
     if geste is Geste.REPRENDRE and dossier.origine is not None:

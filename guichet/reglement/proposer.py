@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeVar, assert_never
+from typing import Any, NamedTuple, TypeVar, assert_never
 
 from psycopg import Connection
 
 from domain.anomalie import Anomalie
-from domain.geste import A_DEUX, Geste, Proposition
+from domain.geste import A_DEUX, COMPTE_SYSTEME, Geste, Proposition
 from domain.refus import AnomalieDejaReglee, GesteImpossible
 from engine.batch import Batch
 from engine.conflicts import PositionConflict
@@ -16,12 +16,10 @@ from engine.recorder import collect
 from guichet.guichet import Guichet
 from guichet.reglement import gestes
 from guichet.reglement.acte import Acte, lire_agent, lire_texte
+from guichet.reglement.consigner import consigner
 from guichet.reglement.dossiers import Dossier, charger_anomalie, charger_dossier
 
 _T = TypeVar("_T")
-
-_PERSONNE_ENCORE: Final = "\x00seconde"
-"""Tient la place de la seconde personne quand on vérifie, sans rien enregistrer, qu'un geste est possible."""
 
 
 class Suite(StrEnum):
@@ -94,7 +92,7 @@ def proposer(guichet: Guichet, ident: str, voulue: Proposition, par: str, mainte
     def decision(conn: Connection[Any]) -> Reglement:
         anomalie = charger_anomalie(guichet, conn, ident, maintenant)
         dossier = exiger_ouvert(guichet, conn, ident, anomalie, propre.geste)
-        acte = Acte(guichet, conn, dossier, propre, saisi_par, _PERSONNE_ENCORE, maintenant)
+        acte = Acte(guichet, conn, dossier, propre, saisi_par, _une_autre_que(saisi_par), maintenant)
         acte = acte._replace(proposition=gestes.preciser(acte))
         if propre.geste not in A_DEUX:
             anomalie.exiger_libre(maintenant)
@@ -103,6 +101,7 @@ def proposer(guichet: Guichet, ident: str, voulue: Proposition, par: str, mainte
         if anomalie.proposer(acte.proposition, par=saisi_par, expire_le=expire_le, maintenant=maintenant):
             _eprouver(acte)
             guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
+            consigner(conn, saisi_par, ident, "proposé", acte.proposition)
         proposee = anomalie.proposee
         version, expire_le = (proposee.originator_version, proposee.expire_le) if proposee else (0, expire_le)
         return Reglement(Suite.PROPOSE, acte.proposition, version, expire_le)
@@ -130,6 +129,8 @@ def regler(acte: Acte, anomalie: Anomalie, *, seul: bool = False, deja_rendu: bo
     anomalie.regler(acte.proposition, saisi_par=acte.saisi_par, approuve_par=approuve_par, maintenant=acte.maintenant)
     entries = collect([*effets.agregats, anomalie], cause_de(acte.dossier.ident))
     acte.guichet.recorder.record(acte.conn, Batch(entries=entries, settled=effets.settled))
+    if seul:
+        consigner(acte.conn, acte.saisi_par, acte.dossier.ident, "réglé par une seule personne", acte.proposition)
     return Reglement(Suite.REGLE, acte.proposition, numero)
 
 
@@ -153,6 +154,11 @@ def decider(guichet: Guichet, decision: Callable[[Connection[Any]], _T]) -> _T:
 def cause_de(ident: str) -> str:
     """La cause que portent les faits d'un règlement."""
     return f"reglement:{ident}"
+
+
+def _une_autre_que(personne: str) -> str:
+    """Tient la place de la seconde personne quand on vérifie, sans rien enregistrer, qu'un geste est possible."""
+    return (COMPTE_SYSTEME if personne.casefold().startswith(COMPTE_SYSTEME) else "") + "\x00seconde"
 
 
 def _eprouver(acte: Acte) -> None:

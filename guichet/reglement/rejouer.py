@@ -16,8 +16,8 @@ from domain.refus import AnomalieDejaReglee, GesteImpossible, Refus, RejeuRefuse
 from engine.dead_letters import SUFFIXE
 from engine.messages import Message, UnreadableMessage
 from guichet.guichet import Guichet
-from guichet.prendre_avis import lire as lire_avis
-from guichet.prendre_notification import lire as lire_notification
+from guichet.prendre_avis import lire_message_de_caisse
+from guichet.prendre_notification import lire_notification
 from guichet.reglement.acte import Acte, lire_agent, lire_texte
 from guichet.reglement.dossiers import Origine, charger_anomalie
 from guichet.reglement.proposer import Reglement, decider, exiger_ouvert, regler
@@ -105,7 +105,7 @@ def _exiger_recevable(guichet: Guichet, boite: Boite, topic: str, garde: Garde, 
     """La clé sous laquelle le rejouer ; lève RejeuRefuse s'il serait refusé encore."""
     if topic == boite.topic_avis:
         try:
-            return lire_avis(garde.valeur).reference.encode()
+            return lire_message_de_caisse(garde.valeur).reference.encode()
         except UnreadableMessage as illisible:
             raise RejeuRefuse(f"Il serait encore refusé : {illisible}.") from illisible
     if topic != boite.topic_notifications:

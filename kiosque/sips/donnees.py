@@ -35,7 +35,7 @@ def ecrire(valeurs: Mapping[str, str]) -> str:
     return "|".join([f"{nom}={valeur}" for nom, valeur in valeurs.items()])
 
 
-def lire(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
+def lire_paires(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
     """Les valeurs brutes, par nom ; lève `FormulaireIllisible` si un champ utilisé est répété.
 
     `utilises` : les noms dont on se sert (None : tous). Les autres ne coûtent jamais une réponse : de l'un d'eux répété
@@ -55,7 +55,7 @@ def lire(texte: str, utilises: Container[str] | None = None) -> dict[str, str]:
 
 def premieres(texte: str) -> dict[str, str]:
     """La première valeur de chaque nom : de quoi trouver la clé avant d'avoir vérifié le sceau. Ne lève rien."""
-    return lire(texte, frozenset())
+    return lire_paires(texte, frozenset())
 
 
 def pretendu(formulaire: Mapping[str, Any]) -> tuple[str | None, int]:
@@ -74,7 +74,7 @@ def pretendu(formulaire: Mapping[str, Any]) -> tuple[str | None, int]:
 def valeur_de(valeurs: Mapping[str, str], nom: str) -> str | None:
     """La valeur du champ, ou None s'il est absent, vide ou écrit `null`."""
     valeur = valeurs.get(nom)
-    return valeur if valeur and valeur != ABSENTE and not valeur.isspace() else None
+    return valeur if valeur and valeur.strip().lower() not in {"", ABSENTE} else None
 
 
 def encoder(texte: str, encodage: Encodage) -> str:
@@ -94,18 +94,30 @@ def decoder(data: bytes, encodage: str) -> str:
     """Le texte des paires ; lève `FormulaireIllisible` (trop long, encodage inconnu, base64 invalide).
 
     L'encodage s'écrit en majuscules ou en minuscules ; du base64 peut être replié, sans remplissage, de l'un ou l'autre
-    alphabet. Un octet qui n'est pas de l'UTF-8 ne gêne que la valeur qui le porte.
+    alphabet. Un octet qui n'est pas de l'UTF-8 ne gêne que la valeur qui le porte. Ce que `Encode` omet ou dit à tort
+    ne coûte rien : le sceau porte sur les octets, et `|` n'est jamais du base64.
     """
     if len(data) > DATA_OCTETS_MAX:
         raise FormulaireIllisible(f"Data dépasse {DATA_OCTETS_MAX} octets")
     match encodage.strip().lower():
         case "" | "null":
-            octets = data
+            octets = _deviner(data)
         case "base64" | "base64url":
-            octets = _depuis_base64(data)
+            octets = data if b"|" in data else _depuis_base64(data)
         case _:
             raise FormulaireIllisible("encodage inconnu")
     return octets.decode("utf-8", "replace")
+
+
+def _deviner(data: bytes) -> bytes:
+    """Du base64 que rien n'annonce se reconnaît à ce qu'il porte : le marchand, sans qui aucun sceau ne se vérifie."""
+    if b"|" in data:
+        return data
+    try:
+        octets = _depuis_base64(data)
+    except FormulaireIllisible:
+        return data
+    return octets if b"merchantId=" in octets else data
 
 
 def _depuis_base64(data: bytes) -> bytes:

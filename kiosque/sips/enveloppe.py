@@ -6,8 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from kiosque.interface import FormulaireIllisible
-from kiosque.sips.donnees import Encodage, decoder, ecrire, encoder, premieres, valeur_de
-from kiosque.sips.donnees import lire as lire_donnees
+from kiosque.sips.donnees import Encodage, decoder, ecrire, encoder, lire_paires, premieres, valeur_de
 from kiosque.sips.sceau import Algorithme, Marchand, Trousseau, sceller
 
 CHAMPS: Final = frozenset({"Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm"})
@@ -58,7 +57,7 @@ def ouvrir(champs: Mapping[str, object], trousseau: Trousseau, utilises: Contain
     texte = decoder(data, encodage)
     nommees = premieres(texte)
     trousseau.verifier(data, sceau, valeur_de(nommees, "merchantId"), valeur_de(nommees, "keyVersion"))
-    return lire_donnees(texte, utilises)
+    return lire_paires(texte, utilises)
 
 
 def octets_de(champs: Mapping[str, object]) -> bytes:

@@ -42,6 +42,7 @@ from kiosque.sips.donnees import decoder, premieres, valeur_de
 from kiosque.sips.enveloppe import fermer, octets_de, ouvrir, recueillir
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice, authentique
 from kiosque.sips.office.diagnostic import est_inconnue, extraire_diagnostic, plates
+from kiosque.sips.office.echeance import transport_borne
 from kiosque.sips.office.operations import Demande, OperationsOffice
 from kiosque.sips.office.sceau import ecrire_json, lire_json
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
@@ -84,10 +85,10 @@ class Sips:
         self._client_a_nous = client is None
         # La moitié pour joindre, la moitié pour attendre : une banque muette n'y retient personne plus que le délai.
         attente = httpx.Timeout(reglages.delai_s / 2)
+        limites = httpx.Limits(max_connections=None, max_keepalive_connections=CONNEXIONS_GARDEES)
         self._client = client or httpx.Client(
             timeout=attente,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=CONNEXIONS_GARDEES),
-            proxy=reglages.mandataire,
+            transport=transport_borne(limites, reglages.mandataire),
             trust_env=False,
             follow_redirects=False,
         )
@@ -129,7 +130,8 @@ class Sips:
             "transactionReference": demande.transaction,
             "normalReturnUrl": demande.url_retour,
             "automaticResponseUrl": demande.url_notification,
-            "orderId": demande.transaction[:COMMANDE_CARACTERES_MAX],
+            # Office ne rend que lui : une réponse demandée dit ainsi de quel paiement elle parle.
+            "orderId": (demande.jeton_retour or demande.transaction)[:COMMANDE_CARACTERES_MAX],
             "customerId": pseudonyme_bancaire(demande.client, self._reglages.secrets_a_nous[0], CLIENT_CARACTERES_MAX),
             "captureMode": "AUTHOR_CAPTURE",
             "orderChannel": CANAL_DE_COMMANDE[demande.canal],

@@ -38,6 +38,7 @@ UTILISES: Final = frozenset(
 """Les champs dont nous nous servons : chacun vient une fois au plus. Les autres ne sont pas même regardés."""
 
 PARIS: Final = ZoneInfo("Europe/Paris")
+_BLANCS: Final = " \N{NO-BREAK SPACE}"
 MONTANT = re.compile(r"[0-9]{1,12}")
 CODE = re.compile(r"[0-9A-Za-z]{1,8}")
 # PCI DSS 3.4.1 : au plus les six premiers et les quatre derniers chiffres ; un numéro de 13 chiffres en cache alors 3.
@@ -87,9 +88,9 @@ def carte_masquee(valeur: str | None) -> str | None:
 
 
 def texte_de(valeurs: Mapping[str, str], nom: str) -> str | None:
-    """La valeur libre, ou None si elle est absente, trop longue ou pleine de caractères de contrôle."""
-    valeur = valeur_de(valeurs, nom)
-    if valeur is None or len(valeur) > TEXTE_CARACTERES_MAX or not valeur.isprintable():
+    """La valeur libre sans ses blancs de bord, ou None : absente, trop longue, pleine de caractères de contrôle."""
+    valeur = (valeur_de(valeurs, nom) or "").strip(_BLANCS)
+    if not valeur or len(valeur) > TEXTE_CARACTERES_MAX or not valeur.isprintable():
         return None
     return valeur
 

@@ -3,10 +3,11 @@
 Tout est lu dans un même instantané. Le retard d'une vue n'est pas un écart : elle est comparée au journal arrêté à sa
 position ; une anomalie ouverte n'en est pas un non plus. Rien ne se tait derrière une faute : un flux illisible, une
 table qui manque sont nommés, et le reste est audité. Voir docs/audit.md.
+Plus de 300 lignes : l'ordre des lectures, et ce que chacune laisse à la suivante.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
@@ -15,11 +16,11 @@ from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from domain.creance import Créance
-from projections.audit import messages, rapports, vues
+from projections.audit import a_part, messages, rapports, remboursements, vues
 from projections.audit.anomalies import compter_les_anomalies
 from projections.audit.constats import CONSTATS, RAPPORTS
 from projections.audit.contexte import Contexte
-from projections.audit.formule import solde_par_la_formule
+from projections.audit.creances import solde_par_la_formule
 from projections.audit.journal import lire_le_journal
 from projections.audit.lecture import sans_s_arreter
 from projections.audit.rapport import ECARTS_MAX, Rapport
@@ -28,6 +29,7 @@ from projections.audit.relations import (
     ACCEPTATIONS,
     ARGENT,
     ATTENTES,
+    CAISSE,
     CLES,
     COMPTES,
     DELAI,
@@ -54,6 +56,11 @@ _QUAND: Final = """
 SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal.evenements),
        (SELECT count(*) FROM journal.evenements), (SELECT coalesce(max(nom), '') FROM journal.epoques),
        current_database() || ', PostgreSQL ' || current_setting('server_version')
+"""
+
+_LES_VUES: Final = """
+SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+WHERE schemaname = 'vues' AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT')
 """
 
 _POSITIONS: Final = "SELECT nom, position FROM vues.suiveurs"
@@ -85,13 +92,14 @@ def auditer(
     non, ce n'est pas un écart. `depuis` : les totaux d'avant ce jour de Paris vont à l'ouverture.
     """
     rapport = Rapport(compte=Comptable(depuis))
+    seul = conn.info.transaction_status is not TransactionStatus.IDLE
     with _instantane(conn):
         conn.execute(_DUREES)
         quand = conn.execute(_QUAND).fetchone()
         if quand is not None:
             rapport.instant, rapport.tete, rapport.evenements, rapport.epoque, rapport.base = quand
         rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
-        _Audit(conn, rapport, maintenant or rapport.instant, reference, avancer).faire()
+        _Audit(conn, rapport, maintenant or rapport.instant, reference, avancer, seul=seul).faire()
     return rapport
 
 
@@ -102,10 +110,14 @@ def _instantane(conn: Connection[Any]) -> Iterator[None]:
         with conn.transaction():
             yield
         return
+    tables = conn.execute(_LES_VUES).fetchall()
     avant = conn.isolation_level
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with conn.transaction():
+            # Avant l'instantané : une vue reconstruite ne prend pas la place d'une autre pendant qu'il dure.
+            for (table,) in tables:
+                conn.execute(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
             yield
     finally:
         conn.isolation_level = avant
@@ -121,12 +133,15 @@ class _Audit:
         maintenant: datetime,
         reference: str | None,
         avancer: Avancement,
+        *,
+        seul: bool,
     ) -> None:
         self._conn = conn
         self._rapport = rapport
         self._maintenant = maintenant
         self._reference = reference
         self._avancer = avancer
+        self._seul = seul
 
     def faire(self) -> None:
         """Lit tout une fois ; ce qui ne s'accorde pas est relu, pour être nommé."""
@@ -135,11 +150,11 @@ class _Audit:
         premiere = Contexte(rapport, sommes, self._maintenant)
         self._preparer(premiere)
         manquees: set[str] = set()
-        for nom, relations, lecture in self._lectures(premiere):
-            if not sans_s_arreter(self._conn, rapport, nom, lecture):
-                manquees |= relations
-        if self._reference is None:
-            self._constater()
+        with self._constats():
+            for nom, relations, lecture in self._lectures(premiere):
+                self._avancer(nom, 0 if nom == "le journal" else rapport.evenements, rapport.evenements)
+                if not sans_s_arreter(self._conn, rapport, nom, lecture):
+                    manquees |= relations
         en_defaut = {nom: liste for nom, liste in sommes.en_defaut().items() if nom not in manquees}
         if en_defaut:
             self._nommer(premiere, en_defaut)
@@ -172,7 +187,7 @@ class _Audit:
             ]
         du_journal = _noms(
             *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS, IMPUTATIONS, ACCEPTATIONS, LEVEES),
-            *(RATTACHEMENTS, REGLES, SORTS, RETENUS, CLES),
+            *(RATTACHEMENTS, REGLES, SORTS, CAISSE, RETENUS, CLES),
         )
         quoi = "le journal" if contexte.premiere else "le journal, de nouveau"
         avancer = partial(self._avancer, quoi)
@@ -191,13 +206,14 @@ class _Audit:
             ("reglements", _noms(REGLEMENTS), partial(vues.lire_reglements, conn, contexte)),
             (
                 "les sorts",
-                _noms(SORTS, RETENUS, ATTENTES, COMPTES),
+                _noms(SORTS, CAISSE, RETENUS, ATTENTES, COMPTES),
                 partial(messages.lire_les_sorts, conn, contexte),
             ),
             ("le compte des sorts", _noms(COMPTES), partial(messages.lire_les_comptes, conn, contexte)),
             ("les attentes", _noms(ATTENTES, RETENUS), partial(messages.lire_les_attentes, conn, contexte)),
             ("les clés d'idempotence", _noms(CLES), partial(messages.lire_les_cles, conn, contexte)),
             ("les lignes des rapports", frozenset(), partial(rapports.lire_les_lignes, conn, contexte)),
+            ("les remboursements par carte", frozenset(), partial(remboursements.comparer, conn, contexte)),
         ]
 
     def _une_creance(self, contexte: Contexte, flux: list[str]) -> None:
@@ -212,18 +228,10 @@ class _Audit:
         )
         lire_le_journal(self._conn, seules, flux)
 
-    def _constater(self) -> None:
-        """Ce que PostgreSQL constate seul, et ce qui attend une personne."""
-
-        def constater(requete: str) -> None:
-            for (phrase,) in self._conn.execute(requete):
-                self._rapport.ecart(phrase)
-
-        for nom, requete in (CONSTATS | RAPPORTS).items():
-            sans_s_arreter(self._conn, self._rapport, nom, partial(constater, requete))
-        sans_s_arreter(
-            self._conn, self._rapport, "les anomalies", lambda: compter_les_anomalies(self._conn, self._rapport)
-        )
+    def _constats(self) -> AbstractContextManager[None]:
+        if self._reference is not None:
+            return nullcontext()
+        return a_part.pendant(self._conn, self._rapport, _constater, seul=self._seul)
 
     def _nommer(self, premiere: Contexte, en_defaut: dict[str, list[int]]) -> None:
         details = Details(en_defaut)
@@ -265,6 +273,18 @@ class _Audit:
                 f"totaux : les messages de la banque disent {premiere.preleve_par_message} centimes pris,"
                 f" le journal {pris}"
             )
+
+
+def _constater(conn: Connection[Any], rapport: Rapport) -> None:
+    """Ce que PostgreSQL constate seul, et ce qui attend une personne."""
+
+    def constater(requete: str) -> None:
+        for (phrase,) in conn.execute(requete):
+            rapport.ecart(phrase)
+
+    for nom, requete in (CONSTATS | RAPPORTS).items():
+        sans_s_arreter(conn, rapport, nom, partial(constater, requete))
+    sans_s_arreter(conn, rapport, "les anomalies", partial(compter_les_anomalies, conn, rapport))
 
 
 class _Seulement:

@@ -4,32 +4,14 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from domain.sort import ANOMALIES
 from projections.audit.rapport import Rapport
+from projections.lectures.sources_d_anomalies import compter_les_ouvertes
 
-_DES_SORTS: Final = """
-SELECT s.sort, count(*) FROM journal.sorts s
-LEFT JOIN journal.attentes_reglees r USING (topic_id, partition, decalage)
-WHERE s.sort = ANY (%s) AND r.topic_id IS NULL GROUP BY s.sort ORDER BY s.sort
-"""
-
-_LES_AUTRES: Final[dict[str, str]] = {
-    "ecart_de_rapport": "SELECT count(*) FROM vues.ecarts_ouverts",
-    "evenement_ecarte": "SELECT count(*) FROM vues.ecartes",
-    "trop_percu": "SELECT count(*) FROM vues.restant_du WHERE solde < 0",
-    "en_verification": "SELECT count(*) FROM vues.paiements WHERE statut = 'en_verification'",
-    "partition_arretee": """
-SELECT count(*) FROM journal.arrets a
-WHERE NOT EXISTS (SELECT FROM journal.reprises r WHERE r.partition = a.partition AND r.topic = a.topic
-                    AND r.enregistre_le >= a.enregistre_le)
-""",
-}
+# Un paiement dont l'argent est réglé peut rester en vérification : le bon montant peut encore venir.
+_EN_VERIFICATION: Final = "SELECT count(*) FROM vues.paiements WHERE statut = 'en_verification'"
 
 
 def compter_les_anomalies(conn: Connection[Any], rapport: Rapport) -> None:
-    """Compte les anomalies ouvertes ; celles d'un genre qui n'en a pas sont omises."""
-    comptes = {sort: int(messages) for sort, messages in conn.execute(_DES_SORTS, ([*map(str, ANOMALIES)],))}
-    for genre, requete in _LES_AUTRES.items():
-        (nombre,) = conn.execute(requete).fetchone() or (0,)
-        comptes[genre] = int(nombre)
-    rapport.anomalies = {genre: nombre for genre, nombre in comptes.items() if nombre}
+    """Compte les anomalies ouvertes, telles que leur liste les montre ; un genre qui n'en a pas est omis."""
+    rapport.anomalies = compter_les_ouvertes(conn)
+    (rapport.en_verification,) = conn.execute(_EN_VERIFICATION).fetchone() or (0,)

@@ -2,8 +2,8 @@
 
 from typing import Any, Final, assert_never
 
-from domain.anomalie import Anomalie, FaitDAnomalie, est_d_anomalie, meme_personne
-from domain.geste import A_DEUX, Geste, Proposition
+from domain.anomalie import Anomalie, FaitDAnomalie, est_d_anomalie
+from domain.geste import A_DEUX, Geste, Proposition, meme_personne
 from projections.audit.contexte import Contexte, Dits, Ligne
 from projections.audit.rapprochement import us
 from projections.audit.relations import REGLEMENTS, REGLES
@@ -41,14 +41,14 @@ class SuiviDAnomalie:
         if not est_d_anomalie(fait):
             raise ValueError("porte des faits d'un autre agrégat")
         avant = self._anomalie
-        proposee = None if avant is None else avant.proposee
+        proposee, approuvee_par = (None, None) if avant is None else (avant.proposee, avant.approuvee_par)
         self._anomalie = fait.mutate(avant)
         if isinstance(fait, Anomalie.RèglementApprouvé) and (
             proposee is None or not fait.par or meme_personne(proposee.par, fait.par)
         ):
             self._ecart(f"v{version} n'est pas l'approbation d'une seconde personne")
         if isinstance(fait, Anomalie.AnomalieRéglée):
-            self._regler(fait)
+            self._regler(fait, proposee, approuvee_par)
         if position <= self._limite:
             self._voir(fait)
 
@@ -64,8 +64,16 @@ class SuiviDAnomalie:
     def _ecart(self, quoi: str) -> None:
         self._contexte.ecart(f"{self._flux} : {quoi}")
 
-    def _regler(self, fait: Anomalie.AnomalieRéglée) -> None:
+    def _regler(
+        self, fait: Anomalie.AnomalieRéglée, proposee: Anomalie.RèglementProposé | None, approuvee_par: str | None
+    ) -> None:
         proposition: Proposition = fait.proposition
+        if proposition.geste in A_DEUX and (
+            proposee is None
+            or (proposee.par, proposee.proposition, approuvee_par) != (fait.saisi_par, proposition, fait.approuve_par)
+        ):
+            self._ecart(f"v{fait.originator_version} règle autre chose que ce qui a été proposé et approuvé")
+        self._contexte.signer(self._ident, fait, proposee.originator_version if proposee else 0)
         if proposition.geste in A_DEUX and (not fait.approuve_par or meme_personne(fait.saisi_par, fait.approuve_par)):
             self._ecart(f"v{fait.originator_version} règle sans une seconde personne")
         if (bouge := _BOUGENT.get(proposition.geste)) is not None:

@@ -1,6 +1,7 @@
 """Ce que PostgreSQL constate seul : l'ordre du journal, les causes, et les tables qui se répondent.
 
 Chaque constat est une requête qui rend une phrase par écart, et rien si tout va bien.
+Plus de 300 lignes : une requête par constat.
 """
 
 from typing import Final
@@ -61,7 +62,9 @@ _A_LA_MEME_HEURE: Final = "abs(extract(epoch FROM {} - {})) > 3600"
 # La première origine de chaque message, avec ce qu'il faut pour juger un fait qui s'en réclame.
 _CAUSE: Final = "'kafka:' || topic || '/' || partition || '@' || decalage"
 _ORIGINES: Final = f"""
-SELECT {_CAUSE} AS cause, sort, champs ->> 'autorisation' AS autorisation, enregistre_le FROM journal.sorts
+SELECT {_CAUSE} AS cause, sort, champs ->> 'autorisation' AS autorisation, champs ->> 'marchand' AS marchand,
+       champs ->> 'montant_centimes' AS montant, enregistre_le
+FROM journal.sorts
 """  # noqa: S608
 
 CONSTATS: Final[dict[str, str]] = {
@@ -98,7 +101,9 @@ SELECT format('journal : %s v%s : le message « %s » ne dit pas cette autorisat
 FROM journal.evenements e
 WHERE e.topic = '{Paiement.AcceptationPrécisée.TOPIC}'
   AND NOT EXISTS (SELECT FROM ({_ORIGINES}) AS s WHERE s.cause = e.cause AND (s.sort = 'en_souffrance' OR
-      s.sort = 'doublon' AND position(to_json(s.autorisation)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0))
+      s.sort = 'doublon' AND position(to_json(s.autorisation)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0
+      AND position(to_json(s.marchand)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0
+      AND position('"montant":' || s.montant || ',' IN convert_from(e.etat, 'SQL_ASCII')) > 0))
 UNION ALL
 SELECT format('journal : %s v%s : n''a pas l''heure de son message « %s »', e.flux, e.version, left(e.cause, 80))
 FROM journal.evenements e JOIN ({_ORIGINES}) AS s USING (cause)
@@ -205,6 +210,29 @@ WHERE p.le > e.enregistre_le + interval '1 hour'
 UNION ALL
 SELECT format('publication : %s publie sous l''époque %s, qui n''existe pas', p.suiveur, p.epoque)
 FROM vues.publications p WHERE NOT EXISTS (SELECT FROM journal.epoques e WHERE e.nom = p.epoque)
+""",
+    "les gardes": r"""
+SELECT format('garde : %s n''est plus en ajout seul', c.oid::regclass)
+FROM pg_class c
+WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind = 'r'
+  AND NOT EXISTS (SELECT FROM pg_trigger t
+                  WHERE t.tgrelid = c.oid AND t.tgname = 'ajout_seul' AND t.tgenabled IN ('O', 'A')
+                    AND t.tgfoid = to_regprocedure('journal.refuser_modification()'))
+UNION ALL
+SELECT format('garde : %s laisse faire ce qu''elle devait refuser', p.oid::regprocedure)
+FROM pg_proc p WHERE p.oid = to_regprocedure('journal.refuser_modification()') AND p.prosrc !~* 'raise\s+exception'
+UNION ALL
+SELECT format('garde : %s a une règle de réécriture, %s', c.oid::regclass, r.rulename)
+FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND r.rulename <> '_RETURN'
+UNION ALL
+SELECT format('garde : %s cache des lignes à certains', c.oid::regclass)
+FROM pg_class c
+WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND c.relrowsecurity
+UNION ALL
+SELECT format('garde : %s.%s peut être choisi par qui écrit', a.attrelid::regclass, a.attname)
+FROM pg_attribute a
+WHERE a.attrelid = to_regclass('journal.evenements') AND a.attname = 'position' AND a.attidentity <> 'a'
 """,
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from domain.agregats import AGREGATS
 from engine.mapper import EventMapper
 from projections.audit.rapport import Rapport
-from projections.audit.rapprochement import Cle, Comptes, Relation, Valeurs
-from projections.audit.relations import REGLES, RETENUS, SORTS
+from projections.audit.rapprochement import Cle, Comptes, Relation, Valeurs, us
+from projections.audit.relations import CAISSE, REGLES, RETENUS, SORTS
 
 Ligne = tuple[int, str, int, str, bytes, str, int]
 """Un événement stocké : position, flux, version, topic, état, cause, enregistré le (microsecondes)."""
@@ -22,6 +22,29 @@ REGLEMENT: Final = "reglement:"
 
 D_UNE_ATTENTE: Final = "reglement:attente-"
 """Le début de la cause d'un message retenu que des personnes ont appliqué ailleurs."""
+
+
+@dataclass(slots=True)
+class Rendu:
+    """Ce que le journal dit d'une transaction dont la banque a rendu l'argent, ou l'a repris ; en centimes."""
+
+    par_carte: int = 0
+    """Rendu par la banque à notre demande."""
+    repris: int = 0
+    """Repris par la banque : contre-passé, ou constaté."""
+    marchand: str = ""
+    le: int = 0
+    """Le dernier remboursement (microsecondes)."""
+
+
+class Signature(NamedTuple):
+    """Qui a fait un règlement, quand, pourquoi, et sous quel nom il est écrit ailleurs."""
+
+    saisi_par: str
+    approuve_par: str | None
+    heure: int | None
+    motif: str
+    message_id: str
 
 
 @dataclass(slots=True)
@@ -45,6 +68,35 @@ class Contexte:
 
     repris: int = 0
     """Ce que la banque a repris d'elle-même sans qu'une créance l'ait reçu, en centimes."""
+    rendus: dict[str, Rendu] = field(default_factory=dict)
+    """Ce que la banque a rendu à notre demande, ou repris, par transaction."""
+
+    signatures: dict[str, list[Signature]] | None = None
+    """Les règlements faits, par anomalie ; None si les anomalies ne sont pas lues."""
+
+    def signer(self, ident: str, fait: Any, version: int) -> None:
+        """Un règlement est fait ; `version` : celle de sa proposition."""
+        if self.signatures is not None:
+            dite = Signature(
+                fait.saisi_par, fait.approuve_par, us(fait.timestamp), fait.proposition.motif, f"{ident}.{version}"
+            )
+            self.signatures.setdefault(ident, []).append(dite)
+
+    def exiger_signature(self, flux: str, fait: Any, cause: str, **dits: str) -> None:
+        """Un fait qu'un règlement a causé dit les mêmes personnes et la même heure que lui."""
+        ident = cause.removeprefix(REGLEMENT)
+        if self.signatures is None or ident == cause or f"anomalie-{ident}" in self.rapport.illisibles:
+            return
+        voulue = (fait.saisi_par, fait.approuve_par, us(fait.timestamp))
+        if not any(
+            une[:3] == voulue and all(getattr(une, nom) == dit for nom, dit in dits.items())
+            for une in self.signatures.get(ident, ())
+        ):
+            self.ecart(f"{flux} : v{fait.originator_version} n'est pas signé comme le règlement de {ident}")
+
+    def rendu(self, transaction: str) -> Rendu:
+        """Ce qui en est dit jusqu'ici, à compléter."""
+        return self.rendus.setdefault(transaction, Rendu())
 
     def limite(self, suiveur: str, flux: str) -> int:
         """La dernière position que cette vue a pu appliquer de ce flux."""
@@ -94,6 +146,11 @@ class Dits:
             self.dit(RETENUS, (cause, flux), ())
         else:
             self.dit(SORTS, (cause, flux), valeurs)
+
+    def caisse(self, cause: str, flux: str, valeurs: Valeurs) -> None:
+        """Ce qu'un fait dit de son message, que le sort de ce message dit aussi."""
+        if cause.startswith(MESSAGE) and cause not in self._contexte.retenus:
+            self.dit(CAISSE, (cause, flux), valeurs)
 
     def regle(self, cause: str, geste: str, montant: int) -> None:
         """De l'argent qu'un règlement a fait bouger."""

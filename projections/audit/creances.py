@@ -1,12 +1,15 @@
-"""Suivre une créance fait par fait : ses propres règles, et ce que chaque fait dit d'un paiement ou d'un message."""
+"""Suivre une créance fait par fait : ses propres règles, et ce que chaque fait dit d'un paiement ou d'un message.
 
+Plus de 300 lignes : un cas par fait, et la décision refaite à côté.
+"""
+
+from collections.abc import Iterable
 from typing import Final, assert_never, cast
 
 from domain.creance import Créance, FaitDeCreance, PartAcceptee, est_de_creance
-from domain.geste import Geste, Voie
+from domain.geste import Geste, Voie, meme_personne
 from projections.audit.contexte import Contexte, Dits, Ligne
-from projections.audit.formule import solde_par_la_formule
-from projections.audit.rapprochement import us
+from projections.audit.rapprochement import Valeurs, us
 from projections.audit.relations import (
     ACCEPTATIONS,
     DELAI,
@@ -18,6 +21,13 @@ from projections.audit.relations import (
 )
 
 _ENREGISTRE: Final = "enregistré"
+
+
+def _de_la_caisse(fait: Créance.AvisRectifié | Créance.AvisAnnulé | Créance.EncaissementReçu) -> Valeurs:
+    """Ce que le sort d'un message de la caisse garde aussi."""
+    if isinstance(fait, Créance.EncaissementReçu):
+        return fait.message_id, fait.montant, fait.moyen.value, fait.encaisse_le.isoformat()
+    return fait.message_id, None, None, None
 
 
 class SuiviDeCreance:
@@ -51,6 +61,8 @@ class SuiviDeCreance:
             raise ValueError("porte des faits d'un autre agrégat")
         if self._constat_attendu and not isinstance(fait, Créance.TropPerçuConstaté):
             self._ecart(f"le trop-perçu a changé avant la version {version}, et rien ne le constate")
+        if isinstance(fait, Créance.TropPerçuConstaté) and self._faits and fait.timestamp != self._faits[-1].timestamp:
+            self._ecart(f"v{version} constate un trop-perçu à une autre heure que ce qui l'a fait changer")
         self._constat_attendu = False
         avant = self._creance
         if avant is not None:
@@ -120,6 +132,8 @@ class SuiviDeCreance:
                 if fait.transaction in avant.acceptees:
                     self._ecart(f"v{v} : {fait.transaction} était déjà accepté")
             case Créance.PaiementAffiché():
+                if fait.affiche_le != fait.timestamp:
+                    self._ecart(f"v{v} affiche {fait.transaction} à une autre heure que la sienne")
                 part = avant.acceptees.get(fait.transaction)
                 if part is None or part.affichee:
                     self._ecart(f"v{v} affiche {fait.transaction}, {'déjà affiché' if part else 'jamais accepté'}")
@@ -162,37 +176,47 @@ class SuiviDeCreance:
             self._ecart(f"v{version} enregistre une seconde fois le message {message_id}")
 
     def _deux_personnes(self, version: int, saisi_par: str, approuve_par: str) -> None:
-        if not saisi_par or not approuve_par or saisi_par == approuve_par:
+        if not saisi_par or not approuve_par or meme_personne(saisi_par, approuve_par):
             self._ecart(f"v{version} n'a pas été approuvé par une seconde personne")
 
     # --- Ce que chaque fait dit --------------------------------------------------------------------------------------
 
-    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901
+    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901, PLR0912 (un cas par fait)
         dit = self._dits.dit
         match fait:
             case Créance.AvisEmis() | Créance.AvisRectifié() | Créance.AvisAnnulé() | Créance.EncaissementReçu():
                 genre = MESSAGES_DE_CAISSE[fait.TOPIC]
                 self._dits.cause(cause, self._flux, (genre, None, None, None, None, None, None, None, _ENREGISTRE))
+                if not isinstance(fait, Créance.AvisEmis):
+                    self._dits.caisse(cause, self._flux, _de_la_caisse(fait))
             case Créance.PaiementInitié():
                 valeurs = (fait.part, fait.canal.value, us(fait.expire_le), creance.avis.assure, creance.avis.caisse)
-                dit(IMPUTATIONS, (fait.transaction, self._reference), (*valeurs, cause))
+                dit(IMPUTATIONS, (fait.transaction, self._reference), (*valeurs, cause, us(fait.timestamp)))
             case Créance.PaiementAccepté():
                 accepte_le = us(fait.accepte_le)
-                dit(ACCEPTATIONS, (fait.transaction, self._reference), (fait.part, accepte_le, cause))
+                heure = us(fait.timestamp)
+                dit(ACCEPTATIONS, (fait.transaction, self._reference), (fait.part, accepte_le, cause, heure))
                 if position <= self._delai:
                     self._parts[fait.transaction] = [accepte_le, None, fait.originator_version]
             case Créance.PaiementÉchoué():
-                dit(LEVEES, (fait.transaction, self._reference), (fait.part_liberee, fait.cause, cause))
+                valeurs_levees = (fait.part_liberee, fait.cause, cause, us(fait.timestamp))
+                dit(LEVEES, (fait.transaction, self._reference), valeurs_levees)
             case Créance.PaiementAffiché():
                 if position <= self._delai and fait.transaction in self._parts:
                     self._parts[fait.transaction][1] = us(fait.affiche_le)
             case Créance.EncaissementRattaché():
+                self._contexte.exiger_signature(self._flux, fait, cause)
                 valeurs_dites = (fait.part, fait.anomalie, fait.saisi_par, fait.approuve_par, cause)
                 dit(RATTACHEMENTS, (fait.transaction, self._reference), valeurs_dites)
             case Créance.TropPerçuRemboursé():
+                self._contexte.exiger_signature(self._flux, fait, cause, message_id=fait.message_id)
                 self._dits.regle(cause, Geste.REMBOURSER.value, fait.montant)
-            case Créance.PaiementContrepassé() | Créance.TropPerçuConstaté():
-                pass  # Rien d'autre ne les redit.
+            case Créance.PaiementContrepassé():
+                self._contexte.exiger_signature(self._flux, fait, cause, motif=fait.motif)
+                if self._contexte.premiere:
+                    self._contexte.rendu(fait.transaction).repris += fait.part
+            case Créance.TropPerçuConstaté():
+                pass  # Rien d'autre ne le redit.
             case _:
                 assert_never(fait)
 
@@ -249,3 +273,36 @@ class SuiviDeCreance:
             case _:
                 assert_never(fait)
         self._mouvements.append((nom, montant, enregistre_us))
+
+
+def solde_par_la_formule(faits: Iterable[FaitDeCreance]) -> int:
+    """Le solde selon la règle, en centimes : ni l'agrégat, ni ce que les vues décident des faits.
+
+    montant − Σ parts acceptées − Σ rattachements − Σ encaissements + Σ contre-passations + Σ remboursements.
+    """
+    montant = 0
+    autres = 0
+    for fait in faits:
+        match fait:
+            case Créance.AvisEmis() | Créance.AvisRectifié():
+                montant = fait.montant_initial
+            case Créance.AvisAnnulé():
+                montant = 0
+            case Créance.PaiementAccepté() | Créance.EncaissementRattaché():
+                autres -= fait.part
+            case Créance.EncaissementReçu():
+                autres -= fait.montant
+            case Créance.PaiementContrepassé():
+                autres += fait.part
+            case Créance.TropPerçuRemboursé():
+                autres += fait.montant
+            case (
+                Créance.PaiementInitié()
+                | Créance.PaiementÉchoué()
+                | Créance.PaiementAffiché()
+                | Créance.TropPerçuConstaté()
+            ):
+                pass  # Ne changent pas ce qui est dû.
+            case _:
+                assert_never(fait)
+    return montant + autres

@@ -14,7 +14,7 @@ from domain.paiement import Paiement
 from projections.audit.anomalies_reglees import SuiviDAnomalie
 from projections.audit.contexte import Contexte, Ligne
 from projections.audit.creances import SuiviDeCreance
-from projections.audit.lecture import lire
+from projections.audit.lecture import parcourir
 from projections.audit.messageries import SuiviDeMessagerie
 from projections.audit.paiements import SuiviDePaiement
 
@@ -57,6 +57,7 @@ def lire_le_journal(
 ) -> None:
     """Lit tout le journal, ou ces flux ; `avancer` reçoit le compte des événements lus."""
     lus = 0
+    contexte.signatures = {} if flux is None else None
 
     def comptees(lignes: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
         nonlocal lus
@@ -66,7 +67,7 @@ def lire_le_journal(
                 avancer(lus)
             yield ligne
 
-    evenements = comptees(lire(conn, _EVENEMENTS, (flux, flux)))
+    evenements = comptees(parcourir(conn, _EVENEMENTS, (flux, flux)))
     for nom, lignes in groupby(evenements, key=itemgetter(1)):
         _suivre(contexte, nom, cast("Iterable[Ligne]", lignes))
 

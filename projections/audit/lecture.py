@@ -1,6 +1,6 @@
 """Lire une table du serveur sans rien qui puisse arrêter l'audit : par lots, et des dates qui se lisent toutes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import date
 from itertools import count
 from struct import unpack
@@ -39,9 +39,9 @@ class _Jour(Loader):
         return int(unpack("!i", data)[0]) + _AN_2000_JOURS
 
 
-def lire(
+def parcourir(
     conn: Connection[Any], requete: str, parametres: Sequence[Any] | Mapping[str, Any] | None = None
-) -> Iterator[tuple[Any, ...]]:
+) -> Generator[tuple[Any, ...]]:
     """Les lignes d'une requête, lues du serveur par lots, dans la transaction de l'audit."""
     with conn.cursor(name=f"audit_{next(_NUMEROS)}") as curseur:
         curseur.adapters.register_loader("timestamptz", _Instant)

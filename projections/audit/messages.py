@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -15,9 +16,9 @@ from domain.paiement import Paiement
 from domain.reponse import Issue
 from domain.sort import Sort
 from projections.audit.contexte import D_UNE_ATTENTE, MESSAGE, Contexte, champ
-from projections.audit.lecture import lire
+from projections.audit.lecture import parcourir
 from projections.audit.rapprochement import Valeurs, us
-from projections.audit.relations import ATTENTES, CLES, COMPTES, RETENUS, SORTS
+from projections.audit.relations import ATTENTES, CAISSE, CLES, COMPTES, MESSAGES_DE_CAISSE, RETENUS, SORTS
 
 CAUSE_MAX: Final = 500
 """La longueur à laquelle une phrase est gardée avec un sort."""
@@ -58,6 +59,12 @@ _APPLIQUES_UN_A_UN: Final = {Sort.APPLIQUEE.value, Sort.MONTANT_INCOHERENT.value
 """Les sorts d'un message retenu dont on sait, sans ses champs, qu'un fait et un seul les suit."""
 
 
+_REDITS: Final = frozenset(MESSAGES_DE_CAISSE.values()) - {MESSAGES_DE_CAISSE[Créance.AvisEmis.TOPIC]}
+"""Les messages des caisses dont le sort garde les champs."""
+
+_DE_LA_CAISSE: Final = ("message_id", "montant_centimes", "moyen", "date")
+
+
 def origine(topic: str, partition: int, decalage: int) -> str:
     """La cause que portent les faits d'un message."""
     return f"{MESSAGE}{topic}/{partition}@{decalage}"
@@ -65,14 +72,18 @@ def origine(topic: str, partition: int, decalage: int) -> str:
 
 def causes_retenues(conn: Connection[Any]) -> set[str]:
     """Les causes de tous les messages qui ont attendu."""
-    return {origine(*ligne) for ligne in lire(conn, _RETENUS)}
+    return {origine(*ligne) for ligne in parcourir(conn, _RETENUS)}
 
 
 def lire_les_sorts(conn: Connection[Any], contexte: Contexte) -> None:
     """Chaque message avec sa place et son sort, et ce que ce sort dit avoir causé."""
-    lots = _Lots(contexte, lire(conn, _LOTS))
+    with closing(parcourir(conn, _LOTS)) as lus:
+        _placer_les_sorts(conn, contexte, _Lots(contexte, lus))
+
+
+def _placer_les_sorts(conn: Connection[Any], contexte: Contexte, lots: "_Lots") -> None:
     comptes: Counter[tuple[Any, ...]] = Counter()
-    for topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs, enregistre_us in lire(
+    for topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs, enregistre_us in parcourir(
         conn, _SORTS
     ):
         if contexte.premiere:
@@ -89,6 +100,8 @@ def lire_les_sorts(conn: Connection[Any], contexte: Contexte) -> None:
                 contexte.comptes.vu(RETENUS, (dite, flux), ())
             else:
                 contexte.comptes.vu(SORTS, (dite, flux), valeurs)
+                if valeurs[0] in _REDITS:
+                    contexte.comptes.vu(CAISSE, (dite, flux), tuple(champ(champs.get(nom)) for nom in _DE_LA_CAISSE))
     lots.finir()
     for cle, messages in comptes.items():
         contexte.comptes.dit(COMPTES, cle, (messages,))
@@ -96,13 +109,13 @@ def lire_les_sorts(conn: Connection[Any], contexte: Contexte) -> None:
 
 def lire_les_comptes(conn: Connection[Any], contexte: Contexte) -> None:
     """Le compte de chaque sort, tenu à part."""
-    for topic_id, topic, partition, sort, messages in lire(conn, _COMPTES):
+    for topic_id, topic, partition, sort, messages in parcourir(conn, _COMPTES):
         contexte.comptes.vu(COMPTES, (str(topic_id), topic, partition, sort), (messages,))
 
 
 def lire_les_attentes(conn: Connection[Any], contexte: Contexte) -> None:
     """Les messages gardés avec leur contenu, et ce qu'ils sont devenus."""
-    for topic_id, topic, partition, decalage, valeur, flux, raison, sort, rang, reglee in lire(conn, _ATTENTES):
+    for topic_id, topic, partition, decalage, valeur, flux, raison, sort, rang, reglee in parcourir(conn, _ATTENTES):
         objet = flux.removeprefix(Créance.flux("")).removeprefix(Paiement.flux(""))
         phrase = raison[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}")
         valeurs = (topic, sha256(valeur).hexdigest(), objet, phrase)
@@ -115,7 +128,7 @@ def lire_les_attentes(conn: Connection[Any], contexte: Contexte) -> None:
 
 def lire_les_cles(conn: Connection[Any], contexte: Contexte) -> None:
     """La réponse gardée de chaque requête : celle d'un paiement ouvert, aux mêmes parts."""
-    for auteur, cle, reponse in lire(conn, _CLES):
+    for auteur, cle, reponse in parcourir(conn, _CLES):
         try:
             transaction = str(reponse["transaction"])
             parts = tuple((part["reference"], part["montant_centimes"]) for part in reponse["imputations"])

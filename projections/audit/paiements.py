@@ -2,7 +2,7 @@
 
 from typing import Any, Final, assert_never, cast
 
-from domain.geste import Geste, Source, composer_id
+from domain.geste import Geste, Source, composer_id, meme_personne
 from domain.paiement import Fin, Paiement, est_de_paiement
 from domain.sort import Sort
 from projections.audit.contexte import REQUETE, Contexte, Dits, Ligne
@@ -82,6 +82,10 @@ class SuiviDePaiement:
             case Paiement.RemboursementFait() | Paiement.RemboursementRefusé():
                 if demande is None or demande.anomalie != fait.anomalie:
                     self._ecart(f"v{version} conclut un remboursement que rien n'a demandé")
+                if isinstance(fait, Paiement.RemboursementFait) and self._contexte.premiere:
+                    rendu = self._contexte.rendu(self._transaction)
+                    rendu.par_carte += fait.montant
+                    rendu.marchand, rendu.le = apres.marchand, us(fait.timestamp) or 0
             case _:
                 assert_never(fait)
         if isinstance(fait, Paiement.PaiementOuvert | Paiement.PaiementConclu | Paiement.PaiementRéglé):
@@ -127,7 +131,9 @@ class SuiviDePaiement:
         if not parts or len(dict(parts)) != len(parts) or min(part for _, part in parts) <= 0:
             self._ecart("les imputations sont vides, nulles ou redites")
         for reference, part in parts:
-            valeurs = (part, fait.canal.value, us(fait.expire_le), fait.assure, fait.caisse, cause)
+            valeurs = (
+                part, fait.canal.value, us(fait.expire_le), fait.assure, fait.caisse, cause, us(fait.timestamp),
+            )  # fmt: skip
             self._dits.vu(IMPUTATIONS, (self._transaction, reference), valeurs)
         if cause.startswith(REQUETE):
             cle = cause.removeprefix(REQUETE)
@@ -154,14 +160,15 @@ class SuiviDePaiement:
         if fin is None and fait.issue is not Fin.ACCEPTE:
             dite = EXPIRE if fait.issue is Fin.EXPIRE else fait.cause
             for imputation in ouvert.imputations:
-                self._dits.vu(LEVEES, (self._transaction, imputation.reference), (imputation.part, dite, cause))
+                levee = (imputation.part, dite, cause, us(fait.timestamp))
+                self._dits.vu(LEVEES, (self._transaction, imputation.reference), levee)
 
     def _accepter(
         self, ouvert: Paiement.PaiementOuvert, fait: Paiement.PaiementConclu, cause: str, enregistre_us: int
     ) -> None:
         accepte_le = us(fait.accepte_le)
         for imputation in ouvert.imputations:
-            valeurs = (imputation.part, accepte_le, cause)
+            valeurs = (imputation.part, accepte_le, cause, us(fait.timestamp))
             self._dits.vu(ACCEPTATIONS, (self._transaction, imputation.reference), valeurs)
         self._dits.cause(
             cause,
@@ -258,12 +265,13 @@ class SuiviDePaiement:
     ) -> None:
         """Deux personnes en ont rattaché ou rendu ; ou la banque l'a repris."""
         v, paiement = fait.originator_version, self._paiement
-        if not fait.saisi_par or not fait.approuve_par or fait.saisi_par == fait.approuve_par:
+        if not fait.saisi_par or not fait.approuve_par or meme_personne(fait.saisi_par, fait.approuve_par):
             self._ecart(f"v{v} n'a pas été approuvé par une seconde personne")
         if fait.montant <= 0 or paiement is None or paiement.reste_de(fait.anomalie) < 0:
             self._ecart(f"v{v} règle {fait.montant} centimes de {fait.anomalie}, plus qu'il n'en restait")
         if position <= self._argent_vu and fait.anomalie in self._argent:
             self._argent[fait.anomalie][5] -= fait.montant
+        self._contexte.exiger_signature(self._flux, fait, cause)
         self._pris.append(("non_rattache", -fait.montant, self._marchand, enregistre_us))
         match fait:
             case Paiement.EncaissementImputé():
@@ -277,6 +285,7 @@ class SuiviDePaiement:
                 self._pris.append(("preleve_par_la_banque", -fait.montant, self._marchand, enregistre_us))
                 if self._contexte.premiere:
                     self._contexte.repris += fait.montant
+                    self._contexte.rendu(self._transaction).repris += fait.montant
                 self._dits.regle(cause, Geste.RENDRE.value, fait.montant)
             case Paiement.EncaissementRendu():
                 self._pris.append(("rendu", fait.montant, self._marchand, enregistre_us))

@@ -38,6 +38,8 @@ class Rapport:
     compte: Comptable = field(default_factory=Comptable)
     anomalies: dict[str, int] = field(default_factory=dict)
     """Ce qui attend une personne, par genre : ce ne sont pas des écarts."""
+    en_verification: int = 0
+    """Paiements dont la fin attend un règlement."""
     ecarts: list[str] = field(default_factory=list)
     ecarts_comptes: int = 0
     illisibles: dict[str, str] = field(default_factory=dict)
@@ -104,6 +106,7 @@ class Rapport:
             **self.compte.en_json(),
             "anomalies_ouvertes": self.anomalies_ouvertes,
             "anomalies": self.anomalies,
+            "en_verification": self.en_verification,
             "restant_du_total_centimes": self.restant_du_total,
             "accepte_total_centimes": self.accepte_total,
             "ecarts_total": self.ecarts_comptes,

@@ -50,6 +50,11 @@ def _version_d_avant(dit: Valeurs, vu: Valeurs) -> bool:
     return vu[2] == 0 and dit[:2] + dit[3:] == vu[:2] + vu[3:]
 
 
+def _champs_non_gardes(_dit: Valeurs, vu: Valeurs) -> bool:
+    """Les premiers messages des caisses n'ont pas gardé leurs champs avec leur sort."""
+    return vu == (None, None, None, None)
+
+
 # --- Les vues --------------------------------------------------------------------------------------------------------
 
 RESTANT_DU: Final = Relation(
@@ -126,7 +131,7 @@ REGLEMENTS: Final = Relation(
 
 IMPUTATIONS: Final = Relation(
     "imputation",
-    ("part", "canal", "expire_le@instant", "assure", "caisse", "cause"),
+    ("part", "canal", "expire_le@instant", "assure", "caisse", "cause", "heure@instant"),
     "{cle} : la créance réserve une part que le paiement n'impute pas {dit}",
     "{cle} : le paiement impute une part que la créance ne réserve pas {vu}",
     _part,
@@ -135,7 +140,7 @@ IMPUTATIONS: Final = Relation(
 
 ACCEPTATIONS: Final = Relation(
     "acceptation",
-    ("part", "accepte_le@instant", "cause"),
+    ("part", "accepte_le@instant", "cause", "heure@instant"),
     "{cle} : la créance porte une acceptation que le paiement ne dit pas {dit}",
     "{cle} : la créance ne porte pas l'acceptation que dit le paiement {vu}",
     _part,
@@ -144,7 +149,7 @@ ACCEPTATIONS: Final = Relation(
 
 LEVEES: Final = Relation(
     "échec",
-    ("part_liberee", "cause du fait", "cause"),
+    ("part_liberee", "cause du fait", "cause", "heure@instant"),
     "{cle} : la créance lève une part que le paiement ne dit pas échouée {dit}",
     "{cle} : la créance ne lève pas la part d'un paiement échoué {vu}",
     _part,
@@ -181,6 +186,15 @@ SORTS: Final = Relation(
     "{cle} : message appliqué sans son fait {vu}",
     _message,
 )  # fmt: skip
+
+CAISSE: Final = Relation(
+    "message de la caisse",
+    ("message_id", "montant", "moyen", "date"),
+    "{cle} : le fait n'a pas de message {dit}",
+    "{cle} : le message n'a pas de fait {vu}",
+    _message,
+    excuse=_champs_non_gardes,
+)
 
 RETENUS: Final = Relation(
     "message retenu",

@@ -69,6 +69,26 @@ class Totaux:
 
 CHAMPS: Final = tuple(champ.name for champ in fields(Totaux))
 
+INTITULES: Final = {
+    "ouverture": "Ouverture",
+    "emis": "Avis émis",
+    "rectifie": "Rectifications",
+    "annule": "Annulations",
+    "accepte": "Acceptés en ligne",
+    "rattache": "Rattachés",
+    "autres_encaissements": "Autres encaissements",
+    "contrepasse": "Contre-passés",
+    "rembourse": "Remboursés",
+    "cloture": "Clôture",
+    "preleve_par_la_banque": "Pris par la banque",
+    "non_rattache": "Non rattachés",
+    "rendu": "Rendus sans créance",
+    "trop_percu": "Trop-perçus",
+    "en_cours": "En cours",
+    "restant_du": "Restant dû",
+}
+"""Ce qu'une personne lit de chaque total."""
+
 MOUVEMENTS: Final = {
     "emis": 1,
     "rectifie": 1,

@@ -10,7 +10,7 @@ from domain.accuse import echeance_de, est_echu
 from domain.delai import jour_de_paris
 from domain.references import Pseudonyme
 from projections.audit.contexte import Contexte
-from projections.audit.lecture import lire
+from projections.audit.lecture import parcourir
 from projections.audit.rapprochement import Valeurs, us
 from projections.audit.relations import ARGENT, DELAI, GESTES, MESSAGERIE, PAIEMENTS, REGLEMENTS, RESTANT_DU
 
@@ -48,21 +48,21 @@ def accuse_attendu(assure: Pseudonyme, accepte_le: datetime, maintenant: datetim
 def lire_restant_du(conn: Connection[Any], contexte: Contexte, reference: str | None = None) -> None:
     """Chaque créance de la vue, ou une seule."""
     vu = contexte.comptes.vu
-    for nom, *valeurs in lire(conn, *_choisir("restant_du", "reference", reference)):
+    for nom, *valeurs in parcourir(conn, *_choisir("restant_du", "reference", reference)):
         vu(RESTANT_DU, nom, tuple(valeurs))
 
 
 def lire_paiements(conn: Connection[Any], contexte: Contexte) -> None:
     """Chaque paiement de la vue."""
     vu = contexte.comptes.vu
-    for transaction, *valeurs in lire(conn, _REQUETES["paiements"]):
+    for transaction, *valeurs in parcourir(conn, _REQUETES["paiements"]):
         vu(PAIEMENTS, transaction, tuple(valeurs))
 
 
 def lire_delai(conn: Connection[Any], contexte: Contexte, reference: str | None = None) -> None:
     """Chaque part acceptée de la vue, ou celles d'une créance."""
     vu = contexte.comptes.vu
-    for transaction, nom, *valeurs in lire(conn, *_choisir("delai_affichage", "reference", reference)):
+    for transaction, nom, *valeurs in parcourir(conn, *_choisir("delai_affichage", "reference", reference)):
         vu(DELAI, (transaction, nom), tuple(valeurs))
 
 
@@ -70,7 +70,7 @@ def lire_messagerie(conn: Connection[Any], contexte: Contexte) -> None:
     """Chaque message de la vue qui n'est pas échu : l'accusé, et chaque geste."""
     vu = contexte.comptes.vu
     aujourd_hui = jour_de_paris(contexte.maintenant).toordinal()
-    for transaction, assure, accepte_le, echeance, lu_le, supprime_le in lire(conn, _REQUETES["messagerie"]):
+    for transaction, assure, accepte_le, echeance, lu_le, supprime_le in parcourir(conn, _REQUETES["messagerie"]):
         if echeance <= aujourd_hui:
             continue
         gestes = [(geste, le) for geste, le in (("lu", lu_le), ("supprime", supprime_le)) if le is not None]
@@ -82,13 +82,13 @@ def lire_messagerie(conn: Connection[Any], contexte: Contexte) -> None:
 
 def lire_argent(conn: Connection[Any], contexte: Contexte) -> None:
     """Tout l'argent que la banque a pris sans créance, et ce qui en reste."""
-    for anomalie, *valeurs in lire(conn, _REQUETES["argent"]):
+    for anomalie, *valeurs in parcourir(conn, _REQUETES["argent"]):
         contexte.comptes.vu(ARGENT, anomalie, tuple(valeurs))
 
 
 def lire_reglements(conn: Connection[Any], contexte: Contexte) -> None:
     """Chaque anomalie dont une personne s'est occupée."""
-    for anomalie, *valeurs in lire(conn, _REQUETES["reglements"]):
+    for anomalie, *valeurs in parcourir(conn, _REQUETES["reglements"]):
         valeurs[_PROPOSITION] = json_en_clair(valeurs[_PROPOSITION])
         contexte.comptes.vu(REGLEMENTS, anomalie, tuple(valeurs))
 

@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from domain.anomalie import Anomalie
+from domain.creance import Créance
+from domain.messagerie import Messagerie
+from domain.paiement import Paiement
 from engine.follower import View
 from engine.recorder import Recorder
+from engine.shadow import Rows
 from projections.vues.anomalies import Anomalies
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.messagerie import MessagerieDesAssures
@@ -13,22 +18,82 @@ from projections.vues.restant_du import RestantDu
 
 
 class VueSuivie(NamedTuple):
-    """Une vue, et comment un suiveur la mène."""
+    """Une vue, ses tables, et comment un suiveur la mène."""
 
     nom: str
     construire: Callable[[Recorder], View]
+    lignes: tuple[Rows, ...]
+    """Ses tables, et de quels flux viennent leurs lignes."""
     derriere: str | None = None
     """Le suiveur dont elle ne dépasse jamais la position validée."""
+    sans_ecrire: Callable[[Recorder], View] | None = None
+    """La même, qui n'écrit que ses tables, si celle que l'on mène écrit aussi au journal."""
 
+    @property
+    def par_flux(self) -> tuple[Rows, ...]:
+        """Celles de ses tables dont chaque ligne vient d'un flux : elles se comparent au journal flux par flux."""
+        return tuple(lignes for lignes in self.lignes if lignes.prefix)
+
+    def rejouer(self, recorder: Recorder) -> View:
+        """La vue telle qu'une reconstruction ou une comparaison la mène : elle n'écrit rien au journal."""
+        return (self.sans_ecrire or self.construire)(recorder)
+
+
+_CREANCE: Final = Créance.flux("")
+_PAIEMENT: Final = Paiement.flux("")
 
 VUES: Final = {
     vue.nom: vue
     for vue in (
-        VueSuivie(RestantDu.nom, lambda _: RestantDu()),
-        VueSuivie(Paiements.nom, lambda _: Paiements()),
-        VueSuivie(DelaiAffichage.nom, DelaiAffichage, derriere=RestantDu.nom),
-        VueSuivie(MessagerieDesAssures.nom, lambda _: MessagerieDesAssures()),
-        VueSuivie(Anomalies.nom, lambda _: Anomalies()),
+        VueSuivie(
+            RestantDu.nom,
+            lambda _: RestantDu(),
+            (Rows("restant_du", ("reference",), "reference", _CREANCE),),
+        ),
+        VueSuivie(
+            Paiements.nom,
+            lambda _: Paiements(),
+            (Rows("paiements", ("transaction",), "transaction", _PAIEMENT),),
+        ),
+        VueSuivie(
+            DelaiAffichage.nom,
+            DelaiAffichage,
+            (
+                Rows(
+                    "delai_affichage",
+                    ("transaction", "reference"),
+                    "reference",
+                    _CREANCE,
+                    # Ce qu'il reste à essayer : un aide-mémoire de qui la mène, que le journal ne dit pas.
+                    apart=frozenset({"montree"}),
+                ),
+            ),
+            derriere=RestantDu.nom,
+            sans_ecrire=lambda recorder: DelaiAffichage(recorder, constater=False),
+        ),
+        VueSuivie(
+            MessagerieDesAssures.nom,
+            lambda _: MessagerieDesAssures(),
+            (
+                Rows(
+                    "messagerie",
+                    ("transaction",),
+                    "transaction",
+                    _PAIEMENT,
+                    also=("assure", Messagerie.flux("")),
+                    # Un message échu peut être encore là, ou non.
+                    only="r.echeance > (clock_timestamp() AT TIME ZONE 'Europe/Paris')::date",
+                ),
+            ),
+        ),
+        VueSuivie(
+            Anomalies.nom,
+            lambda _: Anomalies(),
+            (
+                Rows("argent", ("anomalie",), "transaction", _PAIEMENT),
+                Rows("reglements", ("anomalie",), "anomalie", Anomalie.flux("")),
+            ),
+        ),
     )
 }
 """Toutes, par nom, dans l'ordre où elles sont menées."""

@@ -54,9 +54,6 @@ SELECT transaction, reference, version FROM vues.delai_affichage WHERE NOT montr
 
 _MONTRER: Final = "UPDATE vues.delai_affichage SET montree = true WHERE transaction = %b AND reference = %b"
 
-# Chaque part, et si elle est affichée : pour l'audit.
-_TOUTES: Final = "SELECT transaction, reference, affiche_le IS NOT NULL FROM vues.delai_affichage"
-
 # Où en est la vue.
 _POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = 'delai_affichage'"
 
@@ -124,7 +121,7 @@ class DelaiAffichage:
         *,
         constater: bool = True,
     ) -> None:
-        """`constater` à Faux n'écrit rien au journal : pour une reconstruction."""
+        """`constater` à Faux n'écrit rien au journal : une reconstruction laisse l'affichage à qui mène la vue."""
         self.recorder = recorder
         self.horloge = horloge
         self.constater = constater
@@ -159,7 +156,8 @@ class DelaiAffichage:
         """Démarre et arrête les horloges du lot, puis constate l'affichage des acceptations que le compte montre."""
         acceptes = {_part(lu.event): lu.event for lu in faits if isinstance(lu.event, Créance.PaiementAccepté)}
         affiches = [lu.event for lu in faits if isinstance(lu.event, Créance.PaiementAffiché)]
-        vues = montrees(conn, {part: fait.originator_version for part, fait in acceptes.items()})
+        versions = {part: fait.originator_version for part, fait in acceptes.items()}
+        vues = montrees(conn, versions) if self.constater else set()
         if acceptes:
             conn.execute(
                 _DEMARRER,
@@ -180,7 +178,7 @@ class DelaiAffichage:
                     [a.affiche_le for a in affiches],
                 ),
             )
-        if vues and self.constater:
+        if vues:
             self._constater(conn, [part for part in acceptes if part in vues])
 
     def _constater(self, conn: Connection[Any], parts: Iterable[Part]) -> None:
@@ -192,11 +190,6 @@ class DelaiAffichage:
         for (transaction, _), nom in flux.items():
             creances[nom].afficher_paiement(ReferenceTransaction(transaction), maintenant=maintenant)
         self.recorder.record(conn, Batch(entries=collect(creances.values(), CAUSE)))
-
-
-def affichees(conn: Connection[Any]) -> dict[Part, bool]:
-    """Chaque part acceptée, et si elle est affichée."""
-    return {(transaction, reference): affiche for transaction, reference, affiche in conn.execute(_TOUTES)}
 
 
 class Attente(NamedTuple):

@@ -13,6 +13,9 @@ from service.cli import importing  # noqa: F401
 from service.cli import publishing  # noqa: F401
 
 # isort: split
+from service.cli import partners  # noqa: F401
+
+# isort: split
 from service.cli import reconciling  # noqa: F401
 
 # isort: split
@@ -23,6 +26,9 @@ from service.cli import checking  # noqa: F401
 
 # isort: split
 from service.cli import looking  # noqa: F401
+
+# isort: split
+from service.cli import clocking  # noqa: F401
 
 # isort: split
 from service.cli import support  # noqa: F401
@@ -41,6 +47,12 @@ from service.cli import dlq  # noqa: F401
 
 # isort: split
 from service.cli import partitions  # noqa: F401
+
+# isort: split
+from service.cli import rebuilding  # noqa: F401
+
+# isort: split
+from service.cli import restoring  # noqa: F401
 
 # isort: split
 from service.cli import sessions  # noqa: F401

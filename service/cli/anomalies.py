@@ -14,14 +14,14 @@ import typer
 from rich.table import Table
 
 from domain.delai import PARIS
-from domain.geste import Geste, Proposition, Voie
+from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import CENTIMES_MAX, Centimes, euros
 from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction, lire_reference
 from domain.refus import Refus
-from guichet.acces import NON_DIT, Motif, noter_acces
+from guichet.acces import NON_DIT, Lecteur, Motif, noter_acces
 from guichet.guichet import Guichet
-from projections.lectures.anomalies import LigneDAnomalie
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from service.cli.anomaly_tables import tell_list, tell_one, tell_settlement
 from service.cli.application import (
     PROBLEM,
@@ -35,15 +35,15 @@ from service.cli.application import (
     print_json,
     quiet,
 )
-from service.cli.support import ask_reason, system_reader
+from service.cli.support import Reason, ask_reason
 from service.cli.tables import whole
+from service.cli.who import author, reader
 from service.settings import Settings
 
 commands = typer.Typer(name="anomalies", help="Ce qu'une personne doit régler, et le régler.", no_args_is_help=False)
 app.add_typer(commands)
 
 Ident = Annotated[str, typer.Argument(metavar="ID", help="Le nom de l'anomalie, tel que la liste le donne.")]
-By = Annotated[str, typer.Option("--par", help="Qui vous êtes : votre identifiant d'agent.")]
 Why = Annotated[str, typer.Option("--motif", help="Pourquoi, pour l'histoire.")]
 Reading = Annotated[str | None, typer.Option("--motif", help="Pourquoi ces données sont lues ; la lecture est écrite.")]
 Which = Annotated[
@@ -76,7 +76,7 @@ def list_(
     reason = _reason(motif)
     with connection(data_dir) as (settings, conn):
         rows = anomalies_reglees(conn) if settled else open_ones(settings, conn, datetime.now(UTC))
-        note_reading(conn, "anomalies", "liste", rows, reason)
+        note_reading(conn, reader(settings), "liste", rows, reason)
     rows = [row for row in rows if genre is None or row.genre == genre]
     tell_list(rows, as_json=as_json, settled=settled)
 
@@ -84,21 +84,13 @@ def list_(
 @commands.command()
 def show(ident: Ident, *, motif: Reading = None, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Une anomalie : ce qu'elle est, ce qui peut en être fait, ce que des personnes en ont fait."""
-    from engine.database import Database
-    from guichet.reglement.dossiers import gestes_d_un_message
-    from projections.lectures.anomalies import anomalie, histoire
-    from service.composition import recorder_on
+    from api.support.reglements import montrer
 
     reason = _reason(motif)
     with connection(data_dir) as (settings, conn):
         _note(settings, conn)
-        row = anomalie(conn, ident, datetime.now(UTC), gestes_d_un_message=gestes_d_un_message)
-        with Database(str(settings.database_url)) as base:
-            told = histoire(conn, recorder_on(base), ident) if row else []
-        about = f"anomalie-{ident}" if row else "anomalie inconnue"
-        note_reading(conn, "anomalie", about, [row] if row else [], reason)
-    if row is None:
-        fail("Aucune anomalie ne porte ce nom.")
+    with _counter(data_dir) as (settings, counter), _told_refusals():
+        row, told = montrer(counter, reader(settings), reason, ident, datetime.now(UTC))
     if as_json:
         print_json({**row.en_detail(), "histoire": told})
         return
@@ -110,7 +102,6 @@ def settle(
     ident: Ident,
     *,
     gesture: Annotated[Geste, typer.Option("--geste", help="Ce qu'il faut faire.")],
-    by: By,
     why: Why,
     amount: Annotated[str | None, typer.Option("--montant", help="En euros (20,00) ; absent : tout.")] = None,
     shares: Annotated[
@@ -129,7 +120,7 @@ def settle(
     from guichet.reglement.proposer import proposer
 
     if gesture is Geste.REJOUER:
-        replay([ident], by, why, as_json=as_json, data_dir=data_dir)
+        replay([ident], why, as_json=as_json, data_dir=data_dir)
         return
     if transaction is not None and not TRANSACTION.fullmatch(transaction):
         raise typer.BadParameter("une référence de transaction compte 1 à 35 lettres et chiffres")
@@ -142,30 +133,30 @@ def settle(
         motif=why,
         preuve=proof,
     )
-    with _counter(data_dir) as (_, counter), _told_refusals():
+    with _counter(data_dir) as (settings, counter), _told_refusals():
+        by = author(settings, in_two=gesture in A_DEUX)
         done = proposer(counter, ident, wanted, by, datetime.now(UTC))
     tell_settlement(ident, done, as_json=as_json)
 
 
 @commands.command()
-def approve(ident: Ident, *, by: By, version: Which = None, as_json: Json = False, data_dir: DataDir = None) -> None:
+def approve(ident: Ident, *, version: Which = None, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Approuve le règlement qu'une autre personne a proposé, et le fait."""
     from guichet.reglement.approuver import approuver
 
-    with _counter(data_dir) as (_, counter), _told_refusals():
+    with _counter(data_dir) as (settings, counter), _told_refusals():
+        by = author(settings, in_two=True)
         done = approuver(counter, ident, by, datetime.now(UTC), version=version)
     tell_settlement(ident, done, as_json=as_json)
 
 
 @commands.command()
-def decline(
-    ident: Ident, *, by: By, why: Why, version: Which = None, as_json: Json = False, data_dir: DataDir = None
-) -> None:
+def decline(ident: Ident, *, why: Why, version: Which = None, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Décline le règlement proposé ; qui l'a proposé peut le retirer."""
     from guichet.reglement.approuver import decliner
 
-    with _counter(data_dir) as (_, counter), _told_refusals():
-        done = decliner(counter, ident, by, why, datetime.now(UTC), version=version)
+    with _counter(data_dir) as (settings, counter), _told_refusals():
+        done = decliner(counter, ident, author(settings, in_two=True), why, datetime.now(UTC), version=version)
     tell_settlement(ident, done, as_json=as_json)
 
 
@@ -173,7 +164,6 @@ def decline(
 def report(
     transaction: Annotated[str, typer.Argument(help="La référence de transaction.")],
     *,
-    by: By,
     why: Why,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -181,8 +171,8 @@ def report(
     """Signale un paiement : il devient une anomalie, que l'on peut contre-passer."""
     from guichet.reglement.signaler import signaler
 
-    with _counter(data_dir) as (_, counter), _told_refusals():
-        ident = signaler(counter, transaction, why, by, datetime.now(UTC))
+    with _counter(data_dir) as (settings, counter), _told_refusals():
+        ident = signaler(counter, transaction, why, author(settings, in_two=False), datetime.now(UTC))
     if as_json:
         print_json({"id": ident})
     else:
@@ -192,7 +182,6 @@ def report(
 @commands.command("replay-all")
 def replay_all(
     *,
-    by: By,
     why: Why,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -200,22 +189,26 @@ def replay_all(
     """Rejoue tous les messages refusés qui ne le seraient plus : après une clé corrigée, par exemple."""
     with connection(data_dir) as (settings, conn):
         idents = [row.id for row in open_ones(settings, conn, datetime.now(UTC)) if Geste.REJOUER in row.gestes]
-    replay(idents, by, why, as_json=as_json, data_dir=data_dir)
+    replay(idents, why, as_json=as_json, data_dir=data_dir)
 
 
 @app.command("ask-bank")
 def ask(
     transaction: Annotated[str, typer.Argument(help="La référence de transaction.")],
     *,
-    by: By,
+    motif: Reason = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Interroge la banque maintenant sur un paiement, aussi conclu ; sort avec 1 si elle dit autre chose que nous."""
+    from api.support.reglements import noter_question
     from guichet.reglement.demander import demander
     from service.kafka import Publisher
 
+    reason = ask_reason(motif)
     with _counter(data_dir) as (settings, counter), closing(Publisher(settings)) as publisher, _told_refusals():
+        by = author(settings, in_two=False)
+        noter_question(counter, reader(settings), transaction, reason)
         said = demander(counter, transaction, by, publisher.forward, datetime.now(UTC))
     if as_json:
         print_json(said.en_json())
@@ -241,11 +234,11 @@ def _reason(given: str | None) -> Motif:
 
 
 def note_reading(
-    conn: psycopg.Connection[Any], what: str, about: str, rows: list[LigneDAnomalie], reason: Motif
+    conn: psycopg.Connection[Any], who: Lecteur, about: str, rows: list[LigneDAnomalie], reason: Motif
 ) -> None:
     """Record that these anomalies were read, before any is told."""
     persons = {row.assure for row in rows if row.assure}
-    noter_acces(conn, system_reader(), quoi=what, objet=about, assures=persons, motif=reason)
+    noter_acces(conn, who, quoi="anomalies", objet=about, assures=persons, motif=reason)
 
 
 def open_ones(settings: Settings, conn: psycopg.Connection[Any], now: datetime) -> list[LigneDAnomalie]:
@@ -265,7 +258,7 @@ def _note(settings: Settings, conn: psycopg.Connection[Any]) -> None:
         note_quietly(settings, conn)
 
 
-def replay(idents: list[str], by: str, why: str, *, as_json: bool, data_dir: Any) -> None:
+def replay(idents: list[str], why: str, *, as_json: bool, data_dir: Any) -> None:
     """Put these messages back on their topic, and tell which would still be refused."""
     from guichet.reglement.rejouer import rejouer_tous
     from service.dead_letters import Mailbox
@@ -275,7 +268,7 @@ def replay(idents: list[str], by: str, why: str, *, as_json: bool, data_dir: Any
     with _counter(data_dir) as (settings, counter), closing(Publisher(settings)) as publisher, _told_refusals():
         if settings.kafka_bootstrap is None:
             fail("Aucun courtier : donnez CREANCES_KAFKA_BOOTSTRAP.", USAGE)
-        box = Mailbox(settings, publisher)
+        box, by = Mailbox(settings, publisher), author(settings, in_two=False)
         done = rejouer_tous(counter, idents, why, by, boite=box, maintenant=datetime.now(UTC))
     if as_json:
         print_json({"rejoues": done.rejoues, "refuses": done.refuses})

@@ -9,7 +9,7 @@ from domain.anomalie import LIBELLES
 from domain.delai import PARIS
 from domain.monnaie import euros
 from guichet.reglement.proposer import Reglement, Suite
-from projections.lectures.anomalies import LigneDAnomalie
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from service.cli.application import PROBLEM, console, print_json
 from service.cli.tables import whole
 

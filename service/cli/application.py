@@ -59,7 +59,8 @@ def configured_settings() -> Settings:
         fail(f"Les réglages (`.env`) sont illisibles : {type(cause).__name__}.", USAGE)
     except ValidationError as cause:
         for fault in cause.errors(include_url=False, include_input=False):
-            errors.print(f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()} : {fault['msg']}", markup=False)
+            variable = f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()}"
+            errors.print(f"{variable} : {fault['msg'].removeprefix('Value error, ')}", markup=False, soft_wrap=True)
         raise typer.Exit(USAGE) from cause
 
 

@@ -41,25 +41,6 @@ _INSTANT: Final = re.compile(
 )
 _CAISSE: Final = re.compile(r"[0-9]{3}")
 
-_TOLD: Final = {
-    "ouverture": "Ouverture",
-    "emis": "Avis émis",
-    "rectifie": "Rectifications",
-    "annule": "Annulations",
-    "accepte": "Acceptés en ligne",
-    "rattache": "Rattachés",
-    "autres_encaissements": "Autres encaissements",
-    "contrepasse": "Contre-passés",
-    "rembourse": "Remboursés",
-    "cloture": "Clôture",
-    "preleve_par_la_banque": "Pris par la banque",
-    "non_rattache": "Non rattachés",
-    "rendu": "Rendus sans créance",
-    "trop_percu": "Trop-perçus",
-    "en_cours": "En cours",
-    "restant_du": "Restant dû",
-}
-
 
 @app.command()
 def audit(
@@ -77,7 +58,7 @@ def audit(
 
     wanted = read_reference(reference) if reference else None
     first_day = _day(since) if since is not None else None
-    with connection(data_dir) as (_, conn), _progress() as advance:
+    with connection(data_dir) as (_, conn), progress_bar() as advance:
         report = auditer(conn, wanted, depuis=first_day, avancer=advance)
     if as_json:
         print_json(report.en_json(version("creances")))
@@ -157,7 +138,7 @@ def _day(text: str) -> date:
 
 
 @contextmanager
-def _progress() -> "Iterator[Avancement]":
+def progress_bar() -> "Iterator[Avancement]":
     """A bar on a terminal, and nothing anywhere else."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
@@ -170,6 +151,8 @@ def _progress() -> "Iterator[Avancement]":
 
 
 def _tell(report: "Rapport") -> None:
+    from projections.audit.totaux import INTITULES
+
     console.print(
         f"Audit du {report.instant.astimezone(PARIS):%d/%m/%Y à %H:%M:%S} (Paris) ; base {report.base} ;"
         f" époque {report.epoque} ; creances {version('creances')}.",
@@ -181,7 +164,7 @@ def _tell(report: "Rapport") -> None:
     )
     table = Table("Totaux", "Montant", show_header=False)
     totals = report.totaux
-    for name, told in _TOLD.items():
+    for name, told in INTITULES.items():
         table.add_row(told, Text(euros(getattr(totals, name)), justify="right"))
     console.print(table)
     open_ones = ", ".join(f"{count} {kind}" for kind, count in sorted(report.anomalies.items()))

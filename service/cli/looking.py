@@ -46,17 +46,17 @@ def balance(
     """Le solde d'une créance, tel que la vue le montre."""
     from guichet.acces import NON_DIT, lire_motif, noter_acces
     from projections.vues.restant_du import lire_creance
-    from service.cli.support import system_reader
+    from service.cli.who import reader
 
     try:
         reason = NON_DIT if motif is None else lire_motif(motif)
     except Refus as refused:
         raise typer.BadParameter(refused.phrase, param_hint="--motif") from None
-    with connection(data_dir) as (_, conn):
+    with connection(data_dir) as (settings, conn):
         row = lire_creance(conn, read_reference(reference))
         if row is not None:
             about = f"creance-{row.reference}"
-            noter_acces(conn, system_reader(), quoi="solde", objet=about, assures=[row.assure], motif=reason)
+            noter_acces(conn, reader(settings), quoi="solde", objet=about, assures=[row.assure], motif=reason)
     if row is None:
         fail("Cette référence est inconnue.")
     answer = {
@@ -131,9 +131,10 @@ def notifications(*, as_json: Json = False, data_dir: DataDir = None) -> None:
 
 @app.command()
 def token(
-    role: Annotated[str, typer.Option(help="assure, support, exploitation, partenaire ou audit.")],
+    role: Annotated[str, typer.Option(help="Le rôle du jeton ; un rôle inconnu est refusé avec la liste.")],
     assure: Annotated[str | None, typer.Option(help="Pseudonyme de l'assuré, pour ce rôle.")] = None,
     personne: Annotated[str | None, typer.Option(help="Le nom de l'agent, pour un autre rôle.")] = None,
+    caisse: Annotated[list[str] | None, typer.Option(help="Une caisse du partenaire ; se répète.")] = None,
     *,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -144,16 +145,24 @@ def token(
     try:
         chosen = RoleUtilisateur(role)
     except ValueError as cause:
-        raise typer.BadParameter(f"rôle inconnu : {role}") from cause
+        raise typer.BadParameter(f"rôle inconnu : {role} (connus : {', '.join(RoleUtilisateur)})") from cause
     if (chosen is RoleUtilisateur.ASSURE) != (assure is not None):
         raise typer.BadParameter("--assure va avec le rôle assure, et seulement lui")
+    if caisse and chosen is not RoleUtilisateur.PARTENAIRE:
+        raise typer.BadParameter("--caisse va avec le rôle partenaire, et seulement lui")
     settings = read_settings(data_dir)
     try:
         secret = development_jwt_secret(settings)
     except ValueError as cause:
         fail(str(cause))
     text = emettre_jeton(
-        secret, chosen, assure, audience=settings.oidc_audience, maintenant=datetime.now(UTC), personne=personne
+        secret,
+        chosen,
+        assure,
+        audience=settings.oidc_audience,
+        maintenant=datetime.now(UTC),
+        personne=personne,
+        caisses=caisse or (),
     )
     if as_json:
         print_json({"token": text})

@@ -1,9 +1,11 @@
 """The commands about what others rely on: published events, their resend and schemas, the API's description."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from psycopg import Connection
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -21,6 +23,7 @@ from service.cli.application import (
     read_settings,
     start_roles,
 )
+from service.settings import Settings
 
 
 @app.command()
@@ -31,26 +34,53 @@ def publish(
     reference: Annotated[
         str | None, typer.Option(help="Renvoyer ce qui concerne une créance, ses paiements compris.")
     ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Renvoyer ce qui a été enregistré depuis cet instant (ISO 8601).")
+    ] = None,
+    partner: Annotated[
+        str | None,
+        typer.Option("--partenaire", help="À ce seul partenaire : sur le topic à lui, créé au besoin."),
+    ] = None,
+    caisse: Annotated[list[str] | None, typer.Option(help="Cette caisse seulement ; se répète.")] = None,
     *,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Publie le journal sur Kafka ; avec --from ou --reference, renvoie à un consommateur ce qui l'a déjà été."""
-    if start is None and reference is None:
+    """Publie le journal sur Kafka ; avec --from, --since ou --reference, renvoie ce qui l'a déjà été.
+
+    Un renvoi va à tous, ou avec --partenaire à un seul ; une marque en dit la fin dans chaque partition.
+    """
+    if start is None and reference is None and since is None:
+        if partner is not None or caisse:
+            raise typer.BadParameter("--partenaire et --caisse vont avec --from, --since ou --reference")
         start_roles(read_settings(data_dir), ["publish"])
-    _resend(start or 1, reference, as_json=as_json, data_dir=data_dir)
+    if start is not None and since is not None:
+        raise typer.BadParameter("--from et --since disent deux départs")
+    _resend(start, since, reference, partner, caisse, as_json=as_json, data_dir=data_dir)
 
 
-def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path | None) -> None:
+def _resend(
+    start: int | None,
+    since: str | None,
+    reference: str | None,
+    partner: str | None,
+    caisses: list[str] | None,
+    *,
+    as_json: bool,
+    data_dir: Path | None,
+) -> None:
     from domain.agregats import AGREGATS
     from engine.mapper import EventMapper
     from engine.outages import Outage
-    from publication.renvoi import a_renvoyer, flux_de, renvoyer
+    from publication.renvoi import DepartHorsBornes, a_renvoyer, flux_de, renvoyer
     from service.composition import emitter
 
     with connection(data_dir) as (settings, conn):
         streams = flux_de(conn, EventMapper(AGREGATS), read_reference(reference)) if reference else None
-        sender = emitter(settings)
+        if reference and len(streams or ()) == 1 and not a_renvoyer(conn, 1, streams):
+            fail(f"Rien n'est publié sous la référence {reference}.")
+        start = _position_at(conn, since) if since is not None else start or 1
+        sender = emitter(settings, _own_topic(settings, partner))
         columns = (TextColumn("renvoi"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=errors, transient=True) as progress:
             task = progress.add_task("renvoi", total=a_renvoyer(conn, start, streams))
@@ -61,8 +91,11 @@ def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path 
                     settings.shard_digit,
                     depuis=start,
                     flux=streams,
+                    caisses=caisses,
                     avancee=lambda count: progress.advance(task, count),
                 )
+            except DepartHorsBornes as cause:
+                fail(f"Aucun renvoi n'en part : {cause}.")
             except Outage as cause:
                 fail(f"Le renvoi s'est interrompu ; le reprendre est sans danger. {type(cause).__name__} : {cause}")
             finally:
@@ -75,6 +108,32 @@ def _resend(start: int, reference: str | None, *, as_json: bool, data_dir: Path 
             errors.print(f"{stream} s'arrête avant sa fin : {why}", markup=False)
     if done.arretes:
         raise typer.Exit(PROBLEM)
+
+
+def _position_at(conn: Connection[Any], since: str) -> int:
+    from datetime import UTC, datetime
+
+    from domain.refus import Refus
+    from publication.curseur import lire_depart
+    from publication.fil import avant_l_instant, tete
+
+    try:
+        return avant_l_instant(conn, lire_depart(since, datetime.now(UTC)), tete(conn)) + 1
+    except Refus as refusal:
+        raise typer.BadParameter(refusal.phrase) from None
+
+
+def _own_topic(settings: Settings, partner: str | None) -> str | None:
+    """The topic of one partner's resends, created if need be; None: that of all."""
+    from service.kafka import create_topics
+
+    if partner is None:
+        return None
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", partner, re.ASCII) is None:
+        raise typer.BadParameter("un partenaire se nomme en lettres, chiffres et tirets, 60 au plus")
+    topic = settings.topic_renvois(partner)
+    create_topics(settings, {topic: settings.partitions_evenements})
+    return topic
 
 
 @app.command()

@@ -29,10 +29,9 @@ def demo(
 @app.command()
 def up() -> None:
     """Lance tous les rôles sur le PostgreSQL et le Kafka configurés (le kiosque simulé à part : `creances kiosque`)."""
-    from service import run
+    from service.role_names import ALL
 
-    settings = read_settings()
-    start_roles(settings, run.ALL)
+    start_roles(read_settings(), [str(role) for role in ALL])
 
 
 @app.command()
@@ -46,10 +45,11 @@ def consume(
     topic: Annotated[str | None, typer.Argument(help="avis ou kiosque ; les deux sans argument.")] = None,
 ) -> None:
     """Consomme les avis des caisses et les notifications de la banque."""
-    if topic not in {None, "avis", "kiosque"}:
-        raise typer.BadParameter("avis ou kiosque")
-    roles = [f"consume:{topic}"] if topic else ["consume:avis", "consume:kiosque"]
-    start_roles(read_settings(), roles)
+    from consumers import NomDeConsommateur
+
+    if topic is not None and topic not in set(NomDeConsommateur):
+        raise typer.BadParameter(" ou ".join(NomDeConsommateur))
+    start_roles(read_settings(), [f"consume:{name}" for name in ([topic] if topic else NomDeConsommateur)])
 
 
 @app.command()

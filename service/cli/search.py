@@ -19,7 +19,8 @@ from service.cli.application import (
     read_settings,
     readable_failures,
 )
-from service.cli.support import Reason, ask_reason, system_reader
+from service.cli.support import Reason, ask_reason
+from service.cli.who import reader
 
 
 @app.command()
@@ -36,10 +37,11 @@ def search(
     from service.composition import recorder_on
 
     reason = ask_reason(motif)
-    with readable_failures(), Database(database_of(read_settings(data_dir)), application="creances-cli") as base:
+    settings = read_settings(data_dir)
+    with readable_failures(), Database(database_of(settings), application="creances-cli") as base:
         try:
             found = consultation.chercher(
-                (base, recorder_on(base)), system_reader(), text, reason, maintenant=datetime.now(UTC)
+                (base, recorder_on(base)), reader(settings), text, reason, maintenant=datetime.now(UTC)
             )
         except Refus as refused:
             fail(refused.phrase, USAGE)

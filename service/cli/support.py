@@ -1,7 +1,5 @@
 """`creances history`, `note`, `accesses`: what support reads of a person, why, and who read it before."""
 
-import os
-import pwd
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +15,7 @@ from service.cli.application import (
     connection,
     console,
     database_of,
+    errors,
     fail,
     print_json,
     read_settings,
@@ -24,10 +23,14 @@ from service.cli.application import (
 )
 from service.cli.looking import NOT_ALL_CHECKED
 from service.cli.tables import accesses_table, history_table, messages_table
+from service.cli.who import reader
+
+NAME_MAX = 256
+"""Of an agent or a person whose accesses are looked for: what is looked for is recorded."""
 
 if TYPE_CHECKING:
     from api.support.consultation import Consultee
-    from guichet.acces import Lecteur, Motif
+    from guichet.acces import Motif
 
 Reason = Annotated[
     str | None,
@@ -45,17 +48,6 @@ def ask_reason(given: str | None) -> "Motif":
         return lire_motif(given)
     except Refus as refused:
         raise typer.BadParameter(refused.phrase, param_hint="--motif") from None
-
-
-def system_reader() -> "Lecteur":
-    """Who reads at a command line: the system's user, whatever the environment says."""
-    from guichet.acces import Lecteur, Voie
-
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = f"uid {os.getuid()}"
-    return Lecteur(name, "systeme", Voie.COMMANDE)
 
 
 @app.command()
@@ -91,9 +83,10 @@ def history(
         asked = consultation.lire_demande(as_of, at_version, datetime.now(UTC))
     except Refus as refused:
         fail(refused.phrase, USAGE)
-    with readable_failures(), Database(database_of(read_settings(data_dir)), application="creances-cli") as base:
+    settings = read_settings(data_dir)
+    with readable_failures(), Database(database_of(settings), application="creances-cli") as base:
         try:
-            found = consultation.consulter((base, recorder_on(base)), system_reader(), wanted, reason, lambda: asked)
+            found = consultation.consulter((base, recorder_on(base)), reader(settings), wanted, reason, lambda: asked)
         except Refus as refused:
             fail(refused.phrase)
     if as_json:
@@ -135,10 +128,11 @@ def note(
     from engine.database import Database
     from service.composition import recorder_on
 
-    with readable_failures(), Database(database_of(read_settings(data_dir)), application="creances-cli") as base:
+    settings = read_settings(data_dir)
+    with readable_failures(), Database(database_of(settings), application="creances-cli") as base:
         try:
             about = name if name.startswith(("assure-", "anomalie-")) else str(consultation.deviner_objet(name))
-            written = consultation.annoter((base, recorder_on(base)), system_reader(), about, text)
+            written = consultation.annoter((base, recorder_on(base)), reader(settings), about, text)
         except Refus as refused:
             fail(refused.phrase, USAGE)
     console.print(f"Noté sur {written.objet}, sous le nom de {written.auteur}.")
@@ -149,16 +143,24 @@ def accesses(
     *,
     assure: Annotated[str | None, typer.Option(help="Les accès aux données de cet assuré (pseudonyme).")] = None,
     qui: Annotated[str | None, typer.Option(help="Les accès de cet agent.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--avant", min=0, help="Les accès d'avant ce rang : la suite d'une liste.")
+    ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Qui a lu les données de qui, quand et pourquoi, le plus récent d'abord."""
-    from guichet.acces import CONTROLE, lister_acces, noter_acces
+    from guichet.acces import ACCES_LUS_MAX, CONTROLE, compter_acces, lister_acces, noter_acces
 
-    with connection(data_dir) as (_, conn):
-        found = lister_acces(conn, assure=assure, qui=qui)
+    if not all(named is None or (0 < len(named) <= NAME_MAX and named.isprintable()) for named in (assure, qui)):
+        raise typer.BadParameter("un nom se lit, et ne porte aucun signe de commande")
+    with connection(data_dir) as (settings, conn):
+        found = lister_acces(conn, assure=assure, qui=qui, avant=before)
+        total = compter_acces(conn, assure=assure, qui=qui)
         about = f"assure-{assure}" if assure else qui or "tous"
-        noter_acces(conn, system_reader(), quoi="acces", objet=about, assures=(), motif=CONTROLE)
+        noter_acces(conn, reader(settings, of_accesses=True), quoi="acces", objet=about, assures=(), motif=CONTROLE)
+    if len(found) == ACCES_LUS_MAX:
+        errors.print(f"{len(found)} accès sur {total} ; la suite : --avant {found[-1].rang}.", soft_wrap=True)
     if as_json:
         print_json([one._asdict() | {"enregistre_le": one.enregistre_le.isoformat()} for one in found])
     else:

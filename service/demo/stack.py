@@ -19,6 +19,7 @@ from service.demo.scenario import await_ready, play
 from service.demo.stage import DemoFailed, Stage
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
+from service.role_names import ALL, SIMULATOR
 from service.schema import migrate
 from service.settings import Settings
 from service.stopping import stop_on_signals
@@ -55,7 +56,7 @@ def _serve(
     migrate(stack.owner_database_url, "creances")
     kafka.create_topics(settings)
     outcome: list[int] = []
-    names = [*run.ALL, "kiosque"]
+    names = [str(role) for role in (*ALL, SIMULATOR)]
     service = threading.Thread(
         target=lambda: outcome.append(run.run_until(settings, names, stop, demo=True)), name="service", daemon=True
     )
@@ -128,8 +129,8 @@ def _port(wanted: int) -> int:
 
 def _invite(console: Console, settings: Settings, reference: str) -> None:
     kiosk = urlsplit(settings.kiosque_url)
-    console.print(
-        f"\n[bold green]La démonstration est servie sur {settings.public_url}[/bold green]\n"
+    served = styled(f"La démonstration est servie sur {settings.public_url}", "bold green")
+    told = (
         f"  - la page : choisissez un assuré, cherchez une de ses références, payez ;\n"
         f"    au kiosque ({kiosk.netloc}), une carte finissant par 00 est acceptée, par 05 refusée ;\n"
         f"  - l'API : {settings.public_url}/docs\n"
@@ -137,3 +138,4 @@ def _invite(console: Console, settings: Settings, reference: str) -> None:
         f"    et aussi balance, lag, audit, notifications (données : {settings.data_dir})\n"
         "Ctrl-C pour arrêter ; les données sont gardées."
     )
+    console.print(Text.assemble("\n", served, "\n", told))

@@ -1,11 +1,17 @@
 """A line's message, checked by the same reader as the consumer's, and told in the same sentences."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
+from domain.delai import jour_de_paris
+from domain.politique import Politique
 from engine.messages import CAUSE_MAX, UnreadableMessage, require_bytes
-from guichet.prendre_avis import lire
+from guichet.prendre_avis import exiger_des_jours_plausibles, lire_message_de_caisse
 from service.imports.lines import Lines
+
+POLICY: Final = Politique()
+"""Its bounds on dates are no settings: the consumer has the same."""
 
 
 class Checked(NamedTuple):
@@ -35,7 +41,9 @@ def checked(line: int, value: bytes, length: int) -> Checked | Refused:
     """Check a message; `length` is its whole size in bytes, where only its beginning was kept."""
     try:
         require_bytes(length)
-        return Checked(line, lire(value).reference.encode(), value)
+        message = lire_message_de_caisse(value)
+        exiger_des_jours_plausibles(message, POLICY, jour_de_paris(datetime.now(UTC)))
+        return Checked(line, message.reference.encode(), value)
     except UnreadableMessage as cause:
         return refused(line, cause)
 

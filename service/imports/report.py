@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from service.imports.messages import Refused
+from service.terminal import escaped_json, json_text, shown
 
 
 class Summary(NamedTuple):
@@ -46,7 +47,7 @@ class Report:
         """Name a line that does not go through."""
         self.tell(f"ligne {line.line} : {line.cause}")
         if self._as_json:
-            entry = json.dumps({"ligne": line.line, "cause": line.cause}, ensure_ascii=False)
+            entry = escaped_json(json.dumps({"ligne": line.line, "cause": line.cause}, ensure_ascii=False))
             self._output.write(f"{',' if self.refused else ''}\n    {entry}")
         self.refused += 1
 
@@ -55,12 +56,12 @@ class Report:
         if self._errors.is_terminal:
             self._errors.print(sentence, markup=False, highlight=False, soft_wrap=True)
         else:
-            sys.stderr.write(sentence + "\n")
+            sys.stderr.write(shown(sentence) + "\n")
 
     def end(self, summary: Summary, sentences: list[str]) -> None:
         """The sums: as JSON, or in these sentences."""
         if self._as_json:
-            rest = json.dumps(summary._asdict(), ensure_ascii=False, indent=2)
+            rest = json_text(summary._asdict())
             self._output.write(f"{chr(10) + '  ' if self.refused else ''}],{rest[1:]}\n")
         else:
             self._output.write("".join(f"{sentence}\n" for sentence in sentences))

@@ -12,7 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.messages import OCTETS_MAX, UnreadableMessage
-from guichet.prendre_avis import MessageAvisAnnule, MessageAvisEmis, MessageAvisRectifie, MessageEncaissementRecu, lire
+from guichet.prendre_avis import (
+    MessageAvisAnnule,
+    MessageAvisEmis,
+    MessageAvisRectifie,
+    MessageEncaissementRecu,
+    lire_message_de_caisse,
+)
 from service.imports.lines import Line, Lines
 from service.imports.messages import Checked, Refused, checked, refused
 
@@ -34,8 +40,11 @@ UNCLOSED: Final = "guillemets mal placés, ou jamais refermés"
 
 LONE_CR: Final = "les lignes finissent par un retour chariot seul (ancien Macintosh) : enregistrez en CSV (LF ou CRLF)"
 
-SEPARATOR_LINE: Final = re.compile(rb"sep=([;,\t])", re.IGNORECASE)
-"""What Excel writes before the header, to tell the separator."""
+SEPARATOR_LINE: Final = re.compile(rb'"?sep=([;,\t])"?\1*', re.IGNORECASE)
+"""What Excel writes before the header, to tell the separator; a spreadsheet that saves it again adds empty cells."""
+
+BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+WIDE: Final = "des octets nuls : le fichier est en UTF-16 ; enregistrez-le en CSV UTF-8"
 
 
 class Unreadable(Exception):
@@ -52,7 +61,7 @@ def table(lines: Lines) -> Iterator[Checked | Refused]:
         return
     separator = told[1].decode() if told else next((sign for sign in ";\t" if sign.encode() in header.text), ",")
     try:
-        columns = [name.strip().lower() for name in _without_tail(_cells(_text(header.text), separator))]
+        columns = [name.strip().lower() for name in _without_tail(_cells(_heading(header.text), separator))]
         _check_columns(columns)
     except (Unreadable, UnreadableMessage) as cause:
         yield refused(header.number, cause)._replace(whole_file=True)
@@ -124,11 +133,18 @@ def _check_cells(cells: Sequence[str], columns: Sequence[str], separator: str) -
         raise Unreadable(UNCLOSED)
 
 
+def _heading(octets: bytes) -> str:
+    """The header's text, without the byte order marks that programs put before each other's."""
+    if octets.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in octets:
+        raise Unreadable(WIDE)
+    return _text(octets).lstrip(BOM)
+
+
 def _text(octets: bytes) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError:
-        lire(octets)  # It tells it in its own words.
+        lire_message_de_caisse(octets)  # It tells it in its own words.
         raise
 
 

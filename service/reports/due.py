@@ -1,26 +1,16 @@
 """What Prometheus reads of the bank's reports: which merchants still await yesterday's, and the open differences."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import psycopg
-import structlog
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from psycopg import Connection
 
-from engine.database import connect
 from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import rapports_attendus
-
-CONNECT_SECONDS: Final = 2
-"""How long a scrape waits for a connection: all collectors together answer within what a request may take."""
-
-KEPT_SECONDS: Final = 60.0
-"""Scrapes within this time read the database once: what is read here changes a few times a day."""
+from service.kept_collector import KeptCollector
 
 _OPEN: Final = "SELECT genre, count(*) FROM vues.ecarts_ouverts GROUP BY genre"
 
@@ -30,47 +20,38 @@ class _Read(NamedTuple):
     differences: dict[str, int]
 
 
-class ReportsCollector(Collector):
-    """Reads at scrape time, by a connection of its own; without the database its gauges are absent."""
+class ReportsCollector(KeptCollector[_Read]):
+    """The gauges of the reports; what is read changes a few times a day."""
+
+    kept_s = 60.0
+    unreadable = "rapports_illisibles"
 
     def __init__(
         self, url: str, merchants: Sequence[str], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._url = url
+        super().__init__(url)
         self._merchants = merchants
         self._clock = clock
-        self._read_at = float("-inf")
-        self._last: _Read | None = None
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not read the database."""
-        return iter(())
 
     def collect(self) -> Iterator[Metric]:
         """The gauges, as of now or up to a minute ago."""
-        if time.monotonic() - self._read_at > KEPT_SECONDS:
-            self._last = self._read()
-            self._read_at = time.monotonic()
-        if self._last is None:
+        told = self.kept()
+        if told is None:
             return
         awaited = GaugeMetricFamily(
             "creances_rapport_attendu", "1 si le rapport de transactions de la veille manque", labels=["marchand"]
         )
         for merchant in self._merchants:
-            awaited.add_metric([merchant], float(merchant in self._last.awaited))
+            awaited.add_metric([merchant], float(merchant in told.awaited))
         yield awaited
         differences = GaugeMetricFamily(
             "creances_ecarts_ouverts", "Écarts entre les rapports de la banque et nos paiements", labels=["genre"]
         )
         for kind in GenreEcart:
-            differences.add_metric([kind.value], self._last.differences.get(kind.value, 0))
+            differences.add_metric([kind.value], told.differences.get(kind.value, 0))
         yield differences
 
-    def _read(self) -> _Read | None:
-        try:
-            with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
-                awaited = rapports_attendus(conn, self._merchants, self._clock())
-                return _Read(frozenset(awaited), dict(conn.execute(_OPEN).fetchall()))
-        except psycopg.Error as cause:
-            structlog.get_logger().warning("rapports_illisibles", cause=str(cause))
-            return None
+    def read(self, conn: Connection[Any]) -> _Read:
+        """Read who still awaits yesterday's report, and the open differences."""
+        awaited = rapports_attendus(conn, self._merchants, self._clock())
+        return _Read(frozenset(awaited), dict(conn.execute(_OPEN).fetchall()))

@@ -47,7 +47,8 @@ class Reconciler:
         """Raise ValueError if the settings name a report or a field that does not exist."""
         self._ask = ask
         self._errors = errors
-        self._rules = Reglages(bank.report_reader(settings), merchants_of(settings))
+        retired = [merchant.merchant_id for merchant in settings.kiosque_retired_merchants]
+        self._rules = Reglages(bank.report_reader(settings), merchants_of(settings), retired)
         self._publisher = Publisher(settings)
         self._counter: Guichet = composition.guichet(settings, application="creances-rapprocher")
 

@@ -59,12 +59,13 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
 
 def tell_refused(path: Path, cause: Exception, console: Console, errors: Console, *, as_json: bool) -> None:
     """A report that is not taken in, and why."""
+    name = path.name.encode("utf-8", "replace").decode()
     if as_json:
-        sys.stdout.write(json.dumps({"fichier": path.name, "refuse": str(cause)}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({"fichier": name, "refuse": str(cause)}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
     else:
         console.file.flush()
-        errors.print(f"{path.name} : refusé, rien n'en est pris. {cause}", markup=False, soft_wrap=True)
+        errors.print(f"{name} : refusé, rien n'en est pris. {cause}", markup=False, soft_wrap=True)
 
 
 def as_dict(summary: Bilan) -> dict[str, object]:

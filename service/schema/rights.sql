@@ -87,7 +87,14 @@ BEGIN
     GRANT UPDATE ON vues.ecartes TO creances_api;
     GRANT INSERT, UPDATE ON vues.rebuts, vues.lectures_de_rebuts TO creances_api, creances_relance,
         creances_exploitation;
+    -- Un partenaire qui lit le fil dit, en demandant la suite, où il en est.
+    GRANT INSERT, UPDATE ON vues.lectures_du_fil TO creances_api;
     GRANT DELETE ON vues.messagerie TO creances_relance;
+    -- La veille, qui tourne avec la relance ; une reconstruction est à creances_service.
+    IF to_regclass('vues.releves_de_retard') IS NOT NULL THEN
+        GRANT INSERT, UPDATE, DELETE ON vues.baux, vues.parite, vues.differences, vues.releves_de_retard,
+            vues.releves_de_l_horloge TO creances_relance;
+    END IF;
     -- Ce qu'une reconstruction met à la place d'une vue a les mêmes droits qu'elle.
     ALTER DEFAULT PRIVILEGES IN SCHEMA vues GRANT SELECT ON TABLES TO creances_api, creances_consommateur,
         creances_suiveur, creances_publication, creances_relance, creances_exploitation, creances_lecture;

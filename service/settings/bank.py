@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import SECRET, Concern, Duration, HttpUrl, LongSecret, Port
+from service.settings.values import JSON, SECRET, Concern, Duration, HttpUrl, LongSecret, Port
 
 
 class Merchant(BaseModel):
@@ -59,17 +59,17 @@ class KiosqueSettings(Concern):
     kiosque_previous_key_until: date | None = Field(
         None, description="Dernier jour où la clé précédente est encore lue ; absent : tant qu'elle est donnée."
     )
-    kiosque_merchants: dict[str, Merchant] = Field(
+    kiosque_merchants: Annotated[dict[str, Merchant], *JSON] = Field(
         default_factory=dict,
         description='Commerçant propre à une caisse, JSON : {"381": {"merchant_id", "secret_key", "key_version"}}.',
         json_schema_extra=SECRET,
     )
-    kiosque_retired_merchants: list[Merchant] = Field(
+    kiosque_retired_merchants: Annotated[list[Merchant], *JSON] = Field(
         default_factory=list,
         description="Commerçants qui n'encaissent plus, encore lus et interrogés, JSON : une liste des mêmes.",
         json_schema_extra=SECRET,
     )
-    kiosque_report_columns: dict[str, dict[str, list[str]]] = Field(
+    kiosque_report_columns: Annotated[dict[str, dict[str, list[str]]], *JSON] = Field(
         default_factory=dict,
         description='Noms de colonne propres aux rapports de la banque, JSON : {"operations": {"montant": ["…"]}}.',
     )

@@ -2,12 +2,20 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from consumers import NomDeConsommateur
 from engine.kafka_security import FileToken
 from service.settings.values import PREFIX, SECRET, Brokers, Concern, Duration, ExistingFile
+
+
+class IncomingTopic(NamedTuple):
+    """A topic that somebody else writes to."""
+
+    topic: str
+    partitions: int
 
 
 class KafkaSettings(Concern):
@@ -47,6 +55,19 @@ class KafkaSettings(Concern):
     partitions_avis: int = Field(6, ge=1, description="Partitions du topic des avis.")
     partitions_notifications: int = Field(6, ge=1, description="Partitions du topic des notifications du kiosque.")
     partitions_evenements: int = Field(6, ge=1, description="Partitions du topic des événements publiés.")
+    partitions_soldes: int = Field(6, ge=1, description="Partitions du topic des soldes, compacté.")
+    retention_entrees: Duration = Field(
+        timedelta(days=30), description="Ce que gardent les topics des avis et des notifications, à leur création."
+    )
+    retention_evenements: Duration = Field(
+        timedelta(days=90), description="Ce que garde le topic des événements publiés, à sa création."
+    )
+    retention_rebuts: Duration = Field(
+        timedelta(days=365), description="Ce que gardent les topics de rebuts, à leur création."
+    )
+    retention_renvois: Duration = Field(
+        timedelta(days=7), description="Ce que garde le topic d'un renvoi à un seul partenaire, à sa création."
+    )
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages traités ensemble, au plus.")
     poll_timeout: Duration = Field(timedelta(milliseconds=500), description="Attente maximale d'un lot de messages.")
     follower_batch_size: int = Field(1000, ge=1, le=100_000, description="Événements projetés ensemble, au plus.")
@@ -74,9 +95,26 @@ class KafkaSettings(Concern):
         return f"{self.topic_prefix}.kiosque.notifications"
 
     @property
+    def incoming(self) -> dict[NomDeConsommateur, IncomingTopic]:
+        """What each consumer reads."""
+        return {
+            NomDeConsommateur.AVIS: IncomingTopic(self.topic_avis, self.partitions_avis),
+            NomDeConsommateur.KIOSQUE: IncomingTopic(self.topic_notifications, self.partitions_notifications),
+        }
+
+    @property
     def topic_evenements(self) -> str:
         """The topic of the published events."""
         return f"{self.topic_prefix}.evenements"
+
+    @property
+    def topic_soldes(self) -> str:
+        """The compacted topic of the latest balance of each créance."""
+        return f"{self.topic_prefix}.soldes"
+
+    def topic_renvois(self, partner: str) -> str:
+        """The topic of what is published again for one partner only."""
+        return f"{self.topic_prefix}.renvois.{partner}"
 
     def kafka_connection(self) -> dict[str, object]:
         """Return what every Kafka client is told to reach the brokers, in kafka-python's names.

@@ -1,13 +1,13 @@
 """What may be paid, within which delays, and how often an unanswered payment is asked about."""
 
 from datetime import date, timedelta
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
 from domain.monnaie import Centimes
 from domain.politique import Politique
-from service.settings.values import Cents, Concern, Duration
+from service.settings.values import JSON, Cents, Concern, Duration
 
 _POLITIQUE: Final = Politique()
 
@@ -59,7 +59,7 @@ class PaymentSettings(Concern):
     janitor_workers: int = Field(
         40, ge=1, le=200, description="Questions posées à la fois au kiosque : une banque muette n'arrête personne."
     )
-    janitor_ask_again: list[Duration] = Field(
+    janitor_ask_again: Annotated[list[Duration], *JSON] = Field(
         [timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)],
         description="Délais après la fin où un paiement refusé ou expiré est demandé de nouveau, JSON.",
     )

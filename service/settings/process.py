@@ -18,6 +18,9 @@ class ProcessSettings(Concern):
     data_dir: Path = Field(Path(".creances"), description="Dossier des serveurs embarqués et du secret créé.")
     shard_digit: int = Field(0, ge=0, le=9, description="Chiffre réservé à cette base dans les transactions (0 à 9).")
     shutdown_timeout: Duration = Field(timedelta(seconds=10), description="Temps donné à un rôle pour s'arrêter.")
+    parity_share: float = Field(
+        0.05, ge=0, le=1, description="Part d'un cœur pour comparer sans fin les vues au journal ; 0 : jamais."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Niveau des journaux.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Forme des journaux ; auto : lisible sur un terminal, JSON ailleurs."

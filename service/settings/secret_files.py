@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
-from service.settings.values import PREFIX, is_secret
+from service.settings.values import PREFIX, is_secret, read_json
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -42,7 +42,7 @@ class SecretFiles(PydanticBaseSettingsSource):
             if value is None:
                 continue
             try:
-                found[key] = self.prepare_field_value(name, field, value, value_is_complex=is_json)
-            except ValueError:  # Its text may quote the secret: none of it is told.
-                raise SettingsError(f"{PREFIX}{name.upper()}_FILE : ce n'est pas du JSON.") from None
+                found[key] = read_json(value) if is_json else value
+            except ValueError as cause:
+                raise SettingsError(f"{PREFIX}{name.upper()}_FILE : {cause}.") from None
         return found

@@ -1,5 +1,6 @@
 """What settings are made of: durations, ports, amounts, addresses, and which of them are secret."""
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
 
 from service.addresses import is_http_url, refuse_unreadable_database_url
 
@@ -35,6 +37,24 @@ def _read_duration(value: object) -> object:
     if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|j)?\s*", value)):
         return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
     return value
+
+
+def read_json(value: object) -> object:
+    """Read JSON from a variable or a file; leave what is read already. Raises ValueError, which quotes none of it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, object_pairs_hook=_without_repetition)
+    except (json.JSONDecodeError, RecursionError):  # Its text may quote a secret.
+        raise ValueError("ce n'est pas du JSON") from None
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Of two merchants of one caisse, neither is chosen: a key said twice means two things."""
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("une clé y est donnée deux fois")
+    return read
 
 
 def _postgresql(value: str) -> str:
@@ -71,6 +91,9 @@ def _long_enough(value: SecretStr) -> SecretStr:
         raise ValueError(f"doit compter au moins {SECRET_BYTES} octets")
     return value
 
+
+JSON: Final = (NoDecode, BeforeValidator(read_json))
+"""What a setting in JSON is read by: never pydantic-settings' own reader, which takes the last of two like keys."""
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration), Field(gt=timedelta(0))]
 Port = Annotated[int, Field(ge=0, le=65535)]

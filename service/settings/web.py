@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import SECRET, BaseUrl, Concern, Duration, HttpUrl, LongSecret, Port
+from service.settings.values import JSON, SECRET, BaseUrl, Concern, Duration, HttpUrl, LongSecret, Port
 
 
 class Instructions(BaseModel):
@@ -77,7 +77,7 @@ class WebSettings(Concern):
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
     )
-    caisse_instructions: dict[str, Instructions] = Field(
+    caisse_instructions: Annotated[dict[str, Instructions], *JSON] = Field(
         default_factory=dict,
         description='Payer autrement, par caisse, JSON : {"381": {"cheque", "virement", "telephone", "precision"}} ;'
         " ce qui manque renvoie à la caisse.",
@@ -106,6 +106,13 @@ class WebSettings(Concern):
     jwt_secret: LongSecret | None = Field(
         None,
         description="Secret des jetons de développement (32 octets au moins) ; absent : créé dans DATA_DIR.",
+        json_schema_extra=SECRET,
+    )
+
+    agent_token: SecretStr | None = Field(
+        None,
+        description="Jeton d'accès d'un agent du support : qui agit à la ligne de commande. Absent : le compte de la"
+        " machine, à qui l'émetteur, s'il y en a un, ne laisse pas faire bouger d'argent.",
         json_schema_extra=SECRET,
     )
 

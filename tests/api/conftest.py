@@ -150,7 +150,8 @@ class Service:
 
 
 def jeton(role: RoleUtilisateur, assure: str | None = None, *, a: datetime | None = None, secret: str = SECRET) -> str:
-    return emettre_jeton(secret, role, assure, audience=AUDIENCE, maintenant=a or datetime.now(UTC))
+    caisses = ("381",) if role is RoleUtilisateur.PARTENAIRE else ()
+    return emettre_jeton(secret, role, assure, audience=AUDIENCE, maintenant=a or datetime.now(UTC), caisses=caisses)
 
 
 def porteur(assure: str = "a-1") -> dict[str, str]:

@@ -119,7 +119,7 @@ class TestSousUnAssaut:
             debut = time.monotonic()
             assert service.client.get("/readyz").status_code == 200
             assert consulter("k1") == 200
-            assert time.monotonic() - debut < 2
+            assert time.monotonic() - debut < 15, "l'émetteur se tait trente secondes"
             emetteur.suite.set()
             assert {requete.result() for requete in assaut} <= {401, 503}
         assert emetteur.lectures <= 12

@@ -1,9 +1,11 @@
 """Un jeton vérifié est gardé un moment, jamais au-delà de son échéance, et jamais s'il est refusé."""
 
 import asyncio
+import hmac
 from datetime import UTC, datetime
 
 import pytest
+from jwt.utils import base64url_decode, base64url_encode
 
 from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
 from api.socle.jetons import GARDE_S, JETONS_MAX, JetonsGardes
@@ -76,3 +78,15 @@ def test_le_nombre_de_jetons_gardes_est_borne() -> None:
     jetons._gardes = {bytes([0]) + n.to_bytes(4): None for n in range(JETONS_MAX)}  # type: ignore[misc]
     asyncio.run(jetons.verifier(jeton()))
     assert len(jetons._gardes) == 1
+
+
+@pytest.mark.parametrize("ou", ["contenu", "en-tête"])
+def test_une_cle_repetee_dans_un_jeton_signe_n_ouvre_rien(ou: str) -> None:
+    # Deux bibliothèques n'y liraient pas le même assuré : celui que l'émetteur a voulu n'est pas connu.
+    en_tete, contenu, _signe = jeton().split(".")
+    parties = {"en-tête": base64url_decode(en_tete), "contenu": base64url_decode(contenu)}
+    parties[ou] = parties[ou].replace(b"{", {"contenu": b'{"assure":"a-2",', "en-tête": b'{"alg":"none",'}[ou], 1)
+    a_signer = b".".join(base64url_encode(parties[nom]) for nom in ("en-tête", "contenu"))
+    signature = base64url_encode(hmac.digest(SECRET.encode(), a_signer, "sha256"))
+    with pytest.raises(JetonInvalide):
+        asyncio.run(Compteur().verifier(b".".join((a_signer, signature)).decode()))

@@ -259,6 +259,8 @@ class TestLeParcours:
             assert "auprès de la banque ; ne payez pas une seconde fois" in page
         etat = service.client.get(f"/paiements/{transaction}")
         assert "votre caisse le règle pour vous" in lisible(etat)
+        assert "Montant demandé 20,00 €" in lisible(etat)
+        assert "Montant annoncé par la banque 21,00 €" in lisible(etat)
         assert "Recommencer" not in etat.text
 
     def test_le_partage_ne_nomme_que_ce_qui_recoit(self, service: Service) -> None:

@@ -68,3 +68,34 @@ def test_les_consignes_se_reglent_par_caisse() -> None:
 def test_un_serveur_de_courriel_va_avec_son_expediteur(moitie: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="SMTP_HOST et SMTP_SENDER"):
         Settings(_env_file=None, **moitie)
+
+
+@pytest.mark.parametrize(
+    ("colle", "statut", "dit"),
+    [
+        (f"Mme Durand, 2 55 08 14 168 025 38, référence {REF}, merci", 303, ""),
+        (f"{REF} et {AUTRE}", 422, "plusieurs références"),
+        (REF[:-1], 422, "Il manque la lettre"),
+        ("3819999999999999Z", 404, "pas ouverte"),
+        (" ", 422, "Saisissez la référence"),
+    ],
+)
+def test_l_adresse_d_une_recherche_ne_porte_qu_une_reference(
+    service: Service, colle: str, statut: int, dit: str
+) -> None:
+    service.avis(REF)
+    devenir(service)
+    trouvee = service.client.post("/payer/recherche", data={"reference": colle})
+    assert trouvee.status_code == statut
+    assert trouvee.headers.get("Location", "") == (f"/payer?reference={REF}" if statut == 303 else "")
+    assert dit in lisible(trouvee)
+    assert service.client.get("/payer/recherche").headers["Location"] == "/payer"
+
+
+def test_une_recherche_apres_la_fin_de_la_session_revient_a_elle(service: Service) -> None:
+    service.avis(REF)
+    devenir(service)
+    service.client.cookies.clear()
+    finie = service.client.post("/payer/recherche", data={"reference": f"N° {REF}"})
+    assert finie.status_code == 401
+    assert f"/connexion?next=%2Fpayer%3Freference%3D{REF}" in finie.text

@@ -1,6 +1,5 @@
 """Une session finie l'est pour tous ceux qui en tiennent le cookie."""
 
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from api.application import creer_api
 from tests.api.conftest import Service
 from tests.api.navigation import NAVIGATEUR, champ, devenir
-from tests.outils import CREANCES
+from tests.outils import commande
 from tests.serveurs import servi
 
 
@@ -79,10 +78,9 @@ def test_un_cookie_jamais_prolonge_ne_dure_pas_plus_que_le_repos(service: Servic
 def test_l_administrateur_voit_les_sessions_et_les_finit(service: Service) -> None:
     devenir(service)
     cookies = copier(service)
-    env = os.environ | {"CREANCES_DATABASE_URL": service.url_base}
 
     def sessions(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*CREANCES, "sessions", *arguments], env=env, capture_output=True, text=True, check=False)
+        return commande("sessions", *arguments, database_url=service.url_base)
 
     assert '"assure": "a-1"' in sessions("list", "--json").stdout
     assert sessions("end").returncode == 2

@@ -1,7 +1,6 @@
 """Le journal de la sûreté, ce que l'émetteur finit, et ce qui n'est pas un jeton d'accès."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service, jeton, notification, porteur
 from tests.api.emetteur import AUTRE_CLE, CLE, CLIENT, RETOUR, SECRET, EmetteurDEssai, emetteur_d_essai
 from tests.api.test_connexion import connecte, jeton_de, se_connecter
-from tests.outils import CREANCES
+from tests.outils import commande
 
 
 @pytest.fixture
@@ -115,6 +114,17 @@ class TestJournalDeLaSurete:
             ("refus", "inconnu", "formulaire de la banque refusé : sceau_invalide"),
         ]
 
+    def test_un_agent_y_est_nomme_et_la_page_qui_n_est_pas_a_lui(
+        self, service: Service, emetteur: EmetteurDEssai
+    ) -> None:
+        emetteur.personne = {"role": "support", "sub": "claire"}
+        se_connecter(service)
+        service.client.get("/payer")
+        assert [(genre, acteur, detail) for genre, acteur, detail, _ in consignes(service)] == [
+            ("connexion", "claire", "connexion aux pages"),
+            ("refus", "claire", "page réservée au rôle assure, demandée sous le rôle support"),
+        ]
+
     def test_un_flot_de_refus_n_est_pas_un_flot_de_lignes(self, service: Service) -> None:
         for _ in range(300):
             service.client.get("/api/v1/creances/x", headers={"Authorization": "Bearer x.y.z"})
@@ -134,18 +144,12 @@ class TestJournalDeLaSurete:
                 "INSERT INTO journal.securite (genre, acteur, objet, detail)"
                 " VALUES ('administration', '=1+1', 's', 'é\x9b')"
             )
-        environnement = {"CREANCES_DATABASE_URL": service.url_base, "PATH": "/usr/bin:/bin"}
         for option, attendu in (("--json", '"acteur": "=1+1"'), ("--csv", "'=1+1"), ("--kind=acces", "Rang")):
-            fini = subprocess.run(
-                [*CREANCES, "security-log", option], capture_output=True, text=True, check=True, env=environnement
-            )
+            fini = commande("security-log", option, database_url=service.url_base)
+            assert fini.returncode == 0, fini.stderr
             assert attendu in fini.stdout
             assert "\x9b" not in fini.stdout
-        ligne = json.loads(
-            subprocess.run(
-                [*CREANCES, "security-log", "--json"], capture_output=True, text=True, check=True, env=environnement
-            ).stdout
-        )
+        ligne = json.loads(commande("security-log", "--json", database_url=service.url_base).stdout)
         assert ligne["genre"] == "administration"
 
 

@@ -56,6 +56,13 @@ _ENCAISSEMENT: Final = (
 )
 _ILLISIBLE: Final = "'rien de lisible'::bytea"
 _DERNIER: Final = "position = (SELECT max(position) FROM journal.evenements)"
+PUIS: Final = "puis, les gardes remises"
+"""Dans une altération : ce qui suit se fait alors que les gardes du journal sont en place."""
+
+PARTOUT: Final = (
+    "UPDATE journal.evenements SET etat = replace(convert_from(etat, 'UTF8'), '{0}', '{1}')::bytea"
+    " WHERE convert_from(etat, 'UTF8') LIKE '%{0}%'"
+)
 _H: Final = "enregistre_le = enregistre_le + interval '2 days'"
 _H_AVANT: Final = "enregistre_le = enregistre_le - interval '2 days'"
 
@@ -389,6 +396,49 @@ ALTERATIONS: Final = (
     Alteration("une table du journal ôtée", "DROP TABLE journal.cles_idempotence"),
     Alteration("tout le journal effacé", "DELETE FROM journal.evenements"),
     Alteration("tous les sorts effacés", "DELETE FROM journal.sorts"),
+    # --- La même main à plusieurs endroits ---
+    Alteration("un montant changé dans tous les événements", PARTOUT.format("3000", "2999")),
+    Alteration(
+        "un montant changé dans tous les événements, les sorts et les clés, mais non dans les vues",
+        PARTOUT.format("3000", "2999")
+        + "; UPDATE journal.sorts SET champs = replace(champs::text, '3000', '2999')::jsonb WHERE champs::text LIKE '%3000%'"
+        + "; UPDATE journal.cles_idempotence SET reponse = replace(reponse::text, '3000', '2999')::jsonb WHERE reponse::text LIKE '%3000%'",
+    ),
+    Alteration(
+        "un montant changé dans les événements et les vues, mais non dans ce que la banque a dit",
+        PARTOUT.format("3000", "2999")
+        + "; UPDATE vues.paiements SET montant = 2999 WHERE montant = 3000; UPDATE vues.restant_du SET solde = solde + 1 WHERE solde > 0",
+    ),
+    Alteration("une seule personne, partout où il y en avait deux", PARTOUT.format('"agent-2"', '"agent-1"') + "; UPDATE vues.reglements SET approuve_par = 'agent-1'"),
+    Alteration("la seconde personne remplacée partout par un compte de la machine", PARTOUT.format('"agent-2"', '"systeme:x"') + "; UPDATE vues.reglements SET approuve_par = 'systeme:x' WHERE approuve_par IS NOT NULL"),
+    Alteration("un assuré remplacé partout dans les événements et les vues", PARTOUT.format('"a-2"', '"a-77"') + "; UPDATE vues.restant_du SET assure = 'a-77' WHERE assure = 'a-2'; UPDATE vues.paiements SET assure = 'a-77' WHERE assure = 'a-2'"),
+    # --- Un état qui se lit autrement qu'il ne s'écrit ---
+    Alteration("un champ dit deux fois, la seconde autrement", _etat("creance.PaiementAccepte", '"part":3000', '"part":3000,"part":2999')),
+    Alteration("un champ de plus", _etat("creance.PaiementAccepte", "^.", '{"remise":1,')),
+    Alteration("un champ de moins", _etat("creance.PaiementAccepte", '"part_liberee":[0-9]+,', "")),
+    Alteration("l'agrégat que nomme un premier fait", _etat("creance.AvisEmis", '"originator_topic":"creance"', '"originator_topic":"paiement"')),
+    Alteration("une version de fait que rien ne sait élever", _etat("creance.PaiementAccepte", "^.", '{"class_version":99,')),
+    Alteration("l'heure que dit la fin d'un paiement", _etat("paiement.PaiementConclu", '"timestamp":"2026', '"timestamp":"2025')),
+    Alteration("l'heure que dit l'ouverture d'un paiement", _etat("paiement.PaiementOuvert", '"timestamp":"2026', '"timestamp":"2025')),
+    Alteration("la casse d'une cause", _change("journal.evenements", "cause = upper(cause)", "cause LIKE 'kafka:%'")),
+    # --- Des flux entiers ---
+    Alteration("tout un flux renommé", "UPDATE journal.evenements SET flux = 'creance-3811701200000097F' WHERE flux = 'creance-3811701200000009F'"),
+    Alteration("tout un flux renuméroté depuis zéro", "ALTER TABLE journal.evenements DROP CONSTRAINT evenements_version_check; UPDATE journal.evenements SET version = version - 1 WHERE flux = 'creance-3811701200000009F'"),
+    Alteration("tout un flux redit sous un autre nom", "INSERT INTO journal.evenements (flux, version, topic, etat, cause, enregistre_le) SELECT 'creance-3811701200000096F', version, topic, etat, cause, (SELECT max(enregistre_le) FROM journal.evenements) FROM journal.evenements WHERE flux = 'creance-3811701200000009F' ORDER BY version"),
+    Alteration("deux flux de créance échangés", "UPDATE journal.evenements SET flux = 'x' WHERE flux = 'creance-3811701200000002F'; UPDATE journal.evenements SET flux = 'creance-3811701200000002F' WHERE flux = 'creance-3811701200000009F'; UPDATE journal.evenements SET flux = 'creance-3811701200000009F' WHERE flux = 'x'"),
+    # --- La structure, et les gardes ---
+    Alteration("une colonne de vue renommée", "ALTER TABLE vues.paiements RENAME COLUMN montant TO somme"),
+    Alteration("une table du journal renommée", "ALTER TABLE journal.sorts RENAME TO anciens_sorts"),
+    Alteration("le type d'une colonne de vue", "ALTER TABLE vues.paiements ALTER montant TYPE text"),
+    Alteration("un solde vidé", "ALTER TABLE vues.restant_du ALTER solde DROP NOT NULL; " + _change("vues.restant_du", "solde = NULL")),
+    Alteration("une ligne de vue redite", "ALTER TABLE vues.restant_du DROP CONSTRAINT restant_du_pkey; INSERT INTO vues.restant_du SELECT * FROM vues.restant_du LIMIT 1"),
+    Alteration("une vue remplacée par un calcul qui arrondit", "ALTER TABLE vues.restant_du RENAME TO ancien_restant_du; CREATE VIEW vues.restant_du AS SELECT reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee, montant_initial, solde / 100 * 100 AS solde, en_cours, version, position FROM vues.ancien_restant_du"),
+    Alteration("la garde du journal désarmée", f"{PUIS}; ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul"),
+    Alteration("la garde des sorts ôtée", f"{PUIS}; DROP TRIGGER ajout_seul ON journal.sorts"),
+    Alteration("la garde qui ne refuse plus rien", f"{PUIS}; CREATE OR REPLACE FUNCTION journal.refuser_modification() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL;END;'"),
+    Alteration("une règle qui détourne les écritures", f"{PUIS}; CREATE RULE rien AS ON INSERT TO journal.acces DO INSTEAD NOTHING"),
+    Alteration("des lignes cachées à certains", f"{PUIS}; ALTER TABLE journal.sorts ENABLE ROW LEVEL SECURITY"),
+    Alteration("des positions que qui écrit peut choisir", f"{PUIS}; ALTER TABLE journal.evenements ALTER position SET GENERATED BY DEFAULT"),
     # --- Ce que seule une preuve montrerait ---
     Alteration(
         "un paiement inconnu effacé partout à la fois",
@@ -426,5 +476,12 @@ ALTERATIONS: Final = (
         "DELETE FROM journal.ecarts_de_rapport e WHERE clot IS NULL AND NOT EXISTS"
         " (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = e.rang)",
         "il se déduit du rapport, dont la relecture le rouvre ; l'audit ne rejuge pas les rapports",
+    ),
+    Alteration(
+        "l'heure que dit un avis, le solde qu'il portait, le motif d'une rectification",
+        _etat("creance.AvisEmis", '"solde_pf_fr":([0-9])', r'"solde_pf_fr":1\1')
+        + "; " + _etat("creance.AvisEmis", '"timestamp":"2026', '"timestamp":"2025')
+        + "; " + _etat("creance.AvisRectifie", '"motif":"', '"motif":"x'),
+        "la caisse seule les redirait : le message n'est pas gardé en base (voir test_chaque_champ)",
     ),
 )  # fmt: skip

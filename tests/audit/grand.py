@@ -128,6 +128,8 @@ def remplir(proprietaire: psycopg.Connection[Any], paiements: int) -> int:
         proprietaire.execute(_EVENEMENTS)
         for instruction in _LE_RESTE:
             proprietaire.execute(instruction)
+        for table in ("epoques", "topics", "evenements"):
+            proprietaire.execute(f"ALTER TABLE journal.{table} ENABLE TRIGGER USER")
     for table in ("journal.evenements", "journal.sorts", "journal.cles_idempotence", "vues.restant_du"):
         proprietaire.execute(f"VACUUM ANALYZE {table}")
     return EVENEMENTS_PAR_PAIEMENT * paiements

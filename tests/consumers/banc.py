@@ -7,14 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
 from domain.avis import Canal
 from domain.monnaie import Centimes
 from domain.references import Pseudonyme, ReferenceCreance, ReferenceTransaction
+from engine.batch import Partition
+from engine.messages import Message
 from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
+from guichet.prendre_avis import prendre_avis
+from guichet.prendre_notification import prendre_notifications
 from kiosque.sips.sceau import Algorithme, sceller
 from projections import DelaiAffichage, MessagerieDesAssures
 from service import composition, kafka
@@ -83,6 +88,20 @@ class Banc:
     def emettre_avis(self, *messages: dict[str, Any]) -> None:
         """Met des messages de caisse sur leur topic."""
         self.emettre(self.settings.topic_avis, [(message["reference"], message) for message in messages])
+
+    def prendre(self, nom: str, *messages: dict[str, Any]) -> None:
+        """Décide de ces messages et les enregistre comme ce consommateur, sans Kafka : le test ne porte pas sur lui."""
+        topic, prendre = {
+            "avis": (self.settings.topic_avis, prendre_avis),
+            "kiosque": (self.settings.topic_notifications, prendre_notifications),
+        }[nom]
+        partition = Partition(uuid4(), topic, 0)
+        lus = [
+            Message(partition, decalage, None, json.dumps(message).encode(), MAINTENANT)
+            for decalage, message in enumerate(messages)
+        ]
+        with self.guichet.base.transaction() as conn:
+            self.guichet.recorder.record(conn, prendre(self.guichet, conn, lus, MAINTENANT).lot)
 
     def ouvrir(
         self, reference: str, montant: int, *, assure: str = "a-1", a: datetime = MAINTENANT

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kafka import KafkaProducer
 from kafka.errors import InvalidTimestampError
 
 from engine.messages import kafka_time
@@ -127,6 +128,38 @@ def test_un_horodatage_impossible_n_arrete_personne(b: Banc, horodatage: int) ->
     b.emettre_avis(*(avis(numero) for numero in range(2, 14)))
     b.consommer("avis", attendus)
     assert b.par_sort(b.settings.topic_avis) == {"appliquee": attendus}
+
+
+class NomDEnTete(str):
+    """Un nom d'en-tête tel qu'un producteur d'une autre langue l'écrit : des octets."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        del encoding, errors
+        return b"\xe9tat\xff"
+
+
+def test_un_en_tete_qui_n_est_pas_en_utf8_n_arrete_personne(b: Banc) -> None:
+    with closing(kafka.producer(b.settings)) as producteur:
+        valeur = json.dumps(avis(1)).encode()
+        en_tetes = [(NomDEnTete("x"), b"1")]
+        producteur.send(b.settings.topic_avis, key=b"1", value=valeur, headers=en_tetes).get(timeout=20)
+    b.emettre_avis(*(avis(numero) for numero in range(2, 14)))
+    b.consommer("avis", 13)
+    assert b.par_sort(b.settings.topic_avis) == {"appliquee": 13}
+
+
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", "zstd"])
+def test_un_lot_comprime_se_lit_quel_que_soit_le_producteur(b: Banc, compression: str) -> None:
+    """La compression est au choix de qui écrit : sans le codec, la lecture s'arrêterait pour toutes les partitions."""
+    reglages = b.settings.kafka_connection() | {"compression_type": compression}
+    with closing(KafkaProducer(**reglages)) as producteur:
+        for numero in range(1, 4):
+            valeur = json.dumps(avis(numero)).encode()
+            producteur.send(b.settings.topic_avis, key=b"1", value=valeur).get(timeout=20)
+    b.consommer("avis", 3)
+    assert b.par_sort(b.settings.topic_avis) == {"appliquee": 3}
 
 
 @given(st.one_of(st.none(), st.integers()))

@@ -1,5 +1,6 @@
 """Un rôle tué par SIGKILL entre deux étapes quelconques laisse le même journal et les mêmes vues."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -64,15 +65,22 @@ def deux_bancs(base: Any, seconde_base: Any, kafka: str, prefixe: str) -> Any:
         yield tranquille, tuee
 
 
+@pytest.mark.parametrize(
+    "etapes",
+    [
+        pytest.param([5], id="validé, que Kafka ne sait pas"),
+        pytest.param(range(1, ETAPES_D_UN_LOT + 1), id="toutes", marks=pytest.mark.lent),
+    ],
+)
 def test_un_consommateur_tue_a_chaque_etape_laisse_le_meme_journal_et_les_memes_vues(
-    deux_bancs: tuple[Banc, Banc],
+    deux_bancs: tuple[Banc, Banc], etapes: Sequence[int]
 ) -> None:
     tranquille, tuee = deux_bancs
     dits = preparer(tranquille)
     preparer(tuee, seulement_la_base=True)
     tranquille.emettre(tranquille.settings.topic_notifications, dits)
 
-    for etape in range(1, ETAPES_D_UN_LOT + 1):
+    for etape in etapes:
         tuer(tuee, "kiosque", etape)
     assert tuee.fates(tuee.settings.topic_notifications) < len(dits), "tout est déjà fait : la coupure n'éprouve rien"
 
@@ -87,8 +95,17 @@ def test_un_consommateur_tue_a_chaque_etape_laisse_le_meme_journal_et_les_memes_
     )
 
 
-@pytest.mark.parametrize("vue", composition.VIEWS)
-def test_un_suiveur_tue_a_chaque_etape_laisse_les_memes_vues(deux_bancs: tuple[Banc, Banc], vue: str) -> None:
+@pytest.mark.parametrize(
+    ("vue", "etapes"),
+    [
+        pytest.param("restant_du", [3], id="restant_du, avant de valider"),
+        *(pytest.param(vue, range(1, 5), id=vue, marks=pytest.mark.lent) for vue in composition.VIEWS),
+    ],
+)
+def test_un_suiveur_tue_a_chaque_etape_laisse_les_memes_vues(
+    deux_bancs: tuple[Banc, Banc], vue: str, etapes: Sequence[int]
+) -> None:
+    """Ses étapes : lire, appliquer, valider, suite."""
     tranquille, tuee = deux_bancs
     dits = preparer(tranquille)
     preparer(tuee, seulement_la_base=True)
@@ -98,7 +115,7 @@ def test_un_suiveur_tue_a_chaque_etape_laisse_les_memes_vues(deux_bancs: tuple[B
     if vue == "delai_affichage":  # Il lit derrière restant_du.
         composition.follower(tuee.settings, tuee.guichet.recorder, "restant_du").catch_up()
 
-    for etape in range(1, 5):  # lire, appliquer, valider, suite
+    for etape in etapes:
         tuer(tuee, vue, etape)
     for b in (tranquille, tuee):
         b.projeter()

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ import yaml
 
 from engine.role_state import HEARTBEAT_S
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
-from service import cli, kafka, run
+from service import cli, kafka
 from service.cli.health import healthy
 from service.composition import VIEWS
 from service.health import ROLES
+from service.role_names import ALL, SIMULATOR
 from service.settings import Settings, unknown_variables
 from tests.outils import RACINE
 
@@ -28,6 +30,8 @@ COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NOTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}
 TACHES = {"migrate", "topics"}
+A_LA_DEMANDE = {"outils"}
+"""Lancé commande par commande, par une personne."""
 
 
 def resoudre(valeur: object) -> str:
@@ -108,8 +112,8 @@ def test_une_commande_qui_n_existe_pas_est_vue(arguments: list[str]) -> None:
 
 
 def test_chaque_role_a_un_conteneur_et_un_seul() -> None:
-    lances = [role for nom, s in NOTRES.items() if nom not in TACHES for role in roles(s["command"])]
-    assert sorted(lances) == sorted([*run.ALL, "kiosque"])
+    lances = [role for nom, s in NOTRES.items() if nom not in TACHES | A_LA_DEMANDE for role in roles(s["command"])]
+    assert sorted(lances) == sorted(str(role) for role in (*ALL, SIMULATOR))
     assert NOTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
 
 
@@ -164,7 +168,7 @@ def test_chaque_role_n_a_que_la_connexion_de_son_metier(secrets: Path) -> None:
         assert (url.username, url.password) == (f"service_{metier}", (secrets / f"password_{metier}").read_text())
         assert f"password_{metier}" in SERVICES["postgres"]["secrets"]
         assert metier in re.findall(r"for role in ([a-z ]+); do", script)[0].split()
-    assert set(NOTRES) - set(metiers) == {"migrate", "topics", "kiosque"}
+    assert set(NOTRES) - set(metiers) == {"migrate", "topics", "kiosque"} | A_LA_DEMANDE
 
 
 def test_seule_la_migration_tient_l_url_du_proprietaire() -> None:
@@ -187,12 +191,43 @@ def test_aucun_topic_n_est_nomme_hors_des_reglages(settings: Any) -> None:
 def test_le_courtier_est_la_version_que_les_tests_tournent() -> None:
     pom = (RACINE / "tests/kafka/pom.xml").read_text("utf-8")
     [version] = re.findall(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([\d.]+)</version>", pom)
-    assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
+    assert SERVICES["kafka"]["image"].partition("@")[0] == f"apache/kafka:{version}"
+
+
+def test_les_images_s_epinglent_par_leur_empreinte(tmp_path: Path) -> None:
+    # Aucun registre ici : ce qui répond à la place de Docker donne à chaque étiquette une empreinte à elle.
+    (tmp_path / "deploy").mkdir()
+    for nom in ("docker-compose.yml", "deploy/Dockerfile", "deploy/pin-images.sh"):
+        shutil.copy(RACINE / nom, tmp_path / nom)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        '#!/bin/sh\nfor image; do :; done\nprintf "sha256:%s" "$(printf %s "$image" | sha256sum | cut -c-64)"\n'
+    )
+    docker.chmod(0o755)
+    chemin = {"PATH": f"{docker.parent}:/usr/bin:/bin"}
+
+    def lancer(*options: str) -> subprocess.CompletedProcess[str]:
+        commande = ["deploy/pin-images.sh", *options]
+        return subprocess.run(commande, cwd=tmp_path, env=chemin, capture_output=True, text=True, check=False)
+
+    assert lancer("--check").returncode == 1
+    for _ in range(2):  # Épingler de nouveau suit l'étiquette, sans rien empiler.
+        assert lancer().returncode == 0
+        assert lancer("--check").returncode == 0
+    epinglees = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())["services"]
+    for nom, service in SERVICES.items():
+        image = epinglees[nom].pop("image")
+        etiquette, _, empreinte = image.partition("@sha256:")
+        attendue = service["image"].partition("@")[0]
+        assert (etiquette, len(empreinte)) == (attendue, 0 if attendue == "creances" else 64)
+        assert epinglees[nom] == {cle: valeur for cle, valeur in service.items() if cle != "image"}
+    assert (tmp_path / "deploy" / "Dockerfile").read_text().count("@sha256:") == 2
 
 
 def test_rien_n_est_publie_hors_de_la_machine(settings: Any) -> None:
     publies = {nom: s["ports"] for nom, s in SERVICES.items() if "ports" in s}
-    assert set(publies) == {"api", "kiosque", "grafana", "prometheus"}
+    assert set(publies) == {"api", "kiosque", "grafana", "prometheus", "alertmanager"}
     assert all(port.startswith("127.0.0.1:") for ports in publies.values() for port in ports)
     assert publies["api"] == [f"127.0.0.1:{urlsplit(settings('api').public_url).port}:{settings('api').api_port}"]
     simule = settings("kiosque")
@@ -230,14 +265,14 @@ def test_chacun_attend_ce_qu_il_lui_faut() -> None:
                 assert condition == {"condition": "service_healthy"}, nom
                 assert "test" in SERVICES[attendu]["healthcheck"], nom
     for nom, service in NOTRES.items():
-        if nom not in TACHES | {"kiosque"}:
+        if nom not in TACHES | A_LA_DEMANDE | {"kiosque"}:
             assert set(service["depends_on"]) == TACHES, nom
 
 
 @pytest.mark.parametrize("nom", NOTRES)
 def test_chaque_examen_de_sante_regarde_ce_role(nom: str, settings: Any) -> None:
     examen = NOTRES[nom]["healthcheck"]
-    if nom in TACHES:
+    if nom in TACHES | A_LA_DEMANDE:
         assert examen == {"disable": True}
         return
     match examen["test"]:

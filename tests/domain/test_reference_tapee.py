@@ -1,16 +1,20 @@
 """La référence telle qu'une personne la tape : lue quand rien ne la rend douteuse, sinon ce qui manque est dit."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.references import DefautDeReference, ReferenceIllisible, lire_reference_tapee
+from tests.outils import exemples
 
 REF = "3811701200010075F"
 REFERENCES = st.from_regex(r"[0-9]{16}[A-Z]", fullmatch=True)
-SEPARATEURS = st.sampled_from(["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}"])
+SEPARATEURS = st.sampled_from(
+    ["", " ", "-", ".", "\N{NO-BREAK SPACE}", "\N{EN DASH}", "\N{ZERO WIDTH SPACE}", "\N{SOFT HYPHEN}"]
+)
 
 
+@settings(max_examples=exemples(40, 300))
 @given(REFERENCES, st.data())
 def test_separateurs_casse_lettres_pour_chiffres_et_texte_autour_ne_changent_pas_la_reference(
     reference: str, data: st.DataObject

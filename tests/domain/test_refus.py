@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from domain.fautes import INATTENDUE, faute_dite
 from domain.refus import Refus, refus_connus
 
 SANS_DOCSTRINGS = """
@@ -34,3 +35,12 @@ def test_chaque_refus_a_son_code_et_sa_phrase_a_lui() -> None:
     assert len({refus.code for refus in connus}) == len(connus)
     assert all("phrase_de_base" in vars(refus) and "code" in vars(refus) for refus in connus)
     assert Refus not in connus
+
+
+def test_une_faute_de_forme_se_dit_en_francais_et_nomme_le_montant_quand_c_en_est_un() -> None:
+    def dite(genre: str, champ: str) -> str:
+        return faute_dite({"type": genre, "loc": (champ,), "msg": "Input should be…"})
+
+    assert dite("greater_than_equal", "montant_initial_centimes") == "le montant ne peut pas être négatif"
+    assert dite("greater_than_equal", "version") == "la valeur ne peut pas être négative"
+    assert dite("jamais_vu", "version") == INATTENDUE

@@ -480,6 +480,52 @@ def test_le_jeton_rendu_dit_que_la_reponse_est_celle_de_ce_paiement(
         assert dire(paiement, creances, OUI, jeton=envoye)[0] is Sort.APPLIQUEE
 
 
+@pytest.mark.parametrize(
+    ("jeton", "avant", "demandee", "sort"),
+    [
+        (None, timedelta(minutes=6), True, Sort.NON_RAPPROCHEE),
+        (None, timedelta(minutes=5), True, Sort.APPLIQUEE),
+        (None, timedelta(days=10), False, Sort.APPLIQUEE),
+        ("abc", timedelta(days=10), True, Sort.APPLIQUEE),
+    ],
+    ids=["d'avant l'ouverture", "dans l'écart des horloges", "venue d'elle-même", "sous notre jeton"],
+)
+@pytest.mark.parametrize("issue", [Issue.ACCEPTEE, Issue.REFUSEE], ids=["acceptée", "refusée"])
+def test_une_reponse_demandee_et_sans_jeton_n_est_pas_crue_d_avant_l_ouverture(
+    jeton: str | None, avant: timedelta, *, demandee: bool, sort: Sort, issue: Issue
+) -> None:
+    paiement, creances = paiement_ouvert("abc")
+    dite = ReponseBancaire(
+        ReferenceTransaction("T1"),
+        "m",
+        Centimes(30_00),
+        issue,
+        "00",
+        "A",
+        None,
+        None,
+        T0 - avant,
+        None,
+        jeton,
+        demandee,
+    )
+    verdict, _ = appliquer_reponse(paiement, creances, dite, recue_le=T0, maintenant=T0)
+    assert verdict.sort is sort
+    if sort is Sort.NON_RAPPROCHEE:
+        assert paiement.fin is None
+        assert paiement.non_rattache == (30_00 if issue is Issue.ACCEPTEE else 0)
+        assert sum(c.solde for c in creances.values()) == 200_00
+
+
+def test_l_argent_connu_d_un_autre_n_est_pas_repris_pour_le_notre_quand_on_demande() -> None:
+    paiement, creances = paiement_ouvert("abc")
+    assert dire(paiement, creances, OUI, jeton="abd")[0] is Sort.NON_RAPPROCHEE
+    montant, transaction = Centimes(30_00), ReferenceTransaction("T1")
+    dite = ReponseBancaire(transaction, "m", montant, OUI, "00", "00A", None, None, T0, None, demandee=True)
+    verdict, _ = appliquer_reponse(paiement, creances, dite, recue_le=T0, maintenant=T0)
+    assert (verdict.sort, paiement.fin) == (Sort.DOUBLON, None)
+
+
 def test_l_argent_d_un_paiement_inconnu_est_un_fait_enregistre_une_fois() -> None:
     sort, ne = dire(None, {}, OUI)
     assert sort is Sort.NON_RAPPROCHEE

@@ -23,6 +23,8 @@ from tests.outils import RACINE, attendre, environnement
 from tests.relais import Relais, par_le_relais, serveur_postgresql
 from tests.vieux_postgresql import ce_qui_manque, vieux_postgresql
 
+pytestmark = pytest.mark.serveur  # Par un autre nom : `url` demande la base elle-même.
+
 TENU_S = 1.5
 MARGE_S = 5.0
 

@@ -31,6 +31,19 @@ def test_un_lot_parti_d_une_position_deja_lue_est_refuse_meme_s_il_va_plus_loin(
             assert recorder.positions(conn, TOPIC_ID) == {0: 10}
 
 
+def test_un_lot_parti_de_plus_loin_que_le_journal_est_refuse(base: Any) -> None:
+    """Une sauvegarde a été restaurée sous un consommateur en marche : l'accepter sauterait l'entre-deux."""
+    with Database(base.url) as ouverte:
+        recorder = Recorder(ouverte, MAPPER)
+        with ouverte.transaction() as conn:
+            recorder.record(conn, lot(0, 5))
+        for depuis, jusqu_a in ((7, 9), (3, 4)):
+            with pytest.raises(PositionConflict), ouverte.transaction() as conn:
+                recorder.record(conn, lot(depuis, jusqu_a))
+        with ouverte.transaction() as conn:
+            assert recorder.positions(conn, TOPIC_ID) == {0: 5}
+
+
 def test_l_idiome_de_la_bibliotheque_laisserait_passer_ce_lot(base: Any) -> None:
     """Son suivi n'exige que d'avancer : le périmé, parti de 0, compterait deux fois les messages de 0 à 5."""
     suivre = (

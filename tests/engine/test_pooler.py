@@ -21,6 +21,8 @@ from tests.engine.test_session import ATTENDUS, REGLES
 from tests.outils import attendre
 from tests.pgbouncer import ce_qui_manque, pgbouncer
 
+pytestmark = pytest.mark.lent
+
 
 @pytest.fixture
 def par_pgbouncer(base: Any) -> Iterator[Callable[[str], str]]:

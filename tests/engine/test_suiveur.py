@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from engine.database import connect
-from engine.follower import Follower, LeadershipLost
+from engine.follower import AheadOfLog, Follower, LeadershipLost
 from engine.recorder import Recorder
 from tests.engine.epreuve import DE_TROP_POUR_LA_TABLE, MAPPER, Pas, Trace, ailleurs, ecrire, pas
 from tests.outils import attendre, se_tuer
@@ -183,6 +183,18 @@ def test_il_dit_pourquoi_il_s_est_arrete_puis_reprend(
 # --- Se réveiller ----------------------------------------------------------------------------------------------------
 
 
+def test_un_journal_plus_court_que_la_vue_est_dit_et_rien_n_est_saute(
+    base: Any, recorder: Recorder, service: psycopg.Connection[Any], vue: Trace
+) -> None:
+    """Le journal seul a été restauré : la suite, écrite sous des positions déjà passées, se perdrait sans bruit."""
+    suiveur = Follower(base.url, vue, mapper=MAPPER)
+    ecrire(recorder, pas("a", 1))
+    assert suiveur.catch_up() == 1
+    service.execute("UPDATE vues.suiveurs SET position = position + 5 WHERE nom = 'epreuve'")
+    with pytest.raises(AheadOfLog, match="le journal finit à"):
+        suiveur.catch_up()
+
+
 def test_il_se_reveille_sur_notify(
     base: Any,
     recorder: Recorder,
@@ -193,7 +205,7 @@ def test_il_se_reveille_sur_notify(
     with tournant(Follower(base.url, vue, wake_max_s=LONGTEMPS_S, mapper=MAPPER)):
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
-        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
+        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=LONGTEMPS_S / 2)
 
 
 def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
@@ -210,7 +222,7 @@ def test_il_se_reveille_aussi_quand_le_notify_s_est_perdu(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('a', 1, %s, %s, 'sans NOTIFY')",
             (stocke.topic, stocke.state),
         )
-        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=5)
+        attendre(lambda: vue.lire(service) == {"a": "1"}, secondes=LONGTEMPS_S / 2)
 
 
 # --- Écarter, libérer ------------------------------------------------------------------------------------------------
@@ -313,7 +325,7 @@ def test_celui_qui_lit_derriere_est_reveille_par_l_avance_de_l_autre(
         attendre(lambda: au_repos(proprietaire))
         ecrire(recorder, pas("a", 1))
         Follower(base.url, vue, mapper=MAPPER).catch_up()
-        attendre(lambda: seconde.lire(service) == {"a": "1"}, secondes=5)
+        attendre(lambda: seconde.lire(service) == {"a": "1"}, secondes=LONGTEMPS_S / 2)
 
 
 # --- Mourir ----------------------------------------------------------------------------------------------------------
@@ -323,6 +335,7 @@ ETAPES_DU_LOT_FAUTIF = range(5, 10)
 """Le premier lot en a quatre : lire, appliquer, valider, suite ; le deuxième, fautif, est coupé en trois."""
 
 
+@pytest.mark.lent
 def test_tue_autour_d_un_lot_fautif_il_laisse_la_meme_vue_et_les_memes_ecartes(
     base: Any, recorder: Recorder, service: psycopg.Connection[Any], proprietaire: psycopg.Connection[Any]
 ) -> None:

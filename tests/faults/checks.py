@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kafka import KafkaConsumer, TopicPartition
 
+from publication.marques import TYPES_DES_MARQUES
 from tests.faults.ledger import Ledger
 from tests.faults.stack import Stack
 
@@ -109,7 +110,10 @@ def published(stack: Stack) -> Iterator[str]:
         while any(reader.position(tp) < end for tp, end in stop.items()):
             for messages in reader.poll(timeout_ms=READ_MS).values():
                 for message in messages:
-                    name = dict(message.headers)["ce_id"].decode()
+                    headers = dict(message.headers)
+                    if headers["ce_type"].decode() in TYPES_DES_MARQUES:
+                        continue
+                    name = headers["ce_id"].decode()
                     stream, _, number = name.rpartition(":")
                     version = int(number)
                     if version > seen.get(stream, 0) + 1:

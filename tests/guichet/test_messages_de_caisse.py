@@ -8,7 +8,7 @@ import pytest
 
 from domain.politique import Politique
 from engine.messages import UnreadableMessage
-from guichet.prendre_avis import exiger_des_jours_plausibles, lire
+from guichet.prendre_avis import exiger_des_jours_plausibles, lire_message_de_caisse
 
 AVIS: dict[str, Any] = {
     "type": "avis_emis",
@@ -25,7 +25,7 @@ AUJOURD_HUI = date(2026, 6, 1)
 
 
 def juger(octets: bytes) -> None:
-    exiger_des_jours_plausibles(lire(octets), Politique(), AUJOURD_HUI)
+    exiger_des_jours_plausibles(lire_message_de_caisse(octets), Politique(), AUJOURD_HUI)
 
 
 def test_un_avis_ordinaire_se_lit() -> None:

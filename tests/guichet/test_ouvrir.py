@@ -18,8 +18,7 @@ def test_le_marchand_est_celui_de_la_caisse_de_l_avis_et_non_de_la_reference(
     autre = Merchant(merchant_id=AUTRE_MARCHAND, secret_key=SecretStr("002001000000002_KEY1"), key_version=1)
     with banc(base.url, kafka, prefixe, kiosque_merchants={"631": autre}) as ouvert:
         b = replace(ouvert, guichet=replace(ouvert.guichet, tirer_jeton=jeton_au_hasard))
-        b.emettre_avis(avis(1, caisse="631"), avis(2))
-        b.consommer("avis", 2)
+        b.prendre("avis", avis(1, caisse="631"), avis(2))
         transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in (1, 2)]
         with b.guichet.base.transaction() as conn:
             ouverts = [b.guichet.charger_paiement(conn, transaction) for transaction in transactions]
@@ -32,8 +31,7 @@ def test_le_marchand_est_celui_de_la_caisse_de_l_avis_et_non_de_la_reference(
 
 def test_la_cle_d_idempotence_garde_la_reponse_sous_la_forme_du_contrat(base: Any, kafka: str, prefixe: str) -> None:
     with banc(base.url, kafka, prefixe) as b:
-        b.emettre_avis(avis(1))
-        b.consommer("avis", 1)
+        b.prendre("avis", avis(1))
         transaction = b.ouvrir(avis(1)["reference"], 20_00)
         [(gardee,)] = b.conn.execute("SELECT reponse FROM journal.cles_idempotence").fetchall()
         assert set(gardee) == {"transaction", "montant_centimes", "imputations", "expire_le", "kiosque"}

@@ -40,8 +40,7 @@ def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
         arret = threading.Event()
         fil = threading.Thread(target=roles.simulator(ouvert.settings).run, args=(arret,))
         fil.start()
-        ouvert.emettre_avis(avis(1))
-        ouvert.consommer("avis", 1)
+        ouvert.prendre("avis", avis(1))
         attendre(lambda: _repond(ouvert.settings.kiosque_url), quoi="le kiosque")
         yield ouvert
         arret.set()
@@ -89,8 +88,7 @@ def test_un_paiement_en_attente_au_kiosque_n_expire_jamais_tout_seul(b: Banc) ->
 
 def test_un_kiosque_injoignable_ne_fait_rien_expirer(base: Any, kafka: str, prefixe: str) -> None:
     with banc(base.url, kafka, prefixe, kiosque_url=f"http://127.0.0.1:{port_libre()}") as b:
-        b.emettre_avis(avis(1))
-        b.consommer("avis", 1)
+        b.prendre("avis", avis(1))
         transaction = b.ouvrir(REFERENCE, 20_00)
         assert relancer(b, transaction, 24 * 60) is Relance.INJOIGNABLE
         assert en_cours(b) == 20_00
@@ -138,8 +136,7 @@ def retenu_par_la_banque(b: Banc, numero: int, minutes: float = 0) -> str:
 
 
 def test_ce_que_la_banque_retient_ne_prend_la_place_de_personne(b: Banc, tournees: Tournees) -> None:
-    b.emettre_avis(avis(2), avis(3))
-    b.consommer("avis", 3)
+    b.prendre("avis", avis(2), avis(3))
     retenus = [retenu_par_la_banque(b, 1), retenu_par_la_banque(b, 2, minutes=1)]
     inconnu = b.ouvrir(avis(3)["reference"], 20_00, a=MAINTENANT + timedelta(minutes=2))
     b.projeter()
@@ -168,10 +165,10 @@ def test_un_paiement_inconnu_du_kiosque_est_demande_a_chaque_tournee_jusqu_a_sa_
     assert dites == [{}, *[{transaction: Relance.INCONNU_TROP_TOT}] * 30, {transaction: Relance.EXPIRE}]
 
 
+@pytest.mark.lent
 def test_un_kiosque_revenu_est_interroge_dans_le_quart_d_heure(base: Any, kafka: str, prefixe: str) -> None:
     with banc(base.url, kafka, prefixe, kiosque_url=f"http://127.0.0.1:{port_libre()}") as b:
-        b.emettre_avis(avis(1))
-        b.consommer("avis", 1)
+        b.prendre("avis", avis(1))
         transaction = b.ouvrir(REFERENCE, 20_00)
         b.projeter()
         tournees = Tournees(b)
@@ -190,8 +187,7 @@ def banque_muette() -> Iterator[str]:
 def test_une_banque_muette_ne_retient_personne(base: Any, kafka: str, prefixe: str) -> None:
     reglages: dict[str, Any] = {"kiosque_timeout": timedelta(seconds=2), "janitor_workers": 12}
     with banque_muette() as url, banc(base.url, kafka, prefixe, kiosque_url=url, **reglages) as b:
-        b.emettre_avis(*[avis(numero) for numero in range(12)])
-        b.consommer("avis", 12)
+        b.prendre("avis", *[avis(numero) for numero in range(12)])
         transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in range(12)]
         b.projeter()
         debut = time.monotonic()
@@ -201,8 +197,7 @@ def test_une_banque_muette_ne_retient_personne(base: Any, kafka: str, prefixe: s
 
 @pytest.mark.parametrize(("muette", "issue"), [(True, Relance.INJOIGNABLE), (False, Relance.INCONNU_TROP_TOT)])
 def test_un_paiement_deja_demande_ne_prend_la_place_d_aucun_autre(b: Banc, *, muette: bool, issue: Relance) -> None:
-    b.emettre_avis(*[avis(numero) for numero in range(2, 5)])
-    b.consommer("avis", 4)
+    b.prendre("avis", *[avis(numero) for numero in range(2, 5)])
     transactions = [b.ouvrir(avis(numero)["reference"], 20_00) for numero in range(1, 5)]
     b.projeter()
     if muette:
@@ -216,8 +211,7 @@ def test_un_paiement_deja_demande_ne_prend_la_place_d_aucun_autre(b: Banc, *, mu
 
 
 def test_un_paiement_illisible_n_arrete_pas_la_tournee(b: Banc, tournees: Tournees) -> None:
-    b.emettre_avis(avis(2))
-    b.consommer("avis", 2)
+    b.prendre("avis", avis(2))
     illisible = b.ouvrir(REFERENCE, 20_00)
     bon = b.ouvrir(avis(2)["reference"], 20_00, a=MAINTENANT + timedelta(minutes=1))
     b.projeter()

@@ -42,6 +42,7 @@ def test_tue_il_revient_sur_le_meme_port_avec_son_journal_s_il_en_garde_un(court
     assert topics(courtier_a_soi) == (avant if courtier_a_soi.garde_son_journal else {})
 
 
+@pytest.mark.lent
 @pytest.mark.kafka
 def test_il_meurt_avec_qui_l_a_demarre(pytestconfig: pytest.Config) -> None:
     with (

@@ -14,7 +14,7 @@ from tests.consumers.banc import Banc, avis, banc, notification
 from tests.kafka.en_marche import administrateur, en_marche, fates_by_topic, fins
 from tests.outils import attendre
 
-REMARQUE_S = 10.0
+REMARQUE_S = 30.0
 """Ce que l'on laisse à un consommateur pour voir qu'un topic a été recréé (secondes)."""
 
 
@@ -63,7 +63,7 @@ def test_les_messages_d_un_topic_recree_ont_chacun_un_sort_sous_le_nouvel_identi
         assert nouveau != ancien
         libre.set()
         debut = time.monotonic()
-        attendre(lambda: fates_by_topic(b, topic).get(nouveau) == len(t), secondes=30, quoi="les sorts du nouveau")
+        attendre(lambda: fates_by_topic(b, topic).get(nouveau) == len(t), secondes=60, quoi="les sorts du nouveau")
         assert time.monotonic() - debut < REMARQUE_S
 
     assert fates_by_topic(b, topic) == {ancien: 4, nouveau: len(t)}

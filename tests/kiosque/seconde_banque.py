@@ -6,7 +6,7 @@ Elle n'existe que pour dire que l'interface tient : rien ailleurs que dans un do
 import base64
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -45,12 +45,21 @@ Question = Callable[[str], tuple[int, bytes]]
 class Directe:
     """Le kiosque de cette banque ; `cles` par identifiant, qui est un texte."""
 
-    def __init__(self, marchand: str, cles: Mapping[str, bytes], demander: Question) -> None:
+    def __init__(
+        self,
+        marchand: str,
+        cles: Mapping[str, bytes],
+        demander: Question,
+        *,
+        caisses: Mapping[str, str] = MappingProxyType({}),
+        retires: Sequence[str] = (),
+    ) -> None:
+        """`caisses` : celles dont le marchand n'est pas `marchand`."""
         self._marchand, self._cles, self._demander = marchand, MappingProxyType(dict(cles)), demander
+        self._caisses, self._connus = caisses, {marchand, *caisses.values(), *retires}
 
     def marchand_de(self, caisse: str) -> str:
-        del caisse
-        return self._marchand
+        return self._caisses.get(caisse, self._marchand)
 
     def formulaire(self, demande: DemandeDePaiement) -> Formulaire:
         return Formulaire(f"https://direct.test/hosted/{demande.transaction}", {})
@@ -120,7 +129,7 @@ class Directe:
             statut, marchand = str(paiement["status"]), str(lu["merchantId"])
         except (ValueError, KeyError, TypeError) as faute:
             raise FormulaireIllisible(type(faute).__name__) from None
-        if marchand != self._marchand:
+        if marchand not in self._connus:
             raise MarchandInconnu
         if not isinstance(montant, int) or not isinstance(transaction, str):
             raise FormulaireIllisible("montant ou référence")

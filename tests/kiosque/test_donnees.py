@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosque.interface import FormulaireIllisible, FormulaireIrrecevable, Requete, Verifiee
-from kiosque.sips.donnees import DATA_OCTETS_MAX, Encodage, decoder, ecrire, encoder, lire, valeur_de
+from kiosque.sips.donnees import DATA_OCTETS_MAX, Encodage, decoder, ecrire, encoder, lire_paires, valeur_de
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.reponses import UTILISES
@@ -30,12 +30,12 @@ champs_libres = st.fixed_dictionaries(
 
 @given(st.dictionaries(noms, valeurs, min_size=1, max_size=20), st.sampled_from(["base64", "base64url"]))
 def test_ce_qui_s_ecrit_se_relit(paires: dict[str, str], encodage: Encodage) -> None:
-    assert lire(decoder(encoder(ecrire(paires), encodage).encode(), encodage)) == paires
+    assert lire_paires(decoder(encoder(ecrire(paires), encodage).encode(), encodage)) == paires
 
 
 @given(st.dictionaries(noms, st.text(string.printable[:95].replace("|", "")), min_size=1, max_size=20))
 def test_en_clair_ce_qui_s_ecrit_se_relit(paires: dict[str, str]) -> None:
-    assert lire(decoder(encoder(ecrire(paires), "").encode(), "")) == paires
+    assert lire_paires(decoder(encoder(ecrire(paires), "").encode(), "")) == paires
 
 
 @given(champs_libres)
@@ -66,23 +66,23 @@ def test_sous_un_bon_sceau_des_valeurs_quelconques_ne_levent_qu_un_refus(paires:
 
 
 def test_une_paire_se_coupe_au_premier_signe_egal_seulement() -> None:
-    assert lire("normalReturnUrl=http://a/?b=c|d==") == {"normalReturnUrl": "http://a/?b=c", "d": "="}
+    assert lire_paires("normalReturnUrl=http://a/?b=c|d==") == {"normalReturnUrl": "http://a/?b=c", "d": "="}
 
 
 def test_le_litteral_null_et_le_vide_sont_absents() -> None:
-    lues = lire("a=null|b=|c=nullité".replace("é", "e"))
+    lues = lire_paires("a=null|b=|c=nullité".replace("é", "e"))
     assert [valeur_de(lues, nom) for nom in "abcd"] == [None, None, "nullite", None]
 
 
 @pytest.mark.parametrize("texte", ["", "amount", "amount=1|", "=1|amount=1", "amount=1||", "|".join("x" * 999)])
 def test_une_paire_vide_ou_sans_egal_est_passee(texte: str) -> None:
-    assert lire(texte).keys() <= {"amount"}
+    assert lire_paires(texte).keys() <= {"amount"}
 
 
 def test_un_champ_utilise_ne_vient_qu_une_fois_et_les_autres_autant_qu_ils_veulent() -> None:
     with pytest.raises(FormulaireIllisible, match="amount"):
-        lire("amount=1|x=1|amount=1")
-    assert lire("amount=1|x=1|x=2", {"amount"}) == {"amount": "1", "x": "1"}
+        lire_paires("amount=1|x=1|amount=1")
+    assert lire_paires("amount=1|x=1|x=2", {"amount"}) == {"amount": "1", "x": "1"}
 
 
 @pytest.mark.parametrize(

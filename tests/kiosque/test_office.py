@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.reponse import Issue
@@ -28,6 +28,7 @@ from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
 from tests.kiosque.banc import Banc, banc
+from tests.outils import exemples
 
 MARCHAND = "002001000000001"
 CLE = b"002001000000001_KEY1"
@@ -100,6 +101,7 @@ valeurs_json = st.recursive(
 )
 
 
+@settings(max_examples=exemples(25, 200))
 @given(st.dictionaries(st.text(), valeurs_json))
 def test_un_objet_quelconque_se_scelle_ou_se_refuse(objet: dict[str, Any]) -> None:
     try:
@@ -175,6 +177,14 @@ def test_l_argent_pris_est_une_acceptation(statut: str, ancien: bool) -> None:  
 def test_tout_autre_etat_n_est_jamais_une_acceptation(statut: str, code: str, attendu: tuple[Issue, str]) -> None:
     etat = dire(ACCEPTEE | {"transactionStatus": statut, "responseCode": code})
     assert (etat.reponse.issue, etat.reponse.code) == attendu
+
+
+@pytest.mark.parametrize(
+    ("rendu", "jeton"), [("0123456789abcdef", "0123456789abcdef"), ("T1", None), ("", None), (None, None)]
+)
+def test_une_reponse_demandee_rend_notre_jeton_et_dit_qu_elle_l_est(rendu: str | None, jeton: str | None) -> None:
+    etat = dire(ACCEPTEE | {"orderId": rendu} if rendu is not None else ACCEPTEE)
+    assert (etat.reponse.jeton_retour, etat.reponse.demandee) == (jeton, True)
 
 
 def test_une_transaction_inconnue_sous_son_sceau_est_un_resultat() -> None:

@@ -40,6 +40,11 @@ def test_les_vecteurs_de_sips_sont_retrouves(data: str, algorithme: Algorithme, 
     assert sceller(data.encode(), SECRET.encode(), algorithme) == sceau
 
 
+def test_le_hmac_publie_par_worldline_est_retrouve() -> None:
+    publie = "198e5f278e3f8548e174e84492953c4871732278b7e2aa2cbf20bb1ab85914ea"
+    assert sceller(b"This is a test!", b"superSafeSecretKey", Algorithme.HMAC_SHA_256) == publie
+
+
 def test_la_reponse_du_vecteur_est_acceptee(kiosque: Sips) -> None:
     assert kiosque.reponse({"Data": REPONSE, "Seal": SCEAU_REPONSE}).transaction == "b4fb98a9c2c"
 

@@ -55,7 +55,7 @@ def test_un_paiement_accepte_est_notifie_et_montre_son_recu(b: Banc) -> None:
     assert automatique.transaction_le == b.montre.heure
     assert b.kiosque.reponse(caches(fin)) == automatique
     assert automatique.jeton_retour == "381-web"
-    assert b.etat("T1") == automatique._replace(jeton_retour=None)
+    assert b.etat("T1") == automatique._replace(jeton_retour=None, demandee=True)
     recu = b.navigateur.post("/paypage/recu", data={"jeton": caches(fin)["jeton"]})
     assert "Reçu du paiement" in recu.text
 

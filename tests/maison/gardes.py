@@ -37,6 +37,9 @@ METIER: Final = {
 }
 _TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b|\bcreances\.[a-z_]+")
 """Ce que la base nomme : tables, rôles, réglages de session."""
+_ECRIT: Final = re.compile(
+    r"\b(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\s+((?:journal|vues|acces|identite)\.[a-z_]+)"
+)
 _BANQUE: Final = re.compile(r"\b(sips|data|seal)\b")
 _SQL: Final = re.compile(r"^\s*(WITH|SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|GRANT|NOTIFY)\b")
 
@@ -88,6 +91,11 @@ def accents_du_sql(source: str) -> list[str]:
         for ligne, texte in textes(source)
         if _SQL.match(texte) and not sql_nu(texte).isascii()
     ]
+
+
+def tables_ecrites(source: str) -> set[str]:
+    """Les tables que le SQL d'un module écrit."""
+    return {table for _, texte in textes(source) for table in _ECRIT.findall(sql_nu(texte))}
 
 
 def metier(source: str) -> list[str]:

@@ -132,7 +132,7 @@ def un_evenement(copie: Copie) -> None:
         (r"\n    def __init__\(", _CLASSE + "\n    def __init__("),
         (r"    \| Créance\.AvisAnnulé\n", "    | Créance.AvisAnnulé\n    | Créance.AvisContesté\n"),
     )
-    lecteurs = {"projections/effets.py", "projections/audit/formule.py"}
+    lecteurs = {"projections/effets.py", "projections/audit/creances.py"}
     exiger(copie.mypy(), lecteurs, "l'union connaît l'événement ; mypy nomme")
     copie.changer(
         "projections/effets.py",
@@ -141,11 +141,12 @@ def un_evenement(copie: Copie) -> None:
             "case Créance.PaiementAffiché() | Créance.TropPerçuConstaté() | Créance.AvisContesté()",
         ),
         (r"case Créance\.TropPerçuConstaté\(\):", "case Créance.TropPerçuConstaté() | Créance.AvisContesté():"),
+        _avant(r"\n\n# --- Les faits", 'return "Vous avez contesté cet avis."', retrait=8),
         (r"            Créance\.AvisAnnulé,\n", "            Créance.AvisAnnulé,\n            Créance.AvisContesté,\n"),
     )
     exiger(copie.mypy(), lecteurs - {"projections/effets.py"}, "les effets sont décidés ; mypy nomme")
-    copie.changer("projections/audit/formule.py", (r"\| Créance\.TropPerçuConstaté\(\)\n", FORMULE))
-    exiger(copie.mypy(), set(), "la formule de l'audit aussi ; mypy nomme")
+    copie.changer("projections/audit/creances.py", *(_avant(suite, quoi) for suite, quoi in AUDIT))
+    exiger(copie.mypy(), set(), "les règles, les comptes et la formule de l'audit aussi ; mypy nomme")
     exiger(copie.tests("tests/engine/test_mapper.py"), False, "sans exemple au corpus, les tests passent")  # noqa: FBT003
     exemple = {
         "flux": "creance-3811701200010075F",
@@ -159,7 +160,20 @@ def un_evenement(copie: Copie) -> None:
     exiger(copie.tests(*verts), True, "avec l'exemple et le schéma publié, les tests passent")  # noqa: FBT003
 
 
-FORMULE: Final = "| Créance.TropPerçuConstaté()\n                | Créance.AvisContesté()\n"
+AUDIT: Final = (
+    (r"\n    def _une_fois", "pass"),
+    (r"\n    def _montrer", "pass"),
+    (r"        self\._mouvements\.append", "return"),
+    (r"    return montant", "pass"),
+)
+"""Ce qui suit chaque `match` de l'audit, et ce qu'il fait d'un fait qui ne bouge rien."""
+
+
+def _avant(suite: str, quoi: str, *, retrait: int = 12) -> tuple[str, str]:
+    """Le cas de plus, juste avant l'`assert_never` que suit ce texte."""
+    marge = " " * retrait
+    fin = f"{marge}case _:\n{marge}    assert_never(fait)\n"
+    return rf"{re.escape(fin)}(?={suite})", f"{marge}case Créance.AvisContesté():\n{marge}    {quoi}\n{fin}"
 
 
 def une_vue(copie: Copie) -> None:
@@ -179,7 +193,11 @@ def une_vue(copie: Copie) -> None:
         ),
         (
             r"    for vue in \(\n",
-            "    for vue in (\n        VueSuivie(AvisParCaisse.nom, lambda _: AvisParCaisse()),\n",
+            "    for vue in (\n        VueSuivie(AvisParCaisse.nom, lambda _: AvisParCaisse(), (_TABLE_DES_AVIS,)),\n",
+        ),
+        (
+            r"\nVUES: Final",
+            '\n_TABLE_DES_AVIS: Final = Rows("avis_par_caisse", ("caisse",), "caisse", "")\n\nVUES: Final',
         ),
     )
     exiger(copie.mypy(), set(), "elle est au registre ; mypy nomme")

@@ -55,6 +55,31 @@ def test_le_moteur_ne_nomme_rien_du_metier() -> None:
     assert fautes(gardes.metier, gardes.sources("engine")) == []
 
 
+PLUSIEURS_ECRIVAINS = {
+    "vues.suiveurs": {
+        *("engine/follower.py", "engine/lease.py", "engine/rebuild.py", "engine/role_state.py"),
+        "publication/vers_un_topic.py",
+    },
+    "vues.baux": {"engine/rebuild.py", "service/watch.py"},
+    "vues.ecartes": {"engine/rebuild.py", "engine/set_aside.py"},
+    "vues.reconstructions": {"engine/rebuild.py", "engine/rebuild_filling.py"},
+    "acces.sessions": {"api/socle/sessions_tenues.py", "service/cli/sessions.py"},
+    "journal.ecarts_de_rapport": {"guichet/rapprochement/registre.py", "guichet/reglement/ecarts.py"},
+}
+"""Des colonnes, ou des gestes, que rien ne lie : la position et son bail, l'état d'un rôle, sa reprise au début ;
+la session qu'une personne tient, ou qu'un administrateur finit ; l'écart qu'un rapport ouvre, ou qu'un agent ferme ;
+ce qu'une reconstruction échange d'un bloc, la vue avec sa position et ses écartés, et ce qu'elle tient pour elle."""
+
+
+def test_un_seul_module_ecrit_chaque_table() -> None:
+    ecrivains: dict[str, set[str]] = {}
+    for fichier in gardes.sources(*gardes.DOSSIERS):
+        for table in gardes.tables_ecrites(fichier.read_text("utf-8")):
+            ecrivains.setdefault(table, set()).add(str(fichier.relative_to(RACINE)))
+    assert len(ecrivains) > 20
+    assert {table: ceux for table, ceux in ecrivains.items() if len(ceux) > 1} == PLUSIEURS_ECRIVAINS
+
+
 def test_seul_le_kiosque_parle_la_langue_de_la_banque_et_un_seul_module_la_nomme() -> None:
     autres = [dossier for dossier in gardes.DOSSIERS if dossier != "kiosque"]
     fichiers = [f for f in gardes.sources(*autres) if f != RACINE / "service/bank.py"]

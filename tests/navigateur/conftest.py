@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from api.application import Dependances, Limites, creer_api
 from api.socle.identite import VerificateurDeDeveloppement
 from service import composition, kafka, run
+from service.role_names import ALL, SIMULATOR
 from service.settings import Settings
 from tests.conftest import VARIABLES, Serveurs, nouvelle_base
 from tests.courtiers import port_libre
@@ -76,7 +77,7 @@ class Pile:
         }
         self._emettre(reference, message)
         if attendu:
-            attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=30)
+            attendre(lambda: self.lire("SELECT 1 FROM vues.restant_du WHERE reference = %s", reference), secondes=60)
         return reference
 
     def cheque(self, reference: str, montant: int) -> None:
@@ -91,7 +92,7 @@ class Pile:
         }
         self._emettre(reference, message)
         paye = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde <= 0"
-        attendre(lambda: self.lire(paye, reference), secondes=30)
+        attendre(lambda: self.lire(paye, reference), secondes=60)
 
     def poster(self, formulaire: dict[str, str]) -> None:
         """La banque poste cette réponse."""
@@ -161,9 +162,10 @@ def navigateur() -> Iterator[Browser]:
         lance.close()
 
 
-@pytest.fixture(scope="session")
+# Par module : ses rôles tournent dans ce processus, où un autre module déplacerait leur horloge ou leurs connexions.
+@pytest.fixture(scope="module")
 def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pile]:
-    """Le service entier, démarré une fois ; rien ne démarre s'il n'y a pas de navigateur."""
+    """Le service entier, démarré une fois par module ; rien ne démarre s'il n'y a pas de navigateur."""
     chromium()
     dossier: Path = tmp_path_factory.mktemp("pile")
     with nouvelle_base(serveurs) as base:
@@ -184,19 +186,19 @@ def pile(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
         kafka.create_topics(settings)
         arret, code = threading.Event(), list[int]()
-        roles = [*run.ALL, "kiosque"]
+        roles = [str(role) for role in (*ALL, SIMULATOR)]
         fil = threading.Thread(target=lambda: code.append(run.run_until(settings, roles, arret, demo=True)))
         fil.start()
         servie = Pile(settings)
         try:
             for url in (settings.public_url, settings.kiosque_url):
-                attendre(lambda url=url: repond(f"{url}/livez"), secondes=30)  # type: ignore[misc]
+                attendre(lambda url=url: repond(f"{url}/livez"), secondes=60)  # type: ignore[misc]
             yield servie
         finally:
             if servie.expediteur is not None:
                 servie.expediteur.close()
             arret.set()
-            fil.join(30)
+            fil.join(60)
         assert code == [0]
 
 
@@ -215,7 +217,7 @@ class Visiteur:
         self.script = script
         self.contexte = contexte
         self.plaintes: list[str] = []
-        contexte.set_default_timeout(15_000)
+        contexte.set_default_timeout(60_000)
         contexte.on("console", lambda message: self._entendre(message.text))
         contexte.on("weberror", lambda erreur: self.plaintes.append(str(erreur.error)))
         self.page: Page = contexte.new_page()

@@ -10,6 +10,8 @@ from playwright.sync_api import Page
 from tests.navigateur.conftest import LARGE, TELEPHONE, Pile, Visiteur
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 REGLES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}
@@ -18,6 +20,7 @@ MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "é
 
 def infractions(page: Page, *regles: str) -> list[str]:
     """Ce qu'axe reproche à la page : la règle, et où ; `regles` : celles-là seulement."""
+    page.wait_for_load_state("load")  # Sans sa feuille de style, elle n'a pas ses tailles.
     page.evaluate(AXE)
     voulu = {"type": "rule", "values": list(regles)} if regles else {"type": "tag", "values": REGLES}
     trouvees = page.evaluate("voulu => axe.run(document, {runOnly: voulu})", voulu)["violations"]

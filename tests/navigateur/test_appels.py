@@ -23,9 +23,12 @@ from projections.audit import auditer
 from service import run
 from tests.api.conftest import notification
 from tests.courtiers import port_libre
+from tests.guichet.reglement.test_commande import SECRET, jeton_de
 from tests.navigateur.conftest import Pile, Visiteur, repond
 from tests.navigateur.test_support import MOTIF, devenir_agent
 from tests.outils import CREANCES, RACINE, attendre, environnement
+
+pytestmark = pytest.mark.lent
 
 CARTE: Final = "5017 0000 0000 0000"
 STATUT: Final = "SELECT 1 FROM vues.paiements WHERE transaction = %s AND statut = %s"
@@ -61,7 +64,7 @@ class Bureau:
 
     def statut(self, transaction: str, voulu: str) -> None:
         """Attend que le paiement en soit là."""
-        attendre(lambda: self.pile.lire(STATUT, transaction, voulu), secondes=30, quoi=f"{transaction} {voulu}")
+        attendre(lambda: self.pile.lire(STATUT, transaction, voulu), secondes=60, quoi=f"{transaction} {voulu}")
 
     def chercher(self, dit: str) -> None:
         """Premier geste : ce que la personne dit."""
@@ -106,21 +109,27 @@ class Bureau:
     def solde(self, reference: str, voulu: int, phrase: str) -> None:
         """Le solde est celui-là, et la page le dit à la personne."""
         requete = "SELECT solde FROM vues.restant_du WHERE reference = %s"
-        attendre(lambda: self.pile.lire(requete, reference) == [(voulu,)], secondes=30, quoi=f"solde {voulu}")
+        attendre(lambda: self.pile.lire(requete, reference) == [(voulu,)], secondes=60, quoi=f"solde {voulu}")
         self.chercher(reference)
         self.claire.lit(phrase)
 
-    def commande(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """La commande, sur le service qui tourne."""
+    def commande(self, *arguments: str, par: str = "") -> subprocess.CompletedProcess[str]:
+        """La commande, sur le service qui tourne ; `par` : la personne dont le jeton est donné."""
         s = self.pile.settings
-        reglages = {"database_url": s.database_url, "kafka_bootstrap": s.kafka_bootstrap, "kiosque_url": s.kiosque_url}
+        reglages: dict[str, object] = {
+            "database_url": s.database_url,
+            "kafka_bootstrap": s.kafka_bootstrap,
+            "kiosque_url": s.kiosque_url,
+        }
+        if par:
+            reglages |= {"jwt_secret": SECRET, "agent_token": jeton_de(par)}
         return subprocess.run(
             [*CREANCES, *arguments],
             env=environnement(**reglages, topic_prefix=s.topic_prefix),
             cwd=RACINE,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -130,7 +139,7 @@ def bureau(pile: Pile, visiteurs: Any) -> Iterator[Bureau]:
     """Le support au travail ; l'audit est net après l'appel."""
     yield Bureau(pile, visiteurs)
     with psycopg.connect(str(pile.settings.database_url), autocommit=True) as conn:
-        attendre(lambda: not auditer(conn).ecarts, secondes=20, quoi="un audit net")
+        attendre(lambda: not auditer(conn).ecarts, secondes=60, quoi="un audit net")
         assert auditer(conn).illisibles == {}
 
 
@@ -157,7 +166,7 @@ def test_debite_deux_fois_sous_une_seule_autorisation(pile: Pile, bureau: Bureau
     bureau.statut(transaction, "accepte")
     bureau.chercher(transaction)
     repete = bureau.claire.page.get_by_text("il n'a compté qu'une fois")
-    attendre(lambda: relue(bureau.claire.page) and repete.count(), secondes=20)
+    attendre(lambda: relue(bureau.claire.page) and repete.count(), secondes=60)
     bureau.solde(reference, 67_09, "Il reste 67,09")
 
 
@@ -167,7 +176,7 @@ def test_debite_deux_fois_sous_deux_autorisations(pile: Pile, bureau: Bureau) ->
     bureau.payer(assure, reference, deux_fois=True)
     transaction = bureau.transaction(assure)
     prise = "SELECT 1 FROM vues.argent WHERE transaction = %s AND reste > 0"
-    attendre(lambda: pile.lire(prise, transaction), secondes=30)
+    attendre(lambda: pile.lire(prise, transaction), secondes=60)
     bureau.chercher(transaction)
     bureau.ouvrir("une seconde fois")
     bureau.claire.lit("Ce qui peut en être fait")
@@ -213,7 +222,7 @@ def test_on_me_reclame_alors_que_j_ai_paye_par_cheque_avant_l_avis(pile: Pile, b
     attendu = f"38126120{pile.numero + 1:08d}F"
     cheque(pile, attendu, 30_00)
     bureau.chercher(attendu)
-    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=20)
+    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=60)
     assert pile.avis(assure=assure) == attendu
     bureau.solde(attendu, 57_09, "Il reste 57,09")
 
@@ -222,7 +231,7 @@ def test_un_cheque_a_une_reference_fausse_va_a_la_bonne(pile: Pile, bureau: Bure
     reference, fausse = pile.avis(assure="n-appel-cheque-faux"), "3819999999999999F"
     cheque(pile, fausse, 30_00)
     bureau.chercher(fausse)
-    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=20)
+    attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=60)
     bureau.ouvrir("attend")
     bureau.claire.lit("Ce qui peut en être fait")
     bureau.proposer("Appliquer le message à une créance", "référence mal recopiée", Créance=reference)
@@ -238,7 +247,7 @@ def test_paye_par_carte_et_par_cheque_le_trop_percu_est_rendu(pile: Pile, bureau
     bureau.statut(transaction, "accepte")
     pile.cheque(reference, 20_00)
     trop = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde = -2000"
-    attendre(lambda: pile.lire(trop, reference), secondes=20)
+    attendre(lambda: pile.lire(trop, reference), secondes=60)
     bureau.chercher(reference)
     bureau.claire.lit("Trop-perçu : 20,00")
     bureau.ouvrir("de trop")
@@ -273,7 +282,7 @@ def test_une_somme_orpheline_se_trouve_par_son_montant(pile: Pile, bureau: Burea
     reference = pile.avis(assure=assure)
     bureau.payer(assure, reference, "23,45", orpheline=True)
     prise = "SELECT transaction FROM vues.argent WHERE transaction LIKE 'ORPHELINE%%' AND reste = 2345"
-    ((transaction,),) = attendre(lambda: pile.lire(prise), secondes=30)
+    ((transaction,),) = attendre(lambda: pile.lire(prise), secondes=60)
     bureau.chercher("23,45 € aujourd'hui")
     bureau.ouvrir(transaction)
     bureau.claire.lit("À dire à la personne")
@@ -323,11 +332,11 @@ def porte_a_la_cle_fausse(pile: Pile) -> Iterator[str]:
     fil = threading.Thread(target=run.run_until, args=(settings, ["api"], arret), kwargs={"demo": True})
     fil.start()
     try:
-        attendre(lambda: repond(f"http://127.0.0.1:{port}/livez"), secondes=30)
+        attendre(lambda: repond(f"http://127.0.0.1:{port}/livez"), secondes=60)
         yield f"http://127.0.0.1:{port}"
     finally:
         arret.set()
-        fil.join(30)
+        fil.join(60)
 
 
 def test_depuis_ce_matin_plus_aucun_paiement_n_est_pris(pile: Pile, bureau: Bureau) -> None:
@@ -359,7 +368,66 @@ def test_par_la_commande_la_banque_interrogee_fait_baisser_le_solde(pile: Pile, 
     transaction = bureau.transaction(assure)
     trouve = bureau.commande("search", transaction, "--motif", "appel", "--json")
     assert transaction in trouve.stdout, trouve.stderr
-    dite = bureau.commande("ask-bank", transaction, "--par", "agent-1", "--json")
+    dite = bureau.commande("ask-bank", transaction, "--motif", "appel", "--json")
     assert json.loads(dite.stdout)["transmise"] is True, dite.stderr
     bureau.statut(transaction, "accepte")
     bureau.solde(reference, 67_09, "Il reste 67,09")
+
+
+def test_par_la_commande_un_refus_que_la_banque_dement_fait_baisser_le_solde(pile: Pile, bureau: Bureau) -> None:
+    assure = "n-commande-refuse"
+    reference = pile.avis(assure=assure)
+    bureau.payer(assure, reference, perdue=True)
+    transaction = bureau.transaction(assure)
+    pile.poster(notification(transaction, 20_00, "05"))
+    bureau.statut(transaction, "echoue")
+    trouve = json.loads(bureau.commande("search", reference, "--motif", "appel", "--json").stdout)
+    assert reference in [resultat["nom"] for resultat in trouve["resultats"]]
+    dite = json.loads(bureau.commande("ask-bank", transaction, "--motif", "appel", "--json", par="claire").stdout)
+    assert (dite["chez_nous"]["issue"], dite["la_banque"]["issue"], dite["transmise"]) == ("echoue", "acceptee", True)
+    bureau.statut(transaction, "accepte")
+    bureau.solde(reference, 67_09, "Il reste 67,09")
+
+
+def regler_par_la_commande(bureau: Bureau, ident: str, *precisions: str) -> None:
+    """Propose, se voit refuser d'approuver soi-même, puis une seconde personne approuve."""
+    geste = ("anomalies", "settle", ident, *precisions, "--motif", "vu au téléphone", "--json")
+    propose = bureau.commande(*geste, par="claire")
+    assert json.loads(propose.stdout)["suite"] == "propose", propose.stderr
+    assert bureau.commande("anomalies", "approve", ident, par="Claire").returncode == 1
+    fait = bureau.commande("anomalies", "approve", ident, "--json", par="paul")
+    assert json.loads(fait.stdout)["suite"] == "regle", fait.stderr
+
+
+def anomalie_de(bureau: Bureau, genre: str, nom: str) -> str:
+    """La seule anomalie de ce genre sur cette créance ou ce paiement."""
+    lignes = json.loads(bureau.commande("anomalies", "list", "--genre", genre, "--json").stdout)
+    (ident,) = [ligne["id"] for ligne in lignes if nom in {ligne["transaction"], ligne["reference"]}]
+    return str(ident)
+
+
+def test_par_la_commande_la_seconde_autorisation_est_rendue_sur_la_carte(pile: Pile, bureau: Bureau) -> None:
+    assure = "n-commande-deux-autorisations"
+    reference = pile.avis(assure=assure)
+    bureau.payer(assure, reference, deux_fois=True)
+    transaction = bureau.transaction(assure)
+    prise = "SELECT 1 FROM vues.argent WHERE transaction = %s AND reste > 0"
+    attendre(lambda: pile.lire(prise, transaction), secondes=30)
+    ident = anomalie_de(bureau, "montant_incoherent", transaction)
+    regler_par_la_commande(bureau, ident, "--geste", "rendre", "--voie", "carte")
+    bureau.solde(reference, 67_09, "Il reste 67,09")
+
+
+def test_par_la_commande_le_trop_percu_est_rendu_sur_la_carte(pile: Pile, bureau: Bureau) -> None:
+    assure = "n-commande-trop-percu"
+    reference = pile.avis(20_00, assure=assure)
+    bureau.payer(assure, reference)
+    transaction = bureau.transaction(assure)
+    bureau.statut(transaction, "accepte")
+    pile.cheque(reference, 20_00)
+    trop = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde = -2000"
+    attendre(lambda: pile.lire(trop, reference), secondes=20)
+    ident = anomalie_de(bureau, "trop_percu", reference)
+    precisions = ("--geste", "rembourser", "--voie", "carte", "--transaction", transaction)
+    regler_par_la_commande(bureau, ident, *precisions)
+    bureau.solde(reference, 0, "Il ne reste rien à payer")

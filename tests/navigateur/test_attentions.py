@@ -2,8 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from tests.navigateur.conftest import TELEPHONE, Pile, Visiteur
+from tests.navigateur.montants import ILLISIBLES, LUS
 from tests.navigateur.test_accessibilite import infractions
+
+pytestmark = pytest.mark.lent
 
 AU_CORPS = "document.activeElement === document.body"
 
@@ -27,6 +32,14 @@ def test_le_partage_s_entend_et_une_touche_ecrit_le_montant(pile: Pile, visiteur
     assert page.locator("#partage .attention").count() == 0
     visiteur.payer()
     assert visiteur.lit("41,00 €")
+
+
+def test_le_script_et_le_serveur_lisent_les_memes_montants(pile: Pile, visiteur: Visiteur) -> None:
+    reference = pile.avis(assure="n-lire")
+    visiteur.entrer("n-lire")
+    visiteur.chercher(reference)
+    lus = visiteur.page.evaluate("tapes => tapes.map(centimes)", [*LUS, *ILLISIBLES])
+    assert dict(zip([*LUS, *ILLISIBLES], lus, strict=True)) == LUS | dict.fromkeys(ILLISIBLES)
 
 
 def test_cinquante_lignes_sur_un_telephone_gardent_le_total_et_payer_sous_les_yeux(pile: Pile, visiteurs: Any) -> None:

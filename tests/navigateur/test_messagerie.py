@@ -9,6 +9,8 @@ from tests.navigateur.conftest import LARGE, TELEPHONE, Pile, Visiteur
 from tests.navigateur.test_accessibilite import infractions
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 OBJET = "Accusé de réception de votre paiement de créance"
 
 

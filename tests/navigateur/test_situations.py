@@ -9,6 +9,8 @@ from tests.navigateur.conftest import Pile, Visiteur
 from tests.navigateur.situations import SITUATIONS, Situation
 from tests.navigateur.test_accessibilite import infractions
 
+pytestmark = pytest.mark.lent
+
 LARGEURS = (320, 640)
 """Un petit téléphone, qui est aussi un bureau grossi quatre fois ; un bureau grossi deux fois."""
 

@@ -8,6 +8,8 @@ from tests.navigateur.conftest import Pile, Visiteur
 from tests.navigateur.test_accessibilite import infractions
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 MOTIF = "Appel de l'assuré"
 
 

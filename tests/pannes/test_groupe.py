@@ -19,6 +19,8 @@ from tests.outils import RACINE, attendre
 from tests.pannes.commande import environnement
 from tests.pannes.conftest import memes_journaux_et_vues
 
+pytestmark = pytest.mark.lent
+
 CREANCES = 60
 LOT = 5
 

@@ -14,6 +14,8 @@ from service import composition
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 PLACE_S = 4.0
 PARTITIONS = 2
 """Celles du banc."""

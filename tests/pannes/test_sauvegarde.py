@@ -17,7 +17,7 @@ from kafka import TopicPartition
 from psycopg import sql
 
 from domain.references import ReferenceTransaction
-from guichet.recul import recul
+from guichet.recul import JournalEnRetard, JournalNonVerifie, recul
 from publication.epoques import ouvrir_epoque
 from service import composition, rewind, run
 from service.embedded.postgres import postgres_binaries
@@ -41,7 +41,8 @@ class Sauvegarde:
     def restaurer(self) -> None:
         self.serveurs.supprimer_base(self.base.nom)
         self.serveurs.executer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.base.nom)))
-        self._lancer("pg_restore", f"--dbname={self.base.url_proprietaire}", str(self.fichier))
+        # D'un bloc : des rôles en marche ne voient, et n'écrivent, que dans une base entière.
+        self._lancer("pg_restore", "--single-transaction", f"--dbname={self.base.url_proprietaire}", str(self.fichier))
 
     def _lancer(self, outil: str, *arguments: str) -> None:
         fini = subprocess.run(
@@ -140,6 +141,7 @@ def b(base: Any, kafka: str, prefixe: str, tmp_path: Path) -> Iterator[Banc]:
         yield ouvert_
 
 
+@pytest.mark.lent
 def test_apres_une_restauration_aucun_paiement_ne_s_ouvre_sans_epoque_et_nul_n_est_paye_par_un_autre(
     b: Banc, base: Any, serveurs: Serveurs, tmp_path: Path
 ) -> None:
@@ -203,6 +205,78 @@ def test_ce_qui_a_ete_lu_suffit_a_le_reconnaitre(b: Banc, base: Any, serveurs: S
         assert recul(conn) is None
 
 
+def test_une_sauvegarde_restauree_sous_les_roles_en_marche_est_reconnue_aussitot(
+    b: Banc, base: Any, serveurs: Serveurs, tmp_path: Path
+) -> None:
+    """Nul ne redémarre : portes fermées dès la première demande, et rien de ce qui avait été lu n'est sauté."""
+    with service(b) as client:
+        b.emettre_avis(B, D)
+        attendre(lambda: b.fates(b.settings.topic_avis) == 2, secondes=30, quoi="les avis")
+        ouvert(client, D)
+        attendre(lambda: publie(b), secondes=20, quoi="la publication")
+        sauvegarde = Sauvegarde(serveurs, base, tmp_path / "sauvegarde")
+        t = ouvert(client, B)
+        b.emettre(b.settings.topic_notifications, [accord(t, jeton_de(b, t))])
+        attendre(lambda: sorts(b) == {"appliquee": 1}, secondes=30, quoi="l'accord")
+        attendre(lambda: publie(b), secondes=20, quoi="la publication")
+
+        sauvegarde.restaurer()
+        codes = set()
+
+        def referme() -> bool:
+            reponse = ouvrir(client, D)
+            assert reponse.status_code == 503, "rien ne s'ouvre, pas même avant que le recul soit constaté"
+            codes.add(reponse.json()["code"])
+            return "journal_en_retard" in codes
+
+        attendre(referme, secondes=30, quoi="le recul")
+        attendre(lambda: sorts(b) == {"non_rapprochee": 1}, secondes=30, quoi="l'accord de B, relu d'office")
+        with lu(b) as conn:
+            etat = "SELECT derniere_erreur FROM vues.suiveurs WHERE nom = 'publication'"
+            attendre(
+                lambda: "creances epoch --open" in str((conn.execute(etat).fetchone() or ("",))[0]),
+                secondes=20,
+                quoi="la publication arrêtée",
+            )
+        assert creances(b.settings, "epoch", "--open", "sauvegarde restaurée").returncode == 0
+        assert ouvert(client, D) != t
+        attendre(lambda: publie(b), secondes=20, quoi="la publication reprend")
+
+
+def test_un_serveur_relance_est_verifie_et_rouvre_seul(b: Banc) -> None:
+    with service(b) as client:
+        b.emettre_avis(B, D)
+        attendre(lambda: b.fates(b.settings.topic_avis) == 2, secondes=30, quoi="les avis")
+        ouvert(client, B)
+        with lu(b) as conn:
+            porte = rewind.Gate(b.settings, str(b.settings.database_url))
+            with pytest.raises(JournalNonVerifie):
+                porte.require_open(conn)
+            porte._look(conn)
+            porte.require_open(conn)
+            porte._checked = porte._checked._replace(server_started="hier") if porte._checked else None
+            with pytest.raises(JournalNonVerifie):
+                porte.require_open(conn)
+            porte._look(conn)
+            porte.require_published(conn)
+
+
+def test_un_journal_qui_raccourcit_est_un_recul_sans_demander_a_kafka(b: Banc, base: Any) -> None:
+    b.emettre_avis(B, D)
+    b.consommer("avis", 2)
+    with lu(b) as conn:
+        porte = rewind.Gate(b.settings, str(b.settings.database_url))
+        porte._look(conn)
+        porte.require_open(conn)
+        with psycopg.connect(base.url_proprietaire) as proprietaire:
+            proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER USER")
+            proprietaire.execute("DELETE FROM journal.evenements WHERE flux = %s", (f"creance-{D['reference']}",))
+        porte._look(conn)
+        with pytest.raises(JournalEnRetard):
+            porte.require_open(conn)
+
+
+@pytest.mark.lent
 def test_tant_que_kafka_n_a_pas_repondu_rien_ne_s_ouvre(b: Banc) -> None:
     b.emettre_avis(B)
     b.consommer("avis", 1)

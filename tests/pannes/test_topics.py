@@ -103,6 +103,7 @@ def test_un_topic_recree_est_lu_depuis_son_debut_et_cela_se_dit(
     memes_journaux_et_vues(b)
 
 
+@pytest.mark.lent
 @pytest.mark.usefixtures("refus_de_position")
 def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_personne_le_decide(b: Banc) -> None:
     b.emettre_avis(avis(0))

@@ -22,11 +22,9 @@ JOUR = timedelta(hours=24)
 def b(base: Any, kafka: str, prefixe: str) -> Any:
     with banc(base.url, kafka, prefixe) as ouvert:
         creances = [avis(1, montant=20_00), avis(2, montant=50_00)]
-        ouvert.emettre_avis(*creances)
-        ouvert.consommer("avis", 2)
+        ouvert.prendre("avis", *creances)
         transaction = ouvert.ouvrir(creances[1]["reference"], 20_00)
-        ouvert.emettre(ouvert.settings.topic_notifications, [(transaction, notification(transaction, 20_00))])
-        ouvert.consommer("kiosque", 1)
+        ouvert.prendre("kiosque", notification(transaction, 20_00))
         yield ouvert
 
 

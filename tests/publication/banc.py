@@ -16,7 +16,10 @@ from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
 from engine.database import Database
+from engine.follower import Follower
 from engine.recorder import Recorder, collect
+from publication.marques import CLE
+from publication.sender import Sender
 from service import composition, kafka
 from service.settings import Settings
 from tests.mapper import MAPPER
@@ -50,6 +53,7 @@ def reglages(url: str, kafka_bootstrap: str, prefixe: str, **autres: Any) -> Set
         kafka_bootstrap=kafka_bootstrap,
         topic_prefix=prefixe,
         partitions_evenements=3,
+        partitions_soldes=3,
         **autres,
     )
 
@@ -86,7 +90,16 @@ def avec_paiements(numero: int, combien: int) -> Créance:
 
 def publier(settings: Settings) -> int:
     """Publie tout ce qui attend ; rend le nombre de faits."""
-    suiveur, sender = composition.publication(settings)
+    return _rattraper(composition.publication(settings))
+
+
+def publier_les_soldes(settings: Settings) -> int:
+    """Met à jour le topic d'état jusqu'où la publication en est ; rend le nombre de faits lus."""
+    return _rattraper(composition.balances(settings))
+
+
+def _rattraper(mene: tuple[Follower, Sender]) -> int:
+    suiveur, sender = mene
     try:
         return suiveur.catch_up()
     finally:
@@ -108,16 +121,22 @@ def publieur(settings: Settings) -> Iterator[None]:
         sender.abandonner()
 
 
-def relire(settings: Settings) -> list[Recu]:
-    """Tout ce que porte le topic maintenant, chaque partition dans l'ordre."""
+def relire(settings: Settings, topic: str | None = None) -> list[Recu]:
+    """Tout ce que porte le topic des événements (ou un autre) maintenant, marques exceptées."""
+    return [recu for recu in relire_tout(settings, topic) if recu.cle != CLE]
+
+
+def relire_tout(settings: Settings, topic: str | None = None) -> list[Recu]:
+    """La même chose, marques comprises ; chaque partition dans l'ordre."""
+    topic = topic or settings.topic_evenements
     marque = secrets.token_bytes(8)
     sender = kafka.producer(settings)
-    partitions = sender.partitions_for(settings.topic_evenements)
+    partitions = sender.partitions_for(topic)
     for partition in partitions:  # Une marque : la fin que dit Tansu est le début du dernier lot.
-        sender.send(settings.topic_evenements, b"", marque, [("fin", marque)], partition=partition)
+        sender.send(topic, b"", marque, [("fin", marque)], partition=partition)
     sender.close()
     lecteur = kafka.reader(settings)
-    lecteur.subscribe([settings.topic_evenements])
+    lecteur.subscribe([topic])
     lus: list[Recu] = []
 
     def tout() -> bool:
@@ -158,10 +177,10 @@ def journal(url: str) -> dict[str, list[int]]:
     return par_flux
 
 
-def etat(url: str) -> dict[str, Any]:
+def etat(url: str, suiveur: str = "publication") -> dict[str, Any]:
     """La ligne du suiveur."""
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as conn:
-        return conn.execute("SELECT * FROM vues.suiveurs WHERE nom = 'publication'").fetchone() or {"position": None}
+        return conn.execute("SELECT * FROM vues.suiveurs WHERE nom = %s", (suiveur,)).fetchone() or {"position": None}
 
 
 @contextmanager

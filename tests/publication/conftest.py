@@ -7,7 +7,10 @@ import pytest
 
 from engine.recorder import Recorder
 from service.settings import Settings
+from tests.api.conftest import reglages_api, service
 from tests.publication import banc
+
+__all__ = ["reglages_api", "service"]
 
 
 @pytest.fixture

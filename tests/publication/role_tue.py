@@ -1,4 +1,4 @@
-"""Le publieur, qui se tue par SIGKILL à sa n-ième étape : python -m tests.publication.role_tue N."""
+"""Un publieur, qui se tue par SIGKILL à sa n-ième étape : python -m tests.publication.role_tue N [soldes]."""
 
 import os
 import signal
@@ -20,7 +20,8 @@ def main() -> None:
         if faites == fatale:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    suiveur, _ = composition.publication(Settings(_env_file=None), etape)
+    mener = composition.balances if sys.argv[2:] == ["soldes"] else composition.publication
+    suiveur, _ = mener(Settings(_env_file=None), etape)
     suiveur.run(threading.Event())
 
 

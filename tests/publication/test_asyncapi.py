@@ -1,6 +1,7 @@
 """`docs/asyncapi.yaml` dit ce que le code fait : topics, types d'événements, messages des caisses, en-têtes."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import jsonschema
@@ -9,13 +10,17 @@ import yaml
 
 from engine.messages import UnreadableMessage
 from guichet import prendre_avis
-from publication.cloudevent import composer, type_publie
+from publication import schemas
+from publication.cloudevent import CloudEvent, composer, type_publie
 from publication.contenu import faits_publies
+from publication.marques import MARQUES, FinDeRenvoi, marque_d_epoque, marque_de_fin
+from publication.versions import ANCIENNES, versions
 from service import kafka
 from service.settings import Settings
+from service.topic_configs import topic_configs
 from tests.consumers import banc
 from tests.outils import RACINE
-from tests.publication.test_contenu import CORPUS, SOURCE, exemple
+from tests.publication.test_contenu import CORPUS, SOURCE, exemple, relu
 
 DOC: dict[str, Any] = yaml.safe_load((RACINE / "docs" / "asyncapi.yaml").read_text("utf-8"))
 MESSAGES = DOC["components"]["messages"]
@@ -52,20 +57,60 @@ def test_ce_sont_les_topics_du_service() -> None:
         "#/channels/avis": "receive",
         "#/channels/notifications": "receive",
         "#/channels/evenements": "send",
+        "#/channels/soldes": "send",
     }
 
 
 def test_ce_sont_les_evenements_publies_et_leurs_schemas() -> None:
     documentes = {MESSAGES[nom]["name"]: MESSAGES[nom]["payload"]["$ref"] for nom in nommes("evenements")}
-    assert documentes == {type_publie(classe): f"schemas/{type_publie(classe)}.json" for classe in faits_publies()}
-    assert all((RACINE / "docs" / fichier).is_file() for fichier in documentes.values())
+    types = [type_publie(classe, version) for classe in faits_publies() for version in versions(classe)]
+    marques = [type_publie(marque) for marque in MARQUES]
+    assert documentes == {type_: f"schemas/{type_}.json" for type_ in (*types, *marques)}
+    assert nommes("soldes") == ["SoldeDeCreance", "NouvelleEpoque"]
+    fichiers = [*documentes.values(), MESSAGES["SoldeDeCreance"]["payload"]["$ref"]]
+    assert all((RACINE / "docs" / fichier).is_file() for fichier in fichiers)
+
+
+def test_chaque_topic_est_cree_avec_la_retention_et_les_partitions_que_l_on_promet() -> None:
+    settings = Settings(_env_file=None)
+    for canal in DOC["channels"].values():
+        promis = canal["bindings"]["kafka"]
+        crees = topic_configs(settings, canal["address"])
+        assert {
+            nom: ",".join(valeur) if isinstance(valeur, list) else str(valeur)
+            for nom, valeur in promis["topicConfiguration"].items()
+        } == crees
+        assert kafka.topics(settings)[canal["address"]] == promis["partitions"]
+
+
+@pytest.mark.parametrize(
+    "marque",
+    [
+        marque_d_epoque(SOURCE.decode(), "20260202T000000Z", "20260101T000000Z")(3),
+        marque_de_fin(
+            SOURCE.decode(),
+            FinDeRenvoi(renvoi="a1", depuis_position=1, jusqu_a_position=9, evenements=4),
+            datetime(2026, 6, 1, tzinfo=UTC),
+        )(3),
+    ],
+    ids=lambda marque: dict(marque.en_tetes)["ce_type"].decode().rpartition("creances.")[2],
+)
+def test_une_marque_a_les_en_tetes_et_le_contenu_que_l_on_documente(marque: CloudEvent) -> None:
+    schema = DOC["components"]["schemas"]["marque"]
+    en_tetes = {nom: valeur.decode() for nom, valeur in marque.en_tetes}
+    assert en_tetes.keys() == set(schema["required"]) == schema["properties"].keys()
+    jsonschema.validate(en_tetes, schema)
+    jsonschema.validate(json.loads(marque.valeur), schemas.schemas()[f"{en_tetes['ce_type']}.json"])
+    assert relu(marque).get_id() == en_tetes["ce_id"]
 
 
 @pytest.mark.parametrize("classe", faits_publies(), ids=lambda classe: classe.TOPIC)
 def test_les_en_tetes_d_un_evenement_sont_ceux_que_l_on_documente(classe: Any) -> None:
     schema = DOC["components"]["schemas"]["cloudevent"]
     en_tetes = {nom: valeur.decode() for nom, valeur in composer(exemple(classe), SOURCE).en_tetes}
-    assert en_tetes.keys() == set(schema["required"]) == schema["properties"].keys()
+    change = {"ce_successeur"} if classe in ANCIENNES else set()
+    assert en_tetes.keys() == set(schema["required"]) | change
+    assert schema["properties"].keys() == set(schema["required"]) | {"ce_successeur"}
     jsonschema.validate(en_tetes, schema)
     assert CORPUS[classe.TOPIC]["flux"] == en_tetes["ce_id"].partition(":")[0]
 
@@ -106,9 +151,9 @@ def test_le_document_et_le_code_acceptent_et_refusent_les_memes_messages(nom: st
     assert accepte(MESSAGES[nom]["payload"], message) is not bool(faute)
     if faute:
         with pytest.raises(UnreadableMessage):
-            prendre_avis.lire(json.dumps(message).encode())
+            prendre_avis.lire_message_de_caisse(json.dumps(message).encode())
     else:
-        assert prendre_avis.lire(json.dumps(message).encode()).type == nom
+        assert prendre_avis.lire_message_de_caisse(json.dumps(message).encode()).type == nom
 
 
 def test_la_notification_du_contrat_est_celle_du_document() -> None:

@@ -1,6 +1,6 @@
 """Le publieur tué n'importe où, Kafka absent, un topic recréé : rien ne manque, et chaque flux reste dans l'ordre."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,21 @@ def tuer(settings: Settings, etape: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "etapes",
+    [
+        pytest.param([4], id="publié, pas encore noté"),
+        pytest.param(range(1, ETAPES_D_UN_LOT + 1), id="toutes", marks=pytest.mark.lent),
+    ],
+)
 def test_le_publieur_tue_a_chaque_etape_ne_manque_rien_et_garde_l_ordre(
-    base: Any, kafka: str, prefixe: str, recorder: Recorder
+    base: Any, kafka: str, prefixe: str, recorder: Recorder, etapes: Sequence[int]
 ) -> None:
     settings = banc.reglages(base.url, kafka, prefixe)
     _creer(settings)
     banc.record(recorder, *(banc.avec_paiements(numero, 3) for numero in range(12)))
 
-    for etape in range(1, ETAPES_D_UN_LOT + 1):
+    for etape in etapes:
         tuer(settings, etape)
     assert banc.etat(base.url)["position"] < 84, "tout est déjà publié : la coupure n'éprouve rien"
     banc.publier(settings)
@@ -59,6 +66,7 @@ def test_le_publieur_tue_a_chaque_etape_ne_manque_rien_et_garde_l_ordre(
     assert publiees != attendues, "rien n'est sorti deux fois : la coupure n'éprouve rien"
 
 
+@pytest.mark.lent
 def test_kafka_absent_n_ecarte_rien_se_dit_et_a_son_retour_tout_sort_de_nouveau(
     base: Any, tmp_path: Path, prefixe: str, recorder: Recorder
 ) -> None:
@@ -85,6 +93,7 @@ def test_kafka_absent_n_ecarte_rien_se_dit_et_a_son_retour_tout_sort_de_nouveau(
     assert {recu.en_tetes["ce_source"] for recu in recus} == avant
 
 
+@pytest.mark.lent
 def test_kafka_absent_au_demarrage_se_dit_et_tout_sort_quand_il_vient(
     base: Any, tmp_path: Path, prefixe: str, recorder: Recorder
 ) -> None:
@@ -176,6 +185,7 @@ def test_un_topic_recree_pendant_l_arret_est_vu_au_demarrage(
     assert banc.versions(banc.relire(settings)) == banc.journal(base.url)
 
 
+@pytest.mark.lent
 def test_sans_topic_le_publieur_attend_et_le_dit(base: Any, kafka: str, prefixe: str, recorder: Recorder) -> None:
     settings = banc.reglages(base.url, kafka, prefixe)
     banc.record(recorder, banc.avec_paiements(1, 1))

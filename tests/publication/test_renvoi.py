@@ -6,6 +6,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from domain.avis import Canal
 from domain.imputation import Imputation
@@ -17,7 +19,7 @@ from publication.renvoi import Renvoi, flux_de, renvoyer
 from service import composition
 from service.settings import Settings
 from tests.mapper import MAPPER
-from tests.outils import CREANCES, RACINE, environnement
+from tests.outils import commande
 from tests.publication import banc
 
 
@@ -31,19 +33,12 @@ def renvoi(settings: Settings, depuis: int = 1, flux: list[str] | None = None) -
 
 
 def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CREANCES, *arguments],
-        env=environnement(
-            database_url=settings.database_url,
-            kafka_bootstrap=settings.kafka_bootstrap,
-            topic_prefix=settings.topic_prefix,
-            log_format="json",
-        ),
-        cwd=RACINE,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return commande(
+        *arguments,
+        database_url=settings.database_url,
+        kafka_bootstrap=settings.kafka_bootstrap,
+        topic_prefix=settings.topic_prefix,
+        log_format="json",
     )
 
 
@@ -149,3 +144,76 @@ def test_une_epoque_ouverte_le_reste(base: Any, ordre: str) -> None:
     for url in (base.url, base.url_proprietaire):
         with psycopg.connect(url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(ordre.format("journal.epoques").encode())
+
+
+# --- La fin d'un renvoi, et un renvoi à un seul partenaire -----------------------------------------------------------
+
+
+def test_une_marque_dit_la_fin_d_un_renvoi_dans_chaque_partition_derriere_ce_qu_il_porte(
+    recorder: Recorder, settings: Settings
+) -> None:
+    banc.record(recorder, *(banc.avec_paiements(numero, 1) for numero in range(6)))
+    banc.publier(settings)
+    fini = renvoi(settings, 4)
+    for partition in range(3):
+        siens = [recu for recu in banc.relire_tout(settings) if recu.partition == partition]
+        assert [recu.cle == b"marque" for recu in siens] == [False] * (len(siens) - 1) + [True]
+        dit = json.loads(siens[-1].valeur)
+        assert (dit["depuis_position"], dit["jusqu_a_position"], dit["evenements"]) == (4, fini.jusqu_a, fini.renvoyes)
+
+
+def test_un_renvoi_a_un_partenaire_ne_touche_ni_les_autres_ni_ce_qui_n_est_pas_a_lui(
+    recorder: Recorder, settings: Settings
+) -> None:
+    for numero in (1, 2):
+        banc.record(recorder, *payee(numero))
+    banc.publier(settings)
+    avant = len(banc.relire_tout(settings))
+    sien = settings.topic_renvois("cpam-381")
+    fini = creances(settings, "publish", "--from", "1", "--partenaire", "cpam-381", "--caisse", "381", "--json")
+    assert fini.returncode == 0, fini.stderr
+    assert json.loads(fini.stdout)["renvoyes"] == len(banc.relire(settings, sien)) == 10
+    fini = creances(settings, "publish", "--from", "1", "--partenaire", "cpam-631", "--caisse", "631", "--json")
+    assert json.loads(fini.stdout)["renvoyes"] == 0
+    assert len(banc.relire_tout(settings)) == avant
+    dit = creances(settings, "publish", "--since", "2026-01-01", "--partenaire", "cpam-381", "--json")
+    assert json.loads(dit.stdout)["renvoyes"] == 10
+
+
+REFUSES: list[tuple[list[str], int]] = [
+    (["--partenaire", "cpam-381"], 2),
+    (["--from", "1", "--partenaire", "a b"], 2),
+    (["--from", "1", "--since", "2026-01-01"], 2),
+    (["--since", "avant-hier"], 2),
+    (["--since", "2099-01-01"], 2),
+    (["--from", "2"], 1),
+    (["--reference", "3811701200000001F"], 1),
+]
+
+
+@pytest.mark.lent
+def test_un_renvoi_impossible_est_refuse_avec_sa_raison(settings: Settings) -> None:
+    for arguments, code in REFUSES:
+        fini = creances(settings, "publish", *arguments)
+        assert fini.returncode == code, (arguments, fini.stderr)
+        assert fini.stderr.strip(), arguments
+
+
+def test_ce_qu_a_lu_chaque_groupe_et_son_retard_se_voient(recorder: Recorder, settings: Settings) -> None:
+    banc.record(recorder, *payee(1))
+    banc.publier(settings)
+    lecteur = KafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap, group_id=settings.topic_prefix, enable_auto_commit=False
+    )
+    partitions = [TopicPartition(settings.topic_evenements, numero) for numero in range(3)]
+    lecteur.assign(partitions)
+    lecteur.commit({tp: OffsetAndMetadata(0, "", -1) for tp in partitions})
+    fins = lecteur.end_offsets(partitions)
+    lecteur.close()
+    fini = creances(settings, "partenaires", "--json")
+    assert fini.returncode == 0, fini.stderr
+    dit = json.loads(fini.stdout)
+    [sien] = [un for un in dit["groupes"] if un["groupe"] == settings.topic_prefix]
+    assert (sien["topic"], sien["retard_messages"]) == (settings.topic_evenements, sum(fins.values()))
+    assert dit["fil"] == []
+    assert settings.topic_prefix in creances(settings, "partenaires").stdout

@@ -17,15 +17,16 @@ PaiementConclu = "fr.assurance-maladie.creances.PaiementConclu.v1.json"
 
 def test_les_fichiers_sont_ceux_des_classes() -> None:
     """S'il échoue : `creances schemas`, qui refuse une rupture."""
-    assert schemas.lire(DOSSIER) == schemas.schemas()
+    assert schemas.schemas_du_dossier(DOSSIER) == schemas.schemas()
 
 
 @pytest.mark.parametrize("nom", schemas.schemas())
 def test_chaque_schema_est_valide_et_son_fichier_porte_le_nom_du_type(nom: str) -> None:
     schema = schemas.schemas()[nom]
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert nom == f"fr.assurance-maladie.creances.{schema['title']}.v1.json"
-    assert schema["$id"].endswith(f"{schema['title']}.v1")
+    version = nom.removesuffix(".json").rpartition(".")[2]
+    assert nom == f"fr.assurance-maladie.creances.{schema['title']}.{version}.json"
+    assert schema["$id"].endswith(f"{schema['title']}.{version}")
     assert schema["description"]
 
 
@@ -73,14 +74,14 @@ def test_une_rupture_plantee_est_refusee_et_rien_n_est_ecrit(
     raison: str, planter: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schemas.ecrire(tmp_path)
-    avant = schemas.lire(tmp_path)
+    avant = schemas.schemas_du_dossier(tmp_path)
     nouveaux = copy.deepcopy(avant)
     planter(nouveaux[PaiementConclu])
     monkeypatch.setattr(schemas, "schemas", lambda: nouveaux)
     with pytest.raises(schemas.SchemaIncompatible) as refus:
         schemas.ecrire(tmp_path)
     assert raison.strip() in " ; ".join(refus.value.ruptures[PaiementConclu])
-    assert schemas.lire(tmp_path) == avant
+    assert schemas.schemas_du_dossier(tmp_path) == avant
 
 
 def test_un_evenement_que_l_on_ne_publie_plus_est_une_rupture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +106,8 @@ def test_un_ajout_facultatif_ou_une_description_passe(
     changer: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schemas.ecrire(tmp_path)
-    nouveaux = copy.deepcopy(schemas.lire(tmp_path))
+    nouveaux = copy.deepcopy(schemas.schemas_du_dossier(tmp_path))
     changer(nouveaux[PaiementConclu])
     monkeypatch.setattr(schemas, "schemas", lambda: nouveaux)
     assert schemas.ecrire(tmp_path) == [PaiementConclu]
-    assert schemas.lire(tmp_path) == json.loads(json.dumps(nouveaux))
+    assert schemas.schemas_du_dossier(tmp_path) == json.loads(json.dumps(nouveaux))

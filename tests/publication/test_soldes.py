@@ -22,6 +22,7 @@ from engine.recorder import RecordedEvent, Recorder
 from publication.soldes import garder, soldes_apres
 from service.settings import Settings
 from tests.mapper import MAPPER
+from tests.outils import exemples
 from tests.publication import banc
 from tests.publication.test_renvoi import payee, renvoi
 
@@ -81,7 +82,7 @@ def histoire(joues: Sequence[tuple[int, str, int, int]]) -> tuple[list[RecordedE
     return faits, dits
 
 
-@essais(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@essais(max_examples=exemples(30, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(gestes, st.lists(st.integers(1, 30), max_size=4), st.integers(0, 3))
 def test_le_solde_publie_est_celui_de_l_agregat_a_chaque_version(
     base: Any, joues: list[Any], coupures: list[int], oubli: int

@@ -12,9 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from domain.paiement import Fin
 from tests.outils import RACINE, environnement
 from tests.rapports.banc import JOUR, MARCHAND, Banc, banc
+
+pytestmark = pytest.mark.lent
 
 LIGNES = int(os.environ.get("LIGNES_DE_RAPPORT", "20000"))
 OCTETS_MAX = 300 * 1024 * 1024

@@ -97,7 +97,7 @@ def test_les_noms_des_colonnes_se_reglent() -> None:
         (texte(*LIGNES).replace(b"2000;978", b"2000;840"), "ligne 4, colonne currencyCode : l'euro"),
         (texte(*LIGNES).replace(b"ASAP2", b"A SAP"), "ligne 4, colonne transactionReference"),
         (texte(*LIGNES).replace(b"05;", b";"), "ligne 4, colonne responseCode : la case est vide"),
-        (texte(*LIGNES).replace(b'me"', b"me"), "guillemets ou case illisibles"),
+        (texte(*LIGNES).replace(b'me"', b"me"), "ligne 3 : guillemets mal placés, ou jamais refermés"),
         (b"\xff\xfe" + "TITLE".encode("utf-16-le"), "UTF-16"),
         (texte(*LIGNES).replace(b"ASAP2", b"AS\0P2"), "ligne 4 : un octet nul"),
         (texte(*LIGNES).replace(b"ASAP2", b"A" * 70_000), "ligne 4 : la ligne dépasse 65536 octets"),

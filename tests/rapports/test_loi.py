@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.paiement import Fin
 from tests.conftest import Serveurs, nouvelle_base
+from tests.outils import exemples
 from tests.rapports.banc import AUTRE_MARCHAND, JOUR, MARCHAND, Ligne, banc, rapport
 
 MARCHANDS = st.sampled_from([MARCHAND, AUTRE_MARCHAND])
@@ -18,7 +19,7 @@ NOUS = st.tuples(MONTANTS, st.sampled_from([None, *Fin]), MARCHANDS, st.integers
 BANQUE = st.tuples(MONTANTS, st.sampled_from(["00", "05", "60"]))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=exemples(12, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.integers(0, 11), NOUS), st.dictionaries(st.integers(0, 11), BANQUE), st.randoms())
 def test_chaque_transaction_de_la_banque_rencontre_la_notre_et_l_inverse(
     serveurs: Serveurs, chez_nous: dict[int, Any], banque: dict[int, Any], hasard: Any

@@ -18,7 +18,7 @@ from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import Demande, Reglages, demander_a_la_banque, rapports_attendus
 from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
-from tests.outils import CREANCES, RACINE, attendre, environnement
+from tests.outils import CREANCES, RACINE, attendre, commande, environnement
 from tests.rapports.banc import (
     AUTRE_MARCHAND,
     JOUR,
@@ -95,7 +95,13 @@ def test_ce_qui_manque_la_bas_est_dit_des_seuls_jours_couverts(b: Banc) -> None:
     assert (somme.banque_pris, somme.nous_pris) == (20_00, 45_00)
 
     suivant = b.rapprocher(
-        rapport([Ligne("ABSENTE", 25_00), Ligne("LENDEMAIN", le="2026-06-02T12:00:00+02:00")], genere="20260603")
+        rapport(
+            [
+                Ligne("ABSENTE", 25_00, le="2026-06-01T14:00:00+02:00"),
+                Ligne("LENDEMAIN", le="2026-06-02T12:00:00+02:00"),
+            ],
+            genere="20260603",
+        )
     )
     assert (suivant.ecarts, suivant.leves, b.ouverts()) == ([], 1, [])
 
@@ -234,11 +240,8 @@ def test_chaque_ecart_que_le_simulateur_plante_est_trouve_et_lui_seul(b: Banc, t
 
 
 def creances(base: Any, *arguments: object) -> tuple[int, list[dict[str, Any]], str]:
-    fini = subprocess.run(
-        [*CREANCES, "rapprocher", *map(str, arguments), "--json", "--no-ask"],
-        env=environnement(database_url=base.url), cwd=RACINE, capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    return fini.returncode, [json.loads(ligne) for ligne in fini.stdout.splitlines()], fini.stderr.decode()
+    fini = commande("rapprocher", *arguments, "--json", "--no-ask", database_url=base.url)
+    return fini.returncode, [json.loads(ligne) for ligne in fini.stdout.splitlines()], fini.stderr
 
 
 def test_la_commande_sort_avec_0_1_ou_2(base: Any, b: Banc, tmp_path: Path) -> None:
@@ -257,6 +260,7 @@ def test_la_commande_sort_avec_0_1_ou_2(base: Any, b: Banc, tmp_path: Path) -> N
     assert creances(base)[0] == 2
 
 
+@pytest.mark.lent
 def test_le_dossier_surveille_prend_chaque_fichier_une_fois_et_finit_par_sigterm(
     base: Any, b: Banc, tmp_path: Path
 ) -> None:
@@ -282,3 +286,30 @@ def test_une_ligne_du_passe_ne_change_pas_ce_qu_un_autre_montant_vaut(b: Banc) -
     b.rapprocher(rapport([Ligne("T1", 21_00)]))
     meme = b.rapprocher(rapport([replace(Ligne("T1", 21_00))], genere="20260603"))
     assert (meme.ouverts, meme.leves, b.ouverts()) == (0, 0, [("autre_montant", "T1")])
+
+
+AVANT, APRES = "2026-06-01T11:50:00+02:00", "2026-06-01T12:01:00+02:00"
+
+
+def test_la_reference_seule_n_accorde_rien_de_ce_qui_precede_le_paiement(b: Banc) -> None:
+    """Après une restauration, D a reçu le nom que B portait : la ligne de B n'est pas celle de D."""
+    b.payer("T1")
+    bilan = b.rapprocher(rapport([Ligne("T1", le=AVANT, autorisation="111111")]))
+    [ecart] = bilan.ecarts
+    assert (ecart.genre, ecart.montant) == (GenreEcart.AUTRE_ETAT, 20_00)
+    assert bilan.a_demander == [ecart]
+
+    suivant = b.rapprocher(rapport([Ligne("T1", le=APRES, autorisation="222222")], genere="20260603"))
+    assert [trouve.montant for trouve in suivant.ecarts] == [20_00], "l'argent de B n'est encore nulle part ici"
+
+
+def test_une_ligne_plus_ancienne_que_le_paiement_ne_le_montre_pas_a_la_banque(b: Banc) -> None:
+    b.rapprocher(rapport([Ligne("T1", le=AVANT)]))
+    b.payer("T1")
+    b.rapprocher(rapport([], genere="20260603"))
+    assert ("manque_la_bas", "T1") in b.ouverts()
+
+
+def test_un_jour_sans_heure_ne_precede_que_les_jours_suivants(b: Banc) -> None:
+    b.payer("T1")
+    assert b.rapprocher(rapport([Ligne("T1", le="20260601")])).ecarts == []

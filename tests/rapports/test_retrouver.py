@@ -33,8 +33,7 @@ def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
         arret = threading.Event()
         fil = threading.Thread(target=roles.simulator(ouvert.settings).run, args=(arret,))
         fil.start()
-        ouvert.emettre_avis(avis(1))
-        ouvert.consommer("avis", 1)
+        ouvert.prendre("avis", avis(1))
         attendre(lambda: _repond(ouvert.settings.kiosque_url), quoi="le kiosque")
         yield ouvert
         arret.set()

@@ -2,22 +2,24 @@
 
 Deux marchands par caisse (celui d'hier, retiré, et celui d'aujourd'hui), des montants faux, d'autres autorisations,
 des chèques venus avant leur avis, les façons qu'a la banque d'écrire : dans n'importe quel ordre, plusieurs fois, un
-grand livre tenu à part, et lui seul, dit ce qui doit se trouver au journal.
+grand livre tenu à part, et lui seul, dit ce qui doit se trouver au journal. Sous chacune des deux banques.
+`HISTOIRES=100 pytest --timeout 0 tests/rapports/test_tout_l_argent.py` en essaie davantage.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from io import BytesIO
 from itertools import count
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -33,19 +35,19 @@ from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from guichet.prendre_avis import prendre_avis
 from guichet.prendre_notification import prendre_notifications
 from guichet.rapprocher import Reglages, rapprocher
-from kiosque.sips.rapports.colonnes import NOMS_PAR_DEFAUT
-from kiosque.sips.rapports.lecture import RapportsSips
-from kiosque.sips.sceau import Algorithme, sceller
-from service import bank, composition
+from service import composition
 from service.settings import Merchant, Settings
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis
-from tests.rapports.banc import Ligne, rapport
+from tests.outils import exemples
+from tests.rapports.banc import Ligne
+from tests.rapports.deux_banques import BANQUES, FACONS, Dit, UneBanque
 
 MAINTENANT: Final = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 PREMIER, SECOND, TROISIEME = (f"00200100000000{n}" for n in (1, 2, 3))
 """381 a le premier ; 631 avait le second, retiré depuis, et a le troisième."""
 ORPHELINE: Final = "INCONNUE1"
+HISTOIRES_ESSAYEES: Final = int(os.environ.get("HISTOIRES", exemples(4, 12)))
 TOPICS: Final = {"avis": "t.avis", "kiosque": "t.kiosque.notifications"}
 CREANCES: Final = {"381": avis(1, caisse="381"), "631": avis(2, caisse="631"), "tard": avis(3, caisse="381")}
 """La dernière vient après ses chèques, parfois."""
@@ -69,14 +71,15 @@ class Dire(NamedTuple):
 
     autorisation: str
     """`exacte`, `zero` (un zéro devant), ou `absente`."""
-    suite: str
-    """Ce qu'elle ajoute, et que personne ne lit."""
+    facon: str
+    """Comment elle l'écrit."""
 
 
 @dataclass
 class Monde:
-    """Une base, et le service d'hier puis d'aujourd'hui."""
+    """Une base, la banque, et le service d'hier puis d'aujourd'hui."""
 
+    banque: UneBanque
     hier: Guichet
     aujourd_hui: Guichet
     reglages: Settings
@@ -119,7 +122,7 @@ def marchand(numero: str) -> Merchant:
     return Merchant(merchant_id=numero, secret_key=SecretStr(f"{numero}_KEY1"), key_version=1)
 
 
-def monde(url: str, pile: ExitStack) -> Monde:
+def monde(url: str, pile: ExitStack, banque: UneBanque) -> Monde:
     commun: dict[str, Any] = {
         "_env_file": None,
         "database_url": url,
@@ -132,7 +135,11 @@ def monde(url: str, pile: ExitStack) -> Monde:
     )
     guichet = composition.guichet(aujourd_hui, application="test")
     pile.callback(guichet.base.fermer)
-    return Monde(replace(guichet, kiosque=bank.kiosk(hier)), guichet, aujourd_hui, count())
+    guichet.kiosque.close()
+    avant, apres = banque.kiosque(hier), banque.kiosque(aujourd_hui)
+    pile.callback(avant.close)
+    pile.callback(apres.close)
+    return Monde(banque, replace(guichet, kiosque=avant), replace(guichet, kiosque=apres), aujourd_hui, count())
 
 
 def marchand_de(accord: Accord) -> str:
@@ -147,17 +154,13 @@ def montant_de(accord: Accord) -> int:
     return 16_00 + accord.ecart
 
 
-def formulaire(transaction: str, accord: Accord, dire: Dire, code: str = "00") -> bytes:
-    """Ce que la banque poste, scellé sur les octets qu'elle envoie."""
-    numero = marchand_de(accord)
-    dites = {"exacte": accord.autorisation, "zero": f"0{accord.autorisation}", "absente": "null"}
-    data = (
-        f"amount={montant_de(accord)}|currencyCode=978|merchantId={numero}|transactionReference={transaction}"
-        f"|responseCode={code}|authorisationId={dites[dire.autorisation] if code == '00' else 'null'}"
-        f"|transactionDateTime=2026-06-01T11:59:00+02:00|keyVersion=1{dire.suite}"
+def messages_de(m: Monde, transaction: str, accord: Accord, dire: Dire, *, accepte: bool = True) -> list[bytes]:
+    """Ce que la banque envoie quand elle le dit ainsi."""
+    dites = {"exacte": accord.autorisation, "zero": f"0{accord.autorisation}", "absente": None}
+    autorisation = dites[dire.autorisation] if accepte else None
+    return m.banque.messages(
+        Dit(transaction, marchand_de(accord), montant_de(accord), autorisation, accepte, dire.facon)
     )
-    sceau = sceller(data.encode(), f"{numero}_KEY1".encode(), Algorithme.SHA_256)
-    return json.dumps({"Data": data, "Seal": sceau, "InterfaceVersion": "HP_2.40"}).encode()
 
 
 def cheque(creance: str, montant: int, nom: str) -> bytes:
@@ -183,7 +186,7 @@ ACCORDS = st.lists(
 DIRES = st.builds(
     Dire,
     st.sampled_from(["exacte", "zero", "absente"]),
-    st.sampled_from(["", "|", "|x=1|x=1", "|preAuthorisationProfile=Règles par défaut", "|seul"]),
+    st.sampled_from(FACONS),
 )
 CHEQUES = st.lists(st.tuples(st.sampled_from(sorted(CREANCES)), st.integers(1, 20_00)), max_size=3)
 REFUS = st.lists(st.integers(0, len(OUVERTS) - 1), max_size=2)
@@ -201,19 +204,20 @@ class Histoire(NamedTuple):
 HISTOIRES = st.builds(Histoire, ACCORDS, st.lists(DIRES, min_size=8, max_size=8), CHEQUES, REFUS)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("nom_de_la_banque", sorted(BANQUES))
+@settings(max_examples=HISTOIRES_ESSAYEES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HISTOIRES, st.randoms())
 def test_ce_que_la_banque_a_pris_est_sur_les_creances_ou_non_rattache_quel_que_soit_l_ordre(
-    serveurs: Serveurs, histoire: Histoire, hasard: Any
+    serveurs: Serveurs, nom_de_la_banque: str, histoire: Histoire, hasard: Any
 ) -> None:
     trouves = []
     for _ in range(2):
         with nouvelle_base(serveurs) as base, ExitStack() as pile:
-            m = monde(base.url, pile)
+            m = monde(base.url, pile, BANQUES[nom_de_la_banque]())
             for creance in ("381", "631"):
                 m.prendre("avis", json.dumps(CREANCES[creance]).encode())
             transactions = [*(m.ouvrir(rang) for rang in range(len(OUVERTS))), ORPHELINE]
-            messages = _messages(histoire, transactions)
+            messages = _messages(m, histoire, transactions)
             hasard.shuffle(messages)
             for nom, valeur in messages:
                 m.prendre(nom, valeur)
@@ -221,7 +225,7 @@ def test_ce_que_la_banque_a_pris_est_sur_les_creances_ou_non_rattache_quel_que_s
     assert trouves[0] == trouves[1], "l'ordre n'y change rien"
 
 
-def _messages(histoire: Histoire, transactions: Sequence[str]) -> list[tuple[str, bytes]]:
+def _messages(m: Monde, histoire: Histoire, transactions: Sequence[str]) -> list[tuple[str, bytes]]:
     """Tout ce qui arrive : chaque accord une fois au moins, chaque chèque deux fois, et l'avis qui vient tard."""
     memes = Counter((a.paiement, a.ecart, marchand_de(a)) for a in histoire.accords)
     messages = [("avis", json.dumps(CREANCES["tard"]).encode())]
@@ -229,11 +233,12 @@ def _messages(histoire: Histoire, transactions: Sequence[str]) -> list[tuple[str
         un, autre = histoire.dires[rang % len(histoire.dires)], histoire.dires[(rang + 1) % len(histoire.dires)]
         if memes[accord.paiement, accord.ecart, marchand_de(accord)] > 1 and un.autorisation == "absente":
             un = un._replace(autorisation="exacte")  # Deux histoire.accords pareils ne se distinguent que par elle.
-        dire = partial(formulaire, transactions[accord.paiement], accord)
-        messages += [("kiosque", dire(un)), ("kiosque", dire(autre)), ("kiosque", dire(un))]
+        for dire in (un, autre, un):
+            messages += [("kiosque", dit) for dit in messages_de(m, transactions[accord.paiement], accord, dire)]
     for rang in histoire.refus:
         accord = Accord(rang, 0, "", autre_marchand=False)
-        messages.append(("kiosque", formulaire(transactions[rang], accord, Dire("absente", ""), code="05")))
+        refus = messages_de(m, transactions[rang], accord, Dire("absente", "simple"), accepte=False)
+        messages += [("kiosque", dit) for dit in refus]
     for rang, (creance, montant) in enumerate(histoire.cheques):
         messages += [("avis", cheque(creance, montant, f"m{rang}"))] * 2
     return messages
@@ -264,8 +269,8 @@ def _juger(m: Monde, url: str, histoire: Histoire, transactions: Sequence[str]) 
     pris_par_la_banque = sum(ligne.montant for ligne in lignes)
     assert sum(sur_les_creances.values()) + non_rattache == pris_par_la_banque
     if lignes:
-        reglages = Reglages(RapportsSips(NOMS_PAR_DEFAUT), (PREMIER, SECOND, TROISIEME))
-        bilan = rapprocher(m.aujourd_hui, BytesIO(rapport(lignes)), "rapport.csv", reglages)
+        reglages = Reglages(m.banque.lecteur, (PREMIER, TROISIEME), (SECOND,))
+        bilan = rapprocher(m.aujourd_hui, BytesIO(m.banque.rapport(lignes)), "rapport.csv", reglages)
         assert sum(somme.banque_pris for somme in bilan.sommes.values()) == pris_par_la_banque, "par son rapport"
         assert sum(somme.nous_pris for somme in bilan.sommes.values()) == pris_par_la_banque, "par le nôtre"
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,7 +114,9 @@ def test_la_cle_precedente_n_est_plus_lue_apres_son_jour() -> None:
         "kiosque_previous_key_version": 7,
     }
     for jusqu_a, versions in ((None, {1, 7}), (demain, {1, 7}), (hier, {1})):
-        with bank.kiosk(Settings(**communs, kiosque_previous_key_until=jusqu_a)) as sips:
+        sips = bank.kiosk(Settings(**communs, kiosque_previous_key_until=jusqu_a))
+        with closing(sips):
+            assert isinstance(sips, Sips)
             assert set(sips._reglages.marchands[""].cles) == versions
 
 

@@ -67,10 +67,19 @@ TOUS_LISENT_SAUF: Final = {"cles_idempotence"}
 
 # Ce que chaque rôle change des vues, hors le suiveur, qui les tient toutes.
 CHANGE: Final = {
-    "creances_api": {"suiveurs", "ecartes", "rebuts", "lectures_de_rebuts"},
+    "creances_api": {"suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "lectures_du_fil"},
     "creances_consommateur": {"suiveurs", "sorts"},
     "creances_publication": {"suiveurs", "publications", "ecartes", "soldes_publies"},
-    "creances_relance": {"suiveurs", "rebuts", "lectures_de_rebuts"},
+    "creances_relance": {
+        "suiveurs",
+        "rebuts",
+        "lectures_de_rebuts",
+        "baux",
+        "parite",
+        "differences",
+        "releves_de_retard",
+        "releves_de_l_horloge",
+    },
     "creances_exploitation": {"suiveurs", "ecartes", "rebuts", "lectures_de_rebuts"},
     "creances_lecture": set[str](),
 }

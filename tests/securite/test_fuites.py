@@ -20,7 +20,7 @@ import pytest
 from kiosque.sips.sceau import Algorithme, sceller
 from tests.outils import CREANCES, RACINE, attendre
 
-pytestmark = pytest.mark.serveur  # Ses commandes démarrent les leurs.
+pytestmark = [pytest.mark.serveur, pytest.mark.lent]  # Ses commandes démarrent les leurs.
 
 COURRIEL: Final = "jeanne.martin-essai@example.org"
 CARTE: Final = "4970100000000055"

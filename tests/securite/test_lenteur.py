@@ -23,6 +23,8 @@ from service.http import ConnectionLimits, serve
 from tests.api.conftest import Service, notification, reglages_api, service  # noqa: F401
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 LENTES: Final = int(os.environ.get("LENTES", "150"))
 DEMANDES: Final = 40
 

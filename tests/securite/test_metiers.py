@@ -80,7 +80,7 @@ def test_la_relance_expire_et_purge_avec_ses_seuls_droits(
 
 def _publier(b: Banc) -> None:
     arret = threading.Event()
-    fil = threading.Thread(target=publisher(b.settings).run, args=(arret,))
+    fil = threading.Thread(target=publisher(b.settings, lambda _: None).run, args=(arret,))
     fil.start()
     requete = (
         "SELECT position >= (SELECT max(position) FROM journal.evenements) FROM vues.suiveurs WHERE nom = 'publication'"

@@ -18,7 +18,7 @@ from tests.outils import CREANCES, RACINE, attendre
 
 MOTIF = ("--motif", "essai")
 
-pytestmark = pytest.mark.serveur  # Ses commandes démarrent les leurs.
+pytestmark = [pytest.mark.serveur, pytest.mark.lent]  # Ses commandes démarrent les leurs.
 
 
 def creances(dossier: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,6 +73,7 @@ def creance_du_scenario(dit: str) -> str:
 
 def test_la_demonstration_raconte_ses_etapes(demo: tuple[Path, str]) -> None:
     _, dit = demo
+    assert "[/" not in dit, "rien n'est balisé"
     for mot in ("Les caisses émettent 30 avis", "la banque accepte", "doublon", "refuse la carte", "Retard", "0 écart"):
         assert mot in " ".join(dit.split()), mot
 
@@ -144,6 +145,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "paiements": 0,
         "delai_affichage": 0,
         "publication": 0,
+        "soldes": 0,
         "messagerie": 0,
         "anomalies": 0,
         "relance": 0,

@@ -20,6 +20,8 @@ from service.embedded import (
 from service.embedded.postgres import SOCKET_NAME, SOCKET_PATH_BYTES_MAX
 from tests.outils import attendre
 
+pytestmark = pytest.mark.lent
+
 DEPART = """
 import sys, time
 from pathlib import Path

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from tests.outils import attendre
 
 SERVEUR = """
-import resource, sys, threading
+import asyncio, resource, sys, threading
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,8 +22,11 @@ from starlette.routing import Route
 from service.http import ConnectionLimits, serve
 async def vivant(requete: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{requete.client.host} {len(await requete.body())}")
-application = Starlette(routes=[Route("/livez", vivant, methods=["GET", "POST"])])
-limites = ConnectionLimits(header_s=float(sys.argv[2]), body_s=float(sys.argv[2]), keep_alive_s=1)
+async def muet(requete: Request) -> PlainTextResponse:
+    await asyncio.sleep(60)
+application = Starlette(routes=[Route("/livez", vivant, methods=["GET", "POST"]), Route("/muet", muet)])
+delai_s = float(sys.argv[2])
+limites = ConnectionLimits(header_s=delai_s, body_s=delai_s, wait_s=delai_s, keep_alive_s=1)
 serve(application, "127.0.0.1", int(sys.argv[1]), limites)(threading.Event())
 """
 
@@ -63,6 +66,10 @@ def _a_moitie(adresse: tuple[str, int], envoi: bytes, pile: ExitStack) -> socket
 
 
 EN_TETE = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-"
+LARGE_S = 30.0
+"""Bien plus que chaque échéance essayée, bien moins que le silence qui la laisserait passer (secondes)."""
+
+MUET = b"GET /muet HTTP/1.1\r\nHost: x\r\n\r\n"
 CORPS = b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nData="
 
 
@@ -73,7 +80,7 @@ def test_trois_cents_requetes_a_moitie_envoyees_n_arretent_pas_un_processus_de_2
             _a_moitie(adresse, envoi, pile)
         debut = time.monotonic()
         assert _vivant(adresse).is_success
-        assert time.monotonic() - debut < 5
+        assert time.monotonic() - debut < LARGE_S
 
 
 @pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])
@@ -82,7 +89,7 @@ def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octe
         prise = _a_moitie(adresse, envoi, pile)
         prise.settimeout(0.2)
         debut, recu = time.monotonic(), b""
-        while time.monotonic() - debut < 10:
+        while time.monotonic() - debut < LARGE_S:
             try:
                 prise.sendall(b"a")
                 if not (lu := prise.recv(4096)):
@@ -92,7 +99,7 @@ def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octe
                 continue
             except OSError:
                 break
-        assert 0.5 < time.monotonic() - debut < 5
+        assert 0.5 < time.monotonic() - debut < LARGE_S
         assert recu.startswith(b"HTTP/1.1 408") or recu == b""
 
 
@@ -103,7 +110,35 @@ def test_une_connexion_muette_apres_sa_reponse_est_close() -> None:
         while lu := prise.recv(4096):
             recu += lu
         assert recu.startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - debut < 5
+        assert time.monotonic() - debut < LARGE_S
+
+
+ATTENDUS = {
+    b"x-content-type-options",
+    b"x-frame-options",
+    b"content-security-policy",
+    b"cache-control",
+    b"referrer-policy",
+}
+
+
+@pytest.mark.parametrize(
+    ("envoi", "statut"),
+    [(EN_TETE, b"408"), (CORPS, b"408"), (b"\x00\r\n\r\n", b"400"), (MUET, b"503")],
+    ids=["en-tête", "corps", "illisible", "sans réponse"],
+)
+def test_ce_que_le_serveur_repond_lui_meme_porte_les_en_tetes_de_surete(envoi: bytes, statut: bytes) -> None:
+    with serveur(delai_s=1) as adresse, ExitStack() as pile:
+        prise, recu = _a_moitie(adresse, envoi, pile), b""
+        with suppress(ConnectionResetError):
+            while lu := prise.recv(4096):
+                recu += lu
+    premiere, *en_tetes = recu.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert premiere.split()[1] == statut
+    noms = [ligne.partition(b":")[0].lower() for ligne in en_tetes]
+    assert set(noms) >= ATTENDUS | {b"content-length", b"connection"}
+    assert b"server" not in noms
+    assert len(set(noms)) == len(noms)
 
 
 def test_rien_ne_dit_quel_serveur_repond_et_personne_ne_choisit_son_adresse() -> None:

@@ -235,6 +235,7 @@ def test_sans_courtier_ni_topic_on_dit_quoi_faire(importer: Import, tmp_path: Pa
     assert "CREANCES_KAFKA_BOOTSTRAP" in sans.stderr.decode()
 
 
+@pytest.mark.lent
 def test_une_ligne_sans_fin_ne_prend_pas_de_memoire(importer: Import) -> None:
     """64 Mio sur une ligne, puis un bon avis : le pic de mémoire reste celui d'un petit fichier."""
 
@@ -268,6 +269,7 @@ def courtier() -> Iterator[EmbeddedBroker]:
         demarre.server.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.lent
 def test_kafka_absent_on_attend_on_le_dit_et_rien_n_est_perdu(courtier: EmbeddedBroker, tmp_path: Path) -> None:
     importer = sur(courtier.kafka_bootstrap, "t")
     with importer.ouvert("-", "--json") as lance:
@@ -302,6 +304,7 @@ def test_ctrl_c_dit_ou_reprendre_et_reprendre_finit_le_travail(importer: Import,
     assert sorted(cle.decode() for cle, _ in importer.recus(300)) == sorted(avis(n)["reference"] for n in range(300))
 
 
+@pytest.mark.lent
 def test_ctrl_c_pendant_l_absence_de_kafka_nomme_la_premiere_ligne_sans_accuse(
     courtier: EmbeddedBroker, tmp_path: Path
 ) -> None:

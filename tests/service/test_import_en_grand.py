@@ -16,6 +16,8 @@ from tests.consumers.banc import Banc, avis, banc
 from tests.outils import CREANCES, RACINE, attendre
 from tests.publication.banc import etat, relire
 
+pytestmark = pytest.mark.lent
+
 LIGNES = 100_000
 ROLES = (["consume", "avis"], ["project"], ["publish"])
 MAUVAISES = {

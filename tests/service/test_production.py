@@ -1,8 +1,10 @@
 """La production refuse les réglages de démonstration, tous à la fois ; aucun mot de passe ne s'écrit nulle part."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -14,8 +16,9 @@ from typer.testing import CliRunner
 
 import service.cli  # noqa: F401  registers the commands
 from service.cli.application import app
+from service.production import find_gaps
 from service.settings import Settings
-from tests.outils import CREANCES, environnement
+from tests.outils import commande
 
 COMPLETE = {
     "mode": "production",
@@ -28,14 +31,13 @@ COMPLETE = {
     "public_url": "https://creances.exemple.fr",
     "oidc_issuer": "https://connexion.exemple.fr",
     "session_secret": "x" * 32,
+    "pseudonym_secret": "p" * 32,
 }
 
 
 def lancer(dossier: Path, *arguments: str, **reglages: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CREANCES, *arguments], env=environnement(**reglages), cwd=dossier,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    with contextlib.chdir(dossier):  # Où il n'y a pas de `.env`.
+        return commande(*arguments, **reglages)
 
 
 def manques(dossier: Path, **reglages: object) -> set[str]:
@@ -53,11 +55,11 @@ def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Pa
     reglages = {"mode": "production", "database_url": "postgresql://c:s@127.0.0.1:1/x"}
     attendus = {
         "kiosque_merchant_id", "kiosque_secret_key", "public_url", "kiosque_url", "database_url", "kafka_bootstrap",
-        "kafka_security_protocol", "oidc_issuer", "session_secret",
+        "kafka_security_protocol", "oidc_issuer", "session_secret", "pseudonym_secret",
     }  # fmt: skip
     assert manques(tmp_path, **reglages) == attendus
-    for commande in ("api", "up"):
-        fini = lancer(tmp_path, commande, **reglages)
+    for roles in ("api", "up"):
+        fini = lancer(tmp_path, roles, **reglages)
         assert fini.returncode == 2
         dits = {ligne.split(" : ")[0] for ligne in fini.stderr.splitlines() if ligne.startswith("CREANCES_")}
         assert dits == {f"CREANCES_{nom.upper()}" for nom in attendus}
@@ -67,6 +69,39 @@ def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Pa
 def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str) -> None:
     with pytest.raises(ValidationError):
         Settings(_env_file=None, public_url=adresse)
+
+
+@pytest.mark.parametrize(
+    ("reglages", "manque"),
+    [
+        ({"kiosque_merchant_id": "002001000000003"}, "kiosque_merchant_id"),
+        ({"kiosque_secret_key": "002001000000002_KEY1"}, "kiosque_secret_key"),
+        ({"trusted_proxies": "10.0.0.1, *"}, "trusted_proxies"),
+        ({"trusted_proxies": "::/0"}, "trusted_proxies"),
+        ({"smtp_host": "mail.exemple.fr", "smtp_sender": "a@exemple.fr", "smtp_tls": "none"}, "smtp_tls"),
+        ({"pseudonym_secret": None}, "pseudonym_secret"),
+    ],
+)
+def test_ce_qui_ouvre_une_porte_d_une_production_complete_est_nomme(reglages: dict[str, Any], manque: str) -> None:
+    trouves = {gap.setting for gap in find_gaps(Settings(_env_file=None, **(COMPLETE | reglages)), environment={})}
+    assert trouves == {f"CREANCES_{manque.upper()}"}
+
+
+def test_un_mandataire_et_un_courriel_de_confiance_ne_manquent_de_rien() -> None:
+    surs = {"trusted_proxies": "10.0.0.0/8,192.0.2.1", "smtp_host": "127.0.0.1", "smtp_sender": "a@b.fr"}
+    reglages: dict[str, Any] = COMPLETE | surs | {"smtp_tls": "none"}
+    assert find_gaps(Settings(_env_file=None, **reglages), environment={}) == []
+
+
+@pytest.mark.parametrize("dans_un_fichier", [True, False])
+def test_deux_commercants_pour_une_caisse_sont_refuses(tmp_path: Path, *, dans_un_fichier: bool) -> None:
+    un = '"381": {"merchant_id": "211000021310001", "secret_key": "s3cr3t"}'
+    (tmp_path / "m.json").write_text(f"{{{un}, {un}}}")
+    donne = tmp_path / "m.json" if dans_un_fichier else f"{{{un}, {un}}}"
+    fini = lancer(tmp_path, "settings", **{"kiosque_merchants" + "_file" * dans_un_fichier: donne})
+    assert (fini.returncode, fini.stdout) == (2, "")
+    assert "deux fois" in fini.stderr
+    assert "s3cr3t" not in fini.stderr
 
 
 @pytest.mark.parametrize("contenu", [None, "pas du JSON"])
@@ -84,11 +119,11 @@ def test_un_fichier_de_reglages_absent_ou_faux_est_une_phrase(tmp_path: Path, co
 def test_un_mot_de_passe_ne_s_ecrit_nulle_part(
     signes: str,
     encode: bool,  # noqa: FBT001  given by Hypothesis
-    commande: tuple[str, ...],
+    mots: tuple[str, ...],
 ) -> None:
     passe = f"zq7{signes}xk9"
     url = f"postgresql://c:{quote(passe, safe='') if encode else passe}@127.0.0.1:1/x"
-    fini = CliRunner().invoke(app, list(commande), env={"CREANCES_DATABASE_URL": url, "CREANCES_MODE": "demonstration"})
+    fini = CliRunner().invoke(app, list(mots), env={"CREANCES_DATABASE_URL": url, "CREANCES_MODE": "demonstration"})
     assert "zq7" not in fini.output
     assert "xk9" not in fini.output
     assert "zq7" not in str(fini.exception)

@@ -12,7 +12,11 @@ import psycopg
 import pytest
 
 from engine.role_state import RoleState
+from service.composition import FOLLOWERS
+from service.role_names import ALL, SIMULATOR, UnknownRole, role_named
 from service.roles import Role, run
+from service.run import run_until
+from service.settings import Settings
 from tests.outils import CREANCES, RACINE, attendre, environnement
 
 RAFALES = int(os.environ.get("RAFALES", "6"))
@@ -54,6 +58,7 @@ def test_un_role_qui_ne_peut_demarrer_finit_la_commande() -> None:
     assert run([Role("api", refuse)], threading.Event(), timedelta(seconds=5)) == 1
 
 
+@pytest.mark.lent
 @pytest.mark.timeout(60 + 20 * RAFALES)
 @pytest.mark.parametrize("commande", [["consume"], ["publish"]], ids=" ".join)
 def test_une_rafale_de_sigterm_arrete_toujours(base: Any, kafka: str, prefixe: str, commande: list[str]) -> None:
@@ -82,3 +87,16 @@ def _ecoute_sigterm(lance: "subprocess.Popen[bytes]") -> bool:
     with open(f"/proc/{lance.pid}/status") as statut:  # noqa: PTH123
         pris = next(ligne.split()[1] for ligne in statut if ligne.startswith("SigCgt"))
     return bool(int(pris, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.parametrize("nom", ["typo", "consume", "consume:typo", "project:", "API", ""])
+def test_un_role_inconnu_est_refuse_par_une_phrase_avant_que_rien_ne_demarre(nom: str) -> None:
+    with pytest.raises(UnknownRole, match=r"rôle inconnu : .*consume:avis"):
+        run_until(Settings(_env_file=None), [nom], threading.Event())
+
+
+def test_chaque_role_se_retrouve_par_son_nom() -> None:
+    assert [role_named(str(role)) for role in ALL] == list(ALL)
+    menes = {*FOLLOWERS} - {"soldes"}  # Le rôle qui publie en mène deux, et signe du nom du premier.
+    assert {role.signs for role in ALL} == {*menes, "api", "relance", "consommateur_avis", "consommateur_kiosque"}
+    assert SIMULATOR.signs is None

@@ -1,8 +1,6 @@
 """`creances healthy`, et l'horloge des 24 h dans les mesures."""
 
 import json
-import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +13,7 @@ from service import composition, roles
 from service.clock import ClockCollector
 from service.kafka import Publisher
 from tests.consumers.banc import Banc, banc
-from tests.outils import CREANCES, RACINE, attendre
+from tests.outils import attendre, commande
 
 
 @pytest.fixture
@@ -25,11 +23,7 @@ def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
 
 
 def healthy(b: Banc, *arguments: str) -> tuple[int, dict[str, tuple[str, bool]]]:
-    variables = {"PATH": os.environ["PATH"], "CREANCES_DATABASE_URL": str(b.settings.database_url)}
-    fini = subprocess.run(
-        [*CREANCES, "healthy", *arguments, "--json"],
-        capture_output=True, cwd=RACINE, env=variables, timeout=60, check=False,
-    )  # fmt: skip
+    fini = commande("healthy", *arguments, "--json", database_url=b.settings.database_url)
     dit = json.loads(fini.stdout) if fini.stdout else []
     return fini.returncode, {ligne["nom"]: (ligne["etat"], ligne["sain"]) for ligne in dit}
 

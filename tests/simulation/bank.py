@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 
-from kiosque.interface import Etat, Inconnue, Indeterminee, Rejetee, Trouvee, Verifiee
+from kiosque.sips.office.sceau import Json, ecrire_json, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.sips.sceau import Marchand
@@ -16,7 +16,7 @@ from tests.simulation.books import Books, Opened
 from tests.simulation.broker import Broker
 from tests.simulation.scheduler import Scheduler
 
-YES, NO, PENDING = "00", "05", "60"
+YES, NO, PENDING, USED = "00", "05", "60", "94"
 NOTIFICATIONS = "creances.kiosque.notifications"
 
 
@@ -27,6 +27,9 @@ class Known:
     amount: int
     code: str
     authorisation: str | None
+    order: str
+    """What the payment's form put in `orderId`."""
+    at: datetime
 
 
 class Bank:
@@ -39,16 +42,28 @@ class Bank:
         self.names: dict[str, str] = {}
         """Whose each name is: the first payment that came under it."""
         self.silent_s = 0.0
+        self.gives_order_back = scheduler.rng.random() < 0.5
+        """Whether an answer to a question holds `orderId`; if not, only its time says whose it is."""
 
     def admits(self, payment: Opened) -> bool:
         """Whether this name may be paid under: never twice for two payments."""
         return self.names.setdefault(payment.transaction, payment.request) == payment.request
 
+    def can_tell_apart(self, payment: Opened) -> bool:
+        """Whether an answer to a question could show that it is about the other payment of this name.
+
+        A bank that does not give `orderId` back, and takes the other's money only after this one is opened here,
+        cannot: only names that no restore gives out again close that.
+        """
+        known = self.known.get(payment.transaction)
+        return self.gives_order_back or (known is not None and known.at < payment.opened_at)
+
     def decide(self, payment: Opened, code: str, amount: int, authorisation: str | None) -> None:
         """Decide; money is taken now, whoever hears of it."""
         known = self.known.get(payment.transaction)
         if known is None or known.code != YES:
-            self.known[payment.transaction] = Known(amount, code, authorisation)
+            now = self.scheduler.now
+            self.known[payment.transaction] = Known(amount, code, authorisation, payment.echo, now)
         if code == YES:
             self.books.take(payment.transaction, payment.request, amount, authorisation)
 
@@ -69,36 +84,40 @@ class Bank:
         self.books.sent["answer"] += 1
 
 
+STATUS = {YES: "TO_CAPTURE", NO: "REFUSED", PENDING: "TO_AUTHORIZE"}
+
+
 class Kiosk(Sips):
-    """The product's kiosk; the question that it would send over HTTP is put to the simulated bank."""
+    """The product's kiosk; the questions that it sends over HTTP are answered by the simulated bank."""
 
     def __init__(self, bank: Bank) -> None:
         """One merchant for all."""
         merchant = Marchand.model_validate({"id": MERCHANT, "cles": {1: SECRET}, "version_courante": 1})
         settings = ReglagesSips(url="https://bank/paypage", office="https://bank", marchands={PAR_DEFAUT: merchant})
-        super().__init__(settings, cast("httpx.Client", object()))
+        super().__init__(settings, httpx.Client(transport=httpx.MockTransport(self._answer), trust_env=False))
         self.bank = bank
 
-    def interroger(self, transaction: str, marchand: str) -> Etat:  # noqa: ARG002 (one merchant)
-        """Ask the bank."""
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        """What Office answers: never `returnContext`, and `orderId` only if this bank gives it back."""
         bank = self.bank
         if bank.scheduler.now_s < bank.silent_s:
-            return Indeterminee("the bank is silent")
-        known = bank.known.get(transaction)
-        if known is None:
-            return Inconnue()
-        value = sealed(
-            transaction,
-            known.amount,
-            known.code,
-            authorisation=known.authorisation,
-            # What Office answers to a question holds no echo: it cannot say whose a name that served twice is.
-            at=bank.scheduler.now,
-        )
-        match self.relire(value):
-            case Verifiee(reponse=answer):
-                return Trouvee(answer, value)
-            case Rejetee(refus=refusal):
-                return Indeterminee(str(refusal))
-            case other:
-                raise TypeError(other)
+            raise httpx.ReadTimeout("the bank is silent")
+        transaction = str(json.loads(request.content)["transactionReference"])
+        answer: dict[str, Json] = {"transactionReference": transaction, "merchantId": MERCHANT, "keyVersion": "1"}
+        if (known := bank.known.get(transaction)) is None:
+            answer["getTransDataResponseCode"] = "25"
+        else:
+            answer |= {
+                "getTransDataResponseCode": "00",
+                "responseCode": known.code,
+                "transactionStatus": STATUS[known.code],
+                "originAmount": str(known.amount),
+                "currencyCode": "978",
+                "transactionDateTime": known.at.isoformat(),
+            }
+            if known.authorisation is not None:
+                answer["authorisationId"] = known.authorisation
+            if bank.gives_order_back:
+                answer["orderId"] = known.order
+        answer["seal"] = sceller_json(answer, SECRET.encode())
+        return httpx.Response(200, content=ecrire_json(answer))

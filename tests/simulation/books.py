@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tests.faults.ledger import Debt
 
@@ -18,6 +19,8 @@ class Opened:
     """What its form asks the bank to give back."""
     amount: int
     shares: tuple[tuple[str, int], ...]
+    opened_at: datetime
+    """When it was asked for: it is opened then or later."""
 
 
 @dataclass

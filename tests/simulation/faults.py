@@ -51,6 +51,8 @@ class Faults:
         self.left = rng.randint(2, 16)
         self.unreadable = rng.random() < 0.2
         self.restores = rng.random() < 0.3
+        self.stops_for_restore = rng.random() < 0.5
+        """Whether the service was stopped before the backup was restored; if not, its roles go on, all knowing more."""
         if self.peaceful:
             self.kinds, self.unreadable, self.restores = {}, False, False
         self._intact: dict[Any, bytes] = {}

@@ -130,9 +130,13 @@ def _write_events(server: Server, transaction: Transaction, params: Any) -> Answ
 
 
 def _write_positions(server: Server, transaction: Transaction, params: Any) -> Answer:
-    for row in zip(*params, strict=True):
-        server.insert(transaction, POSITIONS, Position(*row))
-    return Answer()
+    written = 0
+    for row in map(Position, *params):
+        of = [at for at in server.rows(transaction, POSITIONS) if at[:3] == row[:3]]
+        if row.depuis == max((at.jusqu_a for at in of), default=0):
+            server.insert(transaction, POSITIONS, row)
+            written += 1
+    return Answer(rowcount=written)
 
 
 def _write_fates(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -244,7 +248,7 @@ STATEMENTS: dict[str, tuple[str, Statement]] = {
     recorder._ORDER: ("order", _order),
     recorder._ORDER_17: ("order", _order),
     recorder._WRITE_EVENTS: ("write events", _write_events),
-    recorder._WRITE_POSITIONS: ("write positions", _write_positions),
+    positions._ADVANCE: ("write positions", _write_positions),
     recorder._WRITE_FATES: ("write fates", _write_fates),
     recorder._WRITE_KEY: ("write key", _write_key),
     recorder._READ_KEY: ("read key", _read_key),

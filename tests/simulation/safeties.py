@@ -8,10 +8,12 @@ from unittest import mock
 
 from psycopg import Connection, Pipeline
 
+import domain.notification
 from engine.batch import Batch
 from engine.follower import Follower
 from engine.lease import Lease
 from engine.recorder import Recorder
+from kiosque.sips.office import diagnostic
 from tests.simulation.tables import UniqueKey
 from tests.simulation.view_statements import MOVE_ANYWAY
 
@@ -51,6 +53,14 @@ def _no_compare() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _any_answer() -> Iterator[None]:
+    """What the bank answers to a question is believed by its name alone."""
+    never = mock.patch.object(domain.notification, "_etrangere_par_son_argent", return_value=None)
+    with never, mock.patch.object(diagnostic, "_jeton", return_value=None):
+        yield
+
+
 @dataclass(frozen=True)
 class Safety:
     """A safety, by the name that the command gives it."""
@@ -77,5 +87,6 @@ SAFETIES = {
         Safety("fate-key", lost_key="sorts_message"),
         Safety("compare-and-set", taken_out=_no_compare),
         Safety("echo", token=lambda: None),
+        Safety("question", taken_out=_any_answer),
     )
 }

@@ -6,7 +6,7 @@ statement raises `UnknownStatement`, the clock makes two runs of one seed differ
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+import domain.delai
 import engine.consumer
 import engine.follower
 import engine.kafka_reader
@@ -54,6 +55,8 @@ def simulated(scheduler: Scheduler, broker: Broker, connect: Callable[[], Connec
             (engine.consumer, "time", seconds),
             (engine.role_state, "datetime", Clock),
             (engine.placement, "datetime", Clock),
+            # One clock here, and restores within seconds.
+            (domain.delai, "ECART_D_HORLOGE", timedelta(0)),
         ):
             seams.enter_context(mock.patch.object(target, name, replacement))
         yield

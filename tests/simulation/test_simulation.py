@@ -26,7 +26,9 @@ def _muet() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("bloc", ["bleu", "blanc", "rouge", "vert"])
+@pytest.mark.parametrize(
+    "bloc", ["bleu", "blanc", *(pytest.param(bloc, marks=pytest.mark.lent) for bloc in ("rouge", "vert"))]
+)
 def test_apres_chaque_histoire_tout_tombe_juste(bloc: str) -> None:
     for numero in range(HISTOIRES):
         monde = World(f"{bloc}:{numero}")

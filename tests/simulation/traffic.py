@@ -17,7 +17,7 @@ from guichet.guichet import Guichet
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from tests.faults.bank import echoed
 from tests.faults.ledger import Debt
-from tests.simulation.bank import NO, NOTIFICATIONS, PENDING, YES, Bank
+from tests.simulation.bank import NO, NOTIFICATIONS, PENDING, USED, YES, Bank
 from tests.simulation.books import Books, Opened
 from tests.simulation.broker import Broker
 from tests.simulation.scheduler import Scheduler
@@ -197,7 +197,8 @@ class Payer:
         last: Exception | None = None
         for _ in range(200):
             try:
-                given = ouvrir_paiement(traffic.guichet, demand, traffic.scheduler.now)
+                asked_at = traffic.scheduler.now
+                given = ouvrir_paiement(traffic.guichet, demand, asked_at)
             except OUTAGES as outage:
                 last = outage
                 traffic.scheduler.sleep(self.rng.choice([0.2, 2.0]))
@@ -206,7 +207,7 @@ class Payer:
                 return None
             echo = echoed(dict(given.formulaire.champs))
             request = f"{demand.assure}/{demand.cle}"
-            payment = Opened(given.transaction, request, echo, given.montant, tuple(given.parts))
+            payment = Opened(given.transaction, request, echo, given.montant, tuple(given.parts), asked_at)
             traffic.books.payments[payment.transaction, request] = payment
             return payment
         raise TimeoutError(f"no payment was answered: {last!r}") from last
@@ -215,9 +216,9 @@ class Payer:
         bank, rng, amount = self.traffic.bank, self.rng, payment.amount
         first, second = str(rng.randint(100_000, 499_999)), str(rng.randint(500_000, 999_999))
         if not bank.admits(payment):
-            # Refused outright. Code 94 would have us ask, and the answer to a question, which holds no echo, would be
-            # the other payment's: only names that no restore gives out again close that.
-            bank.tell(payment.transaction, payment.echo, NO, amount, None)
+            # The name was given before: we are told so, ask, and hear of the other payment.
+            code = rng.choice([USED, NO]) if bank.can_tell_apart(payment) else NO
+            bank.tell(payment.transaction, payment.echo, code, amount, None)
             return
         kinds = ["yes"] * 4 + ["no", "twice", "no yes", "yes no", "other", "wrong", "wrong yes", "pending", "abandon"]
         kinds += [] if self.traffic.restores else ["silent", "null yes", "yes null", "null"]

@@ -34,6 +34,7 @@ class Aside(NamedTuple):
     position: int
     flux: str
     cause: str
+    type_inconnu: str | None = None
     libere_le: datetime | None = None
 
 
@@ -152,12 +153,12 @@ def _head(server: Server, transaction: Transaction, _params: Any) -> Answer:
 
 
 def _following(server: Server, transaction: Transaction, params: Any) -> Answer:
-    after, until, topics, most = params
+    after, until, topics, known, most = params
     return Answer(
         sorted(
             event
             for event in server.rows(transaction, EVENTS)
-            if after < event.position <= until and event.topic in topics
+            if after < event.position <= until and (event.topic in topics or event.topic not in known)
         )[:most]
     )
 
@@ -189,6 +190,11 @@ def _aside_streams(server: Server, transaction: Transaction, params: Any) -> Ans
 def _set_aside(server: Server, transaction: Transaction, params: Any) -> Answer:
     server.upsert(transaction, ASIDE, Aside(*params), lambda _, new: new)
     return Answer()
+
+
+def _unknown(server: Server, transaction: Transaction, params: Any) -> Answer:
+    rows = [row for row in server.rows(transaction, ASIDE) if row.suiveur == params[0] and row.libere_le is None]
+    return Answer([(kind,) for kind in sorted({row.type_inconnu for row in rows if row.type_inconnu is not None})])
 
 
 def _released(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -332,6 +338,7 @@ STATEMENTS: dict[str, tuple[str, Statement]] = {
     lease._RELEASE: ("give back", _give_back),
     set_aside._STREAMS: ("streams aside", _aside_streams),
     set_aside._SET_ASIDE: ("set aside", _set_aside),
+    set_aside._UNKNOWN: ("unknown kinds", _unknown),
     set_aside._RELEASED: ("released", _released),
     set_aside._FORGET: ("reinstate", _reinstate),
     set_aside._KEEP: ("keep aside", _keep_aside),

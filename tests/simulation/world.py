@@ -250,9 +250,10 @@ class World:
         self.server.restore(dump)
         self.faults.mend()
         self.books.forget(checks.opened_in(self.server))
-        for actor in self.scheduler.actors:
-            if actor.mortal:
-                self.scheduler.kill(actor)  # The service was stopped for it.
+        if self.faults.stops_for_restore:
+            for actor in self.scheduler.actors:
+                if actor.mortal:
+                    self.scheduler.kill(actor)
         del self.published[published:]  # Those who read what was published since then are told by the new epoch.
 
     def _at_rest(self) -> bool:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+import service.cli.security
 import service.cli.support  # noqa: F401 (inscrit ses commandes)
 from api.socle.identite import RoleUtilisateur
 from service.cli.application import app
@@ -119,3 +120,17 @@ def test_une_note_qui_porterait_autre_chose_que_du_texte_est_refusee(service: Se
         "/api/v1/support/notes", headers=agent(), json={"objet": f"creance-{REF}", "texte": texte}
     )
     assert (reponse.status_code, reponse.json()["code"]) == (422, "note_irrecevable")
+
+
+def test_chaque_lecture_s_inscrit_aussi_au_journal_de_la_surete(paye: tuple[Service, str], commande: Any) -> None:
+    service, transaction = paye
+    service.client.get(f"/api/v1/support/creances/{REF}/historique", params={"motif": MOTIF}, headers=agent("claire"))
+    assert commande("history", transaction, "--motif", MOTIF).exit_code == 0
+    lus = [json.loads(ligne) for ligne in commande("security-log", "--kind=acces", "--json").stdout.splitlines()]
+    assert [(lu["acteur"], lu["objet"]) for lu in lus] == [
+        ("claire", f"creance-{REF}"),
+        (MOI, f"paiement-{transaction}"),
+    ]
+    assert all(MOTIF in lu["detail"] and "1 personne(s)" in lu["detail"] for lu in lus)
+    with psycopg.connect(service.url_base) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute("DELETE FROM journal.securite")

@@ -22,6 +22,7 @@ from guichet.acces import lire_motif
 from projections.lectures.instant import Instant, InstantFutur, InstantIllisible, lire_instant
 from projections.lectures.suite import Demande
 from tests.api.conftest import jeton
+from tests.outils import exemples
 from tests.support.banc import AUTRE, LECTEUR, MOTIF, REF, Service, acces, agent, paiement, recevoir
 
 CREANCE = f"/api/v1/support/creances/{REF}/historique"
@@ -215,7 +216,7 @@ def a_la_main(faits: list[dict[str, Any]]) -> tuple[int, int]:
 _numeros = iter(range(10_000, 100_000))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=exemples(12, 80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(joues=gestes)
 def test_a_chaque_version_et_a_chaque_instant_l_histoire_est_celle_rejouee_a_la_main(
     service: Service, joues: list[tuple[str, int]]

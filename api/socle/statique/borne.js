@@ -4,7 +4,8 @@
 const veille = document.querySelector("#veille");
 const alaBorne = "borne" in veille.dataset;
 const inactiviteMs = Number(veille.dataset.inactiviteS) * 1000;
-const preavisMs = Math.min(alaBorne ? 30_000 : 120_000, inactiviteMs / 2);
+// Deux minutes avant, partout ; à la borne, où l'inactivité finit plus tôt, aussi tôt qu'elle le permet : à mi-temps.
+const preavisMs = Math.min(120_000, inactiviteMs / 2);
 const dehors = [...document.body.children].filter((un) => un !== veille && un.tagName !== "SCRIPT");
 const fin = "resteS" in veille.dataset ? Date.now() + Number(veille.dataset.resteS) * 1000 : Infinity; // Que rien ne repousse.
 let finDite = false;

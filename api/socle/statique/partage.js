@@ -16,11 +16,11 @@ function euros(centimes) {
   return `${unites},${String(centimes % 100).padStart(2, "0")}${INSECABLE}€`;
 }
 
-// Les mêmes écritures que le serveur : 20 ; 20,5 ; 20.50 € ; 16€50. Null si ce n'est pas un montant, ou s'il fait doute.
+// Les mêmes écritures que le serveur : 20 ; 20,5 ; 20.50 € ; 20 euros ; 16€50. Null si ce n'est pas un montant, ou s'il fait doute.
 function centimes(texte) {
   const serre = texte.trim();
   const trouve =
-    /^€?\s*(\d{1,9}|\d{1,3}(?:\s\d{3}){1,2})(?:[.,](\d{1,2}))?\s*€?$/.exec(serre) ??
+    /^€?\s*(\d{1,9}|\d{1,3}(?:\s\d{3}){1,2})(?:[.,](\d{1,2}))?\s*(?:€|euros?|eur)?$/i.exec(serre) ??
     /^(\d{1,9})\s*€\s*(\d{2})$/.exec(serre);
   return trouve && Number(trouve[1].replace(/\s/g, "")) * 100 + Number((trouve[2] ?? "0").padEnd(2, "0"));
 }

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import httpx
 
 from kiosque.interface import FormulaireIrrecevable, Indeterminee
+from kiosque.sips.office.echeance import avant
 from kiosque.sips.office.sceau import Json, ecrire_json, lire_json, sceau_tient, sceller_json
 from kiosque.sips.sceau import Marchand, Trousseau
 
@@ -68,7 +69,10 @@ class ClientOffice:
         limite = time.monotonic() + self._delai_s
         recu = bytearray()
         try:
-            with self._client.stream("POST", url, content=corps, headers=ENTETES) as reponse:
+            with (
+                avant(self._delai_s),
+                self._client.stream("POST", url, content=corps, headers=ENTETES) as reponse,
+            ):
                 if reponse.status_code != HTTPStatus.OK:
                     return Indeterminee(f"réponse HTTP {reponse.status_code}")
                 for morceau in reponse.iter_bytes():

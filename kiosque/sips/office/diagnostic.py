@@ -4,6 +4,7 @@ Deux codes : celui de l'appel (`getTransDataResponseCode`) et celui du paiement 
 ne donne que le second, qui est alors celui de l'appel. Un état que nous ne connaissons pas ne conclut rien.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +16,9 @@ from kiosque.sips.codes import ACCEPTE, ANNULE, EN_COURS, SESSION_EXPIREE, TRANS
 from kiosque.sips.donnees import valeur_de
 from kiosque.sips.office.sceau import Json
 from kiosque.sips.reponses import CODE, EURO, MONTANT, carte_masquee, instant_de, texte_de
+
+JETON_RENDU: Final = re.compile(r"[0-9a-f]{16}")
+"""Les jetons que le guichet tire : rien d'autre n'est pris pour l'un d'eux."""
 
 A_REMETTRE: Final = "TO_CAPTURE"
 REMISE: Final = "CAPTURED"
@@ -66,6 +70,8 @@ def extraire_diagnostic(valeurs: Mapping[str, str], marchand: str) -> ReponseBan
         marque=texte_de(valeurs, "paymentMeanBrand"),
         transaction_le=instant_de(valeur_de(valeurs, "transactionDateTime")),
         code_acquereur=texte_de(valeurs, "acquirerResponseCode"),
+        jeton_retour=_jeton(valeurs),
+        demandee=True,
     )
 
 
@@ -80,6 +86,15 @@ def _issue(statut: str, valeurs: Mapping[str, str]) -> tuple[Issue, str]:
         repli = SANS_ARGENT[statut]
         return Issue.REFUSEE, code if code and issue_de(code) is Issue.REFUSEE else repli
     return Issue.EN_ATTENTE, code if code and issue_de(code) is Issue.EN_ATTENTE else EN_COURS
+
+
+def _jeton(valeurs: Mapping[str, str]) -> str | None:
+    """Le jeton que notre formulaire a mis dans `orderId` ; None si ce qu'il porte n'a pas la forme de l'un des nôtres.
+
+    Office ne rend pas `returnContext`. Un formulaire plus ancien mettait dans `orderId` la référence de transaction.
+    """
+    rendu = valeur_de(valeurs, "orderId")
+    return rendu if rendu is not None and JETON_RENDU.fullmatch(rendu) else None
 
 
 def _montant(valeurs: Mapping[str, str], *, exige: bool) -> int:

@@ -1,32 +1,46 @@
 """Annuler et rembourser : regarder, comparer, et seulement alors envoyer.
 
 Office n'a pas de clé d'idempotence. Ce que la banque garde du paiement en tient lieu : égal à ce qui précédait
-l'opération, elle n'a pas eu lieu ; égal à ce qui la suit, elle est faite ; autre, une personne doit regarder.
+l'opération, elle n'a pas eu lieu ; égal à ce qui la suit, elle est faite ; autre, une personne doit regarder. Et si la
+banque dit avoir fait une opération de ce genre sans que ce qu'elle garde ait bougé, une personne aussi : rien n'est
+envoyé une seconde fois sur la foi d'un montant qu'elle ne tient pas à jour.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from kiosque.interface import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
-from kiosque.sips.codes import ACCEPTE, sens_de
+from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de
 from kiosque.sips.donnees import valeur_de
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice
 from kiosque.sips.office.diagnostic import A_REMETTRE, REMISE, code_d_appel, plates
-from kiosque.sips.reponses import EURO, MONTANT
+from kiosque.sips.reponses import EURO, MONTANT, instant_de
 from kiosque.sips.sceau import Marchand
 
 PARIS: Final = ZoneInfo("Europe/Paris")
 NON_PERMISE: Final = "40"
-PEUT_ETRE_FAITE: Final = frozenset({"24", "60", "62", "90", "94", "97", "98", "99"})
-"""Après eux l'opération a pu avoir lieu : on regarde. 24 se dit aussi d'une opération déjà faite à l'identique."""
+A_REPOSER: Final = frozenset({"", "60", "62", "90", "91", "94", "97", "98", "99"})
+"""La banque n'a pas su répondre (ou s'est tue) : si rien n'a bougé, l'opération se renvoie."""
+SANS_CONCLUSION: Final = frozenset({TRANSACTION_INCONNUE, "34"})
+"""Inconnue ne prouve pas une absence, et un sceau refusé se répare : rien n'est fait, mais rien n'est jugé."""
 
 ENVOIS_MAX: Final = 2
 
 STATUT_REQUIS: Final = {ANNULATION: A_REMETTRE, REMBOURSEMENT: REMISE}
 """Une annulation précède la remise en banque, un remboursement la suit."""
+
+STATUTS_FAITS: Final = {ANNULATION: frozenset({"CANCELLED"}), REMBOURSEMENT: frozenset({"TO_CREDIT", "CREDITED"})}
+NOMS_FAITS: Final = {
+    ANNULATION: frozenset({"CANCEL"}),
+    REMBOURSEMENT: frozenset({"CREDIT", "REFUND", "CREDIT_CAPTURE"}),
+}
+"""Ce que la banque dit d'un paiement après une telle opération (`transactionStatus`, `lastOperationName`)."""
+
+AVANCE_D_HORLOGE: Final = timedelta(minutes=10)
+"""L'horloge de la banque peut être en retard d'autant sur la nôtre."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +75,29 @@ class OperationsOffice:
         """Fait l'opération une fois au plus, ou dit pourquoi elle ne l'est pas."""
         if not 0 < demande.montant <= demande.reste_avant:
             return OperationRefusee("51", "le montant est nul, ou dépasse ce que la banque garde")
-        issue = self._regarder(demande, marchand)
+        return self._regarder(demande, marchand) or self._envoyer_puis_regarder(demande, marchand)
+
+    def _envoyer_puis_regarder(self, demande: Demande, marchand: Marchand) -> Operation:
+        """Envoie, regarde, et ne renvoie que si rien n'a bougé.
+
+        On regarde quel que soit le code : 24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien.
+        """
+        depuis = self._horloge() - AVANCE_D_HORLOGE
         for _ in range(ENVOIS_MAX):
-            if issue is not None:
-                return issue
             if (report := self._heure_close()) is not None:
                 return report
             reponse = self._envoyer(demande, marchand)
             if not isinstance(reponse, str):
                 return reponse
-            issue = self._regarder(demande, marchand)
-            if issue is None and reponse == "24":
-                return OperationRefusee(reponse, sens_de(reponse))
-        return issue or Indeterminee("la banque ne dit pas si l'opération est faite")
+            if (issue := self._regarder(demande, marchand, depuis) or _juger(reponse)) is not None:
+                return issue
+        return Indeterminee("la banque ne dit pas si l'opération est faite")
 
-    def _regarder(self, demande: Demande, marchand: Marchand) -> Operation | None:
-        """Ce que la banque garde dit tout : None si l'opération reste à faire et peut l'être."""
+    def _regarder(self, demande: Demande, marchand: Marchand, depuis: datetime | None = None) -> Operation | None:
+        """Ce que la banque garde dit tout : None si l'opération reste à faire et peut l'être.
+
+        `depuis` : l'opération a été envoyée après cet instant ; None : ou jamais, ou par un processus mort depuis.
+        """
         question = {"interfaceVersion": self._versions[0], "transactionReference": demande.transaction}
         reponse = self._client.demander(DIAGNOSTIC, question, marchand)
         if isinstance(reponse, Indeterminee):
@@ -87,10 +108,10 @@ class OperationsOffice:
             return NonOfferte(sens_de(code))
         if code != ACCEPTE or statut is None or valeurs.get("transactionReference") != demande.transaction:
             return Indeterminee(f"le diagnostic n'aboutit pas ({sens_de(code)})")
-        return _comparer(demande, statut, valeur_de(valeurs, "currentAmount"))
+        return _comparer(demande, statut, valeurs, depuis)
 
     def _envoyer(self, demande: Demande, marchand: Marchand) -> Operation | str:
-        """Envoie l'opération ; rend un code (ou un texte vide, sans réponse) s'il faut regarder avant de conclure."""
+        """Envoie l'opération ; rend un code, ou un texte vide sans réponse, s'il faut regarder avant de conclure."""
         question = {
             "interfaceVersion": self._versions[1],
             "transactionReference": demande.transaction,
@@ -100,14 +121,13 @@ class OperationsOffice:
         reponse = self._client.demander(demande.service, question, marchand)
         if isinstance(reponse, Indeterminee):
             return ""
-        code = valeur_de(plates(reponse.objet), "responseCode") or ""
+        valeurs = plates(reponse.objet)
+        if valeurs.get("transactionReference", demande.transaction) != demande.transaction:
+            return ""
+        code = valeur_de(valeurs, "responseCode") or ""
         if code == ACCEPTE:
             return Faite(demande.reste_avant - demande.montant)
-        if code == NON_PERMISE:
-            return NonOfferte(sens_de(code))
-        if not code or code in PEUT_ETRE_FAITE:
-            return code
-        return OperationRefusee(code, sens_de(code))
+        return NonOfferte(sens_de(code)) if code == NON_PERMISE else code
 
     def _heure_close(self) -> Reportee | None:
         debut, fin = self._heures_closes
@@ -116,14 +136,40 @@ class OperationsOffice:
         return Reportee(f"pas d'opération de {debut:%H:%M} à {fin:%H:%M}, heure de Paris") if close else None
 
 
-def _comparer(demande: Demande, statut: str, garde: str | None) -> Operation | None:
+def _juger(code: str) -> Operation | None:
+    """Ce que vaut ce code quand rien n'a bougé ; None : l'opération se renvoie."""
+    if code in A_REPOSER:
+        return None
+    if code in SANS_CONCLUSION:
+        return Indeterminee(f"la banque répond {code} ({sens_de(code)}), et rien n'a bougé")
+    return OperationRefusee(code, sens_de(code))
+
+
+def _comparer(demande: Demande, statut: str, valeurs: Mapping[str, str], depuis: datetime | None) -> Operation | None:
     """Ce que la banque garde, contre ce qu'elle gardait avant et doit garder après ; None : elle reste à faire."""
+    garde = valeur_de(valeurs, "currentAmount")
     if garde is None or not MONTANT.fullmatch(garde):
         return Indeterminee("la banque ne dit pas ce qu'elle garde du paiement")
     if int(garde) == demande.reste_avant - demande.montant:
         return Faite(int(garde))
     if int(garde) != demande.reste_avant:
         return Indeterminee(f"la banque garde {garde} centimes, {demande.reste_avant} étaient attendus")
+    if statut in STATUTS_FAITS[demande.service] or _deja_dite(demande, valeurs, depuis):
+        return Indeterminee(f"la banque garde {garde} centimes, et dit pourtant l'opération faite")
     if statut != STATUT_REQUIS[demande.service]:
         return OperationRefusee("24", f"opération impossible dans l'état {statut[:32]}")
     return None
+
+
+def _deja_dite(demande: Demande, valeurs: Mapping[str, str], depuis: datetime | None) -> bool:
+    """Dit si la dernière opération que la banque connaît pourrait être celle-ci, son montant n'étant pas tenu à jour.
+
+    Une opération de ce genre alors que rien n'a été retiré depuis le départ, ou faite depuis notre envoi.
+    """
+    if valeur_de(valeurs, "lastOperationName") not in NOMS_FAITS[demande.service]:
+        return False
+    premier = valeur_de(valeurs, "originAmount")
+    if premier is not None and MONTANT.fullmatch(premier) and int(premier) == demande.reste_avant:
+        return True
+    faite_le = instant_de(valeur_de(valeurs, "lastOperationDateTime"))
+    return depuis is not None and faite_le is not None and faite_le >= depuis

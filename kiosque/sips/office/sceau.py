@@ -50,6 +50,8 @@ def lire_json(corps: bytes | str) -> dict[str, Json]:
         lu = json.loads(
             texte, parse_int=str, parse_float=str, parse_constant=_refuser, object_pairs_hook=_sans_repetition
         )
+        # Un demi-caractère (`\ud800` seul) n'a pas d'octets : ni sceau, ni message du topic ne pourrait le porter.
+        json.dumps(lu, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise FormulaireIllisible("la réponse n'est pas un objet JSON en UTF-8") from None
     if not isinstance(lu, dict) or _profondeur(lu) > PROFONDEUR_MAX:

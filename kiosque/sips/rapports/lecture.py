@@ -7,7 +7,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from kiosque.rapports import Entete, Genre, LigneDeRapport, Octets, RapportRefuse
@@ -26,14 +26,24 @@ LIGNE_OCTETS_MAX: Final = 64 * 1024
 ANNULEE: Final = "CANCELLED"
 DEBIT: Final = "DEBIT_CAPTURE"
 CREDIT: Final = "CREDIT_CAPTURE"
-SEPARATEURS: Final = ("\t", ";")
+SEPARATEURS: Final = ("\t", ";", ",", "|")
+"""La banque laisse le choix du sien ; la première ligne le montre."""
+
+RETOUR_SEUL: Final = "les lignes finissent par un retour chariot seul : LF ou CRLF est attendu"
+APRES_LE_RAPPORT_MAX: Final = timedelta(days=31)
+"""Une ligne datée de plus tard encore après le rapport qui la porte est une date abîmée."""
 
 _FIN: Final = re.compile(r"END|FIN(?![A-Z]).*", re.DOTALL)
+_MOTS_DE_TETE: Final = frozenset({"TITLE", "HEADER"})
+_BLANCS: Final = " \t\r\n;,|"
 _UTF_8: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _ABSENTS: Final = {"", "null"}
 _VIDES: Final[dict[Champ, str | None]] = dict.fromkeys(Champ)
 _MARCHAND: Final = re.compile(r"[0-9]{15}")
+_COMPTE: Final = re.compile(r"[0-9]{1,7}")
+_TELS_QUELS: Final = frozenset({Champ.SURVENU_LE, Champ.MONTANT, Champ.FRAIS})
+"""Ceux que leur propre lecture juge, avec sa phrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +66,13 @@ class RapportSips:
         premiere = titre_brut.lstrip('"').upper()
         separateur = next((s for s in SEPARATEURS if premiere.startswith((f"TITLE{s}", f'TITLE"{s}'))), None)
         if separateur is None:
-            raise RapportRefuse("la première ligne commence par TITLE, puis « ; » ou une tabulation", ligne=1)
+            attendu = "la première ligne commence par TITLE, puis son séparateur (« ; », tabulation, « , » ou « | »)"
+            raise RapportRefuse(attendu, ligne=1)
+        if "\r" in titre_brut.rstrip("\r\n"):
+            raise RapportRefuse(RETOUR_SEUL, ligne=1)
         titre = next(csv.reader([titre_brut], delimiter=separateur))
         self._csv = csv.reader(self._lignes, delimiter=separateur, strict=True)
+        self._debut = 2
         self._entete = _lire_entete(titre, self._suivante() or [], noms)
 
     @property
@@ -73,24 +87,38 @@ class RapportSips:
 
     def __iter__(self) -> Iterator[LigneDeRapport]:
         """Les lignes dans l'ordre du fichier ; lève RapportRefuse, à la dernière si la fin manque."""
+        lues = 0
         while (cases := self._suivante()) is not None:
-            if not cases:
+            if not any(map(str.strip, cases)):
                 continue
-            if _FIN.fullmatch(cases[0].strip().upper()):
-                self._exiger_fin()
+            mot = cases[0].strip().upper()
+            if _FIN.fullmatch(mot):
+                self._exiger_fin(cases[1:], lues)
                 return
-            yield _lire_ligne(self._entete, cases, self._lignes.numero)
+            if mot in _MOTS_DE_TETE:
+                raise RapportRefuse(f"une seconde ligne {mot} : deux rapports bout à bout ?", ligne=self._debut)
+            yield _lire_ligne(self._entete, cases, self._debut)
+            lues += 1
         raise RapportRefuse("le fichier est coupé : la dernière ligne, END, manque", ligne=self._lignes.numero)
 
     def _suivante(self) -> list[str] | None:
+        """Les cases de la ligne suivante ; `_debut` est son numéro, même si des guillemets l'étendent."""
+        self._debut = self._lignes.numero + 1
         try:
             return next(self._csv, None)
         except csv.Error as erreur:
-            raise RapportRefuse(f"guillemets ou case illisibles ({erreur})", ligne=self._lignes.numero) from erreur
+            retour = "new-line" in str(erreur)
+            cause = RETOUR_SEUL if retour else "guillemets mal placés, ou jamais refermés"
+            raise RapportRefuse(cause, ligne=self._debut) from erreur
 
-    def _exiger_fin(self) -> None:
+    def _exiger_fin(self, suite: Sequence[str], lues: int) -> None:
+        """Rien ne suit la ligne de fin ; si elle dit un compte, c'est celui des lignes."""
+        compte = next((case.strip() for case in suite if case.strip()), "")
+        if _COMPTE.fullmatch(compte) and int(compte) != lues:
+            cause = f"la ligne de fin annonce {int(compte)} lignes, le fichier en a {lues}"
+            raise RapportRefuse(cause, ligne=self._debut)
         for reste in self._lignes:
-            if reste.strip():
+            if reste.strip(_BLANCS):
                 raise RapportRefuse("du texte suit la ligne de fin", ligne=self._lignes.numero)
 
 
@@ -135,7 +163,8 @@ class _Lignes:
         if self.numero == 1:
             if ligne.startswith(_UTF_16):
                 raise RapportRefuse("le fichier est en UTF-16 : UTF-8 ou cp1252 est attendu", ligne=1)
-            ligne = ligne.removeprefix(_UTF_8)
+            while ligne.startswith(_UTF_8):
+                ligne = ligne.removeprefix(_UTF_8)
         if b"\0" in ligne:
             raise RapportRefuse("un octet nul : ce n'est pas du texte", ligne=self.numero)
         try:
@@ -193,7 +222,7 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
         for champ, place in entete.colonnes.items():
             valeur = cases[place].strip()
             if valeur not in _ABSENTS:
-                lus[champ] = valeur if champ is Champ.SURVENU_LE else lire_texte(valeur)
+                lus[champ] = valeur if champ in _TELS_QUELS else lire_texte(valeur)
             elif champ in REQUIS[entete.genre]:
                 raise ValueError("la case est vide")  # noqa: TRY301  the place is named once, below
         champ = Champ.DEVISE
@@ -208,6 +237,8 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
         frais = lire_montant(lu, signe=True) if (lu := lus[champ]) else None
         champ = Champ.SURVENU_LE
         survenu_le = lire_instant(lus[champ] or "")
+        if survenu_le > entete.genere_le + APRES_LE_RAPPORT_MAX:
+            raise ValueError("la date est hors de raison : bien après le rapport")  # noqa: TRY301  as above
     except ValueError as erreur:
         nom = entete.noms[entete.colonnes[champ]] if champ in entete.colonnes else champ.value
         raise RapportRefuse(str(erreur), ligne=numero, champ=nom) from erreur

@@ -56,15 +56,13 @@ def lire_texte(valeur: str) -> str:
 @lru_cache(maxsize=4096)
 def lire_instant(valeur: str) -> datetime:
     """Un instant en UTC, d'une date ISO ou AAAAMMJJ, avec ou sans heure ; sans fuseau, de Paris. Lève ValueError."""
-    if valeur.isascii() and valeur.isdigit():
-        if len(valeur) not in _COMPACT:
-            raise ValueError("une date ISO ou AAAAMMJJ est attendue")
-        lu = datetime.strptime(valeur, _COMPACT[len(valeur)]).replace(tzinfo=PARIS)
-    else:
-        try:
+    try:
+        if valeur.isascii() and valeur.isdigit():
+            lu = datetime.strptime(valeur, _COMPACT.get(len(valeur), "")).replace(tzinfo=PARIS)
+        else:
             lu = datetime.fromisoformat(valeur)
-        except ValueError as erreur:
-            raise ValueError("une date ISO ou AAAAMMJJ est attendue") from erreur
+    except ValueError as erreur:
+        raise ValueError("une date ISO ou AAAAMMJJ est attendue") from erreur
     if lu.year not in _ANNEES:
         raise ValueError("l'année est hors de raison")
     return (lu if lu.tzinfo else lu.replace(tzinfo=PARIS)).astimezone(UTC)

@@ -26,7 +26,8 @@ from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import Reglement, proposer
 from kiosque.interface import Etat, Faite, Inconnue, Operation
 from kiosque.sips.paypage import Sips
-from projections.lectures.anomalies import LigneDAnomalie, anomalies_ouvertes
+from projections.lectures.anomalies import anomalies_ouvertes
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from service import composition
 from service.settings import Settings
 from tests.audit.monde import lot_decide

@@ -1,6 +1,7 @@
 """De vrais messages sur un vrai topic : un chèque sans avis, une clé fausse puis corrigée, tout rejoué une fois."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,13 +12,14 @@ import pytest
 from domain.geste import Geste, Proposition
 from domain.imputation import Imputation
 from domain.references import ReferenceCreance
-from domain.refus import AnomalieDejaReglee, GesteImpossible, RejeuRefuse
+from domain.refus import AnomalieDejaReglee, GesteImpossible, Refus, RejeuRefuse
 from guichet.reglement.approuver import approuver
 from guichet.reglement.dossiers import gestes_d_un_message
-from guichet.reglement.proposer import proposer
+from guichet.reglement.proposer import Suite, proposer
 from guichet.reglement.rejouer import rejouer, rejouer_tous
 from projections.audit import auditer
-from projections.lectures.anomalies import LigneDAnomalie, anomalies_ouvertes
+from projections.lectures.anomalies import anomalies_ouvertes
+from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from projections.vues.restant_du import lire_creance
 from service import composition
 from service.dead_letters import Mailbox, note_dead_letters
@@ -146,3 +148,51 @@ def test_ce_qui_reste_illisible_ou_n_est_plus_garde_ne_se_rejoue_pas(b: Banc) ->
     with pytest.raises(GesteImpossible):
         proposer(b.guichet, ligne.id, voulue, "agent-1", MAINTENANT)
     assert [ligne.id for ligne in ouvertes(b)] == [ligne.id]
+
+
+class EnMemeTemps:
+    """La boîte de Kafka, où deux rejeux n'envoient qu'une fois tous deux prêts à le faire."""
+
+    def __init__(self, boite: Mailbox) -> None:
+        self.boite, self.ensemble = boite, threading.Barrier(2, timeout=20)
+        self.topic_avis, self.topic_notifications = boite.topic_avis, boite.topic_notifications
+        self.lire = boite.lire
+
+    def envoyer(self, *quoi: Any) -> None:
+        self.ensemble.wait()
+        self.boite.envoyer(*quoi)
+
+
+def test_un_message_rejoue_deux_fois_en_meme_temps_compte_une_fois_et_se_regle_une_fois(b: Banc) -> None:
+    b.emettre_avis(avis(1))
+    b.consommer("avis", 1)
+    b.projeter()
+    transaction = b.ouvrir(avis(1)["reference"], 20_00)
+    topic = b.settings.topic_notifications
+    issues: list[object] = []
+    with closing(Publisher(b.settings)) as publisher:
+        porte = json.dumps(notification(transaction, 20_00)).encode()
+        en_tetes = [("cause", b"sceau"), ("origine", b"/kiosque/notification"), ("sha256", b"00")]
+        publisher.send(f"{topic}.rebuts", None, porte, en_tetes)
+        (ligne,) = ouvertes(b)
+        boite = EnMemeTemps(Mailbox(b.settings, publisher))
+
+        def faire(agent: str) -> None:
+            try:
+                issues.append(
+                    rejouer(b.guichet, ligne.id, "clé corrigée", agent, boite=boite, maintenant=MAINTENANT).suite
+                )
+            except Refus as refus:
+                issues.append(type(refus))
+
+        fils = [threading.Thread(target=faire, args=(f"agent-{numero}",)) for numero in (1, 2)]
+        for fil in fils:
+            fil.start()
+        for fil in fils:
+            fil.join()
+    assert sorted(map(str, issues)) == sorted(map(str, [Suite.REGLE, AnomalieDejaReglee]))
+    b.consommer("kiosque", 2)
+    assert b.par_sort(topic) == {"appliquee": 1, "doublon": 1}
+    assert (restant(b, 1), ouvertes(b)) == (67_09, [])
+    rapport = auditer(b.conn)
+    assert (rapport.ecarts, rapport.illisibles) == ([], {})

@@ -1,12 +1,13 @@
-"""Par la commande, d'un bout à l'autre : lister, montrer, proposer, approuver ; deux agents, deux processus."""
+"""Par la commande, d'un bout à l'autre : lister, montrer, proposer, approuver ; deux agents."""
 
 import json
 import subprocess
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from api.socle.identite import RoleUtilisateur, emettre_jeton
 from domain.avis import Moyen
 from domain.monnaie import Centimes
 from guichet.acces import NON_DIT
@@ -16,22 +17,23 @@ from tests.consumers.banc import avis, notification
 from tests.consumers.banc import banc as banc_kafka
 from tests.guichet.reglement.banc import T0, Banc, reference
 from tests.guichet.reglement.test_attendus_et_rejoues import cheque, ouvertes, restant
-from tests.outils import CREANCES, RACINE, environnement
+from tests.outils import commande
 from tests.rapports.banc import impayes
 
 ID = "argent-ORPHELIN-1"
+SECRET = "s" * 32
 
 
-def lancer(url: str, *arguments: str, **reglages: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CREANCES, *arguments],
-        env=environnement(database_url=url, **reglages),
-        cwd=RACINE,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def jeton_de(personne: str, role: RoleUtilisateur = RoleUtilisateur.SUPPORT) -> str:
+    """Le jeton de cette personne."""
+    return emettre_jeton(SECRET, role, None, audience="creances", maintenant=datetime.now(UTC), personne=personne)
+
+
+def lancer(url: str, *arguments: str, par: str = "", **reglages: object) -> subprocess.CompletedProcess[str]:
+    """La commande ; `par` : la personne dont le jeton est donné, sinon le compte de la machine."""
+    if par:
+        reglages |= {"jwt_secret": SECRET, "agent_token": jeton_de(par)}
+    return commande(*arguments, database_url=url, **reglages)
 
 
 def test_de_l_argent_orphelin_se_rattache_par_la_commande_a_deux(b: Banc, base: Any) -> None:
@@ -45,14 +47,14 @@ def test_de_l_argent_orphelin_se_rattache_par_la_commande_a_deux(b: Banc, base: 
     )
     vers = ("--geste", "rattacher", "--creance", f"{reference(1)}=20,00")
     pourquoi = ("--motif", "elle a appelé", "--json")
-    propose = lancer(base.url, "anomalies", "settle", ID, *vers, "--par", "agent-1", *pourquoi)
+    propose = lancer(base.url, "anomalies", "settle", ID, *vers, *pourquoi, par="agent-1")
     assert propose.returncode == 0, propose.stderr
     assert json.loads(propose.stdout)["suite"] == "propose"
-    meme = lancer(base.url, "anomalies", "approve", ID, "--par", "Agent-1")
+    meme = lancer(base.url, "anomalies", "approve", ID, par="Agent-1")
     assert (meme.returncode, "seconde personne" in meme.stderr) == (1, True)
-    autre = lancer(base.url, "anomalies", "approve", ID, "--par", "agent-2", "--json")
+    autre = lancer(base.url, "anomalies", "approve", ID, "--json", par="agent-2")
     assert json.loads(autre.stdout)["suite"] == "regle"
-    encore = lancer(base.url, "anomalies", "approve", ID, "--par", "agent-3")
+    encore = lancer(base.url, "anomalies", "approve", ID, par="agent-3")
     assert (encore.returncode, "déjà réglée" in encore.stderr) == (1, True)
     b.projeter()
     assert b.creance(1).restant_du == 67_09
@@ -68,7 +70,7 @@ def test_de_l_argent_orphelin_se_rattache_par_la_commande_a_deux(b: Banc, base: 
 
 def test_les_mauvais_arguments_ont_leur_phrase(b: Banc, base: Any) -> None:
     b.repondre("ORPHELIN", 20_00)
-    commun = ("--par", "agent-1", "--motif", "elle a appelé")
+    commun = ("--motif", "elle a appelé")
     for code, arguments in (
         (2, ("settle", ID, "--geste", "voler", *commun)),
         (2, ("settle", ID, "--geste", "rattacher", "--creance", "123", *commun)),
@@ -84,10 +86,10 @@ def test_les_mauvais_arguments_ont_leur_phrase(b: Banc, base: Any) -> None:
 
 def regler(b: Banc, url: str, ident: str, *precisions: str) -> None:
     """Propose, se voit refuser d'approuver soi-même, puis une seconde personne approuve ; l'audit est net."""
-    propose = lancer(url, "anomalies", "settle", ident, *precisions, "--par", "agent-1", "--motif", "elle a appelé")
+    propose = lancer(url, "anomalies", "settle", ident, *precisions, "--motif", "elle a appelé", par="agent-1")
     assert propose.returncode == 0, propose.stderr
-    assert lancer(url, "anomalies", "approve", ident, "--par", "agent-1").returncode == 1
-    fait = lancer(url, "anomalies", "approve", ident, "--par", "agent-2", "--json")
+    assert lancer(url, "anomalies", "approve", ident, par="agent-1").returncode == 1
+    fait = lancer(url, "anomalies", "approve", ident, "--json", par="agent-2")
     assert json.loads(fait.stdout)["suite"] == "regle", fait.stderr
     b.projeter()
     assert json.loads(lancer(url, "anomalies", "list", "--json").stdout) == []
@@ -153,11 +155,11 @@ def test_un_cheque_a_une_fausse_reference_s_applique_a_la_bonne(base: Any, kafka
         (ligne,) = json.loads(lancer(base.url, "anomalies", "list", "--json", **sur_kafka).stdout)
         assert (ligne["genre"], ligne["montant_centimes"]) == ("en_souffrance", 12_00)
         vers = ("--geste", "appliquer", "--creance", avis(1)["reference"])
-        pourquoi = ("--par", "agent-1", "--motif", "référence mal recopiée")
-        propose = lancer(base.url, "anomalies", "settle", ligne["id"], *vers, *pourquoi, **sur_kafka)
+        pourquoi = ("--motif", "référence mal recopiée")
+        propose = lancer(base.url, "anomalies", "settle", ligne["id"], *vers, *pourquoi, par="agent-1", **sur_kafka)
         assert propose.returncode == 0, propose.stderr
-        assert lancer(base.url, "anomalies", "approve", ligne["id"], "--par", "agent-1", **sur_kafka).returncode == 1
-        fait = lancer(base.url, "anomalies", "approve", ligne["id"], "--par", "agent-2", **sur_kafka)
+        assert lancer(base.url, "anomalies", "approve", ligne["id"], par="agent-1", **sur_kafka).returncode == 1
+        fait = lancer(base.url, "anomalies", "approve", ligne["id"], par="agent-2", **sur_kafka)
         assert fait.returncode == 0, fait.stderr
         assert restant(k, 1) == 75_09
         assert ouvertes(k) == []
@@ -175,7 +177,7 @@ def test_les_acceptations_qu_une_cle_fausse_a_refusees_se_rejouent_toutes(base: 
         with closing(Publisher(k.settings)) as publisher:
             en_tetes = [("cause", b"sceau"), ("origine", b"/kiosque/notification"), ("sha256", b"00")]
             publisher.send(f"{topic}.rebuts", None, json.dumps(notification(transaction, 20_00)).encode(), en_tetes)
-        tous = ("anomalies", "replay-all", "--par", "agent-1", "--motif", "clé", "--json")
+        tous = ("anomalies", "replay-all", "--motif", "clé", "--json")
         encore = lancer(base.url, *tous, **sur_kafka, kiosque_secret_key="une_autre_cle")
         assert (encore.returncode, len(json.loads(encore.stdout)["refuses"])) == (1, 1), encore.stderr
         fait = lancer(base.url, *tous, **sur_kafka)

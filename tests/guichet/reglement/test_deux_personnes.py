@@ -1,12 +1,14 @@
 """Là où de l'argent bouge, une seconde personne approuve : de l'argent orphelin rattaché, de bout en bout."""
 
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from domain.avis import Moyen
 from domain.geste import Geste, Voie
+from domain.monnaie import Centimes
 from domain.refus import (
     AgentIrrecevable,
     AnomalieDejaReglee,
@@ -228,11 +230,71 @@ def test_un_geste_ne_precise_que_ce_qu_il_fait(
     assert (b.faits(), b.banque.rendus) == (avant, {})
 
 
-def test_une_anomalie_au_dela_de_la_liste_se_montre(b: Banc, monkeypatch: pytest.MonkeyPatch) -> None:
-    for rang in range(3):
+def par_pages(b: Banc, limite: int, genre: str | None = None) -> tuple[list[str], set[int]]:
+    """Toutes les anomalies, lues page après page ; et les totaux que les pages ont dits."""
+    noms: list[str] = []
+    totaux: set[int] = set()
+    apres: str | None = None
+    while True:
+        voulue = anomalies.Voulue(genre, apres, limite)
+        page = anomalies.page_des_ouvertes(b.conn, T0, voulue, gestes_d_un_message=gestes_d_un_message)
+        assert len(page.lignes) <= limite
+        noms += [ligne.id for ligne in page.lignes]
+        totaux.add(page.total)
+        apres = page.suite
+        if apres is None:
+            return noms, totaux
+
+
+def test_une_liste_se_lit_par_pages_sans_rien_perdre_et_dit_combien_elles_sont(b: Banc) -> None:
+    b.ouvrir_creance(1, 20_00)
+    for rang in range(5):
         b.repondre(f"ORPHELIN{rang}", 20_00)
+    b.payer("T1", 20_00, 1)
+    for autorisation in ("A", "B", "C"):
+        b.repondre("T1", 20_00, autorisation=autorisation)
+    creance = b.creance(1)
+    creance.encaisser("m-1", Centimes(5_00), Moyen.CHEQUE, date(2026, 6, 1), maintenant=T0)
+    b.inscrire(creance)
     b.projeter()
-    monkeypatch.setattr(anomalies, "LIMITE", 1)
-    assert len(b.ouvertes()) == 1
-    vue = anomalies.anomalie(b.conn, "argent-ORPHELIN2-1", T0, gestes_d_un_message=gestes_d_un_message)
-    assert (vue and vue.etat, vue and vue.montant) == ("ouverte", 20_00)
+    toutes = [ligne.id for ligne in b.ouvertes()]
+    assert len(toutes) == 8
+    for limite in (1, 2, 3, 7, 8, 100):
+        assert par_pages(b, limite) == (toutes, {8})
+    assert par_pages(b, 2, "montant_incoherent") == ([nom for nom in toutes if "T1" in nom], {2})
+    assert par_pages(b, 2, "rien_de_tel") == ([], {0})
+    for nom in toutes:
+        vue = anomalies.anomalie(b.conn, b.guichet.recorder, nom, T0, gestes_d_un_message=gestes_d_un_message)
+        assert (vue and vue.id, vue and vue.etat) == (nom, "ouverte")
+    (une,) = anomalies.anomalies_ouvertes(
+        b.conn, T0, gestes_d_un_message=gestes_d_un_message, noms=["ORPHELIN3", "rien"]
+    )
+    assert une.transaction == "ORPHELIN3"
+    de_l_assure = anomalies.anomalies_ouvertes(b.conn, T0, gestes_d_un_message=gestes_d_un_message, noms=["a-1"])
+    assert {ligne.id.partition("-")[0] for ligne in de_l_assure} == {"argent", "trop_percu"}
+
+
+@pytest.mark.parametrize("apres", ["x", "2026-13-01T00:00:00Z_argent-T1-1", "2026-01-01T00:00:00Z_", "\x00", "' OR 1"])
+def test_une_page_qui_n_existe_pas_est_refusee(b: Banc, apres: str) -> None:
+    with pytest.raises(anomalies.PageInconnue):
+        anomalies.page_des_ouvertes(b.conn, T0, anomalies.Voulue(apres=apres), gestes_d_un_message=gestes_d_un_message)
+    with pytest.raises(anomalies.PageInconnue):
+        anomalies.page_des_reglees(b.conn, anomalies.Voulue(apres=apres))
+
+
+def test_ce_qui_est_regle_se_lit_par_pages_aussi(b: Banc) -> None:
+    b.ouvrir_creance(1)
+    noms = [f"argent-ORPHELIN{rang}-1" for rang in range(3)]
+    for rang, nom in enumerate(noms):
+        b.repondre(f"ORPHELIN{rang}", 20_00)
+        b.proposer(nom, Geste.RATTACHER, creances=[(1, 0)])
+        b.approuver(nom)
+    b.projeter()
+    lues: list[str] = []
+    apres: str | None = None
+    for _ in noms:
+        page = anomalies.page_des_reglees(b.conn, anomalies.Voulue(apres=apres, limite=1))
+        lues += [ligne.id for ligne in page.lignes]
+        assert page.total == 3
+        apres = page.suite
+    assert (sorted(lues), apres) == (noms, None)

@@ -21,6 +21,7 @@ from projections.audit import auditer
 from projections.lectures.anomalies import anomalies_reglees
 from tests.conftest import Serveurs, nouvelle_base
 from tests.guichet.reglement.banc import T0, Banc, banc, reference
+from tests.outils import exemples
 
 CREANCES = {1: 20_00, 2: 30_00, 3: 50_00}
 PAIEMENTS = {"T1": (20_00, (1, 2)), "T2": (16_00, (3,))}
@@ -65,7 +66,7 @@ class Livre:
             self.pris += montant
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=exemples(4, 30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.one_of(DIRE, DIRE, CHEQUE), min_size=2, max_size=6),
     st.lists(st.one_of(REGLER, REGLER, REGLER, DIRE, CHEQUE, SIGNALER), min_size=6, max_size=12),

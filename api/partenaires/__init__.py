@@ -1,0 +1,1 @@
+"""Ce que l'API offre aux systèmes des caisses : le fil des événements."""

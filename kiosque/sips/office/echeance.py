@@ -1,0 +1,78 @@
+"""Borner une question entière, en-têtes de la réponse compris.
+
+httpx ne borne que chaque lecture : une banque qui égrène ses octets tient sinon qui l'interroge aussi longtemps qu'elle
+veut.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpx
+
+_ECHEANCE: Final[ContextVar[float | None]] = ContextVar("echeance", default=None)
+
+RESTE_S_MIN: Final = 0.001
+"""Un délai nul n'attendrait pas ; celui-ci échoue aussitôt, avec l'erreur de délai de httpx."""
+
+
+@contextmanager
+def avant(secondes: float) -> Iterator[None]:
+    """Tout ce que ce fil lit ou écrit dans le bloc, par un transport d'ici, finit avant tant de secondes."""
+    jeton = _ECHEANCE.set(time.monotonic() + secondes)
+    try:
+        yield
+    finally:
+        _ECHEANCE.reset(jeton)
+
+
+def transport_borne(limites: httpx.Limits, mandataire: str | None) -> httpx.HTTPTransport:
+    """Un transport qui respecte `avant` ; l'environnement n'est pas consulté."""
+    transport = httpx.HTTPTransport(limits=limites, proxy=mandataire, trust_env=False)
+    # httpx n'a pas de réglage pour cela ; son bassin de connexions, lui, reçoit de quoi il tire ses prises.
+    bassin: Any = transport._pool  # noqa: SLF001
+    bassin._network_backend = _Reseau(bassin._network_backend)  # noqa: SLF001
+    return transport
+
+
+def _reste(delai: float | None) -> float | None:
+    echeance = _ECHEANCE.get()
+    if echeance is None:
+        return delai
+    reste = max(RESTE_S_MIN, echeance - time.monotonic())
+    return reste if delai is None else min(delai, reste)
+
+
+class _Reseau:
+    """Ce qui ouvre les connexions."""
+
+    def __init__(self, reseau: Any) -> None:
+        self._reseau = reseau
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **autres: Any) -> "_Flux":
+        return _Flux(self._reseau.connect_tcp(host, port, timeout=_reste(timeout), **autres))
+
+    def __getattr__(self, nom: str) -> Any:
+        return getattr(self._reseau, nom)
+
+
+class _Flux:
+    """Une connexion, dont chaque attente est bornée par l'échéance du fil qui s'en sert."""
+
+    def __init__(self, flux: Any) -> None:
+        self._flux = flux
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        octets: bytes = self._flux.read(max_bytes, timeout=_reste(timeout))
+        return octets
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._flux.write(buffer, timeout=_reste(timeout))
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> "_Flux":
+        return _Flux(self._flux.start_tls(ssl_context, server_hostname=server_hostname, timeout=_reste(timeout)))
+
+    def __getattr__(self, nom: str) -> Any:
+        return getattr(self._flux, nom)

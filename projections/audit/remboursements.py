@@ -1,0 +1,65 @@
+"""Les remboursements par carte : ce que la banque dit avoir rendu, face à ce que le journal dit rendu ou repris.
+
+Un retard n'est pas un écart : la banque a une semaine pour montrer une opération, et ses rapports ne manquent à
+personne tant qu'ils n'ont pas été lus. Ce qui est gardé en mémoire l'est par remboursement, non par paiement.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from psycopg import Connection
+
+from domain.paiement import Paiement
+from projections.audit.contexte import Contexte, Rendu
+
+OPERATION_VISIBLE: Final = timedelta(days=7)
+"""Après quoi une opération faite chez la banque doit être dans ses rapports."""
+
+_BANQUE: Final = """
+SELECT transaction, sum(rendu)::int8 FROM journal.lignes_de_rapport
+WHERE genre = 'operations' AND rendu > 0 GROUP BY transaction ORDER BY transaction
+"""
+
+# Un écart a été ouvert pour ce montant de la banque, ou aucun ne l'a été.
+_ECARTS: Final = """
+SELECT DISTINCT transaction, montant_banque FROM journal.ecarts_de_rapport
+WHERE genre_de_rapport = 'operations' AND genre = 'remboursement' AND clot IS NULL
+"""
+
+# Ceux dont les rapports d'opérations de leur marchand couvrent, sans trou, le délai qui suit.
+_COUVERTS: Final = """
+SELECT t.transaction FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS t (transaction, marchand, le)
+WHERE (SELECT range_agg(tstzrange(r.couvre_depuis, r.couvre_jusqua)) FROM journal.rapports r
+       WHERE r.genre = 'operations' AND t.marchand = ANY (r.marchands)) @> tstzrange(t.le, t.le + %s)
+ORDER BY t.transaction
+"""
+
+
+def comparer(conn: Connection[Any], contexte: Contexte) -> None:
+    """Compare, transaction par transaction, et nomme ce qui diffère. Le journal est lu."""
+    connus = {(transaction, montant) for transaction, montant in conn.execute(_ECARTS)}
+    banque: dict[str, int] = dict(conn.execute(_BANQUE).fetchall())
+    for transaction, rendu in banque.items():
+        nous = contexte.rendus.get(transaction, Rendu())
+        ici = nous.par_carte + nous.repris
+        if rendu > ici and (transaction, rendu) not in connus and not _illisible(contexte, transaction):
+            contexte.ecart(
+                f"remboursements : la banque dit avoir rendu {rendu} centimes de {transaction}, le journal {ici},"
+                " et aucun écart n'en est ouvert"
+            )
+    tus = {
+        transaction: nous
+        for transaction, nous in contexte.rendus.items()
+        if nous.par_carte > banque.get(transaction, 0) and not _illisible(contexte, transaction)
+    }
+    heures = [datetime.fromtimestamp(nous.le / 1_000_000, UTC) for nous in tus.values()]
+    demandes = (list(tus), [nous.marchand for nous in tus.values()], heures, OPERATION_VISIBLE)
+    for (transaction,) in conn.execute(_COUVERTS, demandes):
+        contexte.ecart(
+            f"remboursements : {tus[transaction].par_carte} centimes de {transaction} rendus par carte, les opérations"
+            f" de la banque en disent {banque.get(transaction, 0)}"
+        )
+
+
+def _illisible(contexte: Contexte, transaction: str) -> bool:
+    return Paiement.flux(transaction) in contexte.rapport.illisibles

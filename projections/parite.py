@@ -1,0 +1,299 @@
+"""La parité : chaque ligne de chaque vue, refaite du journal, flux par flux, et comparée à ce que la vue en dit.
+
+Une tranche prend quelques flux, les rejoue par le code même de la vue dans des tables temporaires, et compare ; tout
+est lu d'un même instantané, la vue et le journal arrêté à sa position : son retard n'est pas une différence. Un flux
+que la vue a écarté n'en est pas une non plus : il est dit ailleurs.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from eventsourcing.persistence import MapperDeserialisationError
+from psycopg import Connection, IsolationLevel
+
+from engine import shadow
+from engine.follower import View
+from engine.outages import describe, is_outage
+from engine.recorder import RecordedEvent, Recorder
+from engine.shadow import TEMPORARY, Difference, Rows, streams_of
+from projections.vues import VueSuivie
+
+FLUX_PAR_TRANCHE: Final = 500
+"""Flux rejoués ensemble : moins de 100 ms d'un instantané qui ne retient personne."""
+
+DITES_MAX: Final = 100
+"""Différences d'une tranche nommées, au plus ; toutes sont comptées."""
+
+REPRISES_MAX: Final = 20
+"""Différences d'une tranche dont on cherche l'événement, au plus."""
+
+FAITS_REPRIS_MAX: Final = 60
+"""Événements d'un flux au-delà desquels on ne cherche plus lequel manque."""
+
+APRES_TOUT: Final = "\U0010ffff"
+"""Après tout nom de flux d'un même préfixe."""
+
+# Le dernier des flux qui suivent, et combien ils sont.
+_BORNE: Final = """
+SELECT max(flux), count(*) FROM (
+    SELECT flux FROM journal.evenements WHERE flux > %s AND flux < %s AND version = 1 ORDER BY flux LIMIT %s
+) AS suivants
+"""
+
+# Les faits de ces flux qui concernent la vue, jusqu'à sa position.
+_FAITS: Final = """
+SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
+WHERE flux > %b AND flux <= %b AND topic = ANY (%b::text[]) AND position <= %b ORDER BY position
+"""
+_FAITS_DE: Final = """
+SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.evenements
+WHERE flux = ANY (%b::text[]) AND topic = ANY (%b::text[]) AND position <= %b ORDER BY position
+"""
+
+_POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %s"
+_ECARTES: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %s"
+_SANS_BORNE: Final = "SELECT set_config('statement_timeout', '0', true)"
+
+
+class Constat(NamedTuple):
+    """Une ligne qui ne dit pas ce que dit le journal."""
+
+    cle: str
+    """La table et la clé, en un nom."""
+    flux: str
+    genre: str
+    """manque, en_trop, autre ou irrejouable."""
+    position: int | None
+    phrase: str
+
+
+class Tranche(NamedTuple):
+    """Ce qu'une tranche a comparé."""
+
+    depuis: str
+    jusqu_a: str
+    """Le dernier flux comparé, compris."""
+    finie: bool
+    """La table est comparée jusqu'au bout."""
+    lignes: int
+    combien: int
+    """Lignes qui diffèrent."""
+    constats: list[Constat]
+    """Les premières d'entre elles."""
+
+
+class Comparateur:
+    """Compare une vue au journal, sur une connexion à lui."""
+
+    def __init__(self, conn: Connection[Any], vue: VueSuivie, recorder: Recorder) -> None:
+        """`conn` est en autocommit ; ses tables temporaires y restent."""
+        self.conn = conn
+        self.vue = vue
+        self.nom = vue.nom
+        self.mapper = recorder.mapper
+        self._menee: View = vue.rejouer(recorder)
+        self._topics = sorted(self._menee.topics)
+        self._dirige = shadow.redirected([lignes.table for lignes in vue.lignes], TEMPORARY)
+        for lignes in vue.lignes:
+            shadow.create_temporary(conn, lignes.table)
+
+    def comparer(self, lignes: Rows, depuis: str, flux_max: int = FLUX_PAR_TRANCHE) -> Tranche:
+        """Les flux qui suivent `depuis` ; lève psycopg.Error si la base ne répond pas."""
+        with _instantane(self.conn, lignes):
+            bornes = (depuis, lignes.prefix + APRES_TOUT, flux_max)
+            jusqu_a, combien = self.conn.execute(_BORNE, bornes).fetchone() or (None, 0)
+            finie = jusqu_a is None or combien < flux_max
+            borne = str(lignes.prefix + APRES_TOUT if finie else jusqu_a)
+            position = self._position()
+            rangs = self.conn.execute(_FAITS, (depuis, borne, self._topics, position), binary=True).fetchall()
+            ecartes = {flux for (flux,) in self.conn.execute(_ECARTES, (self.nom,))}
+            fautifs = self._rejouer(rangs, ecartes)
+            fautifs |= self._rejouer_l_autre_flux(lignes, (depuis, borne), ecartes, position)
+            trouvees, differentes, comparees = shadow.differences(
+                self.conn, lignes, TEMPORARY, within=(depuis, borne), limit=DITES_MAX + len(ecartes) + len(fautifs)
+            )
+            gardees = [une for une in trouvees if streams_of(lignes, une).isdisjoint(ecartes | fautifs.keys())]
+            constats = [self._irrejouable(lignes, flux, cause) for flux, cause in fautifs.items()]
+            constats += self._constats(lignes, gardees, position)
+            total = differentes - (len(trouvees) - len(gardees)) + len(fautifs)
+            return Tranche(depuis, borne, finie, comparees, total, constats[:DITES_MAX])
+
+    def verifier(self, position: int, trouvees: Sequence[Difference]) -> list[str]:
+        """Celles de ces lignes d'une ombre (`left`) que leurs flux, rejoués seuls jusque-là, ne disent pas."""
+        fautes: list[str] = []
+        for lignes in self.vue.par_flux:
+            siennes = [une for une in trouvees if une.table == lignes.table]
+            if not siennes:
+                continue
+            with _instantane(self.conn, lignes):
+                flux = sorted(set().union(*(streams_of(lignes, une) for une in siennes)))
+                rangs = self.conn.execute(_FAITS_DE, (flux, self._topics, position), binary=True).fetchall()
+                irrejouables = self._rejouer(rangs, set())
+                dites = self._lignes_rejouees(lignes)
+            comparees = lignes.compared(list(shadow.columns(self.conn, lignes.table)))
+            fautes += [
+                f"{lignes.table} {une.key} : l'ombre ne dit pas ce que dit son flux"
+                for une in siennes
+                if streams_of(lignes, une).isdisjoint(irrejouables)
+                and _differe(une.left, dites.get(une.key), comparees)
+            ]
+        return fautes
+
+    # --- Rejouer -----------------------------------------------------------------------------------------------------
+
+    def _position(self) -> int:
+        (position,) = self.conn.execute(_POSITION, (self.nom,)).fetchone() or (0,)
+        return int(position)
+
+    def _rejouer(self, rangs: Iterable[Any], sauf: set[str]) -> dict[str, str]:
+        """Applique ces faits aux tables temporaires ; rend les flux qui ne se rejouent pas, et pourquoi."""
+        fautifs: dict[str, str] = {}
+        faits: list[RecordedEvent] = []
+        for position, flux, version, topic, etat, cause, enregistre_le in rangs:
+            if flux in sauf or flux in fautifs:
+                continue
+            try:
+                fait = self.mapper.lire(flux, version, topic, etat)
+            except MapperDeserialisationError as erreur:
+                fautifs[flux] = describe(erreur)
+            else:
+                faits.append(RecordedEvent(position, fait, cause, enregistre_le))
+        if fautifs:
+            faits = [lu for lu in faits if lu.event.originator_id not in fautifs]
+        self._appliquer(faits, fautifs)
+        return fautifs
+
+    def _appliquer(self, faits: list[RecordedEvent], fautifs: dict[str, str]) -> None:
+        """Un lot fautif est coupé en deux, par flux, jusqu'à ce que le flux fautif soit seul."""
+        if not faits:
+            return
+        try:
+            with self.conn.transaction(), self._dans_l_ombre():
+                self._menee.appliquer(self.conn, faits)
+        except Exception as erreur:
+            if is_outage(erreur):
+                raise
+            flux = list(dict.fromkeys(lu.event.originator_id for lu in faits))
+            if len(flux) == 1:
+                fautifs[flux[0]] = describe(erreur)
+                return
+            premiers = set(flux[: len(flux) // 2])
+            self._appliquer([lu for lu in faits if lu.event.originator_id in premiers], fautifs)
+            self._appliquer([lu for lu in faits if lu.event.originator_id not in premiers], fautifs)
+
+    def _rejouer_l_autre_flux(
+        self, lignes: Rows, bornes: tuple[str, str], ecartes: set[str], position: int
+    ) -> dict[str, str]:
+        """Ceux dont ces lignes viennent aussi : on les apprend des lignes mêmes, d'un côté et de l'autre."""
+        if lignes.also is None:
+            return {}
+        colonne, prefixe = lignes.also
+        depuis, jusqu_a = (borne.removeprefix(lignes.prefix) for borne in bornes)
+        noms = set()
+        for ou in (TEMPORARY, shadow.LIVE):
+            requete = (
+                f"SELECT DISTINCT {colonne} FROM {ou}.{lignes.table}"  # noqa: S608 (noms de la liste des vues)
+                f" WHERE {lignes.column} > %s AND {lignes.column} <= %s"
+            )
+            noms |= {nom for (nom,) in self.conn.execute(requete.encode(), (depuis, jusqu_a)) if nom is not None}
+        flux = sorted(prefixe + nom for nom in noms)
+        rangs = self.conn.execute(_FAITS_DE, (flux, self._topics, position), binary=True).fetchall() if flux else []
+        return self._rejouer(rangs, ecartes)
+
+    @contextmanager
+    def _dans_l_ombre(self) -> Iterator[None]:
+        avant = self.conn.cursor_factory
+        self.conn.cursor_factory = self._dirige
+        try:
+            yield
+        finally:
+            self.conn.cursor_factory = avant
+
+    def _lignes_rejouees(self, lignes: Rows) -> dict[str, dict[str, Any]]:
+        cle = " || ',' || ".join(f"t.{colonne}::text" for colonne in lignes.key)
+        requete = f"SELECT {cle}, to_jsonb(t) FROM {TEMPORARY}.{lignes.table} AS t"  # noqa: S608
+        return dict(self.conn.execute(requete.encode()).fetchall())
+
+    # --- Dire --------------------------------------------------------------------------------------------------------
+
+    def _irrejouable(self, lignes: Rows, flux: str, cause: str) -> Constat:
+        phrase = f"la vue montre un flux que le journal ne permet plus de rejouer : {cause[:200]}"
+        return Constat(_cle(lignes, flux.removeprefix(lignes.prefix)), flux, "irrejouable", None, phrase)
+
+    def _constats(self, lignes: Rows, trouvees: Sequence[Difference], position: int) -> list[Constat]:
+        types = shadow.columns(self.conn, lignes.table)
+        dits = []
+        for rang, une in enumerate(trouvees[:DITES_MAX]):
+            flux = sorted(streams_of(lignes, une))
+            rangs = self.conn.execute(_FAITS_DE, (flux, self._topics, position), binary=True).fetchall()
+            ou = rangs[-1] if rangs else None
+            if une.right is None:
+                genre, phrase = "manque", "la vue n'a pas cette ligne"
+            elif une.left is None:
+                genre, phrase = "en_trop", "rien au journal ne dit cette ligne"
+            else:
+                genre, phrase = "autre", _colonnes(une, lignes.compared(list(types)), types)
+            if une.right is not None and rang < REPRISES_MAX and 1 < len(rangs) <= FAITS_REPRIS_MAX:
+                suivant = self._arretee_avant(lignes, une, rangs)
+                if suivant is not None:
+                    ou = suivant
+                    phrase += f" ; elle en est restée avant {ou[1]} v{ou[2]}"
+            if ou is not None:
+                phrase += f" (événement {ou[0]})"
+            dits.append(Constat(_cle(lignes, une.key), une.stream, genre, ou[0] if ou else None, phrase))
+        return dits
+
+    def _arretee_avant(self, lignes: Rows, une: Difference, rangs: Sequence[Any]) -> Any | None:
+        """L'événement dont l'effet manque, si la ligne est celle d'un début du flux."""
+        comparees = lignes.compared(list(shadow.columns(self.conn, lignes.table)))
+        for combien in range(len(rangs) - 1, 0, -1):
+            with self.conn.transaction(force_rollback=True):
+                self.conn.execute(f"DELETE FROM {TEMPORARY}.{lignes.table}".encode())  # noqa: S608
+                if self._rejouer(rangs[:combien], set()):
+                    continue
+                debut = self._lignes_rejouees(lignes).get(une.key)
+            if debut is not None and not _differe(debut, une.right, comparees):
+                return rangs[combien]
+        return None
+
+
+@contextmanager
+def _instantane(conn: Connection[Any], lignes: Rows) -> Iterator[None]:
+    """Une transaction qui ne voit que ce qui était validé quand elle a commencé.
+
+    La table est tenue avant l'instantané : une autre ne prend pas sa place entre les deux.
+    """
+    avant = conn.isolation_level
+    conn.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with conn.transaction():
+            conn.execute(f"LOCK TABLE {shadow.LIVE}.{lignes.table} IN ACCESS SHARE MODE".encode())
+            conn.execute(_SANS_BORNE)
+            yield
+    finally:
+        conn.isolation_level = avant
+
+
+def _differe(une: dict[str, Any] | None, autre: dict[str, Any] | None, colonnes: Sequence[str]) -> bool:
+    if une is None or autre is None:
+        return une is not autre
+    return any(une.get(colonne) != autre.get(colonne) for colonne in colonnes)
+
+
+def _colonnes(une: Difference, comparees: Sequence[str], types: dict[str, str]) -> str:
+    """Les colonnes qui diffèrent ; leurs valeurs si elles ne disent rien d'une personne."""
+    dites = []
+    for colonne in comparees:
+        vue, journal = (une.right or {}).get(colonne), (une.left or {}).get(colonne)
+        if vue != journal:
+            chiffre = types[colonne] in {"bigint", "boolean", "integer"}
+            dites.append(f"{colonne} (la vue dit {vue}, le journal {journal})" if chiffre else colonne)
+    return "la vue ne dit pas ce que dit le journal : " + ", ".join(dites)
+
+
+def _cle(lignes: Rows, cle: str) -> str:
+    return f"{lignes.table}-{cle.replace(',', '_')}"
+
+
+__all__ = ["Comparateur", "Constat", "Tranche"]

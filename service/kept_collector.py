@@ -1,0 +1,58 @@
+"""A collector that reads the database at scrape time, and keeps what it read for a while."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import psycopg
+import structlog
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
+from psycopg import Connection
+
+from engine.database import connect
+
+CONNECT_SECONDS: Final = 2
+"""How long a scrape waits for a connection: all collectors together answer within what a request may take."""
+
+T = TypeVar("T")
+
+
+class KeptCollector(Collector, Generic[T]):
+    """Reads by a connection of its own; without the database what it reads is absent."""
+
+    kept_s: ClassVar[float]
+    """Scrapes within this time read the database once (seconds)."""
+    unreadable: ClassVar[str]
+    """What the log says when the database does not answer."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: the database."""
+        self._url = url
+        self._read_at = float("-inf")
+        self._last: T | None = None
+
+    @abstractmethod
+    def read(self, conn: Connection[Any]) -> T:
+        """Read the database."""
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not read the database."""
+        return iter(())
+
+    def kept(self) -> T | None:
+        """What was read, now or at most `kept_s` ago; None if the database did not answer."""
+        if time.monotonic() - self._read_at > self.kept_s:
+            self._last = self._read_or_tell()
+            self._read_at = time.monotonic()
+        return self._last
+
+    def _read_or_tell(self) -> T | None:
+        try:
+            with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
+                return self.read(conn)
+        except psycopg.Error as cause:
+            structlog.get_logger().warning(self.unreadable, cause=str(cause))
+            return None
