@@ -16,8 +16,9 @@ from preuve import leaves
 from preuve.checkpoints import Checkpoint
 from preuve.frontier import Frontier
 from preuve.merkle import HASH_SIZE, leaf_hash
-from preuve.notes import NoteRefused, Verifier, read
+from preuve.notes import KeyType, NoteRefused, Verifier, read
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
+from preuve.seal import log_name
 
 READ_AT_ONCE: Final = 20_000
 """Rows that are compared at once, about."""
@@ -92,10 +93,10 @@ class _Seal(NamedTuple):
     until: int
 
 
-def rehash(conn: Connection[Any], secret: bytes, keys: Sequence[Verifier]) -> Rehashed:
+def rehash(conn: Connection[Any], origin: str, secret: bytes, keys: Sequence[bytes]) -> Rehashed:
     """Compare the whole log with its tree, in one snapshot. `conn` is in autocommit, outside any transaction.
 
-    `keys`: those by which the log has ever signed.
+    `keys`: the public keys by which the log `origin` has ever signed.
     """
     leaves.read_canonically(conn)
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -103,7 +104,9 @@ def rehash(conn: Connection[Any], secret: bytes, keys: Sequence[Verifier]) -> Re
         epoch, generation = conn.execute(_EPOCH).fetchone() or ("", 0)
         found = Rehashed(epoch)
         states = _tree(conn, epoch, found)
-        _signatures(conn, epoch, keys, states, found)
+        name = log_name(origin, epoch)
+        known = [Verifier(name, KeyType.NOTE, public) for public in keys]
+        _signatures(conn, epoch, known, states, found)
         floor = generation << GENERATION_BITS
         reached = _compare_former(conn, epoch, floor, secret, found)
         reached = _compare_windows(conn, epoch, reached, secret, found)
@@ -142,7 +145,7 @@ def _signatures(
         except NoteRefused as refusal:
             found.tell(Fault.SIGNATURE, f"point de {size} feuilles : {refusal}")
             continue
-        if (state.size, state.root) != (size, roots.get(size)) or not state.origin.endswith(f"/{epoch}"):
+        if state != Checkpoint(keys[0].name, size, roots.get(size, b"")):
             found.tell(Fault.SIGNATURE, f"le point de {size} feuilles n'est pas l'état de l'arbre")
     for size in roots.keys() - signed - {max(roots, default=0)}:  # The last one may be about to be signed.
         found.tell(Fault.SIGNATURE, f"l'arbre de {size} feuilles n'est pas signé")

@@ -5,11 +5,12 @@ one that is still running, so that nothing can appear later in what is sealed. T
 that both start from; neither needs to know of the other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection, IsolationLevel
 from psycopg.errors import UniqueViolation
 
@@ -17,7 +18,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.frontier import Frontier
 from preuve.leaves import read_canonically
 from preuve.merkle import leaf_hash
-from preuve.notes import Signer, write
+from preuve.notes import KeyType, Signer, write
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
 
 SEALED_AT_ONCE: Final = 4_096
@@ -55,14 +56,18 @@ class TransactionsWentBack(Exception):
 
 
 @dataclass(frozen=True)
-class Seal:
+class Sealing:
     """What the sealer seals with."""
 
     origin: str
-    """The log's name; each epoch is a log of its own, `origin/epoch`."""
-    signer: Signer
+    """The log's name; each epoch is a log of its own, `origin/epoch`, and its key bears that name."""
+    private: Ed25519PrivateKey
     secret: bytes
-    """What the salts are drawn from (32 bytes)."""
+    """What the salts are drawn from (32 bytes or more)."""
+
+    def signer(self, epoch: str) -> Signer:
+        """What signs the states of an epoch's tree."""
+        return Signer(log_name(self.origin, epoch), KeyType.NOTE, self.private)
 
 
 class _State(NamedTuple):
@@ -92,7 +97,7 @@ class _Window(NamedTuple):
 class Sealer:
     """Seals one database over one connection, a batch at a time; keeps nothing but how far it has looked."""
 
-    def __init__(self, seal: Seal, *, transactions_at_once: int = TRANSACTIONS_AT_ONCE) -> None:
+    def __init__(self, seal: Sealing, *, transactions_at_once: int = TRANSACTIONS_AT_ONCE) -> None:
         """`transactions_at_once`: see TRANSACTIONS_AT_ONCE."""
         self.seal = seal
         self._at_once = transactions_at_once
@@ -161,10 +166,12 @@ class Sealer:
             conn.execute(_SIGN, (epoch, frontier.size, sign(self.seal, epoch, frontier.size, frontier.root)))
 
 
-def sign(seal: Seal, epoch: str, size: int, root: bytes) -> str:
+def sign(seal: Sealing, epoch: str, size: int, root: bytes) -> str:
     """The signed checkpoint of an epoch's tree."""
-    text = Checkpoint(f"{seal.origin}/{epoch}", size, root).text
-    return write(text, [seal.signer.line(text)])
+    text = Checkpoint(log_name(seal.origin, epoch), size, root).text
+    return write(text, [seal.signer(epoch).line(text)])
 
 
-__all__: Sequence[str] = ("Seal", "Sealer", "TransactionsWentBack", "sign")
+def log_name(origin: str, epoch: str) -> str:
+    """The name of an epoch's log."""
+    return f"{origin}/{epoch}"

@@ -4,7 +4,7 @@ import gc
 import hashlib
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -237,18 +237,22 @@ def _role(
         return roles.simulator(settings)
     assert equipped is not None  # noqa: S101  every other role is
     counter = equipped.counter
+    run: Callable[[threading.Event], None]
     match name.kind:
         case RoleKind.API:
             apart = settings.ops_port_apart is not None
             served = api(settings, counter, publisher, demo=demo, operations_apart=apart)
             return roles.Role(str(name), roles.api_and_operations(served, settings))
         case RoleKind.CONSUME:
-            return roles.Role(str(name), composition.consumer(settings, counter, name.of).run)
+            run = composition.consumer(settings, counter, name.of).run
         case RoleKind.PROJECT:
-            return roles.Role(str(name), composition.follower(settings, counter.recorder, name.of).run)
+            run = composition.follower(settings, counter.recorder, name.of).run
         case RoleKind.PUBLISH:
             return roles.publisher(settings, equipped.gate.require_published)
         case RoleKind.RELANCE:
             return roles.janitor(settings, counter, publisher)
+        case RoleKind.SCELLER:
+            run = composition.sealer(settings).run
         case _:
             assert_never(name.kind)
+    return roles.Role(str(name), run)

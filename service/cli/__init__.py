@@ -40,6 +40,9 @@ from service.cli import search  # noqa: F401
 from service.cli import auditing  # noqa: F401
 
 # isort: split
+from service.cli import proof  # noqa: F401
+
+# isort: split
 from service.cli import anomalies  # noqa: F401
 
 # isort: split

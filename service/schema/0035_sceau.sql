@@ -1,5 +1,18 @@
 -- Le sceau : chaque ligne du journal devient une feuille d'un arbre de Merkle, dans l'ordre où les transactions ont fini.
 
+-- Qui scelle a son rôle : il lit tout le journal, et n'y ajoute que des sceaux (rights.sql).
+DO $$
+BEGIN
+    BEGIN
+        CREATE ROLE creances_sceau NOLOGIN;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+        NULL;  -- le rôle est commun à toutes les bases du serveur
+    END;
+    IF NOT pg_has_role('creances_service', 'creances_sceau', 'MEMBER') THEN
+        GRANT creances_sceau TO creances_service;
+    END IF;
+END $$;
+
 -- Qui a écrit une ligne : sa transaction, sous la génération de l'époque. Ce qui est plus petit que la plus ancienne
 -- transaction en cours est donc complet, et rien ne s'y ajoutera : un suiveur ne manque rien, sans verrou à prendre.
 -- Absent : avant cette colonne. Aucun rôle ne la choisit (rights.sql).
@@ -61,6 +74,8 @@ CREATE TABLE journal.sceaux (
     CONSTRAINT sceaux_taille UNIQUE (epoque, taille),
     CONSTRAINT sceaux_avant UNIQUE (epoque, avant)
 );
+-- Pour prouver une ligne : le lot qui l'a scellée se trouve par sa transaction.
+CREATE INDEX sceaux_jusqu_a ON journal.sceaux (epoque, jusqu_a);
 -- L'empreinte d'un sous-arbre entier de 256 feuilles, de 256 de ceux-là, et ainsi de suite : une preuve n'en lit que peu.
 CREATE TABLE journal.noeuds (
     epoque        text COLLATE "C" NOT NULL,

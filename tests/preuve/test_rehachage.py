@@ -8,10 +8,9 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from preuve.notes import KeyType, Signer
 from preuve.rehash import Fault, Rehashed, rehash
-from preuve.seal import Seal, Sealer, sign
-from tests.preuve.test_sceau import CLE, SCEAU, noter, sceller
+from preuve.seal import Sealer, Sealing, sign
+from tests.preuve.test_sceau import PUBLIQUE, SCEAU, noter, sceller
 
 
 class Altere:
@@ -30,7 +29,7 @@ class Altere:
         assert self.proprietaire.execute(sql.encode()).rowcount != 0, sql
 
     def verifier(self) -> Rehashed:
-        return rehash(self.service, SCEAU.secret, [CLE.verifier])
+        return rehash(self.service, SCEAU.origin, SCEAU.secret, [PUBLIQUE])
 
     def fermer(self) -> None:
         self.service.close()
@@ -138,8 +137,7 @@ def test_une_ligne_altere_n_accuse_qu_elle(altere: Altere) -> None:
 
 
 def test_un_arbre_recrit_et_signe_par_une_autre_cle_n_est_pas_cru(altere: Altere) -> None:
-    autre = Signer(CLE.name, KeyType.NOTE, Ed25519PrivateKey.generate())
-    faux = Seal(SCEAU.origin, autre, SCEAU.secret)
+    faux = Sealing(SCEAU.origin, Ed25519PrivateKey.generate(), SCEAU.secret)
     for table in ("sceaux", "noeuds", "points"):
         altere.changer(f"DELETE FROM journal.{table}")  # noqa: S608
     sceller(altere.service, Sealer(faux))

@@ -11,13 +11,13 @@ from psycopg import IsolationLevel, sql
 from preuve import leaves
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import leaf_hash
-from preuve.notes import KeyType, Signer, read
+from preuve.notes import read
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
-from preuve.seal import Seal, Sealer, TransactionsWentBack
+from preuve.seal import Sealer, Sealing, TransactionsWentBack
 from tests.preuve.test_arbre import racine_naive
 
-CLE = Signer("creances.example/essai", KeyType.NOTE, Ed25519PrivateKey.from_private_bytes(b"s" * 32))
-SCEAU = Seal("creances.example/essai", CLE, b"sel" * 11)
+SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
+PUBLIQUE = SCEAU.signer("e").verifier.public
 PREUVE = {"sceaux", "noeuds", "points"}
 
 
@@ -62,10 +62,10 @@ def lignes(conn: psycopg.Connection[Any]) -> list[Row]:
 
 
 def dernier_point(conn: psycopg.Connection[Any]) -> Checkpoint:
-    (note,) = conn.execute("SELECT note FROM journal.points ORDER BY epoque DESC, taille DESC LIMIT 1").fetchone() or (
-        "",
-    )
-    return Checkpoint.parse(read(note, [CLE.verifier]).text)
+    epoque, note = conn.execute(
+        "SELECT epoque, note FROM journal.points ORDER BY epoque DESC, taille DESC LIMIT 1"
+    ).fetchone() or ("", "")
+    return Checkpoint.parse(read(note, [SCEAU.signer(epoque).verifier]).text)
 
 
 def test_chaque_table_du_journal_est_scellee_et_chaque_ligne_dit_sa_transaction(conn: psycopg.Connection[Any]) -> None:

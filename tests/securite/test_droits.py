@@ -49,6 +49,7 @@ AJOUTE: Final = {
         "evenements",
         "attentes_reglees",
     },
+    "creances_sceau": {"sceaux", "noeuds", "points"},
     "creances_lecture": set[str](),
 }
 
@@ -59,6 +60,7 @@ AU_DEMARRAGE: Final = {"evenements", "epoques", "topics", "positions", "reprises
 LIT: Final[dict[str, set[str] | None]] = {
     "creances_api": None,
     "creances_exploitation": None,
+    "creances_sceau": None,
     "creances_suiveur": AU_DEMARRAGE,
     "creances_relance": AU_DEMARRAGE,
     "creances_publication": AU_DEMARRAGE,
@@ -84,7 +86,7 @@ CHANGE: Final = {
     "creances_lecture": set[str](),
 }
 
-JAMAIS_CHOISIES: Final = {"enregistre_le", "lu_par", "ouverte_par"}
+JAMAIS_CHOISIES: Final = {"enregistre_le", "lu_par", "ouverte_par", "ecrit_par"}
 
 
 @pytest.fixture
@@ -221,6 +223,10 @@ def test_ce_que_personne_ne_peut(conn: psycopg.Connection[Any], role: str, inter
             ("INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')"),
         ),
         ("creances_exploitation", "DELETE FROM acces.sessions"),
+        ("creances_sceau", "INSERT INTO journal.notes (objet, texte, auteur) VALUES ('o', 't', 'a')"),
+        ("creances_sceau", "SELECT * FROM acces.sessions"),
+        ("creances_sceau", "SELECT * FROM vues.restant_du"),
+        ("creances_api", "INSERT INTO journal.points (epoque, taille, note) VALUES ('e', 1, 'n')"),
     ],
 )
 def test_ce_qui_est_a_un_autre_role(conn: psycopg.Connection[Any], role: str, interdit: str) -> None:
