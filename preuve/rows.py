@@ -59,6 +59,14 @@ def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:
             yield from _read(table, cursor, cursor)
 
 
+def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
+    """The events of a stream, in order."""
+    cursor = conn.cursor(binary=True).execute(
+        "SELECT * FROM journal.evenements WHERE flux = %s ORDER BY version", (stream,)
+    )
+    return list(_read("evenements", cursor, cursor.fetchall()))
+
+
 def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> sql.Composed:
     keys: list[sql.Composable] = [sql.Identifier(column) for column in leaves.ORDER[table]]
     return sql.SQL("SELECT * FROM journal.{} WHERE {w} > %s AND {w} <= %s ORDER BY {}").format(
