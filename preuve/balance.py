@@ -6,6 +6,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.creance import Créance
+from domain.refus import Refus
 from preuve import verificateur
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import inclusion_proof, leaf_hash
@@ -23,12 +24,18 @@ WHERE epoque = (SELECT max(nom) FROM journal.epoques) ORDER BY taille DESC LIMIT
 _FIRST: Final = "SELECT etat FROM journal.evenements WHERE flux = %s AND version = 1"
 
 
-class NothingSealed(Exception):
-    """Nothing of this créance is sealed yet: in a moment, or there is no such créance."""
+class NothingSealed(Refus):
+    """Nothing of this créance is sealed: not yet, or there is no such créance."""
+
+    code = "rien_de_scelle"
+    phrase_de_base = "Rien de cette créance n'est scellé : elle n'existe pas, ou le sceau n'y est pas encore."
 
 
-class RowNotSealed(Exception):
-    """An event of the créance is not the one that was sealed: no proof; `creances audit --preuve` says more."""
+class RowNotSealed(Refus):
+    """An event of the créance is not the one that was sealed: there is no proof."""
+
+    code = "fait_altere"
+    phrase_de_base = "Un fait de cette créance n'est pas celui qui a été scellé : `creances audit --preuve` le nomme."
 
 
 def prove(conn: Connection[Any], secret: bytes, reference: str) -> bytes:

@@ -166,18 +166,27 @@ def balances(
     return follower, sender
 
 
+def _drawn(settings: Settings, given: SecretStr | None, name: str) -> str:
+    """A secret of the proof; outside production, drawn once where none is given. Raises ValueError."""
+    if given is not None:
+        return given.get_secret_value()
+    if settings.mode == "production":
+        raise ValueError(f"{PREFIX}{name.upper()} manque.")
+    return drawn_secret(settings, name.replace("_", "."), lambda: secrets.token_hex(KEY_BYTES))
+
+
 def sealing(settings: Settings) -> Sealing:
-    """What the log is sealed with; outside production, a key and a salt are drawn where none is given."""
+    """What the log is sealed with. Raises ValueError if production lacks it."""
+    private = bytes.fromhex(_drawn(settings, settings.preuve_key, "preuve_key"))
+    salt = _drawn(settings, settings.preuve_salt, "preuve_salt").encode()
+    return Sealing(settings.preuve_origin, Ed25519PrivateKey.from_private_bytes(private), salt)
 
-    def secret(given: SecretStr | None, name: str) -> str:
-        if given is not None:
-            return given.get_secret_value()
-        if settings.mode == "production":
-            raise ValueError(f"{PREFIX}{name.upper()} manque.")
-        return drawn_secret(settings, name.replace("_", "."), lambda: secrets.token_hex(KEY_BYTES))
 
-    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret(settings.preuve_key, "preuve_key")))
-    return Sealing(settings.preuve_origin, private, secret(settings.preuve_salt, "preuve_salt").encode())
+def proof_salt(settings: Settings) -> bytes | None:
+    """What proofs need of the secrets; None in production where it is not given: no proof is given there."""
+    if settings.mode == "production" and settings.preuve_salt is None:
+        return None
+    return _drawn(settings, settings.preuve_salt, "preuve_salt").encode()
 
 
 def sealing_keys(settings: Settings) -> list[bytes]:

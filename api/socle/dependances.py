@@ -69,6 +69,8 @@ class Dependances:
     """Vrai : `/readyz`, `/metrics` et `/docs` sont sur le port d'exploitation, et non ici."""
     boite: Boite | None = None
     """Kafka, pour rejouer un message refusé ; absent : le rejeu n'est pas possible d'ici."""
+    sel_de_preuve: bytes | None = field(default=None, repr=False)
+    """D'où sont tirés les sels des feuilles scellées ; absent : aucune preuve n'est donnée d'ici."""
     auditer: Callable[[int], None] | None = None
     """Fait faire, à part, l'audit de ce rang de `vues.audits` ; absent : l'audit n'est pas possible d'ici."""
 

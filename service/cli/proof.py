@@ -63,7 +63,7 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
     """La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul."""
     from guichet.acces import noter_acces
     from preuve.balance import NothingSealed, RowNotSealed, assures_de, prove
-    from service.composition import sealing
+    from service.composition import proof_salt
 
     wanted = read_reference(reference)
     why = ask_reason(motif)
@@ -72,11 +72,9 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
             persons = assures_de(conn, wanted)
             noter_acces(conn, reader(settings), quoi="preuve", objet=f"creance-{wanted}", assures=persons, motif=why)
         try:
-            made = prove(conn, sealing(settings).secret, wanted)
-        except NothingSealed:
-            fail("Rien de cette créance n'est scellé : elle n'existe pas, ou le sceau n'y est pas encore.")
-        except RowNotSealed:
-            fail("Un fait de cette créance n'est pas celui qui a été scellé : `creances audit --preuve` le nomme.")
+            made = prove(conn, proof_salt(settings) or b"", wanted)
+        except (NothingSealed, RowNotSealed) as refused:
+            fail(refused.phrase)
     sys.stdout.write(made.decode())
 
 
