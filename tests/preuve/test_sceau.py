@@ -8,10 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import IsolationLevel, sql
 
+from engine.role_state import RoleState
 from preuve import leaves
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import leaf_hash
 from preuve.notes import read
+from preuve.role import NAME
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
 from preuve.seal import Sealer, Sealing, TransactionsWentBack
 from tests.preuve.test_arbre import racine_naive
@@ -177,3 +179,13 @@ def test_la_premiere_mise_sous_sceau_d_une_base_ancienne_prend_tout_par_morceaux
     assert (conn.execute("SELECT count(*) FROM journal.sceaux").fetchone() or (0,)) >= (3,)
     assert conn.execute("SELECT count(*) FROM journal.noeuds").fetchone() == (len(feuilles(conn)) // 256,)
     assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
+
+
+def test_le_role_de_la_base_qui_scelle_le_peut_avec_ses_seuls_droits(base: Any, conn: psycopg.Connection[Any]) -> None:
+    noter(conn, "une")
+    with psycopg.connect(base.url, autocommit=True) as seul:
+        seul.execute("SET ROLE creances_sceau")
+        sceller(seul)
+        RoleState(base.url, NAME).dire(seul, "actif")
+    assert dernier_point(conn).size == len(feuilles(conn)) > 1
+    assert conn.execute("SELECT etat FROM vues.suiveurs WHERE nom = 'sceller'").fetchone() == ("actif",)
