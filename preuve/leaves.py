@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -102,7 +102,7 @@ def _parts(row: bytes) -> list[bytes]:
 
 
 def _shown(typed: bytes) -> str:
-    return typed[1:].decode() if typed[:1] in b"sitj" else typed[1:].hex()
+    return typed[1:].decode() if typed[:1] in b"sitjd" else typed[1:].hex()
 
 
 def _typed(value: Any) -> bytes:
@@ -123,6 +123,7 @@ _TYPES: Final[tuple[tuple[type | tuple[type, ...], bytes, Callable[[Any], bytes]
     (int, b"i", lambda value: b"%d" % value),
     ((bytes, memoryview), b"o", bytes),
     (datetime, b"t", lambda value: b"%d" % ((value - _EPOCH) // _MICROSECOND)),
+    (date, b"d", lambda value: value.isoformat().encode()),  # A datetime is one: it stands first.
     (UUID, b"u", lambda value: value.bytes),
     (list, b"l", _list),
 )

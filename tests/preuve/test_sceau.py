@@ -189,3 +189,18 @@ def test_le_role_de_la_base_qui_scelle_le_peut_avec_ses_seuls_droits(base: Any, 
         RoleState(base.url, NAME).dire(seul, "actif")
     assert dernier_point(conn).size == len(feuilles(conn)) > 1
     assert conn.execute("SELECT etat FROM vues.suiveurs WHERE nom = 'sceller'").fetchone() == ("actif",)
+
+
+def test_chaque_genre_de_colonne_du_journal_sait_devenir_une_feuille(conn: psycopg.Connection[Any]) -> None:
+    genres = conn.execute(
+        "SELECT DISTINCT format_type(atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid"
+        " WHERE relnamespace = 'journal'::regnamespace AND relname = ANY (%s) AND attnum > 0 AND NOT attisdropped",
+        (list(leaves.ORDER),),
+    ).fetchall()
+    leaves.read_canonically(conn)
+    for (genre,) in genres:
+        vide = {"uuid": "gen_random_uuid()", "jsonb": "'{}'", "bytea": "''", "boolean": "true"}
+        valeur = vide.get(genre) or ("'{}'" if genre.endswith("[]") else "now()" if "time" in genre else "'1'")
+        valeur = "'2026-06-01'" if genre == "date" else valeur
+        (lue,) = conn.execute(f"SELECT {valeur}::{genre}".encode(), binary=True).fetchone() or (None,)
+        assert leaves.canonical("notes", ["texte"], [lue]), genre
