@@ -30,7 +30,7 @@ from api.socle.pool import verifier
 from api.socle.rebuts import Place, Sort
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
-from api.support import anomalies, recherche
+from api.support import anomalies, preuve, recherche
 from api.support import historique as support
 from api.support import pages as pages_du_support
 from api.support import pages_anomalies as pages_des_anomalies
@@ -45,7 +45,7 @@ DESCRIPTION: Final = (
 _ROUTEURS: Final = (
     *(piece.routes for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie)),
     pages.routes,
-    *(piece.routes for piece in (anomalies, recherche, support)),
+    *(piece.routes for piece in (anomalies, recherche, support, preuve)),
     *(piece.routes for piece in (pages_des_anomalies, pages_de_l_audit, pages_du_support)),
     pages_de_l_exploitation.routes,
     pages_arretes.routes,

@@ -26,10 +26,13 @@ random | keep pseudonym_secret
 random | keep grafana_password
 # The simulated kiosk reads the same file; with the bank, put the merchant's own key here.
 random | keep kiosque_secret_key
+# The log's own key and salt: the key may turn (docs/preuve.md), the salt never changes.
+od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep preuve_key
+random | keep preuve_salt
 printf 'postgresql://proprietaire:%s@postgres:5432/creances' "$(cat owner_password)" | keep owner_database_url
 printf 'postgresql://creances:%s@postgres:5432/creances' "$(cat service_password)" | keep database_url
 # Each role of the service has a login of its own, with its rights only (service/schema/rights.sql).
-for role in api consommateur suiveur publication relance; do
+for role in api consommateur suiveur publication relance sceau; do
     random | keep "password_$role"
     printf 'postgresql://service_%s:%s@postgres:5432/creances' "$role" "$(cat "password_$role")" | keep "database_url_$role"
 done

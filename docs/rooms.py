@@ -13,7 +13,18 @@ BEGIN: Final = (
 )
 END: Final = "<!-- drawing ends -->\n"
 
-ROOMS: Final = ("domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api", "service")
+ROOMS: Final = (
+    "domain",
+    "engine",
+    "kiosque",
+    "guichet",
+    "consumers",
+    "projections",
+    "publication",
+    "preuve",
+    "api",
+    "service",
+)
 
 
 def imported(source: str) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """The composition root: from the settings to the objects that do the work."""
 
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, assert_never
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection
+from pydantic import SecretStr
 
 from consumers import NomDeConsommateur
 from consumers.avis import consommateur_des_avis
@@ -17,13 +20,17 @@ from engine.follower import Follower, View
 from engine.mapper import EventMapper
 from engine.recorder import Recorder
 from guichet.guichet import Adresses, Guichet
+from preuve.folder import TileFolder
+from preuve.role import SealingRole
+from preuve.seal import Sealing
 from projections.vues import VUES
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
 from publication.sender import Sender
 from service import bank
 from service.kafka import ensure_dead_letters
-from service.settings import Settings
+from service.settings import PREFIX, Settings, drawn_secret
+from service.settings.preuve import KEY_BYTES
 
 VIEWS = tuple(VUES)
 """The names of the views, in the order they are led."""
@@ -157,6 +164,47 @@ def balances(
         etape=step,
     )
     return follower, sender
+
+
+def _drawn(settings: Settings, given: SecretStr | None, name: str) -> str:
+    """A secret of the proof; outside production, drawn once where none is given. Raises ValueError."""
+    if given is not None:
+        return given.get_secret_value()
+    if settings.mode == "production":
+        raise ValueError(f"{PREFIX}{name.upper()} manque.")
+    return drawn_secret(settings, name.replace("_", "."), lambda: secrets.token_hex(KEY_BYTES))
+
+
+def sealing(settings: Settings) -> Sealing:
+    """What the log is sealed with. Raises ValueError if production lacks it."""
+    private = bytes.fromhex(_drawn(settings, settings.preuve_key, "preuve_key"))
+    salt = _drawn(settings, settings.preuve_salt, "preuve_salt").encode()
+    return Sealing(settings.preuve_origin, Ed25519PrivateKey.from_private_bytes(private), salt)
+
+
+def proof_salt(settings: Settings) -> bytes | None:
+    """What proofs need of the secrets; None in production where it is not given: no proof is given there."""
+    if settings.mode == "production" and settings.preuve_salt is None:
+        return None
+    return _drawn(settings, settings.preuve_salt, "preuve_salt").encode()
+
+
+def sealing_keys(settings: Settings) -> list[bytes]:
+    """The public keys by which the log has ever signed, today's first."""
+    current = sealing(settings).private.public_key().public_bytes_raw()
+    return [current, *map(bytes.fromhex, settings.preuve_retired_keys)]
+
+
+def sealer(settings: Settings) -> SealingRole:
+    """The role that seals the log, and writes its tiles if there is a folder for them."""
+    with_what = sealing(settings)
+    folder = settings.preuve_dir
+    return SealingRole(
+        required(settings.database_url, "DATABASE_URL"),
+        with_what,
+        interval_s=settings.preuve_interval.total_seconds(),
+        after=TileFolder(folder, with_what).follow if folder is not None else lambda _: None,
+    )
 
 
 def emitter(settings: Settings, topic: str | None = None) -> Sender:

@@ -18,6 +18,8 @@ from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
 from guichet.recul import recul
+from preuve import role as seal
+from preuve.lag import unsealed
 from projections.vues.paiements import attente_de_reponse
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
@@ -67,6 +69,8 @@ def lag(settings: Settings, base: Database, reader: "KeptReader | None" = None) 
         recorder = recorder_on(base)
         rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
+        tail = unsealed(conn)
+        rows.append(_row("sceau", seal.NAME, tail.events, round(tail.seconds, 3), states.get(seal.NAME)))
     consumed = []
     for consumer, (topic, _) in settings.incoming.items():
         name = consumer.role

@@ -44,7 +44,9 @@ def require_ready(settings: Settings, roles: Collection[RoleKind]) -> None:
 
 
 def find_gaps(
-    settings: Settings, roles: Collection[RoleKind] = (RoleKind.API,), environment: Mapping[str, str] = os.environ
+    settings: Settings,
+    roles: Collection[RoleKind] = (RoleKind.API, RoleKind.SCELLER),
+    environment: Mapping[str, str] = os.environ,
 ) -> list[Gap]:
     """Everything that would keep production from starting, whatever the mode is; nothing is connected to.
 
@@ -53,6 +55,8 @@ def find_gaps(
     found = [*_bank(settings), *_addresses(settings), *_database(settings, environment), *_kafka(settings)]
     if RoleKind.API in roles:
         found += _people(settings)
+    if RoleKind.SCELLER in roles:
+        found += _seal(settings)
     if RoleKind.KIOSQUE in roles:
         found.append(("mode", "le kiosque simulé n'a pas sa place en production."))
     return [Gap(f"{PREFIX}{name.upper()}", cause) for name, cause in found]
@@ -157,6 +161,14 @@ def _people(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "trusted_proxies", "croit tout le monde : chacun choisirait l'adresse sous laquelle il est compté."
     if settings.smtp_host is not None and settings.smtp_tls == "none" and not _is_this_machine(settings.smtp_host):
         yield "smtp_tls", "porte les reçus, leurs adresses et le mot de passe en clair : starttls ou tls."
+
+
+def _seal(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.preuve_origin.endswith(".invalid"):
+        yield "preuve_origin", "manque : deux journaux porteraient le même nom."
+    for name in ("preuve_key", "preuve_salt"):
+        if getattr(settings, name) is None:
+            yield name, "manque : le sceau ne se tire pas au hasard."
 
 
 def _is_everyone(network: str) -> bool:

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from consumers import NomDeConsommateur
+from preuve import role as seal
 from publication.publication import Publication
 from service.composition import VIEWS
 
@@ -16,6 +17,7 @@ class RoleKind(StrEnum):
     PROJECT = "project"
     PUBLISH = "publish"
     RELANCE = "relance"
+    SCELLER = "sceller"
     KIOSQUE = "kiosque"
     """The bank's, simulated: never in production, and without our database."""
 
@@ -51,6 +53,8 @@ class RoleName(NamedTuple):
                 return Publication.nom
             case RoleKind.API | RoleKind.RELANCE:
                 return str(self.kind)
+            case RoleKind.SCELLER:
+                return seal.NAME
             case RoleKind.KIOSQUE:
                 return None
             case _:
@@ -63,6 +67,7 @@ ALL: Final = (
     *(RoleName(RoleKind.PROJECT, name) for name in VIEWS),
     RoleName(RoleKind.PUBLISH),
     RoleName(RoleKind.RELANCE),
+    RoleName(RoleKind.SCELLER),
 )
 """What `creances up` runs."""
 

@@ -3,7 +3,7 @@
 import gc
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
@@ -124,6 +124,7 @@ def _role(
         return roles.simulator(settings)
     assert equipped is not None  # noqa: S101  every other role is
     counter = equipped.counter
+    run: Callable[[threading.Event], None]
     match name.kind:
         case RoleKind.API:
             from service import web
@@ -132,12 +133,15 @@ def _role(
             served = web.api(settings, counter, publisher, demo=demo, operations_apart=apart)
             return roles.Role(str(name), web.api_and_operations(served, settings))
         case RoleKind.CONSUME:
-            return roles.Role(str(name), composition.consumer(settings, counter, name.of).run)
+            run = composition.consumer(settings, counter, name.of).run
         case RoleKind.PROJECT:
-            return roles.Role(str(name), composition.follower(settings, counter.recorder, name.of).run)
+            run = composition.follower(settings, counter.recorder, name.of).run
         case RoleKind.PUBLISH:
             return roles.publisher(settings, equipped.gate.require_published)
         case RoleKind.RELANCE:
             return roles.janitor(settings, counter, publisher)
+        case RoleKind.SCELLER:
+            run = composition.sealer(settings).run
         case _:
             assert_never(name.kind)
+    return roles.Role(str(name), run)

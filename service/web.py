@@ -61,6 +61,7 @@ def api(
             url_base=composition.required(settings.database_url, "DATABASE_URL"),
             publier=publisher.publish,
             boite=Mailbox(settings, publisher),
+            sel_de_preuve=composition.proof_salt(settings),
             auditer=launcher(composition.required(settings.database_url, "DATABASE_URL")),
             jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),

@@ -19,8 +19,9 @@ PIECES: dict[str, set[str]] = {
     "consumers": {"domain", "engine", "kiosque", "guichet"},
     "projections": {"domain", "engine"},
     "publication": {"domain", "engine", "projections"},
-    "api": {"domain", "engine", "kiosque", "guichet", "projections", "publication"},
-    "service": {"domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "api"},
+    "preuve": {"domain", "engine"},
+    "api": {"domain", "engine", "kiosque", "guichet", "projections", "publication", "preuve"},
+    "service": {"domain", "engine", "kiosque", "guichet", "consumers", "projections", "publication", "preuve", "api"},
 }
 # Du domaine vers l'extérieur : rien d'autre que la bibliothèque standard et ces deux-là.
 TIERS_DU_DOMAINE = {"eventsourcing", "pydantic"}

@@ -74,6 +74,8 @@ class Dependances:
     """Kafka, pour rejouer un message refusé ; absent : le rejeu n'est pas possible d'ici."""
     traceur: Traceur | None = None
     """Trace chaque appel ; absent : aucun ne l'est."""
+    sel_de_preuve: bytes | None = field(default=None, repr=False)
+    """D'où sont tirés les sels des feuilles scellées ; absent : aucune preuve n'est donnée d'ici."""
     auditer: Callable[[int], None] | None = None
     """Fait faire, à part, l'audit de ce rang de `vues.audits` ; absent : l'audit n'est pas possible d'ici."""
 

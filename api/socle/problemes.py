@@ -43,6 +43,7 @@ from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
+from preuve.balance import NothingSealed, RowNotSealed
 from projections.lectures.anomalies import PageInconnue
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
@@ -121,6 +122,8 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     RechercheIllisible: 422,
     NirCherche: 422,
     ObjetInconnu: 404,
+    NothingSealed: 404,
+    RowNotSealed: 409,
     ObjetDeNoteInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,

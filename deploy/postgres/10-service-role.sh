@@ -6,7 +6,7 @@ psql --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
     --set=password="$(cat /run/secrets/service_password)" <<'SQL'
 CREATE ROLE creances LOGIN PASSWORD :'password';
 SQL
-for role in api consommateur suiveur publication relance; do
+for role in api consommateur suiveur publication relance sceau; do
     psql --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
         --set=login="service_$role" --set=group="creances_$role" \
         --set=password="$(cat "/run/secrets/password_$role")" <<'SQL'

@@ -305,7 +305,7 @@ SELECT format('écarts ouverts : la vue et la table diffèrent sur l''écart %s'
 FROM vues.ecarts_ouverts v
 FULL JOIN (SELECT o.* FROM journal.ecarts_de_rapport o
            WHERE o.clot IS NULL AND NOT EXISTS (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = o.rang)) AS t
-     ON to_jsonb(v) = to_jsonb(t)
+     ON to_jsonb(v) = to_jsonb(t) - 'ecrit_par'
 WHERE v.rang IS NULL OR t.rang IS NULL
 """,
 }

@@ -29,6 +29,7 @@ from service.cli.application import (
     read_reference,
 )
 from service.cli.looking import NOT_ALL_CHECKED
+from service.cli.proof import audit_seals
 from service.terminal import styled
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def audit(
     since: Annotated[
         str | None, typer.Option(help="Les totaux d'avant ce jour (AAAA-MM-JJ, de Paris) vont à l'ouverture.")
     ] = None,
+    preuve: Annotated[
+        bool, typer.Option("--preuve", help="Hacher de nouveau tout le journal, et le comparer à ce qui est scellé.")
+    ] = False,
     as_csv: Csv = False,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -56,6 +60,9 @@ def audit(
     """Recalcule tout depuis le journal et compare ; sort avec 1 s'il y a un écart, 3 si tout n'a pas pu se lire."""
     from projections.audit import auditer
 
+    if preuve:
+        audit_seals(data_dir, as_json=as_json)
+        return
     wanted = read_reference(reference) if reference else None
     first_day = _day(since) if since is not None else None
     with connection(data_dir) as (_, conn), progress_bar() as advance:

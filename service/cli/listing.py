@@ -29,6 +29,10 @@ COMMANDS: Final = {
         "running",
         "Relance les paiements sans réponse, expire ceux que le kiosque ignore, et purge les messages échus.",
     ),
+    "sceller": Listed(
+        "running",
+        "Scelle le journal : chaque ligne devient une feuille de l'arbre, dont l'état est signé.",
+    ),
     "kiosque": Listed("running", "Sert le kiosque bancaire simulé."),
     "migrate": Listed(
         "running",
@@ -101,6 +105,14 @@ COMMANDS: Final = {
     "balances": Listed(
         "auditing",
         "Tous les soldes à un instant, en CSV (centimes, séparés par « ; ») ; sort avec 3 si l'un ne peut se lire.",
+    ),
+    "proof": Listed(
+        "proof",
+        "La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul.",
+    ),
+    "verify": Listed(
+        "proof",
+        "Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service.",
     ),
     "arrete": Listed(
         "closing",

@@ -82,6 +82,12 @@ def relance() -> None:
 
 
 @app.command()
+def sceller() -> None:
+    """Scelle le journal : chaque ligne devient une feuille de l'arbre, dont l'état est signé."""
+    start_roles(read_settings(), ["sceller"])
+
+
+@app.command()
 def kiosque() -> None:
     """Sert le kiosque bancaire simulé."""
     start_roles(read_settings(), ["kiosque"])

@@ -25,7 +25,7 @@ BEGIN
                         creances_lecture', une.relname);
         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO colonnes FROM pg_attribute a
         WHERE a.attrelid = une.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = ''
-          AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par');
+          AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par');
         EXECUTE format('GRANT INSERT (%s) ON journal.%I TO creances_service', colonnes, une.relname);
         EXECUTE format('GRANT SELECT ON journal.%I TO creances_service, creances_api, creances_exploitation',
                        une.relname);
@@ -41,6 +41,7 @@ BEGIN
                 ('creances_suiveur',      ARRAY['evenements', 'reculs']),
                 ('creances_publication',  ARRAY['topics', 'reculs']),
                 ('creances_relance',      ARRAY['evenements', 'reculs', 'arretes', 'jetons_d_arrete']),
+                ('creances_sceau',        ARRAY['sceaux', 'noeuds', 'points']),
                 ('creances_exploitation', ARRAY['arretes', 'jetons_d_arrete', 'epoques', 'reprises', 'rapports', 'lignes_de_rapport',
                                                 'ecarts_de_rapport', 'securite', 'acces', 'notes', 'reculs',
                                                 'evenements', 'attentes_reglees'])
@@ -65,6 +66,12 @@ BEGIN
     -- Lire l'heure du lot n'est pas la fixer.
     GRANT SELECT ON SEQUENCE journal.horloge TO creances_service, creances_api, creances_consommateur, creances_suiveur,
         creances_relance;
+
+    -- Le sceau lit tout ce qu'il scelle.
+    IF to_regclass('journal.sceaux') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA journal TO creances_sceau;
+        GRANT SELECT ON ALL TABLES IN SCHEMA journal TO creances_sceau;
+    END IF;
 
     -- Les sessions des pages : l'API les ouvre et les finit, un administrateur les finit.
     GRANT USAGE ON SCHEMA acces TO creances_api, creances_exploitation;
@@ -95,6 +102,10 @@ BEGIN
     -- Un partenaire qui lit le fil dit, en demandant la suite, où il en est.
     GRANT INSERT, UPDATE ON vues.lectures_du_fil TO creances_api;
     GRANT DELETE ON vues.messagerie TO creances_relance;
+    IF to_regclass('journal.sceaux') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA vues TO creances_sceau;
+        GRANT SELECT, INSERT, UPDATE ON vues.suiveurs TO creances_sceau;
+    END IF;
     -- La veille, qui tourne avec la relance ; une reconstruction est à creances_service.
     IF to_regclass('vues.releves_de_retard') IS NOT NULL THEN
         GRANT INSERT, UPDATE, DELETE ON vues.baux, vues.parite, vues.differences, vues.releves_de_retard,

@@ -5,7 +5,7 @@ variable counts as not given. Durations read `15 min`, `24 h`, `500 ms`, a bare 
 """
 
 from service.settings.bank import Merchant
-from service.settings.development import development_jwt_secret
+from service.settings.development import development_jwt_secret, drawn_secret
 from service.settings.settings import Settings
 from service.settings.table import HIDDEN, SettingRow, settings_table, unknown_variables
 from service.settings.values import PREFIX
@@ -19,6 +19,7 @@ __all__ = [
     "SettingRow",
     "Settings",
     "development_jwt_secret",
+    "drawn_secret",
     "settings_table",
     "unknown_variables",
 ]

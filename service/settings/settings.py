@@ -16,6 +16,7 @@ from service.settings.database import DatabaseSettings
 from service.settings.kafka import KafkaSettings
 from service.settings.mail import MailSettings
 from service.settings.payments import PaymentSettings
+from service.settings.preuve import PreuveSettings
 from service.settings.process import ProcessSettings
 from service.settings.secret_files import SecretFiles
 from service.settings.values import PREFIX
@@ -28,6 +29,7 @@ OPS_PORT: Final = 9000
 # Fields stand in the order of the bases read from the last: process first.
 class Settings(
     ClosingSettings,
+    PreuveSettings,
     MailSettings,
     WebSettings,
     PaymentSettings,

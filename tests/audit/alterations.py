@@ -498,8 +498,9 @@ ALTERATIONS: Final = (
         + "; " + _change("journal.rapports", "empreinte = sha256('x'), fichier = 'autre', lu_par = 'autre', couvre_depuis = couvre_depuis - interval '1 day'")
         + "; " + _change("journal.lignes_de_rapport", "etat = 'X', numero = numero + 1")
         + "; " + _change("journal.ecarts_de_rapport", "cause = 'autre'")
-        + "; " + _change("vues.publications", "topic = 'autre', topic_id = gen_random_uuid(), publie_le = now()"),
-        "aucun autre endroit de la base ne le redit",
+        + "; " + _change("vues.publications", "topic = 'autre', topic_id = gen_random_uuid(), publie_le = now()")
+        + "; " + _change("journal.evenements", "ecrit_par = 1"),
+        "aucun autre endroit de la base ne le redit ; le sceau, si",
     ),
     Alteration(
         "un écart de rapport ouvert, effacé ou changé",

@@ -16,6 +16,8 @@ HORS_D_AUDIT = [
     # Ce que la veille, les reconstructions et le fil tiennent de leur propre travail.
     *("baux", "differences", "parite", "reconstructions", "releves_de_l_horloge", "releves_de_retard"),
     "lectures_du_fil",
+    # Ce que le sceau tient : `creances audit --preuve` le refait en entier (tests/preuve).
+    *("sceaux", "noeuds", "points"),
 ]
 """Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent, une alerte, qui a fait quoi, et ce que le
 journal refait à tout moment, audits compris : ni argent, ni vue du journal."""

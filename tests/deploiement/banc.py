@@ -25,7 +25,7 @@ from tests.deploiement.machine import Machine, regler
 from tests.outils import attendre
 
 CARTE = {"numero": "5017000000000000", "mois": "12", "annee": "30", "cryptogramme": "123"}
-TOUS = ("api", "consume-avis", "consume-kiosque", "project", "publish", "relance")
+TOUS = ("api", "consume-avis", "consume-kiosque", "project", "publish", "relance", "sceller")
 
 
 class Exploitation:

@@ -36,6 +36,7 @@ ROLES: Final = {
     "project": [f"project:{vue}" for vue in VIEWS],
     "publish": ["publish"],
     "relance": ["relance"],
+    "sceller": ["sceller"],
 }
 """Les rôles de chaque service ; `tests/deploy/test_compose.py` tient ces commandes pour vraies."""
 

@@ -30,6 +30,7 @@ REGLAGES: Final = {
     "CREANCES_KIOSQUE_MERCHANT_ID": "211040000000009",
     "CREANCES_OIDC_ISSUER": "https://sso.exemple.invalid/realms/cpam",
     "CREANCES_OIDC_CLIENT_ID": "creances",
+    "CREANCES_PREUVE_ORIGIN": "creances.exemple.invalid/journal",
 }
 RESEAU: Final = {"postgresql": {"cidrs": ["10.1.0.0/24"]}, "kafka": {"cidrs": ["10.2.0.0/24"]}}
 SERVEUR_HTTP: Final = "api"
@@ -148,7 +149,7 @@ def test_la_production_demarre_avec_ces_reglages(nom: str, tmp_path: Path, monke
     [volume] = [v["secret"] for v in pod["spec"]["volumes"] if v["name"] == "secrets"]
     for cle in (item["key"] for item in volume["items"]):
         base = f"postgresql://{cle}:x@pg.exemple.invalid/creances?sslmode=verify-full"
-        (tmp_path / cle).write_text(base if "database_url" in cle else "s" * 40)
+        (tmp_path / cle).write_text(base if "database_url" in cle else "5e" * 32)
     variables: dict[str, str] = dict(du_genre("ConfigMap")["settings"]["data"])
     variables |= {e["name"]: e["value"] for e in conteneur(pod)["env"]}
     assert unknown_variables(variables) == []

@@ -158,6 +158,7 @@ def test_chaque_role_n_a_que_la_connexion_de_son_metier(secrets: Path) -> None:
         "project": "suiveur",
         "publish": "publication",
         "relance": "relance",
+        "sceller": "sceau",
     }
     script = (RACINE / "deploy/postgres/10-service-role.sh").read_text()
     for nom, metier in metiers.items():

@@ -22,6 +22,7 @@ DOSSIERS: Final = (
     "guichet",
     "consumers",
     "projections",
+    "preuve",
     "publication",
     "api",
     "service",

@@ -51,6 +51,7 @@ AJOUTE: Final = {
         "evenements",
         "attentes_reglees",
     },
+    "creances_sceau": {"sceaux", "noeuds", "points"},
     "creances_lecture": set[str](),
 }
 
@@ -61,6 +62,7 @@ AU_DEMARRAGE: Final = {"evenements", "epoques", "topics", "positions", "reprises
 LIT: Final[dict[str, set[str] | None]] = {
     "creances_api": None,
     "creances_exploitation": None,
+    "creances_sceau": None,
     "creances_suiveur": AU_DEMARRAGE,
     "creances_relance": AU_DEMARRAGE
     | {"arretes", "jetons_d_arrete", "rapports", "lignes_de_rapport", "ecarts_de_rapport"},
@@ -90,7 +92,7 @@ CHANGE: Final = {
 # Qui inscrit un événement garde la trace dont il vient ; nul ne la change ensuite.
 TRACE: Final = set(CHANGE) - {"creances_publication", "creances_lecture"}
 
-JAMAIS_CHOISIES: Final = {"enregistre_le", "lu_par", "ouverte_par"}
+JAMAIS_CHOISIES: Final = {"enregistre_le", "lu_par", "ouverte_par", "ecrit_par"}
 
 
 @pytest.fixture
@@ -228,6 +230,10 @@ def test_ce_que_personne_ne_peut(conn: psycopg.Connection[Any], role: str, inter
             ("INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')"),
         ),
         ("creances_exploitation", "DELETE FROM acces.sessions"),
+        ("creances_sceau", "INSERT INTO journal.notes (objet, texte, auteur) VALUES ('o', 't', 'a')"),
+        ("creances_sceau", "SELECT * FROM acces.sessions"),
+        ("creances_sceau", "SELECT * FROM vues.restant_du"),
+        ("creances_api", "INSERT INTO journal.points (epoque, taille, note) VALUES ('e', 1, 'n')"),
     ],
 )
 def test_ce_qui_est_a_un_autre_role(conn: psycopg.Connection[Any], role: str, interdit: str) -> None:

@@ -66,6 +66,7 @@ CORPS: Final[dict[str, dict[str, Any]]] = {
 }
 AU_BOUT: Final = {
     # Ce qu'un jeu de valeurs connues n'a pas : une proposition d'un autre agent, une banque qui répond.
+    "GET /api/v1/support/creances/{reference}/preuve": {404},  # Rien n'y est scellé ; voir tests/preuve/test_api.py.
     "POST /api/v1/support/anomalies/{ident}/approbation": {409},
     "POST /api/v1/support/paiements/{transaction}/question": {200, 409, 503},
 }

@@ -149,6 +149,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "messagerie": 0,
         "anomalies": 0,
         "relance": 0,
+        "sceller": 0,
     }
     assert en_json(dossier, "audit")["ecarts_total"] == 0
     assert en_json(dossier, "audit", reference)["creances"] == 1

@@ -32,6 +32,9 @@ COMPLETE = {
     "oidc_issuer": "https://connexion.exemple.fr",
     "session_secret": "x" * 32,
     "pseudonym_secret": "p" * 32,
+    "preuve_origin": "creances.exemple.fr/journal",
+    "preuve_key": "0a" * 32,
+    "preuve_salt": "s" * 32,
 }
 
 
@@ -57,12 +60,13 @@ def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Pa
         "kiosque_merchant_id", "kiosque_secret_key", "public_url", "kiosque_url", "database_url", "kafka_bootstrap",
         "kafka_security_protocol", "oidc_issuer", "session_secret", "pseudonym_secret",
     }  # fmt: skip
-    assert manques(tmp_path, **reglages) == attendus
-    for roles in ("api", "up"):
+    du_sceau = {"preuve_origin", "preuve_key", "preuve_salt"}
+    assert manques(tmp_path, **reglages) == attendus | du_sceau
+    for roles, en_plus in (("api", set()), ("up", du_sceau)):
         fini = lancer(tmp_path, roles, **reglages)
         assert fini.returncode == 2
         dits = {ligne.split(" : ")[0] for ligne in fini.stderr.splitlines() if ligne.startswith("CREANCES_")}
-        assert dits == {f"CREANCES_{nom.upper()}" for nom in attendus}
+        assert dits == {f"CREANCES_{nom.upper()}" for nom in attendus | en_plus}
 
 
 @pytest.mark.parametrize("adresse", ["https://h/x?y=1", "https://h#f", "https://h?"])

@@ -98,5 +98,12 @@ def test_un_role_inconnu_est_refuse_par_une_phrase_avant_que_rien_ne_demarre(nom
 def test_chaque_role_se_retrouve_par_son_nom() -> None:
     assert [role_named(str(role)) for role in ALL] == list(ALL)
     menes = {*FOLLOWERS} - {"soldes"}  # Le rôle qui publie en mène deux, et signe du nom du premier.
-    assert {role.signs for role in ALL} == {*menes, "api", "relance", "consommateur_avis", "consommateur_kiosque"}
+    assert {role.signs for role in ALL} == {
+        *menes,
+        "api",
+        "relance",
+        "sceller",
+        "consommateur_avis",
+        "consommateur_kiosque",
+    }
     assert SIMULATOR.signs is None

@@ -43,6 +43,12 @@ capabilities: {drop: [ALL]}
 {{- if has .name (list "api" "consume-kiosque") -}}
 {{- $all = append $all "pseudonym_secret" -}}
 {{- end -}}
+{{- if has .name (list "api" "sceller") -}}
+{{- $all = append $all "preuve_salt" -}}
+{{- end -}}
+{{- if eq .name "sceller" -}}
+{{- $all = append $all "preuve_key" -}}
+{{- end -}}
 {{- if eq .name "api" -}}
 {{- $all = concat $all (list "session_secret" "oidc_client_secret") -}}
 {{- end -}}

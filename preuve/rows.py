@@ -1,0 +1,85 @@
+"""The rows of truth in the order in which they are sealed.
+
+That order is the transaction's that wrote them, then the table's, then the row's in its table. What a former generation
+wrote comes first, table by table: after a restore, transaction numbers of another server mean nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, LiteralString, NamedTuple
+
+from psycopg import Connection, Cursor, sql
+
+from preuve import leaves
+
+GENERATION_BITS: Final = 48
+"""The low bits of `ecrit_par` are the transaction's number; above stands the generation, one an epoch."""
+
+_FETCHED: Final = 2_000
+
+
+class Row(NamedTuple):
+    """A row of truth."""
+
+    written_by: int
+    table: str
+    canonical: bytes
+    position: int
+    """An event's position in the log; 0 for another row."""
+
+    def entry(self, secret: bytes) -> bytes:
+        """The data of its leaf."""
+        return leaves.entry(self.table, self.written_by, leaves.commitment(self.canonical, self.salt(secret)))
+
+    def salt(self, secret: bytes) -> bytes:
+        """Its salt."""
+        return leaves.salt(secret, self.canonical)
+
+
+def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
+    """The rows of one generation with `since` < `ecrit_par` <= `until`, in order, read at once into memory.
+
+    In the caller's transaction, which should be one snapshot.
+    """
+    with conn.pipeline():
+        asked = [
+            (table, conn.cursor(binary=True).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
+            for table in leaves.ORDER
+        ]
+    rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
+    rows.sort(key=lambda row: row.written_by)  # Stable: within a transaction, by table, then as the query orders them.
+    return iter(rows)
+
+
+def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:
+    """The rows of former generations, `ecrit_par` <= `until` or absent, table by table, read as they are needed."""
+    for table in leaves.ORDER:
+        with conn.cursor(f"seal_{table}", binary=True) as cursor:
+            cursor.itersize = _FETCHED
+            cursor.execute(_query(table, f"coalesce({leaves.WRITTEN_BY}, 0)", by_transaction=False), (-1, until))
+            yield from _read(table, cursor, cursor)
+
+
+def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
+    """The events of a stream, in order."""
+    cursor = conn.cursor(binary=True).execute(
+        "SELECT * FROM journal.evenements WHERE flux = %s ORDER BY version", (stream,)
+    )
+    return list(_read("evenements", cursor, cursor.fetchall()))
+
+
+def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> sql.Composed:
+    keys: list[sql.Composable] = [sql.Identifier(column) for column in leaves.ORDER[table]]
+    return sql.SQL("SELECT * FROM journal.{} WHERE {w} > %s AND {w} <= %s ORDER BY {}").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join([sql.SQL(written), *keys] if by_transaction else keys),
+        w=sql.SQL(written),
+    )
+
+
+def _read(table: str, cursor: Cursor[Any], rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
+    columns = [column.name for column in cursor.description or ()]
+    at = columns.index(leaves.WRITTEN_BY)
+    position = columns.index("position") if table == "evenements" else None
+    for values in rows:
+        bytes_of_row = leaves.canonical(table, columns, values)
+        yield Row(values[at] or 0, table, bytes_of_row, 0 if position is None else values[position])

@@ -1,0 +1,121 @@
+"""The commands of who wants a proof: of the whole log, of a balance."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.application import (
+    PROBLEM,
+    USAGE,
+    DataDir,
+    Reference,
+    app,
+    configured_settings,
+    connection,
+    console,
+    errors,
+    fail,
+    print_json,
+    read_reference,
+)
+from service.cli.support import Reason, ask_reason
+from service.cli.who import reader
+from service.terminal import styled
+
+
+def audit_seals(data_dir: Path | None, *, as_json: bool) -> None:
+    """Hash the whole log again and compare it with what was sealed; ends with 1 if anything differs."""
+    from preuve.rehash import rehash
+    from service.composition import sealing, sealing_keys
+
+    with connection(data_dir) as (settings, conn):
+        with_what = sealing(settings)
+        found = rehash(conn, with_what.origin, with_what.secret, sealing_keys(settings))
+    if as_json:
+        differences = [{"genre": fault.value, "ou": where} for fault, where in found.differences]
+        print_json(
+            {
+                "journal": f"{with_what.origin}/{found.epoch}",
+                "feuilles": found.leaves,
+                "non_scellees": found.unsealed,
+                "differences_total": found.count,
+                "differences": differences,
+            }
+        )
+    else:
+        for fault, where in found.differences:
+            console.print(styled(fault.value, "red"), where, soft_wrap=True)
+        verdict = styled(f"{found.count} différences", "red") if found.count else styled("rien n'a changé", "green")
+        console.print(
+            f"Journal {with_what.origin}/{found.epoch} : {found.leaves} lignes scellées hachées de nouveau,"
+            f" {found.unsealed} pas encore scellées :",
+            verdict,
+            soft_wrap=True,
+        )
+    if found.count:
+        raise typer.Exit(PROBLEM)
+
+
+@app.command()
+def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = None) -> None:
+    """La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul."""
+    from guichet.acces import noter_acces
+    from preuve.balance import NothingSealed, RowNotSealed, assures_de, prove
+    from service.composition import proof_salt
+
+    wanted = read_reference(reference)
+    why = ask_reason(motif)
+    with connection(data_dir) as (settings, conn):
+        with conn.transaction():
+            persons = assures_de(conn, wanted)
+            noter_acces(conn, reader(settings), quoi="preuve", objet=f"creance-{wanted}", assures=persons, motif=why)
+        try:
+            made = prove(conn, proof_salt(settings) or b"", wanted)
+        except (NothingSealed, RowNotSealed) as refused:
+            fail(refused.phrase)
+    sys.stdout.write(made.decode())
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="La preuve.")],
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--key", help="Une clé de vérification, ou le fichier qui la contient ; à redire par témoin."),
+    ] = None,
+    *,
+    data_dir: DataDir = None,
+) -> None:
+    """Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service."""
+    from preuve import verificateur
+
+    try:
+        content = file.read_bytes()
+        trusted = [key if "+" in key else Path(key).read_text("utf-8") for key in keys or own_keys(content, data_dir)]
+        told = verificateur.verifier(content, trusted)
+    except (OSError, UnicodeDecodeError) as cause:
+        fail(f"Illisible : {cause}", USAGE)
+    except verificateur.PreuveFausse as cause:
+        errors.print(f"Non : {cause}.", markup=False, soft_wrap=True)
+        raise typer.Exit(PROBLEM) from None
+    console.print(told, markup=False, soft_wrap=True)
+
+
+def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:
+    """The key of this service's log that the proof says it is of: whoever trusts this command trusts its settings."""
+    import json
+
+    from preuve.notes import KeyType, Verifier
+    from service.composition import sealing_keys
+
+    settings = configured_settings()
+    if data_dir is not None:
+        settings = settings.model_copy(update={"data_dir": data_dir, "mode": "demonstration"})
+    try:
+        name = str(json.loads(proof_content)["point"]).partition("\n")[0]
+        signed_by = [str(Verifier(name, KeyType.NOTE, public)) for public in sealing_keys(settings)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return signed_by if name.startswith(f"{settings.preuve_origin}/") else []

@@ -1,0 +1,48 @@
+"""Des juges que d'autres ont écrits, construits par Go ; absents, le test est passé et dit pourquoi, jamais en CI."""
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+FSCK: Final = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
+LITEWITNESS: Final = "filippo.io/torchwood/cmd/litewitness@v0.6.1"
+CONSTRUIRE_S: Final = 240
+
+
+@functools.cache
+def _construit(module: str) -> str:
+    """Le chemin du juge, ou ce qui manque."""
+    if shutil.which("go") is None:
+        return "il manque Go (Debian : apt-get install golang-go)"
+    dossier = tempfile.mkdtemp(prefix="juges-")
+    entourage = os.environ | {"GOBIN": dossier, "GOFLAGS": "-buildvcs=false"}
+    try:
+        fini = subprocess.run(
+            ["go", "install", module],  # noqa: S607
+            env=entourage,
+            cwd=dossier,
+            capture_output=True,
+            text=True,
+            timeout=CONSTRUIRE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{module} ne se construit pas en {CONSTRUIRE_S} s"
+    construit = Path(dossier) / module.partition("@")[0].rpartition("/")[2]
+    return str(construit) if construit.exists() else f"{module} ne se construit pas : {fini.stderr[-400:]}"
+
+
+def juge(module: str) -> str:
+    """Le chemin du programme de ce juge ; sans lui, le test est passé, et échoue en CI."""
+    trouve = _construit(module)
+    if Path(trouve).is_absolute():
+        return trouve
+    if os.environ.get("CI"):
+        pytest.fail(trouve)
+    pytest.skip(trouve)

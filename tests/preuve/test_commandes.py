@@ -1,0 +1,59 @@
+"""`creances audit --preuve`, `proof` et `verify` : ce qu'une personne lance, et ce qui lui est répondu."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from service import composition
+from service.settings import Settings
+from tests.outils import attendre, commande
+from tests.preuve.test_preuve import FAITS, REFERENCE, ecrire_des_faits
+
+PREUVE = {"preuve_origin": "creances.example/essai", "preuve_key": "0a" * 32, "preuve_salt": "s" * 32}
+
+
+def test_ce_que_le_role_scelle_se_prouve_se_verifie_et_se_rehache(base: Any, tmp_path: Path) -> None:
+    reglages: dict[str, Any] = PREUVE | {
+        "database_url": base.url,
+        "data_dir": tmp_path,
+        "preuve_dir": tmp_path / "arbre",
+    }
+    arret = threading.Event()
+    role = threading.Thread(target=composition.sealer(Settings(_env_file=None, **reglages)).run, args=(arret,))
+    role.start()
+    try:
+        with psycopg.connect(base.url, autocommit=True) as conn:
+            ecrire_des_faits(conn, *FAITS)
+
+            def scelles() -> bool:
+                return conn.execute("SELECT 7 <= max(position) FROM journal.sceaux").fetchone() == (True,)
+
+            attendre(scelles, quoi="les faits sont scellés")
+    finally:
+        arret.set()
+        role.join()
+    prouve = commande("proof", REFERENCE, "--motif", "contrôle", **reglages)
+    assert prouve.returncode == 0, prouve.stderr
+    preuve = tmp_path / "preuve.json"
+    preuve.write_text(prouve.stdout, "utf-8")
+    oui = commande("verify", str(preuve), **reglages)
+    assert (oui.returncode, " doit 17,66 €. " in oui.stdout) == (0, True), oui.stderr
+    [cle] = (tmp_path / "arbre").glob("*/vkey")
+    assert commande("verify", str(preuve), "--key", str(cle)).returncode == 0
+    preuve.write_text(prouve.stdout.replace('"version": 7', '"version": 8'), "utf-8")
+    non = commande("verify", str(preuve), "--key", str(cle))
+    assert (non.returncode, non.stderr.startswith("Non : « version »")) == (1, True)
+
+    net = commande("audit", "--preuve", "--json", **reglages)
+    assert (net.returncode, json.loads(net.stdout)["differences"]) == (0, [])
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("UPDATE journal.evenements SET etat = '{}' WHERE version = 3")
+    trouve = commande("audit", "--preuve", **reglages)
+    assert trouve.returncode == 1
+    assert "altérée ou ajoutée evenements position=" in trouve.stdout
+    refuse = commande("proof", REFERENCE, "--motif", "contrôle", **reglages)
+    assert (refuse.returncode, "n'est pas celui qui a été scellé" in refuse.stderr) == (1, True)

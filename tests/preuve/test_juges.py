@@ -1,0 +1,148 @@
+"""Le `fsck` de Tessera, que nous n'avons pas écrit : oui à l'arbre que nous servons, non à chacun de ses dommages."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from preuve.folder import RowChanged, TileFolder
+from preuve.seal import Sealing, sign
+from tests.conftest import Serveurs, nouvelle_base
+from tests.preuve.juges import FSCK, juge
+from tests.preuve.test_sceau import SCEAU, noter, sceller
+
+JUGER_S: Final = 20.0
+FEUILLES: Final = 700
+
+
+@pytest.fixture(scope="module")
+def servi(serveurs: Serveurs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Le dossier d'un journal scellé en plusieurs fois."""
+    dossier = tmp_path_factory.mktemp("arbre")
+    with nouvelle_base(serveurs) as base, psycopg.connect(base.url, autocommit=True) as conn:
+        suiveur = TileFolder(dossier, SCEAU)
+        for combien in (3, 252, 1, 300, FEUILLES - 557):
+            conn.execute(
+                "INSERT INTO journal.notes (objet, texte, auteur)"
+                " SELECT 'o', 'n° ' || n, 'moi' FROM generate_series(1, %s) AS n",
+                (combien,),
+            )
+            sceller(conn)
+            suiveur.follow(conn)
+    [log] = dossier.iterdir()
+    return log
+
+
+@pytest.fixture
+def log(servi: Path, tmp_path: Path) -> Path:
+    """Une copie, à abîmer."""
+    return Path(shutil.copytree(servi, tmp_path / "log"))
+
+
+def dit_oui(log: Path) -> bool:
+    """Le verdict de fsck : sa ligne de réussite, car il sort avec 0 quand il échoue ; un silence est un non."""
+    commande = [juge(FSCK), f"-storage_url=file://{log}/", f"-public_key={log / 'vkey'}", "-N=8", "-ui=false"]
+    lance = subprocess.Popen(
+        commande, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        dit, _ = lance.communicate(timeout=JUGER_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(lance.pid, signal.SIGKILL)
+        lance.communicate()
+        return False
+    return "Successfully" in dit
+
+
+def retourner(fichier: Path, octet: int) -> None:
+    contenu = bytearray(fichier.read_bytes())
+    contenu[octet] ^= 1
+    fichier.write_bytes(contenu)
+
+
+def _lot(log: Path) -> Path:
+    return log / "tile/entries/001"
+
+
+def _echanger(un: Path, autre: Path) -> None:
+    contenus = un.read_bytes(), autre.read_bytes()
+    un.write_bytes(contenus[1])
+    autre.write_bytes(contenus[0])
+
+
+def _point(log: Path, taille: int, racine: bytes, scelle: Sealing = SCEAU) -> None:
+    epoque = (log / "checkpoint").read_text().split("\n")[0].removeprefix(f"{SCEAU.origin}/")
+    (log / "checkpoint").write_text(sign(scelle, epoque, taille, racine))
+
+
+def _partiel(log: Path, ou: str) -> Path:
+    return max((log / ou).iterdir(), key=lambda fichier: int(fichier.name))
+
+
+DOMMAGES: Final[dict[str, Callable[[Path], object]]] = {
+    "un bit d'une ligne": lambda log: retourner(_lot(log), 40),
+    "la longueur d'une ligne": lambda log: retourner(_lot(log), 1),
+    "deux lots échangés": lambda log: _echanger(log / "tile/entries/000", _lot(log)),
+    "un lot effacé": lambda log: _lot(log).unlink(),
+    "un lot coupé": lambda log: _lot(log).write_bytes(_lot(log).read_bytes()[:-30]),
+    "le dernier lot, partiel, altéré": lambda log: retourner(_partiel(log, "tile/entries/002.p"), 20),
+    "un bit d'une tuile": lambda log: retourner(log / "tile/0/001", 100),
+    "deux tuiles échangées": lambda log: _echanger(log / "tile/0/000", log / "tile/0/001"),
+    "une tuile effacée": lambda log: (log / "tile/0/000").unlink(),
+    "la tuile d'en haut altérée": lambda log: retourner(_partiel(log, "tile/1/000.p"), 5),
+    "un point d'une autre racine, signé": lambda log: _point(log, FEUILLES, b"\x01" * 32),
+    "un point d'une autre clé": lambda log: _point(
+        log, FEUILLES, b"\x01" * 32, Sealing(SCEAU.origin, Ed25519PrivateKey.generate(), SCEAU.secret)
+    ),
+    "un bit de la signature": lambda log: retourner(log / "checkpoint", -10),
+}
+
+
+@pytest.mark.lent
+def test_un_arbre_servi_est_accepte_par_un_autre_que_nous(log: Path) -> None:
+    assert dit_oui(log)
+
+
+@pytest.mark.lent
+@pytest.mark.parametrize("dommage", DOMMAGES)
+def test_un_arbre_abime_est_refuse_par_un_autre_que_nous(log: Path, dommage: str) -> None:
+    DOMMAGES[dommage](log)
+    assert not dit_oui(log)
+
+
+@pytest.fixture
+def conn(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(base.url, autocommit=True) as ouverte:
+        yield ouverte
+
+
+def test_le_dossier_perdu_est_refait_et_le_meme(conn: psycopg.Connection[Any], tmp_path: Path) -> None:
+    un = TileFolder(tmp_path / "un", SCEAU)
+    for numero in range(3):
+        noter(conn, f"note {numero}")
+        sceller(conn)
+        un.follow(conn)
+    TileFolder(tmp_path / "autre", SCEAU).follow(conn)
+    refaits = [f for f in (tmp_path / "autre").rglob("*") if f.is_file()]
+    assert len(refaits) >= 4
+    for fichier in refaits:
+        assert (tmp_path / "un" / fichier.relative_to(tmp_path / "autre")).read_bytes() == fichier.read_bytes()
+
+
+def test_une_ligne_changee_apres_le_sceau_arrete_le_dossier(
+    base: Any, conn: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    noter(conn, "vraie")
+    sceller(conn)
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.notes DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("UPDATE journal.notes SET texte = 'fausse'")
+    with pytest.raises(RowChanged):
+        TileFolder(tmp_path, SCEAU).follow(conn)

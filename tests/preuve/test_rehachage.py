@@ -1,0 +1,151 @@
+"""Tout hacher de nouveau : ce qu'un propriétaire de la base a changé est trouvé, et nommé quand c'est encore là."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from preuve.rehash import Fault, Rehashed, rehash
+from preuve.seal import Sealer, Sealing, sign
+from tests.preuve.test_sceau import PUBLIQUE, SCEAU, noter, sceller
+
+
+class Altere:
+    """Une base scellée, que son propriétaire peut changer sans qu'aucun déclencheur ne l'arrête."""
+
+    def __init__(self, base: Any) -> None:
+        self.service = psycopg.connect(base.url, autocommit=True)
+        self.proprietaire = psycopg.connect(base.url_proprietaire, autocommit=True)
+        self.proprietaire.execute("SET session_replication_role = replica")
+        for (table,) in self.proprietaire.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind = 'r'"
+        ).fetchall():
+            self.proprietaire.execute(f"ALTER TABLE journal.{table} DISABLE TRIGGER ajout_seul".encode())
+
+    def changer(self, sql: str) -> None:
+        assert self.proprietaire.execute(sql.encode()).rowcount != 0, sql
+
+    def verifier(self) -> Rehashed:
+        return rehash(self.service, SCEAU.origin, SCEAU.secret, [PUBLIQUE])
+
+    def fermer(self) -> None:
+        self.service.close()
+        self.proprietaire.close()
+
+
+@pytest.fixture
+def altere(base: Any) -> Iterator[Altere]:
+    ouverte = Altere(base)
+    ouverte.changer(
+        "INSERT INTO journal.notes (objet, texte, auteur, ecrit_par) OVERRIDING SYSTEM VALUE"
+        " SELECT 'ancienne', 'n° ' || n, 'moi', NULL FROM generate_series(1, 600) AS n"
+    )
+    sceller(ouverte.service)
+    for numero in range(5):
+        noter(ouverte.service, f"neuve {numero}")
+        ouverte.service.execute(
+            "INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) VALUES ('a', %s, '\\x01', %s)",
+            (f"k{numero}", json.dumps({"montant": 1, "é": [1.50, None, "x"], "a": numero})),
+        )
+        sceller(ouverte.service)
+    yield ouverte
+    ouverte.fermer()
+
+
+def test_ce_qui_n_a_pas_change_est_retrouve_et_la_suite_comptee(altere: Altere) -> None:
+    noter(altere.service, "pas encore scellée")
+    trouve = altere.verifier()
+    assert (trouve.count, trouve.unsealed) == (0, 1)
+    assert trouve.leaves == 600 + 10 + 1  # L'époque ouverte par les migrations.
+
+
+@pytest.mark.parametrize(
+    ("geste", "fautes", "nomme"),
+    [
+        (
+            "UPDATE journal.notes SET texte = 'autre' WHERE texte = 'neuve 2'",
+            {Fault.CHANGED, Fault.MISSING},
+            "notes rang=",
+        ),
+        (
+            "UPDATE journal.notes SET texte = 'autre' WHERE texte = 'n° 300'",
+            {Fault.CHANGED, Fault.MISSING},
+            "notes rang=",
+        ),
+        ("DELETE FROM journal.notes WHERE texte = 'n° 2'", {Fault.MISSING}, "feuille "),
+        ("DELETE FROM journal.notes WHERE texte = 'neuve 2'", {Fault.MISSING}, "feuille "),
+        (
+            "UPDATE journal.cles_idempotence SET reponse = jsonb_set(reponse, '{montant}', '2') WHERE cle = 'k1'",
+            {Fault.CHANGED, Fault.MISSING},
+            "cles_idempotence auteur=a cle=k1",
+        ),
+        (
+            "UPDATE journal.notes SET enregistre_le = enregistre_le + interval '1 microsecond' WHERE texte = 'neuve 4'",
+            {Fault.CHANGED, Fault.MISSING},
+            "notes rang=",
+        ),
+        (
+            "UPDATE journal.notes SET ecrit_par = ecrit_par + 1 WHERE texte = 'neuve 1'",
+            {Fault.CHANGED, Fault.MISSING},
+            "notes rang=",
+        ),
+        (
+            (
+                "INSERT INTO journal.notes (objet, texte, auteur, ecrit_par)"
+                " SELECT 'o', 'glissée', 'moi', ecrit_par FROM journal.notes WHERE texte = 'neuve 3'"
+            ),
+            {Fault.CHANGED},
+            "notes rang=",
+        ),
+        (
+            "INSERT INTO journal.notes (objet, texte, auteur, ecrit_par) VALUES ('o', 'glissée', 'moi', NULL)",
+            {Fault.CHANGED},
+            "notes rang=",
+        ),
+        (
+            "UPDATE journal.notes SET auteur = 'lui' WHERE texte = 'n° 5'",
+            {Fault.CHANGED, Fault.MISSING},
+            "notes rang=",
+        ),
+        (
+            "UPDATE journal.sceaux SET empreintes = set_byte(empreintes, 3, 7) WHERE avant = 601",
+            {Fault.TREE},
+            "sous-arbres",
+        ),
+        ("UPDATE journal.noeuds SET empreinte = set_byte(empreinte, 0, 7) WHERE numero = 1", {Fault.TREE}, "nœud 1"),
+        ("DELETE FROM journal.noeuds WHERE numero = 0", {Fault.TREE}, "nœud 0"),
+        ("DELETE FROM journal.sceaux WHERE avant = 603", {Fault.TREE}, "il manque les feuilles de 603"),
+        ("UPDATE journal.points SET note = replace(note, 'creances', 'crEances')", {Fault.SIGNATURE}, "point de "),
+        ("DELETE FROM journal.points WHERE taille = 603", {Fault.SIGNATURE}, "l'arbre de 603 feuilles"),
+    ],
+)
+def test_ce_que_le_proprietaire_change_est_trouve(altere: Altere, geste: str, fautes: set[Fault], nomme: str) -> None:
+    altere.changer(geste)
+    trouve = altere.verifier()
+    assert fautes <= {difference.fault for difference in trouve.differences}
+    assert any(nomme in difference.where for difference in trouve.differences)
+
+
+def test_une_ligne_altere_n_accuse_qu_elle(altere: Altere) -> None:
+    altere.changer("DELETE FROM journal.notes WHERE texte = 'n° 7'")
+    altere.changer("UPDATE journal.notes SET texte = 'autre' WHERE texte = 'neuve 3'")
+    trouve = altere.verifier()
+    assert trouve.count == 3  # La feuille disparue ; la ligne altérée, et la feuille qu'elle n'a plus.
+
+
+def test_un_arbre_recrit_et_signe_par_une_autre_cle_n_est_pas_cru(altere: Altere) -> None:
+    faux = Sealing(SCEAU.origin, Ed25519PrivateKey.generate(), SCEAU.secret)
+    for table in ("sceaux", "noeuds", "points"):
+        altere.changer(f"DELETE FROM journal.{table}")  # noqa: S608
+    sceller(altere.service, Sealer(faux))
+    assert {difference.fault for difference in altere.verifier().differences} == {Fault.SIGNATURE}
+
+
+def test_un_point_d_une_autre_taille_n_est_pas_l_etat_de_l_arbre(altere: Altere) -> None:
+    (epoque,) = altere.service.execute("SELECT max(nom) FROM journal.epoques").fetchone() or ("",)
+    note = sign(SCEAU, epoque, 603, b"\x00" * 32)
+    altere.changer(f"UPDATE journal.points SET note = $${note}$$ WHERE taille = 603")  # noqa: S608
+    assert [difference.fault for difference in altere.verifier().differences] == [Fault.SIGNATURE]

@@ -1,0 +1,206 @@
+"""Le sceau : chaque ligne du journal devient une feuille, une fois, dans l'ordre où les transactions finissent."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from psycopg import IsolationLevel, sql
+
+from engine.role_state import RoleState
+from preuve import leaves
+from preuve.checkpoints import Checkpoint
+from preuve.merkle import leaf_hash
+from preuve.notes import read
+from preuve.role import NAME
+from preuve.rows import GENERATION_BITS, Row, written_before, written_in
+from preuve.seal import Sealer, Sealing, TransactionsWentBack
+from tests.preuve.test_arbre import racine_naive
+
+SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
+PUBLIQUE = SCEAU.signer("e").verifier.public
+PREUVE = {"sceaux", "noeuds", "points"}
+
+
+@pytest.fixture
+def conn(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(base.url, autocommit=True) as ouverte:
+        yield ouverte
+
+
+@pytest.fixture
+def ecrivain(base: Any) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(base.url) as ouverte:
+        yield ouverte
+
+
+def noter(conn: psycopg.Connection[Any], texte: str) -> None:
+    conn.execute("INSERT INTO journal.notes (objet, texte, auteur) VALUES ('essai', %s, 'moi')", (texte,))
+
+
+def sceller(conn: psycopg.Connection[Any], scelleur: Sealer | None = None) -> None:
+    scelleur = scelleur or Sealer(SCEAU)
+    while scelleur.advance(conn):
+        pass
+
+
+def feuilles(conn: psycopg.Connection[Any]) -> list[bytes]:
+    (dites,) = conn.execute(
+        "SELECT coalesce(string_agg(empreintes, '' ORDER BY taille), '') FROM journal.sceaux"
+        " WHERE epoque = (SELECT max(nom) FROM journal.epoques)"
+    ).fetchone() or (b"",)
+    return [dites[au : au + 32] for au in range(0, len(dites), 32)]
+
+
+def lignes(conn: psycopg.Connection[Any]) -> list[Row]:
+    """Toutes les lignes du journal, dans l'ordre où elles doivent être scellées, lues d'une traite."""
+    leaves.read_canonically(conn)
+    (generation,) = conn.execute("SELECT count(*) FROM journal.epoques").fetchone() or (0,)
+    plancher = generation << GENERATION_BITS
+    conn.isolation_level = IsolationLevel.REPEATABLE_READ
+    with conn.transaction():
+        return [*written_before(conn, plancher), *written_in(conn, plancher, 2**62)]
+
+
+def dernier_point(conn: psycopg.Connection[Any]) -> Checkpoint:
+    epoque, note = conn.execute(
+        "SELECT epoque, note FROM journal.points ORDER BY epoque DESC, taille DESC LIMIT 1"
+    ).fetchone() or ("", "")
+    return Checkpoint.parse(read(note, [SCEAU.signer(epoque).verifier]).text)
+
+
+def test_chaque_table_du_journal_est_scellee_et_chaque_ligne_dit_sa_transaction(conn: psycopg.Connection[Any]) -> None:
+    tables = conn.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind IN ('r', 'p')"
+    ).fetchall()
+    assert {nom for (nom,) in tables} == set(leaves.ORDER) | PREUVE
+    assert list(leaves.ORDER) == sorted(leaves.ORDER)
+    noter(conn, "une")
+    (ecrit_par, maintenant) = conn.execute(
+        "SELECT ecrit_par, pg_snapshot_xmin(pg_current_snapshot())::text::int8 FROM journal.notes"
+    ).fetchone() or (0, 0)
+    assert ecrit_par >> GENERATION_BITS == 1
+    assert ecrit_par & ((1 << GENERATION_BITS) - 1) < maintenant
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute("INSERT INTO journal.notes (objet, texte, auteur, ecrit_par) VALUES ('o', 't', 'a', 1)")
+
+
+def test_tout_est_scelle_une_fois_dans_l_ordre_et_l_etat_signe_est_la_racine(conn: psycopg.Connection[Any]) -> None:
+    for numero in range(3):
+        noter(conn, f"note {numero}")
+        sceller(conn)
+    noter(conn, "la dernière")
+    sceller(conn)
+    dites = feuilles(conn)
+    assert dites == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
+    point = dernier_point(conn)
+    assert (point.size, point.root) == (len(dites), racine_naive(dites))
+    sceller(conn)
+    assert feuilles(conn) == dites
+
+
+def test_ce_qui_finit_apres_ce_qui_a_commence_apres_n_est_pas_manque(
+    conn: psycopg.Connection[Any], ecrivain: psycopg.Connection[Any]
+) -> None:
+    sceller(conn)
+    avant = len(feuilles(conn))
+    noter(ecrivain, "commencée la première")
+    noter(conn, "finie la première")
+    sceller(conn)
+    assert len(feuilles(conn)) == avant  # La plus ancienne n'a pas fini : rien après elle n'est encore complet.
+    ecrivain.commit()
+    sceller(conn)
+    assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
+    assert len(feuilles(conn)) == avant + 2
+
+
+def test_deux_scelleurs_a_la_fois_ne_scellent_rien_deux_fois(base: Any, conn: psycopg.Connection[Any]) -> None:
+    sceller(conn)
+    un, autre = Sealer(SCEAU), Sealer(SCEAU)
+    with psycopg.connect(base.url, autocommit=True) as seconde:
+        un.advance(conn)
+        autre.advance(seconde)
+        noter(conn, "pour deux")
+        un.advance(conn)
+        autre.advance(seconde)
+    sceller(conn)
+    assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
+
+
+def test_une_signature_manquee_est_faite_au_lot_suivant(base: Any, conn: psycopg.Connection[Any]) -> None:
+    noter(conn, "une")
+    sceller(conn)
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.points DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("DELETE FROM journal.points")
+    sceller(conn, Sealer(SCEAU))
+    assert dernier_point(conn).size == len(feuilles(conn))
+
+
+def test_une_epoque_ouverte_commence_un_arbre_qui_contient_tout(conn: psycopg.Connection[Any]) -> None:
+    noter(conn, "d'avant")
+    sceller(conn)
+    premiere = dernier_point(conn)
+    conn.execute("INSERT INTO journal.epoques (nom, raison) VALUES ('29990101T000000Z', 'essai')")
+    noter(conn, "d'après")
+    sceller(conn)
+    point = dernier_point(conn)
+    assert point.origin == "creances.example/essai/29990101T000000Z" != premiere.origin
+    assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
+    assert point.root == racine_naive(feuilles(conn))
+
+
+def test_un_serveur_dont_les_transactions_recommencent_plus_bas_arrete_le_sceau(
+    base: Any, conn: psycopg.Connection[Any]
+) -> None:
+    sceller(conn)
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.sceaux DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("UPDATE journal.sceaux SET jusqu_a = jusqu_a + 1000000000")
+    noter(conn, "que personne ne verrait")
+    with pytest.raises(TransactionsWentBack):
+        sceller(conn)
+
+
+def test_la_premiere_mise_sous_sceau_d_une_base_ancienne_prend_tout_par_morceaux(
+    base: Any, conn: psycopg.Connection[Any]
+) -> None:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute(
+            sql.SQL(
+                "INSERT INTO journal.notes (objet, texte, auteur, ecrit_par)"
+                " SELECT 'essai', 'n° ' || n, 'moi', NULL FROM generate_series(1, 9000) AS n"
+            )
+        )
+    noter(conn, "neuve")
+    sceller(conn)
+    assert len(feuilles(conn)) > 9_000
+    assert (conn.execute("SELECT count(*) FROM journal.sceaux").fetchone() or (0,)) >= (3,)
+    assert conn.execute("SELECT count(*) FROM journal.noeuds").fetchone() == (len(feuilles(conn)) // 256,)
+    assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
+
+
+def test_le_role_de_la_base_qui_scelle_le_peut_avec_ses_seuls_droits(base: Any, conn: psycopg.Connection[Any]) -> None:
+    noter(conn, "une")
+    with psycopg.connect(base.url, autocommit=True) as seul:
+        seul.execute("SET ROLE creances_sceau")
+        sceller(seul)
+        RoleState(base.url, NAME).dire(seul, "actif")
+    assert dernier_point(conn).size == len(feuilles(conn)) > 1
+    assert conn.execute("SELECT etat FROM vues.suiveurs WHERE nom = 'sceller'").fetchone() == ("actif",)
+
+
+def test_chaque_genre_de_colonne_du_journal_sait_devenir_une_feuille(conn: psycopg.Connection[Any]) -> None:
+    genres = conn.execute(
+        "SELECT DISTINCT format_type(atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid"
+        " WHERE relnamespace = 'journal'::regnamespace AND relname = ANY (%s) AND attnum > 0 AND NOT attisdropped",
+        (list(leaves.ORDER),),
+    ).fetchall()
+    leaves.read_canonically(conn)
+    for (genre,) in genres:
+        vide = {"uuid": "gen_random_uuid()", "jsonb": "'{}'", "bytea": "''", "boolean": "true"}
+        valeur = vide.get(genre) or ("'{}'" if genre.endswith("[]") else "now()" if "time" in genre else "'1'")
+        valeur = "'2026-06-01'" if genre == "date" else valeur
+        (lue,) = conn.execute(f"SELECT {valeur}::{genre}".encode(), binary=True).fetchone() or (None,)
+        assert leaves.canonical("notes", ["texte"], [lue]), genre
