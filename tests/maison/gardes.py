@@ -4,7 +4,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -50,14 +50,15 @@ def sources(*dossiers: str) -> list[Path]:
     return [fichier for dossier in dossiers for fichier in sorted((RACINE / dossier).rglob("*.py"))]
 
 
-def noms(source: str) -> Iterator[tuple[int, str]]:
+@cache  # Chaque garde relit les mêmes modules : les découper coûte plus que les regarder.
+def noms(source: str) -> tuple[tuple[int, str], ...]:
     """Chaque nom du code, avec sa ligne : ni commentaires, ni textes."""
-    for jeton in tokenize.generate_tokens(io.StringIO(source).readline):
-        if jeton.type == tokenize.NAME:
-            yield jeton.start[0], jeton.string
+    jetons = tokenize.generate_tokens(io.StringIO(source).readline)
+    return tuple((jeton.start[0], jeton.string) for jeton in jetons if jeton.type == tokenize.NAME)
 
 
-def textes(source: str) -> Iterator[tuple[int, str]]:
+@cache
+def textes(source: str) -> tuple[tuple[int, str], ...]:
     """Chaque texte du code qui n'est pas une docstring, avec sa ligne."""
     arbre = ast.parse(source)
     docstrings = {
@@ -65,9 +66,11 @@ def textes(source: str) -> Iterator[tuple[int, str]]:
         for noeud in ast.walk(arbre)
         if isinstance(noeud, ast.Expr) and isinstance(noeud.value, ast.Constant)
     }
-    for noeud in ast.walk(arbre):
-        if isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in docstrings:
-            yield noeud.lineno, noeud.value
+    return tuple(
+        (noeud.lineno, noeud.value)
+        for noeud in ast.walk(arbre)
+        if isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in docstrings
+    )
 
 
 def mots(nom: str) -> set[str]:
