@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import service.cli  # noqa: F401 (inscrit ses commandes)
+from domain.delai import jour_de_paris
 from projections.comptes.totaux import CHAMPS, MOUVEMENTS
 from service.cli.application import app
 from service.cli.auditing import read_instant
@@ -109,7 +110,7 @@ def soldes(*arguments: str) -> dict[str, dict[str, str]]:
 
 
 def test_les_soldes_d_aujourd_hui_sont_ceux_de_la_vue(proprietaire: psycopg.Connection[Any]) -> None:
-    aujourd_hui = datetime.now(UTC).astimezone().date().isoformat()
+    aujourd_hui = jour_de_paris(datetime.now(UTC)).isoformat()
     dits = soldes("--at", aujourd_hui)
     vue = proprietaire.execute("SELECT reference, solde, en_cours, version, position FROM vues.restant_du").fetchall()
     assert {
@@ -131,7 +132,7 @@ def test_les_soldes_a_un_instant_sont_ceux_du_prefixe_du_journal(proprietaire: p
 
 
 def test_un_jour_dit_sa_fin_a_paris() -> None:
-    fini = lancer("balances", "--at", datetime.now(UTC).date().isoformat())
+    fini = lancer("balances", "--at", jour_de_paris(datetime.now(UTC)).isoformat())
     assert "à 23:59:59 (heure de Paris)" in fini.output
 
 

@@ -22,7 +22,7 @@ def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any])
         # Ce que la veille, les reconstructions, le fil et les audits tiennent de leur propre travail.
         *("vues.audits", "vues.baux", "vues.differences", "vues.ecartes", "vues.lectures_de_rebuts"),
         *("vues.lectures_du_fil", "vues.parite", "vues.rebuts", "vues.reconstructions"),
-        *("vues.releves_de_l_horloge", "vues.releves_de_retard", "vues.soldes_publies"),
+        *("vues.releves_de_l_horloge", "vues.releves_de_retard", "vues.soldes_publies", "vues.traces"),
     ]
 
 

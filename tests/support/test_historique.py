@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.socle.identite import RoleUtilisateur
 from api.support.consultation import Genre, Objet, consulter
-from domain.avis import Moyen
+from domain.avis import Canal, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
 from domain.references import ReferenceCreance, ReferenceTransaction
@@ -172,7 +172,7 @@ def jouer(creance: Créance, geste: str, montant: int, rang: int) -> None:
     match geste:
         case "initier" if montant <= creance.disponible and transaction not in creance.en_cours:
             fin = maintenant + timedelta(minutes=15)
-            creance.initier_paiement(transaction, Centimes(montant), "web", fin, maintenant=maintenant)  # type: ignore[arg-type]
+            creance.initier_paiement(transaction, Centimes(montant), Canal.WEB, fin, maintenant=maintenant)
         case "accepter":
             creance.accepter_paiement(transaction, Centimes(montant), maintenant, maintenant=maintenant)
         case "echouer":
@@ -253,7 +253,7 @@ def test_l_histoire_de_mille_evenements_est_lue_en_moins_de_200_ms(service: Serv
     for rang in range(333):
         transaction = ReferenceTransaction(f"T{rang}")
         fin = maintenant + timedelta(minutes=15)
-        creance.initier_paiement(transaction, Centimes(16_00), "web", fin, maintenant=maintenant)  # type: ignore[arg-type]
+        creance.initier_paiement(transaction, Centimes(16_00), Canal.WEB, fin, maintenant=maintenant)
         creance.accepter_paiement(transaction, Centimes(16_00), maintenant, maintenant=maintenant)
         creance.afficher_paiement(transaction, maintenant=maintenant)
     with guichet.base.transaction() as conn:
