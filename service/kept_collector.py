@@ -17,6 +17,12 @@ from engine.database import connect
 CONNECT_SECONDS: Final = 2
 """How long a scrape waits for a connection: all collectors together answer within what a request may take."""
 
+SILENT_SECONDS: Final = 5.0
+"""How long a database that did not answer is left alone: what one collector waited for, those after it need not."""
+
+_silent_until: dict[str, float] = {}
+"""By URL, as `time.monotonic` counts."""
+
 T = TypeVar("T")
 
 
@@ -50,9 +56,13 @@ class KeptCollector(Collector, Generic[T]):
         return self._last
 
     def _read_or_tell(self) -> T | None:
+        if time.monotonic() < _silent_until.get(self._url, 0.0):
+            return None
         try:
             with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
                 return self.read(conn)
         except psycopg.Error as cause:
+            if isinstance(cause, psycopg.errors.ConnectionTimeout):
+                _silent_until[self._url] = time.monotonic() + SILENT_SECONDS
             structlog.get_logger().warning(self.unreadable, cause=str(cause))
             return None

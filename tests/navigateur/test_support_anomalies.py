@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.api.conftest import notification
@@ -37,6 +38,7 @@ def jusqu_a(page: Page, texte: str) -> None:
     raise AssertionError(f"« {texte} » ne s'atteint pas au clavier : {vus}")
 
 
+@pytest.mark.lent
 def test_chaque_etat_d_une_anomalie_est_accessible(pile: Pile, visiteurs: Any) -> None:
     reference = pile.avis(assure="n-axe-anomalie")
     ident = orpheline(pile, "AXEORPHELINE1")
@@ -85,6 +87,7 @@ def test_chaque_etat_d_une_anomalie_est_accessible(pile: Pile, visiteurs: Any) -
     assert len(vues) == 13
 
 
+@pytest.mark.lent
 def test_les_pages_de_l_audit_sont_accessibles_et_menent_au_rapport(visiteur: Visiteur) -> None:
     devenir_agent(visiteur, "Aline")
     page = visiteur.page

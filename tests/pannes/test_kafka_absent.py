@@ -211,4 +211,4 @@ def test_lag_en_ligne_de_commande_dit_que_kafka_manque_et_sort_avec_1(b: Banc, k
     assert time.monotonic() - debut < 40
     assert fini.returncode == 1
     assert fini.stderr.startswith("Kafka ne répond pas")
-    assert [ligne["nom"] for ligne in json.loads(fini.stdout)][2:] == [*FOLLOWERS, "relance"]
+    assert [ligne["nom"] for ligne in json.loads(fini.stdout)][2:] == [*FOLLOWERS, "relance", "sceller"]
