@@ -6,6 +6,7 @@ nothing is published, until somebody says `creances epoch --open`.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple
@@ -41,6 +42,9 @@ READ_SECONDS: Final = 5.0
 
 WAIT_SECONDS: Final = 1.0
 """Between two looks at whether an epoch was opened."""
+
+FIRST_CHECK_SECONDS: Final = 10.0
+"""How long an instance that starts waits for the first check before it says that it is ready, Kafka being away."""
 
 REMEDY: Final = (
     "Une sauvegarde plus ancienne a sans doute été restaurée : aucun paiement ne s'ouvre, et rien n'est publié, tant"
@@ -95,7 +99,12 @@ class Gate:
         self._checked: Incarnation | None = None
         self._wanted = threading.Event()
         self._seen: _Seen | None = None
+        self._born = time.monotonic()
         self._log = structlog.get_logger()
+
+    def settled(self) -> bool:
+        """Whether the log was checked once, or Kafka has kept silent so long that who only reads waits no more."""
+        return self._checked is not None or time.monotonic() - self._born > FIRST_CHECK_SECONDS
 
     def require_open(self, conn: Connection[Any]) -> None:
         """Raise JournalNonVerifie until Kafka has answered about this log, JournalEnRetard while it is behind."""

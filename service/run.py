@@ -130,7 +130,9 @@ def _role(
             from service import web
 
             apart = settings.ops_port_apart is not None
-            served = web.api(settings, counter, publisher, demo=demo, operations_apart=apart)
+            served = web.api(
+                settings, counter, publisher, demo=demo, operations_apart=apart, settled=equipped.gate.settled
+            )
             return roles.Role(str(name), web.api_and_operations(served, settings))
         case RoleKind.CONSUME:
             run = composition.consumer(settings, counter, name.of).run

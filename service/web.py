@@ -36,14 +36,25 @@ from service.tokens import tokens_of
 
 
 def api(
-    settings: Settings, counter: Guichet, publisher: Publisher, *, demo: bool, operations_apart: bool = False
+    settings: Settings,
+    counter: Guichet,
+    publisher: Publisher,
+    *,
+    demo: bool,
+    operations_apart: bool = False,
+    settled: Callable[[], bool] = lambda: True,
 ) -> FastAPI:
-    """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens."""
+    """The API, wired; tokens come from the OIDC issuer if there is one, else they are development tokens.
+
+    `settled`: whether the log's first check is over; before it, whoever opens a payment here would be refused.
+    """
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
     tokens = tokens_of(settings, issuer)
 
     def ready() -> bool:
-        """Ready when PostgreSQL answers and the schema is there; never on lag."""
+        """Ready when PostgreSQL answers, the schema is there and the log was looked at; never on lag."""
+        if not settled():
+            return False
         with counter.base.transaction(delai_s=WAIT_SECONDS) as conn:
             return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 

@@ -47,14 +47,14 @@ class Exploitation:
         )
 
     def demarrer(self, *services: str) -> None:
-        """Comme `docker compose up --detach`, et attend que l'API réponde si elle en est."""
+        """Comme `docker compose up --detach`, et attend que l'API se dise prête si elle en est."""
         self.machine.docker("compose", "up", "--detach", *(services or TOUS))
         if not services or "api" in services:
             attendre(self.repond, secondes=30, quoi="l'API")
 
     def repond(self) -> bool:
         try:
-            return self.client.get("/livez").is_success
+            return self.client.get("/readyz").is_success
         except httpx.HTTPError:
             return False
 

@@ -87,7 +87,7 @@ def test_un_consommateur_arrete(e: Exploitation) -> None:
 
 
 def test_des_suiveurs_tues(e: Exploitation) -> None:
-    e.demarrer("api", "consume-avis", "consume-kiosque", "publish", "relance")
+    e.demarrer("api", "consume-avis", "consume-kiosque", "publish", "relance", "sceller")
     suiveurs = subprocess.Popen([*CREANCES, "project"], cwd=RACINE)
     try:
         e.avis(UN)

@@ -100,10 +100,10 @@ def test_un_flux_libere_repart_dans_l_ordre_s_il_est_devenu_publiable(
 class Defaillant(EventMapper):
     """Un mapper dont le code ne sait pas encore lire la troisième version d'un flux."""
 
-    def lire(self, flux: Any, version: int, topic: str, etat: bytes) -> Any:
+    def read(self, stream: Any, version: int, topic: str, state: bytes) -> Any:
         if version == 3:
             raise ValueError("pas encore su")
-        return super().lire(flux, version, topic, etat)
+        return super().read(stream, version, topic, state)
 
 
 @pytest.mark.usefixtures("apache")
