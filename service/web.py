@@ -58,12 +58,9 @@ def api(
         with counter.base.transaction(delai_s=WAIT_SECONDS) as conn:
             return conn.execute("SELECT to_regclass('vues.messagerie') IS NOT NULL").fetchone() == (True,)
 
-    metrics = CollectorRegistry()
-    metrics.register(states := RolesCollector(settings, counter.base))
-    metrics.register(ClockCollector(counter.base.url, settings.politique.delai_affichage))
-    metrics.register(ReportsCollector(counter.base.url, merchants_of(settings)))
-    metrics.register(ClosingsCollector(counter.base.url, stamped=settings.tsa_url is not None))
-    metrics.register(HeldCollector(counter.base.url, (settings.topic_avis, settings.topic_notifications)))
+    states = RolesCollector(settings, counter.base)
+    metrics = _registry(settings, counter.base.url)
+    metrics.register(states)
     return creer_api(
         Dependances(
             metriques=metrics,
@@ -97,6 +94,16 @@ def api(
             traceur=publisher.tracing.served if publisher.tracing is not None else None,
         )
     )
+
+
+def _registry(settings: Settings, url: str) -> CollectorRegistry:
+    """What is read of the database at scrape time."""
+    metrics = CollectorRegistry()
+    metrics.register(ClockCollector(url, settings.politique.delai_affichage))
+    metrics.register(ReportsCollector(url, merchants_of(settings)))
+    metrics.register(ClosingsCollector(url, stamped=settings.tsa_url is not None))
+    metrics.register(HeldCollector(url, (settings.topic_avis, settings.topic_notifications)))
+    return metrics
 
 
 def _limits(settings: Settings) -> Limites:
