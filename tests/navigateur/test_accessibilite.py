@@ -15,9 +15,12 @@ pytestmark = pytest.mark.lent
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 WCAG: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 REGLES: Final = [*WCAG, "best-practice"]
-AUTRES_RENDUS: Final[dict[str, tuple[dict[str, Any], list[str]]]] = {
-    "couleurs forcées": ({"forced_colors": "active"}, ["cat.color"]),  # Seules les couleurs y changent.
-    "papier": ({"media": "print"}, WCAG),
+COULEURS: Final = ["color-contrast", "link-in-text-block"]
+"""Les règles AA qui regardent les couleurs : en couleurs forcées, rien d'autre ne change."""
+
+AUTRES_RENDUS: Final[dict[str, tuple[dict[str, Any], str, list[str]]]] = {
+    "couleurs forcées": ({"forced_colors": "active"}, "rule", COULEURS),
+    "papier": ({"media": "print"}, "tag", WCAG),
 }
 MISES_EN_PAGE_ETROITES = {"accueil", "étape 1, erreur", "étape 2, erreur", "étape 2, partage", "état", "créances"}
 """Les pages que l'écran étroit dispose autrement ; les autres n'y changent que de largeur."""
@@ -33,9 +36,9 @@ def infractions(page: Page, *regles: str) -> list[str]:
     if regles:
         return _reproches(page, "rule", regles)
     trouvees = _reproches(page, "tag", REGLES)
-    for nom, (rendu, regles_du_rendu) in AUTRES_RENDUS.items():
+    for nom, (rendu, genre, voulues) in AUTRES_RENDUS.items():
         page.emulate_media(**rendu, reduced_motion="reduce")  # Sans transition à mi-chemin.
-        trouvees += [f"{nom} : {faute}" for faute in _reproches(page, "tag", regles_du_rendu)]
+        trouvees += [f"{nom} : {faute}" for faute in _reproches(page, genre, voulues)]
         page.emulate_media(media="null", forced_colors="null", reduced_motion="null")
     return trouvees
 
