@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from kafka import KafkaConsumer
-from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 from psycopg import Connection
 
 from engine import kafka_clients as clients
@@ -253,7 +253,7 @@ class Consumer:
 
         try:
             decide(self.base, self.recorder, decision)
-        except Conflict:
+        except (Conflict, KafkaError):  # Kafka is asked within the decision: its absence is no message's fault.
             raise
         except Exception as erreur:
             if is_outage(erreur):

@@ -3,6 +3,7 @@
 kafka-python reads on in silence, at the old position, a topic recreated under the same name: only its id tells.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -108,7 +109,7 @@ def identifiant(consommateur: KafkaConsumer, topic: str) -> UUID | None:
 
 
 def refresh_topic_id(consommateur: KafkaConsumer, topic: str) -> Callable[[], UUID | None]:
-    """Ask for the id now; what is returned waits for the answer, and returns it. Raises KafkaError.
+    """Ask for the id now; what is returned waits for the answer, and returns it. Raises KafkaError or KafkaUnreachable.
 
     It is later than all that was read before this call. It goes over the coordinator's connection: on the one that
     reads it would wait behind the reading under way, up to `LECTURE_MS` when the topic is up to date.
@@ -121,13 +122,15 @@ def refresh_topic_id(consommateur: KafkaConsumer, topic: str) -> Callable[[], UU
                 await cluster._refresh_future  # noqa: SLF001
         await cluster.refresh_metadata(consommateur._coordinator.coordinator_id)  # noqa: SLF001
 
-    demande = reseau.call_soon_with_future(relire)
-
-    async def attendre() -> None:
-        await demande
+    demande, repondu = reseau.call_soon_with_future(relire), threading.Event()
+    demande.add_both(lambda _: repondu.set())
 
     def reponse() -> UUID | None:
-        reseau.run(attendre)
+        # Not `net.run`: it waits without end.
+        if not repondu.wait(clients.REQUEST_MS / 1000):
+            raise clients.KafkaUnreachable("aucun courtier ne dit l'identifiant du topic")
+        if demande.exception is not None:
+            raise demande.exception
         return identifiant(consommateur, topic)
 
     return reponse

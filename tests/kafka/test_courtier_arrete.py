@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from kafka.errors import KafkaConnectionError
 
 from api.socle.kafka import KafkaIndisponible
+from engine import kafka_reader as lecteur
 from projections.audit import auditer
 from service.kafka import Publisher
 from tests.consumers.banc import Banc, avis, banc, notification
@@ -88,3 +90,28 @@ def test_chaque_notification_a_un_sort_et_un_seul_malgre_l_arret_du_courtier(
     assert {
         f"{en_tetes['origine-partition'].decode()}@{en_tetes['origine-position'].decode()}" for en_tetes in rebuts
     } == rejetes
+
+
+def test_un_courtier_qui_s_en_va_pendant_la_decision_n_est_la_faute_d_aucun_message(
+    base: Any, kafka: str, prefixe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L'identifiant du topic se demande pendant que l'on décide : que la réponse se perde ne rejette rien."""
+    demander, perdues = lecteur.refresh_topic_id, list[str]()
+
+    def perdre_la_premiere(consommateur: Any, topic: str) -> Callable[[], Any]:
+        reponse = demander(consommateur, topic)
+
+        def lue() -> Any:
+            if not perdues:
+                perdues.append(topic)
+                raise KafkaConnectionError("socket disconnected")
+            return reponse()
+
+        return lue
+
+    monkeypatch.setattr(lecteur, "refresh_topic_id", perdre_la_premiere)
+    with banc(base.url, kafka, prefixe) as b, en_marche(b, "avis"):
+        b.emettre_avis(avis(1))
+        attendre(lambda: b.fates(b.settings.topic_avis) == 1, secondes=40, quoi="le sort de l'avis")
+        assert perdues
+        assert b.par_sort(b.settings.topic_avis) == {"appliquee": 1}
