@@ -40,7 +40,7 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 	$(VENV)/bin/creances demo
 
 # Counting lines costs half as much processor time again on Python 3.11: only the tests without a server are counted.
-test: $(STAMP) ## run the tests on real PostgreSQL and a real Kafka-protocol broker (under five minutes), but the slow ones
+test: $(STAMP) ## run the tests on real PostgreSQL and a real Kafka-protocol broker, but the slow ones
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent$(NOT_EXCEPTED)"
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(NOT_EXCEPTED)"
 
