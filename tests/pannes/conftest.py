@@ -23,6 +23,7 @@ from service.embedded.broker import broker_binary
 from service.embedded.child import Child
 from service.kafka import Publisher
 from service.settings import Settings, development_jwt_secret
+from service.tracing import Tracing
 from tests.consumers.banc import MAINTENANT, Banc
 from tests.courtiers import COURTIERS, Apache, Courtier, Tansu
 from tests.relais import Relais, par_le_relais, serveur_postgresql
@@ -152,10 +153,10 @@ def memes_journaux_et_vues(*bancs: Banc) -> None:
 
 
 @contextmanager
-def api(b: Banc, dossier: Any) -> Iterator[httpx.Client]:
+def api(b: Banc, dossier: Any, tracee: Tracing | None = None) -> Iterator[httpx.Client]:
     """L'API telle que le service la compose."""
     settings = b.settings.model_copy(update={"data_dir": dossier})
-    editeur = Publisher(settings)
+    editeur = Publisher(settings, tracee)
     try:
         with (
             servi(web.api(settings, b.guichet, editeur, demo=False)) as url,
