@@ -12,6 +12,7 @@ from uuid import UUID
 
 from kafka import TopicPartition
 from kafka.errors import KafkaConnectionError
+from kafka.future import Future
 
 from tests.simulation.scheduler import Actor, Scheduler
 
@@ -126,7 +127,7 @@ class Consumer:
             _last_successful_refresh_ms=TOLD_LATELY_MS,
             config={"metadata_max_age_ms": 10_000},
         )
-        self._net = SimpleNamespace(call_soon_with_future=lambda _: None, run=lambda _: None)
+        self._net = SimpleNamespace(call_soon_with_future=lambda _: Future().success(None))  # Answered at once.
         self._coordinator = SimpleNamespace(coordinator_id=0)
 
     # --- kafka-python's names ----------------------------------------------------------------------------------------
