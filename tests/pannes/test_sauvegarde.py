@@ -311,6 +311,19 @@ def test_deux_restaurations_de_la_meme_sauvegarde_ne_redonnent_pas_les_memes_num
     assert len(set.union(*donnes)) == 24
 
 
+def test_une_epoque_compte_des_secondes_entieres(base: Any) -> None:
+    """Arrondie, la seconde d'avant 10,5 s et celle d'après 9,5 s étaient la même : deux restaurations en tiraient autant."""
+    tires: list[int] = []
+    for debut, fin in ((600_000, 950_000), (0, 400_000)):
+        attendre(lambda d=debut, f=fin: d <= datetime.now(UTC).microsecond < f, quoi="ce moment de la seconde")  # type: ignore[misc]
+        with closing(psycopg.connect(base.url, autocommit=True)) as conn:
+            ouvrir_epoque(conn, "sauvegarde restaurée")
+            tires += [n for (n,) in conn.execute("SELECT nextval('journal.numeros_de_transaction')")]
+        with closing(psycopg.connect(base.url_proprietaire, autocommit=True)) as conn:
+            conn.execute("SELECT setval('journal.numeros_de_transaction', 1, false)")
+    assert abs(tires[1] - tires[0]) >= 8
+
+
 def test_ouvrir_une_epoque_finit_les_sessions(base: Any) -> None:
     with closing(psycopg.connect(base.url, autocommit=True)) as conn:
         conn.execute(
