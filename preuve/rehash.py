@@ -135,8 +135,9 @@ def _compare(conn: Connection[Any], origin: str, secret: bytes, keys: Sequence[b
 
 
 def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes]:
-    """Grow the tree again from the sealed leaves; return its root at each size."""
+    """Grow the tree again from the sealed leaves; return its root after each window: one batch seals and signs it."""
     frontier, roots = Frontier(0, ()), dict[int, bytes]()
+    window = (-1, -1)
     kept = {(level, number): bytes(made) for level, number, made in conn.execute(_NODES, (epoch,), binary=True)}
     for seal in chain(_seals(conn, epoch, former=True), _seals(conn, epoch, former=False)):
         if seal.before != frontier.size:
@@ -148,6 +149,9 @@ def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes
         for node in nodes:
             if kept.pop((node.level, node.number), None) != node.hash:
                 found.tell(Fault.TREE, f"nœud {node.number} du niveau {node.level}")
+        if (seal.since, seal.until) == window:
+            del roots[seal.before]
+        window = (seal.since, seal.until)
         roots[seal.size] = frontier.root
     for level, number in kept:
         found.tell(Fault.TREE, f"nœud {number} du niveau {level}, de trop")
