@@ -15,6 +15,7 @@ from starlette.types import Lifespan
 
 from api import banque as kiosque
 from api.assure import creances, messagerie, pages, paiements
+from api.assure import preuve as preuve_de_l_assure
 from api.exploitation import notice, pages_arretes, sante, suivi
 from api.exploitation import pages as pages_de_l_exploitation
 from api.partenaires import fil
@@ -45,6 +46,9 @@ DESCRIPTION: Final = (
 _ROUTEURS: Final = (
     *(piece.routes for piece in (creances, paiements, kiosque, suivi, connexion, fin_par_l_emetteur, messagerie)),
     pages.routes,
+    preuve_de_l_assure.routes,
+    preuve_de_l_assure.pages,
+    preuve.pages,
     *(piece.routes for piece in (anomalies, recherche, support, preuve)),
     *(piece.routes for piece in (pages_des_anomalies, pages_de_l_audit, pages_du_support)),
     pages_de_l_exploitation.routes,

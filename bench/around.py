@@ -2,7 +2,8 @@
 
 from bench.auditing import auditing
 from bench.pages import pages
+from bench.proof import proof
 from bench.relance import relance
 from bench.start import start
 
-AROUND = (start, pages, relance, auditing)
+AROUND = (start, pages, relance, auditing, proof)

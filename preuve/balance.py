@@ -25,10 +25,30 @@ _FIRST: Final = "SELECT etat FROM journal.evenements WHERE flux = %s AND version
 
 
 class NothingSealed(Refus):
-    """Nothing of this créance is sealed: not yet, or there is no such créance."""
+    """There is no such créance in the log."""
 
     code = "rien_de_scelle"
-    phrase_de_base = "Rien de cette créance n'est scellé : elle n'existe pas, ou le sceau n'y est pas encore."
+    phrase_de_base = "Cette créance n'existe pas : il n'y a rien à prouver."
+
+
+class NotYetSealed(Refus):
+    """The créance is there, and nothing of it is sealed yet: in a moment, unless the sealer is stopped."""
+
+    code = "pas_encore_scelle"
+    phrase_de_base = (
+        "Cette créance n'est pas encore scellée : sa preuve vient d'ordinaire en quelques secondes. Revenez un peu"
+        " plus tard."
+    )
+
+
+class NamesAgents(Refus):
+    """A fact of the créance names who handled it: its row is shown whole, so not to a person who may not read that."""
+
+    code = "preuve_reservee"
+    phrase_de_base = (
+        "Un geste d'agent a changé cette créance, et sa preuve les nommerait : elle n'est remise qu'au support, à qui"
+        " vous pouvez la demander."
+    )
 
 
 class RowNotSealed(Refus):
@@ -38,18 +58,26 @@ class RowNotSealed(Refus):
     phrase_de_base = "Un fait de cette créance n'est pas celui qui a été scellé : `creances audit --preuve` le nomme."
 
 
-def prove(conn: Connection[Any], secret: bytes, reference: str) -> bytes:
-    """The proof of this créance's balance, up to its last sealed event. Raises NothingSealed, RowNotSealed.
+AGENTS: Final = ("saisi_par", "approuve_par")
+"""The fields of a créance's facts that name agents."""
 
-    What is sealed does not change: the caller's transaction need not be one snapshot.
+
+def prove(conn: Connection[Any], secret: bytes, reference: str, *, with_agents: bool = True) -> bytes:
+    """The proof of this créance's balance, up to its last sealed event. `with_agents`: its reader may know their names.
+
+    What is sealed does not change: the caller's transaction need not be one snapshot. Raises NothingSealed,
+    NotYetSealed, RowNotSealed, NamesAgents.
     """
+    rows = of_stream(conn, Créance.flux(reference))
+    if not rows:
+        raise NothingSealed
     epoch, note, until = conn.execute(_POINT).fetchone() or ("", "", 0)
     if not note:
-        raise NothingSealed
+        raise NotYetSealed
     point = Checkpoint.parse(split(note)[0])
     reader = subtrees(point.size, tile_reader(conn, epoch))
     facts, read = [], []
-    for row in of_stream(conn, Créance.flux(reference)):
+    for row in rows:
         index = index_of(conn, epoch, row.written_by, leaf_hash(row.entry(secret)))
         if index is None and row.written_by <= until:
             raise RowNotSealed
@@ -66,7 +94,9 @@ def prove(conn: Connection[Any], secret: bytes, reference: str) -> bytes:
         _, columns = verificateur.lire_ligne(row.canonical)
         read.append((columns, json.loads(columns["etat"])))
     if not facts:
-        raise NothingSealed
+        raise NotYetSealed
+    if not with_agents and any(name in state for _, state in read for name in AGENTS):
+        raise NamesAgents
     said = verificateur.conclure(reference, read)
     return verificateur.ecrire(
         said | {"creance": reference, "faits": facts, "format": verificateur.FORMAT, "point": note}

@@ -13,7 +13,9 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, DataError
+from psycopg.abc import Buffer
+from psycopg.types.datetime import DateBinaryLoader, TimestamptzBinaryLoader
 from psycopg.types.json import set_json_loads
 
 from preuve.notes import encode
@@ -56,6 +58,31 @@ class CanonicalJson(bytes):
 def read_canonically(conn: Connection[Any]) -> None:
     """Have this connection's jsonb read as `CanonicalJson`."""
     set_json_loads(_canonical_json, conn)
+
+
+def read_the_unreadable(conn: Connection[Any]) -> None:
+    """Have this connection read also a time that Python has no value for, as bytes that no leaf was made of.
+
+    Apart, for it costs: such a time is never sealed, and is there only if somebody put it there since.
+    """
+    conn.adapters.register_loader("timestamptz", _AnyTime)
+    conn.adapters.register_loader("date", _AnyDate)
+
+
+class _AnyTime(TimestamptzBinaryLoader):
+    def load(self, data: Buffer) -> Any:
+        try:
+            return super().load(data)
+        except DataError:
+            return bytes(data)
+
+
+class _AnyDate(DateBinaryLoader):
+    def load(self, data: Buffer) -> Any:
+        try:
+            return super().load(data)
+        except DataError:
+            return bytes(data)
 
 
 def canonical(table: str, columns: Sequence[str], values: Sequence[Any]) -> bytes:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection, DataError, IsolationLevel
 
 from preuve import leaves
 from preuve.checkpoints import Checkpoint
@@ -30,6 +30,11 @@ TOLD_MAX: Final = 1_000
 """Differences that are told; beyond, they are only counted."""
 
 _EPOCH: Final = "SELECT max(nom), count(*) FROM journal.epoques"
+
+# Sealed, and yet of no epoch that the log knows.
+_GONE: Final = """
+SELECT epoque, count(*) FROM journal.sceaux WHERE epoque NOT IN (SELECT nom FROM journal.epoques) GROUP BY epoque
+"""
 
 _SEALS: Final = """
 SELECT taille, avant, empreintes, pics, depuis, jusqu_a FROM journal.sceaux
@@ -98,25 +103,41 @@ def rehash(conn: Connection[Any], origin: str, secret: bytes, keys: Sequence[byt
 
     `keys`: the public keys by which the log `origin` has ever signed.
     """
-    leaves.read_canonically(conn)
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     with conn.transaction():
-        epoch, generation = conn.execute(_EPOCH).fetchone() or ("", 0)
-        found = Rehashed(epoch)
-        states = _tree(conn, epoch, found)
-        name = log_name(origin, epoch)
-        known = [Verifier(name, KeyType.NOTE, public) for public in keys]
-        _signatures(conn, epoch, known, states, found)
-        floor = generation << GENERATION_BITS
-        reached = _compare_former(conn, epoch, floor, secret, found)
-        reached = _compare_windows(conn, epoch, reached, secret, found)
-        found.unsealed = sum(1 for _ in written_in(conn, reached, _EVER))
-        return found
+        return rehash_here(conn, origin, secret, keys)
+
+
+def rehash_here(conn: Connection[Any], origin: str, secret: bytes, keys: Sequence[bytes]) -> Rehashed:
+    """The same in the caller's transaction, and so with what it has written itself."""
+    leaves.read_canonically(conn)
+    try:
+        return _compare(conn, origin, secret, keys)
+    except DataError:  # A row that no reading of ours gives: read again so that it is only another row, and is named.
+        leaves.read_the_unreadable(conn)
+        return _compare(conn, origin, secret, keys)
+
+
+def _compare(conn: Connection[Any], origin: str, secret: bytes, keys: Sequence[bytes]) -> Rehashed:
+    epoch, generation = conn.execute(_EPOCH).fetchone() or ("", 0)
+    found = Rehashed(epoch or "")
+    for gone, seals in conn.execute(_GONE):
+        found.tell(Fault.MISSING, f"l'époque {gone}, dont il reste {seals} sceaux")
+    states = _tree(conn, epoch, found)
+    name = log_name(origin, epoch)
+    known = [Verifier(name, KeyType.NOTE, public) for public in keys]
+    _signatures(conn, epoch, known, states, found)
+    floor = generation << GENERATION_BITS
+    reached = _compare_former(conn, epoch, floor, secret, found)
+    reached = _compare_windows(conn, epoch, reached, secret, found)
+    found.unsealed = sum(1 for _ in written_in(conn, reached, _EVER))
+    return found
 
 
 def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes]:
-    """Grow the tree again from the sealed leaves; return its root at each size."""
+    """Grow the tree again from the sealed leaves; return its root after each window: one batch seals and signs it."""
     frontier, roots = Frontier(0, ()), dict[int, bytes]()
+    window = (-1, -1)
     kept = {(level, number): bytes(made) for level, number, made in conn.execute(_NODES, (epoch,), binary=True)}
     for seal in chain(_seals(conn, epoch, former=True), _seals(conn, epoch, former=False)):
         if seal.before != frontier.size:
@@ -128,6 +149,9 @@ def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes
         for node in nodes:
             if kept.pop((node.level, node.number), None) != node.hash:
                 found.tell(Fault.TREE, f"nœud {node.number} du niveau {node.level}")
+        if (seal.since, seal.until) == window:
+            del roots[seal.before]
+        window = (seal.since, seal.until)
         roots[seal.size] = frontier.root
     for level, number in kept:
         found.tell(Fault.TREE, f"nœud {number} du niveau {level}, de trop")

@@ -165,7 +165,7 @@ def verifier(contenu: bytes, vkeys: list[str]) -> str:
             table, colonnes = lire_ligne(ligne)
             exiger(table == "evenements" and len(sel) == 32, f"l'événement ou le sel {rang} n'en est pas un")  # noqa: PLR2004
             scelle = base64.b64encode(sha256(sel + ligne).digest()).decode()
-            feuille = sha256(f"\x00evenements\n{int(colonnes['ecrit_par'])}\n{scelle}\n".encode()).digest()
+            feuille = sha256(f"\x00evenements\n{int(colonnes.get('ecrit_par', b'0'))}\n{scelle}\n".encode()).digest()
             mene = racine_depuis(feuille, entier(fait["feuille"]), taille, chemin)
             exiger(mene == racine, f"le fait {rang} n'est pas dans l'arbre signé : il a été changé")
             lus.append((colonnes, json.loads(colonnes["etat"])))

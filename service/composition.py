@@ -23,6 +23,7 @@ from guichet.guichet import Adresses, Guichet
 from preuve.folder import TileFolder
 from preuve.role import SealingRole
 from preuve.seal import Sealing
+from preuve.trust import Trusted
 from projections.vues import VUES
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
@@ -193,6 +194,21 @@ def sealing_keys(settings: Settings) -> list[bytes]:
     """The public keys by which the log has ever signed, today's first."""
     current = sealing(settings).private.public_key().public_bytes_raw()
     return [current, *map(bytes.fromhex, settings.preuve_retired_keys)]
+
+
+def trusted(settings: Settings) -> Trusted:
+    """By whom a proof of ours must be signed; no key where a secret of the seal is given, and neither of its keys.
+
+    Who only hands out proofs is given the salt and the public key, and never holds the private one.
+    """
+    if settings.preuve_public_key is not None:
+        current = bytes.fromhex(settings.preuve_public_key)
+    elif settings.preuve_key is None and (settings.mode == "production" or settings.preuve_salt is not None):
+        return Trusted(settings.preuve_origin, ())
+    else:
+        private = bytes.fromhex(_drawn(settings, settings.preuve_key, "preuve_key"))
+        current = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    return Trusted(settings.preuve_origin, (current, *map(bytes.fromhex, settings.preuve_retired_keys)))
 
 
 def sealer(settings: Settings) -> SealingRole:

@@ -70,6 +70,7 @@ def api(
             publier=publisher.publish,
             boite=Mailbox(settings, publisher),
             sel_de_preuve=composition.proof_salt(settings),
+            preuve_reconnue=composition.trusted(settings),
             auditer=launcher(composition.required(settings.database_url, "DATABASE_URL")),
             jetons=JetonsGardes(tokens),
             retard=lambda: lag(settings, counter.base),

@@ -24,6 +24,7 @@ from api.socle.rebuts import Memoire, Place
 from api.socle.traces import Traceur
 from guichet.guichet import Guichet
 from guichet.reglement.rejouer import Boite
+from preuve.trust import Trusted
 
 SECRET_DE_SESSION_OCTETS: Final = 32
 
@@ -76,6 +77,8 @@ class Dependances:
     """Trace chaque appel ; absent : aucun ne l'est."""
     sel_de_preuve: bytes | None = field(default=None, repr=False)
     """D'où sont tirés les sels des feuilles scellées ; absent : aucune preuve n'est donnée d'ici."""
+    preuve_reconnue: Trusted | None = None
+    """Par qui une preuve doit être signée, pour qui la vérifie sur nos pages ; absent : rien n'y est vérifié."""
     auditer: Callable[[int], None] | None = None
     """Fait faire, à part, l'audit de ce rang de `vues.audits` ; absent : l'audit n'est pas possible d'ici."""
 

@@ -43,7 +43,7 @@ from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
 from guichet.ouvrir_paiement import CleReutilisee, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
-from preuve.balance import NothingSealed, RowNotSealed
+from preuve.balance import NamesAgents, NothingSealed, NotYetSealed, RowNotSealed
 from projections.lectures.anomalies import PageInconnue
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
@@ -123,6 +123,8 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     NirCherche: 422,
     ObjetInconnu: 404,
     NothingSealed: 404,
+    NotYetSealed: 503,
+    NamesAgents: 409,
     RowNotSealed: 409,
     ObjetDeNoteInconnu: 404,
     RienEncore: 409,
@@ -208,6 +210,8 @@ def probleme_de(refus: Refus, statut: int | None = None) -> Probleme:
     """Le problème d'un refus, avec ce qu'il sait de plus ; `statut` remplace celui de la table."""
     plus: dict[str, Any] = {}
     match refus:
+        case NotYetSealed():
+            return indisponible(refus.code, refus.phrase)
         case PaiementEnCours():
             plus = {"jusqu_a": refus.jusqu_a and refus.jusqu_a.isoformat(), "transactions": list(refus.transactions)}
         case PaiementClos():

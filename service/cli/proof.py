@@ -62,7 +62,7 @@ def audit_seals(data_dir: Path | None, *, as_json: bool) -> None:
 def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = None) -> None:
     """La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul."""
     from guichet.acces import noter_acces
-    from preuve.balance import NothingSealed, RowNotSealed, assures_de, prove
+    from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, assures_de, prove
     from service.composition import proof_salt
 
     wanted = read_reference(reference)
@@ -73,7 +73,7 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
             noter_acces(conn, reader(settings), quoi="preuve", objet=f"creance-{wanted}", assures=persons, motif=why)
         try:
             made = prove(conn, proof_salt(settings) or b"", wanted)
-        except (NothingSealed, RowNotSealed) as refused:
+        except (NothingSealed, NotYetSealed, RowNotSealed) as refused:
             fail(refused.phrase)
     sys.stdout.write(made.decode())
 
@@ -104,18 +104,10 @@ def verify(
 
 
 def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:
-    """The key of this service's log that the proof says it is of: whoever trusts this command trusts its settings."""
-    import json
-
-    from preuve.notes import KeyType, Verifier
-    from service.composition import sealing_keys
+    """The keys of this service's log, if the proof says it is of it: who trusts this command trusts its settings."""
+    from service.composition import trusted
 
     settings = configured_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir, "mode": "demonstration"})
-    try:
-        name = str(json.loads(proof_content)["point"]).partition("\n")[0]
-        signed_by = [str(Verifier(name, KeyType.NOTE, public)) for public in sealing_keys(settings)]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return []
-    return signed_by if name.startswith(f"{settings.preuve_origin}/") else []
+    return trusted(settings).vkeys(proof_content)

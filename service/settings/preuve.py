@@ -38,6 +38,11 @@ class PreuveSettings(Concern):
         description="Clé Ed25519 du sceau, 32 octets en hexadécimal ; absente : créée dans DATA_DIR, hors production.",
         json_schema_extra=SECRET,
     )
+    preuve_public_key: Annotated[str, AfterValidator(_public)] | None = Field(
+        None,
+        description="Clé publique du sceau, en hexadécimal, pour qui remet ou vérifie des preuves sans sceller ;"
+        " absente : tirée de PREUVE_KEY.",
+    )
     preuve_salt: LongSecret | None = Field(
         None,
         description="Secret dont les sels des feuilles sont tirés (32 octets au moins) ; ne change jamais. Absent :"

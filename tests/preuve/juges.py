@@ -12,6 +12,8 @@ import pytest
 
 FSCK: Final = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 LITEWITNESS: Final = "filippo.io/torchwood/cmd/litewitness@v0.6.1"
+PREUVE: Final = "./juge"
+"""Le nôtre, de quelques lignes : il juge une preuve par les bibliothèques de Go seules (tests/preuve/juge)."""
 CONSTRUIRE_S: Final = 240
 
 
@@ -22,11 +24,12 @@ def _construit(module: str) -> str:
         return "il manque Go (Debian : apt-get install golang-go)"
     dossier = tempfile.mkdtemp(prefix="juges-")
     entourage = os.environ | {"GOBIN": dossier, "GOFLAGS": "-buildvcs=false"}
+    ici = module.startswith(".")
     try:
         fini = subprocess.run(
-            ["go", "install", module],  # noqa: S607
+            ["go", "install", "." if ici else module],  # noqa: S607
             env=entourage,
-            cwd=dossier,
+            cwd=Path(__file__).parent / module if ici else dossier,
             capture_output=True,
             text=True,
             timeout=CONSTRUIRE_S,

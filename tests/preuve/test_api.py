@@ -21,7 +21,7 @@ def reglages_api() -> Mapping[str, Any]:
 def test_la_preuve_se_lit_se_verifie_et_la_lecture_est_ecrite(base: Any, paye: tuple[Service, str]) -> None:
     client = paye[0].client
     adresse, motif = f"/api/v1/support/creances/{REF}/preuve", {"motif": MOTIF}
-    assert client.get(adresse, headers=agent(), params=motif).json()["code"] == "rien_de_scelle"
+    assert client.get(adresse, headers=agent(), params=motif).json()["code"] == "pas_encore_scelle"
     with psycopg.connect(base.url, autocommit=True) as conn:
         sceller(conn)
         (epoque,) = conn.execute("SELECT max(nom) FROM journal.epoques").fetchone() or ("",)

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from preuve import verificateur
-from preuve.balance import NothingSealed, RowNotSealed, prove
+from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, prove
 from preuve.notes import KeyType, Signer
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis, banc
@@ -115,30 +115,31 @@ def _fait(preuve: bytes, **champs: object) -> bytes:
     return verificateur.ecrire(lue)
 
 
-@pytest.mark.parametrize(
-    ("geste", "dit"),
-    [
-        (lambda p: _change(p, restant_du_centimes=0), "« restant_du_centimes » n'est pas ce que disent les faits"),
-        (lambda p: _change(p, restant_du_centimes=1766.0), "« restant_du_centimes »"),
-        (lambda p: _change(p, version=8), "« version »"),
-        (lambda p: _change(p, phrase="Complet."), "« phrase »"),
-        (lambda p: _change(p, remise={}), "ce qu'elle doit dire, et cela seul"),
-        (lambda p: _change(p, creance="3811701200010076G"), "le fait 1 n'est pas de cette créance"),
-        (lambda p: _sans(p, 2), "il manque le fait 3"),
-        (lambda p: _sans(p, 6), "« calcul, en_cours_centimes, phrase, position, version »"),
-        (lambda p: _change(p, faits=[]), "la preuve ne porte aucun fait"),
-        (lambda p: _fait(p, sel="A" * 43 + "="), "le fait 3 n'est pas dans l'arbre signé"),
-        (lambda p: _fait(p, feuille=True), "un nombre n'est pas entier"),
-        (lambda p: _fait(p, feuille=-1), "une feuille est hors de l'arbre"),
-        (lambda p: _fait(p, chemin=[]), "n'est pas une preuve"),
-        (lambda p: _fait(p, sel=""), "l'événement ou le sel 3 n'en est pas un"),
-        (lambda p: _fait(p, sel="AB=="), "un champ en base64 n'est pas écrit comme il se doit"),
-        (lambda p: p.replace(b"\n", b"\n ", 1), "le fichier n'est pas écrit comme il se doit"),
-        (lambda _: b"[" * 100_000, "n'est pas une preuve"),
-        (lambda _: b"{}\n", "n'est pas une preuve"),
-        (lambda _: b"\xff", "n'est pas une preuve"),
-    ],
+FAUX: Final[tuple[tuple[Any, str], ...]] = (
+    (lambda p: _change(p, restant_du_centimes=0), "« restant_du_centimes » n'est pas ce que disent les faits"),
+    (lambda p: _change(p, restant_du_centimes=1766.0), "« restant_du_centimes »"),
+    (lambda p: _change(p, version=8), "« version »"),
+    (lambda p: _change(p, phrase="Complet."), "« phrase »"),
+    (lambda p: _change(p, remise={}), "ce qu'elle doit dire, et cela seul"),
+    (lambda p: _change(p, creance="3811701200010076G"), "le fait 1 n'est pas de cette créance"),
+    (lambda p: _sans(p, 2), "il manque le fait 3"),
+    (lambda p: _sans(p, 6), "« calcul, en_cours_centimes, phrase, position, version »"),
+    (lambda p: _change(p, faits=[]), "la preuve ne porte aucun fait"),
+    (lambda p: _fait(p, sel="A" * 43 + "="), "le fait 3 n'est pas dans l'arbre signé"),
+    (lambda p: _fait(p, feuille=True), "un nombre n'est pas entier"),
+    (lambda p: _fait(p, feuille=-1), "une feuille est hors de l'arbre"),
+    (lambda p: _fait(p, chemin=[]), "n'est pas une preuve"),
+    (lambda p: _fait(p, sel=""), "l'événement ou le sel 3 n'en est pas un"),
+    (lambda p: _fait(p, sel="AB=="), "un champ en base64 n'est pas écrit comme il se doit"),
+    (lambda p: p.replace(b"\n", b"\n ", 1), "le fichier n'est pas écrit comme il se doit"),
+    (lambda _: b"[" * 100_000, "n'est pas une preuve"),
+    (lambda _: b"{}\n", "n'est pas une preuve"),
+    (lambda _: b"\xff", "n'est pas une preuve"),
 )
+"""Une preuve changée, et ce qui en est dit."""
+
+
+@pytest.mark.parametrize(("geste", "dit"), FAUX)
 def test_ce_qui_est_faux_est_dit_en_une_phrase(scelle: Scelle, preuve: bytes, geste: Any, dit: str) -> None:
     with pytest.raises(verificateur.PreuveFausse) as faux:
         verificateur.verifier(geste(preuve), [scelle.cle])
@@ -191,6 +192,8 @@ def test_un_fait_pas_encore_scelle_attend_et_une_creance_inconnue_n_a_pas_de_pre
         with pytest.raises(NothingSealed):
             prove(conn, SCEAU.secret, REFERENCE)
         ecrire_des_faits(conn, *FAITS[:3])
+        with pytest.raises(NotYetSealed):
+            prove(conn, SCEAU.secret, REFERENCE)
         sceller(conn)
         ecrire_des_faits(conn, *FAITS[3:])
         lue = json.loads(prove(conn, SCEAU.secret, REFERENCE))

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from preuve.rehash import Fault, Rehashed, rehash
-from preuve.seal import Sealer, Sealing, sign
+from preuve.seal import SEALED_AT_ONCE, Sealer, Sealing, sign
 from tests.preuve.test_sceau import PUBLIQUE, SCEAU, noter, sceller
 
 
@@ -149,3 +149,15 @@ def test_un_point_d_une_autre_taille_n_est_pas_l_etat_de_l_arbre(altere: Altere)
     note = sign(SCEAU, epoque, 603, b"\x00" * 32)
     altere.changer(f"UPDATE journal.points SET note = $${note}$$ WHERE taille = 603")  # noqa: S608
     assert [difference.fault for difference in altere.verifier().differences] == [Fault.SIGNATURE]
+
+
+def test_un_grand_lot_scelle_en_plusieurs_fois_n_est_signe_qu_a_la_fin(base: Any) -> None:
+    with psycopg.connect(base.url, autocommit=True) as conn:
+        sceller(conn)
+        conn.execute(
+            "INSERT INTO journal.notes (objet, texte, auteur)"
+            " SELECT 'essai', 'n° ' || n, 'moi' FROM generate_series(1, %s) AS n",
+            (2 * SEALED_AT_ONCE + 1,),
+        )
+        sceller(conn)
+        assert rehash(conn, SCEAU.origin, SCEAU.secret, [PUBLIQUE]).differences == []

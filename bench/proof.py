@@ -1,0 +1,102 @@
+"""The seal's other side: a balance's proof given, verified offline, and the whole log hashed again.
+
+The log is written in transactions of a batch's size, as consumers write it, and sealed as the role would.
+"""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bench.data import EPOCH, SEED, Scale, events, reference, settle
+from bench.figures import Figures
+from bench.plan import Plan
+from bench.servers import Servers
+from bench.stage import Stage
+from preuve import verificateur
+from preuve.balance import prove
+from preuve.rehash import rehash
+from preuve.seal import Sealer, Sealing
+from preuve.trust import Trusted
+
+ROWS_MAX: Final = 500_000
+A_TRANSACTION: Final = 500
+"""Rows that one transaction writes: a consumer's batch."""
+PROVED: Final = 200
+"""Balances proved in a round."""
+SEALING: Final = Sealing("bench.invalid/creances", Ed25519PrivateKey.from_private_bytes(b"b" * 32), b"salt" * 8)
+TRUSTED: Final = Trusted(SEALING.origin, (SEALING.private.public_key().public_bytes_raw(),))
+
+
+def proof(servers: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
+    """Raises RuntimeError: the hashing found a difference; PreuveFausse: a proof is none."""
+    database = servers.create("proof")
+    with psycopg.connect(database.owner_url, autocommit=True) as conn:
+        _write(conn, stage.scale)
+    settle(database)
+    with psycopg.connect(database.url, autocommit=True) as conn:
+        sealer, since = Sealer(SEALING), time.monotonic()
+        while sealer.advance(conn):
+            pass
+        sealed = time.monotonic() - since
+        for _ in range(plan.rounds):
+            since = time.monotonic()
+            found = rehash(conn, SEALING.origin, SEALING.secret, TRUSTED.publics)
+            if found.count:
+                raise RuntimeError(f"{found.count} differences in an honest log: {found.differences[:3]}")
+            figures.add("proof.rehash", found.leaves / (time.monotonic() - since), "rows/s")
+            _prove(conn, figures, stage.scale)
+        figures.fact("proof.rows", found.leaves)
+        figures.fact("proof.seal, caught up", f"{found.leaves / sealed:,.0f} rows/s")
+    servers.drop(database)
+
+
+def _write(conn: psycopg.Connection[Any], scale: Scale) -> None:
+    rows = islice(events(scale), ROWS_MAX)
+    while some := list(islice(rows, A_TRANSACTION)):
+        with (
+            conn.transaction(),
+            conn.cursor() as cursor,
+            cursor.copy(
+                "COPY journal.evenements (flux, version, topic, etat, cause, enregistre_le) FROM STDIN (FORMAT BINARY)"
+            ) as copy,
+        ):
+            copy.set_types(["text", "int8", "text", "bytea", "text", "timestamptz"])
+            for row in some:
+                copy.write_row((*row, "bench", EPOCH))
+
+
+def _prove(conn: psycopg.Connection[Any], figures: Figures, scale: Scale) -> None:
+    draw = random.Random(SEED)  # noqa: S311  no secret, only a choice
+    wanted = [reference(draw.randrange(min(scale.creances, ROWS_MAX))) for _ in range(PROVED)]
+    proofs = [prove(conn, SEALING.secret, wanted[0])]
+    figures.add("proof.given", _milliseconds(lambda one: proofs.append(prove(conn, SEALING.secret, one)), wanted), "ms")
+    figures.add(
+        "proof.verified", _milliseconds(lambda one: verificateur.verifier(one, TRUSTED.vkeys(one)), proofs), "ms"
+    )
+    figures.add("proof.bytes", median(map(len, proofs)), "bytes")
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "proof.json"
+        file.write_bytes(proofs[0])
+        command = [sys.executable, verificateur.__file__, str(file), *TRUSTED.vkeys(proofs[0])]
+        run = lambda _: subprocess.run(command, check=True, capture_output=True)  # noqa: E731, S603  our own
+        figures.add("proof.verified, a process", _milliseconds(run, range(9)), "ms")
+
+
+def _milliseconds(do: Callable[[Any], object], times: Sequence[Any]) -> float:
+    """The median of what each takes, in milliseconds."""
+    taken = []
+    for one in times:
+        since = time.perf_counter()
+        do(one)
+        taken.append(time.perf_counter() - since)
+    return 1_000 * median(taken)
