@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple, assert_never
 
-from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, Connection
 
 from domain.accuse import echeance_de, est_echu
@@ -141,12 +140,9 @@ class MessagerieDesAssures:
         """L'ouverture de chacun de ces paiements ; lève OuvertureIntrouvable."""
         if not flux:
             return []
-        lignes = conn.execute(_OUVERTURES, (flux,)).fetchall()
-        ouverts = [
-            fait
-            for ligne in lignes
-            if isinstance(fait := self.mapper.to_domain_event(StoredEvent(*ligne)), Paiement.PaiementOuvert)
-        ]
+        lire = self.mapper.read
+        lignes = conn.execute(_OUVERTURES, (flux,), binary=True)
+        ouverts = [fait for ligne in lignes if isinstance(fait := lire(*ligne), Paiement.PaiementOuvert)]
         if manquants := set(flux) - {fait.originator_id for fait in ouverts}:
             raise OuvertureIntrouvable(", ".join(sorted(manquants)))
         return ouverts
