@@ -98,20 +98,20 @@ class MessagerieDesAssures:
         """Deux instructions par lot : qui a ouvert les paiements acceptés, puis ce que chaque message devient."""
         maintenant = self.horloge()
         lignes: dict[str, _Ligne] = {}
+        aujourd_hui = jour_de_paris(maintenant)  # Pour dire ce que dit `est_echu`, un jour calculé une fois par lot.
         acceptes = {
-            lu.event.originator_id: lu.event.accepte_le
+            lu.event.originator_id: (echeance, lu.event.accepte_le)
             for lu in faits
             if isinstance(lu.event, Paiement.PaiementConclu)
             and lu.event.issue is Fin.ACCEPTE
             and lu.event.accepte_le is not None
-            and not est_echu(echeance_de(lu.event.accepte_le), maintenant)
+            and (echeance := echeance_de(lu.event.accepte_le)) > aujourd_hui
         }
         for ouvert in self._ouvertures(conn, list(acceptes)):
-            accepte_le = acceptes[ouvert.originator_id]
-            lignes[ouvert.transaction] = _Ligne(ouvert.assure, echeance_de(accepte_le), accepte_le)
+            lignes[ouvert.transaction] = _Ligne(ouvert.assure, *acceptes[ouvert.originator_id])
         for lu in faits:
             fait = lu.event
-            if not est_de_messagerie(fait) or est_echu(fait.echeance, maintenant):
+            if not est_de_messagerie(fait) or fait.echeance <= aujourd_hui:
                 continue
             ligne = lignes.get(fait.transaction) or _Ligne(fait.assure, fait.echeance)
             match fait:
