@@ -7,7 +7,7 @@ is filling in, so that a million créances load in seconds.
 import json
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, cast
 
 import psycopg
@@ -17,6 +17,7 @@ from bench.servers import Database
 from domain.agregats import AGREGATS
 from domain.avis import Avis, Canal, Mode
 from domain.creance import Créance
+from domain.delai import PARIS
 from domain.faits import Fait
 from domain.imputation import Imputation
 from domain.monnaie import Centimes
@@ -27,9 +28,12 @@ from engine.mapper import EventMapper
 from kiosque.sips.sceau import Algorithme, sceller
 from service.composition import VIEWS
 
-EPOCH: Final = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
+EPOCH: Final = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=30)
+"""A month ago: the messages of what was accepted then are still shown."""
+
 EXPIRY: Final = EPOCH + timedelta(minutes=15)
-ISSUED: Final = date(2026, 5, 12)
+ISSUED: Final = EPOCH.date() - timedelta(days=20)
+ANSWERED: Final = EPOCH + timedelta(minutes=9)
 SECRET: Final = b"002001000000001_KEY1"
 MERCHANT: Final = "002001000000001"
 DEBT: Final = 87_09
@@ -92,9 +96,9 @@ def events(scale: Scale) -> Iterator[StoredRow]:
     """The whole journal in its order: the avis, then each payment's opening and its reservation."""
     opened = _template(_opened(_MARK, _MARK))
     reserved = _template(_reserved(_MARK, _MARK))
-    issued = _template(_issued(_MARK)[1])
+    emitted = _template(issued(_MARK)[1])
     for number in range(scale.creances):
-        yield StoredRow(Créance.flux(reference(number)), 1, Créance.AvisEmis.TOPIC, issued(number, 0))
+        yield StoredRow(Créance.flux(reference(number)), 1, Créance.AvisEmis.TOPIC, emitted(number, 0))
     for payment in range(scale.payments):
         number = scale.creance_of(payment)
         stream = Paiement.flux(transaction(payment))
@@ -163,7 +167,7 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
 def notifications(scale: Scale, count: int) -> Iterator[tuple[bytes, bytes]]:
     """The bank's sealed acceptances of the first payments in the bank's order; key, value."""
     for payment in scale.order[:count]:
-        form = notification(transaction(payment)) | {"recue_le": "2026-06-01T08:09:30Z"}
+        form = notification(transaction(payment)) | {"recue_le": (ANSWERED + timedelta(seconds=30)).isoformat()}
         yield transaction(payment).encode(), json.dumps(form).encode()
 
 
@@ -176,7 +180,7 @@ def notification(name: str) -> dict[str, str]:
         "merchantId": MERCHANT,
         "orderChannel": "INTERNET",
         "responseCode": "00",
-        "transactionDateTime": "2026-06-01T10:09:00+02:00",
+        "transactionDateTime": ANSWERED.astimezone(PARIS).isoformat(),
         "transactionReference": name,
         "keyVersion": "1",
         "acquirerResponseCode": "00",
@@ -199,7 +203,8 @@ def notification(name: str) -> dict[str, str]:
     return {"Data": data, "Seal": seal, "InterfaceVersion": "HP_2.40", "SealAlgorithm": "SHA-256", "Encode": ""}
 
 
-def _issued(number: int) -> tuple[Créance, Fait]:
+def issued(number: int) -> tuple[Créance, Fait]:
+    """A créance as its avis makes it, and that fact."""
     avis = Avis(
         reference=ReferenceCreance(reference(number)),
         assure=Pseudonyme(assure(number)),
@@ -232,7 +237,7 @@ def _opened(number: int, payment: int) -> Fait:
 
 
 def _reserved(number: int, payment: int) -> Fait:
-    creance, _ = _issued(number)
+    creance, _ = issued(number)
     creance.initier_paiement(
         ReferenceTransaction(transaction(payment)), Centimes(SHARE), Canal.WEB, EXPIRY, maintenant=EPOCH
     )

@@ -184,7 +184,7 @@ class Follower:
 
     def _fetch(self, conn: Connection[Any], since: int, until: int) -> list[_Row]:
         wanted = (since, until, self._topics, self._known, self.lot_max)
-        return [_Row(*row) for row in conn.execute(_NEXT, wanted, binary=True)]
+        return list(map(_Row._make, conn.execute(_NEXT, wanted, binary=True).fetchall()))
 
     def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""
@@ -214,7 +214,11 @@ class Follower:
     def _apply(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         aside = set_aside.streams(conn, self.vue.nom, list({row.stream for row in rows}))
         known, held = set_aside.sort_out(rows, aside, self.mapper.unknown)
-        events = [self._read(row) for row in known]
+        read = self.mapper.read
+        events = [
+            RecordedEvent(position, read(stream, version, topic, state), cause, recorded_at)
+            for position, stream, version, topic, state, cause, recorded_at in known
+        ]
         with tracing.followed(self.vue.nom, conn, events):
             self._prepare(events)
             with conn.transaction():

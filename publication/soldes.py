@@ -104,7 +104,7 @@ def _avant(conn: Connection[Any], mapper: EventMapper, premiers: Mapping[str, in
     a_refaire = {flux: premier for flux, premier in premiers.items() if premier > 1 and flux not in courants}
     if a_refaire:
         for ligne in conn.execute(_AVANT, (list(a_refaire), list(a_refaire.values())), binary=True):
-            fait = mapper.lire(*ligne)
+            fait = mapper.read(*ligne)
             if est_de_creance(fait):
                 courants[fait.originator_id] = _suivant(courants.get(fait.originator_id), fait)
     return courants

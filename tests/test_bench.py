@@ -3,13 +3,16 @@
 from xml.etree import ElementTree as ET
 
 import psycopg
+import pytest
 
-from bench import ceiling, data, rebuild, report
+from bench import ceiling, data, life, life_loading, rebuild, report
 from bench.data import Scale
 from bench.figures import Figures
 from bench.servers import Database as BenchDatabase
 from engine.database import Database as Acces
+from engine.mapper import EventMapper
 from engine.recorder import Recorder
+from projections.audit import auditer
 from service import composition
 from service.settings import Settings
 from tests.conftest import Database
@@ -43,6 +46,38 @@ def test_les_octets_charges_sont_ceux_du_mapper() -> None:
     for ligne in data.events(ECHELLE):
         fait = mapper.lire(*ligne)
         assert mapper.to_stored_event(fait).state == ligne.state
+
+
+VECUE = Scale(creances=200, payments=40)
+
+
+@pytest.mark.lent
+def test_une_base_vecue_est_nette_et_ses_vues_sont_celles_que_ses_suiveurs_refont_sans_lecture_stricte(
+    base: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evenements = life_loading.load(BenchDatabase(base.nom, base.url, base.url_proprietaire), VECUE)
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn, Acces(base.url) as acces:
+        rapport = auditer(conn, maintenant=data.EPOCH)
+        assert (rapport.ecarts, rapport.non_controles, rapport.evenements) == ([], [], evenements)
+        vues = ("restant_du", "paiements", "delai_affichage", "messagerie")
+        chargees = {vue: lignes(conn, vue) for vue in vues}
+        conn.execute("TRUNCATE vues.restant_du, vues.paiements, vues.delai_affichage, vues.messagerie")
+        conn.execute("UPDATE vues.suiveurs SET position = 0")
+        monkeypatch.setattr(EventMapper, "lire", lambda _, flux, *__: pytest.fail(f"{flux} : lecture stricte"))
+        settings = Settings(_env_file=None, database_url=base.url)
+        for vue in composition.VIEWS:
+            composition.follower(settings, Recorder(acces, MAPPER), vue).catch_up()
+        assert {vue: lignes(conn, vue) for vue in vues} == chargees
+        assert conn.execute("SELECT max(position) FROM journal.evenements").fetchone() == (evenements,)
+
+
+def test_les_vies_ont_des_flux_courts_et_longs_et_chacune_se_lit_aussi_en_attente() -> None:
+    _, vies = life.lives()
+    longueurs = [vie.creance.version for vie in vies]
+    assert min(longueurs) == 1
+    assert max(longueurs) > life.LONG_CHEQUES
+    for finie, en_attente in zip(vies[::2], vies[1::2], strict=True):
+        assert en_attente.balance == (finie.creance.solde, data.SHARE, finie.creance.version + 1)
 
 
 def figures(ours: float) -> Figures:

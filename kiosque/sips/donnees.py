@@ -5,6 +5,7 @@ Source : guide Sips Paypage POST. Une valeur peut contenir `=` : chaque paire se
 
 import base64
 import re
+import string
 from collections.abc import Container, Mapping
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ DATA_OCTETS_MAX = 32 * 1024
 
 ABSENTE = "null"
 """Sips écrit parfois une valeur absente ainsi."""
+
+_JAMAIS_ABSENTE = frozenset(string.ascii_letters + string.digits) - {ABSENTE[0], ABSENTE[0].upper()}
+"""Ce par quoi ne commence aucune valeur absente : ni un blanc, ni le `n` de `null`."""
 
 _MONTANT = re.compile(r"[0-9]{1,12}")
 NOM = re.compile(r"[A-Za-z0-9_.]{1,64}")
@@ -84,6 +88,8 @@ def pretendu(formulaire: Mapping[str, Any]) -> tuple[str | None, int]:
 def valeur_de(valeurs: Mapping[str, str], nom: str) -> str | None:
     """La valeur du champ, ou None s'il est absent, vide ou écrit `null`."""
     valeur = valeurs.get(nom)
+    if valeur and valeur[0] in _JAMAIS_ABSENTE:
+        return valeur
     return valeur if valeur and valeur.strip().lower() not in {"", ABSENTE} else None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple, assert_never
 
-from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, Connection
 
 from domain.accuse import echeance_de, est_echu
@@ -99,20 +98,20 @@ class MessagerieDesAssures:
         """Deux instructions par lot : qui a ouvert les paiements acceptés, puis ce que chaque message devient."""
         maintenant = self.horloge()
         lignes: dict[str, _Ligne] = {}
+        aujourd_hui = jour_de_paris(maintenant)  # Pour dire ce que dit `est_echu`, un jour calculé une fois par lot.
         acceptes = {
-            lu.event.originator_id: lu.event.accepte_le
+            lu.event.originator_id: (echeance, lu.event.accepte_le)
             for lu in faits
             if isinstance(lu.event, Paiement.PaiementConclu)
             and lu.event.issue is Fin.ACCEPTE
             and lu.event.accepte_le is not None
-            and not est_echu(echeance_de(lu.event.accepte_le), maintenant)
+            and (echeance := echeance_de(lu.event.accepte_le)) > aujourd_hui
         }
         for ouvert in self._ouvertures(conn, list(acceptes)):
-            accepte_le = acceptes[ouvert.originator_id]
-            lignes[ouvert.transaction] = _Ligne(ouvert.assure, echeance_de(accepte_le), accepte_le)
+            lignes[ouvert.transaction] = _Ligne(ouvert.assure, *acceptes[ouvert.originator_id])
         for lu in faits:
             fait = lu.event
-            if not est_de_messagerie(fait) or est_echu(fait.echeance, maintenant):
+            if not est_de_messagerie(fait) or fait.echeance <= aujourd_hui:
                 continue
             ligne = lignes.get(fait.transaction) or _Ligne(fait.assure, fait.echeance)
             match fait:
@@ -141,12 +140,9 @@ class MessagerieDesAssures:
         """L'ouverture de chacun de ces paiements ; lève OuvertureIntrouvable."""
         if not flux:
             return []
-        lignes = conn.execute(_OUVERTURES, (flux,)).fetchall()
-        ouverts = [
-            fait
-            for ligne in lignes
-            if isinstance(fait := self.mapper.to_domain_event(StoredEvent(*ligne)), Paiement.PaiementOuvert)
-        ]
+        lire = self.mapper.read
+        lignes = conn.execute(_OUVERTURES, (flux,), binary=True)
+        ouverts = [fait for ligne in lignes if isinstance(fait := lire(*ligne), Paiement.PaiementOuvert)]
         if manquants := set(flux) - {fait.originator_id for fait in ouverts}:
             raise OuvertureIntrouvable(", ".join(sorted(manquants)))
         return ouverts
