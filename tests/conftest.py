@@ -38,6 +38,9 @@ settings.register_profile("vite", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("lent", settings.get_profile("vite"), max_examples=300)
 settings.load_profile("vite")
 
+PRISE_DE_KAFKA = r"unclosed <socket\.socket .*family=2.*proto=6"
+"""Ce que dit le ramasse-miettes d'une prise que kafka-python a laissée, quand un courtier s'en va ou tarde."""
+
 # Les fixtures par lesquelles un test obtient un courtier.
 FIXTURES_KAFKA = {"kafka", "courtier_a_soi", "courtier_durable"}
 # Celles par lesquelles il obtient un serveur, quel qu'il soit ; et ce qu'importe un module qui démarre les siens.
@@ -69,6 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(test, "fixturenames", ())
         if not FIXTURES_KAFKA.isdisjoint(fixtures):
             test.add_marker(pytest.mark.kafka)
+            # Le ramasse-miettes passe quand il veut, et d'abord pendant le test lui-même.
+            test.add_marker(pytest.mark.filterwarnings(f"ignore:{PRISE_DE_KAFKA}:ResourceWarning"))
         module = vars(getattr(test, "module", None) or object)
         if not FIXTURES_SERVEUR.isdisjoint(fixtures) or not DEMARRENT_UN_SERVEUR.isdisjoint(module):
             test.add_marker(pytest.mark.serveur)
@@ -250,7 +255,7 @@ def prises_de_kafka_ramassees(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("kafka") is not None:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"unclosed <socket\.socket .*family=2.*proto=6", ResourceWarning)
+            warnings.filterwarnings("ignore", PRISE_DE_KAFKA, ResourceWarning)
             gc.collect()
 
 
