@@ -8,6 +8,8 @@ LOCK_FLAGS ?=
 HELM_VERSION := v3.18.6
 # Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
 PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile --durations=15 --durations-min=3
+# Those without a server compute: a worker a processor, and a worker that has nothing left takes what another has.
+COMPUTE_FLAGS ?= --numprocesses=2 --dist=worksteal
 # What `make thorough` runs: the slow tests, and every property with the examples that its hurried run has no time for.
 THOROUGH ?= lent or hypothesis
 # Tests start Python hundreds of times, and each worker imports them all: what is compiled once is kept.
@@ -41,7 +43,7 @@ demo: $(STAMP) ## start everything embedded and serve http://127.0.0.1:8000 unti
 
 # Counting lines costs half as much processor time again on Python 3.11: only the tests without a server are counted.
 test: $(STAMP) ## run the tests on real PostgreSQL and a real Kafka-protocol broker, but the slow ones
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent$(NOT_EXCEPTED)"
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COMPUTE_FLAGS) $(COVERAGE_FLAGS) -m "not serveur and not lent$(NOT_EXCEPTED)"
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) -m "serveur and not lent$(NOT_EXCEPTED)"
 
 thorough: $(STAMP) ## run the slow ones: browser walks, servers killed and frozen, volume, recoveries; properties with more examples
@@ -51,7 +53,7 @@ coverage: $(STAMP) ## all of both in one run, all of it counted: slower by half 
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) $(COVERAGE_FLAGS)
 
 fast: $(STAMP) ## run the tests that need no server: the inner loop (under a minute)
-	$(VENV)/bin/pytest --quiet --numprocesses=2 --dist=loadfile -m "not serveur and not lent"
+	$(VENV)/bin/pytest --quiet $(COMPUTE_FLAGS) -m "not serveur and not lent"
 
 test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m kafka

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -68,6 +69,8 @@ class Courtier(ABC):
 
     garde_son_journal: ClassVar[bool]
     """Retrouve en redémarrant ses topics et leurs messages."""
+    lecture_max: ClassVar[timedelta]
+    """Ce qu'un consommateur des tests peut laisser passer entre deux lectures sans perdre sa part."""
 
     def __init__(self, dossier: Path) -> None:
         """`dossier` prend ses données et sa sortie ; rien ne démarre encore."""
@@ -127,6 +130,7 @@ class Tansu(Courtier):
     """Le courtier embarqué, en mémoire."""
 
     garde_son_journal = False
+    lecture_max = timedelta(seconds=2)  # Il en fait attendre une part à qui entre dans un groupe.
 
     def _lancer(self) -> Child:
         adresse = f"tcp://{self.bootstrap}"
@@ -149,6 +153,7 @@ class Apache(Courtier):
     """Apache Kafka en KRaft, son journal sur disque ; `options` : des réglages de courtier en plus ou à la place."""
 
     garde_son_journal = True
+    lecture_max = timedelta(seconds=6)
 
     def __init__(self, dossier: Path, **options: str) -> None:
         super().__init__(dossier)
@@ -191,6 +196,8 @@ class Apache(Courtier):
 
 
 COURTIERS: Final[dict[str, type[Courtier]]] = {"tansu": Tansu, "apache": Apache}
+COURTIER: list[type[Courtier]] = [Tansu]
+"""Celui de cette session."""
 
 
 def ce_qui_manque_pour_apache() -> str | None:

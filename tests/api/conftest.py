@@ -207,6 +207,6 @@ def service(base: Any, reglages_api: Mapping[str, Any]) -> Iterator[Service]:
         service.application = creer_api(service.dependances_api)
         with (
             servi(service.application) as url,
-            httpx.Client(base_url=url, trust_env=False, timeout=20) as service.client,
+            httpx.Client(base_url=url, trust_env=False, timeout=60) as service.client,
         ):
             yield service

@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from api.socle.cles import LECTURES_EN_RAFALE, LECTURES_PAR_SECONDE
 from api.socle.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
 from tests.api.conftest import Service
 from tests.outils import attendre
@@ -39,7 +40,7 @@ class Emetteur:
         if chemin != "/cles":
             return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/cles"}
         self.lectures += 1
-        self.suite.wait(30)
+        self.suite.wait(120)
         if self.absent:
             return 503, {}
         return 200, {"keys": [_publique(kid) for kid in self.kids]}
@@ -109,8 +110,9 @@ class TestSousUnAssaut:
         def consulter(kid: str) -> int:
             porteur = {"Authorization": f"Bearer {emetteur.signer(kid)}"}
             url = f"{service.client.base_url}/api/v1/creances/3811701200010075F"
-            return httpx.get(url, headers=porteur, timeout=40, trust_env=False).status_code
+            return httpx.get(url, headers=porteur, timeout=150, trust_env=False).status_code
 
+        commence = time.monotonic()
         assert consulter("k1") == 200
         emetteur.suite.clear()
         with ThreadPoolExecutor(60) as fils:
@@ -119,10 +121,10 @@ class TestSousUnAssaut:
             debut = time.monotonic()
             assert service.client.get("/readyz").status_code == 200
             assert consulter("k1") == 200
-            assert time.monotonic() - debut < 15, "l'émetteur se tait trente secondes"
+            assert time.monotonic() - debut < 60, "l'émetteur se tait deux minutes"
             emetteur.suite.set()
             assert {requete.result() for requete in assaut} <= {401, 503}
-        assert emetteur.lectures <= 12
+        assert emetteur.lectures <= 1 + LECTURES_EN_RAFALE + LECTURES_PAR_SECONDE * (time.monotonic() - commence)
 
 
 def test_une_cle_changee_est_vue_aussitot(emetteur: Emetteur, verifier: Callable[[str], Identite]) -> None:

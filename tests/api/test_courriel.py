@@ -118,7 +118,7 @@ def serveur() -> Iterator[tuple[int, list[str]]]:
         fil.start()
         yield ecoute.server_address[1], Serveur.pris
         ecoute.shutdown()
-        fil.join(10)
+        fil.join(60)
 
 
 def smtp(port: int) -> SmtpCourriel:

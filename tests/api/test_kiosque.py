@@ -184,7 +184,7 @@ class TestKafkaReel:
 
         async def publier(genre: str, cle: bytes | None, valeur: bytes, _: object) -> None:
             assert genre == "notifications"
-            await anyio.to_thread.run_sync(lambda: producteur.send(topic, key=cle, value=valeur).get(timeout=10))
+            await anyio.to_thread.run_sync(lambda: producteur.send(topic, key=cle, value=valeur).get(timeout=60))
 
         yield {"publier": publier}
         producteur.close(timeout=5)

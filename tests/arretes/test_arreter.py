@@ -40,10 +40,10 @@ def trois_jours(base: Any) -> Any:
 
 
 def test_la_commande_arrete_ce_qui_est_fini_et_le_montre(trois_jours: Any, tmp_path: Path) -> None:
+    hier = datetime.now(PARIS).date() - timedelta(days=1)
     faite = commande("arrete", "--json", database_url=trois_jours.url)
     assert faite.returncode == 0, faite.stderr
     dite = json.loads(faite.stdout)
-    hier = datetime.now(PARIS).date() - timedelta(days=1)
     assert dite["arretes_maintenant"][0] == PREMIER.isoformat()
     assert date.fromisoformat(dite["jour"]) >= hier
     assert dite["totaux"]["perpetuel"]["ensemble"][""]["emis"] > 0

@@ -91,7 +91,7 @@ def client(h: Histoire) -> Iterator[httpx.Client]:
         horloge=lambda: datetime.now(UTC),
         demo=True,
     )
-    with servi(creer_api(dependances)) as url, httpx.Client(base_url=url, trust_env=False, timeout=20) as ouvert:
+    with servi(creer_api(dependances)) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as ouvert:
         ouvert.headers.update(NAVIGATEUR)
         jeton = champ(ouvert.get("/"), "jeton")
         assert ouvert.post("/demonstration/agent", data={"jeton": jeton, "agent": "emile"}).status_code == 303

@@ -10,10 +10,12 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from kafka import KafkaProducer
 
 from domain.avis import Canal
 from domain.monnaie import Centimes
 from domain.references import Pseudonyme, ReferenceCreance, ReferenceTransaction
+from engine import kafka_clients as clients
 from engine.batch import Partition
 from engine.messages import Message
 from guichet.guichet import Guichet
@@ -24,10 +26,19 @@ from kiosque.sips.sceau import Algorithme, sceller
 from projections import DelaiAffichage, MessagerieDesAssures
 from service import composition, kafka
 from service.settings import Settings
+from tests.courtiers import COURTIER
 from tests.outils import attendre
 
 SECRET = b"002001000000001_KEY1"
 MARCHAND = "002001000000001"
+PATIENT = {
+    "bootstrap_timeout_ms": 30_000,
+    "reconnect_backoff_max_ms": clients.RECONNECT_MAX_MS,
+    "max_block_ms": 30_000,
+    "request_timeout_ms": 30_000,
+    "delivery_timeout_ms": 60_000,
+}
+"""Qui émet pour le test attend plus que le service : il n'est pas ce que l'on éprouve."""
 MAINTENANT = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 """L'heure du banc : fixe, pour que deux exécutions écrivent les mêmes octets."""
 
@@ -77,13 +88,23 @@ class Banc:
     conn: psycopg.Connection[Any]
 
     def emettre(self, topic: str, messages: Sequence[tuple[str, bytes | dict[str, Any]]]) -> None:
-        """Met des messages sur un topic, et attend que Kafka les ait."""
-        emetteur = kafka.producer(self.settings)
-        for cle, valeur in messages:
-            octets = valeur if isinstance(valeur, bytes) else json.dumps(valeur).encode()
-            emetteur.send(topic, key=cle.encode(), value=octets)
-        emetteur.flush()
-        emetteur.close()
+        """Met des messages sur un topic, et attend que Kafka les ait ; lève KafkaError s'il n'en prend pas un."""
+        emetteur = clients.open_client(
+            KafkaProducer, **self.settings.kafka_connection(), acks="all", linger_ms=2, **PATIENT
+        )
+        try:
+            envois = [
+                emetteur.send(
+                    topic,
+                    key=cle.encode(),
+                    value=valeur if isinstance(valeur, bytes) else json.dumps(valeur).encode(),
+                )
+                for cle, valeur in messages
+            ]
+            for envoi in envois:
+                envoi.get(timeout=60)
+        finally:
+            emetteur.close()
 
     def emettre_avis(self, *messages: dict[str, Any]) -> None:
         """Met des messages de caisse sur leur topic."""
@@ -204,8 +225,8 @@ def banc(url: str, kafka_bootstrap: str, prefixe: str, **reglages: Any) -> Itera
         topic_prefix=prefixe,
         partitions_avis=2,
         partitions_notifications=2,
-        kafka_max_poll_interval=timedelta(seconds=2),
-        kafka_session_timeout=timedelta(seconds=1.5),
+        kafka_max_poll_interval=COURTIER[0].lecture_max,
+        kafka_session_timeout=timedelta(seconds=3),
         **reglages,
     )
     kafka.create_topics(settings)

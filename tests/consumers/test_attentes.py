@@ -123,7 +123,7 @@ def test_un_horodatage_impossible_n_arrete_personne(b: Banc, horodatage: int) ->
         valeur = json.dumps(avis(1)).encode()
         # Apache Kafka refuse de lui-même une heure à venir : rien n'entre alors.
         with suppress(InvalidTimestampError):
-            producteur.send(b.settings.topic_avis, key=b"1", value=valeur, timestamp_ms=horodatage).get(timeout=20)
+            producteur.send(b.settings.topic_avis, key=b"1", value=valeur, timestamp_ms=horodatage).get(timeout=60)
             attendus += 1
     b.emettre_avis(*(avis(numero) for numero in range(2, 14)))
     b.consommer("avis", attendus)
@@ -144,7 +144,7 @@ def test_un_en_tete_qui_n_est_pas_en_utf8_n_arrete_personne(b: Banc) -> None:
     with closing(kafka.producer(b.settings)) as producteur:
         valeur = json.dumps(avis(1)).encode()
         en_tetes = [(NomDEnTete("x"), b"1")]
-        producteur.send(b.settings.topic_avis, key=b"1", value=valeur, headers=en_tetes).get(timeout=20)
+        producteur.send(b.settings.topic_avis, key=b"1", value=valeur, headers=en_tetes).get(timeout=60)
     b.emettre_avis(*(avis(numero) for numero in range(2, 14)))
     b.consommer("avis", 13)
     assert b.par_sort(b.settings.topic_avis) == {"appliquee": 13}
@@ -157,7 +157,7 @@ def test_un_lot_comprime_se_lit_quel_que_soit_le_producteur(b: Banc, compression
     with closing(KafkaProducer(**reglages)) as producteur:
         for numero in range(1, 4):
             valeur = json.dumps(avis(numero)).encode()
-            producteur.send(b.settings.topic_avis, key=b"1", value=valeur).get(timeout=20)
+            producteur.send(b.settings.topic_avis, key=b"1", value=valeur).get(timeout=60)
     b.consommer("avis", 3)
     assert b.par_sort(b.settings.topic_avis) == {"appliquee": 3}
 

@@ -114,6 +114,7 @@ def test_datamodel_code_generator_fait_des_classes_qui_lisent_nos_messages(tmp_p
     lancer(sys.executable, "-c", relire, dans=tmp_path)
 
 
+@pytest.mark.lent
 def test_l_analyseur_d_asyncapi_ne_trouve_rien_a_redire(tmp_path: Path) -> None:
     dit = json.loads(lancer("node", RACINE / "tests/contrat/node/analyser.mjs", OUTILS, ASYNCAPI, dans=tmp_path))
     document = yaml.safe_load(ASYNCAPI.read_text("utf-8"))

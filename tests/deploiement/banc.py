@@ -36,7 +36,7 @@ class Exploitation:
         self.settings = settings
         self.b = b
         """Pour écrire sur Kafka ; ses connexions à la base peuvent mourir avec elle."""
-        self.client = httpx.Client(base_url=settings.public_url, trust_env=False, timeout=20)
+        self.client = httpx.Client(base_url=settings.public_url, trust_env=False, timeout=60)
         self.client.headers["Authorization"] = f"Bearer {self.jeton()}"
 
     def jeton(self, assure: str = "a-1") -> str:
@@ -193,7 +193,7 @@ def exploitation(
         finally:
             ouverte.client.close()
             arret.set()
-            fil.join(20)
+            fil.join(90)
 
 
 def _sert(url: str) -> bool:

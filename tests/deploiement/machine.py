@@ -77,7 +77,7 @@ class _Role:
 
     def arreter(self) -> None:
         self.arret.set()
-        self.fil.join(40)
+        self.fil.join(90)
         assert not self.fil.is_alive(), "un rôle ne s'arrête pas"
 
 
@@ -153,7 +153,7 @@ class Machine:
             finally:
                 with suppress(OSError):
                     ecoute.shutdown(socket.SHUT_RDWR)
-                fil.join(40)
+                fil.join(90)
                 for nom in list(self.en_marche):
                     self._arreter(nom)
 

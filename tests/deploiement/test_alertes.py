@@ -363,7 +363,7 @@ def alertmanager(tmp_path: Path) -> Iterator[tuple[str, _Boites]]:
             yield url, tenues
         finally:
             lance.terminate()
-            lance.wait(20)
+            lance.wait(90)
 
 
 def _pret(url: str) -> bool:

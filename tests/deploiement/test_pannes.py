@@ -94,7 +94,7 @@ def test_des_suiveurs_tues(e: Exploitation) -> None:
         attendre(e.soldes, secondes=40, quoi="la vue")
     finally:
         suiveurs.send_signal(signal.SIGKILL)
-        suiveurs.wait(10)
+        suiveurs.wait(90)
     e.b.emettre_avis(DEUX)
     with closing(psycopg.connect(str(e.settings.database_url), autocommit=True)) as conn:  # Deux minutes ont passé.
         conn.execute("UPDATE vues.suiveurs SET battement_le = battement_le - interval '2 min' WHERE nom = 'restant_du'")
@@ -339,4 +339,4 @@ def test_l_horloge_de_postgresql_saute(lieu: Lieu, ouvert_a_tous: Path, monkeypa
         heure.write_text("+0")
         attendre_la_fin(e, "HorlogesEnDesaccord")
         [(derniere,)] = e.lire("SELECT max(enregistre_le) FROM journal.evenements")
-        assert derniere < datetime.now(UTC) + timedelta(seconds=15), "le saut est borné"
+        assert derniere < datetime.now(UTC) + timedelta(minutes=5), "le saut est borné"

@@ -81,7 +81,7 @@ def mesures(serveurs: Serveurs, kafka: str) -> dict[str, set[str]]:
         publisher = Publisher(settings)
         with (
             servi(web.api(settings, b.guichet, publisher, demo=False)) as url,
-            httpx.Client(base_url=url, trust_env=False, timeout=20) as client,
+            httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
         ):
             refuse = client.post("/kiosque/notification", data=notification("T1", 20_00) | {"Seal": "faux"})
             assert refuse.status_code == 400

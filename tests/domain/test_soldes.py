@@ -99,7 +99,7 @@ def jouer(messages: list[Any]) -> tuple[Any, ...]:
     return soldes, acceptes, pris, {t for t, statut in statuts.items() if statut is StatutDePaiement.EN_VERIFICATION}
 
 
-@settings(max_examples=exemples(150, 2000), deadline=None)
+@settings(max_examples=exemples(75, 2000), deadline=None)
 @given(st.lists(dites, max_size=10).flatmap(lambda m: st.tuples(st.just(m), st.permutations([*m, *m[:4]]))))
 def test_l_ordre_et_la_repetition_des_notifications_ne_changent_ni_les_soldes_ni_l_argent_pris(
     deux: tuple[list[Any], list[Any]],
@@ -108,7 +108,7 @@ def test_l_ordre_et_la_repetition_des_notifications_ne_changent_ni_les_soldes_ni
     assert jouer(une_fois) == jouer(autrement)
 
 
-@settings(max_examples=exemples(100, 2000), deadline=None)
+@settings(max_examples=exemples(50, 2000), deadline=None)
 @given(st.lists(dites, max_size=12))
 def test_chaque_centime_que_la_banque_a_pris_est_au_journal_une_seule_fois(messages: list[Any]) -> None:
     soldes, _, pris, _ = jouer(messages)
@@ -267,5 +267,5 @@ class Grand_livre(RuleBasedStateMachine):  # noqa: N801 (deux mots)
             assert rejouee == self.creance
 
 
-Grand_livre.TestCase.settings = settings(max_examples=exemples(60, 500), stateful_step_count=30, deadline=None)
+Grand_livre.TestCase.settings = settings(max_examples=exemples(30, 500), stateful_step_count=30, deadline=None)
 TestGrandLivre = Grand_livre.TestCase

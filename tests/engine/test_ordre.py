@@ -81,7 +81,7 @@ def test_un_suiveur_ne_manque_rien_grace_au_verrou_et_manque_sans_lui(
                 attendre(lambda: _attend_un_verrou(guetteur), quoi="le second attend son tour")
                 assert not valide.is_set()
             else:
-                assert valide.wait(10)
+                assert valide.wait(60)
             suiveur.catch_up()
         fil.join()
         suiveur.catch_up()
@@ -139,13 +139,13 @@ def test_un_saut_en_avant_de_l_horloge_de_postgresql_est_borne_et_guerit(recorde
         record(avant, conn, 1)
     with recorder.base.transaction() as conn:
         ((sautee,),) = conn.execute("SELECT enregistre_le FROM journal.evenements").fetchall()
-    assert timedelta() < sautee - (datetime.now(UTC) - une_heure) < clocks.AHEAD_MAX + timedelta(seconds=5)
+    assert timedelta() < sautee - (datetime.now(UTC) - une_heure) < clocks.AHEAD_MAX + timedelta(minutes=2)
     with recorder.base.transaction() as conn:
         record(recorder, conn, 2)
     with recorder.base.transaction() as conn:
         heures = [h for (h,) in conn.execute("SELECT enregistre_le FROM journal.evenements ORDER BY position")]
     assert heures == sorted(heures)
-    assert abs(heures[-1] - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(heures[-1] - datetime.now(UTC)) < timedelta(minutes=2)
 
 
 @pytest.mark.parametrize(

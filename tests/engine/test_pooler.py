@@ -56,7 +56,7 @@ def test_en_mode_session_un_suiveur_mene_se_reveille_et_s_arrete(
                 attendre(lambda attendu=attendu: vue.lire(service) == {"a": attendu})  # type: ignore[misc]
         finally:
             arret.set()
-            fil.join(15)
+            fil.join(60)
     assert service.execute("SELECT etat, interruptions, bail FROM vues.suiveurs").fetchall() == [("inactif", 0, None)]
 
 

@@ -29,7 +29,7 @@ def en_marche(b: Banc, *noms: str) -> Iterator[dict[str, Consumer]]:
     finally:
         arret.set()
         for fil in fils:
-            fil.join(30)
+            fil.join(60)
         for boucle in boucles.values():
             boucle.rebuts.fermer()
 

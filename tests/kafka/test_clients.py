@@ -42,7 +42,7 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
         essayer()
     gc.collect()
     attendre(lambda: threading.active_count() <= fils, quoi="les fils finis")
-    assert ouverts() <= descripteurs
+    attendre(lambda: ouverts() <= descripteurs, quoi="les descripteurs rendus")
 
 
 def test_demander_un_topic_absent_ne_le_cree_pas(kafka: str, prefixe: str) -> None:

@@ -50,9 +50,9 @@ def test_un_topic_d_entree_refuse_plus_d_un_mebioctet_et_ses_rebuts_en_prennent_
         **b.settings.kafka_connection(), enable_idempotence=False, max_request_size=rebuts.OCTETS_MAX, acks="all"
     )
     with pytest.raises(MessageSizeTooLargeError):
-        emetteur.send(topic, b"x" * (MESSAGE_BYTES_MAX + 1)).get(timeout=10)
+        emetteur.send(topic, b"x" * (MESSAGE_BYTES_MAX + 1)).get(timeout=60)
     enorme = b"x" * (40 * 1024 * 1024)
-    emetteur.send(f"{topic}.rebuts", enorme).get(timeout=30)
+    emetteur.send(f"{topic}.rebuts", enorme).get(timeout=60)
     emetteur.close()
     (rebut,) = b.rebuts(topic, 1)
     assert rebut.value == enorme

@@ -14,7 +14,7 @@ from tests.consumers.banc import Banc, avis, banc, notification
 from tests.kafka.en_marche import administrateur, en_marche, fates_by_topic, fins
 from tests.outils import attendre
 
-REMARQUE_S = 30.0
+REMARQUE_S = 90.0
 """Ce que l'on laisse à un consommateur pour voir qu'un topic a été recréé (secondes)."""
 
 

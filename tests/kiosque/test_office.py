@@ -101,7 +101,7 @@ valeurs_json = st.recursive(
 )
 
 
-@settings(max_examples=exemples(25, 200))
+@settings(max_examples=exemples(12, 200))
 @given(st.dictionaries(st.text(), valeurs_json))
 def test_un_objet_quelconque_se_scelle_ou_se_refuse(objet: dict[str, Any]) -> None:
     try:

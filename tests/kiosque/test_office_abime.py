@@ -71,7 +71,7 @@ def banque(repondre: Reponse) -> Iterator[str]:
 
         def servir(cliente: socket.socket) -> None:
             with suppress(OSError), cliente:
-                cliente.settimeout(10)
+                cliente.settimeout(60)
                 question = cliente.recv(65_536)
                 while b"}" not in question:
                     question += cliente.recv(65_536)

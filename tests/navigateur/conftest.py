@@ -32,7 +32,7 @@ from tests.outils import attendre
 from tests.serveurs import servi
 
 SECRET_DE_SESSION = "s" * 32
-INACTIVITE = timedelta(seconds=12)
+INACTIVITE = timedelta(seconds=24)
 """Le délai d'inactivité de la borne, ici."""
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def service(b: Banc) -> Iterator[httpx.Client]:
             yield client
     finally:
         arret.set()
-        fil.join(30)
+        fil.join(60)
         assert not fil.is_alive()
 
 
@@ -285,7 +285,7 @@ def test_tant_que_kafka_n_a_pas_repondu_rien_ne_s_ouvre(b: Banc) -> None:
     with service(absent) as client:
         refus = ouvrir(client, B)
     assert (refus.status_code, refus.json()["code"]) == (503, "journal_non_verifie")
-    assert time.monotonic() - debut < 30
+    assert time.monotonic() - debut < 90
 
 
 def test_deux_restaurations_de_la_meme_sauvegarde_ne_redonnent_pas_les_memes_numeros_ni_les_memes_rangs(
@@ -312,16 +312,30 @@ def test_deux_restaurations_de_la_meme_sauvegarde_ne_redonnent_pas_les_memes_num
 
 
 def test_une_epoque_compte_des_secondes_entieres(base: Any) -> None:
-    """Arrondies, 9,6 s et 10,4 s étaient la même seconde : deux restaurations tiraient les mêmes numéros."""
-    tires: list[int] = []
-    for debut, fin in ((600_000, 950_000), (0, 400_000)):
-        attendre(lambda d=debut, f=fin: d <= datetime.now(UTC).microsecond < f, quoi="ce moment de la seconde")  # type: ignore[misc]
-        with closing(psycopg.connect(base.url, autocommit=True)) as conn:
-            ouvrir_epoque(conn, "sauvegarde restaurée")
-            tires += [n for (n,) in conn.execute("SELECT nextval('journal.numeros_de_transaction')")]
-        with closing(psycopg.connect(base.url_proprietaire, autocommit=True)) as conn:
-            conn.execute("SELECT setval('journal.numeros_de_transaction', 1, false)")
-    assert abs(tires[1] - tires[0]) >= 8
+    """Arrondies, la fin d'une seconde et le début de la suivante étaient la même : deux époques tiraient autant."""
+    with closing(psycopg.connect(base.url, autocommit=True)) as conn:
+        tardive, tot = _tirer(conn, base, 600_000, 999_999), _tirer(conn, base, 0, 400_000)
+        for _ in range(
+            20
+        ):  # Une machine occupée peut laisser passer la seconde suivante : elle seule serait confondue.
+            if tot[1] - tardive[1] == timedelta(seconds=1):
+                break
+            tardive, tot = _tirer(conn, base, 600_000, 999_999), _tirer(conn, base, 0, 400_000)
+    assert abs(tot[0] - tardive[0]) >= 8
+
+
+def _tirer(conn: psycopg.Connection[Any], base: Any, debut: int, fin: int) -> tuple[int, datetime]:
+    """Le premier numéro d'une époque ouverte entre ces microsecondes d'une seconde, et cette seconde."""
+    while True:
+        attendre(lambda: debut <= datetime.now(UTC).microsecond < fin, quoi="ce moment de la seconde")
+        avant = datetime.now(UTC)
+        ouvrir_epoque(conn, "sauvegarde restaurée")
+        apres = datetime.now(UTC)
+        [(numero,)] = conn.execute("SELECT nextval('journal.numeros_de_transaction')").fetchall()
+        with closing(psycopg.connect(base.url_proprietaire, autocommit=True)) as proprietaire:
+            proprietaire.execute("SELECT setval('journal.numeros_de_transaction', 1, false)")
+        if apres < avant.replace(microsecond=fin):
+            return numero, avant.replace(microsecond=0)
 
 
 def test_ouvrir_une_epoque_finit_les_sessions(base: Any) -> None:

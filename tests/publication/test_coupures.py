@@ -124,7 +124,7 @@ def test_un_envoi_retente_ne_tombe_pas_dans_le_topic_recree_entre_temps(kafka: s
         attendre(lambda: sender._producteur is not None and not envoi.done(), quoi="l'envoi est retenté")
         _creer(settings)
         with pytest.raises(Outage):
-            envoi.result(timeout=30)
+            envoi.result(timeout=120)
     sender.abandonner()
     assert banc.relire(settings) == []
 

@@ -274,7 +274,7 @@ def test_le_dossier_surveille_prend_chaque_fichier_une_fois_et_finit_par_sigterm
         assert p.stdout is not None
         dits = [json.loads(p.stdout.readline()) for _ in range(2)]
         os.kill(p.pid, signal.SIGTERM)
-        assert p.wait(20) == 0
+        assert p.wait(90) == 0
         assert p.stdout.read() == b""
     assert [dit["fichier"] for dit in dits] == ["a.csv", "coupe.csv"]
     assert "refuse" in dits[1]

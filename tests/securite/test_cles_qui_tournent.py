@@ -73,7 +73,7 @@ def _sous_la_charge(url: str, cookies: dict[str, str]) -> None:
     statuts: Counter[int] = Counter()
 
     def lire() -> None:
-        with httpx.Client(base_url=url, trust_env=False, cookies=cookies, timeout=20) as client:
+        with httpx.Client(base_url=url, trust_env=False, cookies=cookies, timeout=60) as client:
             for _ in range(10):
                 statuts[client.get("/payer", headers=NAVIGATEUR).status_code] += 1
 
@@ -189,7 +189,7 @@ def faux_courtier(tmp_path: Path) -> Iterator[str]:
                     prise, _ = ecoute.accept()
                 except TimeoutError:
                     continue
-                prise.settimeout(2)
+                prise.settimeout(60)
                 try:
                     contexte.wrap_socket(prise, server_side=True).close()
                 except OSError:

@@ -86,7 +86,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         for commande in (["settings"], ["lag"], ["audit"], ["notifications"], ["history", "999X"], ["balance", NIR]):
             finie = subprocess.run(
                 [*CREANCES, *commande, "--data-dir", str(dossier)],
-                capture_output=True, text=True, cwd=RACINE, timeout=60, check=False, env=environnement,
+                capture_output=True, text=True, cwd=RACINE, timeout=240, check=False, env=environnement,
             )  # fmt: skip
             demo.dites[f"creances {commande[0]}"] = (
                 (finie.stdout + finie.stderr).replace(NIR, "")
@@ -97,13 +97,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield demo
     finally:
         lancee.send_signal(signal.SIGINT)
-        lancee.wait(timeout=30)
+        lancee.wait(timeout=90)
 
 
 def _tout_essayer(demo: Demo) -> None:
     """La banque envoie trop, des appelants se trompent : tout ce qui répond est gardé, les URL aussi."""
     pile = demo.pile
-    with httpx.Client(base_url=pile["api_url"], trust_env=False, timeout=20) as client:
+    with httpx.Client(base_url=pile["api_url"], trust_env=False, timeout=60) as client:
         for numero, (cle, encodage) in enumerate(
             [(pile["secret_key"], ""), ("une mauvaise clé", ""), (pile["secret_key"], "base64"), ("mauvaise", "base64")]
         ):

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from api.application import creer_api
 from service.http import ConnectionLimits, serve
 from tests.api.conftest import Service, notification, reglages_api, service  # noqa: F401
+from tests.courtiers import port_libre
 from tests.outils import attendre
 
 pytestmark = pytest.mark.lent
@@ -32,8 +33,7 @@ DEMANDES: Final = 40
 @contextmanager
 def _servi_pour_de_bon(service: Service) -> Iterator[int]:  # noqa: F811
     """L'API derrière le serveur du service, avec ses échéances et son plafond."""
-    with socket.create_server(("127.0.0.1", 0)) as libre:
-        port = int(libre.getsockname()[1])
+    port = port_libre()
     application = creer_api(replace(service.dependances_api, metriques=CollectorRegistry()))
     arret = threading.Event()
     fil = threading.Thread(target=serve(application, "127.0.0.1", port, ConnectionLimits()), args=(arret,))
@@ -60,10 +60,10 @@ def test_mille_connexions_lentes_n_arretent_ni_les_paiements_ni_la_banque(servic
     with ExitStack() as pile:
         port = pile.enter_context(_servi_pour_de_bon(service))
         service.client = pile.enter_context(
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20)
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60)
         )
         for n in range(LENTES):
-            prise = pile.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            prise = pile.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
             debut = (
                 b"POST /kiosque/notification HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nD"
                 if n % 2

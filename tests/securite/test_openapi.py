@@ -4,30 +4,38 @@
 """
 
 import itertools
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import psycopg
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.generation.modes import GenerationMode
 
-from api.application import description
 from api.socle.identite import RoleUtilisateur
 from engine.follower import Follower
 from projections.vues.anomalies import Anomalies
 from tests.api.conftest import Service, jeton, notification, porteur, reglages_api, service  # noqa: F401
 from tests.mapper import MAPPER
+from tests.outils import RACINE
 
 ESSAIS: Final = int(os.environ.get("SCHEMATHESIS", "12"))
-DOCUMENT: Final = description()
-SCHEMA: Final = schemathesis.openapi.from_dict(DOCUMENT)
+DOCUMENT: Final[dict[str, Any]] = json.loads((RACINE / "docs" / "openapi.json").read_text("utf-8"))
+"""Ce que l'API en sert : tests/api/test_exploitation.py."""
 OPERATIONS: Final = {
     f"{methode.upper()} {chemin}": (chemin, methode) for chemin, m in DOCUMENT["paths"].items() for methode in m
 }
+
+
+@cache
+def schema() -> Any:
+    """Le document, pour schemathesis : importé ici, il ne coûte qu'à qui joue ces tests."""
+    import schemathesis
+
+    return schemathesis.openapi.from_dict(DOCUMENT)
 
 
 def references(noeud: Any) -> list[str]:
@@ -81,6 +89,8 @@ def empreinte(url: str) -> list[Any]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_aucune_operation_ne_tombe(service: Service, operation: str) -> None:  # noqa: F811
+    from schemathesis.generation.modes import GenerationMode
+
     chemin, methode = OPERATIONS[operation]
     service.avis(REF)
     connus = CONNUS | _mettre_en_place(service) if methode != "get" or "{" in chemin else CONNUS
@@ -96,7 +106,7 @@ def test_aucune_operation_ne_tombe(service: Service, operation: str) -> None:  #
     }
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
         try:
-            cas = SCHEMA[chemin][methode].as_strategy(generation_mode=mode)
+            cas = schema()[chemin][methode].as_strategy(generation_mode=mode)
             _eprouver(service, cas, roles, statuts)
             if mode is GenerationMode.POSITIVE:
                 atteints = _aller_au_bout(service, cas, roles, connus, operation)

@@ -28,7 +28,7 @@ def creances(dossier: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         cwd=RACINE,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -61,7 +61,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         yield dossier, sortie.read_text()
     finally:
         lancee.send_signal(signal.SIGINT)
-        assert lancee.wait(timeout=30) == 0, sortie.read_text()
+        assert lancee.wait(timeout=90) == 0, sortie.read_text()
     assert not (dossier / "stack.json").exists()
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import httpx
 import pytest
 
+from tests.courtiers import port_libre
 from tests.outils import attendre
 
 SERVEUR = """
@@ -31,19 +32,34 @@ serve(application, "127.0.0.1", int(sys.argv[1]), limites)(threading.Event())
 """
 
 
+Adresse = tuple[str, int]
+
+
 @contextmanager
-def serveur(delai_s: float) -> Iterator[tuple[str, int]]:
+def serveur(delai_s: float) -> Iterator[Adresse]:
     """Un processus de 256 fichiers, servi comme le service l'est."""
-    with socket.socket() as prise:
-        prise.bind(("127.0.0.1", 0))
-        adresse = prise.getsockname()
+    adresse = ("127.0.0.1", port_libre())
     processus = subprocess.Popen([sys.executable, "-c", SERVEUR, str(adresse[1]), str(delai_s)])
     try:
         attendre(lambda: _repond(adresse), secondes=60, quoi="serveur démarré")
         yield adresse
     finally:
         processus.terminate()
-        processus.wait(timeout=20)
+        processus.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Adresse]:
+    """Celui qui laisse une minute, sauf à une connexion dont la réponse est partie."""
+    with serveur(delai_s=60) as adresse:
+        yield adresse
+
+
+@pytest.fixture(scope="module")
+def presse() -> Iterator[Adresse]:
+    """Celui qui ne laisse qu'une seconde."""
+    with serveur(delai_s=1) as adresse:
+        yield adresse
 
 
 def _repond(adresse: tuple[str, int]) -> bool:
@@ -55,12 +71,12 @@ def _repond(adresse: tuple[str, int]) -> bool:
 
 def _vivant(adresse: tuple[str, int], **en_tetes: str) -> httpx.Response:
     url = f"http://{adresse[0]}:{adresse[1]}/livez"
-    with httpx.Client(trust_env=False, timeout=10) as client:
+    with httpx.Client(trust_env=False, timeout=LARGE_S) as client:
         return client.get(url, headers=en_tetes)
 
 
 def _a_moitie(adresse: tuple[str, int], envoi: bytes, pile: ExitStack) -> socket.socket:
-    prise = pile.enter_context(socket.create_connection(adresse, timeout=10))
+    prise = pile.enter_context(socket.create_connection(adresse, timeout=LARGE_S))
     prise.sendall(envoi)
     return prise
 
@@ -74,21 +90,25 @@ CORPS = b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nData="
 
 
 @pytest.mark.parametrize("envoi", [b"", EN_TETE, CORPS], ids=["rien", "en-tête", "corps"])
-def test_trois_cents_requetes_a_moitie_envoyees_n_arretent_pas_un_processus_de_256_fichiers(envoi: bytes) -> None:
-    with serveur(delai_s=60) as adresse, ExitStack() as pile:
+def test_trois_cents_requetes_a_moitie_envoyees_n_arretent_pas_un_processus_de_256_fichiers(
+    patient: Adresse, envoi: bytes
+) -> None:
+    with ExitStack() as pile:
         for _ in range(300):
-            _a_moitie(adresse, envoi, pile)
+            _a_moitie(patient, envoi, pile)
         debut = time.monotonic()
-        assert _vivant(adresse).is_success
+        assert _vivant(patient).is_success
         assert time.monotonic() - debut < LARGE_S
 
 
 @pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])
-def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octet(envoi: bytes) -> None:
-    with serveur(delai_s=1) as adresse, ExitStack() as pile:
-        prise = _a_moitie(adresse, envoi, pile)
-        prise.settimeout(0.2)
+def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octet(
+    presse: Adresse, envoi: bytes
+) -> None:
+    with ExitStack() as pile:
         debut, recu = time.monotonic(), b""
+        prise = _a_moitie(presse, envoi, pile)
+        prise.settimeout(0.2)
         while time.monotonic() - debut < LARGE_S:
             try:
                 prise.sendall(b"a")
@@ -103,9 +123,9 @@ def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octe
         assert recu.startswith(b"HTTP/1.1 408") or recu == b""
 
 
-def test_une_connexion_muette_apres_sa_reponse_est_close() -> None:
-    with serveur(delai_s=2) as adresse, ExitStack() as pile:
-        prise = _a_moitie(adresse, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", pile)
+def test_une_connexion_muette_apres_sa_reponse_est_close(patient: Adresse) -> None:
+    with ExitStack() as pile:
+        prise = _a_moitie(patient, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", pile)
         debut, recu = time.monotonic(), b""
         while lu := prise.recv(4096):
             recu += lu
@@ -127,9 +147,11 @@ ATTENDUS = {
     [(EN_TETE, b"408"), (CORPS, b"408"), (b"\x00\r\n\r\n", b"400"), (MUET, b"503")],
     ids=["en-tête", "corps", "illisible", "sans réponse"],
 )
-def test_ce_que_le_serveur_repond_lui_meme_porte_les_en_tetes_de_surete(envoi: bytes, statut: bytes) -> None:
-    with serveur(delai_s=1) as adresse, ExitStack() as pile:
-        prise, recu = _a_moitie(adresse, envoi, pile), b""
+def test_ce_que_le_serveur_repond_lui_meme_porte_les_en_tetes_de_surete(
+    presse: Adresse, envoi: bytes, statut: bytes
+) -> None:
+    with ExitStack() as pile:
+        prise, recu = _a_moitie(presse, envoi, pile), b""
         with suppress(ConnectionResetError):
             while lu := prise.recv(4096):
                 recu += lu
@@ -141,8 +163,7 @@ def test_ce_que_le_serveur_repond_lui_meme_porte_les_en_tetes_de_surete(envoi: b
     assert len(set(noms)) == len(noms)
 
 
-def test_rien_ne_dit_quel_serveur_repond_et_personne_ne_choisit_son_adresse() -> None:
-    with serveur(delai_s=10) as adresse:
-        reponse = _vivant(adresse, **{"X-Forwarded-For": "203.0.113.9"})
-        assert reponse.text == "127.0.0.1 0"
-        assert "server" not in reponse.headers
+def test_rien_ne_dit_quel_serveur_repond_et_personne_ne_choisit_son_adresse(patient: Adresse) -> None:
+    reponse = _vivant(patient, **{"X-Forwarded-For": "203.0.113.9"})
+    assert reponse.text == "127.0.0.1 0"
+    assert "server" not in reponse.headers

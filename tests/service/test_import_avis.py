@@ -283,7 +283,7 @@ def test_kafka_absent_on_attend_on_le_dit_et_rien_n_est_perdu(courtier: Embedded
         assert re.match(r"Kafka n'accuse plus rien depuis \d+ s ; 50 lignes attendent, rien n'est perdu", dit), dit
         courtier.server.process.send_signal(signal.SIGCONT)
         rapport = json.loads(lance.sortie.read())
-        assert lance.processus.wait(30) == 0
+        assert lance.processus.wait(90) == 0
     assert (rapport["lues"], rapport["envoyees"], rapport["refusees"]) == (100, 100, [])
     assert sorted(cle.decode() for cle, _ in importer.recus(100)) == sorted(avis(n)["reference"] for n in range(100))
 
@@ -297,7 +297,7 @@ def test_ctrl_c_dit_ou_reprendre_et_reprendre_finit_le_travail(importer: Import,
         importer.recus(100)
         lance.processus.send_signal(signal.SIGINT)  # L'entrée reste ouverte : la commande attend la suite.
         rapport = json.loads(lance.sortie.read())
-        assert lance.processus.wait(30) == 130
+        assert lance.processus.wait(90) == 130
     assert (rapport["interrompu"], rapport["reprendre_a_la_ligne"], rapport["envoyees"]) == (True, 101, 100)
     code, suite = importer.en_json(tout, "--from-line", str(rapport["reprendre_a_la_ligne"]))
     assert (code, suite["envoyees"]) == (0, 200)
@@ -321,8 +321,8 @@ def test_ctrl_c_pendant_l_absence_de_kafka_nomme_la_premiere_ligne_sans_accuse(
         assert b"10000 lignes attendent" in lance.erreurs.readline(), "ce qui attend est borné"
         lance.processus.send_signal(signal.SIGTERM)
         dit = lance.sortie.read().decode()
-        assert lance.processus.wait(30) == 130
-        ecriture.join(10)
+        assert lance.processus.wait(90) == 130
+        ecriture.join(60)
         assert "Tout ce qui précède la ligne 11 est traité ; au-delà, sans accusé : 10000 lignes." in dit
         assert "--from-line 11" in dit
         assert all(ligne.startswith(b"Kafka n'accuse plus rien") for ligne in lance.erreurs.read().splitlines())

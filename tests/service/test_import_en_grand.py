@@ -61,7 +61,7 @@ def commandes(variables: dict[str, str], *commandes: list[str]) -> Iterator[None
             for lancee in lancees:
                 assert lancee.poll() is None
                 lancee.send_signal(signal.SIGTERM)
-            assert [lancee.wait(30) for lancee in lancees] == [0] * len(lancees)
+            assert [lancee.wait(90) for lancee in lancees] == [0] * len(lancees)
         finally:
             for lancee in lancees:
                 lancee.kill()

@@ -18,7 +18,7 @@ import service.cli  # noqa: F401  registers the commands
 from service.cli.application import app
 from service.production import find_gaps
 from service.settings import Settings
-from tests.outils import commande
+from tests.outils import commande, exemples
 
 COMPLETE = {
     "mode": "production",
@@ -118,7 +118,7 @@ def test_un_fichier_de_reglages_absent_ou_faux_est_une_phrase(tmp_path: Path, co
     assert "Traceback" not in fini.stderr
 
 
-@essais(max_examples=25, deadline=None)
+@essais(max_examples=exemples(10, 60), deadline=None)
 @given(st.text("%@/:?#[]&= a", max_size=6), st.booleans(), st.sampled_from([("settings",), ("lag",), ("migrate",)]))
 def test_un_mot_de_passe_ne_s_ecrit_nulle_part(
     signes: str,

@@ -22,7 +22,7 @@ from guichet.acces import lire_motif
 from projections.lectures.instant import Instant, InstantFutur, InstantIllisible, lire_instant
 from projections.lectures.suite import Demande
 from tests.api.conftest import jeton
-from tests.outils import exemples
+from tests.outils import en_moins_de, exemples
 from tests.support.banc import AUTRE, LECTEUR, MOTIF, REF, Service, acces, agent, paiement, recevoir
 
 CREANCE = f"/api/v1/support/creances/{REF}/historique"
@@ -216,7 +216,11 @@ def a_la_main(faits: list[dict[str, Any]]) -> tuple[int, int]:
 _numeros = iter(range(10_000, 100_000))
 
 
-@settings(max_examples=exemples(12, 80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=exemples(12, 80),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(joues=gestes)
 def test_a_chaque_version_et_a_chaque_instant_l_histoire_est_celle_rejouee_a_la_main(
     service: Service, joues: list[tuple[str, int]]
@@ -258,12 +262,14 @@ def test_l_histoire_de_mille_evenements_est_lue_en_moins_de_200_ms(service: Serv
         creance.afficher_paiement(transaction, maintenant=maintenant)
     with guichet.base.transaction() as conn:
         guichet.recorder.record(conn, Batch(entries=collect([creance], "test")))
-    durees = []
-    for _ in range(5):
-        debut = time.perf_counter()
+
+    def une_lecture() -> float:
+        """Le temps de calcul : le service est dans ce processus, et les voisins n'y comptent pas."""
+        debut = time.process_time()
         assert len(lire(service, CREANCE).json()["evenements"]) == 1_000
-        durees.append(time.perf_counter() - debut)
-    assert min(durees) < 0.2, durees
+        return time.process_time() - debut
+
+    en_moins_de(0.2, une_lecture, essais=10)
 
 
 def test_ce_qui_a_change_entre_deux_versions_est_dit(paye: tuple[Service, str]) -> None:

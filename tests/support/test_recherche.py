@@ -35,6 +35,7 @@ from projections.lectures.saisie import (
     lire_recherche,
 )
 from service.cli.application import app
+from tests.outils import en_moins_de
 from tests.support.banc import AUTRE, MOTIF, REF, TOPIC, Service, acces, agent, paiement, recevoir
 
 JEUDI = date(2026, 11, 26)
@@ -211,16 +212,17 @@ def test_aucune_recherche_ne_lit_toute_une_table_et_chacune_repond_en_moins_de_2
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         for instruction in PEUPLER.replace("%(n)s", str(CREANCES)).split(";"):
             conn.execute(instruction.encode())
-        durees = {}
+        durees: dict[str, float] = {}
         for saisie in CHERCHEES:
             explique: Any = Explique(conn)
             trouver(explique, lire_recherche(saisie, JEUDI))
             assert [plan for plan in explique.plans if ENTIERE.search(plan)] == [], saisie
-            essais = []
-            for _ in range(3):  # La meilleure : le temps que prennent les voisins n'est pas le sien.
+
+            def une_recherche(saisie: str = saisie) -> float:
                 debut = time.perf_counter()
                 assert trouver(conn, lire_recherche(saisie, JEUDI)).trouves, saisie
-                essais.append(time.perf_counter() - debut)
-            durees[saisie] = min(essais)
+                durees[saisie] = time.perf_counter() - debut
+                return durees[saisie]
+
+            en_moins_de(0.2, une_recherche, essais=20)
     sys.stderr.write(f"{ {saisie: round(1000 * duree) for saisie, duree in durees.items()} } ms\n")
-    assert max(durees.values()) < 0.2, durees

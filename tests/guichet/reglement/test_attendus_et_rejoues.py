@@ -154,7 +154,7 @@ class EnMemeTemps:
     """La boîte de Kafka, où deux rejeux n'envoient qu'une fois tous deux prêts à le faire."""
 
     def __init__(self, boite: Mailbox) -> None:
-        self.boite, self.ensemble = boite, threading.Barrier(2, timeout=20)
+        self.boite, self.ensemble = boite, threading.Barrier(2, timeout=90)
         self.topic_avis, self.topic_notifications = boite.topic_avis, boite.topic_notifications
         self.lire = boite.lire
 
