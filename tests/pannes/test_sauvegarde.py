@@ -312,7 +312,7 @@ def test_deux_restaurations_de_la_meme_sauvegarde_ne_redonnent_pas_les_memes_num
 
 
 def test_une_epoque_compte_des_secondes_entieres(base: Any) -> None:
-    """Arrondie, la seconde d'avant 10,5 s et celle d'après 9,5 s étaient la même : deux restaurations en tiraient autant."""
+    """Arrondies, la seconde d'avant 10,5 s et celle d'après 9,5 s étaient la même : deux restaurations, une époque."""
     tires: list[int] = []
     for debut, fin in ((600_000, 950_000), (0, 400_000)):
         attendre(lambda d=debut, f=fin: d <= datetime.now(UTC).microsecond < f, quoi="ce moment de la seconde")  # type: ignore[misc]
