@@ -14,11 +14,11 @@ import psycopg
 from tests.faults.fault import Scene
 from tests.faults.stack import Stack
 
-SIZE: Final = "3g"
+SIZE_BYTES: Final = 3 << 30
 """Of the disk in memory, which takes only what is written on it."""
 CLONE_NEWNS: Final = 0x00020000
 LEFT_BYTES: Final = (0, 8192, 65536, 1 << 20)
-"""What the filler leaves."""
+"""What a full disk still takes."""
 SEGMENTS: Final = 24
 """Log switches that use up the segments which PostgreSQL keeps ready: then it finds no room for its own log either."""
 
@@ -37,7 +37,7 @@ def small_disk(where: Path) -> Iterator[bool]:
     _run("mount", "--make-rprivate", "/")
     where.mkdir(parents=True, exist_ok=True)
     where.chmod(0o755)
-    mounted = _run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(where))
+    mounted = _run("mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(where))
     try:
         yield mounted
     finally:
@@ -62,34 +62,27 @@ def lacking(stack: Stack) -> str | None:
 def fill_disk(scene: Scene) -> None:
     """Nothing more can be written; sometimes not even PostgreSQL's own log, and it stops until there is room."""
     stack, rng = scene.stack, scene.rng
-    filler = stack.folder / "pg" / "filler"
-    switches = rng.choice([0, 0, SEGMENTS])
+    disk = stack.folder / "pg"
+    switches, left = rng.choice([0, 0, SEGMENTS]), rng.choice(LEFT_BYTES)
+    until = time.monotonic() + rng.uniform(2, 10)
     try:
-        _fill(filler, rng.choice(LEFT_BYTES))
-        until = time.monotonic() + rng.uniform(2, 10)
         while time.monotonic() < until:
+            _shrink(disk, left)  # Again and again: what is freed meanwhile is not to be had.
             with suppress(psycopg.Error):
                 for _ in range(switches):
                     stack.sql("SELECT pg_logical_emit_message(false, 'faults', repeat('x', 1000)), pg_switch_wal()")
-            _fill(filler, 0)  # What was freed meanwhile is gone again.
+            left = 0
             time.sleep(0.3)
     finally:
-        filler.unlink(missing_ok=True)
+        _resize(disk, SIZE_BYTES)
     stack.revive_postgres()
 
 
-def _fill(filler: Path, left: int) -> None:
-    """Takes all the room but `left` bytes."""
-    with filler.open("ab") as file:
-        size = file.tell()
-        while (room := _room(filler) - left) > 0:
-            try:
-                os.posix_fallocate(file.fileno(), size, room)
-            except OSError:  # Somebody took a part of it meanwhile.
-                continue
-            size += room
+def _shrink(disk: Path, left: int) -> None:
+    """Makes the disk as small as what lies on it, but for these bytes."""
+    told = os.statvfs(disk)
+    _resize(disk, (told.f_blocks - told.f_bfree) * told.f_frsize + left)  # Refused if more was written meanwhile.
 
 
-def _room(filler: Path) -> int:
-    told = os.statvfs(filler.parent)
-    return told.f_bavail * told.f_frsize
+def _resize(disk: Path, size: int) -> bool:
+    return _run("mount", "-o", f"remount,size={size}", str(disk))
