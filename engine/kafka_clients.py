@@ -15,6 +15,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.producer.transaction_manager import TransactionState
 
 import engine.kafka_records  # noqa: F401 (whoever opens a client reads leniently)
+from engine import kafka_waits
 from engine.kafka_security import refused_certificate
 from engine.outages import Outage
 
@@ -61,13 +62,15 @@ def open_client(classe: Callable[..., Any], **options: Any) -> Any:
     When no broker answers, its constructor raises and leaves a thread and four descriptors behind: at one attempt every
     ten seconds, an hour of outage would exhaust the process. So what it opened is closed.
 
-    No client creates a topic by asking whether it exists: kafka-python does not pass that setting on (seen in 3.0.12).
+    None of its waits is without a bound (`engine.kafka_waits`). No client creates a topic by asking whether it exists:
+    kafka-python does not pass that setting on (seen in 3.0.12).
     """
     ouverts: list[KafkaNetClient] = []
 
     def ouvrir_le_reseau(**reglages: Any) -> KafkaNetClient:
         reseau = KafkaNetClient(**reglages)
         reseau.cluster.config["allow_auto_create_topics"] = False
+        kafka_waits.bound(reseau._net, reseau._manager.config["request_timeout_ms"])  # noqa: SLF001 (see the head)
         ouverts.append(reseau)
         return reseau
 
@@ -75,7 +78,8 @@ def open_client(classe: Callable[..., Any], **options: Any) -> Any:
         return classe(**options, kafka_client=ouvrir_le_reseau)
     except KafkaError as erreur:
         for reseau in ouverts:
-            reseau.close()
+            with suppress(KafkaError):
+                reseau.close()
         if (refus := refused_certificate(options)) is not None:
             raise refus from erreur
         raise

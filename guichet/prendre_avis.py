@@ -43,6 +43,15 @@ Jour = Annotated[date, BeforeValidator(_en_toutes_lettres)]
 """Un jour, `AAAA-MM-JJ` et rien d'autre."""
 
 
+def _sans_nul(valeur: object) -> object:
+    """Un texte que PostgreSQL peut ranger : son JSON n'admet pas le caractère nul, et une raison n'en perd rien."""
+    return valeur.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(valeur, str) else valeur
+
+
+MotifLu = Annotated[Motif, BeforeValidator(_sans_nul)]
+"""Une raison, telle qu'elle est gardée."""
+
+
 class _Entrant(BaseModel):
     """Un message de la caisse ; ses noms sont ceux du contrat."""
 
@@ -69,7 +78,7 @@ class MessageAvisRectifie(_Entrant):
     type: Literal["avis_rectifie"]
     message_id: MessageId
     montant_initial_centimes: Centimes
-    motif: Motif
+    motif: MotifLu
 
 
 class MessageAvisAnnule(_Entrant):
@@ -77,7 +86,7 @@ class MessageAvisAnnule(_Entrant):
 
     type: Literal["avis_annule"]
     message_id: MessageId
-    motif: Motif
+    motif: MotifLu
 
 
 class MessageEncaissementRecu(_Entrant):

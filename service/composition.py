@@ -18,7 +18,7 @@ from engine.database import Database
 from engine.dead_letters import DeadLetters
 from engine.follower import Follower, View
 from engine.mapper import EventMapper
-from engine.recorder import Recorder
+from engine.recorder import ORDER_HELD_MAX_S, Recorder
 from guichet.guichet import Adresses, Guichet
 from preuve.folder import TileFolder
 from preuve.role import SealingRole
@@ -47,9 +47,13 @@ def required(value: str | None, name: str) -> str:
     return value
 
 
-def recorder_on(base: Database) -> Recorder:
-    """What writes and reads the log on this database, and knows our aggregates."""
-    return Recorder(base, EventMapper(AGREGATS))
+def recorder_on(base: Database, settings: Settings | None = None) -> Recorder:
+    """What writes and reads the log on this database, and knows our aggregates.
+
+    `settings`: those of who writes; who only reads needs none.
+    """
+    held_max_s = ORDER_HELD_MAX_S if settings is None else settings.order_held_max.total_seconds()
+    return Recorder(base, EventMapper(AGREGATS), order_held_max_s=held_max_s)
 
 
 def guichet(settings: Settings, *, application: str) -> Guichet:
@@ -61,7 +65,7 @@ def guichet(settings: Settings, *, application: str) -> Guichet:
     )
     return Guichet(
         base=base,
-        recorder=recorder_on(base),
+        recorder=recorder_on(base, settings),
         kiosque=bank.kiosk(settings),
         politique=settings.politique,
         adresses=Adresses(

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -17,6 +17,9 @@ from service.settings import PREFIX, Merchant, Settings
 _PUBLISHED_MERCHANTS: Final = re.compile(r"0020010000000\d\d")
 _PUBLISHED_KEYS: Final = re.compile(r"\d{15}_KEY\d+", re.IGNORECASE)
 """The bank prints the keys of its trial merchants in its manual: anyone can seal an acceptance with one."""
+
+WAITED_MAX: Final = timedelta(seconds=10)
+"""What a writer waits for the order before it is refused (`lock_timeout`), and a request for its answer."""
 
 _ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
@@ -117,6 +120,8 @@ def _addresses(settings: Settings) -> Iterator[tuple[str, str]]:
 def _database(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if settings.database_url is None:
         yield "database_url", "manque."
+    if settings.order_held_max > WAITED_MAX:
+        yield "order_held_max", "dépasse 10 s : un écrivain figé ferait refuser les écritures des autres (503)."
     for name in ("database_url", "owner_database_url"):
         url: str | None = getattr(settings, name)
         if url is not None and not _is_private(url, environment):

@@ -83,6 +83,8 @@ def run_until(
             if RoleName(RoleKind.RELANCE) in wanted:
                 running.append(roles.Role(watch.NAME, watch.Watch(settings, equipped.counter).run))
                 running.append(roles.Role(closing_duty.NAME, closing_duty.ClosingDuty(settings, equipped.counter).run))
+        if stop.is_set():  # Asked to stop while it was put together: what it would start would only have to end.
+            return 0
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 

@@ -12,12 +12,13 @@ from psycopg import Connection
 from projections.arretes.contenu import Axe, Tableau
 from projections.comptes.totaux import CHAMPS, Totaux
 
+# Un caractère nul, que le JSON de PostgreSQL n'admet pas, ne se trouve que dans un texte libre, qui ne compte pas ici.
 # `seuils` : la position qui suit chaque clôture, la première étant celle d'où l'on part ; un fait est de la tranche
 # dont il a passé le seuil, et 0 est tout ce qui précède.
 _TOUT: Final = """
 WITH faits AS MATERIALIZED (
     SELECT flux, version, topic, width_bucket(position, %(seuils)s::int8[]) AS tranche,
-           convert_from(etat, 'UTF8')::jsonb AS e
+           replace(convert_from(etat, 'UTF8'), '\\u0000', '\\ufffd')::jsonb AS e
     FROM journal.evenements
     WHERE position < %(fin)s AND (flux LIKE 'creance-%%' OR flux LIKE 'paiement-%%')
       AND topic NOT IN ('creance.PaiementAffiche', 'creance.TropPercuConstate')

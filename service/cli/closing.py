@@ -123,7 +123,7 @@ def _close(settings: "Settings", base: "Database", wanted: date | None) -> "tupl
     try:
         if wanted is None or kept() is None:
             with _bar() as advance:
-                new = close_days(base, recorder_on(base), wanted, advance)
+                new = close_days(base, recorder_on(base, settings), wanted, advance)
         stamp_closings(settings, base)
         found = kept()
     except DayRefused as refused:

@@ -132,7 +132,7 @@ def note(
     with readable_failures(), Database(database_of(settings), application="creances-cli") as base:
         try:
             about = name if name.startswith(("assure-", "anomalie-")) else str(consultation.deviner_objet(name))
-            written = consultation.annoter((base, recorder_on(base)), reader(settings), about, text)
+            written = consultation.annoter((base, recorder_on(base, settings)), reader(settings), about, text)
         except Refus as refused:
             fail(refused.phrase, USAGE)
     console.print(f"Noté sur {written.objet}, sous le nom de {written.auteur}.")

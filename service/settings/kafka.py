@@ -68,7 +68,11 @@ class KafkaSettings(Concern):
         timedelta(days=7), description="Ce que garde le topic d'un renvoi à un seul partenaire, à sa création."
     )
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages traités ensemble, au plus.")
-    poll_timeout: Duration = Field(timedelta(milliseconds=500), description="Attente maximale d'un lot de messages.")
+    poll_timeout: Duration = Field(
+        timedelta(milliseconds=500),
+        le=timedelta(seconds=10),
+        description="Attente maximale d'un lot de messages (10 s au plus).",
+    )
     follower_batch_size: int = Field(1000, ge=1, le=100_000, description="Événements projetés ensemble, au plus.")
     publication_batch_size: int = Field(4000, ge=1, le=100_000, description="Événements publiés ensemble, au plus.")
     follower_wait_max: Duration = Field(

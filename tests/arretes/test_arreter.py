@@ -104,6 +104,24 @@ def test_un_jour_en_cours_n_est_pas_arrete(base: Any) -> None:
     assert "n'est pas fini" in aujourd_hui.stderr
 
 
+def test_un_caractere_nul_garde_dans_une_raison_n_empeche_pas_d_arreter(base: Any) -> None:
+    """Le JSON de PostgreSQL ne l'admet pas, celui du journal l'a gardé."""
+    with histoire(base.url, 4, datetime.combine(PREMIER, datetime.min.time(), UTC) + timedelta(hours=9)) as h:
+        h.emettre()
+        h.annuler()
+    with connexion(base.url_proprietaire) as conn:
+        conn.execute("ALTER TABLE journal.evenements DISABLE TRIGGER USER")
+        ecrit = conn.execute(
+            "UPDATE journal.evenements SET etat ="
+            " convert_to(replace(convert_from(etat, 'UTF8'), 'erreur', 'err\\u0000eur'), 'UTF8')"
+            " WHERE topic = 'creance.AvisAnnule'"
+        )
+        assert ecrit.rowcount == 1
+        conn.commit()
+    faite = commande("arrete", database_url=base.url)
+    assert faite.returncode == 0, faite.stderr
+
+
 def test_deux_qui_arretent_ensemble_n_arretent_qu_une_fois(trois_jours: Any) -> None:
     rendues: list[list[Any]] = []
     depart = threading.Barrier(4)

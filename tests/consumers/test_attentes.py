@@ -116,6 +116,42 @@ def test_une_acceptation_devant_une_creance_illisible_attend_sa_reparation_et_le
     assert evenements.count("creance.PaiementAccepte") == 1
 
 
+@pytest.mark.parametrize(
+    ("de", "etat"),
+    [
+        ("paiement", ILLISIBLE),
+        ("paiement", b"{}"),
+        ("paiement", b'{"timestamp":5}'),
+        ("paiement", b"[" * 200_000),
+        ("creance", b""),
+        ("creance", b"null"),
+        ("creance", b"[]"),
+        ("creance", b"\xff\xfe"),
+        ("creance", b'{"montant_initial":' + b"9" * 6_000 + b"}"),
+        ("creance", b'{"a":' * 100_000),
+    ],
+    ids=range(10),
+)
+def test_quoi_que_soit_devenu_l_evenement_l_acceptation_attend_et_compte_une_fois(
+    b: Banc, base: Any, de: str, etat: bytes
+) -> None:
+    """De la créance ou du paiement : vide, d'une autre forme, sans fin, trop profond."""
+    b.emettre_avis(avis(1), avis(2))
+    b.consommer("avis", 2)
+    gate, sain = (b.ouvrir(avis(n)["reference"], 20_00) for n in (1, 2))
+    flux = f"paiement-{gate}" if de == "paiement" else f"creance-{avis(1)['reference']}"
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        bon = abimer(proprietaire, flux, etat)
+        b.emettre(b.settings.topic_notifications, [(t, notification(t, 20_00)) for t in (gate, sain, gate)])
+        b.consommer("kiosque", 3)
+        assert b.par_sort(b.settings.topic_notifications) == {"en_souffrance": 2, "appliquee": 1}
+        abimer(proprietaire, flux, bon)
+    lever(b, "kiosque")
+    assert ouvertes(b) == 0
+    b.projeter()
+    assert (solde(b, 1), solde(b, 2)) == (87_09 - 20_00, 87_09 - 20_00)
+
+
 @pytest.mark.parametrize("horodatage", [1_795_000_000_000_000_000, 1_795_000_000_000_000, 0, 1])
 def test_un_horodatage_impossible_n_arrete_personne(b: Banc, horodatage: int) -> None:
     attendus = 12

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -15,8 +16,10 @@ import pytest
 from engine.batch import Batch
 from engine.database import Database
 from engine.recorder import ORDER_HELD_MAX_S, Recorder, collect
+from service.composition import recorder_on
 from service.embedded import throwaway_folder
 from service.schema import migrate
+from service.settings import Settings
 from tests.engine.epreuve import MAPPER
 from tests.engine.test_ordre import creance
 from tests.outils import RACINE, attendre, environnement
@@ -60,11 +63,31 @@ def ecrire(recorder: Recorder, numero: int) -> float:
     return time.monotonic() - debut
 
 
+def test_le_delai_est_un_reglage_du_service(url: str) -> None:
+    with Database(url) as base:
+        recorder = recorder_on(base, Settings(_env_file=None, order_held_max=timedelta(seconds=2)))
+        with base.transaction() as conn:
+            recorder.take_order(conn)
+            borne = (
+                "transaction_timeout" if conn.info.server_version >= 170_000 else "idle_in_transaction_session_timeout"
+            )
+            assert conn.execute("SELECT current_setting(%s)", (borne,)).fetchone() == ("2s",)
+        # Plus rien n'est dit à PostgreSQL, sans avoir fini.
+        with suppress(psycopg.Error), base.transaction() as conn, conn.pipeline() as envoi:
+            recorder.take_order(conn, envoi)
+            envoi.sync()
+            attendre(lambda: est_tenu(url), secondes=60, quoi="l'ordre tenu")
+            debut = time.monotonic()
+            attendre(lambda: not est_tenu(url), secondes=30, quoi="l'ordre rendu")
+            rendu_s = time.monotonic() - debut
+        assert rendu_s < 2 + MARGE_S
+
+
 def test_un_ecrivain_fige_rend_l_ordre_dans_le_delai(url: str) -> None:
     commande = [sys.executable, "-m", "tests.engine.ecrivain_fige", url, str(TENU_S)]
     fige = subprocess.Popen(commande, env=environnement(), cwd=RACINE, stderr=subprocess.PIPE)
     try:
-        attendre(lambda: est_tenu(url), secondes=20, quoi="l'ordre tenu par l'écrivain figé")
+        attendre(lambda: est_tenu(url), secondes=90, quoi="l'ordre tenu par l'écrivain figé")
         with Database(url) as base:
             assert ecrire(Recorder(base, MAPPER), 1) < TENU_S + MARGE_S
             fige.send_signal(signal.SIGCONT)  # Réveillé, il apprend que sa transaction n'est plus.
@@ -87,7 +110,7 @@ def test_un_lien_coupe_rend_l_ordre_dans_le_delai(url: str) -> None:
 
         def couper(*arguments: Any) -> None:
             prendre(*arguments)
-            attendre(lambda: est_tenu(url), secondes=10, quoi="l'ordre tenu de l'autre côté")
+            attendre(lambda: est_tenu(url), secondes=60, quoi="l'ordre tenu de l'autre côté")
             relais.faire_taire()
 
         lointain.take_order = couper  # type: ignore[assignment,method-assign]
@@ -98,7 +121,7 @@ def test_un_lien_coupe_rend_l_ordre_dans_le_delai(url: str) -> None:
 
         fil = threading.Thread(target=ecrire_de_loin, daemon=True)
         fil.start()
-        attendre(lambda: not relais._passe.is_set(), secondes=10, quoi="le lien coupé")
+        attendre(lambda: not relais._passe.is_set(), secondes=60, quoi="le lien coupé")
         assert ecrire(Recorder(base, MAPPER), 1) < TENU_S + MARGE_S
         relais.couper()
         relais._passe.set()

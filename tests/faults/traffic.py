@@ -9,60 +9,12 @@ from collections.abc import Callable
 from datetime import date
 
 import httpx
-from kafka import KafkaProducer
-from kafka.errors import InvalidTimestampError, KafkaError
 
 from tests.faults.bank import Bank, echoed, late, sealed
 from tests.faults.ledger import Debt, Ledger, Payment
+from tests.faults.producer import PATIENCE_S, Producer
 
 CAISSE = "381"
-PATIENCE_S = 180.0
-"""How long an actor insists, beyond the end of its history, that a message be taken."""
-
-
-class Producer:
-    """Puts messages on topics; each is sent again until Kafka has acknowledged it, as a caisse's own would."""
-
-    def __init__(self, bootstrap: str) -> None:
-        """Opens nothing yet."""
-        self.bootstrap = bootstrap
-        self._producer: KafkaProducer | None = None
-        self._lock = threading.Lock()
-
-    def send(self, topic: str, key: bytes, value: bytes, *, until: float, timestamp_ms: int | None = None) -> bool:
-        """Sends one message; False if time ran out before it was acknowledged."""
-        with self._lock:
-            while time.monotonic() < until:
-                try:
-                    if self._producer is None:
-                        self._producer = KafkaProducer(
-                            bootstrap_servers=self.bootstrap,
-                            acks="all",
-                            enable_idempotence=False,  # Refused once, kafka-python's refuses all for ever.
-                            request_timeout_ms=4000,
-                            delivery_timeout_ms=6000,
-                            max_block_ms=4000,
-                            bootstrap_timeout_ms=4000,
-                        )
-                    self._producer.send(topic, value=value, key=key, timestamp_ms=timestamp_ms).get(timeout=8)
-                except InvalidTimestampError:
-                    timestamp_ms = None  # This broker refuses the times that another would take.
-                    self.close()
-                except KafkaError:
-                    self.close()
-                    time.sleep(0.3)
-                else:
-                    return True
-        return False
-
-    def close(self) -> None:
-        """Drops the producer."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                producer.close(timeout=0)
-            except KafkaError:
-                return
 
 
 class Actor(threading.Thread):
@@ -91,8 +43,11 @@ class Actor(threading.Thread):
         self.later: list[dict[str, object]] = []
         """Avis to emit after a cheque that came before them."""
         self.last: list[tuple[str, dict[str, str]]] = []
+        self.told: list[tuple[dict[str, str], int]] = []
+        """Each answer of the bank, in order, and what it was answered."""
         self.problems: list[str] = []
         self.steps = 0
+        self._again = threading.Event()
 
     # --- What it does ------------------------------------------------------------------------------------------------
 
@@ -104,15 +59,32 @@ class Actor(threading.Thread):
             actions = [self.pay] * 8 + [self.emit, self.cheque, self.cheque_first, self.rectify, self.cancel]
             actions += [self.again, self.orphan, self.forged, self.poison, self.odd_time, self.same_avis]
             while time.monotonic() < self.until_s:
+                self._tell_again()
                 self.rng.choice(actions)()
                 self.steps += 1
             for avis in self.later:
                 self._to_caisses(avis)
         except Exception as error:  # noqa: BLE001 (told by the run)
             self.problems.append(f"{self.assure}: {type(error).__name__}: {error}")
-        finally:
-            self.client.close()
-            self.bank.client.close()
+
+    def tell_again(self) -> None:
+        """What the bank had told and Kafka lost unread is to be told again, once this actor comes to it."""
+        self._again.set()
+
+    def end(self) -> None:
+        """Once it no longer runs: what is still to be told again, and the end of its connections."""
+        try:
+            self._tell_again()
+        except TimeoutError as error:
+            self.problems.append(f"{self.assure}: {error}")
+        self.client.close()
+        self.bank.client.close()
+
+    def _tell_again(self) -> None:
+        if self._again.is_set():
+            self._again.clear()
+            for form, expected in list(self.told):
+                self._post(form, "answer again, its topic recreated", expected, note=False)
 
     def emit(self) -> None:
         """A new avis."""
@@ -265,6 +237,7 @@ class Actor(threading.Thread):
         references = self.rng.sample(self.references, k=min(len(self.references), self.rng.choice([1, 1, 2, 3])))
         body = {"references": references, "montant_centimes": self.rng.randint(1600, 5000), "canal": "web"}
         headers = {"Idempotency-Key": f"k-{secrets.token_hex(8)}"}
+        asked_at = time.monotonic()
         while time.monotonic() < self._limit:
             try:
                 url = f"{self.rng.choice(self.urls)}/api/v1/paiements"
@@ -275,12 +248,15 @@ class Actor(threading.Thread):
             if answer.status_code == httpx.codes.CREATED:
                 said = answer.json()
                 shares = {part["reference"]: part["montant_centimes"] for part in said["imputations"]}
-                payment = Payment(said["transaction"], said["montant_centimes"], shares, said["kiosque"]["champs"])
-                if payment.transaction in self.ledger.payments:
-                    self.problems.append(f"transaction issued twice: {payment.transaction}")
-                self.ledger.payments[payment.transaction] = payment
+                form, amount = said["kiosque"]["champs"], said["montant_centimes"]
+                payment = Payment(said["transaction"], amount, shares, form, asked_at, time.monotonic())
+                if (problem := self.ledger.open(payment)) is not None:
+                    self.problems.append(problem)
                 return payment
             if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                if answer.json().get("code") == "paiement_clos":
+                    # Opened by a request whose answer was lost; the caisse has cancelled a debt of it since.
+                    self.ledger.withheld.update(references)
                 return None  # Refused by a rule: settled, cancelled, not there yet, too large.
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 self.problems.append(f"POST paiements: {answer.status_code} {answer.text[:200]}")
@@ -295,7 +271,9 @@ class Actor(threading.Thread):
         if code == "00":
             self.ledger.accept(payment.transaction, amount, authorisation or "")
 
-    def _post(self, form: dict[str, str], kind: str, expected: int = 200) -> None:
+    def _post(self, form: dict[str, str], kind: str, expected: int = 200, *, note: bool = True) -> None:
+        if note:
+            self.told.append((form, expected))
         status = self.bank.tell(form, until=self._limit)
         if status != expected:
             raise TimeoutError(f"{kind}: answered {status}")

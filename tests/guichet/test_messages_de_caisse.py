@@ -8,7 +8,12 @@ import pytest
 
 from domain.politique import Politique
 from engine.messages import UnreadableMessage
-from guichet.prendre_avis import exiger_des_jours_plausibles, lire_message_de_caisse
+from guichet.prendre_avis import (
+    MessageAvisAnnule,
+    MessageAvisRectifie,
+    exiger_des_jours_plausibles,
+    lire_message_de_caisse,
+)
 
 AVIS: dict[str, Any] = {
     "type": "avis_emis",
@@ -48,6 +53,16 @@ def test_une_date_hors_de_raison_est_refusee_et_nommee(jour: str) -> None:
     }  # fmt: skip
     with pytest.raises(UnreadableMessage, match="date : date hors de raison"):
         juger(json.dumps(cheque).encode())
+
+
+@pytest.mark.parametrize("genre", ["avis_annule", "avis_rectifie"])
+def test_un_caractere_nul_dans_une_raison_ne_coute_pas_le_message(genre: str) -> None:
+    dit: dict[str, Any] = {"type": genre, "reference": AVIS["reference"], "message_id": "m-1", "motif": "dou\x00ble"}
+    if genre == "avis_rectifie":
+        dit["montant_initial_centimes"] = 1
+    lu = lire_message_de_caisse(json.dumps(dit).encode())
+    assert isinstance(lu, MessageAvisAnnule | MessageAvisRectifie)
+    assert lu.motif == "dou\N{REPLACEMENT CHARACTER}ble"
 
 
 @pytest.mark.parametrize("nir", ["2550814168025", "255081416802538"])

@@ -84,6 +84,7 @@ def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str)
         ({"trusted_proxies": "::/0"}, "trusted_proxies"),
         ({"smtp_host": "mail.exemple.fr", "smtp_sender": "a@exemple.fr", "smtp_tls": "none"}, "smtp_tls"),
         ({"pseudonym_secret": None}, "pseudonym_secret"),
+        ({"order_held_max": "11 s"}, "order_held_max"),
     ],
 )
 def test_ce_qui_ouvre_une_porte_d_une_production_complete_est_nomme(reglages: dict[str, Any], manque: str) -> None:

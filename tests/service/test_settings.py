@@ -8,6 +8,7 @@ from pydantic_settings import SettingsError
 from api.socle.emetteur import Emetteur
 from domain.monnaie import Centimes
 from domain.politique import Politique
+from engine.recorder import ORDER_HELD_MAX_S
 from service.settings import (
     HIDDEN,
     SettingRow,
@@ -42,6 +43,13 @@ def test_sans_rien_les_serveurs_sont_embarques_et_l_ecoute_est_locale() -> None:
 
 def test_la_politique_par_defaut_est_celle_du_domaine() -> None:
     assert Settings().politique == Politique()
+
+
+def test_l_ordre_d_ecriture_est_rendu_en_dix_secondes_ou_dans_un_delai_choisi_entre_ses_bornes() -> None:
+    assert Settings().order_held_max.total_seconds() == ORDER_HELD_MAX_S == 10
+    for hors_bornes in (timedelta(), timedelta(milliseconds=999), timedelta(seconds=61), timedelta(seconds=-5)):
+        with pytest.raises(ValidationError):
+            Settings(order_held_max=hors_bornes)
 
 
 def test_chaque_regle_de_la_politique_est_un_reglage(monkeypatch: pytest.MonkeyPatch) -> None:
