@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple, assert_never
 
-from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, Connection
 
 from domain.accuse import echeance_de, est_echu
@@ -142,11 +141,7 @@ class MessagerieDesAssures:
         if not flux:
             return []
         lignes = conn.execute(_OUVERTURES, (flux,)).fetchall()
-        ouverts = [
-            fait
-            for ligne in lignes
-            if isinstance(fait := self.mapper.to_domain_event(StoredEvent(*ligne)), Paiement.PaiementOuvert)
-        ]
+        ouverts = [fait for ligne in lignes if isinstance(fait := self.mapper.read(*ligne), Paiement.PaiementOuvert)]
         if manquants := set(flux) - {fait.originator_id for fait in ouverts}:
             raise OuvertureIntrouvable(", ".join(sorted(manquants)))
         return ouverts
