@@ -5,7 +5,6 @@ The day before yesterday and older never wait. What a closing needs of others (t
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +15,6 @@ from psycopg import Connection
 
 from domain.delai import PARIS
 from engine.backoff import Backoff
-from engine.database import connect
 from engine.lease import Lease
 from engine.outages import is_outage
 from guichet.guichet import Guichet
@@ -71,14 +69,9 @@ class ClosingDuty:
         while not stop.is_set():
             pause_s = LOOKS_EVERY_S
             try:
-                with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
-                    leases.offer(conn, NAME)
-                    if self._lease.take(conn):
-                        try:
-                            with self._lease.renewed():
-                                self.look(conn)
-                        finally:
-                            self._lease.release(conn)
+                with leases.led(self._url, NAME, self._lease) as conn:
+                    if conn is not None:
+                        self.look(conn)
                 self._backoff.progress()
             except NoTimestamp as cause:
                 self._log.warning("arrete_sans_horodatage", cause=str(cause))

@@ -5,11 +5,12 @@ is ours and no global one: no library draws spans of its own into our traces. A 
 routes as declared, names of topics and events, streams.
 
 One cause, one trace: an HTTP call, what it puts on Kafka, the message's handling, the events recorded, and each
-follower that applies them. A batch joins many traces: each has its span of it, linked to the others'.
+follower that applies them. A batch joins many traces: each has its span of it, linked to the others'. What comes to a
+payment later is linked to its opening.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +19,9 @@ from urllib.parse import urlsplit
 import structlog
 from psycopg import Connection
 
+from domain.paiement import Paiement
 from engine import tracing as kept
-from engine.batch import Batch
+from engine.batch import Batch, Entry
 from engine.messages import Message, Trace
 from engine.streams import RecordedEvent
 from service.settings import Settings
@@ -164,30 +166,52 @@ class Tracing:
         waited: dict[str, Trace] = {}
         if joined is None and not current.is_recording():
             waited = kept.kept(conn, {entry.cause for entry in lot.entries if entry.cause.startswith("kafka:")})
-        written: dict[str, Span] = {}
-        contexts: dict[str, Trace] = {}
+        drawn: dict[str, tuple[Any, list[Entry]]] = {}
         for entry in lot.entries:
             parent = self._parent(joined, entry.cause, entry.event.originator_id, current)
-            context = inside(parent) if parent is not None else context_of(waited.get(entry.cause))
             if parent is None and entry.cause not in waited:
                 continue
-            key = f"{id(parent)}:{entry.cause}"
-            span = written.get(key)
-            if span is None:
-                span = written[key] = self._tracer.start_span(
-                    "record", context=context, attributes={"creances.cause": entry.cause}
-                )
-            span.add_event(entry.event.TOPIC, {"creances.event": kept.event_key(entry.event)})
-            if span.is_recording():
-                contexts[kept.event_key(entry.event)] = trace_in(span.get_span_context())
-        for span in written.values():
-            span.end()
+            context = inside(parent) if parent is not None else context_of(waited.get(entry.cause))
+            drawn.setdefault(f"{id(parent)}:{entry.cause}", (context, []))[1].append(entry)
+        contexts = self._recorded(conn, drawn.values())
         by_key = {} if joined is None else joined.by_key
         for held in lot.held:
             origin = f"kafka:{held.partition.topic}/{held.partition.partition}@{held.offset}"
             if origin in by_key:
                 contexts[origin] = trace_in(by_key[origin].get_span_context())
         kept.keep(conn, contexts)
+
+    def _recorded(self, conn: Connection[Any], drawn: Collection[tuple[Any, list[Entry]]]) -> dict[str, Trace]:
+        """Draw a span for each of these groups of events, linked to where its payments were opened; their contexts.
+
+        The transaction's reference stands on each: by it, whoever has one of a payment's traces finds the others.
+        """
+        openings = {
+            entry.event.originator_id: f"{entry.event.originator_id}:1"
+            for _, entries in drawn
+            for entry in entries
+            if entry.event.originator_id.startswith(_PAYMENT) and entry.event.originator_version > 1
+        }
+        opened = kept.kept(conn, openings.values())
+        contexts: dict[str, Trace] = {}
+        for context, entries in drawn:
+            streams = dict.fromkeys(entry.event.originator_id for entry in entries)
+            began = [opened[key] for stream in streams if (key := openings.get(stream)) in opened]
+            payments = [stream.removeprefix(_PAYMENT) for stream in streams if stream.startswith(_PAYMENT)]
+            span = self._tracer.start_span(
+                "record",
+                context=context,
+                links=links_to(began),
+                attributes={"creances.cause": entries[0].cause},
+            )
+            if len(payments) == 1:
+                span.set_attribute("creances.transaction", payments[0])
+            for entry in entries:
+                span.add_event(entry.event.TOPIC, {"creances.event": kept.event_key(entry.event)})
+                if span.is_recording():
+                    contexts[kept.event_key(entry.event)] = trace_in(span.get_span_context())
+            span.end()
+        return contexts
 
     @staticmethod
     def _parent(joined: _Joined | None, cause: str, stream: str, current: "Span") -> "Span | None":
@@ -197,6 +221,7 @@ class Tracing:
 
 
 _FAULT: Final = 500
+_PAYMENT: Final = Paiement.flux("")
 _KAFKA: Final = {"messaging.system": "kafka"}
 
 

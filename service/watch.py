@@ -7,7 +7,6 @@ proportion to the time the slice took, PostgreSQL's included.
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import structlog
 from psycopg import Connection
 
 from engine.backoff import Backoff
-from engine.database import Database, connect
+from engine.database import Database
 from engine.lease import Lease
 from engine.outages import describe, is_outage
 from guichet.guichet import Guichet
@@ -65,16 +64,11 @@ class Watch:
         """Watch until `stop` is set; an outage is waited out."""
         while not stop.is_set():
             try:
-                with closing(connect(self._url, application=f"creances-{NAME}")) as conn:
-                    leases.offer(conn, NAME)
-                    if not self._lease.take(conn):
+                with leases.led(self._url, NAME, self._lease) as conn:
+                    if conn is None:
                         stop.wait(ASLEEP_S)
-                        continue
-                    try:
-                        with self._lease.renewed():
-                            self._watch(conn, stop)
-                    finally:
-                        self._lease.release(conn)
+                    else:
+                        self._watch(conn, stop)
             except Exception as fault:  # noqa: BLE001  (told, and tried again: nothing depends on it but its own figures)
                 stop.wait(self._backoff.fail(fault))
             finally:
