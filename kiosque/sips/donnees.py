@@ -6,7 +6,7 @@ Source : guide Sips Paypage POST. Une valeur peut contenir `=` : chaque paire se
 import base64
 import re
 from collections.abc import Container, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from domain.monnaie import CENTIMES_MAX
 from domain.references import TRANSACTION
@@ -98,6 +98,8 @@ def encoder(texte: str, encodage: Encodage) -> str:
             if not texte.isascii():
                 raise ValueError("un accent ne voyage qu'en base64")
             return texte
+        case _:
+            assert_never(encodage)
 
 
 def decoder(data: bytes, encodage: str) -> str:

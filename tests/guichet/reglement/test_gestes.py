@@ -221,7 +221,7 @@ def test_un_remboursement_que_la_banque_n_execute_pas_s_abandonne_par_une_autre_
 
 def test_pas_encore_remis_en_banque_le_paiement_s_annule_au_lieu_de_se_rembourser(b: Banc) -> None:
     ident = trop_percu(b)
-    b.banque.dictees.append(OperationRefusee("24", "impossible dans l'état TO_CAPTURE"))
+    b.banque.dictees.append(OperationRefusee("24", "impossible dans l'état TO_CAPTURE", annulable=True))
     b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
     assert b.approuver(ident).suite is Suite.REGLE
     assert b.banque.rendus == {("T1", 20_00): 20_00}
