@@ -123,7 +123,7 @@ async def revenir(requete: Request, moyens: DeLApplication) -> Response:
 
 
 def message(valeur: ValeurDuTopic, recue_le: datetime) -> bytes:
-    """La valeur du contrat : ce que la banque a envoyé, tel que reçu, et l'heure de sa réception."""
+    """La valeur du contrat : ce qui est gardé de l'envoi de la banque, et l'heure de sa réception."""
     instant = recue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return json.dumps({**valeur, "recue_le": instant}, ensure_ascii=False).encode()
 

@@ -49,7 +49,7 @@ class RoleUtilisateur(StrEnum):
     EXPLOITATION = "exploitation"
     PARTENAIRE = "partenaire"
     AUDIT = "audit"
-    """Lit qui a consulté quoi ; ne change rien."""
+    """Lit qui a consulté quoi, demande un audit ; ne change rien."""
 
     @property
     def accueil(self) -> str:
