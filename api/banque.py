@@ -136,7 +136,7 @@ def _lire(requete: Request, moyens: Moyens, corps: bytes) -> Recue:
 async def _mettre_aux_rebuts(
     requete: Request, moyens: Moyens, champs: ValeurDuTopic, valeur: bytes, refus: FormulaireIrrecevable
 ) -> None:
-    """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Problème 429."""
+    """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Probleme 429."""
     dependances, adresse = moyens.dependances, adresse_de(requete)
     plausible = est_plausible(champs, dependances.commercants)
     vue = empreinte(champs) if champs else hashlib.sha256(valeur).digest()

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Sort(StrEnum):
-    """Tout message lu finit dans exactement un de ces sorts ; aucun n'est perdu ni seulement dit dans les traces."""
+    """Tout message lu finit dans exactement un de ces sorts ; aucun n'est perdu ni seulement dit dans les logs."""
 
     APPLIQUEE = "appliquee"
     """Elle a changé l'état : première réponse de la banque, acceptation après un échec, ou message d'une caisse."""

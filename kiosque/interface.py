@@ -15,7 +15,7 @@ from domain.references import TRANSACTION
 from domain.reponse import ReponseBancaire
 
 DETAIL_CARACTERES_MAX = 200
-"""Un détail vient souvent du message lui-même : il est coupé avant d'aller dans les traces."""
+"""Un détail vient souvent du message lui-même : il est coupé avant d'aller dans les logs."""
 
 CAISSE = re.compile(r"[0-9]{3}")
 JETON = re.compile(r"[A-Za-z0-9_-]{1,64}")
