@@ -123,7 +123,7 @@ async def revenir(requete: Request, moyens: DeLApplication) -> Response:
 
 
 def message(valeur: ValeurDuTopic, recue_le: datetime) -> bytes:
-    """La valeur du contrat : ce que la banque a envoyé, tel que reçu, et l'heure de sa réception."""
+    """La valeur du contrat : ce qui est gardé de l'envoi de la banque, et l'heure de sa réception."""
     instant = recue_le.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return json.dumps({**valeur, "recue_le": instant}, ensure_ascii=False).encode()
 
@@ -136,7 +136,7 @@ def _lire(requete: Request, moyens: Moyens, corps: bytes) -> Recue:
 async def _mettre_aux_rebuts(
     requete: Request, moyens: Moyens, champs: ValeurDuTopic, valeur: bytes, refus: FormulaireIrrecevable
 ) -> None:
-    """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Problème 429."""
+    """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Probleme 429."""
     dependances, adresse = moyens.dependances, adresse_de(requete)
     plausible = est_plausible(champs, dependances.commercants)
     vue = empreinte(champs) if champs else hashlib.sha256(valeur).digest()

@@ -86,7 +86,7 @@ class Anomalie(Agregat):
             anomalie.proposee = None
 
     class RèglementAbandonné(Event):
-        """Approuvé, il n'a pas pu être exécuté : la banque l'a refusé ; tout est comme avant lui."""
+        """Approuvé, il n'a pas été exécuté (la banque refuse, ou une personne y renonce) : tout est comme avant lui."""
 
         TOPIC: ClassVar[str] = "anomalie.ReglementAbandonne"
         cause: Texte

@@ -14,7 +14,7 @@ MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:
 """L'identifiant qu'une caisse donne à son message : le même deux fois ne change rien."""
 
 Motif = Annotated[str, StringConstraints(max_length=200), Diffusion.INTERNE]
-"""Une raison donnée par la caisse, sans donnée personnelle ; écrite par une personne, elle n'est pas publiée."""
+"""Une raison donnée par la caisse ou par un agent, sans donnée personnelle ; elle n'est pas publiée."""
 
 Nature = Literal["PF/FR"]
 """Participations forfaitaires et franchises : la seule nature de créance ouverte au paiement en ligne."""

@@ -110,7 +110,7 @@ CAISSES: Final[dict[str, str]] = {
     "973": "CGSS DE LA GUYANE",
     "974": "CGSS DE LA RÉUNION",
 }
-"""Code de caisse → nom. Le code vaut d'ordinaire département + 1 ; les exceptions sont écrites en clair."""
+"""Code de caisse → nom. Le code est d'ordinaire le département suivi d'un 1 ; les exceptions sont écrites en clair."""
 
 
 def nom_de_caisse(code: str) -> str:

@@ -333,7 +333,7 @@ class Créance(Agregat):
     def rectifier(self, message_id: str, montant_initial: Centimes, motif: str, *, maintenant: datetime) -> bool:
         """Corrige le montant de l'avis ; rend Faux si ce message était déjà enregistré.
 
-        Lève MessageContradictoire ou AvisDéjàAnnulé.
+        Lève MessageContradictoire ou AvisDejaAnnule.
         """
         if self._deja_recu(message_id, ("rectification", montant_initial, motif)):
             return False
@@ -353,7 +353,7 @@ class Créance(Agregat):
     def annuler(self, message_id: str, motif: str, *, maintenant: datetime) -> bool:
         """Annule l'avis ; rend Faux si ce message était déjà enregistré.
 
-        Lève MessageContradictoire ou AvisDéjàAnnulé.
+        Lève MessageContradictoire ou AvisDejaAnnule.
         """
         if self._deja_recu(message_id, ("annulation", motif)):
             return False
@@ -524,7 +524,7 @@ class Créance(Agregat):
     ) -> None:
         """Reprend la part d'un paiement accepté ; il reste connu comme accepté.
 
-        Lève SecondePersonneRequise ou PaiementNonAccepté.
+        Lève SecondePersonneRequise ou PaiementNonAccepte.
         """
         _exiger_deux_personnes(saisi_par, approuve_par)
         acceptee = self.acceptees.get(transaction)

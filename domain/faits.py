@@ -1,4 +1,4 @@
-"""La base des événements : figés, validés, nommés par un sujet stable, et dont le temps est donné de l'extérieur."""
+"""La base des événements : figés, nommés par un `TOPIC` stable, et dont le temps est donné de l'extérieur."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ MODELE: Final = ConfigDict(
     extra="forbid",
     use_attribute_docstrings=True,
 )
-"""Ce que tout modèle stocké a en commun : figé, sans champ inconnu, écrit en ASCII, décrit par ses docstrings."""
+"""Ce que tout modèle stocké a en commun : figé, sans champ inconnu, décrit par ses docstrings."""
 
 
 class Fait(BaseModel, CanMutateAggregate[str]):
@@ -55,7 +55,7 @@ class Fait(BaseModel, CanMutateAggregate[str]):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Inscrit le sujet de la classe : un événement stocké la retrouve sans importer de module par son nom."""
+        """Inscrit le `TOPIC` de la classe : un événement stocké la retrouve sans importer de module par son nom."""
         super().__pydantic_init_subclass__(**kwargs)
         champs = cls.model_fields
         cls.DONNES = set(champs)
@@ -105,7 +105,7 @@ class Fait(BaseModel, CanMutateAggregate[str]):
         raise TypeError(f"{type(self).__name__} ne peut pas être le premier fait d'un flux")
 
 
-# Les quatre places où pydantic range un modèle : les écrire ainsi coûte le tiers d'un constructeur qui valide.
+# Les quatre places où pydantic range un modèle : écrites ainsi, moins de la moitié d'un constructeur qui valide.
 _places: Final[Any] = vars(BaseModel)
 _poser_champs: Final = _places["__dict__"].__set__
 _poser_donnes: Final = _places["__pydantic_fields_set__"].__set__
@@ -140,7 +140,7 @@ class Agregat(BaseAggregate[str]):
     def trigger_event(self, event_class: type[Any], **kwargs: Any) -> None:
         """Déclenche le fait suivant du flux : le construit, l'applique, et le garde pour qui l'enregistrera.
 
-        Comme la bibliothèque, moins ce qu'elle vérifie ici à chaque fois : `Fait` inscrit le sujet d'une classe à sa
+        Comme la bibliothèque, moins ce qu'elle vérifie ici à chaque fois : `Fait` inscrit le `TOPIC` d'une classe à sa
         déclaration, et exige `timestamp`. Ni ses champs ne sont validés : leurs types gardent cet appel, et l'écriture
         refuse ce qui ne se relirait pas. Les faits de naissance, qui viennent du dehors, le sont (`_create`).
         """

@@ -22,6 +22,8 @@ IdAnomalie = NewType(
 """Le nom stable d'une anomalie : sa source, puis ce qui la désigne ; ni pseudonyme ni donnée d'une personne."""
 
 TEXTE_MAX: Final = 200
+"""Signes d'un motif ou d'une pièce, au plus."""
+
 AGENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._|:-]{0,63}")
 """La forme d'un nom d'agent : un identifiant, jamais une adresse de courriel."""
 
@@ -223,6 +225,7 @@ __all__ = [
     "DU_DOSSIER",
     "GESTES",
     "PRECISIONS",
+    "TEXTE_MAX",
     "Geste",
     "IdAnomalie",
     "Proposition",

@@ -28,7 +28,7 @@ from domain.refus import (
 def exiger_consultable(creance: Créance | None, assure: Pseudonyme) -> Créance:
     """Rend la créance si cette personne peut la voir au paiement en ligne.
 
-    Lève RéférenceNonOuverte, la même réponse que la référence soit inconnue, exclue, annulée ou d'une autre personne.
+    Lève ReferenceNonOuverte, la même réponse que la référence soit inconnue, exclue, annulée ou d'une autre personne.
     """
     if creance is None or creance.avis.assure != assure or not creance.payable_en_ligne or creance.annulee:
         raise ReferenceNonOuverte

@@ -100,12 +100,12 @@ class Paiement(Agregat):
         """Notre part aléatoire, que le kiosque rend : elle dit que la réponse est celle de ce paiement-ci."""
 
     class PaiementConclu(Event):
-        """Le paiement a une fin : accepté, échoué ou expiré. Une acceptation peut suivre les deux autres."""
+        """Le paiement a une fin : accepté, échoué, expiré, en vérification ; une acceptation peut suivre."""
 
         TOPIC: ClassVar[str] = "paiement.PaiementConclu"
         issue: Fin
         code: Annotated[str, Diffusion.PUBLIQUE] | None
-        """Le code de réponse du kiosque ; absent si nous avons expiré le paiement nous-mêmes."""
+        """Le code de réponse du kiosque ; absent d'un paiement expiré ou en vérification."""
         cause: Annotated[str, Diffusion.PUBLIQUE]
         autorisation: Annotated[str, Diffusion.INTERNE] | None
         carte_masquee: Annotated[str, Diffusion.INTERNE] | None

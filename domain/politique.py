@@ -1,4 +1,4 @@
-"""La politique de paiement : toutes les bornes et tous les délais du service, en un seul objet."""
+"""La politique de paiement : les bornes et les délais que le service règle, en un seul objet."""
 
 from datetime import date, timedelta
 

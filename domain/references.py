@@ -24,7 +24,7 @@ ReferenceTransaction = NewType(
 """Le nom d'un paiement au kiosque : alphanumérique, 35 signes au plus, unique à jamais."""
 
 NUMERO_DU_JOUR_MAX: Final = 999_999
-"""Paiements qu'une base peut nommer par jour : 6 chiffres, le septième désigne la base (le « fragment »)."""
+"""Paiements qu'une base peut nommer par jour : 6 chiffres, après celui qui désigne la base (le « fragment »)."""
 
 PREFIXE_TRANSACTION: Final = "PCLCB"
 

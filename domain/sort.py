@@ -6,10 +6,10 @@ from typing import Final
 
 
 class Sort(StrEnum):
-    """Tout message lu finit dans exactement un de ces sorts ; aucun n'est perdu ni seulement journalisé."""
+    """Tout message lu finit dans exactement un de ces sorts ; aucun n'est perdu ni seulement dit dans les logs."""
 
     APPLIQUEE = "appliquee"
-    """Première réponse de la banque, ou acceptation après un échec : elle a changé l'état."""
+    """Elle a changé l'état : première réponse de la banque, acceptation après un échec, ou message d'une caisse."""
     DOUBLON = "doublon"
     """Redite : elle ne change rien."""
     CONTRADICTOIRE = "contradictoire"
@@ -23,7 +23,7 @@ class Sort(StrEnum):
     EN_SOUFFRANCE = "en_souffrance"
     """Elle ne peut pas être appliquée encore (avis absent, flux illisible) : elle attend avec son contenu."""
     REJETEE = "rejetee"
-    """Sceau faux, illisible, autre marchand : rien n'en est cru, l'original est aux rebuts."""
+    """Sceau faux, illisible, marchand inconnu : rien n'en est cru, l'original est aux rebuts."""
 
 
 ANOMALIES: Final = frozenset(

@@ -67,7 +67,7 @@ class IdempotencyKey(NamedTuple):
     empreinte: bytes
     reponse: Mapping[str, Any]
     correlation: str | None = None
-    """L'appel HTTP qui a reçu cette réponse."""
+    """The HTTP call that was given this answer."""
 
 
 class Entry(NamedTuple):

@@ -17,7 +17,7 @@ SERVICE_ROLE_NAME: Final = "creances_service"
 """Group role that may INSERT and SELECT in `journal` and owns `vues`; the service's login is made a member of it."""
 
 RIGHTS: Final = "rights.sql"
-"""Applied whole after the numbered files, whenever one of them is new: what every role may do."""
+"""Applied whole after the numbered files, when one of them is new or it changed itself: what every role may do."""
 
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 

@@ -38,7 +38,7 @@ INSERT INTO journal.acces (qui, role, voie, quoi, objet, assures, motif, correla
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING rang
 """
 
-# Ceux que des critères retiennent ; un critère absent ne retient rien.
+# Ceux que des critères retiennent ; un critère absent n'écarte rien.
 _RETENUS: Final = """
 FROM journal.acces
 WHERE (%(assure)s::text IS NULL OR assures @> ARRAY[%(assure)s::text] COLLATE "C")

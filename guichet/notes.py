@@ -14,7 +14,7 @@ from domain.geste import lire_id
 from domain.nir import contient_un_nir
 from domain.refus import Refus
 
-TEXTE_MAX: Final = 2_000
+NOTE_MAX: Final = 2_000
 """Longueur d'une note, en signes."""
 
 _OBJET: Final = re.compile(r"(creance|paiement|assure|anomalie)-[A-Za-z0-9._:@/-]{1,200}")
@@ -46,7 +46,7 @@ class NoteIrrecevable(Refus):
 
     code = "note_irrecevable"
     phrase_de_base = (
-        f"Une note compte 1 à {TEXTE_MAX} signes, sans caractère de commande ni numéro de sécurité sociale, et parle"
+        f"Une note compte 1 à {NOTE_MAX} signes, sans caractère de commande ni numéro de sécurité sociale, et parle"
         " d'une créance, d'un paiement, d'un assuré ou d'une anomalie."
     )
 
@@ -67,7 +67,7 @@ def ecrire_note(conn: Connection[Any], objet: str, texte: str, auteur: str) -> N
     commande = any(
         unicodedata.category(signe) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} and signe != "\n" for signe in lue
     )
-    if not 0 < len(lue) <= TEXTE_MAX or commande or contient_un_nir(lue) or not _OBJET.fullmatch(objet):
+    if not 0 < len(lue) <= NOTE_MAX or commande or contient_un_nir(lue) or not _OBJET.fullmatch(objet):
         raise NoteIrrecevable
     if not _existe(conn, objet):
         raise ObjetDeNoteInconnu

@@ -130,7 +130,7 @@ def remettre(guichet: Guichet, paiement: Paiement) -> PaiementRemis:
             marchand=paiement.marchand,
             montant=paiement.montant,
             client=paiement.assure,
-            canal=paiement.canal.value,
+            canal=paiement.canal,
             url_retour=guichet.adresses.retour,
             url_notification=guichet.adresses.notification,
             jeton_retour=paiement.jeton_retour,

@@ -23,7 +23,7 @@ class PartPrevue(NamedTuple):
 def prevoir_paiement(
     guichet: Guichet, assure: Pseudonyme, references: Sequence[ReferenceCreance], montant: Centimes, *, exclusif: bool
 ) -> tuple[PartPrevue, ...]:
-    """Le partage qu'`ouvrir_paiement` déciderait maintenant, la plus ancienne d'abord ; lève les mêmes refus."""
+    """Le partage qu'`ouvrir_paiement` déciderait maintenant, la plus ancienne d'abord ; lève les refus du domaine."""
     with guichet.base.transaction() as conn:
         creances = guichet.charger_creances(conn, references)
     imputations = decider_imputations(assure, references, montant, creances, guichet.politique, exclusif=exclusif)

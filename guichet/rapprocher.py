@@ -21,7 +21,7 @@ from guichet.rapprochement import registre
 from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.jugement import Jugement, Sommes
 from guichet.relancer_paiement import Transmettre
-from kiosque.interface import DemandeInvalide, Inconnue, Indeterminee, Kiosque, Trouvee
+from kiosque.interface import Inconnue, Indeterminee, Kiosque, Trouvee
 from kiosque.rapports import Entete, Genre, LecteurDeRapports, RapportRefuse
 
 DEMANDES_MAX: Final = 1_000
@@ -40,7 +40,7 @@ MIDI: Final = 12
 """Heure de Paris à laquelle le rapport de la veille doit être là (la banque l'annonce entre 0 h 30 et 4 h)."""
 
 
-class Demande(StrEnum):
+class Interrogation(StrEnum):
     """Ce qu'une question à la banque a donné."""
 
     TRANSMISE = "transmise"
@@ -49,7 +49,7 @@ class Demande(StrEnum):
     SANS_REPONSE = "sans_reponse"
 
 
-Demander = Callable[[str, str], Demande]
+Demander = Callable[[str, str], Interrogation]
 """Interroge la banque sur une transaction d'un marchand, et transmet sa réponse : voir `demander_par`."""
 
 
@@ -152,19 +152,16 @@ def rapprocher(
 def demander_par(kiosque: Kiosque, transmettre: Transmettre) -> Demander:
     """La question telle que ce kiosque la pose ; sa réponse prend le chemin de toute notification."""
 
-    def demander(transaction: str, marchand: str) -> Demande:
-        try:
-            etat = kiosque.interroger(transaction, marchand)
-        except DemandeInvalide:
-            return Demande.INCONNUE  # Un marchand qui n'est plus le nôtre : l'écart reste, pour le support.
+    def demander(transaction: str, marchand: str) -> Interrogation:
+        etat = kiosque.interroger(transaction, marchand)
         match etat:
             case Indeterminee():
-                return Demande.SANS_REPONSE
+                return Interrogation.SANS_REPONSE
             case Inconnue():
-                return Demande.INCONNUE
+                return Interrogation.INCONNUE
             case Trouvee(valeur=valeur):
                 transmettre(transaction, valeur)
-                return Demande.TRANSMISE
+                return Interrogation.TRANSMISE
             case _:
                 assert_never(etat)
 
@@ -172,7 +169,7 @@ def demander_par(kiosque: Kiosque, transmettre: Transmettre) -> Demander:
 
 
 def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -> None:
-    """Demande à la banque ce qu'elle seule connaît, et le compte dans `bilan`. Lève ce que `demander` lève."""
+    """Interrogation à la banque ce qu'elle seule connaît, et le compte dans `bilan`. Lève ce que `demander` lève."""
     de_suite = 0
     for rang, ecart in enumerate(bilan.a_demander):
         demandable = TRANSACTION.fullmatch(ecart.transaction) and reglages.est_a_nous(ecart.marchand)
@@ -180,13 +177,13 @@ def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -
             bilan.sans_reponse += 1
             continue
         demande = _demander(ecart, reglages, demander)
-        de_suite = de_suite + 1 if demande is Demande.SANS_REPONSE else 0
+        de_suite = de_suite + 1 if demande is Interrogation.SANS_REPONSE else 0
         match demande:
-            case Demande.TRANSMISE:
+            case Interrogation.TRANSMISE:
                 bilan.transmises += 1
-            case Demande.INCONNUE:
+            case Interrogation.INCONNUE:
                 bilan.inconnues += 1
-            case Demande.SANS_REPONSE:
+            case Interrogation.SANS_REPONSE:
                 bilan.sans_reponse += 1
             case jamais:
                 assert_never(jamais)
@@ -209,12 +206,12 @@ def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenan
     return attendus
 
 
-def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Demande:
-    """Demande sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres."""
-    demande = Demande.INCONNUE
+def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Interrogation:
+    """Interrogation sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres."""
+    demande = Interrogation.INCONNUE
     for marchand in [ecart.marchand] if ecart.marchand else reglages.marchands:
         demande = demander(ecart.transaction, marchand)
-        if demande is not Demande.INCONNUE:
+        if demande is not Interrogation.INCONNUE:
             return demande
     return demande
 

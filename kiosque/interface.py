@@ -6,18 +6,16 @@ La banque peut changer de produit : rien ici ne parle de Sips.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
+from domain.avis import Canal
 from domain.monnaie import CENTIMES_MAX
 from domain.references import TRANSACTION
 from domain.reponse import ReponseBancaire
 
-Canal = Literal["web", "application", "bms"]
-CANAUX: frozenset[str] = frozenset(get_args(Canal))
-
 DETAIL_CARACTERES_MAX = 200
-"""Un détail vient souvent du message lui-même : il est coupé avant d'aller dans un journal."""
+"""Un détail vient souvent du message lui-même : il est coupé avant d'aller dans les logs."""
 
 CAISSE = re.compile(r"[0-9]{3}")
 JETON = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -106,7 +104,7 @@ class DemandeDePaiement:
             raise DemandeInvalide("le jeton de retour compte 1 à 64 lettres, chiffres, tirets")
         if not self.client:
             raise DemandeInvalide("le pseudonyme de l'assuré manque")
-        if self.canal not in CANAUX:
+        if not isinstance(self.canal, Canal):
             raise DemandeInvalide(f"le canal {self.canal!r} est inconnu")
         if not url_permise(self.url_notification):
             raise DemandeInvalide("l'URL de notification n'est pas une URL http ou https simple")
@@ -208,6 +206,8 @@ class OperationRefusee:
 
     code: str
     cause: str
+    annulable: bool = False
+    """Vrai d'un remboursement que la banque refuse à un paiement pas encore remis en banque : il s'annule."""
 
 
 @dataclass(frozen=True, slots=True)

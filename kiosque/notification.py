@@ -19,8 +19,8 @@ CORPS_DECRIT: Final[dict[str, object]] = {
 """Par type de contenu, le schéma du corps (OpenAPI)."""
 
 
-def est_plausible(valeur: Mapping[str, str], commercants: AbstractSet[str]) -> bool:
-    """Dit si un message refusé a l'allure de ceux de la banque pour l'un de nos commerçants : il est gardé d'abord."""
+def est_plausible(valeur: Mapping[str, str], marchands: AbstractSet[str]) -> bool:
+    """Dit si un message refusé a l'allure de ceux de la banque pour l'un de nos marchands : il est gardé d'abord."""
     donnees = valeur.get("Data", "")
     if not donnees or not valeur.get("Seal"):
         return False
@@ -31,4 +31,4 @@ def est_plausible(valeur: Mapping[str, str], commercants: AbstractSet[str]) -> b
             donnees = base64.urlsafe_b64decode(compact + "=" * (-len(compact) % 4)).decode("utf-8", "replace")
         except ValueError:
             return False
-    return any(f"merchantId={commercant}" in donnees.split("|") for commercant in commercants)
+    return any(f"merchantId={marchand}" in donnees.split("|") for marchand in marchands)

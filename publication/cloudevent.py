@@ -1,6 +1,6 @@
 """Un fait du journal devient un message CloudEvents 1.0, en mode binaire : attributs en en-têtes, données en JSON.
 
-Les en-têtes sont écrits ici plutôt que par la bibliothèque `cloudevents`, qui coûte dix fois plus (ADR 0008) ; les
+Les en-têtes sont écrits ici plutôt que par la bibliothèque `cloudevents`, qui coûte trois fois plus (ADR 0008) ; les
 tests relisent chaque message avec elle.
 """
 

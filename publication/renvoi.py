@@ -105,7 +105,7 @@ def renvoyer(
 
     `caisses` : celles-là seulement. `conn` est en autocommit : rien n'est tenu pendant les envois.
 
-    Lève DepartHorsBornes, KafkaAbsent, TopicAbsent ou TopicRecréé.
+    Lève DepartHorsBornes, KafkaAbsent, TopicAbsent ou TopicRecreated.
     """
     mapper = EventMapper(AGREGATS)
     topic_id = sender.topic_id()

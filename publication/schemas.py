@@ -8,7 +8,7 @@ consommateur doit les tolérer), corriger une description, desserrer une borne. 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
 
@@ -31,7 +31,12 @@ _BORNES: Final = frozenset({"minimum", "maximum", "minLength", "maxLength", "pat
 
 
 class SchemaIncompatible(Exception):
-    """Un schéma publié serait rompu : publier le nouveau contenu sous un autre type (`.v2`), à côté de l'ancien."""
+    """Un schéma publié serait rompu."""
+
+    remede: ClassVar[str] = (
+        "Un schéma publié serait rompu : publier le nouveau contenu sous un autre type (`.v2`), à côté de l'ancien."
+    )
+    """Ce qu'une personne en lit."""
 
     def __init__(self, ruptures: Mapping[str, list[str]]) -> None:
         """`ruptures` : les raisons, par fichier."""
@@ -62,7 +67,7 @@ def schemas_du_dossier(dossier: Path) -> dict[str, dict[str, Any]]:
 
 
 def ecrire(dossier: Path) -> list[str]:
-    """Met à jour un dossier de schémas ; rend les fichiers changés. Lève SchémaIncompatible, et n'écrit alors rien."""
+    """Met à jour un dossier de schémas ; rend les fichiers changés. Lève SchemaIncompatible, et n'écrit alors rien."""
     publies, nouveaux = schemas_du_dossier(dossier), schemas()
     if trouvees := ruptures(publies, nouveaux):
         raise SchemaIncompatible(trouvees)

@@ -104,7 +104,7 @@ class Sender:
     def emettre(self, messages: Sequence[CloudEvent], topic_id: UUID) -> None:
         """Envoie ces messages dans l'ordre à ce topic, et ne rend la main que tous accusés.
 
-        Lève KafkaAbsent, TopicAbsent, TopicRecréé ou MessageTropGrand ; une partie peut alors être prise, dans l'ordre.
+        Lève KafkaAbsent, TopicAbsent, TopicRecreated ou MessageTropGrand ; une partie peut être prise, dans l'ordre.
         """
         producteur = self._ouvert()
         if self._topic_id != topic_id:

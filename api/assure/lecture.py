@@ -68,7 +68,7 @@ class Raison(NamedTuple):
 async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
     """Cherche une créance de cet assuré.
 
-    Lève RéférenceNonOuverte, après le même travail que la référence soit illisible, inconnue, exclue, annulée ou d'une
+    Lève ReferenceNonOuverte, après le même travail que la référence soit illisible, inconnue, exclue, annulée ou d'une
     autre personne : la requête ne lit que le compte de l'assuré, et ni la réponse ni sa durée ne disent laquelle.
     """
     reference = lire_reference(saisie) or AUCUNE

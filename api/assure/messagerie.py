@@ -112,7 +112,7 @@ _T = TypeVar("_T")
 async def _au_guichet(
     action: Callable[[Guichet, Pseudonyme, str, datetime], _T], visite: Visite, transaction: str
 ) -> _T:
-    """Ce que rend l'action ; lève AccèsRefusé (404) pour un message inconnu."""
+    """Ce que rend l'action ; lève AccesRefuse (404) pour un message inconnu."""
     dependances = visite.moyens.dependances
     try:
         return await anyio.to_thread.run_sync(

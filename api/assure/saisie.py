@@ -122,7 +122,7 @@ def saisie_de_l_adresse(reference: str, cochees: str, montant: str) -> Saisie:
 
 
 def lire_selection(saisie: Saisie) -> tuple[ReferenceCreance, ...]:
-    """Les références cochées ; lève SélectionInvalide."""
+    """Les références cochées ; lève SelectionInvalide."""
     references = tuple(reference for coche in saisie.cochees if (reference := lire_reference(coche)))
     if len(references) != len(saisie.cochees) or not references:
         raise SelectionInvalide

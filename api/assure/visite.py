@@ -17,7 +17,7 @@ from domain.avis import Canal
 
 
 async def visite_de(requete: Request) -> Visite:
-    """La visite de cette requête ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
+    """La visite de cette requête ; lève Redirection (borne laissée ; 401 à un script) ou AccesRefuse."""
     return await visite_de_role(requete, await moyens(requete), RoleUtilisateur.ASSURE)
 
 

@@ -17,7 +17,7 @@ _DEFI: Final = 'Bearer realm="creances"'
 
 
 class _Exigence(SecurityBase):
-    """La dépendance qui rend l'appelant s'il a ce rôle ; lève Problème 401 ou 403 sinon.
+    """La dépendance qui rend l'appelant s'il a ce rôle ; lève Probleme 401 ou 403 sinon.
 
     Une seule dépendance, que FastAPI sait aussi décrire : chaque étage de plus se résout à chaque appel.
     """

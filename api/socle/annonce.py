@@ -46,7 +46,7 @@ def sans_repetition(paires: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def lire_json(adresse: str) -> dict[str, Any]:
-    """L'objet JSON que sert cette adresse ; lève ÉmetteurInjoignable."""
+    """L'objet JSON que sert cette adresse ; lève EmetteurInjoignable."""
     fin = time.monotonic() + DELAI_D_EMETTEUR_S
     corps = bytearray()
     try:
@@ -65,7 +65,7 @@ def lire_json(adresse: str) -> dict[str, Any]:
 
 
 def lire_annonce(url: str) -> Annonce:
-    """L'annonce de l'émetteur de cette adresse ; lève ÉmetteurInjoignable."""
+    """L'annonce de l'émetteur de cette adresse ; lève EmetteurInjoignable."""
     dit = lire_json(url + CHEMIN)
     try:
         return _comprendre(url, dit)

@@ -39,7 +39,7 @@ class Cles:
     """Les clés d'un émetteur, par leur identifiant (`kid`)."""
 
     def __init__(self, adresse: Callable[[], str], horloge_s: Callable[[], float] = time.monotonic) -> None:
-        """`adresse` : où les lire ; elle peut attendre le réseau, et lever ÉmetteurInjoignable."""
+        """`adresse` : où les lire ; elle peut attendre le réseau, et lever EmetteurInjoignable."""
         self._adresse = adresse
         self._horloge_s = horloge_s
         self._lues = _Lues({}, float("-inf"))
@@ -50,7 +50,7 @@ class Cles:
         self._fil = ThreadPoolExecutor(1, "cles-de-l-emetteur")
 
     async def trouver(self, kid: str) -> Any:
-        """La clé ; lève JetonInvalide si l'émetteur ne la connaît pas, ÉmetteurInjoignable s'il ne répond pas."""
+        """La clé ; lève JetonInvalide si l'émetteur ne la connaît pas, EmetteurInjoignable s'il ne répond pas."""
         if (attendue := self._demander(kid)) is not None:
             try:
                 await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(attendue)), DELAI_D_EMETTEUR_S)
@@ -68,7 +68,7 @@ class Cles:
         return self._connue(kid)
 
     def _demander(self, kid: str) -> Future[None] | None:
-        """La lecture qu'il faut attendre, ou None ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        """La lecture qu'il faut attendre, ou None ; lève JetonInvalide ou EmetteurInjoignable."""
         maintenant = self._horloge_s()
         with self._verrou:
             if kid in self._lues.cles:

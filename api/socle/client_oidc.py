@@ -33,7 +33,7 @@ class ClientOIDC:
     """Où l'émetteur ramène après la déconnexion."""
 
     def adresse_de_connexion(self, etat: str, nonce: str, verifieur: str) -> str:
-        """Où mener le navigateur ; lève ÉmetteurInjoignable."""
+        """Où mener le navigateur ; lève EmetteurInjoignable."""
         annonce = self.emetteur.annonce()
         with self._session() as session:
             adresse, _ = self._client(session).create_authorization_url(
@@ -44,8 +44,8 @@ class ClientOIDC:
     def identifier(self, code: str, verifieur: str, nonce: str, emetteur_dit: str | None) -> Identite:
         """Échange le code contre une identité.
 
-        `emetteur_dit` : qui la réponse d'autorisation dit l'avoir émise (`iss`). Lève ConnexionRefusée, JetonInvalide
-        (aussi pour un rôle inconnu) ou ÉmetteurInjoignable.
+        `emetteur_dit` : qui la réponse d'autorisation dit l'avoir émise (`iss`). Lève ConnexionRefusee, JetonInvalide
+        (aussi pour un rôle inconnu) ou EmetteurInjoignable.
         """
         annonce = self.emetteur.annonce()
         if emetteur_dit != annonce.emetteur and (emetteur_dit is not None or annonce.se_nomme_au_retour):
@@ -56,11 +56,11 @@ class ClientOIDC:
         return VerificateurOIDC(self.emetteur, self.identifiant).lire(jeton, nonce=nonce)
 
     def lire_fin(self, jeton: str) -> FinDemandee:
-        """Ce que l'émetteur demande de finir ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        """Ce que l'émetteur demande de finir ; lève JetonInvalide ou EmetteurInjoignable."""
         return VerificateurOIDC(self.emetteur, self.identifiant).lire_fin(jeton)
 
     def adresse_de_fin(self) -> str | None:
-        """Où finir aussi la session chez l'émetteur, s'il l'offre ; lève ÉmetteurInjoignable."""
+        """Où finir aussi la session chez l'émetteur, s'il l'offre ; lève EmetteurInjoignable."""
         adresse = self.emetteur.annonce().fin_de_session
         if adresse is None:
             return None

@@ -19,7 +19,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 async def lire_json(requete: Request, modele: type[_M], contexte: Any = None) -> _M:
-    """Le corps JSON, lu par un modèle ; lève Problème : 415, 413, 400 (ce n'est pas du JSON) ou 422."""
+    """Le corps JSON, lu par un modèle ; lève Probleme : 415, 413, 400 (ce n'est pas du JSON) ou 422."""
     exiger_type(requete, JSON)
     corps = await requete.body()
     try:
@@ -40,7 +40,7 @@ async def lire_json(requete: Request, modele: type[_M], contexte: Any = None) ->
 
 
 async def lire_formulaire(requete: Request) -> list[tuple[str, str]]:
-    """Les champs d'un formulaire, dans l'ordre ; lève Problème (415, 413) ou ValueError s'il est mal encodé."""
+    """Les champs d'un formulaire, dans l'ordre ; lève Probleme (415, 413) ou ValueError s'il est mal encodé."""
     exiger_type(requete, FORMULAIRE)
     return decoder_formulaire(await requete.body())
 
@@ -61,7 +61,7 @@ def type_de(requete: Request) -> str:
 
 
 def exiger_type(requete: Request, attendu: str) -> None:
-    """Lève Problème 415 si le corps n'est pas annoncé de ce type."""
+    """Lève Probleme 415 si le corps n'est pas annoncé de ce type."""
     if type_de(requete) != attendu:
         detail = f"Le corps doit être annoncé comme {attendu} (en-tête Content-Type)."
         raise Probleme(415, "type_de_contenu_non_pris_en_charge", detail)

@@ -25,7 +25,7 @@ class Message:
 
 
 class CourrielImpossible(Exception):
-    """Le message n'est pas parti. Ne porte rien de l'adresse : elle n'irait pas plus loin dans les journaux."""
+    """Le message n'est pas parti. Ne porte rien de l'adresse : elle n'irait pas plus loin dans les logs."""
 
 
 class Courriel(Protocol):

@@ -81,7 +81,7 @@ class Debits:
         return seau.prendre()
 
     def exiger(self, genre: Genre, appelant: str) -> None:
-        """Compte un appel ; lève Problème 429 au-delà du débit."""
+        """Compte un appel ; lève Probleme 429 au-delà du débit."""
         if not self.admettre(genre, appelant):
             par_seconde = self._debits[genre].par_seconde
             attente_s = math.ceil(1 / par_seconde) if par_seconde > 0 else 60

@@ -28,17 +28,17 @@ class Emetteur:
 
     @property
     def nom(self) -> str:
-        """La revendication `iss` attendue ; lève ÉmetteurInjoignable."""
+        """La revendication `iss` attendue ; lève EmetteurInjoignable."""
         return self._sans_annonce or self.annonce().emetteur
 
     def annonce(self) -> Annonce:
-        """Ce que l'émetteur annonce ; lève ÉmetteurInjoignable."""
+        """Ce que l'émetteur annonce ; lève EmetteurInjoignable."""
         if self._annonce is None:
             self._annonce = lire_annonce(self.url)
         return self._annonce
 
     async def trouver_cle(self, jeton: str) -> Any:
-        """La clé publique qui vérifie ce jeton ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        """La clé publique qui vérifie ce jeton ; lève JetonInvalide ou EmetteurInjoignable."""
         return await self._cles.trouver(_kid(jeton))
 
     def cle_de(self, jeton: str) -> Any:

@@ -18,7 +18,7 @@ class FormulairePerime(RefusDeSaisie):
 
 
 async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session, Champs]:
-    """La session et les champs d'un formulaire venu de nos pages ; lève Problème s'il vient d'ailleurs."""
+    """La session et les champs d'un formulaire venu de nos pages ; lève Probleme s'il vient d'ailleurs."""
     if requete.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise Probleme(403, FormulairePerime.code, FormulairePerime().phrase)
     try:

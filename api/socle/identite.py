@@ -49,7 +49,7 @@ class RoleUtilisateur(StrEnum):
     EXPLOITATION = "exploitation"
     PARTENAIRE = "partenaire"
     AUDIT = "audit"
-    """Lit qui a consulté quoi ; ne change rien."""
+    """Lit qui a consulté quoi, demande un audit ; ne change rien."""
 
     @property
     def accueil(self) -> str:
@@ -100,7 +100,7 @@ class Verificateur(Protocol):
     """Reconnaît l'appelant à son jeton."""
 
     async def verifier(self, jeton: str) -> Identite:
-        """Lève JetonInvalide ou ÉmetteurInjoignable."""
+        """Lève JetonInvalide ou EmetteurInjoignable."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class VerificateurOIDC:
         self.revendications = (revendication_role, revendication_assure)
 
     async def verifier(self, jeton: str) -> Identite:
-        """L'appelant de ce jeton d'accès ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        """L'appelant de ce jeton d'accès ; lève JetonInvalide ou EmetteurInjoignable."""
         cle = await self.emetteur.trouver_cle(jeton)
         identite = self._lire(jeton, cle, None)
         if not _est_d_acces(jeton, exige=self._audience_partagee):

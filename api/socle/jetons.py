@@ -34,7 +34,7 @@ class JetonsGardes:
         self._gardes: dict[bytes, _Garde] = {}
 
     async def verifier(self, jeton: str) -> Identite:
-        """L'appelant de ce jeton ; lève JetonInvalide ou ÉmetteurInjoignable."""
+        """L'appelant de ce jeton ; lève JetonInvalide ou EmetteurInjoignable."""
         empreinte = hashlib.sha256(jeton.encode()).digest()
         maintenant = self._horloge()
         garde = self._gardes.get(empreinte)

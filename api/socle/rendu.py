@@ -79,7 +79,7 @@ def instant(moment: datetime) -> str:
 
 
 def compte(nombre: int, un: str, plusieurs: str) -> str:
-    """Un nombre et son nom, accordé : `0 reference`, `2 references`."""
+    """Un nombre et son nom, accordé : `0 référence`, `2 références`."""
     return f"{nombre}{_INSECABLE}{un if abs(nombre) <= 1 else plusieurs}"
 
 

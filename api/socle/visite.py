@@ -113,7 +113,7 @@ def _reste_s(session: sessions.Session, dependances: Dependances) -> int | None:
 
 
 async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
-    """La visite de cette requête, pour ce rôle ; lève Redirection (borne laissée ; 401 à un script) ou AccèsRefusé."""
+    """La visite de cette requête, pour ce rôle ; lève Redirection (borne laissée ; 401 à un script) ou AccesRefuse."""
     passage = passage_de(requete, moyens.dependances)
     if passage.inactif(moyens.dependances):
         if requete.headers.get("sec-fetch-dest", "document") != "document":
@@ -127,7 +127,7 @@ async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur
 
 
 async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> sessions.Session:
-    """La session, si elle a ce rôle ; lève AccèsRefusé : vers la connexion, 401, ou 403 à un autre rôle."""
+    """La session, si elle a ce rôle ; lève AccesRefuse : vers la connexion, 401, ou 403 à un autre rôle."""
     dependances = moyens.dependances
     document = requete.headers.get("sec-fetch-dest", "document") == "document"
     session = await sessions.session_de(requete, moyens, vivante=document or requete.method == "POST")
@@ -164,7 +164,7 @@ async def venir_de(requete: Request, reponse: Response, canal: Canal, moyens: Mo
 
 
 async def champs_de(requete: Request, visite: Visite) -> Champs:
-    """Les champs d'un formulaire venu d'une page de cette session ; lève Problème."""
+    """Les champs d'un formulaire venu d'une page de cette session ; lève Probleme."""
     _, champs = await formulaire(requete, visite.moyens)
     return champs
 

@@ -98,7 +98,7 @@ async def _auditeur(requete: Request, moyens: DeLApplication) -> Agent:
 
 
 AgentConnecte = Annotated[Agent, Depends(_agent)]
-"""Une personne du support ; lève AccèsRefusé."""
+"""Une personne du support ; lève AccesRefuse."""
 
 AuditeurConnecte = Annotated[Agent, Depends(_auditeur)]
-"""Un auditeur ; lève AccèsRefusé."""
+"""Un auditeur ; lève AccesRefuse."""

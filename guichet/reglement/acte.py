@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from domain.creance import Créance
 from domain.faits import Agregat
-from domain.geste import AGENT, Proposition, texte_sur
+from domain.geste import AGENT, TEXTE_MAX, Proposition, texte_sur
 from domain.imputation import Imputation
 from domain.paiement import Paiement
 from domain.references import ReferenceCreance, ReferenceTransaction
@@ -19,7 +19,7 @@ from guichet.guichet import Guichet
 from guichet.reglement.dossiers import Dossier
 
 TEXTE_MIN: Final = 3
-TEXTE_MAX: Final = 200
+"""Signes d'un motif ou d'une pièce, au moins."""
 
 
 class Acte(NamedTuple):

@@ -1,27 +1,25 @@
 """Faire rendre de l'argent par la banque : approuvé, demandé, puis enregistré selon ce qu'elle répond.
 
 La demande est enregistrée avant d'être envoyée, avec ce que la banque gardait : reposée après un silence ou une
-coupure, elle ne se fait jamais deux fois (voir `kiosque.interface`). Sans réponse, elle attend ; la tournée la repose.
+coupure, elle ne se fait jamais deux fois (voir `kiosque.interface`). Sans réponse, elle attend ; la relance la repose.
 """
 
 from datetime import datetime
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 import structlog
 from psycopg import Connection
 
+from domain.geste import TEXTE_MAX
 from domain.paiement import Paiement
 from domain.refus import AnomalieDejaReglee, AucunePropositionEnAttente
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
-from guichet.reglement.acte import TEXTE_MAX, Acte
+from guichet.reglement.acte import Acte
 from guichet.reglement.dossiers import charger_anomalie, charger_dossier
 from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, regler
-from kiosque.interface import DemandeInvalide, Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
-
-PAS_ENCORE_REMISE: Final = "24"
-"""Le code d'une opération impossible dans l'état : non remis en banque, un paiement s'annule."""
+from kiosque.interface import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
 
 
 def executer(guichet: Guichet, ident: str, maintenant: datetime) -> Reglement:
@@ -64,12 +62,9 @@ def _demande(
 def _rendre(guichet: Guichet, paiement: Paiement, demande: Paiement.RemboursementDemandé) -> Operation:
     transaction, marchand, kiosque = paiement.transaction, paiement.marchand, guichet.kiosque
     montant, reste_avant = demande.montant, demande.reste_avant
-    try:
-        reponse = kiosque.rembourser(transaction, marchand, montant, reste_avant=reste_avant)
-        if isinstance(reponse, OperationRefusee) and reponse.code == PAS_ENCORE_REMISE:
-            reponse = kiosque.annuler(transaction, marchand, montant, reste_avant=reste_avant)
-    except DemandeInvalide as invalide:
-        return NonOfferte(str(invalide))
+    reponse = kiosque.rembourser(transaction, marchand, montant, reste_avant=reste_avant)
+    if isinstance(reponse, OperationRefusee) and reponse.annulable:
+        return kiosque.annuler(transaction, marchand, montant, reste_avant=reste_avant)
     return reponse
 
 

@@ -17,7 +17,7 @@ from guichet.guichet import Guichet
 from guichet.reglement.acte import lire_agent
 from guichet.reglement.signaler import inscrire
 from guichet.relancer_paiement import Transmettre
-from kiosque.interface import DemandeInvalide, Etat, Inconnue, Indeterminee, Trouvee
+from kiosque.interface import Inconnue, Indeterminee, Trouvee
 
 
 class Cote(NamedTuple):
@@ -79,7 +79,7 @@ def demander(
     if paiement is None:
         raise PaiementInconnu
     nous = _chez_nous(paiement)
-    etat = _interroger(guichet, paiement)
+    etat = guichet.kiosque.interroger(paiement.transaction, paiement.marchand)
     match etat:
         case Indeterminee():
             return Comparaison(transaction, nous, None, "La banque n'a pas répondu : réessayez dans un instant.")
@@ -98,13 +98,6 @@ def demander(
             return Comparaison(transaction, nous, banque, difference, ident)
         case _:
             assert_never(etat)
-
-
-def _interroger(guichet: Guichet, paiement: Paiement) -> Etat:
-    try:
-        return guichet.kiosque.interroger(paiement.transaction, paiement.marchand)
-    except DemandeInvalide as invalide:
-        return Indeterminee(str(invalide))
 
 
 def _inconnue(guichet: Guichet, paiement: Paiement, nous: Cote, agent: str, maintenant: datetime) -> Comparaison:

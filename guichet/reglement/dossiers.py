@@ -1,6 +1,8 @@
-"""Le dossier d'une anomalie : ce que la vérité en dit au moment de décider, jamais ce qu'une vue en montre.
+"""Le dossier d'une anomalie : ce que la vérité en dit au moment de décider, jamais ce que la liste en montre.
 
-Le SQL de chaque source est ici, pour la décision seule ; la liste qu'une personne lit vient de `projections`.
+Deux sources n'ont pas d'autre vérité que la table de `vues` qui les note : un formulaire refusé (`vues.rebuts`) et une
+ligne d'une vue (`vues.differences`) ; aucun argent n'en dépend. Le SQL de chaque source est ici, pour la décision
+seule ; la liste qu'une personne lit vient de `projections`.
 """
 
 from collections.abc import Callable, Mapping

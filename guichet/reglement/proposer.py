@@ -31,7 +31,7 @@ class Suite(StrEnum):
     EN_EXECUTION = "en_execution"
     """Approuvé, il attend la réponse de la banque."""
     ABANDONNE = "abandonne"
-    """La banque l'a refusé ; rien n'a bougé."""
+    """La banque l'a refusé, ou une personne y a renoncé ; rien n'a bougé."""
     DECLINE = "decline"
 
 

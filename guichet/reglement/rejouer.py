@@ -11,12 +11,13 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.delai import jour_de_paris
 from domain.geste import Geste, Proposition, Source
 from domain.refus import AnomalieDejaReglee, GesteImpossible, Refus, RejeuRefuse
 from engine.dead_letters import SUFFIXE
-from engine.messages import Message, UnreadableMessage
+from engine.messages import Message, UnreadableMessage, require_size
 from guichet.guichet import Guichet
-from guichet.prendre_avis import lire_message_de_caisse
+from guichet.prendre_avis import exiger_des_jours_plausibles, lire_message_de_caisse
 from guichet.prendre_notification import lire_notification
 from guichet.reglement.acte import Acte, lire_agent, lire_texte
 from guichet.reglement.dossiers import Origine, charger_anomalie
@@ -74,7 +75,7 @@ def rejouer(guichet: Guichet, ident: str, motif: str, par: str, *, boite: Boite,
     if garde is None:
         raise RejeuRefuse("Kafka ne le garde plus.")
     vers = topic.removesuffix(SUFFIXE) if dossier.source is Source.REBUT else topic
-    cle = _exiger_recevable(guichet, boite, vers, garde, dossier.origine)
+    cle = _exiger_recevable(guichet, boite, vers, garde, dossier.origine, maintenant)
     boite.envoyer(vers, cle, garde.valeur, [(EN_TETE, ident.encode())])
 
     def decision(conn: Connection[Any]) -> Reglement:
@@ -101,16 +102,21 @@ def rejouer_tous(
     return fait
 
 
-def _exiger_recevable(guichet: Guichet, boite: Boite, topic: str, garde: Garde, origine: Origine) -> bytes | None:
+def _exiger_recevable(  # noqa: PLR0917 (le message, et ce qui dit s'il se lira)
+    guichet: Guichet, boite: Boite, topic: str, garde: Garde, origine: Origine, maintenant: datetime
+) -> bytes | None:
     """La clé sous laquelle le rejouer ; lève RejeuRefuse s'il serait refusé encore."""
+    message = Message(origine.partition, origine.offset, garde.cle, garde.valeur, garde.recu_le)
     if topic == boite.topic_avis:
         try:
-            return lire_message_de_caisse(garde.valeur).reference.encode()
+            require_size(message)
+            lu = lire_message_de_caisse(garde.valeur)
+            exiger_des_jours_plausibles(lu, guichet.politique, jour_de_paris(maintenant))
+            return lu.reference.encode()
         except UnreadableMessage as illisible:
             raise RejeuRefuse(f"Il serait encore refusé : {illisible}.") from illisible
     if topic != boite.topic_notifications:
         raise RejeuRefuse("Son topic n'est plus lu.")
-    message = Message(origine.partition, origine.offset, garde.cle, garde.valeur, garde.recu_le)
     try:
         lecture, _ = lire_notification(guichet, message)
     except UnreadableMessage as illisible:

@@ -7,7 +7,7 @@ from guichet.reglement.acte import Acte, Effets
 
 
 def preciser(acte: Acte) -> Proposition:
-    """La proposition, avec son montant ; par carte, le paiement doit avoir mis assez sur la créance. Lève Refus."""
+    """La proposition, avec son montant, et par où il est rendu. Lève PieceManquante, GesteImpossible."""
     voulue = acte.proposition
     montant = voulue.montant or Centimes(acte.dossier.montant)
     if voulue.voie is None:
@@ -23,7 +23,10 @@ def preciser(acte: Acte) -> Proposition:
 
 
 def rembourser(acte: Acte, message_id: str, *, deja_rendu: bool = False) -> Effets:
-    """Enregistre le remboursement ; `deja_rendu` : la banque l'a fait, c'est un fait. Lève Refus."""
+    """Enregistre le remboursement ; par carte, le paiement doit avoir mis assez sur la créance. Lève Refus.
+
+    `deja_rendu` : la banque l'a fait, c'est un fait.
+    """
     reference, voulue = acte.dossier.reference, acte.proposition
     if reference is None:
         raise AnomalieInconnue

@@ -14,7 +14,7 @@ CODE_ENVOYE = "123456"
 
 @dataclass(frozen=True, slots=True)
 class Carte:
-    """Une carte de test. Son numéro n'apparaît pas dans sa représentation, donc dans aucun journal."""
+    """Une carte de test. Son numéro n'apparaît pas dans sa représentation, donc dans aucun log."""
 
     numero: str = field(repr=False)
 

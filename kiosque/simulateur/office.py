@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Final
 
+from domain.delai import PARIS
 from kiosque.interface import FormulaireIllisible
 from kiosque.simulateur.banque import Banque
 from kiosque.simulateur.etat import Conclusion, Session
-from kiosque.simulateur.reponse import PARIS
 from kiosque.sips.codes import ACCEPTE, ANNULE, NE_CONCLUENT_RIEN, SESSION_EXPIREE, TRANSACTION_INCONNUE
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT
 from kiosque.sips.office.diagnostic import A_REMETTRE, REMISE, plates

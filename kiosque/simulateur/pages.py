@@ -1,4 +1,4 @@
-"""Le rendu des pages : gabarits échappés d'office, et une politique de contenu sans script."""
+"""Le rendu des pages : gabarits échappés d'office, et une politique de contenu qui n'admet que nos scripts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from domain.delai import PARIS
 from domain.monnaie import euros
-from kiosque.simulateur.reponse import PARIS
 from kiosque.sips.codes import sens_de
 
 ICI = Path(__file__).parent

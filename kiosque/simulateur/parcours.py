@@ -110,7 +110,7 @@ class Parcours:
         return self._surveiller(reponse, session)
 
     def _authentifier(self, session: Session, faute: str | None = None) -> HTMLResponse:
-        valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "faute": faute, "envoyé": CODE_ENVOYE}
+        valeurs = self._valeurs(session.demande) | {"jeton": session.jeton, "faute": faute, "envoye": CODE_ENVOYE}
         statut = HTTPStatus.UNPROCESSABLE_ENTITY if faute else HTTPStatus.OK
         reponse = page("authentification.html", statut=statut, retour=session.demande.url_retour, valeurs=valeurs)
         return self._surveiller(reponse, session)

@@ -18,7 +18,7 @@ class ReglagesSimulateur(BaseModel):
 
     `session_s` : durée d'une session de paiement, en secondes. `essais_max`, `attente_initiale_s`, `attente_s_max` :
     les nouveaux essais d'une réponse automatique, l'attente doublant à chaque fois, en secondes. `encodage` : celui
-    des réponses.
+    des réponses. `delai_s` : secondes laissées au marchand pour répondre à un envoi.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,11 +48,6 @@ class ReglagesSimulateur(BaseModel):
     def contrat(self) -> Marchand:
         """Le marchand et sa clé, tels que la banque les connaît."""
         return Marchand(id=self.marchand, cles={self.version: self.secret}, version_courante=self.version)
-
-    @property
-    def url_paypage(self) -> str:
-        """Où le navigateur poste la demande de paiement."""
-        return f"{self.url_publique.rstrip('/')}/paypage"
 
 
 class Consigne(BaseModel):

@@ -1,8 +1,8 @@
 """Lire une demande scellée et sceller une réponse, du côté de la banque."""
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
 
+from domain.delai import PARIS
 from domain.references import TRANSACTION
 from kiosque.interface import DeviseInattendue, FormulaireIllisible, url_permise
 from kiosque.simulateur.etat import Conclusion, Demande
@@ -12,7 +12,6 @@ from kiosque.sips.donnees import valeur_de
 from kiosque.sips.enveloppe import fermer
 from kiosque.sips.reponses import EURO, MONTANT
 
-PARIS = ZoneInfo("Europe/Paris")
 VERSION_INTERFACE = "HP_2.40"
 UTILISES = frozenset(
     {

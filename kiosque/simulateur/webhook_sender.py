@@ -21,7 +21,8 @@ CONNEXIONS_MAX = 16
 """Envois HTTP simultanés."""
 
 Dormir = Callable[[float], Awaitable[None]]
-Sort = Literal["à envoyer", "retenue", "livrée", "perdue", "refusée", "abandonnée"]
+SortDEnvoi = Literal["à envoyer", "retenue", "livrée", "perdue", "refusée", "abandonnée"]
+"""Ce qu'un envoi est devenu, comme la page d'état le dit."""
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Envoi:
     url: str
     champs: Mapping[str, str]
     consigne: Consigne
-    sort: Sort = "à envoyer"
+    sort: SortDEnvoi = "à envoyer"
     essais: int = 0
     copies: int = 0
 
@@ -46,7 +47,7 @@ class WebhookSender:
         self._reglages = reglages
         self._dormir = dormir
         self._client: httpx.AsyncClient | None = None
-        self._guichets = asyncio.Semaphore(CONNEXIONS_MAX)
+        self._connexions = asyncio.Semaphore(CONNEXIONS_MAX)
         self._taches: set[asyncio.Task[None]] = set()
         self._retenus: deque[Envoi] = deque(maxlen=EN_ROUTE_MAX)
         self.envois: deque[Envoi] = deque(maxlen=ENVOIS_GARDES_MAX)
@@ -97,7 +98,7 @@ class WebhookSender:
                 return
             envoi.copies += 1
 
-    async def _essayer(self, envoi: Envoi) -> Sort:
+    async def _essayer(self, envoi: Envoi) -> SortDEnvoi:
         """Poste jusqu'à réussir : un 5xx ou un absent se retente, tout autre refus est définitif."""
         attente = self._reglages.attente_initiale_s
         for essai in range(self._reglages.essais_max):
@@ -114,7 +115,7 @@ class WebhookSender:
         """Le statut HTTP, ou None si le marchand n'a pas répondu."""
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=self._reglages.delai_s, trust_env=False, follow_redirects=False)
-        async with self._guichets:
+        async with self._connexions:
             try:
                 async with self._client.stream("POST", envoi.url, data=dict(envoi.champs)) as reponse:
                     return reponse.status_code

@@ -7,7 +7,7 @@ import base64
 import re
 import string
 from collections.abc import Container, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from domain.monnaie import CENTIMES_MAX
 from domain.references import TRANSACTION
@@ -104,6 +104,8 @@ def encoder(texte: str, encodage: Encodage) -> str:
             if not texte.isascii():
                 raise ValueError("un accent ne voyage qu'en base64")
             return texte
+        case _:
+            assert_never(encodage)
 
 
 def decoder(data: bytes, encodage: str) -> str:

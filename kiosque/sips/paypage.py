@@ -7,9 +7,9 @@ from typing import Self
 
 import httpx
 
+from domain.avis import Canal
 from domain.reponse import ReponseBancaire
 from kiosque.interface import (
-    Canal,
     DemandeDePaiement,
     DemandeInvalide,
     Etat,
@@ -43,7 +43,7 @@ from kiosque.sips.enveloppe import fermer, octets_de, ouvrir, recueillir
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice, authentique
 from kiosque.sips.office.diagnostic import est_inconnue, extraire_diagnostic, plates
 from kiosque.sips.office.echeance import transport_borne
-from kiosque.sips.office.operations import Demande, OperationsOffice
+from kiosque.sips.office.operations import OperationsOffice, OperationVoulue
 from kiosque.sips.office.sceau import ecrire_json, lire_json
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips
 from kiosque.sips.reponses import EURO, UTILISES, extraire
@@ -63,12 +63,12 @@ COMMANDE_CARACTERES_MAX = 32
 # Sur tous nos canaux, borne comprise, la personne tape sa carte sur la page hébergée : c'est une vente à distance. Les
 # canaux de présence (magasin, face à face) supposent un lecteur de carte que la borne n'a pas pour ce service.
 CANAL_DE_COMMANDE: Mapping[Canal, str] = MappingProxyType(
-    {"web": "INTERNET", "application": "INTERNET", "bms": "INTERNET"}
+    {Canal.WEB: "INTERNET", Canal.APPLICATION: "INTERNET", Canal.BMS: "INTERNET"}
 )
 
 
 class Sips:
-    """Le kiosque Sips. Sûr entre fils d'exécution ; tient une connexion HTTP ouverte, à fermer par `close`."""
+    """Le kiosque Sips. Sûr entre fils d'exécution ; garde des connexions HTTP, à fermer par `close`."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Sips:
             "customerId": pseudonyme_bancaire(demande.client, self._reglages.secrets_a_nous[0], CLIENT_CARACTERES_MAX),
             "captureMode": "AUTHOR_CAPTURE",
             "orderChannel": CANAL_DE_COMMANDE[demande.canal],
-            "returnContext": demande.jeton_retour or f"{demande.caisse}-{demande.canal}",
+            "returnContext": demande.jeton_retour or f"{demande.caisse}-{demande.canal.value}",
         }
         return Formulaire(url=self._reglages.url, champs=self._fermer(valeurs, contrat))
 
@@ -174,7 +174,7 @@ class Sips:
         return extraire(ouvrir(valeur, self._trousseau, UTILISES))
 
     def interroger(self, transaction: str, marchand: str) -> Etat:
-        """Demande à Office ; ce qu'il trouve est rendu tel que reçu, sous son sceau, pour être relu comme le reste."""
+        """Demande à Office ; ce qu'il trouve est rendu dépouillé, sous un sceau, pour être relu comme le reste."""
         contrat = self._contrat(marchand)
         if contrat is None:
             return Indeterminee("les réglages n'ont pas les clés de ce marchand")
@@ -204,14 +204,14 @@ class Sips:
 
     def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
         """Annule, en tout ou partie, avant la remise en banque."""
-        return self._operer(Demande(ANNULATION, transaction, montant, reste_avant), marchand)
+        return self._operer(OperationVoulue(ANNULATION, transaction, montant, reste_avant), marchand)
 
     def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
         """Rembourse, en tout ou partie, après la remise en banque."""
-        return self._operer(Demande(REMBOURSEMENT, transaction, montant, reste_avant), marchand)
+        return self._operer(OperationVoulue(REMBOURSEMENT, transaction, montant, reste_avant), marchand)
 
     def close(self) -> None:
-        """Ferme la connexion HTTP, si elle est à nous."""
+        """Ferme les connexions HTTP, si elles sont à nous."""
         if self._client_a_nous:
             self._client.close()
 
@@ -226,7 +226,7 @@ class Sips:
         self.close()
 
     def _reponse_d_office(self, data: object) -> ReponseBancaire:
-        """Une réponse d'Office gardée par le topic : son propre sceau la prouve, sous le marchand qu'elle nomme."""
+        """Une réponse d'Office gardée par le topic : son sceau la prouve, sous le marchand qu'elle nomme."""
         if not isinstance(data, str) or not data:
             raise FormulaireIllisible("le champ Data manque")
         objet = lire_json(data)
@@ -243,11 +243,11 @@ class Sips:
         secrets = self._trousseau.secrets_de(marchand or "", version)
         return depouiller(champs, secrets, self._reglages.algorithme)
 
-    def _operer(self, demande: Demande, marchand: str) -> Operation:
+    def _operer(self, voulue: OperationVoulue, marchand: str) -> Operation:
         contrat = self._contrat(marchand)
         if contrat is None:
             return Indeterminee("les réglages n'ont pas les clés de ce marchand")
-        return self._operations.operer(demande, contrat)
+        return self._operations.operer(voulue, contrat)
 
     def _contrat(self, marchand: str) -> Marchand | None:
         """Le contrat de cet identifiant, retiré ou non."""

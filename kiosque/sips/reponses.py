@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from domain.delai import PARIS
 from domain.monnaie import Centimes
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.reponse import ReponseBancaire
@@ -37,12 +37,11 @@ UTILISES: Final = frozenset(
 )
 """Les champs dont nous nous servons : chacun vient une fois au plus. Les autres ne sont pas même regardés."""
 
-PARIS: Final = ZoneInfo("Europe/Paris")
 _BLANCS: Final = " \N{NO-BREAK SPACE}"
 MONTANT = re.compile(r"[0-9]{1,12}")
 CODE = re.compile(r"[0-9A-Za-z]{1,8}")
-# PCI DSS 3.4.1 : au plus les six premiers et les quatre derniers chiffres ; un numéro de 13 chiffres en cache alors 3.
 HEURE_SANS_FUSEAU = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+# PCI DSS 3.4.1 : au plus les six premiers et les quatre derniers chiffres ; un numéro de 13 chiffres en cache alors 3.
 CARTE_MASQUEE = re.compile(r"[0-9]{0,6}[#*Xx]{3,19}[0-9]{0,4}")
 
 

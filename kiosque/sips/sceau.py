@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from hashlib import sha256
-from typing import Self
+from typing import Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -56,6 +56,8 @@ def sceller(data: bytes, secret: bytes, algorithme: Algorithme) -> str:
             return sha256(data + secret).hexdigest()
         case Algorithme.HMAC_SHA_256:
             return hmac.digest(secret, data, "sha256").hex()
+        case _:
+            assert_never(algorithme)
 
 
 class Trousseau:

@@ -25,7 +25,7 @@ GestesDUnMessage = Callable[[bytes], tuple[int, frozenset[Geste]]]
 
 
 class Filtre(NamedTuple):
-    """Ce que l'on veut des anomalies ; ce qui est absent ne retient rien."""
+    """Ce que l'on veut des anomalies ; ce qui est absent n'écarte rien."""
 
     ident: str | None = None
     genre: str | None = None
@@ -72,6 +72,7 @@ FROM vues.restant_du r LEFT JOIN journal.evenements e ON e.position = r.position
 WHERE r.solde < 0
 """
 
+# La première liste est celle de l'index partiel `sorts_anomalies` ; de l'argent pris est dit par cet argent.
 _SORTS: Final = """
 SELECT 'sort-' || replace(s.topic_id::text, '-', '') || '-' || s.partition || '-' || s.decalage AS id, s.sort AS genre,
        s.enregistre_le AS depuis, coalesce((s.champs->>'montant_centimes')::int8, 0) AS montant,
@@ -175,7 +176,7 @@ class Resume(NamedTuple):
 
 
 def resumer_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) -> dict[str, Resume]:
-    """Ce que ce filtre (None : rien) en retient, par genre, dans l'ordre des genres."""
+    """Ce que ce filtre (None : toutes) en retient, par genre, dans l'ordre des genres."""
     resumes: dict[str, Resume] = {}
     voulu = (filtre or Filtre())._replace(apres_le=None, apres_id=None)
 
@@ -192,7 +193,7 @@ def resumer_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) ->
 
 
 def compter_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) -> dict[str, int]:
-    """Combien ce filtre (None : rien) en retient, par genre, dans l'ordre des genres."""
+    """Combien ce filtre (None : toutes) en retient, par genre, dans l'ordre des genres."""
     return {genre: resume.nombre for genre, resume in resumer_les_ouvertes(conn, filtre).items()}
 
 

@@ -44,27 +44,12 @@ ORDER BY accepte_le DESC, transaction DESC
 """
 
 
-# Tous les messages : pour l'audit.
-_TOUS: Final = """
-SELECT transaction, assure, accepte_le, lu_le IS NOT NULL, supprime_le IS NOT NULL, echeance FROM vues.messagerie
-"""
-
-
 class LigneMessage(NamedTuple):
     """Un message tel que la vue le montre."""
 
     transaction: str
     accepte_le: datetime
     lu: bool
-
-
-class EtatMessage(NamedTuple):
-    """Ce que la vue sait d'un message, montré ou non ; `accepte_le` manque si un geste est venu seul."""
-
-    assure: str | None
-    accepte_le: datetime | None
-    lu: bool
-    supprime: bool
 
 
 class OuvertureIntrouvable(Exception):
@@ -157,12 +142,3 @@ async def messages_de(conn: AsyncConnection[Any], assure: str, maintenant: datet
     """Les messages d'un assuré, ni supprimés ni échus, le plus récent d'abord."""
     lignes = await conn.execute(_LIRE_CEUX_DE, (assure, jour_de_paris(maintenant)), prepare=True)
     return [LigneMessage(*ligne) for ligne in await lignes.fetchall()]
-
-
-def etats(conn: Connection[Any], maintenant: datetime) -> dict[str, EtatMessage]:
-    """L'état de chaque message qui n'est pas échu, par transaction."""
-    return {
-        transaction: EtatMessage(*reste)
-        for transaction, *reste, echeance in conn.execute(_TOUS)
-        if not est_echu(echeance, maintenant)
-    }

@@ -66,9 +66,6 @@ _EN_ATTENTE: Final = """
 SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
 """
 
-# Le montant et le statut de tous : pour l'audit.
-_TOUS: Final = "SELECT transaction, montant, statut FROM vues.paiements"
-
 _EN_JSON: Final = """
 SELECT coalesce(json_agg(json_build_array(
            transaction, assure, caisse, canal, coalesce(montant_regle, montant), statut, code, cause,
@@ -181,11 +178,6 @@ def ligne_paiement(*champs: Any) -> LignePaiement:
     """Une ligne, telle que la base la rend."""
     ligne = LignePaiement(*champs)
     return ligne._replace(statut=StatutDePaiement(ligne.statut))
-
-
-def montants_et_statuts(conn: Connection[Any]) -> dict[str, tuple[int, StatutDePaiement]]:
-    """Le montant (centimes) et le statut de chaque paiement."""
-    return {transaction: (montant, StatutDePaiement(statut)) for transaction, montant, statut in conn.execute(_TOUS)}
 
 
 def sans_reponse(conn: Connection[Any], avant: datetime, limite: int, *, sauf: Sequence[str] = ()) -> list[str]:

@@ -1,9 +1,8 @@
 """La vue `restant_du` : ce que chaque créance doit encore, une ligne par créance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from typing import Any, Final, NamedTuple, cast
 
 from psycopg import AsyncConnection, Connection
@@ -52,10 +51,6 @@ SELECT {_COLONNES} FROM (
 ) AS dernieres ORDER BY date_emission DESC, reference LIMIT %s
 """  # noqa: S608 (constantes)
 
-
-# Ceux d'une créance, ou toutes : pour l'audit.
-_TOUTES: Final = f"SELECT {_COLONNES} FROM vues.restant_du WHERE %s::text IS NULL OR reference = %s ORDER BY reference"  # noqa: S608
-
 # Les créances d'un assuré, la plus ancienne d'abord, en une valeur JSON : pour qui les lit avec autre chose.
 CELLES_DE_L_ASSURE: Final = (
     f"SELECT coalesce(json_agg(json_build_array({_COLONNES}) ORDER BY date_emission, reference), '[]')"  # noqa: S608
@@ -71,16 +66,6 @@ WHERE NOT EXISTS (
     SELECT FROM vues.ecartes x WHERE x.suiveur = 'restant_du' AND x.flux = p.flux
 )
 """
-
-
-class Statut(StrEnum):
-    """Où en est une créance, pour qui la lit."""
-
-    ANNULEE = "annulee"
-    TROP_PERCU = "trop_percu"
-    SOLDEE = "soldee"
-    PAIEMENT_EN_COURS = "paiement_en_cours"
-    DUE = "due"
 
 
 class LigneCreance(NamedTuple):
@@ -230,15 +215,6 @@ def lire_creance(conn: Connection[Any], reference: str) -> LigneCreance | None:
     """Une créance par sa référence, pour la ligne de commande."""
     ligne = conn.execute(LIRE, (reference,)).fetchone()
     return LigneCreance(*ligne) if ligne else None
-
-
-def lignes(conn: Connection[Any], reference: str | None, par_lecture: int) -> Iterator[LigneCreance]:
-    """Une créance, ou toutes dans l'ordre des références, lues du serveur par lots, dans la transaction ouverte."""
-    with conn.cursor(name="vue_restant_du") as curseur:
-        curseur.itersize = par_lecture
-        curseur.execute(_TOUTES, (reference, reference))
-        for ligne in curseur:
-            yield LigneCreance(*ligne)
 
 
 def montrees(conn: Connection[Any], parts: Mapping[tuple[str, str], int]) -> set[tuple[str, str]]:

@@ -40,8 +40,9 @@ def import_avis(
 ) -> None:
     """Met les messages des caisses sur leur topic ; chaque mauvaise ligne est nommée, les bonnes passent.
 
-    JSON : un message du contrat par ligne. CSV : les colonnes portent les noms du contrat, `;` ou `,` sépare, les
-    montants sont des centimes entiers, une case vide est un champ absent. Sort avec 1 si une ligne est refusée.
+    JSON : un message du contrat par ligne. CSV : les colonnes portent les noms du contrat, `;`, une tabulation ou `,`
+    sépare, les montants sont des centimes entiers, une case vide est un champ absent. Sort avec 1 si une ligne est
+    refusée.
     """
     from service.imports.run import READERS, Job, run_import
     from service.imports.sender import TopicMissing

@@ -198,7 +198,7 @@ def schemas(
         for name, reasons in refusal.ruptures.items():
             for reason in reasons:
                 errors.print(f"{name} : {reason}", markup=False)
-        fail(str(SchemaIncompatible.__doc__))
+        fail(refusal.remede)
     if as_json:
         print_json(changed)
     else:

@@ -12,12 +12,10 @@ from engine.security_log import Kind, SecurityEvent, note
 from service.cli.application import USAGE, DataDir, Json, app, connection, console, fail, print_json
 from service.cli.tables import whole
 
-SHOWN = 16
-"""Digits of a session's digest that name it."""
-
 commands = typer.Typer(help="Les sessions des pages : les voir, les finir.", no_args_is_help=True)
 app.add_typer(commands, name="sessions")
 
+# Sixteen digits of its digest name a session.
 _OPEN = (
     "SELECT left(encode(empreinte, 'hex'), 16) AS session, role, assure, canal, ouverte_le, vue_le FROM acces.sessions"
     " WHERE finie_le IS NULL AND ouverte_le > %(since)s AND (%(assure)s::text IS NULL OR assure = %(assure)s)"

@@ -11,7 +11,7 @@ from guichet.prendre_avis import exiger_des_jours_plausibles, lire_message_de_ca
 from service.imports.lines import Lines
 
 POLICY: Final = Politique()
-"""Its bounds on dates are no settings: the consumer has the same."""
+"""The bounds on dates where no setting moves them; an import has those of the service, as the consumer does."""
 
 
 class Checked(NamedTuple):
@@ -37,19 +37,19 @@ def refused(line: int, cause: object) -> Refused:
     return Refused(line, "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text))
 
 
-def checked(line: int, value: bytes, length: int) -> Checked | Refused:
+def checked(line: int, value: bytes, length: int, policy: Politique = POLICY) -> Checked | Refused:
     """Check a message; `length` is its whole size in bytes, where only its beginning was kept."""
     try:
         require_bytes(length)
         message = lire_message_de_caisse(value)
-        exiger_des_jours_plausibles(message, POLICY, jour_de_paris(datetime.now(UTC)))
+        exiger_des_jours_plausibles(message, policy, jour_de_paris(datetime.now(UTC)))
         return Checked(line, message.reference.encode(), value)
     except UnreadableMessage as cause:
         return refused(line, cause)
 
 
-def jsonl(lines: Lines) -> Iterator[Checked | Refused]:
+def jsonl(lines: Lines, policy: Politique = POLICY) -> Iterator[Checked | Refused]:
     """One JSON message a line; blank lines are none."""
     for line in lines:
         if line.text and not line.text.isspace():
-            yield checked(line.number, line.text, line.length)
+            yield checked(line.number, line.text, line.length, policy)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from kafka.errors import KafkaError
 from rich.console import Console
 
+from domain.politique import Politique
 from service.imports.interruption import Interruption
 from service.imports.lines import Lines, Source
 from service.imports.messages import Checked, Refused, jsonl
@@ -25,7 +26,7 @@ OK: Final = 0
 BAD_LINES: Final = 1
 INTERRUPTED: Final = 130
 
-READERS: Final[dict[str, Callable[[Lines], Iterator[Checked | Refused]]]] = {"jsonl": jsonl, "csv": table}
+READERS: Final[dict[str, Callable[[Lines, Politique], Iterator[Checked | Refused]]]] = {"jsonl": jsonl, "csv": table}
 """The formats, and how each is read."""
 
 
@@ -53,7 +54,7 @@ def run_import(settings: Settings, job: Job, errors: Console, *, as_json: bool) 
     producer = None if job.dry_run else open_producer(settings)
     report = Report(errors, as_json=as_json)
     with Interruption() as interruption, progress_bar(errors, job.size) as bar:
-        course = Course(job, report, interruption, bar)
+        course = Course(job, settings.politique, report, interruption, bar)
         if producer is not None:
             course.sender = Sender(
                 producer,
@@ -72,9 +73,10 @@ def run_import(settings: Settings, job: Job, errors: Console, *, as_json: bool) 
 class Course:
     """The course of one import."""
 
-    def __init__(self, job: Job, report: Report, interruption: Interruption, bar: Bar) -> None:
+    def __init__(self, job: Job, policy: Politique, report: Report, interruption: Interruption, bar: Bar) -> None:
         self.sender: Sender | None = None
         self._job = job
+        self._policy = policy
         self._report = report
         self._interruption = interruption
         self._bar = bar
@@ -100,7 +102,7 @@ class Course:
         return self._summary(time.monotonic() - started, stopped)
 
     def _send_all(self) -> None:
-        for outcome in READERS[self._job.form](self._lines):
+        for outcome in READERS[self._job.form](self._lines, self._policy):
             if self._interruption.asked:
                 # What was being read may lack its end.
                 self._next_line = outcome.line

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from domain.politique import Politique
 from engine.messages import OCTETS_MAX, UnreadableMessage
 from guichet.prendre_avis import (
     MessageAvisAnnule,
@@ -20,7 +21,7 @@ from guichet.prendre_avis import (
     lire_message_de_caisse,
 )
 from service.imports.lines import Line, Lines
-from service.imports.messages import Checked, Refused, checked, refused
+from service.imports.messages import POLICY, Checked, Refused, checked, refused
 
 COLUMNS: Final = list(
     dict.fromkeys(
@@ -36,8 +37,6 @@ REQUIRED: Final = {name for name, field in MessageAvisEmis.model_fields.items() 
 
 AMOUNT: Final = re.compile(r"[0-9]{1,18}")
 UNCLOSED: Final = "guillemets mal placés, ou jamais refermés"
-
-
 LONE_CR: Final = "les lignes finissent par un retour chariot seul (ancien Macintosh) : enregistrez en CSV (LF ou CRLF)"
 
 SEPARATOR_LINE: Final = re.compile(rb'"?sep=([;,\t])"?\1*', re.IGNORECASE)
@@ -51,7 +50,7 @@ class Unreadable(Exception):
     """The text is no CSV record."""
 
 
-def table(lines: Lines) -> Iterator[Checked | Refused]:
+def table(lines: Lines, policy: Politique = POLICY) -> Iterator[Checked | Refused]:
     """One message a record; a header that cannot be used is refused, and then nothing is read."""
     header = _header(lines)
     told = SEPARATOR_LINE.fullmatch(header.text) if header is not None else None
@@ -72,7 +71,7 @@ def table(lines: Lines) -> Iterator[Checked | Refused]:
             yield record
         elif record:
             value = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-            yield checked(line.number, value, max(line.length, len(value)))
+            yield checked(line.number, value, max(line.length, len(value)), policy)
 
 
 def _header(lines: Lines) -> Line | None:

@@ -14,7 +14,6 @@ from domain.creance import Créance
 from domain.delai import depart_du_delai, jour_de_paris
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, euros
-from domain.nir import est_un_nir
 from domain.notification import appliquer_reponse, expirer
 from domain.ouverture import decider_imputations, exiger_consultable, ouvrir_paiement, refus_de_cocher
 from domain.paiement import Fin, Paiement
@@ -588,8 +587,7 @@ def test_une_reference_tolere_les_espaces_et_les_minuscules_et_rien_d_autre() ->
 
 
 @pytest.mark.parametrize("nir", ["255081416802538", "284052A32102552", "2 55 08 14 168 025 38"])
-def test_un_nir_se_reconnait(nir: str) -> None:
-    assert est_un_nir(nir)
+def test_un_nir_n_est_pas_un_pseudonyme(nir: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Pseudonyme).validate_python(nir)
 
@@ -613,10 +611,6 @@ def test_un_pseudonyme_ne_contient_jamais_un_nir_avec_ou_sans_sa_cle(nir: str) -
 @pytest.mark.parametrize("opaque", ["a-1", "demo-0001", "0000000000001", "99255081416802538", "7c1e55d0-9f2b-4c1e"])
 def test_un_pseudonyme_opaque_est_admis(opaque: str) -> None:
     assert TypeAdapter(Pseudonyme).validate_python(opaque) == opaque
-
-
-def test_une_cle_de_nir_fausse_n_est_pas_un_nir() -> None:
-    assert not est_un_nir("255081416802539")
 
 
 def test_aucun_fait_n_est_refuse_d_etre_grand() -> None:

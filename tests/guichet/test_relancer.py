@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.avis import Canal
 from domain.references import Pseudonyme, ReferenceTransaction
 from guichet.relancer_paiement import Relance, relancer_paiement
 from guichet.reprendre_paiement import reprendre_paiement
@@ -257,7 +258,7 @@ def reprendre_paiement_clos(b: Banc, transaction: str) -> Formulaire:
             caisse="381",
             montant=20_00,
             client="a-1",
-            canal="web",
+            canal=Canal.WEB,
             url_retour=b.guichet.adresses.retour,
             url_notification=b.guichet.adresses.notification,
         )

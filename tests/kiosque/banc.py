@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from domain.avis import Canal
 from domain.reponse import ReponseBancaire
 from kiosque.interface import DemandeDePaiement, Inconnue, Trouvee, Verifiee
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
@@ -92,7 +93,7 @@ class Banc:
             caisse="381",
             montant=montant,
             client="a-7c1e55d0",
-            canal="web",
+            canal=Canal.WEB,
             url_retour=f"{self.marchand_url}/kiosque/retour",
             url_notification=f"{self.marchand_url}/kiosque/notification",
         )

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.avis import Canal
 from domain.reponse import Issue
 from kiosque.interface import (
     DemandeDePaiement,
@@ -127,7 +128,7 @@ DEMANDE = DemandeDePaiement(
     caisse="381",
     montant=20_00,
     client="a-7c1e55d0",
-    canal="web",
+    canal=Canal.WEB,
     url_retour="http://127.0.0.1:8000/kiosque/retour",
     url_notification="http://127.0.0.1:8000/kiosque/notification",
     jeton_retour="j1",

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
+from domain.avis import Canal
 from kiosque.interface import DemandeDePaiement, DemandeInvalide, Indeterminee
 from kiosque.sips.donnees import lire_paires
 from kiosque.sips.paypage import Sips
@@ -19,7 +20,7 @@ DEMANDE = DemandeDePaiement(
     caisse="381",
     montant=20_00,
     client="a-7c1e55d0",
-    canal="web",
+    canal=Canal.WEB,
     url_retour="http://127.0.0.1:8000/kiosque/retour",
     url_notification="http://127.0.0.1:8000/kiosque/notification",
 )

@@ -16,7 +16,7 @@ from domain.references import ReferenceTransaction
 from domain.sort import Sort
 from engine.batch import Batch
 from engine.recorder import collect
-from guichet.rapprocher import Demande, demander_a_la_banque, rapports_attendus, rapprocher
+from guichet.rapprocher import Interrogation, demander_a_la_banque, rapports_attendus, rapprocher
 from kiosque.rapports import RapportRefuse
 from tests.rapports.banc import (
     AUTRE_MARCHAND,
@@ -76,9 +76,9 @@ def test_des_lignes_d_un_autre_ne_sont_pas_demandees_et_ne_retiennent_pas_les_no
     bilan = b.rapprocher(rapport([*autres, Ligne("NOTRE")]))
     posees = []
 
-    def demander(transaction: str, _marchand: str) -> Demande:
+    def demander(transaction: str, _marchand: str) -> Interrogation:
         posees.append(transaction)
-        return Demande.TRANSMISE
+        return Interrogation.TRANSMISE
 
     demander_a_la_banque(bilan, REGLAGES, demander)
     assert (posees, bilan.transmises, bilan.sans_reponse) == (["NOTRE"], 1, 5)

@@ -15,7 +15,7 @@ import pytest
 
 from domain.paiement import Fin
 from guichet.rapprochement.ecarts import GenreEcart
-from guichet.rapprocher import Demande, Reglages, demander_a_la_banque, rapports_attendus
+from guichet.rapprocher import Interrogation, Reglages, demander_a_la_banque, rapports_attendus
 from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
 from tests.outils import CREANCES, RACINE, attendre, commande, environnement
@@ -55,9 +55,9 @@ def test_ce_qui_manque_ici_est_demande_a_la_banque_puis_leve_par_le_rapport_suiv
 
     demandes = []
 
-    def demander(transaction: str, marchand: str) -> Demande:
+    def demander(transaction: str, marchand: str) -> Interrogation:
         demandes.append((transaction, marchand))
-        return Demande.TRANSMISE
+        return Interrogation.TRANSMISE
 
     demander_a_la_banque(bilan, REGLAGES, demander)
     assert demandes == [("INCONNUE", MARCHAND)]
@@ -74,9 +74,9 @@ def test_une_banque_injoignable_ne_perd_aucune_question(b: Banc) -> None:
     bilan = b.rapprocher(rapport([Ligne(f"X{i}") for i in range(5)]))
     posees = []
 
-    def demander(transaction: str, _marchand: str) -> Demande:
+    def demander(transaction: str, _marchand: str) -> Interrogation:
         posees.append(transaction)
-        return Demande.SANS_REPONSE
+        return Interrogation.SANS_REPONSE
 
     demander_a_la_banque(bilan, REGLAGES, demander)
     assert (len(posees), bilan.sans_reponse) == (3, 5)

@@ -3,14 +3,18 @@
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from engine.messages import OCTETS_MAX
 from service.imports.lines import Lines
 from service.imports.messages import Checked, Refused, jsonl
+from service.imports.run import BAD_LINES, OK, Job, run_import
 from service.imports.table import COLUMNS, table
+from service.settings import Settings
 from tests.consumers.banc import avis
 
 EN_TETE = "reference;assure;caisse;nature;montant_initial_centimes;solde_pf_fr_centimes;date_emission;mode"
@@ -289,3 +293,13 @@ def test_une_ligne_de_csv_sans_fin_est_nommee_et_la_suivante_passe() -> None:
 def test_un_csv_comme_les_bureaux_en_font_est_lu(tete: str, ligne: str) -> None:
     bons, refusees = lues(f"{tete}\n{ligne}\n".encode(), table)
     assert (len(bons), refusees) == (1, {})
+
+
+def test_un_import_admet_les_memes_jours_que_le_consommateur(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ceux que le service règle : une ligne que le consommateur refuserait n'est pas envoyée, ni l'inverse."""
+    for premier, issue in ((date(2026, 5, 12), OK), (date(2026, 5, 13), BAD_LINES)):
+        reglages = Settings(_env_file=None, politique_date_minimum=premier)
+        for forme, octets in (("jsonl", en_jsonl(avis(1))), ("csv", en_csv(LIGNE.format(1)))):
+            travail = Job("avis", io.BytesIO(octets), None, forme, from_line=1, dry_run=True)
+            assert run_import(reglages, travail, Console(stderr=True), as_json=False) == issue
+    assert "date hors de raison" in capsys.readouterr().err

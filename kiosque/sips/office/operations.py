@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from domain.delai import PARIS
 from kiosque.interface import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
 from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de
 from kiosque.sips.donnees import valeur_de
@@ -20,7 +20,8 @@ from kiosque.sips.office.diagnostic import A_REMETTRE, REMISE, code_d_appel, pla
 from kiosque.sips.reponses import EURO, MONTANT, instant_de
 from kiosque.sips.sceau import Marchand
 
-PARIS: Final = ZoneInfo("Europe/Paris")
+IMPOSSIBLE: Final = "24"
+"""Dans l'état du paiement : un remboursement avant la remise en banque, une annulation après."""
 NON_PERMISE: Final = "40"
 A_REPOSER: Final = frozenset({"", "60", "62", "90", "91", "94", "97", "98", "99"})
 """La banque n'a pas su répondre (ou s'est tue) : si rien n'a bougé, l'opération se renvoie."""
@@ -44,7 +45,7 @@ AVANCE_D_HORLOGE: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Demande:
+class OperationVoulue:
     """Une opération voulue ; montants en centimes. `reste_avant` : ce que la banque gardait avant elle."""
 
     service: str
@@ -71,13 +72,13 @@ class OperationsOffice:
         self._heures_closes = heures_closes
         self._horloge = horloge
 
-    def operer(self, demande: Demande, marchand: Marchand) -> Operation:
+    def operer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation:
         """Fait l'opération une fois au plus, ou dit pourquoi elle ne l'est pas."""
-        if not 0 < demande.montant <= demande.reste_avant:
+        if not 0 < voulue.montant <= voulue.reste_avant:
             return OperationRefusee("51", "le montant est nul, ou dépasse ce que la banque garde")
-        return self._regarder(demande, marchand) or self._envoyer_puis_regarder(demande, marchand)
+        return self._regarder(voulue, marchand) or self._envoyer_puis_regarder(voulue, marchand)
 
-    def _envoyer_puis_regarder(self, demande: Demande, marchand: Marchand) -> Operation:
+    def _envoyer_puis_regarder(self, voulue: OperationVoulue, marchand: Marchand) -> Operation:
         """Envoie, regarde, et ne renvoie que si rien n'a bougé.
 
         On regarde quel que soit le code : 24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien.
@@ -86,19 +87,21 @@ class OperationsOffice:
         for _ in range(ENVOIS_MAX):
             if (report := self._heure_close()) is not None:
                 return report
-            reponse = self._envoyer(demande, marchand)
+            reponse = self._envoyer(voulue, marchand)
             if not isinstance(reponse, str):
                 return reponse
-            if (issue := self._regarder(demande, marchand, depuis) or _juger(reponse)) is not None:
+            if (issue := self._regarder(voulue, marchand, depuis) or _juger(voulue, reponse)) is not None:
                 return issue
         return Indeterminee("la banque ne dit pas si l'opération est faite")
 
-    def _regarder(self, demande: Demande, marchand: Marchand, depuis: datetime | None = None) -> Operation | None:
+    def _regarder(
+        self, voulue: OperationVoulue, marchand: Marchand, depuis: datetime | None = None
+    ) -> Operation | None:
         """Ce que la banque garde dit tout : None si l'opération reste à faire et peut l'être.
 
         `depuis` : l'opération a été envoyée après cet instant ; None : ou jamais, ou par un processus mort depuis.
         """
-        question = {"interfaceVersion": self._versions[0], "transactionReference": demande.transaction}
+        question = {"interfaceVersion": self._versions[0], "transactionReference": voulue.transaction}
         reponse = self._client.demander(DIAGNOSTIC, question, marchand)
         if isinstance(reponse, Indeterminee):
             return reponse
@@ -106,27 +109,27 @@ class OperationsOffice:
         code, statut = code_d_appel(valeurs), valeur_de(valeurs, "transactionStatus")
         if code == NON_PERMISE:
             return NonOfferte(sens_de(code))
-        if code != ACCEPTE or statut is None or valeurs.get("transactionReference") != demande.transaction:
+        if code != ACCEPTE or statut is None or valeurs.get("transactionReference") != voulue.transaction:
             return Indeterminee(f"le diagnostic n'aboutit pas ({sens_de(code)})")
-        return _comparer(demande, statut, valeurs, depuis)
+        return _comparer(voulue, statut, valeurs, depuis)
 
-    def _envoyer(self, demande: Demande, marchand: Marchand) -> Operation | str:
+    def _envoyer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation | str:
         """Envoie l'opération ; rend un code, ou un texte vide sans réponse, s'il faut regarder avant de conclure."""
         question = {
             "interfaceVersion": self._versions[1],
-            "transactionReference": demande.transaction,
-            "operationAmount": str(demande.montant),
+            "transactionReference": voulue.transaction,
+            "operationAmount": str(voulue.montant),
             "currencyCode": EURO,
         }
-        reponse = self._client.demander(demande.service, question, marchand)
+        reponse = self._client.demander(voulue.service, question, marchand)
         if isinstance(reponse, Indeterminee):
             return ""
         valeurs = plates(reponse.objet)
-        if valeurs.get("transactionReference", demande.transaction) != demande.transaction:
+        if valeurs.get("transactionReference", voulue.transaction) != voulue.transaction:
             return ""
         code = valeur_de(valeurs, "responseCode") or ""
         if code == ACCEPTE:
-            return Faite(demande.reste_avant - demande.montant)
+            return Faite(voulue.reste_avant - voulue.montant)
         return NonOfferte(sens_de(code)) if code == NON_PERMISE else code
 
     def _heure_close(self) -> Reportee | None:
@@ -136,40 +139,46 @@ class OperationsOffice:
         return Reportee(f"pas d'opération de {debut:%H:%M} à {fin:%H:%M}, heure de Paris") if close else None
 
 
-def _juger(code: str) -> Operation | None:
+def _juger(voulue: OperationVoulue, code: str) -> Operation | None:
     """Ce que vaut ce code quand rien n'a bougé ; None : l'opération se renvoie."""
     if code in A_REPOSER:
         return None
     if code in SANS_CONCLUSION:
         return Indeterminee(f"la banque répond {code} ({sens_de(code)}), et rien n'a bougé")
-    return OperationRefusee(code, sens_de(code))
+    return _refusee(voulue, code, sens_de(code))
 
 
-def _comparer(demande: Demande, statut: str, valeurs: Mapping[str, str], depuis: datetime | None) -> Operation | None:
+def _refusee(voulue: OperationVoulue, code: str, cause: str) -> OperationRefusee:
+    return OperationRefusee(code, cause, annulable=code == IMPOSSIBLE and voulue.service == REMBOURSEMENT)
+
+
+def _comparer(
+    voulue: OperationVoulue, statut: str, valeurs: Mapping[str, str], depuis: datetime | None
+) -> Operation | None:
     """Ce que la banque garde, contre ce qu'elle gardait avant et doit garder après ; None : elle reste à faire."""
     garde = valeur_de(valeurs, "currentAmount")
     if garde is None or not MONTANT.fullmatch(garde):
         return Indeterminee("la banque ne dit pas ce qu'elle garde du paiement")
-    if int(garde) == demande.reste_avant - demande.montant:
+    if int(garde) == voulue.reste_avant - voulue.montant:
         return Faite(int(garde))
-    if int(garde) != demande.reste_avant:
-        return Indeterminee(f"la banque garde {garde} centimes, {demande.reste_avant} étaient attendus")
-    if statut in STATUTS_FAITS[demande.service] or _deja_dite(demande, valeurs, depuis):
+    if int(garde) != voulue.reste_avant:
+        return Indeterminee(f"la banque garde {garde} centimes, {voulue.reste_avant} étaient attendus")
+    if statut in STATUTS_FAITS[voulue.service] or _deja_dite(voulue, valeurs, depuis):
         return Indeterminee(f"la banque garde {garde} centimes, et dit pourtant l'opération faite")
-    if statut != STATUT_REQUIS[demande.service]:
-        return OperationRefusee("24", f"opération impossible dans l'état {statut[:32]}")
+    if statut != STATUT_REQUIS[voulue.service]:
+        return _refusee(voulue, IMPOSSIBLE, f"opération impossible dans l'état {statut[:32]}")
     return None
 
 
-def _deja_dite(demande: Demande, valeurs: Mapping[str, str], depuis: datetime | None) -> bool:
+def _deja_dite(voulue: OperationVoulue, valeurs: Mapping[str, str], depuis: datetime | None) -> bool:
     """Dit si la dernière opération que la banque connaît pourrait être celle-ci, son montant n'étant pas tenu à jour.
 
     Une opération de ce genre alors que rien n'a été retiré depuis le départ, ou faite depuis notre envoi.
     """
-    if valeur_de(valeurs, "lastOperationName") not in NOMS_FAITS[demande.service]:
+    if valeur_de(valeurs, "lastOperationName") not in NOMS_FAITS[voulue.service]:
         return False
     premier = valeur_de(valeurs, "originAmount")
-    if premier is not None and MONTANT.fullmatch(premier) and int(premier) == demande.reste_avant:
+    if premier is not None and MONTANT.fullmatch(premier) and int(premier) == voulue.reste_avant:
         return True
     faite_le = instant_de(valeur_de(valeurs, "lastOperationDateTime"))
     return depuis is not None and faite_le is not None and faite_le >= depuis

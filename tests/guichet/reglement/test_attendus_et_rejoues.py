@@ -135,8 +135,13 @@ def test_les_acceptations_refusees_par_une_cle_fausse_se_rejouent_apres_la_corre
     assert (rapport.ecarts, rapport.illisibles) == ([], {})
 
 
-def test_ce_qui_reste_illisible_ou_n_est_plus_garde_ne_se_rejoue_pas(b: Banc) -> None:
-    b.emettre(b.settings.topic_avis, [("x", b"pas du JSON")])
+@pytest.mark.parametrize(
+    "refuse",
+    [b"pas du JSON", json.dumps(avis(1, date_emission="2062-05-12")).encode()],
+    ids=["illisible", "date hors de raison"],
+)
+def test_ce_qui_serait_refuse_encore_ne_se_rejoue_pas(b: Banc, refuse: bytes) -> None:
+    b.emettre(b.settings.topic_avis, [("x", refuse)])
     b.consommer("avis", 1)
     (ligne,) = ouvertes(b)
     assert Geste.REJOUER in ligne.gestes
