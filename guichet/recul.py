@@ -12,7 +12,8 @@ from domain.refus import Refus
 
 # Note un recul, une fois par époque.
 _CONSTATER: Final = """
-INSERT INTO journal.reculs (epoque, raison) SELECT max(nom), %b FROM journal.epoques ON CONFLICT DO NOTHING
+INSERT INTO journal.reculs (epoque, raison)
+SELECT coalesce(%b, max(nom)), %b FROM journal.epoques ON CONFLICT DO NOTHING
 """
 
 # Le recul de l'époque courante.
@@ -39,9 +40,12 @@ class JournalNonVerifie(Refus):
     )
 
 
-def constater_recul(conn: Connection[Any], raison: str) -> None:
-    """Note que le journal a reculé ; sans effet si c'est déjà dit de l'époque courante."""
-    conn.execute(_CONSTATER, (raison,))
+def constater_recul(conn: Connection[Any], raison: str, epoque: str | None = None) -> None:
+    """Note que le journal a reculé ; sans effet si c'est déjà dit de cette époque (absente : de la courante).
+
+    Qui l'a constaté d'une époque la nomme : ouverte entre-temps, la suivante n'y est pour rien.
+    """
+    conn.execute(_CONSTATER, (epoque, raison))
 
 
 def recul(conn: Connection[Any]) -> str | None:

@@ -37,6 +37,7 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "positions": ("topic_id", "partition", "depuis"),
     "rapports": ("rang",),
     "reculs": ("epoque",),
+    "refus_de_temoins": ("rang",),
     "reprises": ("identifiant", "partition"),
     "securite": ("rang",),
     "sorts": ("topic_id", "partition", "decalage"),

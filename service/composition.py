@@ -24,6 +24,9 @@ from preuve.folder import TileFolder
 from preuve.role import SealingRole
 from preuve.seal import Sealing
 from preuve.trust import Trusted
+from preuve.witness_client import Caller
+from preuve.witness_role import WitnessRole
+from preuve.witnessing import Point
 from projections.vues import VUES
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
@@ -225,6 +228,18 @@ def sealer(settings: Settings) -> SealingRole:
         interval_s=settings.preuve_interval.total_seconds(),
         after=TileFolder(folder, with_what).follow if folder is not None else lambda _: None,
     )
+
+
+def witnesses(
+    settings: Settings, recall: Callable[[Connection[Any], Point], str | None] = lambda _conn, _point: None
+) -> list[WitnessRole]:
+    """What has the sealed log cosigned, a role a witness; `recall`: see WitnessRole."""
+    url = required(settings.database_url, "DATABASE_URL")
+    interval_s = settings.preuve_temoins_interval.total_seconds()
+    return [
+        WitnessRole(url, one.verifier, Caller(one.url), interval_s=interval_s, recall=recall)
+        for one in settings.preuve_temoins
+    ]
 
 
 def emitter(settings: Settings, topic: str | None = None) -> Sender:

@@ -50,6 +50,7 @@ def topics(settings: Settings) -> dict[str, int]:
         wanted
         | {f"{topic}{rebuts.SUFFIXE}": 1 for topic in wanted}
         | {settings.topic_evenements: settings.partitions_evenements, settings.topic_soldes: settings.partitions_soldes}
+        | {settings.topic_points: 1}
     )
 
 

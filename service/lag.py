@@ -20,6 +20,8 @@ from engine.recorder import Recorder
 from guichet.recul import recul
 from preuve import role as seal
 from preuve.lag import unsealed
+from preuve.witness_role import PREFIX as WITNESS
+from preuve.witnessing import standings
 from projections.vues.paiements import attente_de_reponse
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
@@ -71,6 +73,7 @@ def lag(settings: Settings, base: Database, reader: "KeptReader | None" = None) 
         rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
         tail = unsealed(conn)
         rows.append(_row("sceau", seal.NAME, tail.events, round(tail.seconds, 3), states.get(seal.NAME)))
+        rows += _witnesses(conn, settings, states)
     consumed = []
     for consumer, (topic, _) in settings.incoming.items():
         name = consumer.role
@@ -82,6 +85,18 @@ def lag(settings: Settings, base: Database, reader: "KeptReader | None" = None) 
     state = next(row for row in rows if row["nom"] == EtatDesSoldes.nom)
     state |= _topic(settings.topic_soldes, mishaps)
     return consumed + rows
+
+
+def _witnesses(
+    conn: Connection[Any], settings: Settings, states: Mapping[str, tuple[Any, ...]]
+) -> list[dict[str, Any]]:
+    """A witness that is away is told, and is no role that is stopped: nothing waits for it."""
+    rows = []
+    for one in standings(conn, [temoin.verifier.name for temoin in settings.preuve_temoins]):
+        row = _row("temoin", one.witness, one.leaves, one.seconds, states.get(WITNESS + one.witness))
+        waits = row["etat"] != "actif"
+        rows.append(row | {"etat": "refuse" if one.refuses else "absent" if waits else "actif", "refuse": one.refuses})
+    return rows
 
 
 def _topic(topic: str, mishaps: Mapping[str, Accidents]) -> dict[str, Any]:

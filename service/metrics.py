@@ -21,6 +21,7 @@ from engine import clocks
 from engine.database import Database
 from engine.fates import fates_by_topic
 from engine.outages import describe
+from preuve.witnessing import without_agreement_s
 from service.lag import WAIT_SECONDS, KeptReader, lag, unreadable
 from service.metrics_views import ViewsReading, read_views, view_metrics
 from service.settings import Settings
@@ -78,7 +79,8 @@ class RolesCollector(Collector):
         readable.add_metric(["postgresql"], int(told.postgresql))
         readable.add_metric(["kafka"], int(told.kafka))
         yield readable
-        yield from _roles(told.rows)
+        yield from _roles([row for row in told.rows if row["genre"] != "temoin"])
+        yield from _witnesses(told.rows, self.settings.preuve_temoins_accord)
         yield from _unanswered(told.rows)
         yield from _topics(told.rows)
         yield from _groups(told.rows)
@@ -170,6 +172,28 @@ def _roles(rows: list[dict[str, Any]]) -> Iterator[Metric]:
         stops.add_metric(role, row["interruptions"])
         parked.add_metric(role, row.get("ecartes", 0))
     yield from (events, seconds, active, stopped, beat, stops, parked)
+
+
+def _witnesses(rows: list[dict[str, Any]], agree: int) -> Iterator[Metric]:
+    """How far each witness is behind the signed states, whether it refuses them, and how long too few have seen one."""
+    asked = [row for row in rows if row["genre"] == "temoin"]
+    if not asked:
+        return
+    seconds = GaugeMetricFamily(
+        "creances_temoin_retard_secondes", "Âge du plus ancien état que ce témoin n'a pas cosigné", labels=["temoin"]
+    )
+    refuses = GaugeMetricFamily(
+        "creances_temoin_refus", "1 si ce témoin refuse l'état du journal : récrit, ou restauré", labels=["temoin"]
+    )
+    for row in asked:
+        seconds.add_metric([row["nom"]], row["secondes"])
+        refuses.add_metric([row["nom"]], int(row["refuse"]))
+    yield from (seconds, refuses)
+    yield GaugeMetricFamily(
+        "creances_points_sans_accord_secondes",
+        "Âge du plus ancien état que trop peu de témoins ont cosigné",
+        value=without_agreement_s([row["secondes"] for row in asked], agree),
+    )
 
 
 def _unanswered(rows: list[dict[str, Any]]) -> Iterator[Metric]:

@@ -17,7 +17,7 @@ from engine.outages import describe
 from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
-from service import closing_duty, composition, roles, watch
+from service import closing_duty, composition, points, roles, watch
 from service.kafka import Publisher
 from service.lag import WAIT_SECONDS
 from service.production import require_ready
@@ -83,10 +83,24 @@ def run_until(
             if RoleName(RoleKind.RELANCE) in wanted:
                 running.append(roles.Role(watch.NAME, watch.Watch(settings, equipped.counter).run))
                 running.append(roles.Role(closing_duty.NAME, closing_duty.ClosingDuty(settings, equipped.counter).run))
+            if RoleName(RoleKind.SCELLER) in wanted:
+                # A producer of its own: one that is refused costs nobody else theirs.
+                sending = Publisher(settings)
+                stack.callback(sending.close)
+                running += _witnessed(settings, sending)
         if stop.is_set():  # Asked to stop while it was put together: what it would start would only have to end.
             return 0
         _spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
+
+
+def _witnessed(settings: Settings, sending: Publisher) -> list[roles.Role]:
+    """What has the sealed log cosigned, and its states published."""
+    asked = composition.witnesses(settings, points.recaller(settings))
+    return [
+        *(roles.Role(role.name, role.run) for role in asked),
+        roles.Role(points.NAME, points.PointsRole(settings, sending).run),
+    ]
 
 
 def note_settings(settings: Settings, base: Database) -> None:

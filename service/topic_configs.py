@@ -19,7 +19,7 @@ COMPACTED: Final = {
 
 def topic_configs(settings: Settings, topic: str) -> dict[str, str]:
     """What a topic is created with: the size of its messages, and the retention that the contract promises."""
-    if topic == settings.topic_soldes:
+    if topic in {settings.topic_soldes, settings.topic_points}:
         return {"max.message.bytes": str(MESSAGE_BYTES_MAX), **COMPACTED}
     if topic.endswith(rebuts.SUFFIXE):
         size, kept = rebuts.OCTETS_MAX, settings.retention_rebuts

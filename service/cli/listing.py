@@ -114,6 +114,10 @@ COMMANDS: Final = {
         "proof",
         "Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service.",
     ),
+    "temoins": Listed(
+        "witnesses",
+        "Ce que chaque témoin a cosigné du journal, ou refuse ; sort avec 1 si l'un refuse, ou si trop peu l'ont vu.",
+    ),
     "arrete": Listed(
         "closing",
         "Arrête les journées finies, une fois pour toutes, et montre celle qu'on demande, ou la dernière.",

@@ -41,7 +41,7 @@ BEGIN
                 ('creances_suiveur',      ARRAY['evenements', 'reculs']),
                 ('creances_publication',  ARRAY['topics', 'reculs']),
                 ('creances_relance',      ARRAY['evenements', 'reculs', 'arretes', 'jetons_d_arrete']),
-                ('creances_sceau',        ARRAY['sceaux', 'noeuds', 'points']),
+                ('creances_sceau',        ARRAY['sceaux', 'noeuds', 'points', 'cosignatures', 'refus_de_temoins', 'reculs']),
                 ('creances_exploitation', ARRAY['arretes', 'jetons_d_arrete', 'epoques', 'reprises', 'rapports', 'lignes_de_rapport',
                                                 'ecarts_de_rapport', 'securite', 'acces', 'notes', 'reculs',
                                                 'evenements', 'attentes_reglees'])

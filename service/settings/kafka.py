@@ -115,6 +115,11 @@ class KafkaSettings(Concern):
         """The compacted topic of the latest balance of each créance."""
         return f"{self.topic_prefix}.soldes"
 
+    @property
+    def topic_points(self) -> str:
+        """The compacted topic of the sealed log's checkpoints."""
+        return f"{self.topic_prefix}.points"
+
     def topic_renvois(self, partner: str) -> str:
         """The topic of what is published again for one partner only."""
         return f"{self.topic_prefix}.renvois.{partner}"

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import JSON, SECRET, Concern, Duration, LongSecret
+from preuve.notes import KeyType, NoteRefused, Verifier
+from service.settings.values import JSON, SECRET, BaseUrl, Concern, Duration, LongSecret
 
 KEY_BYTES = 32
 
@@ -24,6 +25,30 @@ def _seed(value: SecretStr) -> SecretStr:
 def _public(value: str) -> str:
     _seed(SecretStr(value))
     return value
+
+
+def _cosigner(value: str) -> str:
+    try:
+        of_witness = Verifier.parse(value).type is KeyType.COSIGNATURE
+    except NoteRefused:
+        of_witness = False
+    if not of_witness:
+        raise ValueError("doit être la clé de vérification d'un témoin : nom+identifiant+base64 (genre 04)")
+    return value
+
+
+class Temoin(BaseModel):
+    """A witness: what its signatures are recognised by, and where it is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cle: Annotated[str, AfterValidator(_cosigner)]
+    url: BaseUrl
+
+    @property
+    def verifier(self) -> Verifier:
+        """Its key, which bears its name."""
+        return Verifier.parse(self.cle)
 
 
 class PreuveSettings(Concern):
@@ -56,3 +81,23 @@ class PreuveSettings(Concern):
     preuve_dir: Path | None = Field(
         None, description="Dossier où écrire l'arbre (C2SP tlog-tiles), pour qui le vérifie ; absent : nulle part."
     )
+    preuve_temoins: Annotated[tuple[Temoin, ...], *JSON] = Field(
+        (),
+        description="Témoins qui cosignent l'état du journal (C2SP tlog-witness), JSON :"
+        ' [{"cle": "nom+identifiant+base64", "url": "https://…"}].',
+    )
+    preuve_temoins_accord: int = Field(
+        1, ge=1, description="Témoins qui doivent avoir cosigné un état pour qu'il soit publié."
+    )
+    preuve_temoins_interval: Duration = Field(
+        timedelta(seconds=5), description="Temps entre deux états montrés à un témoin, et publiés, au moins."
+    )
+
+    @model_validator(mode="after")
+    def _enough_witnesses(self) -> Self:
+        names = [temoin.verifier.name for temoin in self.preuve_temoins]
+        if len(set(names)) != len(names):
+            raise ValueError("PREUVE_TEMOINS nomme deux fois le même témoin")
+        if self.preuve_temoins and self.preuve_temoins_accord > len(names):
+            raise ValueError("PREUVE_TEMOINS_ACCORD demande plus de témoins qu'il n'y en a")
+        return self

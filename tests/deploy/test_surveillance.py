@@ -66,6 +66,8 @@ AU_BESOIN = {
     "creances_reconstruction_battement_secondes": {"vue"},
     "creances_reconstructions_total": {"vue", "issue"},
     "creances_affichage_prochain_depassement_secondes": set[str](),
+    "creances_temoin_refus": {"temoin"},
+    "creances_points_sans_accord_secondes": set[str](),
 }
 
 

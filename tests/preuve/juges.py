@@ -18,7 +18,7 @@ CONSTRUIRE_S: Final = 240
 
 
 @functools.cache
-def _construit(module: str) -> str:
+def _construit(module: str, secondes: float) -> str:
     """Le chemin du juge, ou ce qui manque."""
     if shutil.which("go") is None:
         return "il manque Go (Debian : apt-get install golang-go)"
@@ -32,18 +32,18 @@ def _construit(module: str) -> str:
             cwd=Path(__file__).parent / module if ici else dossier,
             capture_output=True,
             text=True,
-            timeout=CONSTRUIRE_S,
+            timeout=secondes,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"{module} ne se construit pas en {CONSTRUIRE_S} s"
+        return f"{module} ne se construit pas en {secondes:g} s"
     construit = Path(dossier) / module.partition("@")[0].rpartition("/")[2]
     return str(construit) if construit.exists() else f"{module} ne se construit pas : {fini.stderr[-400:]}"
 
 
-def juge(module: str) -> str:
-    """Le chemin du programme de ce juge ; sans lui, le test est passé, et échoue en CI."""
-    trouve = _construit(module)
+def juge(module: str, secondes: float = CONSTRUIRE_S) -> str:
+    """Le chemin du programme de ce juge, construit en `secondes` ; sans lui, le test est passé, et échoue en CI."""
+    trouve = _construit(module, secondes)
     if Path(trouve).is_absolute():
         return trouve
     if os.environ.get("CI"):

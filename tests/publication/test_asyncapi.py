@@ -58,6 +58,7 @@ def test_ce_sont_les_topics_du_service() -> None:
         "#/channels/notifications": "receive",
         "#/channels/evenements": "send",
         "#/channels/soldes": "send",
+        "#/channels/points": "send",
     }
 
 

@@ -51,7 +51,7 @@ AJOUTE: Final = {
         "evenements",
         "attentes_reglees",
     },
-    "creances_sceau": {"sceaux", "noeuds", "points"},
+    "creances_sceau": {"sceaux", "noeuds", "points", "cosignatures", "refus_de_temoins", "reculs"},
     "creances_lecture": set[str](),
 }
 
