@@ -136,8 +136,8 @@ def _assembler(duree_de_vie: Lifespan[FastAPI] | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for routeur in _ROUTEURS:
-        application.include_router(routeur)
+    for routeur in _ROUTEURS:  # À plat : un routeur inclus se cherche deux fois à chaque appel.
+        application.router.routes.extend(routeur.routes)
     poser_schema(application)
     return application
 

@@ -1,8 +1,7 @@
 """Ouvrir un paiement : les règles qui l'acceptent ou le refusent, et le partage du montant."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate
 from typing import Protocol
 
 from domain.avis import Canal
@@ -63,43 +62,48 @@ class LigneDeCompte(Protocol):
         """Ce que des paiements en cours retiennent, en centimes."""
 
 
-def refus_de_cocher(
-    ligne: LigneDeCompte,
-    compte: Sequence[LigneDeCompte],
-    politique: Politique,
-    *,
-    fin_des_paiements: datetime | None = None,
-    exclusif: bool = False,
-) -> Refus | None:
-    """La raison pour laquelle cette créance ne peut pas être cochée maintenant, ou None.
+class ACocher:
+    """Ce qui peut être coché dans un compte : la règle, et les sommes de chaque caisse, faites une fois pour toutes."""
 
-    `compte` : toutes les créances de l'assuré ; une petite se paie avec d'autres de la même caisse.
-    `fin_des_paiements` : jusqu'à quand ceux qui sont en cours peuvent être repris. `exclusif` : un paiement en cours
-    sur une ligne suffit à l'écarter.
-    """
-    if not ligne.payable_en_ligne or ligne.annulee:
-        return ReferenceNonOuverte()
-    if not ligne.restant_du:
-        return CreanceSoldee(ligne.reference)
-    minimum = politique.minimum_par_paiement
-    if not _atteint(minimum, (autre.restant_du for autre in _de_la_caisse(ligne.caisse, compte))):
-        return RestantDuInsuffisant(ligne.reference)
+    def __init__(
+        self,
+        compte: Iterable[LigneDeCompte],
+        politique: Politique,
+        *,
+        fins_des_paiements: Mapping[CodeCaisse, datetime] | None = None,
+        exclusif: bool = False,
+    ) -> None:
+        """Lit toutes les créances de l'assuré ; une petite se paie avec d'autres de la même caisse.
 
-    def disponible(une: LigneDeCompte) -> int:
-        return 0 if exclusif and une.en_cours else max(une.restant_du - une.en_cours, 0)
+        `fins_des_paiements` : jusqu'à quand ceux qui sont en cours peuvent être repris, par caisse. `exclusif` : un
+        paiement en cours sur une ligne suffit à l'écarter.
+        """
+        self._minimum = politique.minimum_par_paiement
+        self._fins = fins_des_paiements or {}
+        self._exclusif = exclusif
+        self._restants: dict[CodeCaisse, int] = {}
+        self._disponibles: dict[CodeCaisse, int] = {}
+        for ligne in compte:
+            if ligne.payable_en_ligne and not ligne.annulee:
+                restant, caisse = ligne.restant_du, ligne.caisse
+                self._restants[caisse] = self._restants.get(caisse, 0) + restant
+                self._disponibles[caisse] = self._disponibles.get(caisse, 0) + self._disponible(restant, ligne.en_cours)
 
-    if not disponible(ligne) or not _atteint(minimum, map(disponible, _de_la_caisse(ligne.caisse, compte))):
-        return PaiementEnCours(fin_des_paiements, ())
-    return None
+    def refus(self, ligne: LigneDeCompte) -> Refus | None:
+        """La raison pour laquelle cette créance ne peut pas être cochée maintenant, ou None."""
+        if not ligne.payable_en_ligne or ligne.annulee:
+            return ReferenceNonOuverte()
+        if not (restant := ligne.restant_du):
+            return CreanceSoldee(ligne.reference)
+        caisse = ligne.caisse
+        if self._restants.get(caisse, 0) < self._minimum:
+            return RestantDuInsuffisant(ligne.reference)
+        if not self._disponible(restant, ligne.en_cours) or self._disponibles.get(caisse, 0) < self._minimum:
+            return PaiementEnCours(self._fins.get(caisse), ())
+        return None
 
-
-def _de_la_caisse(caisse: CodeCaisse, compte: Iterable[LigneDeCompte]) -> Iterator[LigneDeCompte]:
-    return (ligne for ligne in compte if ligne.caisse == caisse and ligne.payable_en_ligne and not ligne.annulee)
-
-
-def _atteint(minimum: int, montants: Iterable[int]) -> bool:
-    """Dit si leur somme atteint ce minimum ; les montants qui suivent ne sont pas lus."""
-    return any(somme >= minimum for somme in accumulate(montants, initial=0))
+    def _disponible(self, restant: int, en_cours: int) -> int:
+        return 0 if self._exclusif and en_cours else max(restant - en_cours, 0)
 
 
 def decider_imputations(

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.lecture import a_suivre, en_cours, est_confirme, lire_compte, repris_possible, se_paie_en_ligne
+from api.assure.lecture import a_suivre, en_cours, est_confirme, lire_compte, payables_en_ligne, repris_possible
 from api.assure.messagerie import courrier_de
 from api.assure.visite import AssureConnecte, visite_de
 from api.socle.canal import lire_canal
@@ -48,7 +48,8 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     maintenant = visite.moyens.dependances.horloge()
     politique = visite.moyens.dependances.guichet.politique
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
-    en_ligne = [ligne for ligne in dues if se_paie_en_ligne(ligne, creances, politique)]
+    en_ligne = payables_en_ligne(dues, creances, politique)
+    restant_en_ligne = sum(ligne.restant_du for ligne in en_ligne)
     sans_fin = en_cours(paiements)
     a_finir = [p for p in sans_fin if not est_confirme(p, visite.retours)]
     return {
@@ -59,9 +60,9 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         "sans_reponse": [p for p in a_finir if not repris_possible(p, maintenant)],
         "paiements": paiements[:PAIEMENTS_MONTRES],
         "dues": len(en_ligne),
-        "restant_total": sum(ligne.restant_du for ligne in en_ligne),
+        "restant_total": restant_en_ligne,
         "hors_ligne": len(dues) - len(en_ligne),
-        "restant_hors_ligne": sum(ligne.restant_du for ligne in dues if ligne not in en_ligne),
+        "restant_hors_ligne": sum(ligne.restant_du for ligne in dues) - restant_en_ligne,
         "sans_avis": not creances,
         "suivre": any(a_suivre(paiement) for paiement in paiements),
     }

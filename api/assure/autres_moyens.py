@@ -5,7 +5,7 @@ from itertools import groupby
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import lire_compte, se_paie_en_ligne
+from api.assure.lecture import lire_compte, payables_en_ligne
 from api.assure.visite import AssureConnecte
 from api.socle.consignes import PAR_DEFAUT
 from api.socle.route_directe import RouteDirecte
@@ -27,5 +27,5 @@ async def autres_moyens(visite: AssureConnecte) -> Response:
         for caisse, lignes in groupby(dues, key=lambda ligne: ligne.caisse)
     ]
     politique = visite.moyens.dependances.guichet.politique
-    en_ligne = any(se_paie_en_ligne(ligne, creances, politique) for ligne in dues)
+    en_ligne = bool(payables_en_ligne(dues, creances, politique))
     return visite.rendre("autres-moyens.html", {"caisses": caisses, "en_ligne": en_ligne})

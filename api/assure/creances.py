@@ -1,11 +1,10 @@
 """`GET /api/v1/creances/{reference}` : la créance cherchée, et les autres de l'assuré."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 
-from api.assure.lecture import consulter, raison_de_ne_pas_cocher, repris_possible
+from api.assure.lecture import Raisons, consulter, repris_possible
 from api.assure.modeles import CreanceLue, LigneDeCreance, PaiementAReprendre, RaisonDeNePasPayer
 from api.socle.acces import Assure
 from api.socle.dependances import DeLApplication
@@ -13,9 +12,7 @@ from api.socle.problemes import probleme_de
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
 from domain.caisses import nom_de_caisse
-from domain.politique import Politique
 from domain.refus import ReferenceNonOuverte
-from projections.vues.paiements import LignePaiement
 from projections.vues.restant_du import LigneCreance
 
 routes = APIRouter(prefix="/api/v1/creances", tags=["Assuré"], route_class=RouteDirecte)
@@ -33,13 +30,13 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
         raise probleme_de(refus, statut=404) from None
     politique = moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
-    compte = [consultation.cherchee, *consultation.autres]
+    raisons = Raisons([consultation.cherchee, *consultation.autres], politique, ouverts)
     maintenant = moyens.dependances.horloge()
     return CreanceLue(
-        **_champs(consultation.cherchee, compte, politique, ouverts),
+        **_champs(consultation.cherchee, raisons),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
         maximum_par_paiement_centimes=politique.maximum_par_paiement,
-        autres=[LigneDeCreance(**_champs(ligne, compte, politique, ouverts)) for ligne in consultation.autres],
+        autres=[LigneDeCreance(**_champs(ligne, raisons)) for ligne in consultation.autres],
         paiements_en_cours=[
             PaiementAReprendre(
                 transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
@@ -50,10 +47,8 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
     )
 
 
-def _champs(
-    ligne: LigneCreance, compte: Sequence[LigneCreance], politique: Politique, ouverts: list[LignePaiement]
-) -> dict[str, Any]:
-    raison = raison_de_ne_pas_cocher(ligne, compte, politique, ouverts)
+def _champs(ligne: LigneCreance, raisons: Raisons) -> dict[str, Any]:
+    raison = raisons.de(ligne)
     return {
         "reference": ligne.reference,
         "caisse": ligne.caisse,

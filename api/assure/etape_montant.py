@@ -10,8 +10,8 @@ from api.assure.lecture import (
     CONFIRMATION_ATTENDUE,
     Consultation,
     Raison,
+    Raisons,
     est_confirme,
-    raison_de_ne_pas_cocher,
     repris_possible,
 )
 from api.assure.montants import blocage, ensemble, propositions
@@ -136,14 +136,14 @@ def nouvelle_cle() -> str:
 def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -> list[LigneACocher]:
     """La créance cherchée d'abord, puis les autres, la plus ancienne d'abord."""
     politique = visite.moyens.dependances.guichet.politique
-    ouverts = consultation.sans_fin
     creances = [consultation.cherchee, *consultation.autres]
     demandees = set(saisie.cochees) if saisie else {consultation.cherchee.reference}
     anciennes = sorted(creances, key=lambda ligne: (ligne.date_emission, ligne.reference))
     rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
+    raisons = Raisons(creances, politique, consultation.sans_fin, exclusif=True, retours=visite.retours)
     lignes = []
     for ligne in creances:
-        raison = raison_de_ne_pas_cocher(ligne, creances, politique, ouverts, exclusif=True, retours=visite.retours)
+        raison = raisons.de(ligne)
         cochee = raison is None and ligne.reference in demandees
         lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
     return lignes

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
-from api.assure.lecture import REGLEES, Consultation, consulter, raison_de_ne_pas_cocher
+from api.assure.lecture import REGLEES, Consultation, Raisons, consulter
 from api.assure.mes_creances import raconter
 from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
 from api.assure.visite import AssureConnecte, visite_d_un_envoi
@@ -85,12 +85,8 @@ async def _trouver(visite: Visite, reference: str, cochees: str | None = None, m
 async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation) -> Response:
     creance, guichet = consultation.cherchee, visite.moyens.dependances.guichet
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [creance.reference]))
-    payables = (
-        ligne
-        for ligne in consultation.autres
-        if raison_de_ne_pas_cocher(ligne, consultation.autres, guichet.politique, consultation.sans_fin, exclusif=True)
-        is None
-    )
+    raisons = Raisons(consultation.autres, guichet.politique, consultation.sans_fin, exclusif=True)
+    payables = (ligne for ligne in consultation.autres if raisons.de(ligne) is None)
     valeurs = {
         "creance": creance,
         "phrase": REGLEES[creance.statut],

@@ -1,6 +1,6 @@
 """Ce que l'assuré voit : sa créance et les autres, ses paiements. Des vues, et du journal si elles tardent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -9,10 +9,10 @@ import anyio.to_thread
 
 from api.socle.dependances import Moyens
 from domain.imputation import Imputation
-from domain.ouverture import refus_de_cocher
+from domain.ouverture import ACocher
 from domain.paiement import Fin, Paiement
 from domain.politique import Politique
-from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
+from domain.references import TRANSACTION, CodeCaisse, ReferenceTransaction, lire_reference
 from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
 from guichet.guichet import Guichet
 from projections.lectures.compte import Compte, compte
@@ -93,41 +93,50 @@ def est_consultable(ligne: LigneCreance) -> bool:
     return ligne.payable_en_ligne and not ligne.annulee
 
 
-def se_paie_en_ligne(ligne: LigneCreance, compte: Sequence[LigneCreance], politique: Politique) -> bool:
-    """Dit si ce reste se paie en ligne, maintenant ou à la fin des paiements en cours : ce que comptent nos totaux."""
-    refus = refus_de_cocher(ligne, compte, politique)
-    return refus is None or isinstance(refus, PaiementEnCours)
+def payables_en_ligne(
+    lignes: Iterable[LigneCreance], compte: Sequence[LigneCreance], politique: Politique
+) -> list[LigneCreance]:
+    """Celles qui se paient en ligne, maintenant ou à la fin des paiements en cours : ce que comptent nos totaux."""
+    a_cocher = ACocher(compte, politique)
+    return [ligne for ligne in lignes if isinstance(a_cocher.refus(ligne), PaiementEnCours | None)]
 
 
-def raison_de_ne_pas_cocher(
-    ligne: LigneCreance,
-    compte: Sequence[LigneCreance],
-    politique: Politique,
-    ouverts: list[LignePaiement],
-    *,
-    exclusif: bool = False,
-    retours: AbstractSet[str] = frozenset(),
-) -> Raison | None:
-    """Pourquoi cette ligne ne peut pas être cochée, telle que la vue la connaît, ou None : la règle est au domaine.
+class Raisons:
+    """Pourquoi telle ligne d'un compte ne peut pas être cochée, tel que la vue le connaît : la règle est au domaine."""
 
-    `compte` : les créances de l'assuré. `ouverts` : ses paiements en cours. `retours` : les transactions que la banque
-    a acceptées devant la personne.
-    """
-    fin = (
-        max((paiement.expire_le for paiement in ouverts if paiement.caisse == ligne.caisse), default=None)
-        if ouverts
-        else None
-    )
-    refus = refus_de_cocher(ligne, compte, politique, fin_des_paiements=fin, exclusif=exclusif)
-    match refus:
-        case None:
-            return None
-        case PaiementEnCours():
-            siens = [paiement for paiement in ouverts if paiement.caisse == ligne.caisse]
-            confirmes = bool(siens) and all(est_confirme(paiement, retours) for paiement in siens)
-            return Raison(refus.code, CONFIRMATION_ATTENDUE if confirmes else refus.phrase, refus.jusqu_a)
-        case _:
-            return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
+    def __init__(
+        self,
+        compte: Sequence[LigneCreance],
+        politique: Politique,
+        ouverts: Sequence[LignePaiement],
+        *,
+        exclusif: bool = False,
+        retours: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """`compte` : les créances de l'assuré. `ouverts` : ses paiements en cours.
+
+        `exclusif` : un paiement en cours sur une ligne suffit à l'écarter. `retours` : les transactions que la banque
+        a acceptées devant la personne.
+        """
+        self._par_caisse: dict[CodeCaisse, list[LignePaiement]] = {}
+        for paiement in ouverts:
+            self._par_caisse.setdefault(CodeCaisse(paiement.caisse), []).append(paiement)
+        fins = {caisse: max(paiement.expire_le for paiement in siens) for caisse, siens in self._par_caisse.items()}
+        self._a_cocher = ACocher(compte, politique, fins_des_paiements=fins, exclusif=exclusif)
+        self._retours = retours
+
+    def de(self, ligne: LigneCreance) -> Raison | None:
+        """La raison, ou None si la ligne se coche."""
+        refus = self._a_cocher.refus(ligne)
+        match refus:
+            case None:
+                return None
+            case PaiementEnCours():
+                siens = self._par_caisse.get(ligne.caisse, ())
+                confirmes = bool(siens) and all(est_confirme(paiement, self._retours) for paiement in siens)
+                return Raison(refus.code, CONFIRMATION_ATTENDUE if confirmes else refus.phrase, refus.jusqu_a)
+            case _:
+                return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
 
 
 def est_confirme(paiement: LignePaiement, retours: AbstractSet[str]) -> bool:

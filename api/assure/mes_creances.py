@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from api.assure.lecture import (
     Raison,
+    Raisons,
     a_suivre,
     en_cours,
     est_consultable,
     lire_compte,
-    raison_de_ne_pas_cocher,
-    se_paie_en_ligne,
+    payables_en_ligne,
 )
 from api.assure.visite import AssureConnecte
 from api.socle.route_directe import RouteDirecte
@@ -24,7 +24,6 @@ from domain.monnaie import euros
 from domain.references import ReferenceCreance
 from guichet.guichet import Guichet
 from projections.lectures.mouvements import Mouvement, mouvements
-from projections.vues.paiements import LignePaiement
 from projections.vues.restant_du import LigneCreance
 
 routes = APIRouter(prefix="/creances", include_in_schema=False, route_class=RouteDirecte)
@@ -47,16 +46,17 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     guichet = visite.moyens.dependances.guichet
     ouverts = en_cours(paiements)
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
-    en_ligne = [ligne for ligne in dues if se_paie_en_ligne(ligne, creances, guichet.politique)]
+    en_ligne = payables_en_ligne(dues, creances, guichet.politique)
+    raisons = Raisons(creances, guichet.politique, ouverts, exclusif=True, retours=visite.retours)
     exclues = [ligne.reference for ligne in creances if not ligne.payable_en_ligne and not ligne.annulee]
-    raisons = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}
+    exclusions = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
-        "exclusions": raisons,
+        "exclusions": exclusions,
         "creances": [
             (
                 ligne,
-                _raison(visite, ligne, creances, ouverts) if est_consultable(ligne) else None,
+                _raison(ligne, raisons),
                 est_consultable(ligne),
                 histoires[ligne.reference],
             )
@@ -70,13 +70,8 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     }
 
 
-def _raison(
-    visite: Visite, ligne: LigneCreance, compte: Sequence[LigneCreance], ouverts: list[LignePaiement]
-) -> Raison | None:
-    politique = visite.moyens.dependances.guichet.politique
-    if not ligne.restant_du:
-        return None
-    return raison_de_ne_pas_cocher(ligne, compte, politique, ouverts, exclusif=True, retours=visite.retours)
+def _raison(ligne: LigneCreance, raisons: Raisons) -> Raison | None:
+    return raisons.de(ligne) if ligne.restant_du and est_consultable(ligne) else None
 
 
 def raconter_l_exclusion(guichet: Guichet, references: Sequence[ReferenceCreance]) -> dict[str, str]:

@@ -30,4 +30,4 @@ for etape in (
     borne,
     connexion_demo,
 ):
-    routes.include_router(etape.routes)
+    routes.routes.extend(etape.routes.routes)  # À plat : un routeur dans un autre se cherche deux fois à chaque appel.

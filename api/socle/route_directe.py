@@ -8,6 +8,7 @@ créance lue par sa clé passe de 0,70 à 0,82 fois une page nue (ADR 0014).
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 from fastapi.params import Depends
@@ -15,6 +16,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 Servir = Callable[[Request], Coroutine[Any, Any, Response]]
 Fournir = Callable[[Request], Awaitable[Any]]
@@ -26,7 +29,10 @@ class RouteDirecte(APIRoute):
     S'y prête une fonction asynchrone qui rend un modèle ou une réponse, et dont chaque argument est la requête, un
     segment du chemin pris comme texte, ou une dépendance asynchrone qui ne demande elle-même que la requête. Un modèle
     est écrit tel quel : il s'est validé en se construisant. Les dépendances posées par `include_router` ne le sont pas.
+    Rien n'étant à refermer derrière une dépendance, les piles que FastAPI ouvre à chaque appel ne le sont pas non plus.
     """
+
+    _directe: Servir | None = None
 
     def get_route_handler(self) -> Servir:
         """Ce qui sert une requête."""
@@ -41,7 +47,26 @@ class RouteDirecte(APIRoute):
                 return rendu
             return Response(rendu.model_dump_json(), statut, media_type="application/json")
 
+        self._directe = servir
         return servir
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Dit si cette adresse est la sienne ; la plupart ne le sont pas, et se voient à leur début."""
+        if not (scope.get("root_path") or scope["path"].startswith(self._debut)):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+    @cached_property
+    def _debut(self) -> str:
+        return self.path.partition("{")[0]
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Répond ; ce qui est levé l'est aux gestionnaires de l'application."""
+        if self._directe is None or scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        reponse = await self._directe(Request(scope, receive, send))
+        await reponse(scope, receive, send)
 
     def _fournisseurs(self) -> dict[str, Fournir] | None:
         """Ce qui donne chaque argument, par son nom, dans leur ordre ; None si un seul ne se donne pas directement."""

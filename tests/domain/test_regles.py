@@ -15,7 +15,7 @@ from domain.delai import depart_du_delai, jour_de_paris
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, euros
 from domain.notification import appliquer_reponse, expirer
-from domain.ouverture import decider_imputations, exiger_consultable, ouvrir_paiement, refus_de_cocher
+from domain.ouverture import ACocher, decider_imputations, exiger_consultable, ouvrir_paiement
 from domain.paiement import Fin, Paiement
 from domain.politique import Politique
 from domain.references import (
@@ -318,7 +318,7 @@ def ligne(numero: int, restant_du: int, en_cours: int = 0, **champs: Any) -> Any
     ],
 )
 def test_ce_qui_se_coche_tient_a_ce_qui_se_paie_avec(cherchee: Any, autres: list[Any], code: str | None) -> None:
-    refus = refus_de_cocher(cherchee, [cherchee, *autres], P)
+    refus = ACocher([cherchee, *autres], P).refus(cherchee)
     assert (refus.code if refus else None) == code
 
 
