@@ -225,3 +225,16 @@ def test_la_preuve_d_un_vrai_avis_dit_ce_que_dit_la_vue(base: Any, kafka: str, p
         lue = json.loads(prove(conn, SCEAU.secret, reference))
         assert (lue["restant_du_centimes"], lue["version"]) == (solde, version)
         assert base64.b64decode(lue["faits"][0]["ligne"])
+
+
+def test_l_exemple_de_la_page_dit_ce_que_dit_le_verificateur() -> None:
+    docs = RACINE / "docs"
+    page = (docs / "preuve.md").read_text("utf-8")
+    exemple, cle = (docs / "preuve-exemple.json").read_bytes(), (docs / "preuve-exemple.vkey").read_text("utf-8")
+    assert f"\n{verificateur.verifier(exemple, [cle])}\n" in page
+    faux = exemple.replace(b'"restant_du_centimes": 6709', b'"restant_du_centimes": 0')
+    with pytest.raises(verificateur.PreuveFausse) as refus:
+        verificateur.verifier(faux, [cle])
+    assert f"\nNon : {refus.value}.\n" in page
+    for phrase in (json.loads(exemple)["calcul"][0], json.loads(exemple)["calcul"][2]):
+        assert f"`{phrase}`" in page
