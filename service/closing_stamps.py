@@ -1,12 +1,16 @@
 """The time of each closing, asked of the authority after it is written: a closing never waits for it."""
 
-from typing import Final
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg import Connection
 
 from engine.database import Database
 from guichet.arreter import horodater
-from projections.arretes.lecture import cloture_du, jours_sans_jeton
+from projections.arretes.lecture import cloture_du, jetons_gardes, jours_sans_jeton
 from service.settings import Settings
-from service.timestamping import roots_of, stamp
+from service.timestamping import NoTimestamp, roots_of, stamp, verify
 
 AT_ONCE: Final = 50
 
@@ -37,3 +41,15 @@ def stamp_closings(settings: Settings, base: Database) -> int:
                 jeton=got.response,
             )
     return len(days)
+
+
+def unsigned(conn: Connection[Any], roots: Path) -> list[date]:
+    """The days whose token the authority did not sign for these very bytes. Raises NoTimestamp: unreadable roots."""
+    trusted = roots_of(roots)
+    found = []
+    for day, sealed, response in jetons_gardes(conn):
+        try:
+            verify(response, trusted, sealed)
+        except NoTimestamp:
+            found.append(day)
+    return found

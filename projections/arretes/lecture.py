@@ -17,6 +17,10 @@ _DERNIERS: Final = _LIRE + "ORDER BY a.numero DESC LIMIT %s"
 _UN: Final = _LIRE + "WHERE a.jour = %s"
 _ENTRE: Final = _LIRE + "WHERE a.jour >= %s AND a.jour <= %s ORDER BY a.numero"
 
+_JETONS: Final = """
+SELECT jour, a.contenu, j.jeton FROM journal.jetons_d_arrete j JOIN journal.arretes a USING (jour) ORDER BY jour
+"""
+
 _SANS_JETON: Final = """
 SELECT a.jour FROM journal.arretes a LEFT JOIN journal.jetons_d_arrete j USING (jour)
 WHERE j.jour IS NULL ORDER BY a.numero LIMIT %s
@@ -69,6 +73,11 @@ def clotures_entre(conn: Connection[Any], premier: date, dernier: date) -> Itera
 def jours_sans_jeton(conn: Connection[Any], combien: int) -> list[date]:
     """Les jours arrêtés que rien n'horodate encore, les plus anciens d'abord."""
     return [jour for (jour,) in conn.execute(_SANS_JETON, (combien,))]
+
+
+def jetons_gardes(conn: Connection[Any]) -> list[tuple[date, bytes, bytes]]:
+    """De chaque arrêté horodaté : son jour, les octets scellés, et ce que l'autorité en a répondu."""
+    return [(jour, bytes(octets), bytes(jeton)) for jour, octets, jeton in conn.execute(_JETONS)]
 
 
 def _cloture(ligne: tuple[Any, ...]) -> Cloture:

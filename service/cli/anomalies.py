@@ -31,6 +31,7 @@ from service.cli.application import (
     app,
     connection,
     console,
+    errors,
     fail,
     print_json,
     quiet,
@@ -77,7 +78,10 @@ def list_(
     with connection(data_dir) as (settings, conn):
         rows = anomalies_reglees(conn) if settled else open_ones(settings, conn, datetime.now(UTC))
         note_reading(conn, reader(settings), "liste", rows, reason)
+    kinds = sorted({row.genre for row in rows})
     rows = [row for row in rows if genre is None or row.genre == genre]
+    if genre is not None and not rows:
+        errors.print(f"Aucune de ce genre ; il y en a de : {', '.join(kinds) or 'aucun'}.", soft_wrap=True)
     tell_list(rows, as_json=as_json, settled=settled)
 
 

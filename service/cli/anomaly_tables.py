@@ -1,5 +1,6 @@
 """How anomalies and their settlements are told on a terminal, or as JSON."""
 
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -11,7 +12,7 @@ from domain.monnaie import euros
 from guichet.reglement.proposer import Reglement, Suite
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from service.cli.application import PROBLEM, console, print_json
-from service.cli.tables import whole
+from service.cli.tables import WIDE, whole
 
 
 def tell_list(rows: list[LigneDAnomalie], *, as_json: bool, settled: bool = False) -> None:
@@ -22,11 +23,23 @@ def tell_list(rows: list[LigneDAnomalie], *, as_json: bool, settled: bool = Fals
     if not rows:
         console.print("Aucune anomalie." if not settled else "Aucune anomalie réglée.")
         return
-    table = Table(whole("Anomalie"), "Genre", "État", "Montant", "Depuis", "Cause")
+    if console.width < WIDE:
+        for row in rows:
+            _tell_narrowly(row)
+        return
+    table = Table(whole("Anomalie"), whole("Genre"), whole("État"), whole("Montant"), whole("Depuis"), "Cause")
     for row in rows:
         since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
         table.add_row(row.id, row.genre, row.etat, euros(row.montant) if row.montant else "", since, row.cause)
     console.print(table)
+
+
+def _tell_narrowly(row: LigneDAnomalie) -> None:
+    """Two lines: a table of this width would cut the words."""
+    amount = f", {euros(row.montant)}" if row.montant else ""
+    since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
+    console.print(f"{row.id} : {row.genre}, {row.etat}{amount}, {since}", soft_wrap=True, highlight=False)
+    console.print(f"    {row.cause}", soft_wrap=True, highlight=False)
 
 
 def tell_settlement(ident: str, done: Reglement, *, as_json: bool) -> None:
@@ -58,4 +71,5 @@ def tell_one(row: LigneDAnomalie, told: list[dict[str, Any]]) -> None:
     console.print(table)
     for step in told:
         who = step.get("par") or " et ".join(filter(None, (step.get("saisi_par"), step.get("approuve_par"))))
-        console.print(f"{step['le']}  {step['type']}  {who}", markup=False, highlight=False)
+        when = datetime.fromisoformat(step["le"]).astimezone(PARIS)
+        console.print(f"{when:%d/%m/%Y %H:%M:%S}  {step['type']}  {who}", markup=False, highlight=False)

@@ -20,6 +20,7 @@ from domain.references import lire_reference
 from service.cli.entry import app as app  # noqa: PLC0414  for the modules of commands, with the rest
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
+from service.settings.kafka import BrokerMissing
 from service.terminal import DataConsole, json_text
 
 Json = Annotated[bool, typer.Option("--json", help="Écrire du JSON.")]
@@ -80,7 +81,7 @@ def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
     stack = data_dir / "stack.json"
     if not stack.exists():
         return settings
-    known = ("database_url", "owner_database_url", "kafka_bootstrap")
+    known = ("database_url", "owner_database_url", "kafka_bootstrap", "kiosque_url")
     try:
         found = json.loads(stack.read_text("utf-8"))
         update = {key: found[key] for key in known} | {"data_dir": data_dir, "public_url": found["api_url"]}
@@ -113,6 +114,8 @@ def readable_failures() -> Iterator[None]:
         yield
     except typer.Exit:
         raise
+    except BrokerMissing:
+        fail("Aucun courtier : donnez CREANCES_KAFKA_BOOTSTRAP, ou lancez `creances demo`.", USAGE)
     except Exception as cause:
         if (sentence := _sentence_of(cause)) is None:
             raise

@@ -1,13 +1,15 @@
 """The commands of an auditor: `audit`, `balances`; they change nothing."""
 
 import csv
+import json
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -33,6 +35,8 @@ from service.cli.proof import audit_seals
 from service.terminal import styled
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from projections.audit import Avancement, Rapport
 
 Csv = Annotated[bool, typer.Option("--csv", help="Écrire les totaux en CSV (centimes, séparés par « ; »).")]
@@ -65,8 +69,12 @@ def audit(
         return
     wanted = read_reference(reference) if reference else None
     first_day = _day(since) if since is not None else None
-    with connection(data_dir) as (_, conn), progress_bar() as advance:
+    with connection(data_dir) as (settings, conn), progress_bar() as advance:
         report = auditer(conn, wanted, depuis=first_day, avancer=advance)
+        if wanted is None and settings.tsa_roots is not None:
+            _check_signatures(conn, settings.tsa_roots, report)
+    if wanted is not None and not report.creances and not report.ecarts_comptes and report.complet:
+        fail("Cette référence est inconnue.")
     if as_json:
         print_json(report.en_json(version("creances")))
     elif as_csv:
@@ -79,6 +87,18 @@ def audit(
         raise typer.Exit(NOT_ALL_CHECKED)
 
 
+def _check_signatures(conn: "Connection[Any]", roots: Path, report: "Rapport") -> None:
+    """The closings' tokens were signed by the authority of the settings; the database does not hold its roots."""
+    from service.closing_stamps import unsigned
+    from service.timestamping import NoTimestamp
+
+    try:
+        for day in unsigned(conn, roots):
+            report.ecart(f"arrêté du {day} : son horodatage n'est pas signé par l'autorité des réglages")
+    except NoTimestamp as cause:
+        report.non_controle(f"signature des horodatages : {cause}")
+
+
 @app.command()
 def balances(
     at: Annotated[str, typer.Option(help="Un jour (sa fin, heure de Paris) ou un instant (ISO 8601).")],
@@ -86,9 +106,13 @@ def balances(
     caisse: Annotated[
         list[str] | None, typer.Option(help="Cette caisse seulement (trois chiffres) ; à redire.")
     ] = None,
+    as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Tous les soldes à un instant, en CSV (centimes, séparés par « ; ») ; sort avec 3 si l'un ne peut se lire."""
+    """Tous les soldes à un instant, en CSV (centimes, séparés par « ; ») ; sort avec 3 si l'un ne peut se lire.
+
+    --json : une ligne chacun.
+    """
     from projections.lectures.soldes import Solde, SoldeIllisible, soldes_au
 
     when = read_instant(at, datetime.now(UTC))
@@ -103,11 +127,14 @@ def balances(
             fail(f"Rien n'était encore enregistré le {told}.")
         errors.print(f"Soldes au {told}, journal à la position {found.position}.", markup=False, soft_wrap=True)
         writer = csv.writer(sys.stdout, delimiter=";", lineterminator="\r\n")
-        writer.writerow(Solde._fields)
+        if not as_json:
+            writer.writerow(Solde._fields)
         for row in found.soldes:
             if isinstance(row, SoldeIllisible):
                 unread += 1
                 errors.print(f"Illisible : {row.flux} : {row.cause}", markup=False, soft_wrap=True)
+            elif as_json:
+                sys.stdout.write(json.dumps(row._asdict()) + "\n")
             else:
                 writer.writerow("oui" if cell is True else "non" if cell is False else cell for cell in row)
     if unread:

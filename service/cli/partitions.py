@@ -51,6 +51,7 @@ def take_up(
     depuis: Annotated[
         int, typer.Option(min=0, help="Position d'où relire ; 0 : tout, sans rien compter deux fois.")
     ] = 0,
+    as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Reprend une partition arrêtée ; le consommateur la relit de là, dans les secondes qui suivent.
@@ -62,4 +63,7 @@ def take_up(
         if found is None:
             fail(f"{topic}/{partition} n'est pas arrêtée.")
         reprendre(conn, Partition(found.topic_id, topic, partition), depuis, motif=motif)
+    if as_json:
+        print_json({"topic": topic, "partition": partition, "position": depuis})
+        return
     console.print(f"{topic}/{partition} : reprise à la position {depuis}.", markup=False)

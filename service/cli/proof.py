@@ -10,6 +10,7 @@ from service.cli.application import (
     PROBLEM,
     USAGE,
     DataDir,
+    Json,
     Reference,
     app,
     configured_settings,
@@ -86,6 +87,7 @@ def verify(
         typer.Option("--key", help="Une clé de vérification, ou le fichier qui la contient ; à redire par témoin."),
     ] = None,
     *,
+    as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service."""
@@ -98,8 +100,14 @@ def verify(
     except (OSError, UnicodeDecodeError) as cause:
         fail(f"Illisible : {cause}", USAGE)
     except verificateur.PreuveFausse as cause:
+        if as_json:
+            print_json({"juste": False, "dit": str(cause)})
+            raise typer.Exit(PROBLEM) from None
         errors.print(f"Non : {cause}.", markup=False, soft_wrap=True)
         raise typer.Exit(PROBLEM) from None
+    if as_json:
+        print_json({"juste": True, "dit": told})
+        return
     console.print(told, markup=False, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from service.cli.application import (
     PROBLEM,
+    DataDir,
     Json,
     app,
     console,
@@ -94,7 +95,7 @@ def kiosque() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(*, as_json: Json = False) -> None:
     """Crée ou met à niveau le schéma ; sans danger deux fois, à la fois, de deux endroits."""
     from service.schema import migrate
 
@@ -108,6 +109,9 @@ def migrate() -> None:
             with psycopg.connect(settings.database_url or owner) as conn:
                 (user,) = conn.execute("SELECT current_user").fetchone() or ("",)
         applied = migrate(owner, str(user))
+    if as_json:
+        print_json({"appliquees": applied})
+        return
     console.print("\n".join(f"appliquée : {name}" for name in applied) or "schéma à jour")
 
 
@@ -116,12 +120,13 @@ def topics(
     *,
     verify: Annotated[bool, typer.Option("--verify", help="Ne rien créer ; sort avec 1 si un topic diffère.")] = False,
     as_json: Json = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Crée les topics manquants, sans danger deux fois, et dit ceux qui ne sont pas ce que le contrat promet."""
     from service.kafka import create_topics
     from service.topic_promises import broken_promises
 
-    settings = read_settings()
+    settings = read_settings(data_dir)
     with readable_failures():
         created = [] if verify else create_topics(settings)
         broken = broken_promises(settings)

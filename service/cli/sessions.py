@@ -54,6 +54,7 @@ def end_sessions(
     *,
     assure: Annotated[str | None, typer.Option(help="Toutes celles de cet assuré (pseudonyme).")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Toutes, de tout le monde.")] = False,
+    as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Finit des sessions : leur cookie n'ouvre plus rien dès la page suivante."""
@@ -68,4 +69,7 @@ def end_sessions(
             note(conn, SecurityEvent(Kind.ADMINISTRATION, actor, f"{ended} session(s) finie(s)", whose))
     if not ended:
         fail("Aucune session ouverte ne répond à cette demande.")
+    if as_json:
+        print_json({"finies": ended})
+        return
     console.print(f"{ended} session(s) finie(s).")

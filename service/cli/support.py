@@ -121,6 +121,7 @@ def note(
     name: Annotated[str, typer.Argument(metavar="REFERENCE|TRANSACTION|OBJET", help="Ou assure-…, anomalie-….")],
     text: Annotated[str, typer.Argument(metavar="TEXTE", help="Sans donnée d'identité ; ne s'efface plus.")],
     *,
+    as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Note quelque chose d'une créance, d'un paiement, d'un assuré ou d'une anomalie."""
@@ -135,6 +136,9 @@ def note(
             written = consultation.annoter((base, recorder_on(base, settings)), reader(settings), about, text)
         except Refus as refused:
             fail(refused.phrase, USAGE)
+    if as_json:
+        print_json(written._asdict() | {"enregistre_le": written.enregistre_le.isoformat()})
+        return
     console.print(f"Noté sur {written.objet}, sous le nom de {written.auteur}.")
 
 

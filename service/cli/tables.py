@@ -20,10 +20,16 @@ SAME_TIME: Final = timedelta(seconds=1)
 """An event recorded within this time of its happening is told with one time."""
 
 
+WIDE: Final = 110
+"""Columns of a terminal from which a table of many cells has room."""
+
+
 def history_table(steps: "Sequence[Etape]") -> Table:
     """One row an event; a column that would say nothing is left out, so that it fits a terminal."""
     overpaid = any(step.trop_percu for step in steps)
     late = any(abs(step.enregistre_le - step.survenu_le) >= SAME_TIME for step in steps)
+    if (late or overpaid) and console.width < WIDE:
+        return _narrow_history(steps, overpaid=overpaid)
     table = Table(whole("v"), whole("Événement"), "Enregistré le", *(["Survenu le"] if late else []))
     for name in ("Restant dû", "En cours", *(["Trop-perçu"] if overpaid else [])):
         table.add_column(name, justify="right", no_wrap=True)
@@ -38,6 +44,23 @@ def history_table(steps: "Sequence[Etape]") -> Table:
             *("" if amount is None else euros(amount) for amount in amounts),
             step.cause,
         )
+    return table
+
+
+def _narrow_history(steps: "Sequence[Etape]", *, overpaid: bool) -> Table:
+    """The same in 80 columns: the cause under the event, the date above the hour."""
+    table = Table(whole("v"))
+    table.add_column("Événement, et sa cause", overflow="fold")
+    table.add_column("Enregistré (survenu)", overflow="fold", width=12)
+    for name in ("Restant dû", "En cours", *(["Trop-perçu"] if overpaid else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for step in steps:
+        amounts = (step.restant_du, step.en_cours, *((step.trop_percu,) if overpaid else ()))
+        when = f"{step.enregistre_le.astimezone(PARIS):%d/%m/%Y %H:%M:%S}"
+        if abs(step.enregistre_le - step.survenu_le) >= SAME_TIME:
+            when += f" ({step.survenu_le.astimezone(PARIS):%d/%m/%Y %H:%M:%S})"
+        told = ("" if amount is None else euros(amount) for amount in amounts)
+        table.add_row(str(step.version), f"{step.type}\n{step.cause}", when, *told)
     return table
 
 

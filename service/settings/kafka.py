@@ -10,6 +10,14 @@ from consumers import NomDeConsommateur
 from service.settings.values import PREFIX, SECRET, Brokers, Concern, Duration, ExistingFile
 
 
+class BrokerMissing(ValueError):
+    """No broker is configured."""
+
+    def __init__(self) -> None:
+        """Say which setting is missing."""
+        super().__init__(f"{PREFIX}KAFKA_BOOTSTRAP manque.")
+
+
 class IncomingTopic(NamedTuple):
     """A topic that somebody else writes to."""
 
@@ -128,10 +136,10 @@ class KafkaSettings(Concern):
         """Return what every Kafka client is told to reach the brokers, in kafka-python's names.
 
         Raises:
-            ValueError: no broker is configured.
+            BrokerMissing: no broker is configured.
         """
         if self.kafka_bootstrap is None:
-            raise ValueError(f"{PREFIX}KAFKA_BOOTSTRAP manque.")
+            raise BrokerMissing
         password, token = self.kafka_sasl_password, None
         if self.kafka_sasl_token_path:
             from engine.kafka_security import FileToken

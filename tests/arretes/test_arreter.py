@@ -229,6 +229,14 @@ def test_l_heure_vient_d_une_autorite_verifiee_et_l_arrete_ne_l_attend_pas(trois
         assert une is not None
         assert une.jeton is not None
         assert abs(une.jeton.horodate_le - datetime.now(UTC)) < timedelta(minutes=5)
+
+    # L'audit vérifie la signature sous les racines que les réglages nomment ; sous d'autres, ce n'est pas la leur.
+    def mal_signes(racines: Path) -> int:
+        audit = commande("audit", "--json", **url | {"tsa_url": tsa.url, "tsa_roots": racines})
+        return sum("n'est pas signé par l'autorité" in dit for dit in json.loads(audit.stdout)["ecarts"])
+
+    assert mal_signes(tsa.racines) == 0
+    assert mal_signes(tmp_path / "autre" / "racine.pem") == 2
     # L'archive se vérifie sans nous, jetons compris ; et toute altération d'un de ses fichiers s'y voit.
     dossier = tmp_path / "archive"
     faite = commande("archiver", PREMIER.year, dossier, **url | {"tsa_url": tsa.url, "tsa_roots": tsa.racines})

@@ -131,6 +131,22 @@ def test_les_soldes_a_un_instant_sont_ceux_du_prefixe_du_journal(proprietaire: p
     assert {dit["solde"] for dit in dits.values()} == {"8709"}
 
 
+def test_une_reference_inconnue_n_est_pas_dite_juste() -> None:
+    dit = lancer("audit", "38117012999999999F", code=2)
+    assert "16 chiffres" in " ".join(dit.stderr.split())
+    dit = lancer("audit", "3811701299999999F", "--json", code=1)
+    assert (dit.stdout, dit.stderr.strip()) == ("", "Cette référence est inconnue.")
+
+
+def test_les_memes_soldes_en_json_un_par_ligne() -> None:
+    aujourd_hui = jour_de_paris(datetime.now(UTC)).isoformat()
+    lus = [json.loads(ligne) for ligne in lancer("balances", "--at", aujourd_hui, "--json").stdout.splitlines()]
+    assert {un["reference"]: str(un["solde"]) for un in lus} == {
+        reference: un["solde"] for reference, un in soldes("--at", aujourd_hui).items()
+    }
+    assert {type(un["annulee"]) for un in lus} == {bool}
+
+
 def test_un_jour_dit_sa_fin_a_paris() -> None:
     fini = lancer("balances", "--at", jour_de_paris(datetime.now(UTC)).isoformat())
     assert "à 23:59:59 (heure de Paris)" in fini.output

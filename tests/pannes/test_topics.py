@@ -1,5 +1,6 @@
 """Ce que Kafka fait sous nos pieds : un topic recréé, raccourci, ou effacé par la rétention avant d'être lu."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -127,8 +128,8 @@ def test_une_partition_raccourcie_s_arrete_seule_se_dit_et_reprend_quand_une_per
 
         dit = creances(b.settings, "partitions")
         assert (dit.returncode, topic in dit.stdout.replace("\n", "")) == (1, True), dit.stdout
-        reprise = creances(b.settings, "reprendre-partition", topic, "0", "--motif", "journal vérifié")
-        assert reprise.returncode == 0, reprise.stderr
+        reprise = creances(b.settings, "reprendre-partition", topic, "0", "--motif", "journal vérifié", "--json")
+        assert (reprise.returncode, json.loads(reprise.stdout)["position"]) == (0, 0), reprise.stderr
         attendre(lambda: b.fates(topic) == 3, secondes=30, quoi="la partition reprise depuis son début")
         attendre(lambda: ligne(b, "consommateur_kiosque")["partitions_arretees"] == 0, quoi="plus rien d'arrêté")
     assert stopped_partitions(b.conn) == []

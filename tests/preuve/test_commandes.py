@@ -42,10 +42,13 @@ def test_ce_que_le_role_scelle_se_prouve_se_verifie_et_se_rehache(base: Any, tmp
     oui = commande("verify", str(preuve), **reglages)
     assert (oui.returncode, " doit 17,66 €. " in oui.stdout) == (0, True), oui.stderr
     [cle] = (tmp_path / "arbre").glob("*/vkey")
-    assert commande("verify", str(preuve), "--key", str(cle)).returncode == 0
+    dit = commande("verify", str(preuve), "--key", str(cle), "--json")
+    assert (dit.returncode, json.loads(dit.stdout)["juste"]) == (0, True)
     preuve.write_text(prouve.stdout.replace('"version": 7', '"version": 8'), "utf-8")
     non = commande("verify", str(preuve), "--key", str(cle))
     assert (non.returncode, non.stderr.startswith("Non : « version »")) == (1, True)
+    dit = commande("verify", str(preuve), "--key", str(cle), "--json")
+    assert (dit.returncode, json.loads(dit.stdout)["juste"]) == (1, False)
 
     net = commande("audit", "--preuve", "--json", **reglages)
     assert (net.returncode, json.loads(net.stdout)["differences"]) == (0, [])

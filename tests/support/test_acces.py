@@ -106,7 +106,8 @@ def test_une_note_se_lit_avec_l_histoire_sous_le_nom_de_son_auteur(paye: tuple[S
     service, _ = paye
     corps = {"objet": f"creance-{REF}", "texte": "Rappelée le 26 : <b>dit avoir payé</b>."}
     assert service.client.post("/api/v1/support/notes", headers=agent("paul"), json=corps).status_code == 201
-    assert commande("note", REF, "Seconde note").exit_code == 0
+    ecrite = commande("note", REF, "Seconde note", "--json")
+    assert (ecrite.exit_code, json.loads(ecrite.stdout)["objet"]) == (0, f"creance-{REF}")
     notes = service.client.get(
         f"/api/v1/support/creances/{REF}/historique", headers=agent(), params={"motif": MOTIF}
     ).json()["notes"]
