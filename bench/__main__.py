@@ -19,7 +19,7 @@ from typing import Final
 
 import psycopg
 
-from bench import latency, memory, pipeline, reading, rebuild, report
+from bench import batches, latency, memory, pipeline, reading, rebuild, report
 from bench.around import AROUND
 from bench.costs import Costs
 from bench.figures import Figures
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, no page written")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each measurement, when in doubt more")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="only these measurements")
-    parser.add_argument("--scale", nargs="+", choices=SCALES, default=SCALES, help="only these scales")
+    parser.add_argument("--scale", nargs="+", choices=(*SCALES, HUGE), default=SCALES, help="only these scales")
     parser.add_argument(
         "--pages", type=Path, metavar="JSON", help="write the pages from these figures, measure nothing"
     )
@@ -65,6 +65,9 @@ def main() -> None:
                 failed |= not _attempt(part, running, figures, plan, stage)
                 figures.write(RAW)
             strike(running, stage)
+        if HUGE in options.scale:
+            batches.compare(running, figures, {"small": plan.small, HUGE: plan.huge}, plan.rounds)
+            figures.write(RAW)
     print(report.table(figures))
     whole = not options.quick and options.only == NAMES and options.scale == SCALES
     if whole:
@@ -196,10 +199,12 @@ PIPELINE_TURNS: Final = 3
 """Turns of ours and of the ceiling in a round of the pipeline."""
 
 Part = Callable[[Servers, Figures, Plan, Stage], None]
-PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory, *AROUND)
+PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory, batches.lived, *AROUND)
 AT_BOTH_SCALES: Final = (_pipeline, _rebuild)
 NAMES: Final = tuple(part.__name__.strip("_") for part in PARTS)
 SCALES: Final = ("small", "large")
+HUGE: Final = "huge"
+"""Only on demand, and only what `batches` measures: ten million créances take an hour to load and 50 GB."""
 
 if __name__ == "__main__":
     main()

@@ -5,32 +5,40 @@ PostgreSQL session that works for it (the kernel's own count, to the microsecond
 figures, and two bases can be compared batch by batch. Kafka's reading is left out: `pipeline` runs the whole processes.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 from uuid import uuid4
 
 import psycopg
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 
-from bench import data
+from bench import data, life_loading
 from bench.data import Scale
+from bench.figures import Figures
+from bench.plan import Plan
 from bench.servers import Database, Servers
+from bench.stage import Stage
 from engine.batch import Advance, Partition
 from engine.decision import decide
 from engine.follower import Follower
 from engine.messages import Message
 from guichet.guichet import Guichet
 from guichet.prendre_notification import prendre_notifications
+from projections.vues.delai_affichage import etat_du_delai
 from service import composition
 from service.composition import VIEWS
 
 BATCH: Final = 500
 BATCHES: Final = 6
-"""Batches of a turn; the figure is that of the cheapest half."""
+"""Batches of a turn, at most; the figure is that of the cheapest half."""
+
+CLOCKS: Final = 3
+"""Readings of the 24 h clock in a turn."""
 
 _NAME: Final = "batches"
 _POOL: Final = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
@@ -46,8 +54,9 @@ class Cost(NamedTuple):
 class Base:
     """A lived base, its consumer and its followers, all in this process."""
 
-    def __init__(self, servers: Servers, database: Database, scale: Scale, stack: ExitStack) -> None:
-        """On a loaded database; what is opened is closed with the stack."""
+    def __init__(self, servers: Servers, database: Database, scale: Scale) -> None:
+        """On a loaded database; to be entered."""
+        stack = self._stack = ExitStack()
         self.settings = servers.settings(database, f"batches-{database.name}")
         self.counter: Guichet = composition.guichet(self.settings, application=_NAME)
         stack.enter_context(self.counter.base)
@@ -59,6 +68,26 @@ class Base:
             (view, stack.enter_context(_Led(composition.follower(self.settings, self.counter.recorder, view))))
             for view in VIEWS
         ]
+
+    def __enter__(self) -> Self:
+        """For `with Base(…) as base`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open."""
+        self._stack.close()
+
+    def clock_ms(self) -> float:
+        """What a reading of the 24 h clock costs PostgreSQL."""
+
+        async def read() -> int:
+            async with await AsyncConnection.connect(str(self.settings.database_url)) as conn:
+                before = session_ns(conn.info.backend_pid)
+                for _ in range(CLOCKS):
+                    await etat_du_delai(conn, datetime.now(UTC), timedelta(hours=24))
+                return session_ns(conn.info.backend_pid) - before
+
+        return asyncio.run(read()) / 1e6 / CLOCKS
 
     def turn(self, batches: int) -> dict[str, list[Cost]]:
         """So many batches, each followed by all; what each cost."""
@@ -138,3 +167,35 @@ def quieter_half(costs: list[Cost]) -> Cost:
     """The mean of the cheapest half: what others do on the machine only ever adds."""
     kept = sorted(costs, key=sum)[: max(1, len(costs) // 2)]
     return Cost(*(sum(some) / len(kept) for some in zip(*kept, strict=True)))
+
+
+def lived(servers: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:  # noqa: ARG001  as every part
+    """Processor time a notification by role, of a small and of a large base that both have a life behind them."""
+    compare(servers, figures, {"small": plan.small, "large": plan.large}, plan.rounds)
+
+
+def compare(servers: Servers, figures: Figures, scales: Mapping[str, Scale], rounds: int) -> None:
+    """The same of any bases, by turns; each turn begins with a checkpoint, after one batch that warms the caches.
+
+    PostgreSQL's own cache is as its settings say (128 MB by default): of a large base most pages come from the
+    system's.
+    """
+    batches = min(BATCHES, min(scale.payments for scale in scales.values()) // BATCH // rounds - 1)
+    with ExitStack() as stack:
+        bases = {}
+        for name, scale in scales.items():
+            database = servers.create(f"lived_{name}")
+            stack.callback(servers.drop, database)
+            figures.fact(f"lived.{name}.créances", scale.creances)
+            figures.fact(f"lived.{name}.events", life_loading.load(database, scale))
+            bases[name] = stack.enter_context(Base(servers, database, scale))
+            bases[name].turn(1)
+        for _ in range(rounds):
+            for name, base in bases.items():
+                servers.checkpoint()
+                costs = {role: quieter_half(found) for role, found in base.turn(batches).items()}
+                for role, cost in costs.items():
+                    figures.add(f"lived.{name}.python.{role}", cost.python, "µs a notification")
+                    figures.add(f"lived.{name}.postgresql.{role}", cost.postgresql, "µs a notification")
+                figures.add(f"lived.{name}.all", sum(map(sum, costs.values())), "µs a notification")
+                figures.add(f"lived.{name}.clock", base.clock_ms(), "ms of PostgreSQL")

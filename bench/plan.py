@@ -12,6 +12,8 @@ class Plan:
 
     small: Scale
     large: Scale
+    huge: Scale
+    """Ten times the large one, on demand only: `batches` loads it."""
     messages: int
     """Notifications of a pipeline run; the same at both scales, so that only the size of the base differs."""
     rounds: int
@@ -25,6 +27,7 @@ class Plan:
 FULL: Final = Plan(
     small=Scale(10_000, 10_000),
     large=Scale(1_000_000, 200_000),
+    huge=Scale(10_000_000, 200_000),
     messages=10_000,
     rounds=3,
     library_rebuild_seconds=20.0,
@@ -36,6 +39,7 @@ FULL: Final = Plan(
 QUICK: Final = Plan(
     small=Scale(2_000, 2_000),
     large=Scale(20_000, 10_000),
+    huge=Scale(40_000, 10_000),
     messages=2_000,
     rounds=1,
     library_rebuild_seconds=3.0,

@@ -19,6 +19,7 @@ TIMES_LIBRARY: Final = 10.0
 OF_CEILING: Final = 0.3
 OF_BARE: Final = 0.7
 COST_GROWTH: Final = 1.3
+LIVED_GROWTH: Final = 1.25
 MEGABYTES: Final = 200.0
 
 
@@ -54,6 +55,12 @@ def lines(figures: Figures) -> Iterator[Line]:
     if growth is not None:
         what = f"cost of a notification, {scale(figures, 'large')} beside {scale(figures, 'small')}"
         yield Line(what, "", growth, "≤ 1.3", growth <= COST_GROWTH)
+    for name in ("large", "huge"):
+        growth = figures.ratio(f"lived.{name}.all", "lived.small.all")
+        if growth is not None:
+            big, small = (number(float(figures.facts[f"lived.{one}.créances"])) for one in (name, "small"))
+            what = f"processor time of a notification with a history, every follower, {big} créances beside {small}"
+            yield Line(what, "", growth, f"≤ {LIVED_GROWTH}", growth <= LIVED_GROWTH)
 
 
 def _line(figures: Figures, what: str, pair: tuple[str, str], unit: str, aim: float | None) -> Iterator[Line]:
@@ -77,7 +84,13 @@ def table(figures: Figures) -> str:
             rows.append(
                 f"| notifications with every follower, {scale(figures, name)} | {number(everything)} /s | | | |"
             )
-        rows += _costs(figures, name)
+        rows += _costs(figures, f"cost.{name}", scale(figures, name))
+    for name in ("small", "large", "huge"):
+        size = figures.facts.get(f"lived.{name}.créances")
+        if size is not None:
+            rows += _costs(figures, f"lived.{name}", f"{number(float(size))} créances with a history, in one process")
+            clock = figures.median(f"lived.{name}.clock")
+            rows.append(f"| the 24 h clock, {number(float(size))} créances with a history | {clock:.0f} ms | | | |")
     p50, p99 = figures.median("latency.p50"), figures.median("latency.p99")
     if p50 is not None and p99 is not None:
         rows.append(f"| POST to visible balance at 200/s | p50 {number(p50)} ms, p99 {number(p99)} ms | | | |")
@@ -89,15 +102,15 @@ def table(figures: Figures) -> str:
     return "\n".join(rows)
 
 
-def _costs(figures: Figures, name: str) -> Iterator[str]:
+def _costs(figures: Figures, prefix: str, base: str) -> Iterator[str]:
     """Processor time a notification with every follower: of all of Python, of each role, of PostgreSQL's sessions."""
     for kind, told in (("python", "Python"), ("postgresql", "PostgreSQL")):
-        start = f"cost.{name}.{kind}."
+        start = f"{prefix}.{kind}."
         found = {run.removeprefix(start): figures.median(run) or 0.0 for run in figures.runs if run.startswith(start)}
         if found:
             most = sorted(found.items(), key=lambda one: -one[1])
             parts = ", ".join(f"`{who}` {cost:.0f}" for who, cost in most if cost >= 1)
-            what = f"processor time of {told} a notification, {scale(figures, name)}"
+            what = f"processor time of {told} a notification, {base}"
             yield f"| {what} | {sum(found.values()):.0f} µs: {parts} | | | |"
 
 
