@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, assert_never
 
 from psycopg import AsyncConnection, Connection
 
-from domain.accuse import echeance_de, est_echu
+from domain.accuse import echeance_de
 from domain.agregats import AGREGATS
 from domain.delai import jour_de_paris
 from domain.messagerie import Messagerie, est_de_messagerie
