@@ -32,6 +32,6 @@ def creances(settings: Settings, *arguments: str) -> subprocess.CompletedProcess
         text=True,
         cwd=RACINE,
         env=environnement(settings),
-        timeout=60,
+        timeout=240,
         check=False,
     )

@@ -130,7 +130,7 @@ def test_un_groupe_ou_l_on_arrive_part_et_meurt_donne_a_chaque_message_un_seul_s
         troisieme = groupe.lancer()
         attendre(lambda: len(groupe.partage(troisieme)) == 1, secondes=40, quoi="le troisième arrive")
         second.terminate()
-        assert second.wait(20) == 0, "un départ demandé est propre"
+        assert second.wait(60) == 0, "un départ demandé est propre"
         attendre(lambda: len(groupe.partage(troisieme)) == 2, secondes=40, quoi="le second parti")
     attendre(lambda: b.fates(topic) == len(dits), secondes=40, quoi="un sort chacun")
     groupe.finir()

@@ -12,11 +12,13 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from engine import kafka_reader as lecteur
 from service import composition
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
-from tests.outils import attendre
+from tests.courtiers import COURTIER
+from tests.outils import attendre, attendre_au_plus
 
 pytestmark = pytest.mark.lent
 
-PLACE_S = 4.0
+PLACE_S = 2 * COURTIER[0].lecture_max.total_seconds()
+"""Comme en service : un partage peut prendre ce qu'un membre peut laisser passer entre deux lectures."""
 PARTITIONS = 2
 """Celles du banc."""
 
@@ -116,5 +118,15 @@ def test_celui_dont_la_part_est_vide_reste_et_ne_derange_personne(b: Banc, prefi
         for numero in range(1, 4):
             b.emettre_avis(avis(numero))
             attendre(lambda numero=numero: b.fates(b.settings.topic_avis) == numero, secondes=30)  # type: ignore[misc]
-        with pytest.raises(AssertionError, match="Pas arrivé"):
-            attendre(lambda: interruptions(b), secondes=2 * PLACE_S)
+        # Une machine occupée peut en interrompre un qui entre ; une part vide en interromprait un à chaque fois.
+        assert any(calme(b) for _ in range(4))
+
+
+def calme(b: Banc) -> bool:
+    """Personne n'est interrompu pendant deux fois ce qu'on laisse à qui n'a pas de réponse."""
+    avant = interruptions(b)
+    try:
+        attendre_au_plus(lambda: interruptions(b) > avant, 2 * PLACE_S)
+    except AssertionError:
+        return True
+    return False

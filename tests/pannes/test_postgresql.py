@@ -32,7 +32,7 @@ from tests.relais import Relais
 
 pytestmark = pytest.mark.usefixtures("delais_courts")
 
-MARGE_S = 5.0
+MARGE_S = 15.0
 """Ce qu'une machine occupée ajoute à une attente bornée (secondes)."""
 
 
@@ -234,7 +234,7 @@ def test_un_suiveur_et_un_guichet_reviennent_d_un_redemarrage_de_postgresql(coup
             ecrire_avis(recorder, 1)
             attendre(lambda: visibles(url) == 1, quoi="le premier avis visible")
             serveur.server.process.send_signal(coup)
-            serveur.server.process.wait(30)
+            serveur.server.process.wait(60)
         try:
             debut = time.monotonic()
             with pytest.raises(psycopg.OperationalError):
@@ -245,7 +245,7 @@ def test_un_suiveur_et_un_guichet_reviennent_d_un_redemarrage_de_postgresql(coup
                 ecrire_avis(recorder, 2)
                 attendre(lambda: visibles(url) == 2, secondes=20, quoi="le second avis visible")
                 arret.set()
-                suiveur.join(20)
+                suiveur.join(60)
                 assert not suiveur.is_alive()
         finally:
             arret.set()
@@ -372,7 +372,7 @@ def test_sans_postgresql_l_api_repond_503_dans_un_delai_puis_se_retablit_seule(
                 mesure(client, 'creances_http_requetes_total{methode="POST",route="/api/v1/paiements",statut="503"')
                 == 1
             )
-            assert time.monotonic() - debut < 10
+            assert time.monotonic() - debut < 30
             relais.retablir()
             attendre(lambda: client.get(lire).status_code == 200, secondes=20, quoi="on lit de nouveau")
             attendre(

@@ -61,7 +61,7 @@ def service(b: Banc) -> Iterator[httpx.Client]:
     fil = threading.Thread(target=run.run_until, args=(settings, roles, arret))
     fil.start()
     try:
-        with httpx.Client(base_url=settings.public_url, trust_env=False, timeout=10) as client:
+        with httpx.Client(base_url=settings.public_url, trust_env=False, timeout=60) as client:
             client.headers["Authorization"] = f"Bearer {jeton(settings)}"
             attendre(lambda: _repond(client), secondes=20, quoi="l'API")
             yield client
