@@ -67,12 +67,10 @@ def lost_payments(stack: Stack, ledger: Ledger) -> Iterator[str]:
     rows = json.loads(done.stdout)
     if (done.returncode == 1) != bool(rows):
         yield f"lost: exit {done.returncode} with {len(rows)} lines"
-    touched = {reference for name in ledger.lost for reference in ledger.payments[name].shares}
     for row in rows:
         names = {row["flux"].removeprefix("paiement-"), row["donnees"].get("transaction")}
-        # What such a payment made too much of is no longer too much.
-        followed = row["type"] == "TropPercuConstate" and row["flux"].removeprefix("creance-") in touched
-        if not followed and not names & ledger.lost:
+        # What is too much follows from the rest, and from the order in which two topics are read again.
+        if row["type"] != "TropPercuConstate" and not names & ledger.lost:
             yield f"lost, though no payment that a restore took: {row}"
 
 
