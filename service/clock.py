@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from psycopg import Connection
 
 from projections.vues.delai_affichage import attentes
-from service.kept_collector import KeptCollector
+from service.kept_collector import KeptCollector, Silence
 
 
 class ClockCollector(KeptCollector[tuple[int, float]]):
@@ -18,8 +18,8 @@ class ClockCollector(KeptCollector[tuple[int, float]]):
     kept_s = 5.0
     unreadable = "horloge_illisible"
 
-    def __init__(self, url: str, limit: timedelta) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, limit: timedelta, silence: Silence | None = None) -> None:
+        super().__init__(url, silence)
         self._limit = limit
 
     def collect(self) -> Iterator[Metric]:

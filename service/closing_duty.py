@@ -24,7 +24,7 @@ from projections.arretes.lecture import dernier_jour, jours_sans_jeton
 from service import leases
 from service.closing import close_days
 from service.closing_stamps import stamp_closings
-from service.kept_collector import KeptCollector
+from service.kept_collector import KeptCollector, Silence
 from service.reports.merchants import merchants_of
 from service.settings import Settings
 from service.timestamping import NoTimestamp
@@ -114,9 +114,16 @@ class ClosingsCollector(KeptCollector[_Read]):
     kept_s = 60.0
     unreadable = "arretes_illisibles"
 
-    def __init__(self, url: str, *, stamped: bool, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        stamped: bool,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        silence: Silence | None = None,
+    ) -> None:
         """`stamped`: an authority is set, so that a closing without a token is one too many."""
-        super().__init__(url)
+        super().__init__(url, silence)
         self._stamped = stamped
         self._clock = clock
 

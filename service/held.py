@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from engine import waiting_room
 from engine.lease import LeadershipLost
-from service.kept_collector import KeptCollector
+from service.kept_collector import KeptCollector, Silence
 
 AGES: Final = ("moins_d_un_jour", "moins_d_une_semaine", "plus")
 """How long money has waited for a debt."""
@@ -45,9 +45,9 @@ class HeldCollector(KeptCollector[_Read]):
     kept_s = 30.0
     unreadable = "attentes_illisibles"
 
-    def __init__(self, url: str, topics: tuple[str, ...]) -> None:
+    def __init__(self, url: str, topics: tuple[str, ...], silence: Silence | None = None) -> None:
         """`topics`: those that messages may wait on; each is told, with 0 if none waits."""
-        super().__init__(url)
+        super().__init__(url, silence)
         self._topics = topics
 
     def collect(self) -> Iterator[Metric]:

@@ -20,8 +20,22 @@ CONNECT_SECONDS: Final = 2
 SILENT_SECONDS: Final = 5.0
 """How long a database that did not answer is left alone: what one collector waited for, those after it need not."""
 
-_silent_until: dict[str, float] = {}
-"""By URL, as `time.monotonic` counts."""
+
+class Silence:
+    """What collectors of one database share: it did not answer one of them, so the others leave it alone."""
+
+    def __init__(self) -> None:
+        """Nobody has waited in vain yet."""
+        self._until = float("-inf")
+
+    def begin(self) -> None:
+        """Tell that the database did not answer."""
+        self._until = time.monotonic() + SILENT_SECONDS
+
+    def lasts(self) -> bool:
+        """Whether the database is still to be left alone."""
+        return time.monotonic() < self._until
+
 
 T = TypeVar("T")
 
@@ -34,9 +48,10 @@ class KeptCollector(Collector, Generic[T]):
     unreadable: ClassVar[str]
     """What the log says when the database does not answer."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: the database."""
+    def __init__(self, url: str, silence: Silence | None = None) -> None:
+        """`url`: the database; `silence`: shared with the collectors that are scraped along."""
         self._url = url
+        self._silence = silence or Silence()
         self._read_at = float("-inf")
         self._last: T | None = None
 
@@ -56,13 +71,13 @@ class KeptCollector(Collector, Generic[T]):
         return self._last
 
     def _read_or_tell(self) -> T | None:
-        if time.monotonic() < _silent_until.get(self._url, 0.0):
+        if self._silence.lasts():
             return None
         try:
             with closing(connect(self._url, application="creances-metrics", connect_timeout=CONNECT_SECONDS)) as conn:
                 return self.read(conn)
         except psycopg.Error as cause:
             if isinstance(cause, psycopg.errors.ConnectionTimeout):
-                _silent_until[self._url] = time.monotonic() + SILENT_SECONDS
+                self._silence.begin()
             structlog.get_logger().warning(self.unreadable, cause=str(cause))
             return None

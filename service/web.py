@@ -26,6 +26,7 @@ from service.dead_letters import Mailbox
 from service.held import HeldCollector
 from service.http import ConnectionLimits, serve
 from service.kafka import Publisher
+from service.kept_collector import Silence
 from service.lag import WAIT_SECONDS, lag
 from service.mail import outgoing_mail
 from service.metrics import RolesCollector
@@ -100,10 +101,11 @@ def api(
 def _registry(settings: Settings, url: str) -> CollectorRegistry:
     """What is read of the database at scrape time."""
     metrics = CollectorRegistry()
-    metrics.register(ClockCollector(url, settings.politique.delai_affichage))
-    metrics.register(ReportsCollector(url, merchants_of(settings)))
-    metrics.register(ClosingsCollector(url, stamped=settings.tsa_url is not None))
-    metrics.register(HeldCollector(url, (settings.topic_avis, settings.topic_notifications)))
+    silence = Silence()
+    metrics.register(ClockCollector(url, settings.politique.delai_affichage, silence))
+    metrics.register(ReportsCollector(url, merchants_of(settings), silence=silence))
+    metrics.register(ClosingsCollector(url, stamped=settings.tsa_url is not None, silence=silence))
+    metrics.register(HeldCollector(url, (settings.topic_avis, settings.topic_notifications), silence))
     return metrics
 
 

@@ -30,5 +30,5 @@ def servi(application: Any) -> Iterator[str]:
             yield f"http://127.0.0.1:{prise.getsockname()[1]}"
         finally:
             serveur.should_exit = True
-            fil.join(timeout=60)
+            fil.join(timeout=60)  # Les gabarits se compilent encore, peut-être, sur une machine occupée.
             assert not fil.is_alive()

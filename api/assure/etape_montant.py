@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
+from api.assure.feuillets import disponible_hors_page, feuillet
 from api.assure.lecture import (
     CONFIRMATION_ATTENDUE,
     Consultation,
@@ -19,7 +20,14 @@ from api.assure.rangees import rangee
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
 from domain.monnaie import euros
-from domain.refus import MontantHorsBornes, MontantSuperieurAuSolde, PaiementEnCours, Refus, RestantDuInsuffisant
+from domain.refus import (
+    MontantHorsBornes,
+    MontantSuperieurAuSolde,
+    PaiementEnCours,
+    Refus,
+    RestantDuInsuffisant,
+    SelectionInvalide,
+)
 from guichet.prevoir_paiement import PartPrevue
 from projections.vues.restant_du import LigneCreance
 
@@ -63,12 +71,22 @@ def page_du_montant(
     solde = sum(ligne.restant_du for ligne in cochees)
     maintenant = visite.moyens.dependances.horloge()
     ouverts = consultation.sans_fin
-    valeurs: dict[str, Any] = {
-        "cherchee": lignes[0],
-        "autres": [
+    page_du_tableau = feuillet(
+        [
             rangee(ligne.creance, ligne.rang, ligne.raison.phrase if ligne.raison else "", cochee=ligne.cochee)
             for ligne in lignes[1:]
         ],
+        saisie.page if saisie else 1,
+    )
+    montrees = [
+        lignes[0].creance.reference,
+        *(une.reference for une in (*page_du_tableau.rangees, *page_du_tableau.cochees_ailleurs)),
+    ]
+    valeurs: dict[str, Any] = {
+        "cherchee": lignes[0],
+        "autres": len(lignes) - 1,
+        "feuillet": page_du_tableau,
+        "hors_page": disponible_hors_page(ouvertes, montrees) if page_du_tableau.nombre > 1 else "",
         "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
         "nombre": len(cochees),
         "solde_total": solde,
@@ -159,7 +177,21 @@ def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faut
             f" pour atteindre {euros(minimum)}."
         )
         return Faute("selection", phrase)
+    if isinstance(refus, SelectionInvalide) and (trop := _en_trop(visite, lignes)):
+        return Faute("selection", trop)
     return Faute(_cible(refus), _phrase(refus, visite))
+
+
+def _en_trop(visite: Visite, lignes: Sequence[LigneACocher]) -> str:
+    """Ce que lit une personne qui a coché plus de références qu'un paiement n'en règle ; rien sinon."""
+    cochees = sum(ligne.cochee for ligne in lignes)
+    permises = visite.moyens.dependances.guichet.politique.references_max
+    if cochees <= permises:
+        return ""
+    return (
+        f"Vous avez coché {cochees} références ; un paiement en règle {permises} au plus :"
+        f" décochez-en {cochees - permises}."
+    )
 
 
 def _phrase(refus: Refus, visite: Visite) -> str:

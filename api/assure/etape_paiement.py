@@ -17,12 +17,15 @@ from api.assure.visite import visite_d_un_envoi
 from api.socle.enveloppe import correlation
 from api.socle.problemes import statut_de
 from api.socle.visite import Visite, champs_de
-from domain.refus import PaiementClos, ReferenceNonOuverte, Refus
+from domain.refus import PaiementClos, ReferenceNonOuverte, Refus, SelectionInvalide
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
 
 MONTANT_PROPOSE: Final = re.compile(r"montant:([0-9]{1,7})([0-9]{2})")
 """Le bouton d'un montant proposé : ses centimes."""
+
+PAGE_DEMANDEE: Final = re.compile(r"page:([1-9][0-9]{0,3})")
+"""Le bouton d'une autre page du tableau."""
 
 routes = APIRouter(include_in_schema=False)
 
@@ -32,7 +35,8 @@ async def payer(requete: Request) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
     Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification),
-    `montant:centimes` (un montant proposé, écrit dans le champ) et `ensemble` (cocher aussi les autres).
+    `montant:centimes` (un montant proposé, écrit dans le champ), `ensemble` (cocher aussi les autres) et `page:numéro`
+    (une autre page du tableau).
     """
     visite = await visite_d_un_envoi(requete, lambda champs: adresse_de_la_saisie(lire_saisie(champs)))
     saisie = lire_saisie(await champs_de(requete, visite))
@@ -44,6 +48,8 @@ async def payer(requete: Request) -> Response:
         saisie = saisie._replace(montant=f"{int(propose[1])},{propose[2]}", action="partage")
     if saisie.action == "ensemble":
         saisie = tout_cocher(visite, consultation, saisie)
+    if tournee := PAGE_DEMANDEE.fullmatch(saisie.action):
+        return _tourner(visite, consultation, saisie._replace(page=int(tournee[1])))
     match saisie.action:
         case "modifier":
             return page_du_montant(visite, consultation, saisie=saisie)
@@ -51,6 +57,13 @@ async def payer(requete: Request) -> Response:
             return await _montrer_partage(visite, consultation, saisie)
         case _:
             return await _payer(visite, consultation, saisie)
+
+
+def _tourner(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:
+    """Une autre page du tableau, ce qui est coché et saisi gardé ; pas avec plus de lignes qu'un paiement en règle."""
+    if len(saisie.cochees) <= visite.moyens.dependances.guichet.politique.references_max:
+        return page_du_montant(visite, consultation, saisie=saisie)
+    return page_du_montant(visite, consultation, saisie=saisie, refus=[SelectionInvalide()], statut=422)
 
 
 async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:

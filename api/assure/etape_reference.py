@@ -8,30 +8,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
-from api.assure.lecture import REGLEES, Consultation, Raisons, consulter
+from api.assure.lecture import REGLEES, Consultation, Raisons, consultation_de, consulter
 from api.assure.mes_creances import raconter
 from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
-from api.assure.visite import AssureConnecte, visite_d_un_envoi
+from api.assure.visite import AssureEtCompte, visite_d_un_envoi
 from api.socle.corps import lire_formulaire
 from api.socle.problemes import Probleme
 from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite
 from domain.references import ReferenceIllisible, lire_reference_tapee
 from domain.refus import ReferenceNonOuverte, Refus
+from projections.lectures.compte import Compte
 
 routes = APIRouter(include_in_schema=False, route_class=RouteDirecte)
 
 
 @routes.get("/payer")
-async def chercher(requete: Request, visite: AssureConnecte) -> Response:
+async def chercher(requete: Request, avec_compte: AssureEtCompte) -> Response:
     """Sans référence, la recherche ; avec une référence de l'assuré, la créance et le montant.
 
     De l'adresse : `reference`, puis `cochees` et `montant`, ce qui était coché et saisi quand la session a fini.
     """
+    visite, lu = avec_compte
     adresse = requete.query_params
     if (reference := adresse.get("reference")) is None:
         return page_de_la_reference(visite)
-    return await _trouver(visite, reference, adresse.get("cochees"), adresse.get("montant", ""))
+    return await _trouver(visite, lu, reference, adresse.get("cochees"), adresse.get("montant", ""))
 
 
 @routes.get("/payer/recherche")
@@ -53,7 +55,7 @@ async def rechercher(requete: Request) -> Response:
         raise Probleme(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
     lue = lire_reference_tapee(tapee)
     if isinstance(lue, ReferenceIllisible):
-        return await _trouver(visite, tapee)
+        return page_de_la_reference(visite, tapee, _illisible(tapee, lue), statut=422)
     try:
         await consulter(visite.moyens, visite.assure, lue)
     except ReferenceNonOuverte as refus:
@@ -66,20 +68,24 @@ def _adresse(tapee: str) -> str:
     return "/payer" if isinstance(lue, ReferenceIllisible) else f"/payer?reference={lue}"
 
 
-async def _trouver(visite: Visite, reference: str, cochees: str | None = None, montant: str = "") -> Response:
-    if not reference.strip():
-        return page_de_la_reference(visite, reference, ReferenceAbsente(), statut=422)
+async def _trouver(
+    visite: Visite, lu: Compte, reference: str, cochees: str | None = None, montant: str = ""
+) -> Response:
     lue = lire_reference_tapee(reference)
     if isinstance(lue, ReferenceIllisible):
-        return page_de_la_reference(visite, reference, ReferenceMalTapee(lue), statut=422)
+        return page_de_la_reference(visite, reference, _illisible(reference, lue), statut=422)
     try:
-        consultation = await consulter(visite.moyens, visite.assure, lue)
+        consultation = consultation_de(lu, lue)
     except ReferenceNonOuverte as refus:
         return page_de_la_reference(visite, reference, refus, statut=404)
     if consultation.cherchee.statut in REGLEES:
         return await _page_d_une_creance_reglee(visite, consultation)
     saisie = saisie_de_l_adresse(lue, cochees, montant) if cochees is not None else None
     return page_du_montant(visite, consultation, saisie=saisie)
+
+
+def _illisible(tapee: str, lue: ReferenceIllisible) -> Refus:
+    return ReferenceMalTapee(lue) if tapee.strip() else ReferenceAbsente()
 
 
 async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation) -> Response:

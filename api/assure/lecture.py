@@ -71,9 +71,14 @@ async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
     Lève ReferenceNonOuverte, après le même travail que la référence soit illisible, inconnue, exclue, annulée ou d'une
     autre personne : la requête ne lit que le compte de l'assuré, et ni la réponse ni sa durée ne disent laquelle.
     """
-    reference = lire_reference(saisie) or AUCUNE
     async with moyens.pool.connection() as conn:
-        creances, sans_fin = await compte(conn, assure, PAIEMENTS_RECENTS, sans_fin=True)
+        return consultation_de(await compte(conn, assure, PAIEMENTS_RECENTS, sans_fin=True), saisie)
+
+
+def consultation_de(lu: Compte, saisie: str) -> Consultation:
+    """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève RéférenceNonOuverte."""
+    creances, sans_fin = lu
+    reference = lire_reference(saisie) or AUCUNE
     consultables = [ligne for ligne in creances if est_consultable(ligne)]
     cherchee = next((ligne for ligne in consultables if ligne.reference == reference), None)
     if cherchee is None:

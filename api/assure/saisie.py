@@ -30,6 +30,7 @@ _BLANCS: Final = re.compile(r"\s+")
 _CLE: Final = re.compile(r"[0-9a-f]{32}")
 MONTANT_SIGNES_MAX: Final = 16
 _ECRIT: Final = re.compile(rf"[0-9., €eurosEUROS]{{1,{MONTANT_SIGNES_MAX}}}")
+_PAGE: Final = re.compile(r"([1-9][0-9]{0,3})")
 _PART: Final = re.compile(r"([0-9]{16}[A-Z]):([0-9]{1,9})")
 
 
@@ -90,6 +91,8 @@ class Saisie(NamedTuple):
     partage: str
     """Le partage que la personne a lu, écrit par notre page ; vide si elle n'en a pas encore lu."""
     action: str
+    page: int = 1
+    """La page du tableau que la personne a sous les yeux."""
 
 
 def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
@@ -103,6 +106,7 @@ def lire_saisie(champs: Sequence[tuple[str, str]]) -> Saisie:
         par_nom.get("cle", ""),
         par_nom.get("partage", ""),
         par_nom.get("action", "payer"),
+        int(trouvee[1]) if (trouvee := _PAGE.fullmatch(par_nom.get("page", ""))) else 1,
     )
 
 

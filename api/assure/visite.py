@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends
+from psycopg import AsyncConnection
 from starlette.requests import Request
 
+from api.assure.lecture import PAIEMENTS_RECENTS
 from api.socle.canal import passage_de
 from api.socle.corps import lire_formulaire
 from api.socle.dependances import moyens
 from api.socle.formulaire import Champs
 from api.socle.identite import RoleUtilisateur
+from api.socle.session import Session
+from api.socle.sessions_tenues import Tenue, lire_avec, tenue_de
 from api.socle.visite import AccesRefuse, Visite, session_finie, visite_de_role
 from domain.avis import Canal
+from projections.lectures.compte import SANS_FIN, Compte, compte_de
 
 
 async def visite_de(requete: Request) -> Visite:
@@ -41,5 +46,31 @@ async def visite_d_un_envoi(requete: Request, adresse: Callable[[Champs], str]) 
             raise refus from None
         raise AccesRefuse(session_finie(adresse(champs))) from None
 
+
+class VisiteAvecCompte(NamedTuple):
+    """La visite, et le compte de l'assuré, sans ses paiements finis."""
+
+    visite: Visite
+    compte: Compte
+
+
+async def visite_avec_compte(requete: Request) -> VisiteAvecCompte:
+    """La visite de cette requête et le compte, lus de la base en une seule requête ; lève ce que lève `visite_de`."""
+    lu = Compte([], [])
+
+    async def lire(conn: AsyncConnection[Any], session: Session) -> Tenue | None:
+        nonlocal lu
+        ligne = await lire_avec(conn, session.numero, SANS_FIN, assure=session.assure, limite=PAIEMENTS_RECENTS)
+        if ligne is None:
+            return None
+        canal, vue_le, creances, paiements = ligne
+        lu = compte_de(creances, paiements)
+        return tenue_de(canal, vue_le)
+
+    visite = await visite_de_role(requete, await moyens(requete), RoleUtilisateur.ASSURE, lire=lire)
+    return VisiteAvecCompte(visite, lu)
+
+
+AssureEtCompte = Annotated[VisiteAvecCompte, Depends(visite_avec_compte)]
 
 AssureConnecte = Annotated[Visite, Depends(visite_de)]

@@ -23,6 +23,8 @@ class Passage(NamedTuple):
 
     canal: Canal
     vu_le: datetime
+    dit: Canal | None = None
+    """Ce que dit le cookie, sous le secret courant ; None : il est à poser."""
 
     def inactif(self, dependances: Dependances) -> bool:
         """Dit si la borne a été laissée : rien depuis le délai d'inactivité."""
@@ -40,7 +42,9 @@ def passage_de(requete: Request, dependances: Dependances) -> Passage:
                 audience=COOKIE,
                 options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
             )
-            return Passage(Canal(contenu["canal"]), datetime.fromtimestamp(contenu["iat"], UTC))
+            canal = Canal(contenu["canal"])
+            dit = canal if secret == dependances.secret_de_session else None
+            return Passage(canal, datetime.fromtimestamp(contenu["iat"], UTC), dit)
         except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
             continue
     return Passage(Canal.WEB, dependances.horloge())
@@ -52,6 +56,12 @@ def lire_canal(texte: str) -> Canal | None:
         return Canal(texte)
     except ValueError:
         return None
+
+
+def suivre_canal(reponse: Response, passage: Passage, dependances: Dependances) -> None:
+    """Pose le cookie du passage s'il change ; à une borne toujours, car il y dit le dernier signe de vie."""
+    if passage.canal is Canal.BMS or passage.canal is not passage.dit:
+        poser_canal(reponse, passage.canal, dependances)
 
 
 def poser_canal(reponse: Response, canal: Canal, dependances: Dependances) -> None:

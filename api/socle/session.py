@@ -12,9 +12,10 @@ import secrets
 from base64 import urlsafe_b64encode
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from psycopg import AsyncConnection
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,7 @@ from api.socle import sessions_tenues
 from api.socle.cookies import lire_cookie, poser_cookie
 from api.socle.dependances import Dependances, Moyens
 from api.socle.identite import Identite, RoleUtilisateur
+from api.socle.sessions_tenues import Tenue
 from domain.avis import Canal
 from domain.references import Pseudonyme
 
@@ -55,7 +57,21 @@ class Session(NamedTuple):
         return self.assure or self.personne or (self.role.value if self.role else "")
 
 
-async def session_de(requete: Request, moyens: Moyens, *, vivante: bool = False) -> Session:
+class LireTenue(Protocol):
+    """Comment la session tenue par la base est lue : seule, ou avec ce que la page va demander."""
+
+    async def __call__(self, conn: AsyncConnection[Any], session: Session, /) -> Tenue | None:
+        """La session tenue, si elle n'a pas été finie."""
+
+
+async def lire_tenue(conn: AsyncConnection[Any], session: Session) -> Tenue | None:
+    """La session tenue, seule."""
+    return await sessions_tenues.lire(conn, session.numero)
+
+
+async def session_de(
+    requete: Request, moyens: Moyens, *, vivante: bool = False, lire: LireTenue = lire_tenue
+) -> Session:
     """La session de cette requête, ou une nouvelle si elle manque, est altérée, finie, ou a passé une de ses limites.
 
     `vivante` : la requête est un signe de vie de la personne.
@@ -66,7 +82,7 @@ async def session_de(requete: Request, moyens: Moyens, *, vivante: bool = False)
         return session or nouvelle_session()
     maintenant = dependances.horloge()
     async with moyens.pool.connection() as conn:
-        tenue = await sessions_tenues.lire(conn, session.numero)
+        tenue = await lire(conn, session)
         if tenue is None:
             return nouvelle_session()
         if _passee(tenue, maintenant, dependances):

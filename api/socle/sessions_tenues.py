@@ -68,11 +68,24 @@ async def ouvrir(
 
 async def lire(conn: AsyncConnection[Any], numero: str) -> Tenue | None:
     """La session de ce numéro, si elle n'a pas été finie."""
+    ligne = await lire_avec(conn, numero)
+    return tenue_de(*ligne) if ligne else None
+
+
+async def lire_avec(conn: AsyncConnection[Any], numero: str, colonnes: str = "", **parametres: Any) -> Any:
+    """La ligne de cette session si elle n'a pas été finie, et ces colonnes de plus, en une requête ; sinon None."""
     curseur = await conn.execute(
-        "SELECT canal, vue_le FROM acces.sessions WHERE empreinte = %s AND finie_le IS NULL", (empreinte(numero),)
+        f"SELECT canal, vue_le{colonnes and ', '}{colonnes} FROM acces.sessions"  # noqa: S608 (constantes)
+        " WHERE empreinte = %(empreinte)s AND finie_le IS NULL",
+        {"empreinte": empreinte(numero), **parametres},
+        prepare=True,
     )
-    ligne = await curseur.fetchone()
-    return Tenue(Canal(ligne[0]), ligne[1]) if ligne else None
+    return await curseur.fetchone()
+
+
+def tenue_de(canal: str, vue_le: datetime) -> Tenue:
+    """La session, des deux premières colonnes de sa ligne."""
+    return Tenue(Canal(canal), vue_le)
 
 
 async def voir(conn: AsyncConnection[Any], numero: str, maintenant: datetime) -> None:

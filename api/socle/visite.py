@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.socle import session as sessions
-from api.socle.canal import Passage, passage_de, poser_canal
+from api.socle.canal import Passage, passage_de, poser_canal, suivre_canal
 from api.socle.cookies import oublier
 from api.socle.debits import adresse_de, genre_de
 from api.socle.dependances import Dependances, Moyens
@@ -82,7 +82,7 @@ class Visite:
     def prolonger(self, reponse: Response) -> Response:
         """La même réponse, qui prolonge la session et le passage."""
         sessions.poser(reponse, self.session, self.moyens.dependances)
-        poser_canal(reponse, self.canal, self.moyens.dependances)
+        suivre_canal(reponse, self.passage, self.moyens.dependances)
         return reponse
 
 
@@ -112,25 +112,29 @@ def _reste_s(session: sessions.Session, dependances: Dependances) -> int | None:
     return max(int(dependances.duree_de_session.total_seconds()) - passees, 0)
 
 
-async def visite_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> Visite:
+async def visite_de_role(
+    requete: Request, moyens: Moyens, role: RoleUtilisateur, *, lire: sessions.LireTenue = sessions.lire_tenue
+) -> Visite:
     """La visite de cette requête, pour ce rôle ; lève Redirection (borne laissée ; 401 à un script) ou AccesRefuse."""
     passage = passage_de(requete, moyens.dependances)
     if passage.inactif(moyens.dependances):
         if requete.headers.get("sec-fetch-dest", "document") != "document":
             raise AccesRefuse(par_le_compte())
         raise Redirection(INACTIVITE)
-    session = await session_de_role(requete, moyens, role)
+    session = await session_de_role(requete, moyens, role, lire=lire)
     if session.canal is not None:
         passage = passage._replace(canal=session.canal)
     moyens.debits.exiger(genre_de(requete), session.assure or session.personne or adresse_de(requete))
     return Visite(moyens, session, passage, retours_de(requete, moyens.dependances))
 
 
-async def session_de_role(requete: Request, moyens: Moyens, role: RoleUtilisateur) -> sessions.Session:
+async def session_de_role(
+    requete: Request, moyens: Moyens, role: RoleUtilisateur, *, lire: sessions.LireTenue = sessions.lire_tenue
+) -> sessions.Session:
     """La session, si elle a ce rôle ; lève AccesRefuse : vers la connexion, 401, ou 403 à un autre rôle."""
     dependances = moyens.dependances
     document = requete.headers.get("sec-fetch-dest", "document") == "document"
-    session = await sessions.session_de(requete, moyens, vivante=document or requete.method == "POST")
+    session = await sessions.session_de(requete, moyens, vivante=document or requete.method == "POST", lire=lire)
     if session.role is role and (session.assure is not None or role is not RoleUtilisateur.ASSURE):
         return session
     if session.role is not None:

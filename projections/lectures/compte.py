@@ -1,5 +1,6 @@
 """Le compte d'un assuré : ses créances et ses derniers paiements, lus des vues en une seule requête."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,8 +12,11 @@ from projections.vues.restant_du import CELLES_DE_L_ASSURE, LigneCreance
 # Les créances d'un assuré et ses derniers paiements : deux listes.
 _TOUS: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_DE_L_ASSURE})"
 
-# Les mêmes créances, et les seuls paiements sans fin.
-_SANS_FIN: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
+SANS_FIN: Final = f"({CELLES_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
+"""Les mêmes créances, et les seuls paiements sans fin : deux colonnes, que `compte_de` lit.
+
+Elles demandent les paramètres `assure` et `limite`.
+"""
 
 
 _EMISE_LE: Final = LigneCreance._fields.index("date_emission")
@@ -30,9 +34,14 @@ class Compte(NamedTuple):
 async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *, sans_fin: bool = False) -> Compte:
     """Le compte de cet assuré, en une requête ; vide s'il est inconnu. `sans_fin` : les seuls paiements en cours."""
     curseur = await conn.execute(
-        _SANS_FIN if sans_fin else _TOUS, {"assure": assure, "limite": paiements_max}, prepare=True
+        f"SELECT {SANS_FIN}" if sans_fin else _TOUS, {"assure": assure, "limite": paiements_max}, prepare=True
     )
     creances, paiements = await curseur.fetchone() or ([], [])
+    return compte_de(creances, paiements)
+
+
+def compte_de(creances: Sequence[Sequence[Any]], paiements: Sequence[Sequence[Any]]) -> Compte:
+    """Le compte, des deux colonnes que ses requêtes rendent."""
     return Compte([_creance(*champs) for champs in creances], [_paiement(*champs) for champs in paiements])
 
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import rapports_attendus
-from service.kept_collector import KeptCollector
+from service.kept_collector import KeptCollector, Silence
 
 _OPEN: Final = "SELECT genre, count(*) FROM vues.ecarts_ouverts GROUP BY genre"
 
@@ -27,9 +27,14 @@ class ReportsCollector(KeptCollector[_Read]):
     unreadable = "rapports_illisibles"
 
     def __init__(
-        self, url: str, merchants: Sequence[str], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        url: str,
+        merchants: Sequence[str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        silence: Silence | None = None,
     ) -> None:
-        super().__init__(url)
+        super().__init__(url, silence)
         self._merchants = merchants
         self._clock = clock
 

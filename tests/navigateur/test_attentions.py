@@ -61,6 +61,34 @@ def test_cinquante_lignes_sur_un_telephone_gardent_le_total_et_payer_sous_les_ye
     assert infractions(page) == []
 
 
+def test_au_dela_de_cinquante_lignes_ce_qui_est_coche_suit_de_page_en_page(pile: Pile, visiteurs: Any) -> None:
+    references = [pile.avis(20_00, assure="n-pages", attendu=rang == 53) for rang in range(54)]
+    venu: Visiteur = visiteurs(viewport=TELEPHONE, has_touch=True)
+    venu.entrer("n-pages", "application")
+    venu.chercher(references[0])
+    page, cases = venu.page, venu.page.locator("input[name=references]")
+    assert cases.count() == 51
+    ici = cases.nth(7).get_attribute("value")
+    venu.saisir("45", str(ici))
+    page.get_by_role("button", name="Page suivante").click()
+    page.get_by_role("heading", name="Page 2 sur 2").wait_for()
+    assert [case.get_attribute("value") for case in cases.all()[:2]] == [references[0], ici]
+    assert cases.count() == 2 + 3
+    assert page.get_by_label("Montant du paiement").input_value() == "45"
+    assert infractions(page) == []
+    la_bas = cases.nth(3).get_attribute("value")
+    page.locator(f"#r-{la_bas}").check()
+    assert venu.lit("3 références sélectionnées")
+    assert "60,00" in page.locator("#solde-barre").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+    venu.chercher(references[0])  # Un rechargement, ou le retour d'un paiement refusé : rien n'est perdu.
+    page.get_by_role("heading", name="Cochées sur une autre page").wait_for()
+    assert page.locator(f"#r-{la_bas}").is_checked()
+    assert venu.lit("3 références sélectionnées")
+    page.get_by_label("Montant du paiement").press("Enter")  # La touche Entrée paie ; elle ne tourne pas la page.
+    page.wait_for_url("**/paypage")
+
+
 def test_le_menu_se_ferme_par_echap_et_par_un_toucher_dehors_et_tient_a_320_pixels(pile: Pile, visiteurs: Any) -> None:
     pile.avis(assure="n-menu")
     venu: Visiteur = visiteurs(viewport=TELEPHONE, has_touch=True)

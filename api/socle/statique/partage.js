@@ -9,6 +9,8 @@ const touches = document.querySelector("#touches");
 const lu = document.querySelector("#partage-lu");
 const minimum = Number(montant.dataset.minimum);
 const maximum = Number(montant.dataset.maximum);
+// Ce qui peut être payé sur les lignes des autres pages du tableau, par caisse.
+const horsPage = Object.fromEntries((formulaire.dataset.horsPage ?? "").split(" ").map((une) => une.split(":")));
 const INSECABLE = "\u00a0";
 
 function euros(centimes) {
@@ -43,7 +45,9 @@ function calculer() {
 
 // Ce que ce montant laisserait d'impayable en ligne auprès de la caisse cochée, et le montant qui l'évite.
 function blocage(total, cochees) {
-  const duesALaCaisse = somme(cases.filter((une) => une.dataset.caisse === cochees[0].dataset.caisse), "disponible");
+  const caisse = cochees[0].dataset.caisse;
+  const duesIci = somme(cases.filter((une) => une.dataset.caisse === caisse), "disponible");
+  const duesALaCaisse = duesIci + Number(horsPage[caisse] ?? 0);
   const reste = duesALaCaisse - total;
   if (reste <= 0 || reste >= minimum) return null;
   const tout = duesALaCaisse <= maximum;
@@ -157,6 +161,13 @@ function garder() {
 function retrouver() {
   const gardee = garde && !("rendue" in formulaire.dataset) && JSON.parse(sessionStorage.getItem(clef) ?? "null");
   if (!gardee) return;
+  const ici = new Set(cases.map((une) => une.value));
+  if ("horsPage" in formulaire.dataset && gardee.cochees.some((une) => !ici.has(une))) {
+    // Cochées sur une autre page du tableau : le serveur les remontre avec celles-ci.
+    const { value: reference } = formulaire.elements.reference;
+    location.replace(`/payer?${new URLSearchParams({ reference, cochees: gardee.cochees, montant: gardee.montant })}`);
+    return;
+  }
   for (const une of cases) une.checked = !une.disabled && gardee.cochees.includes(une.value);
   montant.value = gardee.montant;
 }
