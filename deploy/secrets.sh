@@ -29,6 +29,8 @@ random | keep kiosque_secret_key
 # The log's own key and salt: the key may turn (docs/preuve.md), the salt never changes.
 od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep preuve_key
 random | keep preuve_salt
+# The trial witness's own key (profile essai).
+od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep temoin_key
 printf 'postgresql://proprietaire:%s@postgres:5432/creances' "$(cat owner_password)" | keep owner_database_url
 printf 'postgresql://creances:%s@postgres:5432/creances' "$(cat service_password)" | keep database_url
 # Each role of the service has a login of its own, with its rights only (service/schema/rights.sql).

@@ -123,15 +123,20 @@ def handler(witness: Witness) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until it is killed; it first prints its verifier key, and its address."""
+def arguments() -> argparse.ArgumentParser:
+    """What it takes on its command line."""
     given = argparse.ArgumentParser(prog="python -m preuve.witness", description="A C2SP witness.")
     given.add_argument("--name", required=True, help="the witness's name, as a URL without its scheme")
     given.add_argument("--key-file", required=True, type=Path, help="its Ed25519 key, 32 bytes in hexadecimal")
     given.add_argument("--state", required=True, type=Path, help="its own file (SQLite), that no backup turns back")
     given.add_argument("--log", required=True, action="append", help="ORIGIN=HEX: a log, and its public key")
     given.add_argument("--listen", default="127.0.0.1:7380", help="host:port")
-    told = given.parse_args(arguments)
+    return given
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Serve until it is killed; it first prints its verifier key, and its address."""
+    told = arguments().parse_args(words)
     private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(told.key_file.read_text("utf-8")))
     signer = Signer(told.name, KeyType.COSIGNATURE, private)
     logs: dict[str, list[bytes]] = {}

@@ -21,6 +21,7 @@ from service.cli.entry import app as app  # noqa: PLC0414  for the modules of co
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 from service.settings.kafka import BrokerMissing
+from service.settings.preuve import Temoin
 from service.terminal import DataConsole, json_text
 
 Json = Annotated[bool, typer.Option("--json", help="Écrire du JSON.")]
@@ -85,6 +86,7 @@ def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
     try:
         found = json.loads(stack.read_text("utf-8"))
         update = {key: found[key] for key in known} | {"data_dir": data_dir, "public_url": found["api_url"]}
+        update["preuve_temoins"] = tuple(Temoin(**one) for one in found.get("preuve_temoins", ()))
     except (OSError, ValueError, LookupError, TypeError) as cause:
         fail(f"{stack} est illisible ({type(cause).__name__}).", USAGE)
     return settings.model_copy(update=update | {"mode": "demonstration"})

@@ -33,8 +33,9 @@ def temoins(*, as_json: Json = False, data_dir: DataDir = None) -> None:
         rows = [{"temoin": one.witness, "url": asked[one.witness], "taille": one.size} for one in found]
         for row, one in zip(rows, found, strict=True):
             row |= {"retard_secondes": one.seconds, "refuse": one.refuses}
-        told = {"journal": key.name, "cle": str(key), "taille": signed.size if signed else 0}
-        print_json(told | {"accord": agreed and not refused, "temoins": rows})
+        log = {"journal": key.name, "cle": str(key), "publique": key.public.hex()}
+        size = signed.size if signed else 0
+        print_json({**log, "taille": size, "accord": agreed and not refused, "temoins": rows})
     else:
         table = Table(whole("Témoin"), "Cosigné jusqu'à", "Retard", "")
         for one in found:

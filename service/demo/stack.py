@@ -17,6 +17,7 @@ from rich.text import Text
 from service import kafka, run
 from service.demo.scenario import await_ready, play
 from service.demo.stage import DemoFailed, Stage
+from service.demo.witness import witness_of_demo
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
 from service.logs import configure_logs
 from service.role_names import ALL, SIMULATOR
@@ -53,6 +54,22 @@ def _serve(
     once: bool,
 ) -> int:
     settings = _settings(stack, _port(port), _port(port + 1 if port else 0), data_dir)
+    with witness_of_demo(settings, _port(0)) as temoin:
+        witnessed = settings.model_copy(update={"preuve_temoins": (temoin,)})
+        return _serve_roles(console, stack, stop, witnessed, avis=avis, seed=seed, once=once)
+
+
+def _serve_roles(
+    console: Console,
+    stack: EmbeddedStack,
+    stop: threading.Event,
+    settings: Settings,
+    *,
+    avis: int,
+    seed: int,
+    once: bool,
+) -> int:
+    data_dir = settings.data_dir
     migrate(stack.owner_database_url, "creances")
     kafka.create_topics(settings)
     outcome: list[int] = []
@@ -108,6 +125,7 @@ def _write_stack(data_dir: Path, settings: Settings) -> None:
         "merchant_id": merchant.merchant_id,
         "secret_key": merchant.secret_key.get_secret_value(),
         "key_version": merchant.key_version,
+        "preuve_temoins": [temoin.model_dump() for temoin in settings.preuve_temoins],
     }
     fresh = data_dir / f"{DESCRIPTION}.new"
     fresh.touch(mode=0o600)

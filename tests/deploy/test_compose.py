@@ -17,6 +17,7 @@ import yaml
 
 from engine.role_state import HEARTBEAT_S
 from kiosque.simulateur import ReglagesSimulateur, creer_simulateur
+from preuve.witness import arguments
 from service import kafka
 from service.cli.entry import command
 from service.cli.health import healthy
@@ -28,7 +29,9 @@ from tests.outils import RACINE
 
 COMPOSE = yaml.safe_load((RACINE / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-NOTRES = {nom: service for nom, service in SERVICES.items() if service["image"] == "creances"}
+NOTRES = {
+    nom: service for nom, service in SERVICES.items() if service["image"] == "creances" and "entrypoint" not in service
+}
 TACHES = {"migrate", "topics"}
 A_LA_DEMANDE = {"outils"}
 """Lancé commande par commande, par une personne."""
@@ -114,6 +117,18 @@ def test_chaque_role_a_un_conteneur_et_un_seul() -> None:
     lances = [role for nom, s in NOTRES.items() if nom not in TACHES | A_LA_DEMANDE for role in roles(s["command"])]
     assert sorted(lances) == sorted(str(role) for role in (*ALL, SIMULATOR))
     assert NOTRES["kiosque"]["profiles"] == ["essai"], "le kiosque simulé n'est là que pour essayer"
+
+
+def test_le_temoin_d_essai_a_sa_cle_son_etat_et_rien_du_service(secrets: Path) -> None:
+    temoin = SERVICES["temoin"]
+    assert temoin["entrypoint"] == ["python", "-m", "preuve.witness"]
+    assert (temoin["profiles"], temoin["secrets"], "environment" in temoin) == (["essai"], ["temoin_key"], False)
+    dits = [resoudre(mot) for mot in temoin["command"]]
+    lus = arguments().parse_args(dits)
+    assert lus.state.is_relative_to(temoin["volumes"][0].partition(":")[2])
+    assert len(bytes.fromhex((secrets / "temoin_key").read_text())) == 32
+    origine = environnement(SERVICES["sceller"])["CREANCES_PREUVE_ORIGIN"]
+    assert lus.log == [f"{origine}="], "la clé publique du journal reste à dire"
 
 
 # --- Les réglages ----------------------------------------------------------------------------------------------------

@@ -103,8 +103,20 @@ def test_stack_json_dit_ou_tout_se_trouve(demo: tuple[Path, str]) -> None:
     dit = json.loads((demo[0] / "stack.json").read_text())
     assert set(dit) == {
         "api_url", "kiosque_url", "database_url", "owner_database_url", "kafka_bootstrap",
-        "merchant_id", "secret_key", "key_version",
+        "merchant_id", "secret_key", "key_version", "preuve_temoins",
     }  # fmt: skip
+
+
+def test_le_temoin_de_la_demonstration_cosigne_son_journal(demo: tuple[Path, str]) -> None:
+    dossier, _ = demo
+
+    def vu() -> bool:
+        return creances(dossier, "temoins").returncode == 0
+
+    attendre(vu, quoi="le journal est cosigné")
+    [temoin] = en_json(dossier, "temoins")["temoins"]
+    assert (temoin["temoin"], temoin["refuse"]) == ("temoin.invalid/demonstration", False)
+    assert temoin["taille"] > 0
 
 
 def test_history_montre_chaque_evenement_avec_le_solde_apres_lui(demo: tuple[Path, str]) -> None:
