@@ -18,7 +18,9 @@ from tests.conftest import Serveurs, nouvelle_base
 from tests.preuve.juges import FSCK, juge
 from tests.preuve.test_sceau import SCEAU, noter, sceller
 
-JUGER_S: Final = 20.0
+OUI_S: Final = 120.0
+NON_S: Final = 20.0
+"""Devant certains dommages il demande sans fin : son silence est un non, qu'il dirait bien avant."""
 FEUILLES: Final = 700
 
 
@@ -46,14 +48,14 @@ def log(servi: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(servi, tmp_path / "log"))
 
 
-def dit_oui(log: Path) -> bool:
+def dit_oui(log: Path, secondes: float) -> bool:
     """Le verdict de fsck : sa ligne de réussite, car il sort avec 0 quand il échoue ; un silence est un non."""
     commande = [juge(FSCK), f"-storage_url=file://{log}/", f"-public_key={log / 'vkey'}", "-N=8", "-ui=false"]
     lance = subprocess.Popen(
         commande, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        dit, _ = lance.communicate(timeout=JUGER_S)
+        dit, _ = lance.communicate(timeout=secondes)
     except subprocess.TimeoutExpired:
         os.killpg(lance.pid, signal.SIGKILL)
         lance.communicate()
@@ -107,14 +109,14 @@ DOMMAGES: Final[dict[str, Callable[[Path], object]]] = {
 
 @pytest.mark.lent
 def test_un_arbre_servi_est_accepte_par_un_autre_que_nous(log: Path) -> None:
-    assert dit_oui(log)
+    assert dit_oui(log, OUI_S)
 
 
 @pytest.mark.lent
 @pytest.mark.parametrize("dommage", DOMMAGES)
 def test_un_arbre_abime_est_refuse_par_un_autre_que_nous(log: Path, dommage: str) -> None:
     DOMMAGES[dommage](log)
-    assert not dit_oui(log)
+    assert not dit_oui(log, NON_S)
 
 
 @pytest.fixture
