@@ -10,7 +10,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,31 +151,18 @@ def _latency(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> No
 
 
 def _http(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
-    """The balance read, beside the bare endpoint."""
-    _beside("http", reading.endpoints(running, stage), figures, plan)
-
-
-def _page(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
-    """Step 2's page of an assuré with fifty créances, beside a bare page of one row."""
-    _beside("page", reading.pages(running, stage), figures, plan)
-
-
-def _beside(
-    what: str,
-    endpoints: AbstractContextManager[tuple[reading.Endpoint, reading.Endpoint]],
-    figures: Figures,
-    plan: Plan,
-) -> None:
-    """Load ours and the bare one by turns, many in a round: the machine's speed drifts within seconds."""
+    """The balance read, beside the bare endpoint, by turns, many in a round: the machine's speed drifts in seconds."""
     seconds = plan.http_seconds / TURNS
-    with endpoints as both:
+    with reading.endpoints(running, stage) as both:
         for endpoint in both:
             endpoint.load(seconds)  # Warm.
         for _ in range(plan.rounds):
             turns = [[endpoint.load(seconds) for endpoint in both] for _ in range(TURNS)]
-            for name, loads in zip(("ours", "bare"), zip(*turns, strict=True), strict=True):
-                figures.add(f"{what}.{name}", mean(load.requests_per_second for load in loads), "requests/s")
-                figures.add(f"{what}.{name}, client", mean(load.cpu_share for load in loads), "of a core")
+            for endpoint, loads in zip(both, zip(*turns, strict=True), strict=True):
+                name = f"http.{endpoint.name}"
+                figures.add(name, mean(load.requests_per_second for load in loads), "requests/s")
+                figures.add(f"{name}, processor", mean(load.processor for load in loads), "µs a request")
+                figures.add(f"{name}, client", mean(load.client for load in loads), "of a core")
 
 
 def _memory(running: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
@@ -199,7 +185,7 @@ PIPELINE_TURNS: Final = 3
 """Turns of ours and of the ceiling in a round of the pipeline."""
 
 Part = Callable[[Servers, Figures, Plan, Stage], None]
-PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _page, _latency, _memory, batches.lived, *AROUND)
+PARTS: Final[tuple[Part, ...]] = (_pipeline, _rebuild, _http, _latency, _memory, batches.lived, *AROUND)
 AT_BOTH_SCALES: Final = (_pipeline, _rebuild)
 NAMES: Final = tuple(part.__name__.strip("_") for part in PARTS)
 SCALES: Final = ("small", "large")

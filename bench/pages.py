@@ -4,56 +4,42 @@ Told as requests a second and as processor time of the server a page: the second
 """
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from statistics import mean
-from typing import Final, NamedTuple
+from typing import Final
 
 import psycopg
 
 from api.socle import session as sessions
 from api.socle.sessions_tenues import empreinte
-from bench.client import answers, closed_loop, get
+from bench.client import get
 from bench.data import DEBT, ISSUED, reference
 from bench.figures import Figures
 from bench.plan import Plan
-from bench.processes import Process, bench_script, service_roles, wait_for
-from bench.reading import CONNECTIONS, NO_LIMIT, PAYER_FIRST, SESSION_SECRET, START_SECONDS
+from bench.reading import SESSION_SECRET, Endpoint, side_by_side
 from bench.servers import Database, Servers
 from bench.stage import Stage
-from service.embedded.broker import free_port
 
 LINES: Final = (1, 50, 500)
 TURNS: Final = 4
 
+PAYER_FIRST: Final = 90_000_000
+"""References from this number on belong to no other créance of the bench."""
+
+# Gives the payer their créances, in the view alone: the page reads nothing else.
 _OWE: Final = """
 INSERT INTO vues.restant_du (reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee,
                              montant_initial, solde, en_cours, version, position)
 SELECT unnest(%(references)s::text[]), %(payer)s, '381', 'PF/FR', %(issued)s, true, false, %(debt)s, %(debt)s, 0, 1, 0
 """
 
+# The session that the payer's cookie names: the database holds it.
 _SIGN_IN: Final = """
 INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le)
 VALUES (%(digest)s, 'assure', %(payer)s, 'web', now(), now())
 """
-
-
-class Page(NamedTuple):
-    """A page, the process that serves it, and what asks for it."""
-
-    name: str
-    server: Process
-    port: int
-    request: bytes
-
-    def load(self, seconds: float) -> tuple[float, float]:
-        """Load it for so long: requests a second, and the server's processor time a request, in µs."""
-        before, since = self.server.cpu_seconds(), time.perf_counter()
-        load = closed_loop(self.port, lambda _: self.request, CONNECTIONS, seconds=seconds)
-        pages = load.requests_per_second * (time.perf_counter() - since)
-        return load.requests_per_second, (self.server.cpu_seconds() - before) / pages * 1e6
 
 
 def pages(servers: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
@@ -65,28 +51,24 @@ def pages(servers: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
         for _ in range(plan.rounds):
             turns = [[page.load(seconds) for page in served] for _ in range(TURNS)]
             for page, loads in zip(served, zip(*turns, strict=True), strict=True):
-                figures.add(f"pages.{page.name}", mean(rate for rate, _ in loads), "requests/s")
-                figures.add(f"pages.{page.name}, processor", mean(cost for _, cost in loads), "µs a request")
+                rate, cost = mean(load.requests_per_second for load in loads), mean(load.processor for load in loads)
+                figures.add(f"pages.{page.name}", rate, "requests/s")
+                figures.add(f"pages.{page.name}, processor", cost, "µs a request")
 
 
 @contextmanager
-def _served(servers: Servers, stage: Stage) -> Iterator[list[Page]]:
+def _served(servers: Servers, stage: Stage) -> Iterator[list[Endpoint]]:
     with servers.copy(stage.template) as database:
         asked = [(lines, *_payer(database, lines)) for lines in LINES]
-        ours, theirs = (servers.settings(database, stage.topics, api_port=free_port()) for _ in range(2))
-        with (
-            service_roles(ours, ("api",), SESSION_SECRET=SESSION_SECRET, RATE_READS=NO_LIMIT) as (api,),
-            bench_script(theirs, "bare") as bare,
-        ):
-            probe = f"/pages/{asked[0][1]}"
-            wait_for(lambda: answers(ours.api_port, "/readyz"), [api], START_SECONDS, "api")
-            wait_for(lambda: answers(theirs.api_port, probe), [bare], START_SECONDS, "bare")
+        probe = f"/pages/{asked[0][1]}"
+        with side_by_side(servers, stage, database, "bare", probe) as (ours, bare):
+            port = ours.settings.api_port
             yield [
                 *(
-                    Page(f"{lines} lines", api, ours.api_port, get(f"/payer?reference={owed}", Cookie=cookie))
+                    Endpoint(f"{lines} lines", ours.server, port, [get(f"/payer?reference={owed}", Cookie=cookie)])
                     for lines, owed, cookie in asked
                 ),
-                Page("bare", bare, theirs.api_port, get(probe)),
+                Endpoint("bare", bare.server, bare.settings.api_port, [get(probe)]),
             ]
 
 

@@ -1,23 +1,19 @@
-"""What is read over HTTP, beside a bare FastAPI endpoint or page that reads one row.
+"""What is read over HTTP, beside a bare FastAPI endpoint that reads one row; how such a pair is served and loaded.
 
-The balance with its token and its whole answer; step 2's page with its session, for an assuré who owes fifty créances.
+The balance with its token and its whole answer.
 """
 
-import json
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import psycopg
-
-from api.socle import session as sessions
 from api.socle.identite import RoleUtilisateur, emettre_jeton
-from api.socle.sessions_tenues import empreinte
-from bench.client import Load, answers, closed_loop, get
-from bench.data import DEBT, ISSUED, SEED, assure, reference
-from bench.processes import bench_script, service_roles, wait_for
+from bench.client import answers, closed_loop, get
+from bench.data import SEED, assure, reference
+from bench.processes import Process, bench_script, service_roles, wait_for
 from bench.servers import Database, Servers
 from bench.stage import Stage
 from service.embedded.broker import free_port
@@ -28,98 +24,87 @@ START_SECONDS: Final = 60.0
 REQUESTS: Final = 2_000
 """Different requests, over and over: other rows and other tokens, built before the clock starts."""
 
-
-PAYER: Final = "a-page"
-PAYER_DEBTS: Final = 50
-PAYER_FIRST: Final = 90_000_000
-"""Whose page it is; references from this number on belong to no other créance of the bench."""
-
 SESSION_SECRET: Final = "a secret of the bench, long enough for a session"  # noqa: S105  guards nothing
 
 NO_LIMIT: Final = "1000000000"
 """One person asks here for what a thousand would."""
 
-# Gives the payer their créances, in the view alone: the page reads nothing else.
-_OWE: Final = """
-INSERT INTO vues.restant_du (reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee,
-                             montant_initial, solde, en_cours, version, position)
-SELECT unnest(%(references)s::text[]), %(payer)s, '381', 'PF/FR', %(issued)s, true, false, %(debt)s, %(debt)s, 0, 1, 0
-"""
 
+class Loaded(NamedTuple):
+    """What one load of an endpoint got."""
 
-# The session that the payer's cookie names: the database holds it.
-_SIGN_IN: Final = """
-INSERT INTO acces.sessions (empreinte, role, assure, canal, ouverte_le, vue_le)
-VALUES (%(digest)s, 'assure', %(payer)s, 'web', now(), now())
-"""
+    requests_per_second: float
+    processor: float
+    """Of the server, user and system, from the kernel: µs a request."""
+    client: float
+    """Of one core, that the client itself used."""
 
 
 class Endpoint(NamedTuple):
-    """A server under load, and what it is asked."""
+    """What is asked of a server, over and over, and the process that answers."""
 
+    name: str
+    server: Process
     port: int
-    requests: list[bytes]
+    requests: Sequence[bytes]
 
-    def load(self, seconds: float) -> Load:
+    def load(self, seconds: float) -> Loaded:
         """Load it for so long."""
-        return closed_loop(self.port, lambda number: self.requests[number % REQUESTS], CONNECTIONS, seconds=seconds)
+        before, since = self.server.cpu_seconds(), time.perf_counter()
+        load = closed_loop(
+            self.port, lambda number: self.requests[number % len(self.requests)], CONNECTIONS, seconds=seconds
+        )
+        answered = load.requests_per_second * (time.perf_counter() - since)
+        return Loaded(load.requests_per_second, (self.server.cpu_seconds() - before) / answered * 1e6, load.cpu_share)
+
+
+class Served(NamedTuple):
+    """A server of two that run side by side."""
+
+    server: Process
+    settings: Settings
 
 
 @contextmanager
 def endpoints(servers: Servers, stage: Stage) -> Iterator[tuple[Endpoint, Endpoint]]:
     """The service's API and the bare endpoint, both running on the same database; only one is loaded at a time."""
-    numbers = random.Random(SEED).choices(range(stage.scale.creances), k=REQUESTS)  # noqa: S311  no secret
-    with _both(servers, stage, stage.template, f"/creances/{reference(0)}") as (ours, theirs):
-        secret, now = development_jwt_secret(ours), datetime.now(UTC)
-        tokens = [
-            emettre_jeton(secret, RoleUtilisateur.ASSURE, assure(number), audience=ours.oidc_audience, maintenant=now)
-            for number in numbers
-        ]
+    with side_by_side(servers, stage, stage.template, "bare", f"/creances/{reference(0)}") as (ours, bare):
+        numbers, asked = balances(stage, ours.settings)
         yield (
+            Endpoint("ours", ours.server, ours.settings.api_port, asked),
             Endpoint(
-                ours.api_port,
-                [
-                    get(f"/api/v1/creances/{reference(number)}", Authorization=f"Bearer {token}")
-                    for number, token in zip(numbers, tokens, strict=True)
-                ],
+                "bare",
+                bare.server,
+                bare.settings.api_port,
+                [get(f"/creances/{reference(number)}") for number in numbers],
             ),
-            Endpoint(theirs.api_port, [get(f"/creances/{reference(number)}") for number in numbers]),
         )
 
 
-@contextmanager
-def pages(servers: Servers, stage: Stage) -> Iterator[tuple[Endpoint, Endpoint]]:
-    """Step 2's page of an assuré with fifty créances, and the bare page of one row, on a copy of the same database."""
-    with servers.copy(stage.template) as database:
-        owed = [reference(PAYER_FIRST + rank) for rank in range(PAYER_DEBTS)]
-        with psycopg.connect(database.url) as conn:
-            conn.execute(_OWE, {"references": owed, "payer": PAYER, "issued": ISSUED, "debt": DEBT})
-            session = sessions.nouvelle_session(PAYER)
-            conn.execute(_SIGN_IN, {"digest": empreinte(session.numero), "payer": PAYER})
-        with _both(servers, stage, database, f"/pages/{owed[0]}") as (ours, theirs):
-            asked = [owed[number % PAYER_DEBTS] for number in range(REQUESTS)]
-            cookie = f"{sessions.COOKIE}={_cookie(session)}"
-            yield (
-                Endpoint(ours.api_port, [get(f"/payer?reference={one}", Cookie=cookie) for one in asked]),
-                Endpoint(theirs.api_port, [get(f"/pages/{one}") for one in asked]),
-            )
+def balances(stage: Stage, settings: Settings) -> tuple[list[int], list[bytes]]:
+    """Créances drawn at random, and the requests for their balance, each with the token of whoever owes it."""
+    numbers = random.Random(SEED).choices(range(stage.scale.creances), k=REQUESTS)  # noqa: S311  no secret
+    secret, now = development_jwt_secret(settings), datetime.now(UTC)
+    tokens = [
+        emettre_jeton(secret, RoleUtilisateur.ASSURE, assure(number), audience=settings.oidc_audience, maintenant=now)
+        for number in numbers
+    ]
+    return numbers, [
+        get(f"/api/v1/creances/{reference(number)}", Authorization=f"Bearer {token}")
+        for number, token in zip(numbers, tokens, strict=True)
+    ]
 
 
 @contextmanager
-def _both(servers: Servers, stage: Stage, database: Database, probe: str) -> Iterator[tuple[Settings, Settings]]:
-    """The service's API and the bare application, started on a database; yields the settings of each."""
+def side_by_side(
+    servers: Servers, stage: Stage, database: Database, script: str, probe: str
+) -> Iterator[tuple[Served, Served]]:
+    """The service's API, and a script of the bench that answers this probe, both started on a database."""
     ours, theirs = (servers.settings(database, stage.topics, api_port=free_port()) for _ in range(2))
     with (
-        service_roles(ours, ("api",), SESSION_SECRET=SESSION_SECRET, RATE_READS=NO_LIMIT) as roles,
-        bench_script(theirs, "bare") as bare,
+        service_roles(ours, ("api",), SESSION_SECRET=SESSION_SECRET, RATE_READS=NO_LIMIT) as (api,),
+        bench_script(theirs, script) as other,
     ):
-        wait_for(lambda: answers(ours.api_port, "/readyz"), roles, START_SECONDS, "api")
-        wait_for(lambda: answers(theirs.api_port, probe), [bare], START_SECONDS, "bare")
-        yield ours, theirs
-
-
-def _cookie(session: sessions.Session) -> str:
-    """The cookie of this session, opened now."""
-    now = int(datetime.now(UTC).timestamp())
-    held = json.dumps([session.numero, session.assure, session.role, now, "", None, None])
-    return sessions.coffre("session", SESSION_SECRET).encrypt_at_time(held.encode(), now).decode()
+        wait_for(lambda: answers(ours.api_port, "/readyz"), [api], START_SECONDS, "api")
+        wait_for(lambda: answers(theirs.api_port, probe), [other], START_SECONDS, script)
+        yield Served(api, ours), Served(other, theirs)

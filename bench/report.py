@@ -18,6 +18,7 @@ SCALE_NAMES: Final = {"small": "créances_small", "large": "créances_large"}
 TIMES_LIBRARY: Final = 10.0
 OF_CEILING: Final = 0.3
 OF_BARE: Final = 0.7
+OF_BARE_PAGE: Final = 0.35
 COST_GROWTH: Final = 1.3
 LIVED_GROWTH: Final = 1.25
 MEGABYTES: Final = 200.0
@@ -50,7 +51,8 @@ def lines(figures: Figures) -> Iterator[Line]:
         yield from _line(figures, what, (f"{ours}.ours", f"{ours}.ceiling"), unit, OF_CEILING)
     yield from _line(figures, "balance read over HTTP", ("http.ours", "http.bare"), "requests/s", OF_BARE)
     what = "step 2's page, 50 créances, beside a page of one row"
-    yield from _line(figures, what, ("page.ours", "page.bare"), "pages/s", None)
+    yield from _line(figures, what, ("pages.50 lines", "pages.bare"), "pages/s", OF_BARE_PAGE)
+    yield from _doors(figures)
     growth = figures.ratio("pipeline.small.ours", "pipeline.large.ours")
     if growth is not None:
         what = f"cost of a notification, {scale(figures, 'large')} beside {scale(figures, 'small')}"
@@ -61,6 +63,16 @@ def lines(figures: Figures) -> Iterator[Line]:
             big, small = (number(float(figures.facts[f"lived.{one}.créances"])) for one in (name, "small"))
             what = f"processor time of a notification with a history, every follower, {big} créances beside {small}"
             yield Line(what, "", growth, f"≤ {LIVED_GROWTH}", growth <= LIVED_GROWTH)
+
+
+def _doors(figures: Figures) -> Iterator[Line]:
+    """What the doors add to a request's processor time."""
+    for what, name, most in (("balance read", "balance", 1.1), ("the bank's POST", "POST", 1.05)):
+        pair = (f"doors.{name}, with", f"doors.{name}, without")
+        ratio, guarded, bare = figures.ratio(*pair), figures.median(pair[0]), figures.median(pair[1])
+        if ratio is not None and guarded is not None and bare is not None:
+            found = f"{number(guarded)} / {number(bare)} (without) µs"
+            yield Line(f"{what} with its doors", found, ratio, f"≤ {most:g}", ratio <= most)
 
 
 def _line(figures: Figures, what: str, pair: tuple[str, str], unit: str, aim: float | None) -> Iterator[Line]:
@@ -218,6 +230,10 @@ is several turns of each, one after the other. A ratio is the median of the roun
 - **HTTP**: `GET /api/v1/creances/{{reference}}` with its bearer token and its whole answer, beside a FastAPI endpoint
   that reads one row with the same pool and the same uvicorn settings; 16 connections. The client is ours, on
   sockets, and used at most {client} of a core: it is not what is measured, but it shares the machine.
+- **Step 2's page**: `GET /payer?reference=…` with its session, of an assuré who owes one, fifty or 500 créances,
+  beside a page of one row. One statement reads the session and the account; nobody's page is kept.
+- **The doors**: the processor time of a balance read and of the bank's POST, beside the same API without its deadlines,
+  security headers, bound on a body and rates of each caller (`bench/unguarded.py`).
 - **Latency**: from the moment at which the bank's POST was due to the first look at the view that shows it, through the
   API, Kafka, the consumer and the followers.
 
