@@ -5,6 +5,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,20 +33,22 @@ class Process:
         """Starts nothing yet."""
         self.name, self.arguments, self.env, self.log = name, arguments, env, log
         self.process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
 
     def start(self) -> None:
-        """Starts it, unless it runs."""
-        if self.process is not None and self.process.poll() is None:
-            return
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [*CREANCES, *self.arguments],
-                env=self.env,
-                stdout=output,
-                stderr=output,
-                cwd=RACINE,
-                start_new_session=True,  # As under a supervisor: Ctrl-C is for us alone.
-            )
+        """Starts it, unless it runs; two who supervise it start one."""
+        with self._starting:
+            if self.process is not None and self.process.poll() is None:
+                return
+            with self.log.open("ab") as output:
+                self.process = subprocess.Popen(
+                    [*CREANCES, *self.arguments],
+                    env=self.env,
+                    stdout=output,
+                    stderr=output,
+                    cwd=RACINE,
+                    start_new_session=True,  # As under a supervisor: Ctrl-C is for us alone.
+                )
 
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal, if it runs."""
