@@ -60,7 +60,7 @@ def test_une_colonne_melee_aussi(valeurs: list[Any]) -> None:
 
 @pytest.mark.parametrize(
     "valeurs",
-    [["a"], [b"a"], [1], [2**20], [2**40], [True], [datetime.now(UTC)], [Jsonb({}, msgspec.json.encode)]],
+    [["a"], [b"a"], [1], [2**20], [2**40], [True], [datetime(2026, 11, 25, 10, 30, 15, 250, tzinfo=UTC)], [Jsonb({}, msgspec.json.encode)]],
     ids=str,
 )
 def test_ces_colonnes_ne_passent_pas_par_psycopg(valeurs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
