@@ -1,6 +1,7 @@
 """The proof of a balance: the events of a créance, the path of each to a signed tree, and the arithmetic."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from psycopg import Connection
@@ -10,10 +11,11 @@ from domain.refus import Refus
 from preuve import verificateur
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import inclusion_proof, leaf_hash
-from preuve.notes import encode, split
-from preuve.rows import of_stream
+from preuve.notes import Verifier, encode, split
+from preuve.rows import Row, of_stream
 from preuve.tiles import subtrees
 from preuve.tree import index_of, tile_reader
+from preuve.witnessing import cosigned_by
 
 _POINT: Final = """
 SELECT epoque, note, (SELECT max(jusqu_a) FROM journal.sceaux s WHERE s.epoque = p.epoque) FROM journal.points p
@@ -62,9 +64,17 @@ AGENTS: Final = ("saisi_par", "approuve_par")
 """The fields of a créance's facts that name agents."""
 
 
-def prove(conn: Connection[Any], secret: bytes, reference: str, *, with_agents: bool = True) -> bytes:
+def prove(
+    conn: Connection[Any],
+    secret: bytes,
+    reference: str,
+    *,
+    with_agents: bool = True,
+    witnesses: Sequence[Verifier] = (),
+) -> bytes:
     """The proof of this créance's balance, up to its last sealed event. `with_agents`: its reader may know their names.
 
+    Its state is the last that one of these witnesses has cosigned if every sealed event is in it, else the last signed.
     What is sealed does not change: the caller's transaction need not be one snapshot. Raises NothingSealed,
     NotYetSealed, RowNotSealed, NamesAgents.
     """
@@ -74,33 +84,43 @@ def prove(conn: Connection[Any], secret: bytes, reference: str, *, with_agents: 
     epoch, note, until = conn.execute(_POINT).fetchone() or ("", "", 0)
     if not note:
         raise NotYetSealed
-    point = Checkpoint.parse(split(note)[0])
-    reader = subtrees(point.size, tile_reader(conn, epoch))
-    facts, read = [], []
+    sealed: list[tuple[int, Row]] = []
     for row in rows:
         index = index_of(conn, epoch, row.written_by, leaf_hash(row.entry(secret)))
         if index is None and row.written_by <= until:
             raise RowNotSealed
-        if index is None or index >= point.size:  # Written, or sealed, since that state was signed.
+        if index is None or index >= _size(note):  # Written, or sealed, since that state was signed.
             break
-        facts.append(
-            {
-                "chemin": [encode(part) for part in inclusion_proof(index, point.size, reader)],
-                "feuille": index,
-                "ligne": encode(row.canonical),
-                "sel": encode(row.salt(secret)),
-            }
-        )
+        sealed.append((index, row))
+    if not sealed:
+        raise NotYetSealed
+    witnessed = cosigned_by(conn, epoch, witnesses) if witnesses else None
+    if witnessed is not None and all(index < _size(witnessed) for index, _ in sealed):
+        note = witnessed
+    read = []
+    for _, row in sealed:
         _, columns = verificateur.lire_ligne(row.canonical)
         read.append((columns, json.loads(columns["etat"])))
-    if not facts:
-        raise NotYetSealed
     if not with_agents and any(name in state for _, state in read for name in AGENTS):
         raise NamesAgents
+    reader = subtrees(_size(note), tile_reader(conn, epoch))
+    facts = [
+        {
+            "chemin": [encode(part) for part in inclusion_proof(index, _size(note), reader)],
+            "feuille": index,
+            "ligne": encode(row.canonical),
+            "sel": encode(row.salt(secret)),
+        }
+        for index, row in sealed
+    ]
     said = verificateur.conclure(reference, read)
     return verificateur.ecrire(
         said | {"creance": reference, "faits": facts, "format": verificateur.FORMAT, "point": note}
     )
+
+
+def _size(note: str) -> int:
+    return Checkpoint.parse(split(note)[0]).size
 
 
 def assures_de(conn: Connection[Any], reference: str) -> list[str]:

@@ -14,8 +14,8 @@ class Trusted:
     origin: str
     publics: Sequence[bytes]
     """The public keys by which the log has ever signed, today's first."""
-    witnesses: Sequence[str] = ()
-    """The keys (vkey) of those who cosign its states."""
+    witnesses: Sequence[Verifier] = ()
+    """Those who cosign its states."""
 
     def vkeys(self, proof: bytes) -> list[str]:
         """The keys to verify this proof with; none if it does not say that it is of our log, or cannot be read."""
@@ -26,4 +26,4 @@ class Trusted:
             own = [str(Verifier(name, KeyType.NOTE, public)) for public in self.publics]
         except (ValueError, KeyError, TypeError, RecursionError, NoteRefused):
             return []
-        return [*own, *self.witnesses]
+        return [*own, *map(str, self.witnesses)]

@@ -42,6 +42,13 @@ WHERE p.epoque = coalesce(%b, (SELECT max(nom) FROM journal.epoques))
 GROUP BY p.epoque, p.taille, p.note HAVING count(*) >= %b ORDER BY p.taille DESC LIMIT 1
 """
 
+# The largest state that one of these witnesses has cosigned, and the lines of all of them.
+_COSIGNED_BY: Final = """
+SELECT p.note, array_agg(c.ligne ORDER BY c.temoin)
+FROM journal.points p JOIN journal.cosignatures c USING (epoque, taille)
+WHERE p.epoque = %b AND c.temoin = ANY(%b) GROUP BY p.epoque, p.taille, p.note ORDER BY p.taille DESC LIMIT 1
+"""
+
 # A refusal stands until the witness cosigns again; it is told once, and once more when the abandoned state was found.
 _STANDS: Final = """
 SELECT bool_or(r.vu IS NOT NULL) FROM journal.refus_de_temoins r
@@ -187,6 +194,24 @@ def cosigned_checkpoint(conn: Connection[Any], epoch: str | None = None, *, at_l
     """
     row = conn.execute(_WITNESSED, (epoch, at_least)).fetchone()
     return row[0] + "".join(row[1]) if row else None
+
+
+def cosigned_by(conn: Connection[Any], epoch: str, witnesses: Sequence[Verifier]) -> str | None:
+    """The largest signed checkpoint of this epoch that one of these witnesses has cosigned, with their lines alone.
+
+    Lines of others, or by a key that a witness has turned since, are left out: who verifies knows these keys only.
+    """
+    row = conn.execute(_COSIGNED_BY, (epoch, [witness.name for witness in witnesses])).fetchone()
+    if row is None:
+        return None
+    note, lines = row
+    known = {(witness.name, witness.id) for witness in witnesses}
+    kept = []
+    for line in lines:
+        _, [*_, (name, raw)] = split(note + line)
+        if (name, raw[:4]) in known:
+            kept.append(line)
+    return note + "".join(kept) if kept else None
 
 
 def contradicts(conn: Connection[Any], epoch: str, note: str, keys: Sequence[Verifier]) -> bool:

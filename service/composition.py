@@ -208,14 +208,16 @@ def trusted(settings: Settings) -> Trusted:
 
     Who only hands out proofs is given the salt and the public key, and never holds the private one.
     """
+    witnesses = [witness.verifier for witness in settings.preuve_temoins]
     if settings.preuve_public_key is not None:
         current = bytes.fromhex(settings.preuve_public_key)
     elif settings.preuve_key is None and (settings.mode == "production" or settings.preuve_salt is not None):
-        return Trusted(settings.preuve_origin, ())
+        return Trusted(settings.preuve_origin, (), witnesses)
     else:
         private = bytes.fromhex(_drawn(settings, settings.preuve_key, "preuve_key"))
         current = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-    return Trusted(settings.preuve_origin, (current, *map(bytes.fromhex, settings.preuve_retired_keys)))
+    own = (current, *map(bytes.fromhex, settings.preuve_retired_keys))
+    return Trusted(settings.preuve_origin, own, witnesses)
 
 
 def sealer(settings: Settings) -> SealingRole:

@@ -76,7 +76,7 @@ async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
 
 
 def consultation_de(lu: Compte, saisie: str) -> Consultation:
-    """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève RéférenceNonOuverte."""
+    """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève ReferenceNonOuverte."""
     creances, sans_fin = lu
     reference = lire_reference(saisie) or AUCUNE
     consultables = [ligne for ligne in creances if est_consultable(ligne)]

@@ -13,7 +13,7 @@ from api.assure.lecture import PAIEMENTS_RECENTS
 from api.assure.visite import AssureConnecte
 from api.socle.acces import Assure
 from api.socle.dependances import DeLApplication, Moyens
-from api.socle.preuve_lue import ADRESSE_DU_VERIFICATEUR, VERIFICATEUR, fichier_de_preuve, valeurs_de
+from api.socle.preuve_lue import ADRESSE_DU_VERIFICATEUR, VERIFICATEUR, fichier_de_preuve, temoins_de, valeurs_de
 from api.socle.problemes import probleme_de
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
@@ -84,4 +84,5 @@ def _au_journal(moyens: Moyens, reference: str) -> bytes:
     if dependances.sel_de_preuve is None:
         raise NotYetSealed
     with dependances.guichet.base.transaction() as conn:
-        return prove(conn, dependances.sel_de_preuve, reference, with_agents=False)
+        temoins = temoins_de(dependances.preuve_reconnue)
+        return prove(conn, dependances.sel_de_preuve, reference, with_agents=False, witnesses=temoins)

@@ -1,6 +1,7 @@
 """Une preuve de solde, telle qu'une page la montre : pas à pas, et en entier pour qui la vérifie."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from starlette.responses import Response
 
 from preuve import verificateur
+from preuve.notes import Verifier
 from preuve.trust import Trusted
 
 VERIFICATEUR: Final = Path(verificateur.__file__)
@@ -43,6 +45,11 @@ def valeurs_de(faite: bytes, reconnue: Trusted | None) -> dict[str, Any]:
         "cles": reconnue.vkeys(faite) if reconnue is not None else [],
         "verificateur": ADRESSE_DU_VERIFICATEUR,
     }
+
+
+def temoins_de(reconnue: Trusted | None) -> Sequence[Verifier]:
+    """Ceux dont les cosignatures sont reconnues."""
+    return reconnue.witnesses if reconnue is not None else ()
 
 
 def fichier_de_preuve(reference: str, faite: bytes) -> Response:

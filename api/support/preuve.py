@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api.socle.acces import Support
 from api.socle.dependances import DeLApplication, Moyens
-from api.socle.preuve_lue import fichier_de_preuve, valeurs_de
+from api.socle.preuve_lue import fichier_de_preuve, temoins_de, valeurs_de
 from api.socle.problemes import statut_de
 from api.socle.schema import problemes
 from api.support.acces import MotifDit, lecteur_de, sources
@@ -88,4 +88,4 @@ def _prouver(moyens: Moyens, lecteur: Lecteur, reference: str, motif: Motif) -> 
     if sel is None:
         raise NotYetSealed
     with base.transaction() as conn:
-        return prove(conn, sel, reference)
+        return prove(conn, sel, reference, witnesses=temoins_de(moyens.dependances.preuve_reconnue))

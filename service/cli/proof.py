@@ -64,7 +64,7 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
     """La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul."""
     from guichet.acces import noter_acces
     from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, assures_de, prove
-    from service.composition import proof_salt
+    from service.composition import proof_salt, trusted
 
     wanted = read_reference(reference)
     why = ask_reason(motif)
@@ -73,7 +73,7 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
             persons = assures_de(conn, wanted)
             noter_acces(conn, reader(settings), quoi="preuve", objet=f"creance-{wanted}", assures=persons, motif=why)
         try:
-            made = prove(conn, proof_salt(settings) or b"", wanted)
+            made = prove(conn, proof_salt(settings) or b"", wanted, witnesses=trusted(settings).witnesses)
         except (NothingSealed, NotYetSealed, RowNotSealed) as refused:
             fail(refused.phrase)
     sys.stdout.write(made.decode())
@@ -114,8 +114,11 @@ def verify(
 def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:
     """The keys of this service's log, if the proof says it is of it: who trusts this command trusts its settings."""
     from service.composition import trusted
+    from service.demo.witness import witness_key
 
     settings = configured_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir, "mode": "demonstration"})
-    return trusted(settings).vkeys(proof_content)
+    keys = trusted(settings).vkeys(proof_content)
+    witness = witness_key(settings.data_dir) if settings.mode == "demonstration" else None
+    return [*keys, witness] if keys and witness else keys

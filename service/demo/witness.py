@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,18 +21,29 @@ from service.settings import Settings
 from service.settings.preuve import KEY_BYTES, Temoin
 
 NAME: Final = "temoin.invalid/demonstration"
+_FOLDER: Final = "temoin"
+_PUBLIC: Final = "vkey"
+"""The file of what its cosignatures are recognised by, also when the demonstration has ended."""
+
+
+def witness_key(data_dir: Path) -> str | None:
+    """What the witness of this folder's demonstration is recognised by, if there was one."""
+    public = data_dir / _FOLDER / _PUBLIC
+    return public.read_text("utf-8") if public.exists() else None
 
 
 @contextmanager
 def witness_of_demo(settings: Settings, port: int) -> Iterator[Temoin]:
     """Start it on this port, and say how it is reached; it ends with the block. Raises EmbeddedError."""
-    folder = settings.data_dir / "temoin"
+    folder = settings.data_dir / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = folder / "cle"
     if not key.exists():
         key.touch(mode=0o600)
         key.write_text(secrets.token_hex(KEY_BYTES), "utf-8")
     private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text("utf-8")))
+    public = str(Signer(NAME, KeyType.COSIGNATURE, private).verifier)
+    (folder / _PUBLIC).write_text(public, "utf-8")
     log = composition.sealing(settings)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "preuve.witness", "--name", NAME, "--key-file", str(key.absolute())]
@@ -43,7 +55,7 @@ def witness_of_demo(settings: Settings, port: int) -> Iterator[Temoin]:
     )
     try:
         child.await_ready(partial(_listens, port))
-        yield Temoin(cle=str(Signer(NAME, KeyType.COSIGNATURE, private).verifier), url=url)
+        yield Temoin(cle=public, url=url)
     finally:
         child.stop((signal.SIGTERM, 5.0))
 

@@ -45,6 +45,16 @@ CAS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
         {"creances_role_interruptions_total": "9x20"},
     ),
     "JournalEnRetard": ("1m", {"creances_journal_en_retard": "1x5"}, {"creances_journal_en_retard": "0x5"}),
+    "JournalRefuse": (
+        "1m",
+        {'creances_temoin_refus{temoin="t"}': "1x5"},
+        {'creances_temoin_refus{temoin="t"}': "0x5", "creances_temoin_retard_secondes": "9000x5"},
+    ),
+    "PointsSansTemoin": (
+        "25m",
+        {"creances_points_sans_accord_secondes": "0+60x40"},
+        {"creances_points_sans_accord_secondes": "0+60x17 0x20"},
+    ),
     "PartitionsArretees": ("1m", {"creances_partitions_arretees": "1x5"}, {"creances_partitions_arretees": "0x5"}),
     "MessagesPerdus": ("6m", {"creances_messages_perdus_total": "0x4 7x9"}, {"creances_messages_perdus_total": "7x20"}),
     "TopicRecree": ("6m", {"creances_topic_recree_total": "0x4 1x9"}, {"creances_topic_recree_total": "1x20"}),

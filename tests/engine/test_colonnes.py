@@ -15,6 +15,9 @@ from engine.arrays import _PACKERS, ColumnDumper
 
 FUSEAUX = st.sampled_from([UTC, timezone(timedelta(hours=2)), timezone(-timedelta(hours=9, minutes=30))])
 OBJETS = st.dictionaries(st.text(max_size=5), st.integers(-(2**31), 2**31) | st.none() | st.text(max_size=5))
+UN_INSTANT = datetime(2026, 11, 25, 10, 30, 15, 250, tzinfo=UTC)
+"""Le même dans chaque processus d'une course : il nomme un test."""
+
 VALEURS: list[st.SearchStrategy[Any]] = [
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
     st.sampled_from(["x" * 5_000, "", "é"]),
@@ -60,7 +63,16 @@ def test_une_colonne_melee_aussi(valeurs: list[Any]) -> None:
 
 @pytest.mark.parametrize(
     "valeurs",
-    [["a"], [b"a"], [1], [2**20], [2**40], [True], [datetime(2026, 11, 25, 10, 30, 15, 250, tzinfo=UTC)], [Jsonb({}, msgspec.json.encode)]],
+    [
+        ["a"],
+        [b"a"],
+        [1],
+        [2**20],
+        [2**40],
+        [True],
+        [UN_INSTANT],
+        [Jsonb({}, msgspec.json.encode)],
+    ],
     ids=str,
 )
 def test_ces_colonnes_ne_passent_pas_par_psycopg(valeurs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Le rôle qui fait cosigner : ce qu'il garde, ce qu'il dit, et qu'aucun témoin n'arrête le sceau."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -8,8 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from preuve import witnessing
+from preuve import verificateur, witnessing
+from preuve.balance import prove
 from preuve.checkpoints import Checkpoint
 from preuve.notes import KeyType, Signer, Verifier, read, split
 from preuve.seal import log_name
@@ -20,6 +23,7 @@ from preuve.witness_role import PREFIX, WitnessRole
 from publication.epoques import ouvrir_epoque
 from tests.outils import attendre
 from tests.preuve.temoins import CLE_DU_TEMOIN
+from tests.preuve.test_preuve import FAITS, REFERENCE, ecrire_des_faits
 from tests.preuve.test_sceau import PUBLIQUE, SCEAU, noter, sceller
 
 UN = Signer("temoin.example/un", KeyType.COSIGNATURE, CLE_DU_TEMOIN)
@@ -305,3 +309,34 @@ def test_un_retard_d_accord_est_celui_du_temoin_qui_manque() -> None:
     assert witnessing.without_agreement_s([5.0, 0.0, 9.0], 2) == 5.0
     assert witnessing.without_agreement_s([5.0, 0.0, 9.0], 3) == 9.0
     assert witnessing.without_agreement_s([], 1) == 0.0
+
+
+def test_la_preuve_d_un_solde_porte_ce_que_nos_temoins_ont_cosigne(
+    base: Any, conn: psycopg.Connection[Any], temoin: Witness
+) -> None:
+    for fait in FAITS[:3]:
+        ecrire_des_faits(conn, fait)
+    sceller(conn)
+    role(base, direct(temoin)).look(conn)
+    noter(conn, "d'autres, après")
+    sceller(conn)
+
+    def prouver(*temoins: Signer) -> tuple[dict[str, Any], list[str]]:
+        faite = prove(conn, SCEAU.secret, REFERENCE, witnesses=[un.verifier for un in temoins])
+        lue = json.loads(faite)
+        verificateur.verifier(faite, [str(cles(conn)[0]), *(str(un.verifier) for un in temoins)])
+        return lue, [nom for nom, _ in split(lue["point"])[1]]
+
+    epoque = cles(conn)[0].name
+    lue, signee = prouver(UN)
+    assert (lue["version"], signee) == (3, [epoque, UN.name])
+    tourne = Signer(UN.name, KeyType.COSIGNATURE, Ed25519PrivateKey.generate())
+    for temoins in ((), (Signer("temoin.example/autre", KeyType.COSIGNATURE, CLE_DU_TEMOIN),), (tourne,)):
+        assert prouver(*temoins)[1] == [epoque]  # Qui vérifie n'a pas la clé de ces lignes.
+    ecrire_des_faits(conn, FAITS[3])
+    sceller(conn)
+    lue, signee = prouver(UN)
+    assert (lue["version"], signee) == (4, [epoque])  # Le dernier fait d'abord : le témoin ne l'a pas encore vu.
+    role(base, direct(temoin)).look(conn)
+    lue, signee = prouver(UN)
+    assert (lue["version"], signee) == (4, [epoque, UN.name])
