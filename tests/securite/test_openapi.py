@@ -74,7 +74,9 @@ CORPS: Final[dict[str, dict[str, Any]]] = {
 }
 AU_BOUT: Final = {
     # Ce qu'un jeu de valeurs connues n'a pas : une proposition d'un autre agent, une banque qui répond.
-    "GET /api/v1/support/creances/{reference}/preuve": {404},  # Rien n'y est scellé ; voir tests/preuve/test_api.py.
+    # Rien n'y est scellé ; voir tests/preuve/test_api.py et test_preuve_payeur.py.
+    "GET /api/v1/creances/{reference}/preuve": {503},
+    "GET /api/v1/support/creances/{reference}/preuve": {503},
     "POST /api/v1/support/anomalies/{ident}/approbation": {409},
     "POST /api/v1/support/paiements/{transaction}/question": {200, 409, 503},
 }
