@@ -162,6 +162,7 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "anomalies": 0,
         "relance": 0,
         "sceller": 0,
+        "temoin.invalid/demonstration": 0,
     }
     assert en_json(dossier, "audit")["ecarts_total"] == 0
     assert en_json(dossier, "audit", reference)["creances"] == 1
