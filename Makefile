@@ -14,7 +14,7 @@ COMPUTE_FLAGS ?= --numprocesses=2 --dist=worksteal
 THOROUGH ?= lent or hypothesis
 # Tests start Python hundreds of times, and each worker imports them all: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
-# Markers that `make test` leaves to other targets, besides the slow tests: EXCEPT="kafka or hypothesis".
+# Markers that `make test` and `make test-kafka` leave to others: EXCEPT="kafka or hypothesis".
 EXCEPT ?=
 NOT_EXCEPTED := $(if $(EXCEPT), and not ($(EXCEPT)))
 COVERAGE_FLAGS := --cov --cov-report=term:skip-covered
@@ -56,7 +56,7 @@ fast: $(STAMP) ## run the tests that need no server: the inner loop (under a min
 	$(VENV)/bin/pytest --quiet $(COMPUTE_FLAGS) -m "not serveur and not lent"
 
 test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
-	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m kafka
+	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m "kafka$(NOT_EXCEPTED)"
 
 # One seed decides traffic and faults; the timing is the machine's.
 faults: $(STAMP) $(JARS) ## run the service under random traffic and faults, against a ledger (MINUTES=30 SEED=… REPORT=docs/reliability.md)

@@ -80,7 +80,7 @@ def list_(
         note_reading(conn, reader(settings), "liste", rows, reason)
     kinds = sorted({row.genre for row in rows})
     rows = [row for row in rows if genre is None or row.genre == genre]
-    if genre is not None and not rows:
+    if genre is not None and not rows and not as_json:
         errors.print(f"Aucune de ce genre ; il y en a de : {', '.join(kinds) or 'aucun'}.", soft_wrap=True)
     tell_list(rows, as_json=as_json, settled=settled)
 

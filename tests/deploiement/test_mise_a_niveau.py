@@ -106,6 +106,7 @@ def retenus(e: Exploitation) -> int:
     )
 
 
+@pytest.mark.tres_lent
 def test_monter_revenir_remonter_sous_charge_ne_saute_ni_ne_perd_rien(lieu: Lieu, base: Any) -> None:
     with exploitation(lieu, base.url, base.url_proprietaire) as e:
         e.demarrer()

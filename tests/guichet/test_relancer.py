@@ -146,6 +146,8 @@ def test_ce_que_la_banque_retient_ne_prend_la_place_de_personne(b: Banc, tournee
     assert sorted(tournees.une(41)) == sorted(retenus)
 
 
+@pytest.mark.lent
+@pytest.mark.tres_lent
 def test_un_paiement_retenu_des_heures_est_demande_de_moins_en_moins_souvent(b: Banc, tournees: Tournees) -> None:
     retenu_par_la_banque(b, 1)
     b.projeter()
@@ -167,6 +169,7 @@ def test_un_paiement_inconnu_du_kiosque_est_demande_a_chaque_tournee_jusqu_a_sa_
 
 
 @pytest.mark.lent
+@pytest.mark.tres_lent
 def test_un_kiosque_revenu_est_interroge_dans_le_quart_d_heure(base: Any, kafka: str, prefixe: str) -> None:
     with banc(base.url, kafka, prefixe, kiosque_url=f"http://127.0.0.1:{port_libre()}") as b:
         b.prendre("avis", avis(1))

@@ -315,6 +315,7 @@ def test_les_trois_copies_sont_la_notre_apres_des_gestes_au_hasard_un_renvoi_et_
 
 
 @pytest.mark.lent
+@pytest.mark.tres_lent
 @pytest.mark.timeout(600)
 def test_les_trois_copies_sont_la_notre_apres_dix_mille_evenements_au_hasard(monde: Monde) -> None:
     eprouver(monde, 14_000)

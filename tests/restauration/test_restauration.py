@@ -96,6 +96,7 @@ def argent_sans_dette(e: Exploitation) -> list[tuple[str, int]]:
     return [(ligne["id"], ligne["montant_centimes"]) for ligne in json.loads(fini.dit)]
 
 
+@pytest.mark.tres_lent
 def test_d_un_pg_dump_aux_portes_ouvertes(lieu: Lieu, base: Any, serveurs: Serveurs) -> None:
     valeurs = {"BASE": base.nom, "SAUVEGARDE": str(lieu.dossier / "creances.dump")}
     with exploitation(lieu, base.url, base.url_proprietaire) as e:
@@ -114,6 +115,7 @@ def test_d_un_pg_dump_aux_portes_ouvertes(lieu: Lieu, base: Any, serveurs: Serve
 # --- Une copie de base et le WAL -------------------------------------------------------------------------------------
 
 
+@pytest.mark.tres_lent
 @pytest.mark.parametrize("dernier", ["wal archivé", "wal du disque perdu"])
 def test_d_une_copie_de_base_et_du_wal_rien_ne_se_perd(lieu: Lieu, dernier: str) -> None:
     with postgresql_archive() as pg:

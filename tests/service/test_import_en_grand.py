@@ -16,7 +16,7 @@ from tests.consumers.banc import Banc, avis, banc
 from tests.outils import CREANCES, RACINE, attendre
 from tests.publication.banc import etat, relire
 
-pytestmark = pytest.mark.lent
+pytestmark = [pytest.mark.lent, pytest.mark.tres_lent]
 
 LIGNES = 100_000
 ROLES = (["consume", "avis"], ["project"], ["publish"])
