@@ -58,9 +58,9 @@ fast: $(STAMP) ## run the tests that need no server: the inner loop (under a min
 test-kafka: $(STAMP) $(JARS) ## run the tests that use a broker on a real Apache Kafka (needs Java 17 and Maven)
 	$(VENV)/bin/pytest $(PYTEST_FLAGS) --courtier=apache -m "kafka$(NOT_EXCEPTED)"
 
-# One seed decides traffic and faults; the timing is the machine's.
+# One seed decides traffic and faults; the timing is the machine's. FAULTS="killed frozen": only those whose name holds one.
 faults: $(STAMP) $(JARS) ## run the service under random traffic and faults, against a ledger (MINUTES=30 SEED=… REPORT=docs/reliability.md)
-	$(VENV)/bin/python -m tests.faults --minutes $(or $(MINUTES),2) --seed "$(SEED)" $(if $(REPORT),--report $(REPORT))
+	$(VENV)/bin/python -m tests.faults --minutes $(or $(MINUTES),2) --seed "$(SEED)" $(FAULTS:%=--fault %) $(if $(REPORT),--report $(REPORT))
 
 # SEED=word runs histories word:0, word:1, …; SEED=word:17 replays that one, with its whole trace.
 simulate: $(STAMP) ## run the service's own code through simulated histories, by seed (HISTORIES=1000 SEED=…)

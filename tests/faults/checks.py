@@ -169,8 +169,13 @@ def published(stack: Stack) -> Iterator[str]:
 def audit(stack: Stack) -> Iterator[str]:
     """The audit finds nothing."""
     done = stack.command("audit", "--json")
-    if done.returncode != 0:
-        yield f"audit: exit {done.returncode}: {done.stdout[:1500]}{done.stderr[-500:]}"
+    if done.returncode == 0:
+        return
+    try:
+        found = json.loads(done.stdout)["ecarts"][:20]
+    except (ValueError, KeyError, TypeError):
+        found = [done.stdout[:1500]]
+    yield f"audit: exit {done.returncode}: {'; '.join(map(str, found))} {done.stderr[-500:]}"
 
 
 def everything(stack: Stack, ledger: Ledger) -> list[str]:
