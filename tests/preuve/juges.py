@@ -14,7 +14,8 @@ FSCK: Final = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 LITEWITNESS: Final = "filippo.io/torchwood/cmd/litewitness@v0.6.1"
 PREUVE: Final = "./juge"
 """Le nôtre, de quelques lignes : il juge une preuve par les bibliothèques de Go seules (tests/preuve/juge)."""
-CONSTRUIRE_S: Final = 240
+CONSTRUIRE_S: Final = 600
+"""Deux minutes de calcul, ses modules à chercher d'abord, sur une machine qui fait autre chose."""
 
 
 @functools.cache

@@ -18,6 +18,8 @@ from tests.conftest import Serveurs, nouvelle_base
 from tests.preuve.juges import FSCK, juge
 from tests.preuve.test_sceau import SCEAU, noter, sceller
 
+pytestmark = pytest.mark.timeout(900)  # Le premier construit le juge.
+
 OUI_S: Final = 120.0
 NON_S: Final = 20.0
 """Devant certains dommages il demande sans fin : son silence est un non, qu'il dirait bien avant."""

@@ -14,7 +14,7 @@ from tests.preuve.test_preuve import Scelle, preuve, scelle
 
 __all__ = ["preuve", "scelle"]
 
-pytestmark = pytest.mark.lent
+pytestmark = [pytest.mark.lent, pytest.mark.timeout(900)]  # Le premier construit le juge.
 
 TEMOIN = Signer("temoin.example/un", KeyType.COSIGNATURE, Ed25519PrivateKey.from_private_bytes(b"t" * 32))
 AUTRE = Signer("temoin.example/deux", KeyType.COSIGNATURE, Ed25519PrivateKey.from_private_bytes(b"u" * 32))

@@ -19,7 +19,7 @@ from preuve.witnessing import Contradicted, Point, Seen, Unseen, Verdict, submit
 from tests.preuve.temoins import TemoinEnMarche, litewitness, notre_temoin
 from tests.preuve.test_temoin import JOURNAL, ORIGINE, SIGNATAIRE, VRAI, Arbre, feuilles
 
-pytestmark = [pytest.mark.lent, pytest.mark.timeout(600)]  # Le premier construit le juge.
+pytestmark = [pytest.mark.lent, pytest.mark.timeout(900)]  # Le premier construit le juge.
 
 
 @pytest.fixture(params=["notre", "litewitness"])
