@@ -150,7 +150,13 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
     sorts = en_json(dossier, "notifications")
     assert sorts["total"] == 4 == sum(sorts["fates"].values())
     assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (3, 1)
-    assert {role["nom"]: role["evenements"] for role in en_json(dossier, "lag")} == {
+
+    def a_jour() -> dict[str, int] | None:
+        vus = {role["nom"]: int(role["evenements"]) for role in en_json(dossier, "lag")}
+        return None if any(vus.values()) else vus
+
+    # Le témoin cosigne toutes les quelques secondes, et chaque lecture se scelle.
+    assert attendre(a_jour, quoi="chacun à jour") == {
         "consommateur_avis": 0,
         "consommateur_kiosque": 0,
         "restant_du": 0,
