@@ -84,29 +84,30 @@ def prove(
     epoch, note, until = conn.execute(_POINT).fetchone() or ("", "", 0)
     if not note:
         raise NotYetSealed
+    size = _size(note)
     sealed: list[tuple[int, Row]] = []
     for row in rows:
         index = index_of(conn, epoch, row.written_by, leaf_hash(row.entry(secret)))
         if index is None and row.written_by <= until:
             raise RowNotSealed
-        if index is None or index >= _size(note):  # Written, or sealed, since that state was signed.
+        if index is None or index >= size:  # Written, or sealed, since that state was signed.
             break
         sealed.append((index, row))
     if not sealed:
         raise NotYetSealed
     witnessed = cosigned_by(conn, epoch, witnesses) if witnesses else None
-    if witnessed is not None and all(index < _size(witnessed) for index, _ in sealed):
-        note = witnessed
+    if witnessed is not None and max(index for index, _ in sealed) < _size(witnessed):
+        note, size = witnessed, _size(witnessed)
     read = []
     for _, row in sealed:
         _, columns = verificateur.lire_ligne(row.canonical)
         read.append((columns, json.loads(columns["etat"])))
     if not with_agents and any(name in state for _, state in read for name in AGENTS):
         raise NamesAgents
-    reader = subtrees(_size(note), tile_reader(conn, epoch))
+    reader = subtrees(size, tile_reader(conn, epoch))
     facts = [
         {
-            "chemin": [encode(part) for part in inclusion_proof(index, _size(note), reader)],
+            "chemin": [encode(part) for part in inclusion_proof(index, size, reader)],
             "feuille": index,
             "ligne": encode(row.canonical),
             "sel": encode(row.salt(secret)),

@@ -315,9 +315,8 @@ def test_une_epoque_compte_des_secondes_entieres(base: Any) -> None:
     """Arrondies, la fin d'une seconde et le début de la suivante étaient la même : deux époques tiraient autant."""
     with closing(psycopg.connect(base.url, autocommit=True)) as conn:
         tardive, tot = _tirer(conn, base, 600_000, 999_999), _tirer(conn, base, 0, 400_000)
-        for _ in range(
-            20
-        ):  # Une machine occupée peut laisser passer la seconde suivante : elle seule serait confondue.
+        # Une machine occupée peut laisser passer la seconde suivante : elle seule serait confondue.
+        for _ in range(20):
             if tot[1] - tardive[1] == timedelta(seconds=1):
                 break
             tardive, tot = _tirer(conn, base, 600_000, 999_999), _tirer(conn, base, 0, 400_000)
