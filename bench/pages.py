@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from statistics import mean
 from typing import Final
 
+import jwt
 import psycopg
 
+from api.socle import canal
 from api.socle import session as sessions
 from api.socle.sessions_tenues import empreinte
 from bench.client import get
@@ -21,6 +23,7 @@ from bench.plan import Plan
 from bench.reading import SESSION_SECRET, Endpoint, side_by_side
 from bench.servers import Database, Servers
 from bench.stage import Stage
+from domain.avis import Canal
 
 LINES: Final = (1, 50, 500)
 TURNS: Final = 4
@@ -73,7 +76,7 @@ def _served(servers: Servers, stage: Stage) -> Iterator[list[Endpoint]]:
 
 
 def _payer(database: Database, lines: int) -> tuple[str, str]:
-    """An assuré with so many créances, signed in: the reference to ask for, and the cookie."""
+    """An assuré with so many créances, signed in: the reference to ask for, and the cookies."""
     payer = f"a-page-{lines}"
     owed = [reference(PAYER_FIRST + 1_000 * lines + rank) for rank in range(lines)]
     session = sessions.nouvelle_session(payer)
@@ -83,4 +86,6 @@ def _payer(database: Database, lines: int) -> tuple[str, str]:
     now = int(datetime.now(UTC).timestamp())
     held = json.dumps([session.numero, session.assure, session.role, now, "", None, None])
     sealed = sessions.coffre("session", SESSION_SECRET).encrypt_at_time(held.encode(), now)
-    return owed[0], f"{sessions.COOKIE}={sealed.decode()}"
+    # A browser brings back both cookies of its last page.
+    came = jwt.encode({"aud": canal.COOKIE, "canal": Canal.WEB, "iat": now}, SESSION_SECRET, algorithm="HS256")
+    return owed[0], f"{sessions.COOKIE}={sealed.decode()}; {canal.COOKIE}={came}"

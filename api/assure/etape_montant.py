@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from api.assure.feuillets import disponible_hors_page, feuillet
+from api.assure.feuillets import Feuillet, disponible_hors_page, feuillet
 from api.assure.lecture import (
     CONFIRMATION_ATTENDUE,
     Consultation,
@@ -78,15 +78,11 @@ def page_du_montant(
         ],
         saisie.page if saisie else 1,
     )
-    montrees = [
-        lignes[0].creance.reference,
-        *(une.reference for une in (*page_du_tableau.rangees, *page_du_tableau.cochees_ailleurs)),
-    ]
     valeurs: dict[str, Any] = {
         "cherchee": lignes[0],
         "autres": len(lignes) - 1,
         "feuillet": page_du_tableau,
-        "hors_page": disponible_hors_page(ouvertes, montrees) if page_du_tableau.nombre > 1 else "",
+        "hors_page": _hors_page(lignes, page_du_tableau) if page_du_tableau.nombre > 1 else "",
         "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
         "nombre": len(cochees),
         "solde_total": solde,
@@ -165,6 +161,12 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
         cochee = raison is None and ligne.reference in demandees
         lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
     return lignes
+
+
+def _hors_page(lignes: Sequence[LigneACocher], montre: Feuillet) -> str:
+    """Ce qui peut être payé et que la page ne montre pas, par caisse."""
+    montrees = [lignes[0].creance.reference, *(une.reference for une in (*montre.rangees, *montre.cochees_ailleurs))]
+    return disponible_hors_page((ligne.creance for ligne in lignes), montrees)
 
 
 def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:

@@ -5,6 +5,7 @@ le sien dans la base, qui l'emporte.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import jwt
@@ -16,6 +17,9 @@ from api.socle.dependances import Dependances
 from domain.avis import Canal
 
 COOKIE: Final = "creances_canal"
+
+CARACTERES_MAX: Final = 512
+"""Les nôtres en ont moins de deux cents : un plus long n'est pas de nous, et n'est pas gardé en mémoire."""
 
 
 class Passage(NamedTuple):
@@ -33,21 +37,29 @@ class Passage(NamedTuple):
 
 def passage_de(requete: Request, dependances: Dependances) -> Passage:
     """Le passage que dit le cookie ; le site si le cookie manque ou ne vient pas de nous."""
-    for secret in dependances.secrets_de_session:
-        try:
-            contenu = jwt.decode(
-                lire_cookie(requete, COOKIE, dependances),
-                secret,
-                algorithms=["HS256"],
-                audience=COOKIE,
-                options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
-            )
-            canal = Canal(contenu["canal"])
-            dit = canal if secret == dependances.secret_de_session else None
-            return Passage(canal, datetime.fromtimestamp(contenu["iat"], UTC), dit)
-        except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
-            continue
+    texte = lire_cookie(requete, COOKIE, dependances)
+    for secret in dependances.secrets_de_session if 0 < len(texte) <= CARACTERES_MAX else ():
+        if (lu := _sous(texte, secret)) is not None:
+            return lu if secret == dependances.secret_de_session else lu._replace(dit=None)
     return Passage(Canal.WEB, dependances.horloge())
+
+
+# Ce qui est signé ne change pas : chaque page d'une visite rapporte le même cookie. L'heure se juge à part.
+@lru_cache(maxsize=4096)
+def _sous(texte: str, secret: str) -> Passage | None:
+    """Le passage que ce cookie dit sous ce secret, ou None."""
+    try:
+        contenu = jwt.decode(
+            texte,
+            secret,
+            algorithms=["HS256"],
+            audience=COOKIE,
+            options={"require": ["iat"], "verify_iat": False},  # Jugé contre notre horloge, par `inactif`.
+        )
+        canal = Canal(contenu["canal"])
+        return Passage(canal, datetime.fromtimestamp(contenu["iat"], UTC), canal)
+    except (jwt.PyJWTError, ValueError, KeyError, OverflowError):
+        return None
 
 
 def lire_canal(texte: str) -> Canal | None:
