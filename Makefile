@@ -8,8 +8,8 @@ LOCK_FLAGS ?=
 HELM_VERSION := v3.18.6
 # Tests wait more than they compute; a file stays with one worker, and each worker has servers of its own.
 PYTEST_FLAGS ?= --numprocesses=3 --dist=loadfile --durations=15 --durations-min=3
-# Those without a server compute: a worker a processor, and a worker that has nothing left takes what another has.
-COMPUTE_FLAGS ?= --numprocesses=2 --dist=worksteal
+# Those without a server compute: a worker a processor and one for the waits, and a worker that has nothing left takes what another has.
+COMPUTE_FLAGS ?= --numprocesses=3 --dist=worksteal
 # What `make thorough` runs: the slow tests, and every property with the examples that its hurried run has no time for.
 THOROUGH ?= lent or hypothesis
 # Tests start Python hundreds of times, and each worker imports them all: what is compiled once is kept.

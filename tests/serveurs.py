@@ -1,14 +1,48 @@
-"""Une application ASGI servie pour de bon, sur un port libre de la boucle locale."""
+"""Servir pour de bon, sur un port libre de la boucle locale : une application ASGI, ou un serveur de `socketserver`."""
 
+import asyncio
 import socket
+import socketserver
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
 
 from tests.outils import attendre
+
+
+@contextmanager
+def ecoute(serveur: socketserver.BaseServer) -> Iterator[None]:
+    """Il sert, le temps du bloc. Ce qu'il tient est fermé par qui l'a ouvert."""
+    # Il ne regarde s'il doit s'arrêter que toutes les demi-secondes, si on ne lui dit rien.
+    fil = threading.Thread(target=serveur.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    fil.start()
+    try:
+        yield
+    finally:
+        serveur.shutdown()
+        fil.join(60)
+
+
+class _Serveur(uvicorn.Server):
+    """Celui d'uvicorn, qui s'arrête dès qu'on le lui dit et non au prochain dixième de seconde."""
+
+    reveiller: Callable[[], object] | None = None
+
+    async def main_loop(self) -> None:
+        fin = asyncio.Event()
+        self.reveiller = partial(asyncio.get_running_loop().call_soon_threadsafe, fin.set)
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(fin.wait(), timeout=1.0)  # Sa seconde : l'heure de ses en-têtes.
+
+    def arreter(self) -> None:
+        self.should_exit = True  # D'abord : sa boucle, si elle ne fait que commencer, le voit d'elle-même.
+        if self.reveiller is not None:
+            self.reveiller()
 
 
 @contextmanager
@@ -22,13 +56,13 @@ def servi(application: Any) -> Iterator[str]:
         configuration = uvicorn.Config(
             application, log_config=None, ws="none", timeout_keep_alive=60, timeout_graceful_shutdown=2
         )
-        serveur = uvicorn.Server(configuration)
+        serveur = _Serveur(configuration)
         fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
         fil.start()
         attendre(lambda: serveur.started, quoi="uvicorn démarré")
         try:
             yield f"http://127.0.0.1:{prise.getsockname()[1]}"
         finally:
-            serveur.should_exit = True
+            serveur.arreter()
             fil.join(timeout=60)  # Les gabarits se compilent encore, peut-être, sur une machine occupée.
             assert not fil.is_alive()

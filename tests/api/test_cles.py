@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import anyio
@@ -20,6 +20,7 @@ from api.socle.cles import LECTURES_EN_RAFALE, LECTURES_PAR_SECONDE
 from api.socle.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
 from tests.api.conftest import Service
 from tests.outils import attendre
+from tests.serveurs import ecoute
 
 CLES = {kid: rsa.generate_private_key(public_exponent=65537, key_size=2048) for kid in ("k1", "k2")}
 CONNU = Identite(RoleUtilisateur.ASSURE, "a-1")
@@ -75,14 +76,12 @@ def _servi() -> Iterator[Emetteur]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Reponses) as serveur:
-        Thread(target=serveur.serve_forever, daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Reponses) as serveur, ecoute(serveur):
         emetteur.url = f"http://127.0.0.1:{serveur.server_port}"
         try:
             yield emetteur
         finally:
             emetteur.suite.set()
-            serveur.shutdown()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import smtplib
 import socketserver
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from service.settings import Settings
 from tests.api.conftest import Service
 from tests.api.navigation import NAVIGATEUR, REF, champ, chercher, devenir, payer, transaction_de
 from tests.courtiers import port_libre
+from tests.serveurs import ecoute
 
 ADRESSE = "camille.durand@exemple.fr"
 
@@ -113,12 +113,8 @@ class Serveur(socketserver.StreamRequestHandler):
 @pytest.fixture
 def serveur() -> Iterator[tuple[int, list[str]]]:
     Serveur.pris = []
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Serveur) as ecoute:
-        fil = threading.Thread(target=ecoute.serve_forever)
-        fil.start()
-        yield ecoute.server_address[1], Serveur.pris
-        ecoute.shutdown()
-        fil.join(60)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Serveur) as smtp, ecoute(smtp):
+        yield smtp.server_address[1], Serveur.pris
 
 
 def smtp(port: int) -> SmtpCourriel:

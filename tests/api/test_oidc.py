@@ -2,7 +2,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import anyio
@@ -11,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from api.socle.identite import EmetteurInjoignable, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
+from tests.serveurs import ecoute
 
 CLE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIQUE = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(CLE.public_key())) | {
@@ -36,10 +36,8 @@ class Emetteur(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def emetteur() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Emetteur) as serveur:
-        Thread(target=serveur.serve_forever, daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Emetteur) as serveur, ecoute(serveur):
         yield f"http://127.0.0.1:{serveur.server_port}"
-        serveur.shutdown()
 
 
 def signer(emetteur: str, cle: Any = CLE, algorithme: str = "RS256", kid: str = "k1", **plus: Any) -> str:

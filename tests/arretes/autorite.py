@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
+from tests.serveurs import ecoute
+
 REGLAGES: Final = """
 [req]
 distinguished_name = nom
@@ -94,13 +96,7 @@ def autorite(dossier: Path) -> Iterator[Autorite]:
         def log_message(self, *_: object) -> None:
             """Rien."""
 
-    serveur = ThreadingHTTPServer(("127.0.0.1", 0), Reponse)
-    ici = Autorite(f"http://127.0.0.1:{serveur.server_address[1]}", dossier / "racine.pem")
-    fil = threading.Thread(target=serveur.serve_forever, daemon=True)
-    fil.start()
-    try:
-        yield ici
-    finally:
-        serveur.shutdown()
-        serveur.server_close()
-        fil.join()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Reponse) as serveur:
+        ici = Autorite(f"http://127.0.0.1:{serveur.server_address[1]}", dossier / "racine.pem")
+        with ecoute(serveur):
+            yield ici

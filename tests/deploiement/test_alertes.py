@@ -4,7 +4,6 @@ import json
 import shutil
 import socketserver
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +18,7 @@ from tests.courtiers import port_libre
 from tests.deploiement.machine import Machine
 from tests.deploiement.promtool import ALERTES, PROMETHEUS, avec_alertmanager, avec_promtool, sonnent
 from tests.outils import RACINE, attendre
+from tests.serveurs import ecoute
 
 ALERTMANAGER: Final = RACINE / "deploy/alertmanager/alertmanager.yml"
 ROUTES: Final = ["amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}"]
@@ -320,14 +320,13 @@ def boites() -> Iterator[tuple[_Boites, int, int]]:
                     message = []
                 self.wfile.write(b"354 va\r\n" if message is not None else b"250 bien\r\n")
 
-    with HTTPServer(("127.0.0.1", 0), Http) as http, socketserver.ThreadingTCPServer(("127.0.0.1", 0), Smtp) as smtp:
-        for serveur in (http, smtp):
-            threading.Thread(target=serveur.serve_forever, daemon=True).start()
-        try:
-            yield tenues, http.server_address[1], smtp.server_address[1]
-        finally:
-            http.shutdown()
-            smtp.shutdown()
+    with (
+        HTTPServer(("127.0.0.1", 0), Http) as http,
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), Smtp) as smtp,
+        ecoute(http),
+        ecoute(smtp),
+    ):
+        yield tenues, http.server_address[1], smtp.server_address[1]
 
 
 def reglee(http: int, smtp: int) -> str:

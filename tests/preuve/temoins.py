@@ -9,7 +9,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from preuve.notes import KeyType, Signer, Verifier
 from tests.courtiers import port_libre
 from tests.outils import RACINE, attendre
 from tests.preuve.juges import LITEWITNESS, juge
+from tests.serveurs import ecoute
 
 CLE_DU_TEMOIN: Final = Ed25519PrivateKey.from_private_bytes(b"t" * 32)
 NOM: Final = "temoin.example/un"
@@ -142,10 +142,5 @@ def _agent(adresse: Path) -> Iterator[None]:
 
     with socketserver.ThreadingUnixStreamServer(str(adresse), Agent) as agent:
         agent.daemon_threads = True
-        fil = threading.Thread(target=agent.serve_forever, daemon=True)
-        fil.start()
-        try:
+        with ecoute(agent):
             yield
-        finally:
-            agent.shutdown()
-            fil.join(10)
