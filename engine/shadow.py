@@ -168,11 +168,6 @@ def replace(conn: Connection[Any], table: str) -> None:
     conn.execute(sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(_named(SCHEMA, table), sql.Identifier(LIVE)))
 
 
-def drop(conn: Connection[Any], table: str) -> None:
-    """Give the shadow up."""
-    conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_named(SCHEMA, table)))
-
-
 def differences(
     conn: Connection[Any],
     rows: Rows,

@@ -56,7 +56,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         "courrier": await courrier_de(visite.moyens, visite.assure),
         "issue": derniere_issue(paiements, maintenant),
         "confirmes": [p for p in sans_fin if est_confirme(p, visite.retours)],
-        "à_reprendre": [p for p in a_finir if repris_possible(p, maintenant)],
+        "a_reprendre": [p for p in a_finir if repris_possible(p, maintenant)],
         "sans_reponse": [p for p in a_finir if not repris_possible(p, maintenant)],
         "paiements": paiements[:PAIEMENTS_MONTRES],
         "dues": len(en_ligne),

@@ -80,5 +80,5 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
         "politique": politique,
         "courriel": moyens.dependances.courriel is not None,
         "suivre": a_suivre(paiement),
-        "rafraîchir_s": RAFRAICHIR_S if a_suivre(paiement) else None,
+        "rafraichir_s": RAFRAICHIR_S if a_suivre(paiement) else None,
     }

@@ -92,7 +92,7 @@ def page_du_montant(
         "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],
         "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
         "payable": any(ligne.raison is None for ligne in lignes),
-        "à_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant, visite.retours)],
+        "a_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant, visite.retours)],
         "prevision": prevision,
         "propositions": propositions(cochees, ouvertes, cochables, politique),
         "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,

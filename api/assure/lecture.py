@@ -42,10 +42,6 @@ CONFIRMATION_ATTENDUE: Final = (
     "La banque a bien reçu votre paiement, nous attendons sa confirmation ; ne payez pas une seconde fois."
 )
 
-EN_COURS_SANS_HEURE: Final = (
-    "Un paiement est déjà en cours pour cette référence de courrier : vous pouvez le reprendre, ou attendre sa fin."
-)
-
 
 class Consultation(NamedTuple):
     """Ce que la recherche d'une référence donne."""

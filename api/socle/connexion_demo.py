@@ -43,7 +43,7 @@ async def page_de_choix(
     session = sessions.nouvelle_session()
     passage = passage_de(requete, dependances)
     valeurs: dict[str, Any] = {"choix": choix, "suite": suite, "inconnu": inconnu}
-    valeurs |= cadre(moyens, session, passage) | {"inactivité_s": None}
+    valeurs |= cadre(moyens, session, passage) | {"inactivite_s": None}
     reponse = page("choix.html", valeurs, statut=statut)
     sessions.poser(reponse, session, dependances)
     return reponse

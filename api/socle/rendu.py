@@ -54,7 +54,7 @@ _CADRE: Final = {
     "accueil": "/",
     "jeton": "",
     "canal": "web",
-    "inactivité_s": None,
+    "inactivite_s": None,
     "repos_s": None,
     "demo": False,
     "rubrique": "",

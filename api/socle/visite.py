@@ -96,7 +96,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "accueil": session.role.accueil if session.role else "/",
         "jeton": sessions.jeton_de_formulaire(session, dependances),
         "canal": passage.canal.value,
-        "inactivité_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
+        "inactivite_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
         "reste_s": _reste_s(session, dependances),
         "repos_s": dependances.repos_de_session.total_seconds() if session.role else None,
         "demo": dependances.demo,

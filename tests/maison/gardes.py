@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from jinja2 import Environment, nodes
+
 from domain.agregats import AGREGATS, FAITS
 from tests.outils import RACINE
 
@@ -81,6 +83,17 @@ def mots(nom: str) -> set[str]:
 def accents(source: str) -> list[str]:
     """Les identifiants qui portent un accent sans être un agrégat ni un fait."""
     return [f"{ligne}: {nom}" for ligne, nom in noms(source) if not nom.isascii() and nom not in NOMS_ACCENTUES]
+
+
+def accents_du_gabarit(texte: str) -> list[str]:
+    """Les accents dans les noms d'un gabarit : valeurs, champs, macros, filtres."""
+    noms = {
+        (noeud.lineno, nom)
+        for noeud in Environment(autoescape=True).parse(texte).find_all(nodes.Node)
+        for champ in ("name", "attr", "key")
+        if isinstance(nom := getattr(noeud, champ, None), str) and not nom.isascii()
+    }
+    return [f"{ligne}: {nom}" for ligne, nom in sorted(noms)]
 
 
 def sql_nu(texte: str) -> str:

@@ -32,6 +32,12 @@ def test_le_sql_et_les_reglages_sont_en_ascii() -> None:
     assert [nom for nom in Settings.model_fields if not nom.isascii()] == []
 
 
+def test_les_noms_des_gabarits_sont_en_ascii() -> None:
+    gabarits = [un for dossier in gardes.DOSSIERS for un in sorted((RACINE / dossier).rglob("gabarits/*.html"))]
+    assert gabarits
+    assert fautes(gardes.accents_du_gabarit, gabarits) == []
+
+
 def test_les_noms_des_fichiers_suivis_sont_en_ascii() -> None:
     suivis = subprocess.run(
         ["/usr/bin/env", "git", "ls-files", "-z"], cwd=RACINE, capture_output=True, check=True
@@ -100,6 +106,8 @@ def test_un_module_de_plus_de_trois_cents_lignes_dit_pourquoi() -> None:
     [
         (gardes.accents, "accepté_le = 1", "x = Créance.PaiementAccepté  # l'été"),
         (gardes.accents, "def f(été: int) -> None: ...", "x = 'été'"),
+        (gardes.accents_du_gabarit, "{% set été = 1 %}", "{% set a = 'été' %}{# été #}<p>été</p>"),
+        (gardes.accents_du_gabarit, "{{ ligne.payé }}", "{{ ligne['payé'] }}"),
         (gardes.accents_du_sql, 'x = "SELECT accepté_le FROM t"', "x = \"SELECT a FROM t WHERE b = 'été' -- l'été\""),
         (gardes.metier, "def lire_paiement() -> None: ...", "x = 'SELECT 1 FROM journal.sorts'"),
         (gardes.metier, "x = 'la banque'", '"""Rien de la banque."""'),
