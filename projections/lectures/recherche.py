@@ -106,15 +106,27 @@ SELECT DISTINCT transaction FROM (
     ORDER BY survenu_le DESC LIMIT %(limite)s) AS lignes
 """
 
-_PAR_CARTE: Final = f"""
-SELECT {_COLONNES} FROM journal.sorts
-WHERE right(champs->>'carte_masquee', 2) = right(%(fin)s::text, 2) AND champs->>'carte_masquee' IS NOT NULL
-  AND right(champs->>'carte_masquee', length(%(fin)s::text)) = %(fin)s
-  AND (left(champs->>'carte_masquee', 4) COLLATE "C") >= left(%(debut)s::text, 4)
-  AND (left(champs->>'carte_masquee', 4) COLLATE "C") < left(%(debut)s::text, 4) || '~'
-  AND left(champs->>'carte_masquee', length(%(debut)s::text)) = %(debut)s
-{_RECENTS}
-"""  # noqa: S608 (constantes)
+# Ce qui se dit d'une carte, comme l'index le range : ses deux derniers chiffres, ses quatre premiers, puis l'heure. Une
+# condition de plus, quand elle ne dit rien de plus, ferait croire à PostgreSQL que peu de lignes répondent.
+_CARTE_FINIT: Final = "right(champs->>'carte_masquee', 2) = right(%(fin)s::text, 2)"
+_CARTE_FINIT_EN_ENTIER: Final = "right(champs->>'carte_masquee', length(%(fin)s::text)) = %(fin)s"
+_CARTE_COMMENCE: Final = """(left(champs->>'carte_masquee', 4) COLLATE "C") = left(%(debut)s::text, 4)"""
+_CARTE_COMMENCE_EN_ENTIER: Final = "left(champs->>'carte_masquee', length(%(debut)s::text)) = %(debut)s"
+_RANGES_DE_FIN: Final = 2
+_RANGES_DE_DEBUT: Final = 4
+
+
+def _par_carte(debut: str, fin: str) -> str:
+    """La lecture de ceux qui ont payé avec cette carte : en ordre dans l'index, si nombreux qu'ils soient."""
+    conditions = ["champs->>'carte_masquee' IS NOT NULL", _CARTE_FINIT]
+    if len(fin) > _RANGES_DE_FIN:
+        conditions.append(_CARTE_FINIT_EN_ENTIER)
+    if len(debut) >= _RANGES_DE_DEBUT:
+        conditions.append(_CARTE_COMMENCE)
+    if debut and len(debut) != _RANGES_DE_DEBUT:  # Un début plus court : parmi celles qui finissent ainsi, en ordre.
+        conditions.append(_CARTE_COMMENCE_EN_ENTIER)
+    return f"SELECT {_COLONNES} FROM journal.sorts WHERE {' AND '.join(conditions)} {_RECENTS}"  # noqa: S608 (constantes)
+
 
 _PAR_MESSAGE: Final = f"""
 SELECT {_COLONNES} FROM journal.sorts WHERE champs->>'message_id' = %(message_id)s {_RECENTS}
@@ -240,7 +252,7 @@ def _chercher(recueil: _Recueil, critere: Critere) -> None:  # noqa: C901, PLR09
             for (transaction,) in recueil.demander(_RAPPORTS_DE, numero=critere.numero):
                 recueil.ajouter("paiement", transaction, "un rapport de la banque porte cette autorisation")
         case ParCarte():
-            lignes = recueil.demander(_PAR_CARTE, debut=critere.debut, fin=critere.fin)
+            lignes = recueil.demander(_par_carte(critere.debut, critere.fin), debut=critere.debut, fin=critere.fin)
             recueil.messages(lignes, f"payé avec la carte {critere.debut}…{critere.fin}")
         case ParMessage():
             recueil.messages(recueil.demander(_PAR_MESSAGE, message_id=critere.message_id), "la caisse l'a dit ainsi")

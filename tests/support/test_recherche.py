@@ -178,7 +178,8 @@ SELECT 'PCLCB' || lpad(n::text, 12, '0'), 'a-' || n / 3, '381', 'web', (1600 + n
 INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs, enregistre_le)
 SELECT '00000000-0000-0000-0000-000000000001', 'n', 0, n, 'appliquee', 'x', 'PCLCB' || lpad(n::text, 12, '0'), '',
        jsonb_build_object('autorisation', lpad(n::text, 6, '0'), 'montant_centimes', 1600 + n % 3400,
-                          'carte_masquee', (4970 + n % 30) || '##########' || lpad((n % 100)::text, 2, '0'),
+                          'carte_masquee', CASE WHEN n % 2 = 0 THEN '501755########0500'
+                              ELSE (4970 + n % 30) || '##########' || lpad((n % 100)::text, 2, '0') END,
                           'correlation', md5(n::text)),
        timestamptz '2026-01-01' + n * interval '300 days' / %(n)s FROM generate_series(1, %(n)s) n;
 ANALYZE vues.restant_du, vues.paiements, journal.sorts;
@@ -187,7 +188,7 @@ CREANCES = int(os.environ.get("RECHERCHE_CREANCES", "30000"))
 """Autant de paiements et de sorts ; un million pour les mesures."""
 
 CHERCHEES = (
-    "PCLCB000000000777", "a-7", "20 € le 21/05/2026", "20 €", "012345", "4977…77", "carte 77",
+    "PCLCB000000000777", "a-7", "20 € le 21/05/2026", "20 €", "012345", "4977…77", "carte 77", "5017…00", "501755…0500", "50…00", "carte 00",
     "c4ca4238a0b923820dcc509a6f75849b",
 )  # fmt: skip
 
