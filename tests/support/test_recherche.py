@@ -188,8 +188,8 @@ CREANCES = int(os.environ.get("RECHERCHE_CREANCES", "30000"))
 """Autant de paiements et de sorts ; un million pour les mesures."""
 
 CHERCHEES = (
-    "PCLCB000000000777", "a-7", "20 € le 21/05/2026", "20 €", "012345", "4977…77", "carte 77", "5017…00", "501755…0500", "50…00", "carte 00",
-    "c4ca4238a0b923820dcc509a6f75849b",
+    "PCLCB000000000777", "a-7", "20 € le 21/05/2026", "20 €", "012345", "4977…77", "carte 77",
+    "5017…00", "501755…0500", "50…00", "carte 00", "c4ca4238a0b923820dcc509a6f75849b",
 )  # fmt: skip
 
 
