@@ -22,6 +22,8 @@ from tests.api.conftest import Service, jeton, notification, porteur, reglages_a
 from tests.mapper import MAPPER
 from tests.outils import RACINE
 
+SANS_KAFKA: Final = '"code":"rejeu_indisponible"'
+"""Ce que répond cette API à qui veut rejouer un message refusé : celle du test n'a pas de topic où le reprendre."""
 ESSAIS: Final = int(os.environ.get("SCHEMATHESIS", "12"))
 DOCUMENT: Final[dict[str, Any]] = json.loads((RACINE / "docs" / "openapi.json").read_text("utf-8"))
 """Ce que l'API en sert : tests/api/test_exploitation.py."""
@@ -191,7 +193,7 @@ def _eprouver(service: Service, cas: Any, roles: Mapping[str, dict[str, str]], s
         cas.headers.pop("Authorization", None)
         reponse = cas.call(base_url=str(service.client.base_url), headers=roles[role], allow_redirects=False)
         statuts[reponse.status_code] += 1
-        assert reponse.status_code < 500, (cas.as_curl_command(), reponse.text)
+        assert reponse.status_code < 500 or SANS_KAFKA in reponse.text, (cas.as_curl_command(), reponse.text)
         if reponse.status_code >= 400:
             assert reponse.headers["content-type"][0].startswith("application/problem+json")
 
