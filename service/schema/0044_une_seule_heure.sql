@@ -3,11 +3,19 @@
 
 -- Celle de PostgreSQL, jamais avant le dernier événement, ni après la borne que donne qui écrit (creances.au_plus_tard).
 -- D'une seule expression, lue à la création : le planificateur la met à la place de l'appel, et nul search_path n'y change
--- rien. La suite se lit sans requête, si bien que chaque ligne d'un lot peut la lire.
+-- rien. La suite se lit sans requête, si bien que chaque ligne d'un lot peut la lire ; qui n'écrit pas d'événements n'a
+-- aucun droit sur elle, et en apprend ce nombre d'une fonction.
+CREATE FUNCTION journal.dernier_instant() RETURNS bigint LANGUAGE sql VOLATILE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURN pg_sequence_last_value('journal.horloge'::regclass);
+COMMENT ON FUNCTION journal.dernier_instant() IS 'L''heure du dernier événement, en microsecondes.';
+
 CREATE FUNCTION journal.heure() RETURNS timestamptz LANGUAGE sql VOLATILE
 RETURN greatest(
     least(clock_timestamp(), nullif(current_setting('creances.au_plus_tard', true), '')::timestamptz),
-    'epoch'::timestamptz + pg_sequence_last_value('journal.horloge'::regclass) * interval '1 microsecond');
+    'epoch'::timestamptz + interval '1 microsecond' * CASE
+        WHEN has_sequence_privilege('journal.horloge'::regclass, 'SELECT')
+        THEN pg_sequence_last_value('journal.horloge'::regclass) ELSE journal.dernier_instant() END);
 COMMENT ON FUNCTION journal.heure() IS
     'L''heure de ce qui s''écrit : celle de PostgreSQL, entre le dernier événement et la borne de qui écrit.';
 

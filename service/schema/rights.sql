@@ -63,15 +63,14 @@ BEGIN
             journal.ecarts_de_rapport TO creances_relance;
     END IF;
     GRANT USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_api;
-    -- Lire l'heure du lot n'est pas la fixer ; ce que chacun écrit ne vient pas avant elle (0044).
+    -- Lire l'heure du lot n'est pas la fixer.
     GRANT SELECT ON SEQUENCE journal.horloge TO creances_service, creances_api, creances_consommateur, creances_suiveur,
-        creances_publication, creances_relance, creances_exploitation;
+        creances_relance;
 
     -- Le sceau lit tout ce qu'il scelle.
     IF to_regclass('journal.sceaux') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA journal TO creances_sceau;
         GRANT SELECT ON ALL TABLES IN SCHEMA journal TO creances_sceau;
-        GRANT SELECT ON SEQUENCE journal.horloge TO creances_sceau;
     END IF;
 
     -- Les sessions des pages : l'API les ouvre et les finit, un administrateur les finit.
