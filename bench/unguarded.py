@@ -14,7 +14,7 @@ from api.socle.debits import Debit, Debits, Genre
 from api.socle.en_tetes import EnTetes
 from api.socle.taille import TailleBornee
 from service import composition, web
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.settings import Settings
 
 GONE: Final[tuple[object, ...]] = (EnTetes, TailleBornee)

@@ -2,9 +2,12 @@
 
 The log is stamped by PostgreSQL and never goes back; a clock that jumped a day ahead would thus stamp all that follows
 with that day, long after it was set right. So it may run ahead of the writer's own clock by a bound, and no further:
-what is written during a jump carries at most that much of it, and all is well again that long after.
+what is written during a jump carries at most that much of it, and all is well again that long after. Each statement
+that writes to the log says that bound (`AT_MOST`), and the database keeps every row between the last event and there
+(0044_une_seule_heure.sql): what one gesture writes bears one time, whatever the clock does.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +15,22 @@ from psycopg import Connection
 
 AHEAD_MAX: Final = timedelta(seconds=10)
 """How far PostgreSQL's clock may be ahead of ours, or behind, without being told of."""
+
+AT_MOST: Final = "set_config('creances.au_plus_tard', %b, true)"
+"""Stands in the FROM of each statement that writes to the log, given `latest()`: the latest time that its rows bear.
+
+Read before the first row is made, and gone with the transaction.
+"""
+
+
+def ours() -> datetime:
+    """This machine's time."""
+    return datetime.now(UTC)
+
+
+def latest(clock: Callable[[], datetime] = ours) -> str:
+    """The latest time that what is written now may bear."""
+    return (clock() + AHEAD_MAX).isoformat()
 
 
 def skew(theirs: datetime, before: datetime, after: datetime) -> timedelta:

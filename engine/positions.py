@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.errors import UniqueViolation
 
 from engine.batch import Advance, Partition
+from engine.clocks import AT_MOST, latest, ours
 from engine.conflicts import PositionConflict, traduire
 
 # The place of each partition: under the id of its last resumption, else under the topic's.
@@ -31,36 +32,39 @@ LEFT JOIN journal.arrets a ON a.topic_id = nom.topic_id AND a.partition = p.part
 _DERNIER: Final = "SELECT topic_id FROM journal.topics WHERE topic = %b ORDER BY rang DESC LIMIT 1"
 
 # Notes that a topic was met.
-_RENCONTRER: Final = "INSERT INTO journal.topics (topic, topic_id) VALUES (%b, %b) ON CONFLICT DO NOTHING"
+_RENCONTRER: Final = f"""
+INSERT INTO journal.topics (topic, topic_id) SELECT %b, %b FROM {AT_MOST} ON CONFLICT DO NOTHING
+"""  # noqa: S608 (constants)
 
 # Moves the positions that were read, a row a partition; only from where the log itself is. A consumer that knows more,
 # because an older backup was restored under it, would leave unread what lies between.
-_ADVANCE: Final = """
+_ADVANCE: Final = f"""
 INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)
 SELECT lue.* FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::int8[])
-    AS lue (topic_id, topic, partition, depuis, jusqu_a)
+    AS lue (topic_id, topic, partition, depuis, jusqu_a), {AT_MOST}
 WHERE lue.depuis = coalesce(
     (SELECT p.jusqu_a FROM journal.positions p
      WHERE p.topic_id = lue.topic_id AND p.partition = lue.partition ORDER BY p.depuis DESC LIMIT 1),
     (SELECT r.depuis FROM journal.reprises r WHERE r.identifiant = lue.topic_id AND r.partition = lue.partition),
     0)
-"""
+"""  # noqa: S608
 
 # Keeps what was skipped.
-_PERDRE: Final = """
-INSERT INTO journal.pertes (topic_id, topic, partition, depuis, jusqu_a) VALUES (%b, %b, %b, %b, %b)
-"""
+_PERDRE: Final = f"""
+INSERT INTO journal.pertes (topic_id, topic, partition, depuis, jusqu_a) SELECT %b, %b, %b, %b, %b FROM {AT_MOST}
+"""  # noqa: S608
 
 # Stops a partition, once.
-_ARRETER: Final = """
-INSERT INTO journal.arrets (topic_id, topic, partition, position, fin) VALUES (%b, %b, %b, %b, %b)
+_ARRETER: Final = f"""
+INSERT INTO journal.arrets (topic_id, topic, partition, position, fin) SELECT %b, %b, %b, %b, %b FROM {AT_MOST}
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608
 
 # Takes up a partition under a new id.
-_REPRENDRE: Final = """
-INSERT INTO journal.reprises (topic_id, topic, partition, identifiant, depuis, motif) VALUES (%b, %b, %b, %b, %b, %b)
-"""
+_REPRENDRE: Final = f"""
+INSERT INTO journal.reprises (topic_id, topic, partition, identifiant, depuis, motif)
+SELECT %b, %b, %b, %b, %b, %b FROM {AT_MOST}
+"""  # noqa: S608
 
 # The stopped partitions: neither taken up since, nor of a topic recreated since.
 _A_L_ARRET: Final = """
@@ -126,11 +130,13 @@ def encounter(conn: Connection[Any], topic: str, topic_id: UUID) -> UUID | None:
     (dernier,) = conn.execute(_DERNIER, (topic,)).fetchone() or (None,)
     if dernier == topic_id:
         return None
-    nouveau = conn.execute(_RENCONTRER, (topic, topic_id)).rowcount == 1
+    nouveau = conn.execute(_RENCONTRER, (topic, topic_id, latest())).rowcount == 1
     return dernier if nouveau else None
 
 
-def advance(conn: Connection[Any], advances: Sequence[Advance]) -> Callable[[], None]:
+def advance(
+    conn: Connection[Any], advances: Sequence[Advance], clock: Callable[[], datetime] = ours
+) -> Callable[[], None]:
     """Move these positions; the answer, once the pipeline is read, raises PositionConflict if the log is elsewhere.
 
     Two that start from the same place meet in the unique key: UniqueViolation, then.
@@ -145,6 +151,7 @@ def advance(conn: Connection[Any], advances: Sequence[Advance]) -> Callable[[], 
             [advance.partition.partition for advance in advances],
             [advance.depuis for advance in advances],
             [advance.jusqu_a for advance in advances],
+            latest(clock),
         ),
     )
 
@@ -161,12 +168,12 @@ def perdre(conn: Connection[Any], partition: Partition, depuis: int, jusqu_a: in
         advance(conn, [Advance(partition, depuis, jusqu_a)])()
     except UniqueViolation as violation:
         raise traduire(violation) from violation
-    conn.execute(_PERDRE, (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_a))
+    conn.execute(_PERDRE, (partition.topic_id, partition.topic, partition.partition, depuis, jusqu_a, latest()))
 
 
 def arreter(conn: Connection[Any], partition: Partition, position: int, fin: int) -> None:
     """Stop a partition until a person decides where to go on with it."""
-    conn.execute(_ARRETER, (partition.topic_id, partition.topic, partition.partition, position, fin))
+    conn.execute(_ARRETER, (partition.topic_id, partition.topic, partition.partition, position, fin, latest()))
 
 
 def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif: str) -> UUID:
@@ -177,7 +184,7 @@ def reprendre(conn: Connection[Any], partition: Partition, depuis: int, *, motif
     """
     identifiant = uuid4()
     numero = partition.partition
-    conn.execute(_REPRENDRE, (partition.topic_id, partition.topic, numero, identifiant, depuis, motif))
+    conn.execute(_REPRENDRE, (partition.topic_id, partition.topic, numero, identifiant, depuis, motif, latest()))
     return identifiant
 
 

@@ -7,7 +7,7 @@ commit. The library's `LOCK TABLE` would wait behind VACUUM and ask for more tha
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 from engine import positions as places
 from engine import tracing, waiting_room
 from engine.batch import Batch, Entry, Fate, IdempotencyKey, Partition
-from engine.clocks import AHEAD_MAX
+from engine.clocks import AT_MOST, latest, ours
 from engine.conflicts import traduire
 from engine.database import Database
 from engine.event import Aggregate
@@ -66,23 +66,24 @@ RETURNING position
 _WAKE: Final = f"NOTIFY {CANAL}"
 
 # Records the fate of each message of the batch, and moves their counts.
-_WRITE_FATES: Final = """
+_WRITE_FATES: Final = f"""
 WITH ecrits AS (
     INSERT INTO journal.sorts (topic_id, topic, partition, decalage, sort, cause, objet, empreinte, champs)
-    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::text[], %b::text[], %b::text[],
-                         %b::bytea[], %b::jsonb[])
+    SELECT m.* FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::text[], %b::text[], %b::text[],
+                           %b::bytea[], %b::jsonb[]) AS m, {AT_MOST}
     RETURNING topic_id, topic, partition, sort
 )
 INSERT INTO vues.sorts AS s (topic_id, topic, partition, sort, messages)
 SELECT topic_id, topic, partition, sort, count(*) FROM ecrits GROUP BY topic_id, topic, partition, sort
 ORDER BY topic_id, partition, sort
 ON CONFLICT (topic_id, partition, sort) DO UPDATE SET messages = s.messages + excluded.messages
-"""
+"""  # noqa: S608 (constants)
 
 # Records the answer given to a request.
-_WRITE_KEY: Final = """
-INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse, correlation) VALUES (%b, %b, %b, %b, %b)
-"""
+_WRITE_KEY: Final = f"""
+INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse, correlation)
+SELECT %b, %b, %b, %b, %b FROM {AT_MOST}
+"""  # noqa: S608
 
 # Finds the answer given to a request.
 _READ_KEY: Final = "SELECT empreinte, reponse FROM journal.cles_idempotence WHERE auteur = %b AND cle = %b"
@@ -108,7 +109,7 @@ class Recorder(Streams, LibraryRecorder):
         mapper: EventMapper,
         *,
         order_held_max_s: float = ORDER_HELD_MAX_S,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = ours,
     ) -> None:
         """Write to and read from this database, with this mapper; see `take_order` for `order_held_max_s`."""
         self.base = base
@@ -128,11 +129,11 @@ class Recorder(Streams, LibraryRecorder):
         """
         try:
             with conn.pipeline() as pipeline:
-                moved = places.advance(conn, lot.advances)
+                moved = places.advance(conn, lot.advances, self._clock)
                 self._write_fates(conn, lot.fates)
                 self._write_key(conn, lot.cle)
-                waiting_room.hold(conn, lot.held)
-                waiting_room.settle(conn, lot.settled)
+                waiting_room.hold(conn, lot.held, self._clock)
+                waiting_room.settle(conn, lot.settled, self._clock)
                 tracing.recorded(conn, lot)
                 written = self._write_entries(conn, lot.entries, pipeline)
         except UniqueViolation as violation:
@@ -146,11 +147,11 @@ class Recorder(Streams, LibraryRecorder):
         It is held for `order_held_max_s` at most: a writer that is frozen or cut off loses it. Inside a pipeline,
         before its Sync, PostgreSQL before 17 takes a silent client for a busy one and no time-out applies: Sync first.
         """
-        latest = (self._clock() + AHEAD_MAX).isoformat()
+        at_most = latest(self._clock)
         if conn.info.server_version >= _VERSION_17:
-            conn.execute(_ORDER_17, (ORDER_LOCK, self._held_max, latest))
+            conn.execute(_ORDER_17, (ORDER_LOCK, self._held_max, at_most))
             return
-        conn.execute(_ORDER, (ORDER_LOCK, self._held_max, latest))
+        conn.execute(_ORDER, (ORDER_LOCK, self._held_max, at_most))
         if pipeline is not None:
             pipeline.sync()
 
@@ -207,12 +208,14 @@ class Recorder(Streams, LibraryRecorder):
                     [fate.objet for fate in fates],
                     [fate.empreinte for fate in fates],
                     [Jsonb(fate.champs, msgspec.json.encode) for fate in fates],
+                    latest(self._clock),
                 ),
             )
 
     def _write_key(self, conn: Connection[Any], cle: IdempotencyKey | None) -> None:
         if cle is not None:
-            conn.execute(_WRITE_KEY, (cle.auteur, cle.cle, cle.empreinte, Jsonb(cle.reponse), cle.correlation))
+            told = (cle.auteur, cle.cle, cle.empreinte, Jsonb(cle.reponse), cle.correlation)
+            conn.execute(_WRITE_KEY, (*told, latest(self._clock)))
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 

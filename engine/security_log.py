@@ -8,14 +8,16 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection, Connection
 
+from engine.clocks import AT_MOST, latest
+
 UNKNOWN: Final = "inconnu"
 """The actor when nobody made themselves known."""
 
 DETAIL_MAX: Final = 2_000
 
-_WRITE: Final = """
-INSERT INTO journal.securite (genre, acteur, reseau, objet, detail, fois) VALUES (%b, %b, %b, %b, %b, %b)
-"""
+_WRITE: Final = f"""
+INSERT INTO journal.securite (genre, acteur, reseau, objet, detail, fois) SELECT %b, %b, %b, %b, %b, %b FROM {AT_MOST}
+"""  # noqa: S608 (constants)
 
 # What happened between two instants, in order.
 _READ: Final = """
@@ -91,4 +93,12 @@ def network_of(address: str) -> str | None:
 
 
 def _values(event: SecurityEvent) -> tuple[object, ...]:
-    return (event.kind.value, event.actor, event.network, event.object, event.detail[:DETAIL_MAX], event.times)
+    return (
+        event.kind.value,
+        event.actor,
+        event.network,
+        event.object,
+        event.detail[:DETAIL_MAX],
+        event.times,
+        latest(),
+    )

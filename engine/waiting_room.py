@@ -5,30 +5,32 @@ behind it, so that order is kept. The role applies them: after each batch that t
 and at each heartbeat. A closing row, unique for the message and written with its events, makes it once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from engine.batch import Held, Partition, Settled
+from engine.clocks import AT_MOST, latest, ours
 from engine.messages import Message
 
 STREAMS_MAX: Final = 200
 """Streams taken up in one round."""
 
 # Keeps messages with their content.
-_HOLD: Final = """
+_HOLD: Final = f"""
 INSERT INTO journal.attentes (topic_id, topic, partition, decalage, cle, valeur, recu_le, flux, raison)
-SELECT * FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::bytea[], %b::bytea[], %b::timestamptz[],
-                     %b::text[], %b::text[])
-"""
+SELECT m.* FROM unnest(%b::uuid[], %b::text[], %b::int4[], %b::int8[], %b::bytea[], %b::bytea[], %b::timestamptz[],
+                       %b::text[], %b::text[]) AS m, {AT_MOST}
+"""  # noqa: S608
 
 # Says what became of messages that waited.
-_SETTLE: Final = """
+_SETTLE: Final = f"""
 INSERT INTO journal.attentes_reglees (topic_id, partition, decalage, sort, cause)
-SELECT * FROM unnest(%b::uuid[], %b::int4[], %b::int8[], %b::text[], %b::text[])
-"""
+SELECT m.* FROM unnest(%b::uuid[], %b::int4[], %b::int8[], %b::text[], %b::text[]) AS m, {AT_MOST}
+"""  # noqa: S608
 
 _OPEN: Final = """
 NOT EXISTS (SELECT FROM journal.attentes_reglees r
@@ -62,7 +64,7 @@ class Waiting(NamedTuple):
     messages: list[Message]
 
 
-def hold(conn: Connection[Any], held: Sequence[Held]) -> None:
+def hold(conn: Connection[Any], held: Sequence[Held], clock: Callable[[], datetime] = ours) -> None:
     """Keep these messages."""
     if held:
         conn.execute(
@@ -77,11 +79,12 @@ def hold(conn: Connection[Any], held: Sequence[Held]) -> None:
                 [one.received_at for one in held],
                 [one.stream for one in held],
                 [one.reason for one in held],
+                latest(clock),
             ),
         )
 
 
-def settle(conn: Connection[Any], settled: Sequence[Settled]) -> None:
+def settle(conn: Connection[Any], settled: Sequence[Settled], clock: Callable[[], datetime] = ours) -> None:
     """Close these messages. Raises UniqueViolation if somebody closed one of them before."""
     if settled:
         conn.execute(
@@ -92,6 +95,7 @@ def settle(conn: Connection[Any], settled: Sequence[Settled]) -> None:
                 [one.offset for one in settled],
                 [one.fate for one in settled],
                 [one.cause for one in settled],
+                latest(clock),
             ),
         )
 

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from domain.nir import contient_un_nir
 from domain.refus import Refus
+from engine.clocks import AT_MOST, latest
 
 MOTIF_MIN: Final = 3
 MOTIF_MAX: Final = 200
@@ -33,10 +34,10 @@ RANG_MAX: Final = 2**63 - 1
 """Le plus grand rang que la base compte."""
 
 # Écrit un accès.
-_NOTER: Final = """
+_NOTER: Final = f"""
 INSERT INTO journal.acces (qui, role, voie, quoi, objet, assures, motif, correlation)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING rang
-"""
+SELECT %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST} RETURNING rang
+"""  # noqa: S608 (constantes)
 
 # Ceux que des critères retiennent ; un critère absent n'écarte rien.
 _RETENUS: Final = """
@@ -133,7 +134,17 @@ def noter_acces(
 ) -> int:
     """Écrit cette lecture, et rend son rang ; à valider avant de montrer quoi que ce soit."""
     personnes = sorted(set(assures))
-    valeurs = (lecteur.qui, lecteur.role, lecteur.voie.value, quoi, objet, personnes, motif, lecteur.correlation)
+    valeurs = (
+        lecteur.qui,
+        lecteur.role,
+        lecteur.voie.value,
+        quoi,
+        objet,
+        personnes,
+        motif,
+        lecteur.correlation,
+        latest(),
+    )
     (rang,) = conn.execute(_NOTER, valeurs).fetchone() or (0,)
     return int(rang)
 

@@ -6,15 +6,17 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
 
-_INSCRIRE: Final = """
-INSERT INTO journal.arretes (numero, jour, depuis, jusqu_a, contenu, empreinte, precedent)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
-"""
+from engine.clocks import AT_MOST, latest
 
-_HORODATER: Final = """
+_INSCRIRE: Final = f"""
+INSERT INTO journal.arretes (numero, jour, depuis, jusqu_a, contenu, empreinte, precedent)
+SELECT %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST}
+"""  # noqa: S608 (constantes)
+
+_HORODATER: Final = f"""
 INSERT INTO journal.jetons_d_arrete (jour, empreinte, autorite, horodate_le, jeton)
-VALUES (%s, %s, %s, %s, %s) ON CONFLICT (jour) DO NOTHING
-"""
+SELECT %s, %s, %s, %s, %s FROM {AT_MOST} ON CONFLICT (jour) DO NOTHING
+"""  # noqa: S608
 
 
 def inscrire(
@@ -31,7 +33,7 @@ def inscrire(
 
     La base refuse (CheckViolation) ce qui ne suit pas la clôture précédente, et un jour qui n'est pas fini.
     """
-    valeurs = (numero, jour, *bornes, contenu, bytes.fromhex(empreinte), bytes.fromhex(precedent))
+    valeurs = (numero, jour, *bornes, contenu, bytes.fromhex(empreinte), bytes.fromhex(precedent), latest())
     try:
         with conn.transaction():
             conn.execute(_INSCRIRE, valeurs)
@@ -44,5 +46,5 @@ def horodater(
     conn: Connection[Any], *, jour: date, empreinte: str, autorite: str, horodate_le: datetime, jeton: bytes
 ) -> bool:
     """Inscrit le jeton d'une clôture ; rend Faux si elle en avait déjà un."""
-    valeurs = (jour, bytes.fromhex(empreinte), autorite, horodate_le, jeton)
+    valeurs = (jour, bytes.fromhex(empreinte), autorite, horodate_le, jeton, latest())
     return conn.execute(_HORODATER, valeurs).rowcount == 1

@@ -13,13 +13,16 @@ from psycopg import Connection
 from domain.geste import lire_id
 from domain.nir import contient_un_nir
 from domain.refus import Refus
+from engine.clocks import AT_MOST, latest
 
 NOTE_MAX: Final = 2_000
 """Longueur d'une note, en signes."""
 
 _OBJET: Final = re.compile(r"(creance|paiement|assure|anomalie)-[A-Za-z0-9._:@/-]{1,200}")
 
-_ECRIRE: Final = "INSERT INTO journal.notes (objet, texte, auteur) VALUES (%s, %s, %s) RETURNING rang, enregistre_le"
+_ECRIRE: Final = f"""
+INSERT INTO journal.notes (objet, texte, auteur) SELECT %s, %s, %s FROM {AT_MOST} RETURNING rang, enregistre_le
+"""  # noqa: S608 (constantes)
 _LIRE: Final = """
 SELECT rang, objet, texte, auteur, enregistre_le FROM journal.notes WHERE objet = ANY (%s) ORDER BY rang
 """
@@ -71,7 +74,7 @@ def ecrire_note(conn: Connection[Any], objet: str, texte: str, auteur: str) -> N
         raise NoteIrrecevable
     if not _existe(conn, objet):
         raise ObjetDeNoteInconnu
-    ecrite: Any = conn.execute(_ECRIRE, (objet, lue, auteur)).fetchone()
+    ecrite: Any = conn.execute(_ECRIRE, (objet, lue, auteur, latest())).fetchone()
     rang, enregistre_le = ecrite
     return Note(rang, objet, lue, auteur, enregistre_le)
 

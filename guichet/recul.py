@@ -9,12 +9,13 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.refus import Refus
+from engine.clocks import AT_MOST, latest
 
 # Note un recul, une fois par époque.
-_CONSTATER: Final = """
+_CONSTATER: Final = f"""
 INSERT INTO journal.reculs (epoque, raison)
-SELECT coalesce(%b, max(nom)), %b FROM journal.epoques ON CONFLICT DO NOTHING
-"""
+SELECT coalesce(%b, (SELECT max(nom) FROM journal.epoques)), %b FROM {AT_MOST} ON CONFLICT DO NOTHING
+"""  # noqa: S608 (constantes)
 
 # Le recul de l'époque courante.
 _LIRE: Final = "SELECT raison FROM journal.reculs WHERE epoque = (SELECT max(nom) FROM journal.epoques)"
@@ -45,7 +46,7 @@ def constater_recul(conn: Connection[Any], raison: str, epoque: str | None = Non
 
     Qui l'a constaté d'une époque la nomme : ouverte entre-temps, la suivante n'y est pour rien.
     """
-    conn.execute(_CONSTATER, (epoque, raison))
+    conn.execute(_CONSTATER, (epoque, raison, latest()))
 
 
 def recul(conn: Connection[Any]) -> str | None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection, IsolationLevel
 from psycopg.errors import UniqueViolation
 
+from engine.clocks import AT_MOST, latest
 from preuve.checkpoints import Checkpoint
 from preuve.frontier import Frontier
 from preuve.leaves import read_canonically
@@ -38,17 +39,19 @@ FROM journal.sceaux s LEFT JOIN journal.points p USING (epoque, taille)
 WHERE s.epoque = %b ORDER BY s.taille DESC LIMIT 1
 """
 
-_SEAL: Final = """
+_SEAL: Final = f"""
 INSERT INTO journal.sceaux (epoque, taille, avant, empreintes, pics, depuis, jusqu_a, position)
-VALUES (%b, %b, %b, %b, %b, %b, %b, %b)
-"""
+SELECT %b, %b, %b, %b, %b, %b, %b, %b FROM {AT_MOST}
+"""  # noqa: S608 (constants)
 
-_NODES: Final = """
+_NODES: Final = f"""
 INSERT INTO journal.noeuds (epoque, niveau, numero, empreinte)
-SELECT %b, * FROM unnest(%b::int2[], %b::int8[], %b::bytea[])
-"""
+SELECT %b, n.* FROM unnest(%b::int2[], %b::int8[], %b::bytea[]) AS n, {AT_MOST}
+"""  # noqa: S608
 
-_SIGN: Final = "INSERT INTO journal.points (epoque, taille, note) VALUES (%b, %b, %b) ON CONFLICT DO NOTHING"
+_SIGN: Final = f"""
+INSERT INTO journal.points (epoque, taille, note) SELECT %b, %b, %b FROM {AT_MOST} ON CONFLICT DO NOTHING
+"""  # noqa: S608
 
 
 class TransactionsWentBack(Exception):
@@ -155,15 +158,16 @@ class Sealer:
             before = frontier.size
             frontier, nodes = frontier.append(hashes)
             of_tree = (state.epoch, frontier.size, before, b"".join(hashes), frontier.peaks)
-            conn.execute(_SEAL, (*of_tree, window.since, window.until, position))
+            conn.execute(_SEAL, (*of_tree, window.since, window.until, position, latest()))
             if nodes:
                 levels, numbers, made = zip(*nodes, strict=True)
-                conn.execute(_NODES, (state.epoch, list(levels), list(numbers), list(made)))
+                conn.execute(_NODES, (state.epoch, list(levels), list(numbers), list(made), latest()))
         return frontier
 
     def _sign(self, conn: Connection[Any], epoch: str, frontier: Frontier) -> None:
         if frontier.size:
-            conn.execute(_SIGN, (epoch, frontier.size, sign(self.seal, epoch, frontier.size, frontier.root)))
+            note = sign(self.seal, epoch, frontier.size, frontier.root)
+            conn.execute(_SIGN, (epoch, frontier.size, note, latest()))
 
 
 def sign(seal: Sealing, epoch: str, size: int, root: bytes) -> str:

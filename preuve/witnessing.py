@@ -10,6 +10,7 @@ from typing import Any, Final, assert_never
 
 from psycopg import Connection
 
+from engine.clocks import AT_MOST, latest
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import root
 from preuve.notes import NoteRefused, Verifier, read, split, write
@@ -30,9 +31,10 @@ _SIZE: Final = "SELECT coalesce(max(taille), 0) FROM journal.points WHERE epoque
 
 _COSIGNED_SIZE: Final = "SELECT coalesce(max(taille), 0) FROM journal.cosignatures WHERE epoque = %b AND temoin = %b"
 
-_KEEP: Final = """
-INSERT INTO journal.cosignatures (epoque, taille, temoin, ligne) VALUES (%b, %b, %b, %b) ON CONFLICT DO NOTHING
-"""
+_KEEP: Final = f"""
+INSERT INTO journal.cosignatures (epoque, taille, temoin, ligne)
+SELECT %b, %b, %b, %b FROM {AT_MOST} ON CONFLICT DO NOTHING
+"""  # noqa: S608 (constants)
 
 # The largest state that as many witnesses have cosigned, and their lines.
 _WITNESSED: Final = """
@@ -57,9 +59,10 @@ WHERE r.epoque = %b AND r.temoin = %b AND r.enregistre_le > coalesce((
 ), '-infinity')
 """
 
-_REFUSED: Final = """
-INSERT INTO journal.refus_de_temoins (epoque, temoin, taille, connue, montre, vu) VALUES (%b, %b, %b, %b, %b, %b)
-"""
+_REFUSED: Final = f"""
+INSERT INTO journal.refus_de_temoins (epoque, temoin, taille, connue, montre, vu)
+SELECT %b, %b, %b, %b, %b, %b FROM {AT_MOST}
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def cosigned_size(conn: Connection[Any], epoch: str, witness: str) -> int:
 
 def keep(conn: Connection[Any], point: Point, witness: str, line: str) -> None:
     """Keep a verified cosignature."""
-    conn.execute(_KEEP, (point.epoch, point.size, witness, line))
+    conn.execute(_KEEP, (point.epoch, point.size, witness, line, latest()))
 
 
 def needs_telling(conn: Connection[Any], epoch: str, witness: str) -> bool:
@@ -184,7 +187,7 @@ def keep_refusal(conn: Connection[Any], point: Point, witness: str, known: int |
     """
     (shown,) = conn.execute(_STANDS, (point.epoch, witness)).fetchone() or (None,)
     if shown is None or (seen is not None and not shown):
-        conn.execute(_REFUSED, (point.epoch, witness, point.size, known, point.note, seen))
+        conn.execute(_REFUSED, (point.epoch, witness, point.size, known, point.note, seen, latest()))
 
 
 def cosigned_checkpoint(conn: Connection[Any], epoch: str | None = None, *, at_least: int = 1) -> str | None:

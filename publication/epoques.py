@@ -4,6 +4,8 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from engine.clocks import AT_MOST, latest
+
 # Les époques, de la première à la courante.
 _LIRE: Final = "SELECT nom, raison, ouverte_par, enregistre_le FROM journal.epoques ORDER BY nom"
 
@@ -11,13 +13,13 @@ _LIRE: Final = "SELECT nom, raison, ouverte_par, enregistre_le FROM journal.epoq
 _COURANTE: Final = "SELECT max(nom) FROM journal.epoques"
 
 # Ouvre une époque, nommée par l'heure et toujours après la dernière, même si l'horloge a reculé.
-_OUVRIR: Final = """
+_OUVRIR: Final = f"""
 INSERT INTO journal.epoques (nom, raison)
-SELECT to_char(greatest(date_trunc('second', clock_timestamp() AT TIME ZONE 'UTC'),
-                        left(max(nom), 15)::timestamp + interval '1 second'), 'YYYYMMDD"T"HH24MISS"Z"'), %b
-FROM journal.epoques
+SELECT to_char(greatest(date_trunc('second', journal.heure() AT TIME ZONE 'UTC'),
+                        left(derniere.nom, 15)::timestamp + interval '1 second'), 'YYYYMMDD"T"HH24MISS"Z"'), %b
+FROM {AT_MOST}, (SELECT max(nom) AS nom FROM journal.epoques) AS derniere
 RETURNING nom
-"""
+"""  # noqa: S608 (constantes)
 
 
 class Epoque(NamedTuple):
@@ -43,5 +45,5 @@ def epoque_courante(conn: Connection[Any]) -> str:
 
 def ouvrir_epoque(conn: Connection[Any], raison: str) -> str:
     """Ouvre une époque et rend son nom ; le publieur republiera tout le journal sous elle."""
-    (nom,) = conn.execute(_OUVRIR, (raison,)).fetchone() or ("",)
+    (nom,) = conn.execute(_OUVRIR, (raison, latest())).fetchone() or ("",)
     return str(nom)

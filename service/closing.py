@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection, IsolationLevel
 
+from engine.clocks import latest
 from engine.database import Database, connect
 from engine.recorder import Recorder
 from guichet.arreter import inscrire
@@ -32,7 +33,8 @@ DAYS_AT_ONCE: Final = 31
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many days, of how many."""
 
-_TODAY: Final = "SELECT (clock_timestamp() AT TIME ZONE 'Europe/Paris')::date"
+# PostgreSQL's day, and not after ours: a day is over when both clocks say so.
+_TODAY: Final = "SELECT (least(clock_timestamp(), %b::timestamptz) AT TIME ZONE 'Europe/Paris')::date"
 
 _EPOCH: Final = "SELECT coalesce(max(nom), '') FROM journal.epoques"
 
@@ -83,7 +85,7 @@ class _Step(NamedTuple):
 
 def _step(conn: Connection[Any], recorder: Recorder, until: date | None, advance: Progress, before: int) -> _Step:
     """Close a month at most."""
-    (today,) = conn.execute(_TODAY).fetchone() or (date.min,)
+    (today,) = conn.execute(_TODAY, (latest(),)).fetchone() or (date.min,)
     if until is not None and until >= today:
         raise DayRefused(f"Le {until:%d/%m/%Y} n'est pas fini : il s'arrête à partir de minuit, heure de Paris.")
     last = next(iter(dernieres(conn)), None)

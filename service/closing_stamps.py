@@ -1,11 +1,12 @@
 """The time of each closing, asked of the authority after it is written: a closing never waits for it."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from psycopg import Connection
 
+from engine import clocks
 from engine.database import Database
 from guichet.arreter import horodater
 from projections.arretes.lecture import cloture_du, jetons_gardes, jours_sans_jeton
@@ -18,13 +19,17 @@ AT_ONCE: Final = 50
 def stamp_closings(settings: Settings, base: Database) -> int:
     """Stamp the closings that have no token yet, the oldest first; return how many. Raises NoTimestamp.
 
-    Without an authority in the settings: none.
+    Without an authority in the settings: none; while PostgreSQL's clock and ours disagree, none either, and NoTimestamp
+    says so: a token is kept beside the time at which it came, and this one would contradict it for good.
     """
     if settings.tsa_url is None or settings.tsa_roots is None:
         return 0
     roots = roots_of(settings.tsa_roots)
     with base.transaction() as conn:
         days = jours_sans_jeton(conn, AT_ONCE)
+        gap = clocks.measure(conn) if days else timedelta()
+    if (said := clocks.disagreement(gap)) is not None:
+        raise NoTimestamp(said)
     for day in days:
         with base.transaction() as conn:
             closing = cloture_du(conn, day)

@@ -17,7 +17,8 @@ from engine.messages import kafka_time
 from guichet.reglement.rejouer import Garde
 from kiosque.interface import FormulaireIrrecevable
 from service import bank
-from service.kafka import Publisher, reader, topic_end
+from service.kafka import reader, topic_end
+from service.publisher import Publisher
 from service.settings import Settings
 
 READ_SECONDS: Final = 10.0

@@ -24,7 +24,7 @@ from preuve.notes import KeyType, Verifier, split
 from preuve.seal import log_name
 from preuve.witnessing import Point, contradicts, cosigned_checkpoint, last_point
 from service import composition, kafka
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.settings import Settings
 
 NAME: Final = "points"

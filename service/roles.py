@@ -14,8 +14,8 @@ from engine.role_state import RoleState
 from guichet.guichet import Guichet
 from service import bank, composition
 from service.http import serve
-from service.kafka import Publisher
 from service.logs import bind_role
+from service.publisher import Publisher
 from service.relance import NAME, RelanceRole
 from service.settings import Settings
 

@@ -18,9 +18,9 @@ from engine.role_state import RoleState
 from engine.security_log import Kind, SecurityEvent, note
 from guichet.guichet import Guichet
 from service import closing_duty, composition, points, roles, watch
-from service.kafka import Publisher
 from service.lag import WAIT_SECONDS
 from service.production import require_ready
+from service.publisher import Publisher
 from service.rewind import Gate
 from service.role_names import SIMULATOR, RoleKind, RoleName, role_named
 from service.settings import Settings, settings_table

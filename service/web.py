@@ -25,11 +25,11 @@ from service.closing_duty import ClosingsCollector
 from service.dead_letters import Mailbox
 from service.held import HeldCollector
 from service.http import ConnectionLimits, serve
-from service.kafka import Publisher
 from service.kept_collector import Silence
 from service.lag import WAIT_SECONDS, lag
 from service.mail import outgoing_mail
 from service.metrics import RolesCollector
+from service.publisher import Publisher
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.settings import Settings

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from engine.clocks import AT_MOST, latest
 from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import Ecart, GenreEcart
 from kiosque.rapports import Genre, LigneDeRapport
@@ -39,15 +40,15 @@ SELECT count(*), count(DISTINCT cle), min(survenu_le),
 FROM pg_temp.lues
 """
 
-_INSCRIRE_RAPPORT: Final = """
+_INSCRIRE_RAPPORT: Final = f"""
 INSERT INTO journal.rapports (empreinte, genre, genere_le, marchands, couvre_depuis, couvre_jusqua, position, fichier,
                               lignes)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING rang
-"""
+SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST} RETURNING rang
+"""  # noqa: S608
 
 _INSCRIRE_LIGNES: Final = f"""
 INSERT INTO journal.lignes_de_rapport (rapport, {_COLONNES})
-SELECT %s, {_COLONNES} FROM pg_temp.lues ORDER BY numero
+SELECT %s, {_COLONNES} FROM pg_temp.lues, {AT_MOST} ORDER BY numero
 ON CONFLICT (cle) DO NOTHING
 """  # noqa: S608
 
@@ -78,11 +79,11 @@ SELECT rang, genre_de_rapport, genre, transaction, marchand, jour, montant, mont
 FROM vues.ecarts_ouverts
 """
 
-_INSCRIRE_ECART: Final = """
+_INSCRIRE_ECART: Final = f"""
 INSERT INTO journal.ecarts_de_rapport (clot, rapport, genre_de_rapport, genre, transaction, marchand, jour, montant,
                                        montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
+SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST}
+"""  # noqa: S608
 
 
 class RapportInscrit(NamedTuple):
@@ -182,10 +183,10 @@ def inscrire_rapport(
         _INSCRIRE_RAPPORT,
         (
             empreinte, rapport.genre.value, rapport.genere_le, list(rapport.marchands), rapport.couvre_depuis,
-            rapport.couvre_jusqua, rapport.position, fichier, lignes,
+            rapport.couvre_jusqua, rapport.position, fichier, lignes, latest(),
         ),
     ).fetchone() or (0,)  # fmt: skip
-    nouvelles = conn.execute(_INSCRIRE_LIGNES, (rang,)).rowcount
+    nouvelles = conn.execute(_INSCRIRE_LIGNES, (rang, latest())).rowcount
     return rapport._replace(rang=rang), nouvelles
 
 
@@ -232,7 +233,7 @@ def inscrire_ecarts(conn: Connection[Any], rapport: int | None, ecarts: Iterable
             (
                 (
                     clot, rapport, ecart.genre_de_rapport.value, ecart.genre.value, ecart.transaction, ecart.marchand,
-                    ecart.jour, ecart.montant, *ecart.cotes, ecart.cause,
+                    ecart.jour, ecart.montant, *ecart.cotes, ecart.cause, latest(),
                 )
                 for clot, ecart in ecarts
             ),

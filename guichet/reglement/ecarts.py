@@ -4,16 +4,18 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-_FERMER: Final = """
+from engine.clocks import AT_MOST, latest
+
+_FERMER: Final = f"""
 INSERT INTO journal.ecarts_de_rapport (clot, rapport, genre_de_rapport, genre, transaction, marchand, jour, montant,
                                        montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause)
 SELECT rang, NULL, genre_de_rapport, genre, transaction, marchand, jour, montant, montant_banque, montant_chez_nous,
        etat_banque, etat_chez_nous, %s
-FROM journal.ecarts_de_rapport WHERE rang = %s
+FROM journal.ecarts_de_rapport, {AT_MOST} WHERE rang = %s
 ON CONFLICT (clot) DO NOTHING
-"""
+"""  # noqa: S608 (constantes)
 
 
 def fermer_ecart(conn: Connection[Any], rang: int, cause: str) -> bool:
     """Ferme l'écart de ce rang ; rend Faux s'il l'était déjà."""
-    return conn.execute(_FERMER, (cause, rang)).rowcount == 1
+    return conn.execute(_FERMER, (cause, latest(), rang)).rowcount == 1

@@ -94,11 +94,15 @@ def _placer_les_sorts(conn: Connection[Any], contexte: Contexte, lots: "_Lots") 
         if sort == Sort.EN_SOUFFRANCE.value:
             valeurs = (topic, bytes(empreinte).hex(), objet, cause)
             contexte.comptes.dit(ATTENTES, (str(topic_id), partition, decalage), valeurs)
-        elif (attendu := _attendu(contexte, sort, cause, objet, champs)) is not None:
-            flux, valeurs = attendu
+        elif (attendu := _attendu(sort, cause, objet, champs)) is not None:
+            flux, valeurs, pris = attendu
             if dite in contexte.retenus:
-                contexte.comptes.vu(RETENUS, (dite, flux), ())
+                # D'un autre topic de ce nom que celui dont le message a attendu : ce qu'il a causé le dit pour lui.
+                if sort != Sort.NON_RAPPROCHEE.value:
+                    contexte.comptes.vu(RETENUS, (dite, flux), ())
             else:
+                if contexte.premiere:
+                    contexte.preleve_par_message += pris
                 contexte.comptes.vu(SORTS, (dite, flux), valeurs)
                 if valeurs[0] in _REDITS:
                     contexte.comptes.vu(CAISSE, (dite, flux), tuple(champ(champs.get(nom)) for nom in _DE_LA_CAISSE))
@@ -143,28 +147,27 @@ def lire_les_cles(conn: Connection[Any], contexte: Contexte) -> None:
             contexte.ecart(f"clé d'idempotence : le formulaire gardé pour {transaction} n'est pas celui de ce paiement")
 
 
-def _attendu(contexte: Contexte, sort: str, cause: str, objet: str | None, champs: Any) -> tuple[str, Valeurs] | None:
-    """Le fait que ce sort dit avoir causé, avec son flux ; None s'il n'en a causé aucun."""
+def _attendu(sort: str, cause: str, objet: str | None, champs: Any) -> tuple[str, Valeurs, int] | None:
+    """Le fait que ce sort dit avoir causé, avec son flux et ce que la banque y prend ; None s'il n'en a causé aucun."""
     champs = champs if isinstance(champs, dict) else {}
     if "type" in champs:
         if sort != Sort.APPLIQUEE.value:
             return None
-        return Créance.flux(objet or ""), (champ(champs["type"]), None, None, None, None, None, None, None, cause)
+        return Créance.flux(objet or ""), (champ(champs["type"]), None, None, None, None, None, None, None, cause), 0
     flux = Paiement.flux(objet or "")
     acceptee = champs.get("issue") == Issue.ACCEPTEE.value
     code, carte, marchand = champ(champs.get("code")), champ(champs.get("carte_masquee")), champ(champs.get("marchand"))
     match sort, acceptee:
         case Sort.APPLIQUEE.value, False:
-            return flux, ("echoue", code, None, carte, None, marchand, None, None, cause)
+            return flux, ("echoue", code, None, carte, None, marchand, None, None, cause), 0
         case (Sort.APPLIQUEE.value | Sort.MONTANT_INCOHERENT.value, _) | (Sort.NON_RAPPROCHEE.value, True):
             montant = champ(champs.get("montant_centimes"))
-            if contexte.premiere and isinstance(montant, int):
-                contexte.preleve_par_message += montant
+            pris = montant if isinstance(montant, int) else 0
             depart = _depart(champs)
             autorisation = champ(champs.get("autorisation"))
             if sort == Sort.APPLIQUEE.value:
-                return flux, ("accepte", code, autorisation, carte, montant, marchand, *depart, None)
-            return flux, (sort, None, autorisation, None, montant, marchand, *depart, None)
+                return flux, ("accepte", code, autorisation, carte, montant, marchand, *depart, None), pris
+            return flux, (sort, None, autorisation, None, montant, marchand, *depart, None), pris
         case _:
             return None
 

@@ -207,7 +207,7 @@ def ask(
     """Interroge la banque maintenant sur un paiement, aussi conclu ; sort avec 1 si elle dit autre chose que nous."""
     from api.support.reglements import noter_question
     from guichet.reglement.demander import demander
-    from service.kafka import Publisher
+    from service.publisher import Publisher
 
     reason = ask_reason(motif)
     with _counter(data_dir) as (settings, counter), closing(Publisher(settings)) as publisher, _told_refusals():
@@ -266,7 +266,7 @@ def replay(idents: list[str], why: str, *, as_json: bool, data_dir: Any) -> None
     """Put these messages back on their topic, and tell which would still be refused."""
     from guichet.reglement.rejouer import rejouer_tous
     from service.dead_letters import Mailbox
-    from service.kafka import Publisher
+    from service.publisher import Publisher
 
     quiet()
     with _counter(data_dir) as (settings, counter), closing(Publisher(settings)) as publisher, _told_refusals():

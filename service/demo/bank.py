@@ -16,7 +16,7 @@ from kiosque.simulateur.rapports import Faute
 from service import composition
 from service.demo.person import CARD_ACCEPTED, Person
 from service.demo.stage import DemoFailed, Stage
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.reports.run import Reconciler
 from service.reports.telling import KINDS, tell
 

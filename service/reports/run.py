@@ -22,7 +22,7 @@ from guichet.rapprochement.registre import rapport_connu
 from guichet.rapprocher import Bilan, Reglages, demander_a_la_banque, demander_par, rapprocher
 from kiosque.rapports import RapportRefuse
 from service import bank, composition
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.reports.merchants import merchants_of
 from service.reports.telling import tell, tell_refused
 from service.settings import Settings

@@ -74,11 +74,12 @@ class Monde:
             self.guichet.recorder.record(conn, traitement.lot)
         self.suite[partition] = depuis + len(lus)
 
-    def appliquer_ce_qui_attend(self) -> None:
-        """Ce que fait le consommateur des avis quand ce qui manquait est là."""
+    def appliquer_ce_qui_attend(self, topic_id: UUID = AVIS) -> None:
+        """Ce que fait le consommateur de ce topic quand ce qui manquait est là."""
+        prendre = prendre_avis if topic_id == AVIS else prendre_notifications
         with self.guichet.base.transaction() as conn:
-            for _, messages in waiting(conn, TOPICS[AVIS]):
-                lot = prendre_avis(self.guichet, conn, messages, MAINTENANT).lot
+            for _, messages in waiting(conn, TOPICS[topic_id]):
+                lot = prendre(self.guichet, conn, messages, MAINTENANT).lot
                 lot.settled = [Settled(sort.partition, sort.offset, sort.sort, sort.cause) for sort in lot.fates]
                 lot.fates = []
                 self.guichet.recorder.record(conn, lot)

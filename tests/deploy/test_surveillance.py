@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import web
-from service.kafka import Publisher
+from service.publisher import Publisher
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis, banc, notification
 from tests.outils import RACINE

@@ -12,12 +12,8 @@ from tests.faults.fault import Scene
 from tests.faults.stack import Stack
 
 LIBRARIES: Final = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-JUMPS: Final = ("+40", "+600", "+50m", "-40", "-600", "-50m")
-"""Seconds, minutes: ahead and behind, within and beyond what a lease and a payment last.
-
-Not beyond an hour: of two rows that one transaction wrote, an event never bears such a jump and a fate does, and the
-audit takes what lies further apart than an hour for forged.
-"""
+JUMPS: Final = ("+40", "+600", "+50m", "+30h", "-40", "-600", "-50m", "-30h")
+"""Seconds, minutes, hours: ahead and behind, within and beyond what a lease, a payment and a day last."""
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from guichet.reprendre_paiement import reprendre_paiement
 from kiosque.interface import DemandeDePaiement, Formulaire
 from projections.vues.paiements import sans_reponse
 from service import bank, roles
-from service.kafka import Publisher
 from service.lag import lag
+from service.publisher import Publisher
 from service.relance import PAUSE_MAX, RelanceRole
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
 from tests.courtiers import port_libre

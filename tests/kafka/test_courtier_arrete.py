@@ -12,7 +12,7 @@ from kafka.errors import KafkaConnectionError
 from api.socle.kafka import KafkaIndisponible
 from engine import kafka_reader as lecteur
 from projections.audit import auditer
-from service.kafka import Publisher
+from service.publisher import Publisher
 from tests.consumers.banc import Banc, avis, banc, notification
 from tests.courtiers import Courtier
 from tests.kafka.en_marche import en_marche, fins

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from api.socle.kafka import KafkaIndisponible
 from engine import dead_letters as rebuts
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.topic_configs import MESSAGE_BYTES_MAX
 from tests.consumers.banc import Banc, avis, banc
 from tests.kafka.en_marche import administrateur, fins, regler_topic

@@ -15,13 +15,13 @@ from api import application
 from api.socle.identite import RoleUtilisateur, emettre_jeton
 from engine import database as bases
 from engine import kafka_clients as clients
-from service import composition, metrics, run, web
+from service import composition, metrics, publisher, run, web
 from service import kafka as kafka_du_service
 from service import lag as retard
 from service.embedded import throwaway_folder
 from service.embedded.broker import broker_binary
 from service.embedded.child import Child
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.settings import Settings, development_jwt_secret
 from service.tracing import Tracing
 from tests.consumers.banc import MAINTENANT, Banc
@@ -40,7 +40,7 @@ def delais_courts(monkeypatch: pytest.MonkeyPatch) -> None:
     producteur = {"bootstrap_timeout_ms": 2_500, "max_block_ms": 2_500}
     livraison = {"request_timeout_ms": 2_500, "delivery_timeout_ms": 4_000}
     monkeypatch.setattr(clients, "PRODUCTEUR", dict(clients.PRODUCTEUR) | producteur | livraison)
-    monkeypatch.setattr(kafka_du_service, "ACK_SECONDS", 5.0)
+    monkeypatch.setattr(publisher, "ACK_SECONDS", 5.0)
     monkeypatch.setattr(kafka_du_service, "READ_MS", 2_500)
     for module in (bases, application):
         monkeypatch.setattr(module, "POOL_TIMEOUT_S", 2.0)

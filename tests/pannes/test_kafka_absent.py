@@ -17,8 +17,7 @@ from engine import kafka_reader as lecteur
 from engine.batch import Partition
 from engine.dead_letters import DeadLettersUnreachable
 from engine.messages import Message
-from service import composition
-from service import kafka as kafka_du_service
+from service import composition, publisher
 from service.lag import lag
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.outils import attendre
@@ -116,7 +115,7 @@ def test_sans_kafka_l_api_lit_se_dit_prete_repond_503_a_la_banque_et_se_retablit
             assert (reponse.status_code, reponse.json()["code"]) == (503, "kafka_indisponible")
             assert int(reponse.headers["Retry-After"]) > 0
             durees_s.append(time.monotonic() - debut)
-        assert min(durees_s[1:]) < kafka_du_service.ACK_SECONDS - 1, f"un refus n'attend pas son tour : {durees_s}"
+        assert min(durees_s[1:]) < publisher.ACK_SECONDS - 1, f"un refus n'attend pas son tour : {durees_s}"
         assert client.get("/readyz").status_code == 200
         assert client.get(f"/api/v1/creances/{avis(1)['reference']}").status_code == 200
         debut = time.monotonic()

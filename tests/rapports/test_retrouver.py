@@ -15,7 +15,7 @@ from domain.references import Pseudonyme
 from guichet.rapprocher import demander_a_la_banque, demander_par, rapprocher
 from guichet.reprendre_paiement import reprendre_paiement
 from service import roles
-from service.kafka import Publisher
+from service.publisher import Publisher
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
 from tests.courtiers import port_libre
 from tests.outils import attendre

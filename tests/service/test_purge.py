@@ -8,7 +8,7 @@ import psycopg
 
 from kiosque.sips.paypage import Sips
 from service import composition, roles
-from service.kafka import Publisher
+from service.publisher import Publisher
 from service.settings import Settings
 from tests.outils import attendre
 

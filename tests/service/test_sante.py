@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from service import composition, roles
 from service.clock import ClockCollector
-from service.kafka import Publisher
+from service.publisher import Publisher
 from tests.consumers.banc import Banc, banc
 from tests.outils import attendre, commande
 

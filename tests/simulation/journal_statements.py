@@ -131,7 +131,7 @@ def _write_events(server: Server, transaction: Transaction, params: Any) -> Answ
 
 def _write_positions(server: Server, transaction: Transaction, params: Any) -> Answer:
     written = 0
-    for row in map(Position, *params):
+    for row in map(Position, *params[:-1]):
         of = [at for at in server.rows(transaction, POSITIONS) if at[:3] == row[:3]]
         if row.depuis == max((at.jusqu_a for at in of), default=0):
             server.insert(transaction, POSITIONS, row)
@@ -140,7 +140,7 @@ def _write_positions(server: Server, transaction: Transaction, params: Any) -> A
 
 
 def _write_fates(server: Server, transaction: Transaction, params: Any) -> Answer:
-    fates = [Fate(*row[:7]) for row in zip(*params, strict=True)]
+    fates = [Fate(*row[:7]) for row in zip(*params[:-1], strict=True)]
     for fate in fates:
         server.insert(transaction, FATES, fate)
 
@@ -158,7 +158,7 @@ def _write_fates(server: Server, transaction: Transaction, params: Any) -> Answe
 
 
 def _write_key(server: Server, transaction: Transaction, params: Any) -> Answer:
-    author, key, digest, answer, _ = params
+    author, key, digest, answer, *_ = params
     server.insert(transaction, KEYS, Answered(author, key, digest, json.loads(json.dumps(answer.obj))))
     return Answer()
 
@@ -199,7 +199,7 @@ def _last_met(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 
 def _meet(server: Server, transaction: Transaction, params: Any) -> Answer:
-    topic, topic_id = params
+    topic, topic_id, _ = params
     if any(row.topic == topic and row.topic_id == topic_id for row in server.rows(transaction, TOPICS)):
         return Answer(rowcount=0)
     row = Met(server.next("topics"), topic, topic_id)
@@ -211,13 +211,13 @@ def _meet(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 
 def _hold(server: Server, transaction: Transaction, params: Any) -> Answer:
-    for row in zip(*params, strict=True):
+    for row in zip(*params[:-1], strict=True):
         server.insert(transaction, HELD, Waiting(server.next("attentes"), *row))
     return Answer()
 
 
 def _settle(server: Server, transaction: Transaction, params: Any) -> Answer:
-    for row in zip(*params, strict=True):
+    for row in zip(*params[:-1], strict=True):
         server.insert(transaction, SETTLED, Closed(*row))
     return Answer()
 

@@ -23,7 +23,7 @@ from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from projections.vues.restant_du import lire_creance
 from service import composition
 from service.dead_letters import Mailbox, note_dead_letters
-from service.kafka import Publisher
+from service.publisher import Publisher
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 
 

@@ -12,7 +12,7 @@ from domain.avis import Moyen
 from domain.monnaie import Centimes
 from guichet.acces import NON_DIT
 from projections.audit import auditer
-from service.kafka import Publisher
+from service.publisher import Publisher
 from tests.consumers.banc import avis, notification
 from tests.consumers.banc import banc as banc_kafka
 from tests.guichet.reglement.banc import T0, Banc, reference
