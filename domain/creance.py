@@ -184,7 +184,7 @@ class Créance(Agregat):
 
         TOPIC: ClassVar[str] = "creance.TropPercuRembourse"
         message_id: MessageId
-        montant: Centimes
+        montant: Somme
         saisi_par: Agent
         approuve_par: Agent
         voie: Voie | None = _facultatif
@@ -544,7 +544,7 @@ class Créance(Agregat):
     def rembourser(
         self,
         message_id: str,
-        montant: Centimes,
+        montant: Somme,
         *,
         saisi_par: str,
         approuve_par: str,

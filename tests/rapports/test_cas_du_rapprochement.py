@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from domain.geste import IdAnomalie
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.paiement import Acceptation, Fin, Paiement
 from domain.references import ReferenceTransaction
 from domain.sort import Sort
@@ -164,7 +164,7 @@ def _recrediter(b: Banc, transaction: str, montant: int) -> None:
     with b.guichet.base.transaction() as conn:
         paiement = b.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
         assert isinstance(paiement, Paiement)
-        paiement.demander_remboursement(ANOMALIE, Centimes(montant), maintenant=JOUR)
+        paiement.demander_remboursement(ANOMALIE, Somme(montant), maintenant=JOUR)
         assert paiement.conclure_remboursement(ANOMALIE, None, maintenant=JOUR)
         b.guichet.recorder.record(conn, Batch(entries=collect([paiement], "test")))
 
