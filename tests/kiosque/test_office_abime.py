@@ -206,6 +206,24 @@ def test_chaque_code_d_appel_ne_dit_que_ce_qu_il_dit(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("champs", "inconnue"),
+    [
+        ({"responseCode": "25"}, True),
+        ({"getTransDataResponseCode": "00", "responseCode": "25"}, True),
+        ({"getTransDataResponseCode": "25", "responseCode": "25"}, True),
+        ({"getTransDataResponseCode": "null", "responseCode": "25", "transactionStatus": "null"}, True),
+        ({"getTransDataResponseCode": "90", "responseCode": "25"}, False),
+        ({"getTransDataResponseCode": "34", "responseCode": "25"}, False),
+        ({"getTransDataResponseCode": "00", "responseCode": "05"}, False),
+    ],
+    ids=repr,
+)
+def test_inconnue_se_dit_par_l_un_ou_l_autre_code(champs: dict[str, str], *, inconnue: bool) -> None:
+    etat = demander(tout_d_un_coup(http(scellee({**champs, "merchantId": MARCHAND}))))
+    assert isinstance(etat, Inconnue if inconnue else Indeterminee)
+
+
+@pytest.mark.parametrize(
     "repondre",
     [
         pytest.param(lambda _ecrire, _question: time.sleep(10), id="se tait"),

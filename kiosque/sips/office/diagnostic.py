@@ -45,8 +45,14 @@ def code_d_appel(valeurs: Mapping[str, str]) -> str:
 
 
 def est_inconnue(valeurs: Mapping[str, str]) -> bool:
-    """Dit si la banque répond, sans aucun état, qu'elle ne connaît pas la transaction."""
-    return code_d_appel(valeurs) == TRANSACTION_INCONNUE and valeur_de(valeurs, "transactionStatus") is None
+    """Dit si la banque répond, sans aucun état, qu'elle ne connaît pas la transaction.
+
+    Rien ne dit lequel des deux codes le porte : l'un ou l'autre, mais jamais celui du paiement quand l'appel a échoué.
+    """
+    if valeur_de(valeurs, "transactionStatus") is not None:
+        return False
+    appel = code_d_appel(valeurs)
+    return TRANSACTION_INCONNUE in {appel, valeur_de(valeurs, "responseCode") if appel == ACCEPTE else None}
 
 
 def extraire_diagnostic(valeurs: Mapping[str, str], marchand: str) -> ReponseBancaire:
