@@ -14,7 +14,7 @@ from typing import Any, Final, assert_never
 
 from psycopg import Connection
 
-from domain.delai import PARIS
+from domain.delai import PARIS, jour_de_paris
 from domain.references import TRANSACTION
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
@@ -112,7 +112,7 @@ def rapprocher(
     rapport = reglages.lecteur.ouvrir(fichier)
     entete = rapport.entete
     if entete.genere_le > reglages.horloge() + AVANCE_MAX:
-        raise RapportRefuse(f"le rapport est daté de l'avenir ({entete.genere_le:%d/%m/%Y})", ligne=1)
+        raise RapportRefuse(f"le rapport est daté de l'avenir ({jour_de_paris(entete.genere_le):%d/%m/%Y})", ligne=1)
     with guichet.base.transaction() as conn:
         registre.commencer(conn)
         resume = registre.deposer(conn, rapport, lambda lues: avancer(rapport.octets_lus, lues))

@@ -244,6 +244,16 @@ def creances(base: Any, *arguments: object) -> tuple[int, list[dict[str, Any]], 
     return fini.returncode, [json.loads(ligne) for ligne in fini.stdout.splitlines()], fini.stderr
 
 
+def test_une_personne_lit_la_date_que_porte_le_rapport(base: Any, b: Banc, tmp_path: Path) -> None:
+    b.payer("T1")
+    fichier, avenir = tmp_path / "jt.csv", tmp_path / "avenir.csv"
+    fichier.write_bytes(rapport([Ligne("T1")]))
+    avenir.write_bytes(rapport([Ligne("T1")], genere="20620602"))
+    fini = commande("rapprocher", fichier, avenir, "--no-ask", database_url=base.url)
+    assert "rapport des transactions daté du 02/06/2026" in " ".join(fini.stdout.split())
+    assert "daté de l'avenir (02/06/2062)" in " ".join(fini.stderr.split())
+
+
 def test_la_commande_sort_avec_0_1_ou_2(base: Any, b: Banc, tmp_path: Path) -> None:
     b.payer("T1")
     bon, autre, coupe = tmp_path / "bon.csv", tmp_path / "autre.csv", tmp_path / "coupe.csv"
