@@ -20,7 +20,7 @@ T0 = datetime(2026, 6, 1, 10, tzinfo=UTC)
 REFERENCE = ReferenceCreance("3811701200010075F")
 MAXIMUM = Centimes(CENTIMES_MAX)
 PART = (Imputation(reference=REFERENCE, part=MAXIMUM),)
-PERSONNES = {"saisi_par": "x", "approuve_par": "y"}
+PERSONNES: dict[str, Any] = {"saisi_par": "x", "approuve_par": "y"}
 
 
 def relus(faits: Iterable[Any]) -> None:
