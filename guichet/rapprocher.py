@@ -207,9 +207,9 @@ def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenan
 
 
 def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Interrogation:
-    """Interrogation sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres."""
+    """Interrogation sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres, retirés compris."""
     demande = Interrogation.INCONNUE
-    for marchand in [ecart.marchand] if ecart.marchand else reglages.marchands:
+    for marchand in [ecart.marchand] if ecart.marchand else [*reglages.marchands, *reglages.retires]:
         demande = demander(ecart.transaction, marchand)
         if demande is not Interrogation.INCONNUE:
             return demande

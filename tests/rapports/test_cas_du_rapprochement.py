@@ -84,6 +84,20 @@ def test_des_lignes_d_un_autre_ne_sont_pas_demandees_et_ne_retiennent_pas_les_no
     assert (posees, bilan.transmises, bilan.sans_reponse) == (["NOTRE"], 1, 5)
 
 
+def test_une_ligne_sans_marchand_se_demande_sous_chacun_des_notres_retires_compris(b: Banc) -> None:
+    contenu = rapport([Ligne("T1")]).replace(MARCHAND.encode(), b"")
+    regles = replace(REGLAGES, retires=(ETRANGER,))
+    bilan = rapprocher(b.guichet, BytesIO(contenu), "jt", regles)
+    poses = []
+
+    def demander(_transaction: str, marchand: str) -> Interrogation:
+        poses.append(marchand)
+        return Interrogation.TRANSMISE if marchand == ETRANGER else Interrogation.INCONNUE
+
+    demander_a_la_banque(bilan, regles, demander)
+    assert (poses, bilan.transmises, bilan.inconnues) == ([MARCHAND, AUTRE_MARCHAND, ETRANGER], 1, 0)
+
+
 # --- Sous un autre marchand que le paiement --------------------------------------------------------------------------
 
 
