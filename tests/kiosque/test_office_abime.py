@@ -315,6 +315,25 @@ def test_un_refus_n_est_cru_qu_apres_avoir_regarde(code: str) -> None:
     assert (faite.envois, caisse.envois) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("code", "dit"),
+    [
+        ("57", "impayé"),
+        ("34", "le sceau ou la version de clé"),
+        ("03", "contrat du marchand"),
+        ("ZZ", "code ZZ inconnu"),
+    ],
+)
+def test_le_sens_d_un_code_est_celui_qu_il_a_chez_office(code: str, dit: str) -> None:
+    operation = rembourser(Caisse([(False, http(scellee({"responseCode": code, "merchantId": MARCHAND})))]))
+    assert isinstance(operation, OperationRefusee | Indeterminee)
+    assert dit in operation.cause
+    champs = {"getTransDataResponseCode": code, "merchantId": MARCHAND}
+    etat = demander(tout_d_un_coup(http(scellee(champs))))
+    assert isinstance(etat, Indeterminee)
+    assert dit in etat.cause
+
+
 def test_un_contrat_qui_ne_permet_pas_l_operation_le_dit() -> None:
     caisse = Caisse([(False, dit("40"))])
     assert isinstance(rembourser(caisse), NonOfferte)
