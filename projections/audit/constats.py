@@ -118,7 +118,8 @@ FROM (SELECT e.position, e.cause, s.decalage,
       FROM journal.evenements e
       JOIN (SELECT {_CAUSE} AS cause, min(topic_id::text) AS topic_id, min(partition) AS partition,
                    min(decalage) AS decalage
-            FROM journal.sorts WHERE sort NOT IN ('en_souffrance', 'rejetee') GROUP BY 1 HAVING count(*) = 1) AS s
+            FROM journal.sorts WHERE sort <> 'rejetee'
+            GROUP BY 1 HAVING count(*) = 1 AND bool_and(sort <> 'en_souffrance')) AS s
            USING (cause)
       WHERE e.cause LIKE 'kafka:%') AS o
 WHERE decalage < avant
