@@ -1,16 +1,18 @@
 """Écrit les parties de `docs/argent.md` que le code décide : `python docs/argent.py`.
 
-Chaque fait de l'argent, chaque sort et chaque écart y a sa ligne ; un test compare la page au code, si bien qu'un fait
-nouveau sans ligne, ou une page qui n'est plus à jour, se voit.
+Chaque état, chaque fait de l'argent, chaque sort et chaque écart y a sa ligne ; un test compare la page au code : un
+fait nouveau sans ligne, ou une page qui n'est plus à jour, se voit.
+Plus de 300 lignes : des tables, qui se lisent ensemble.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from domain.creance import FAITS_DE_CREANCE
 from domain.faits import Fait
+from domain.geste import Source
 from domain.paiement import FAITS_DE_PAIEMENT
 from domain.sort import ANOMALIES, Sort
 from guichet.rapprochement.ecarts import GenreEcart
@@ -36,16 +38,85 @@ class Etape(NamedTuple):
     qui: str
 
 
+class Etat(NamedTuple):
+    """Où l'argent peut être : comment un message y laisse, ce que le support en voit, et qui l'en fait sortir."""
+
+    sens: str
+    sorts: Sequence[Sort]
+    """Les sorts du message qui l'y a mis."""
+    anomalies: Sequence[Source]
+    """Les sources d'anomalie qui le montrent, une fois là."""
+    qui: str
+
+
 DEHORS: Final = "[*]"
 
 ETATS: Final = {
-    "Du": "dû, personne ne le paie",
-    "Reserve": "réservé, la personne est au kiosque",
-    "Impute": "pris et imputé sur la créance",
-    "Affiche": "imputé et visible sur le compte",
-    "NonImpute": "pris, rattaché à aucune créance",
-    "Trop": "trop-perçu",
+    "Du": Etat("dû, personne ne le paie", (), (), "l'assuré, ou la caisse (chèque, virement, retenue, annulation)"),
+    "Reserve": Etat(
+        "réservé, la personne est au kiosque", (Sort.EN_ATTENTE,), (), "la banque ; `relance` quand elle se tait"
+    ),
+    "Ignore": Etat(
+        "pris à la banque, et rien ici ne le dit encore (sa réponse est en route, ou perdue)",
+        (),
+        (Source.ECART,),
+        "`relance`, qui interroge la banque, aussi le lendemain d'un refus ; sinon le rapport de la banque",
+    ),
+    "Garde": Etat(
+        "dit par un message qui ne peut pas s'appliquer encore (flux illisible, chèque venu avant son avis)",
+        (Sort.EN_SOUFFRANCE,),
+        (Source.ATTENTE,),
+        "le service, seul, quand ce qui manquait arrive ; sinon deux agents du support",
+    ),
+    "Refuse": Etat(
+        "dit par un message qui n'est pas cru (sceau faux, illisible), gardé aux rebuts",
+        (Sort.REJETEE,),
+        (Source.REBUT, Source.SORT),
+        "le support, qui le rejoue une fois la cause levée",
+    ),
+    "Impute": Etat(
+        "pris et imputé sur la créance",
+        (Sort.APPLIQUEE, Sort.DOUBLON, Sort.CONTRADICTOIRE),
+        (Source.SORT,),
+        "la vue `delai_affichage`, en 24 h, l'horloge alerte au-delà ; une réponse contradictoire, le support",
+    ),
+    "Affiche": Etat("imputé et visible sur le compte", (), (), "personne : c'est fini"),
+    "NonImpute": Etat(
+        "pris, rattaché à aucune créance (autre montant, autre autorisation, autre marchand, paiement inconnu)",
+        (Sort.MONTANT_INCOHERENT, Sort.NON_RAPPROCHEE),
+        (Source.ARGENT,),
+        "deux agents du support, qui le rattachent ou le rendent",
+    ),
+    "Trop": Etat("payé de trop sur la créance", (), (Source.TROP_PERCU,), "deux agents, qui le remboursent"),
+    "ARendre": Etat(
+        "demandé en retour à la banque, qui n'a pas encore répondu",
+        (),
+        (Source.ARGENT, Source.TROP_PERCU),
+        "la banque ; la demande lui est reposée, sans jamais se faire deux fois",
+    ),
+    "Conteste": Etat(
+        "imputé ici, et repris là-bas par le porteur, ou rendu par la banque",
+        (),
+        (Source.ECART, Source.PAIEMENT),
+        "deux agents, qui contre-passent le paiement : la dette revient",
+    ),
+    "Rendu": Etat("rendu à la personne, ou repris par sa banque", (), (), "personne : c'est fini"),
 }
+
+SANS_FAIT: Final = (
+    Passage("Reserve", "Ignore", "la banque accepte"),
+    Passage("Du", "Ignore", "la banque accepte, le paiement fini"),
+    Passage(DEHORS, "Ignore", "la banque accepte, sous un nom inconnu"),
+    Passage("Ignore", "Garde", "en_souffrance"),
+    Passage("Ignore", "Refuse", "rejetee"),
+    Passage("Refuse", "Ignore", "rejoué"),
+    Passage(DEHORS, "Garde", "en_souffrance, un chèque avant son avis"),
+    Passage("Affiche", "Conteste", "écart impaye ou remboursement"),
+    Passage("Impute", "Conteste", "écart impaye ou remboursement"),
+)
+"""Ce qui change sans qu'un fait de l'argent soit enregistré : la banque agit, ou un message attend."""
+
+_TROP_D_UN_AVIS: Final = "avis baissé ou annulé, payé deux fois"
 
 ETAPES: Final[dict[str, Etape]] = {
     "AvisEmis": Etape([Passage(DEHORS, "Du")], "la dette naît", "la caisse"),
@@ -54,53 +125,78 @@ ETAPES: Final[dict[str, Etape]] = {
     ),
     "PaiementInitié": Etape([Passage("Du", "Reserve")], "la part est retenue sur sa créance", "l'assuré"),
     "PaiementConclu": Etape(
-        [Passage("Reserve", "Impute", "accepté"), Passage("Reserve", "Du", "échoué ou expiré")],
+        [Passage("Ignore", "Impute", "accepté"), Passage("Reserve", "Du", "échoué ou expiré")],
         "le paiement a une fin ; une acceptation peut encore suivre un échec",
         "la banque ; `relance` quand elle se tait",
     ),
     "AcceptationPrécisée": Etape([], "l'autorisation d'une acceptation venue sans elle est connue", "la banque"),
     "PaiementAccepté": Etape(
-        [Passage("Reserve", "Impute"), Passage("Du", "Impute", "en retard")],
+        [Passage("Ignore", "Impute"), Passage("Garde", "Impute", "une fois lisible")],
         "la part éteint la dette, quel que soit l'état de la créance",
         "la banque",
     ),
     "PaiementÉchoué": Etape([Passage("Reserve", "Du")], "la réservation est levée", "la banque ; `relance`"),
     "PaiementAffiché": Etape([Passage("Impute", "Affiche")], "le délai de 24 h s'arrête", "la vue `delai_affichage`"),
     "EncaissementNonImputé": Etape(
-        [Passage("Reserve", "NonImpute", "autre montant"), Passage(DEHORS, "NonImpute", "paiement inconnu")],
+        [Passage("Ignore", "NonImpute"), Passage("Garde", "NonImpute", "une fois lisible")],
         "l'argent est pris, aucune créance ne bouge",
-        "le support, à deux personnes",
+        "la banque",
     ),
     "EncaissementImputé": Etape(
         [Passage("NonImpute", "Impute", "rattaché")], "l'argent pris trouve ses créances", "deux agents du support"
     ),
     "EncaissementRattaché": Etape(
-        [Passage("Du", "Impute", "rattaché")], "la part éteint la dette", "deux agents du support"
+        [Passage("NonImpute", "Impute", "rattaché")], "la part éteint la dette", "deux agents du support"
     ),
     "EncaissementRendu": Etape(
-        [Passage("NonImpute", DEHORS, "rendu, ou repris par la banque")],
+        [
+            Passage("NonImpute", "Rendu", "virement, ou repris par la banque"),
+            Passage("ARendre", "Rendu", "sur la carte"),
+        ],
         "l'argent quitte le service sans avoir payé de dette",
         "deux agents du support",
     ),
     "PaiementRéglé": Etape([], "le paiement en vérification a sa fin pour l'assuré", "le domaine, l'argent réglé"),
-    "RemboursementDemandé": Etape([], "la banque doit rendre ; rien n'a encore bougé", "deux agents du support"),
-    "RemboursementFait": Etape([], "la banque a rendu sur la carte ce qu'un autre fait retire", "la banque"),
-    "RemboursementRefusé": Etape([], "la banque ne rendra pas par la carte ; rien n'a bougé", "la banque"),
-    "EncaissementReçu": Etape(
-        [Passage("Du", DEHORS, "chèque, virement, retenue")], "la dette s'éteint par un autre moyen", "la caisse"
+    "RemboursementDemandé": Etape(
+        [Passage("NonImpute", "ARendre"), Passage("Trop", "ARendre")],
+        "la banque doit rendre ; rien n'a encore bougé",
+        "deux agents du support",
     ),
-    "AvisRectifié": Etape([Passage("Impute", "Trop", "avis baissé")], "la dette change de montant", "la caisse"),
-    "AvisAnnulé": Etape(
-        [Passage("Du", DEHORS, "avis annulé"), Passage("Impute", "Trop", "avis annulé")],
-        "plus rien n'est dû ; ce qui fut payé est de trop",
+    "RemboursementFait": Etape(
+        [Passage("ARendre", "Rendu")], "la banque a rendu sur la carte ce qu'un autre fait retire", "la banque"
+    ),
+    "RemboursementRefusé": Etape(
+        [Passage("ARendre", "NonImpute"), Passage("ARendre", "Trop")],
+        "la banque ne rendra pas par la carte ; rien n'a bougé",
+        "la banque, ou deux agents qui y renoncent",
+    ),
+    "EncaissementReçu": Etape(
+        [Passage("Du", DEHORS, "chèque, virement, retenue"), Passage("Garde", DEHORS, "l'avis est venu")],
+        "la dette s'éteint par un autre moyen",
         "la caisse",
     ),
-    "TropPerçuConstaté": Etape(
-        [Passage("Impute", "Trop")], "la créance porte plus que son montant ; le fait en dit le total", "le domaine"
+    "AvisRectifié": Etape(
+        [Passage(DEHORS, "Du", "relevé"), Passage("Du", DEHORS, "baissé")], "la dette change de montant", "la caisse"
     ),
-    "TropPerçuRemboursé": Etape([Passage("Trop", DEHORS, "rendu")], "l'argent est rendu", "deux agents de la caisse"),
+    "AvisAnnulé": Etape(
+        [Passage("Du", DEHORS, "avis annulé")], "plus rien n'est dû ; ce qui fut payé est de trop", "la caisse"
+    ),
+    "TropPerçuConstaté": Etape(
+        [
+            Passage("Impute", "Trop", _TROP_D_UN_AVIS),
+            Passage("Affiche", "Trop", _TROP_D_UN_AVIS),
+            Passage("Trop", "Impute", "avis relevé"),
+        ],
+        "la créance porte plus que son montant ; le fait en dit le total",
+        "le domaine",
+    ),
+    "TropPerçuRemboursé": Etape(
+        [Passage("Trop", "Rendu", "virement"), Passage("ARendre", "Rendu", "sur la carte")],
+        "l'argent est rendu",
+        "deux agents de la caisse",
+    ),
     "PaiementContrepassé": Etape(
-        [Passage("Impute", "Du", "impayé ou annulé")],
+        [Passage("Conteste", "Du"), Passage("Impute", "Du", "signalé"), Passage("Affiche", "Du", "signalé")],
         "l'argent est repris, la dette revient",
         "deux agents ; un impayé la propose",
     ),
@@ -134,11 +230,31 @@ ECARTS: Final[dict[GenreEcart, str]] = {
 def dessin() -> str:
     """Le diagramme, en mermaid : un trait par passage, nommé par son fait."""
     lignes = ["```mermaid", "stateDiagram-v2"]
-    lignes += [f"    {nom} : {sens}" for nom, sens in ETATS.items()]
+    lignes += [f"    {nom} : {etat.sens}" for nom, etat in ETATS.items()]
+    lignes += [f"    {de} --> {vers} : {precision}" for de, vers, precision in SANS_FAIT]
     for fait in _faits():
         for de, vers, precision in ETAPES[fait.__name__].passages:
             lignes.append(f"    {de} --> {vers} : {fait.__name__}" + (f" ({precision})" if precision else ""))
     return "\n".join([*lignes, "```", ""])
+
+
+def etats() -> str:
+    """Le tableau des états : les faits qui y mènent sont ceux des passages."""
+    lignes = [
+        "| état | ce que c'est | le fait qui y mène | sort du message | anomalie | qui l'en fait sortir |",
+        "|---|---|---|---|---|---|",
+    ]
+    for nom, etat in ETATS.items():
+        cases = (
+            f"`{nom}`",
+            etat.sens,
+            _codes(fait.__name__ for fait in _faits() if nom in {p.vers for p in ETAPES[fait.__name__].passages}),
+            _codes(sort.value for sort in etat.sorts),
+            _codes(source.value for source in etat.anomalies),
+            etat.qui,
+        )
+        lignes.append(f"| {' | '.join(cases)} |")
+    return "\n".join([*lignes, ""])
 
 
 def faits() -> str:
@@ -168,7 +284,7 @@ def ecarts() -> str:
 
 def page(texte: str) -> str:
     """La page, ses parties écrites de nouveau ; lève ValueError si l'une n'a plus sa place."""
-    for nom, ecrire in {"dessin": dessin, "faits": faits, "sorts": sorts, "ecarts": ecarts}.items():
+    for nom, ecrire in {"dessin": dessin, "etats": etats, "faits": faits, "sorts": sorts, "ecarts": ecarts}.items():
         debut, fin = DEBUT.format(nom), FIN.format(nom)
         if debut not in texte or fin not in texte:
             raise ValueError(f"la partie {nom} n'a plus sa place dans la page")
@@ -180,6 +296,10 @@ def page(texte: str) -> str:
 
 def _faits() -> tuple[type[Fait], ...]:
     return (*FAITS_DE_PAIEMENT, *FAITS_DE_CREANCE)
+
+
+def _codes(noms: Iterable[str]) -> str:
+    return ", ".join(f"`{nom}`" for nom in noms) or "–"
 
 
 def _phrase(fait: type[Fait]) -> str:

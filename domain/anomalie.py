@@ -13,7 +13,7 @@ from pydantic import AwareDatetime
 from domain.diffusion import Agent
 from domain.faits import Agregat, Fait
 from domain.geste import A_DEUX, Geste, IdAnomalie, Proposition, Texte, meme_personne
-from domain.monnaie import Centimes
+from domain.monnaie import Somme
 from domain.references import ReferenceTransaction
 from domain.refus import (
     AnomalieDejaReglee,
@@ -47,7 +47,7 @@ class Anomalie(Agregat):
 
         TOPIC: ClassVar[str] = "anomalie.AnomalieSignalee"
         cause: Texte
-        montant: Centimes
+        montant: Somme
         transaction: ReferenceTransaction
         par: Agent
 
@@ -140,7 +140,7 @@ class Anomalie(Agregat):
     # --- Ce que des personnes en font --------------------------------------------------------------------------------
 
     def signaler(
-        self, cause: str, montant: Centimes, transaction: ReferenceTransaction, *, par: str, maintenant: datetime
+        self, cause: str, montant: Somme, transaction: ReferenceTransaction, *, par: str, maintenant: datetime
     ) -> None:
         """Signale une anomalie ; la même, encore ouverte, ne produit rien."""
         if self.signalee is not None and self.reglee_le is None and self.signalee.cause == cause:

@@ -2,12 +2,12 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import StringConstraints
 
 from domain.diffusion import Diffusion
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, euros
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 
 MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"), Diffusion.PUBLIQUE]
@@ -45,6 +45,16 @@ class Canal(StrEnum):
     """Borne multi-services."""
 
 
+_LIBELLES: Final = {
+    "caisse": "caisse",
+    "nature": "nature",
+    "montant_initial": "montant initial",
+    "solde_pf_fr": "solde",
+    "date_emission": "date d'émission",
+    "mode": "mode",
+}
+
+
 class Avis(NamedTuple):
     """Le contenu d'un avis, tel que la caisse l'a émis ; deux avis égaux sont le même avis."""
 
@@ -56,3 +66,22 @@ class Avis(NamedTuple):
     solde_pf_fr: Centimes
     date_emission: date
     mode: Mode
+
+    def differences(self, autre: "Avis") -> list[str]:
+        """Ce qui diffère d'un autre avis de même référence, en toutes lettres ; d'un autre assuré, qu'il est autre."""
+        dites = [
+            f"{libelle} : {_dit(un)}, puis {_dit(second)}"
+            for nom, libelle in _LIBELLES.items()
+            if (un := getattr(self, nom)) != (second := getattr(autre, nom))
+        ]
+        return ["un autre assuré", *dites] if autre.assure != self.assure else dites
+
+
+def _dit(valeur: object) -> str:
+    match valeur:
+        case date():
+            return f"{valeur:%d/%m/%Y}"
+        case int():
+            return euros(valeur)
+        case _:
+            return str(valeur)

@@ -13,7 +13,7 @@ from domain.avis import Avis, Canal, MessageId, Mode, Motif, Moyen, Nature
 from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
 from domain.geste import IdAnomalie, Voie, meme_personne
-from domain.monnaie import Centimes, Somme
+from domain.monnaie import Centimes, Somme, euros
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import (
@@ -184,7 +184,7 @@ class Créance(Agregat):
 
         TOPIC: ClassVar[str] = "creance.TropPercuRembourse"
         message_id: MessageId
-        montant: Centimes
+        montant: Somme
         saisi_par: Agent
         approuve_par: Agent
         voie: Voie | None = _facultatif
@@ -328,7 +328,7 @@ class Créance(Agregat):
         Lève AvisContradictoire si son contenu diffère de l'avis d'origine.
         """
         if avis != self.avis:
-            raise AvisContradictoire
+            raise AvisContradictoire(self.avis.differences(avis))
 
     def rectifier(self, message_id: str, montant_initial: Centimes, motif: str, *, maintenant: datetime) -> bool:
         """Corrige le montant de l'avis ; rend Faux si ce message était déjà enregistré.
@@ -544,7 +544,7 @@ class Créance(Agregat):
     def rembourser(
         self,
         message_id: str,
-        montant: Centimes,
+        montant: Somme,
         *,
         saisi_par: str,
         approuve_par: str,
@@ -585,12 +585,25 @@ class Créance(Agregat):
         if connu is None:
             return False
         if connu != contenu:
-            raise MessageContradictoire
+            raise MessageContradictoire(_dire_message(connu), _dire_message(contenu))
         return True
 
     def _constater_trop_percu(self, maintenant: datetime) -> None:
         if self.trop_percu != self.trop_percu_constate:
             self.trigger_event(self.TropPerçuConstaté, total=self.trop_percu, timestamp=maintenant)
+
+
+def _dire_message(contenu: tuple[object, ...]) -> str:
+    """Le contenu d'un message de la caisse, en toutes lettres, sans sa raison."""
+    match contenu:
+        case ("encaissement", int(montant), moyen, date() as le):
+            return f"encaissement de {euros(montant)}, {moyen} du {le:%d/%m/%Y}"
+        case ("rectification", int(montant), _):
+            return f"rectification à {euros(montant)}"
+        case ("remboursement", int(montant)):
+            return f"remboursement de {euros(montant)}"
+        case _:
+            return "annulation"
 
 
 def _exiger_deux_personnes(saisi_par: str, approuve_par: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, StringConstraints
 from domain.diffusion import Diffusion
 from domain.faits import MODELE
 from domain.imputation import Imputation
-from domain.monnaie import Centimes
+from domain.monnaie import Somme
 from domain.nir import contient_un_nir
 from domain.references import ReferenceTransaction
 
@@ -115,7 +115,7 @@ class Proposition(BaseModel):
     model_config = MODELE
 
     geste: Geste
-    montant: Centimes = Centimes(0)
+    montant: Somme = Somme(0)
     """L'argent qu'il fait bouger, en centimes ; 0 : aucun."""
     imputations: tuple[Imputation, ...] = ()
     """Où va l'argent rattaché ; ou la seule créance à laquelle appliquer un message."""

@@ -38,7 +38,8 @@ def appliquer_reponse(
         return _recevoir_etrangere(paiement, reponse, pourquoi, recue_le, maintenant), paiement
     match reponse.issue:
         case Issue.EN_ATTENTE:
-            return Verdict(Sort.EN_ATTENTE, f"le kiosque n'a pas conclu (code {reponse.code})"), paiement
+            pris = "" if reponse.montant else ", rien de pris"
+            return Verdict(Sort.EN_ATTENTE, f"le kiosque n'a pas conclu (code {reponse.code}{pris})"), paiement
         case Issue.REFUSEE:
             return _recevoir_refus(paiement, creances, reponse, maintenant), paiement
         case Issue.ACCEPTEE:

@@ -15,7 +15,7 @@ from domain.diffusion import Agent, Diffusion
 from domain.faits import Agregat, Fait, Naissance
 from domain.geste import IdAnomalie, Texte, Voie, numero_d_argent
 from domain.imputation import Imputation
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from domain.refus import MontantSuperieurAOuvert, PaiementClos, RemboursementEnCours
 from domain.sort import Sort
@@ -218,7 +218,7 @@ class Paiement(Agregat):
 
         TOPIC: ClassVar[str] = "paiement.PaiementRegle"
         issue: Fin
-        montant: Centimes
+        montant: Somme
         """Ce qui est allé sur des créances."""
         accepte_le: AwareDatetime | None
         """Quand la banque a pris l'argent ; absent s'il a été rendu."""
@@ -232,8 +232,8 @@ class Paiement(Agregat):
 
         TOPIC: ClassVar[str] = "paiement.RemboursementDemande"
         anomalie: IdAnomalie
-        montant: Centimes
-        reste_avant: Centimes
+        montant: Somme
+        reste_avant: Somme
         """Ce que la banque garde du paiement avant lui : c'est à cela qu'elle dira s'il est fait."""
 
         def apply(self, paiement: "Paiement") -> None:
@@ -244,7 +244,7 @@ class Paiement(Agregat):
 
         TOPIC: ClassVar[str] = "paiement.RemboursementFait"
         anomalie: IdAnomalie
-        montant: Centimes
+        montant: Somme
 
         def apply(self, paiement: "Paiement") -> None:
             paiement.remboursement = None
@@ -527,13 +527,13 @@ class Paiement(Agregat):
         self.trigger_event(
             self.PaiementRéglé,
             issue=Fin.ACCEPTE if rattache else Fin.ECHOUE,
-            montant=Centimes(self.rattache),
+            montant=Somme(self.rattache),
             accepte_le=self.argent_pris_le if rattache else None,
             cause=ARGENT_RATTACHE if rattache else ARGENT_RENDU,
             timestamp=maintenant,
         )
 
-    def demander_remboursement(self, anomalie: IdAnomalie, montant: Centimes, *, maintenant: datetime) -> None:
+    def demander_remboursement(self, anomalie: IdAnomalie, montant: Somme, *, maintenant: datetime) -> None:
         """Retient qu'un remboursement est demandé à la banque. Lève RemboursementEnCours, MontantSuperieurAOuvert."""
         if self.remboursement is not None:
             raise RemboursementEnCours
@@ -544,7 +544,7 @@ class Paiement(Agregat):
             self.RemboursementDemandé,
             anomalie=anomalie,
             montant=montant,
-            reste_avant=Centimes(garde),
+            reste_avant=Somme(garde),
             timestamp=maintenant,
         )
 

@@ -3,7 +3,7 @@
 Plus de 300 lignes : une liste, un refus après l'autre, que rien ne lie.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -203,12 +203,32 @@ class AvisContradictoire(Refus):
     code = "avis_contradictoire"
     phrase_de_base = "Un avis de même référence mais de contenu différent est déjà enregistré : le premier reste."
 
+    def __init__(self, differences: Sequence[str]) -> None:
+        """Retient ce qui diffère, en toutes lettres : les deux contenus restent lisibles du support."""
+        super().__init__(differences)
+        self.differences = differences
+
+    @property
+    def phrase(self) -> str:
+        """La phrase, avec ce qui diffère."""
+        return f"{super().phrase[:-1]} ({' ; '.join(self.differences)})."
+
 
 class MessageContradictoire(Refus):
     """Le même identifiant de message, avec un autre contenu."""
 
     code = "message_contradictoire"
     phrase_de_base = "Un message de même identifiant mais de contenu différent est déjà enregistré : le premier reste."
+
+    def __init__(self, premier: str, second: str) -> None:
+        """Retient les deux contenus, en toutes lettres."""
+        super().__init__(premier, second)
+        self.contenus = (premier, second)
+
+    @property
+    def phrase(self) -> str:
+        """La phrase, avec les deux contenus."""
+        return f"{super().phrase[:-1]} ({', puis '.join(self.contenus)})."
 
 
 class AvisDejaAnnule(Refus):

@@ -37,3 +37,10 @@ class ReponseBancaire(NamedTuple):
     """La part aléatoire de ce paiement que la banque rend ; None si cette réponse ne la porte pas."""
     demandee: bool = False
     """Vrai si nous l'avons demandée : la banque y dit ce qu'elle sait d'une référence, qui a pu servir avant."""
+
+    @property
+    def retenue(self) -> "ReponseBancaire":
+        """La réponse telle qu'elle compte : une acceptation de zéro centime n'a rien pris, et ne conclut rien."""
+        if self.issue is Issue.ACCEPTEE and not self.montant:
+            return self._replace(issue=Issue.EN_ATTENTE)
+        return self

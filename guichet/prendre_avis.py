@@ -185,14 +185,17 @@ def prendre_avis(guichet: Guichet, conn: Connection[Any], messages: Sequence[Mes
             verdict.sort.value,
             verdict.cause,
             objet=dit.reference,
-            champs=_champs(dit),
+            champs=dit.model_dump() if verdict.sort is Sort.CONTRADICTOIRE else _champs(dit),
             dead=verdict.sort is Sort.REJETEE,
         )
     return traitement
 
 
 def _champs(dit: MessageDeCaisse) -> dict[str, Any]:
-    """Les champs que PostgreSQL garde : de quoi retrouver un chèque par son montant, un message par son nom."""
+    """Les champs que PostgreSQL garde : de quoi retrouver un chèque par son montant, un message par son nom.
+
+    Ce qu'un message applique est au journal, ce qui attend est gardé entier ; d'un contradictoire, tout est gardé.
+    """
     champs: dict[str, Any] = {"type": dit.type}
     if not isinstance(dit, MessageAvisEmis):
         champs["message_id"] = dit.message_id

@@ -187,7 +187,7 @@ def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | Indice 
         return str(illisible)
     match lecture:
         case Verifiee(reponse=reponse):
-            return reponse, recue_le
+            return reponse.retenue, recue_le
         case Indice():
             return lecture
         case Rejetee(refus=refus):

@@ -14,7 +14,7 @@ from typing import Any, Final, assert_never
 
 from psycopg import Connection
 
-from domain.delai import PARIS
+from domain.delai import PARIS, jour_de_paris
 from domain.references import TRANSACTION
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
@@ -112,7 +112,7 @@ def rapprocher(
     rapport = reglages.lecteur.ouvrir(fichier)
     entete = rapport.entete
     if entete.genere_le > reglages.horloge() + AVANCE_MAX:
-        raise RapportRefuse(f"le rapport est daté de l'avenir ({entete.genere_le:%d/%m/%Y})", ligne=1)
+        raise RapportRefuse(f"le rapport est daté de l'avenir ({jour_de_paris(entete.genere_le):%d/%m/%Y})", ligne=1)
     with guichet.base.transaction() as conn:
         registre.commencer(conn)
         resume = registre.deposer(conn, rapport, lambda lues: avancer(rapport.octets_lus, lues))
@@ -207,9 +207,9 @@ def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenan
 
 
 def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Interrogation:
-    """Interrogation sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres."""
+    """Interrogation sous le marchand de la ligne ; si elle n'en nomme pas, sous chacun des nôtres, retirés compris."""
     demande = Interrogation.INCONNUE
-    for marchand in [ecart.marchand] if ecart.marchand else reglages.marchands:
+    for marchand in [ecart.marchand] if ecart.marchand else [*reglages.marchands, *reglages.retires]:
         demande = demander(ecart.transaction, marchand)
         if demande is not Interrogation.INCONNUE:
             return demande

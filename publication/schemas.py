@@ -27,7 +27,9 @@ _DITS: Final = frozenset({"description", "title", "$schema", "$id", "$defs", "de
 """Ce qui ne change rien à ce qui est accepté, ou se compare ailleurs."""
 
 _BORNES: Final = frozenset({"minimum", "maximum", "minLength", "maxLength", "pattern"})
-"""Ce que l'on peut retirer (desserrer), jamais ajouter ni changer."""
+"""Ce que l'on peut retirer ou desserrer, jamais ajouter ni resserrer."""
+
+_PLAFONDS: Final = frozenset({"maximum", "maxLength"})
 
 
 class SchemaIncompatible(Exception):
@@ -113,8 +115,15 @@ def _comparer(  # noqa: C901 (un cas par mot-clé : la table des ruptures)
         elif cle == "anyOf" and avant is not None and apres is not None and len(avant) == len(apres):
             for un, autre in zip(avant, apres, strict=True):
                 yield from _comparer(un, autre, racine, nouvelle_racine, ou)
-        elif avant != apres and not (cle in _BORNES and apres is None):
+        elif avant != apres and not _desserre(cle, avant, apres):
             yield f"{ici} : {cle} passe de {avant!r} à {apres!r}"
+
+
+def _desserre(cle: str, avant: Any, apres: Any) -> bool:
+    """Dit si la borne admet encore tout ce qu'elle admettait : retirée, ou un plafond relevé."""
+    if cle not in _BORNES or apres is None:
+        return cle in _BORNES
+    return cle in _PLAFONDS and avant is not None and apres > avant
 
 
 def _suivre(schema: Any, racine: Any) -> Any:

@@ -20,7 +20,7 @@ from api.support.acces import MotifDit, lecteur_de
 from api.support.reglements import lire_genre, lister, montrer, noter_question
 from domain.geste import Geste, Proposition, Voie
 from domain.imputation import Imputation
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.references import ReferenceCreance, ReferenceTransaction
 from guichet.acces import lire_motif
 from guichet.reglement.approuver import approuver, decliner
@@ -81,7 +81,7 @@ class DemandeDeReglement(BaseModel):
     geste: Geste
     motif: str
     preuve: str = ""
-    montant_centimes: Centimes = Centimes(0)
+    montant_centimes: Somme = Somme(0)
     imputations: list[UnePart] = Field(default_factory=list, max_length=50)
     voie: Voie | None = None
     transaction: ReferenceTransaction | None = None

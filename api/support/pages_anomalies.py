@@ -19,7 +19,7 @@ from api.support.visite import RECHERCHE, Agent, AgentConnecte
 from domain.anomalie import LIBELLES, Anomalie
 from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
 from domain.refus import Refus
 from guichet.acces import MotifIrrecevable, MotifRequis
@@ -221,7 +221,7 @@ def _proposition(champs: dict[str, str]) -> Proposition:
         raise SaisieDeReglement from None
     return Proposition.model_construct(
         geste=geste,
-        montant=lire_montant(montant) if montant else Centimes(0),
+        montant=Somme(lire_montant(montant) if montant else 0),
         imputations=tuple(_part(ligne) for ligne in champs.get("creances", "").splitlines() if ligne.strip()),
         voie=par,
         transaction=ReferenceTransaction(transaction) if transaction else None,

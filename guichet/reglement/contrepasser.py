@@ -1,7 +1,7 @@
 """Contre-passer un paiement : la banque l'a repris (impayé), ou il est venu par erreur ; la dette revient."""
 
 from domain.geste import Proposition
-from domain.monnaie import Centimes
+from domain.monnaie import Somme
 from domain.refus import GesteImpossible
 from guichet.reglement.acte import Acte, Effets
 
@@ -11,7 +11,7 @@ def preciser(acte: Acte) -> Proposition:
     paiement = acte.paiement()
     references = [*(i.reference for i in paiement.imputations), *paiement.rattachements]
     creances = acte.creances(references)
-    montant = Centimes(sum(creance.porte(paiement.transaction) for creance in creances.values()))
+    montant = Somme(sum(creance.porte(paiement.transaction) for creance in creances.values()))
     if not montant:
         raise GesteImpossible("Aucune créance n'a plus rien de ce paiement.")
     if acte.proposition.montant not in {0, montant}:

@@ -13,7 +13,7 @@ def preciser(acte: Acte) -> Proposition:
     """
     voulue = acte.proposition
     if len(voulue.imputations) == 1 and not voulue.imputations[0].part:
-        part = voulue.montant or Centimes(acte.dossier.montant)
+        part = Centimes(voulue.montant or acte.dossier.montant)
         (seule,) = voulue.imputations
         voulue = voulue.model_copy(update={"imputations": (seule.model_copy(update={"part": part}),)})
     if voulue.imputations:
@@ -26,7 +26,7 @@ def preciser(acte: Acte) -> Proposition:
     cible = acte.paiement(voulue.transaction)
     if not cible.imputations:
         raise GesteImpossible("Ce paiement ne nous est pas connu : il ne dit pas à quelles créances il allait.")
-    montant = voulue.montant or Centimes(acte.dossier.montant)
+    montant = Centimes(voulue.montant or acte.dossier.montant)
     parts, reste = partager(montant, cible, acte.creances(i.reference for i in cible.imputations))
     if reste:
         raise MontantSuperieurAOuvert(montant - reste)

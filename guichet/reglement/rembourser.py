@@ -1,7 +1,7 @@
 """Rembourser un trop-perçu : sur la carte qui a payé, quand la banque le permet, sinon par virement."""
 
 from domain.geste import Proposition, Voie
-from domain.monnaie import Centimes
+from domain.monnaie import Somme
 from domain.refus import AnomalieInconnue, GesteImpossible, MontantSuperieurAOuvert, PieceManquante
 from guichet.reglement.acte import Acte, Effets
 
@@ -9,7 +9,7 @@ from guichet.reglement.acte import Acte, Effets
 def preciser(acte: Acte) -> Proposition:
     """La proposition, avec son montant, et par où il est rendu. Lève PieceManquante, GesteImpossible."""
     voulue = acte.proposition
-    montant = voulue.montant or Centimes(acte.dossier.montant)
+    montant = voulue.montant or Somme(acte.dossier.montant)
     if voulue.voie is None:
         raise GesteImpossible("Dites par où l'argent est rendu : carte ou virement.")
     if voulue.voie is Voie.VIREMENT:

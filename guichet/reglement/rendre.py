@@ -1,7 +1,7 @@
 """Rendre de l'argent qu'aucune créance n'a reçu, par la carte ou par virement ; ou constater une reprise."""
 
 from domain.geste import Geste, Proposition, Voie
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.refus import GesteImpossible, PieceManquante
 from guichet.reglement.acte import Acte, Effets
 
@@ -16,7 +16,7 @@ def preciser(acte: Acte) -> Proposition:
         raise GesteImpossible("Dites par où l'argent est rendu : carte ou virement.")
     if voulue.voie is not Voie.CARTE and not voulue.preuve:
         raise PieceManquante
-    montant = voulue.montant or Centimes(acte.dossier.montant)
+    montant = voulue.montant or Somme(acte.dossier.montant)
     return voulue.model_copy(update={"montant": montant, "transaction": acte.dossier.transaction})
 
 
@@ -25,7 +25,7 @@ def rendre(acte: Acte) -> Effets:
     paiement = acte.paiement()
     paiement.rendre_argent(
         acte.dossier.ident,
-        acte.proposition.montant,
+        Centimes(acte.proposition.montant),
         acte.proposition.voie,
         maintenant=acte.maintenant,
         **acte.personnes,

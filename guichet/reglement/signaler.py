@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import Connection
 
 from domain.geste import IdAnomalie, Source, composer_id
-from domain.monnaie import Centimes
+from domain.monnaie import Somme
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import PaiementInconnu
 from engine.batch import Batch
@@ -35,7 +35,7 @@ def inscrire(guichet: Guichet, transaction: str, cause: str, agent: str, mainten
             raise PaiementInconnu
         ident = composer_id(Source.PAIEMENT, nom)
         anomalie = charger_anomalie(guichet, conn, ident, maintenant)
-        anomalie.signaler(cause, Centimes(paiement.pris), nom, par=agent, maintenant=maintenant)
+        anomalie.signaler(cause, Somme(paiement.pris), nom, par=agent, maintenant=maintenant)
         guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
         return ident
 

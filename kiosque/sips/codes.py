@@ -42,6 +42,21 @@ SENS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+SENS_DES_SERVICES: Mapping[str, str] = MappingProxyType(
+    {
+        **SENS,
+        "02": "la banque de la carte demande un appel",
+        "03": "contrat du marchand invalide",
+        "11": "carte bloquée",
+        "34": "le sceau ou la version de clé ne conviennent pas",
+        "55": "carte prépayée refusée",
+        "57": "le paiement est un impayé : la banque ne le rembourse pas",
+        "91": "banque de la carte injoignable",
+        "98": "serveur injoignable",
+    }
+)
+"""Le sens des mêmes codes, et d'autres, quand c'est Office qui répond à une question ou à une opération."""
+
 NE_CONCLUENT_RIEN: frozenset[str] = frozenset({EN_COURS, "62", "90", DOUBLON, "99"})
 """Après eux la réservation est gardée, et le kiosque est interrogé : l'argent a pu être pris ou pourra l'être."""
 
@@ -51,6 +66,11 @@ def issue_de(code: str) -> Issue:
     if code == ACCEPTE:
         return Issue.ACCEPTEE
     return Issue.EN_ATTENTE if code in NE_CONCLUENT_RIEN else Issue.REFUSEE
+
+
+def sens_de_service(code: str) -> str:
+    """Le sens du code dans une réponse d'Office ; un code inconnu est nommé tel quel, un code absent est dit."""
+    return SENS_DES_SERVICES.get(code, f"code {code[:8]} inconnu" if code else "aucun code")
 
 
 def sens_de(code: str) -> str:

@@ -109,21 +109,18 @@ def encoder(texte: str, encodage: Encodage) -> str:
 
 
 def decoder(data: bytes, encodage: str) -> str:
-    """Le texte des paires ; lève `FormulaireIllisible` (trop long, encodage inconnu, base64 invalide).
+    """Le texte des paires ; lève `FormulaireIllisible` (trop long, base64 invalide).
 
     L'encodage s'écrit en majuscules ou en minuscules ; du base64 peut être replié, sans remplissage, de l'un ou l'autre
-    alphabet. Un octet qui n'est pas de l'UTF-8 ne gêne que la valeur qui le porte. Ce que `Encode` omet ou dit à tort
-    ne coûte rien : le sceau porte sur les octets, et `|` n'est jamais du base64.
+    alphabet. Un octet qui n'est pas de l'UTF-8 ne gêne que la valeur qui le porte. Ce que `Encode` omet ou dit à tort,
+    ou d'un mot inconnu, ne coûte rien : le sceau porte sur les octets, et `|` n'est jamais du base64.
     """
     if len(data) > DATA_OCTETS_MAX:
         raise FormulaireIllisible(f"Data dépasse {DATA_OCTETS_MAX} octets")
-    match encodage.strip().lower():
-        case "" | "null":
-            octets = _deviner(data)
-        case "base64" | "base64url":
-            octets = data if b"|" in data else _depuis_base64(data)
-        case _:
-            raise FormulaireIllisible("encodage inconnu")
+    if encodage.strip().lower() in {"base64", "base64url"}:
+        octets = data if b"|" in data else _depuis_base64(data)
+    else:
+        octets = _deviner(data)
     return octets.decode("utf-8", "replace")
 
 

@@ -118,9 +118,9 @@ FROM (SELECT e.position, e.cause, s.decalage,
       FROM journal.evenements e
       JOIN (SELECT {_CAUSE} AS cause, min(topic_id::text) AS topic_id, min(partition) AS partition,
                    min(decalage) AS decalage
-            FROM journal.sorts GROUP BY 1
+            FROM journal.sorts WHERE sort <> 'rejetee'
             -- De deux topics du même nom, rien ne dit lequel ; et celui qui a attendu vient quand il peut.
-            HAVING count(*) = 1 AND bool_and(sort NOT IN ('en_souffrance', 'rejetee'))) AS s
+            GROUP BY 1 HAVING count(*) = 1 AND bool_and(sort <> 'en_souffrance')) AS s
            USING (cause)
       WHERE e.cause LIKE 'kafka:%') AS o
 WHERE decalage < avant

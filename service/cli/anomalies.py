@@ -16,7 +16,7 @@ from rich.table import Table
 from domain.delai import PARIS
 from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
-from domain.monnaie import CENTIMES_MAX, Centimes, euros
+from domain.monnaie import CENTIMES_MAX, Centimes, Somme, euros
 from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction, lire_reference
 from domain.refus import Refus
 from guichet.acces import NON_DIT, Lecteur, Motif, noter_acces
@@ -130,7 +130,7 @@ def settle(
         raise typer.BadParameter("une référence de transaction compte 1 à 35 lettres et chiffres")
     wanted = Proposition.model_construct(
         geste=gesture,
-        montant=_centimes(amount) if amount is not None else Centimes(0),
+        montant=Somme(_centimes(amount) if amount is not None else 0),
         imputations=tuple(_share(text) for text in shares or ()),
         voie=way,
         transaction=ReferenceTransaction(transaction) if transaction else None,

@@ -68,8 +68,8 @@ def reconcile_the_day(stage: Stage, wrong: Mapping[str, Any]) -> None:
     if (Genre.TRANSACTIONS, wrong["transaction"], GenreEcart.AUTRE_MONTANT) not in found:
         raise DemoFailed("l'écart planté n'est pas trouvé")
     stage.add(
-        f"L'écart est une anomalie que le support voit, avec ses deux côtés ; les rapports sont dans {folder}"
-        " (`creances rapprocher`)."
+        "Chaque rapport qui le montre en fait une anomalie, que le support voit avec ses deux côtés ; ils sont dans"
+        f" {folder} (`creances rapprocher`)."
     )
 
 

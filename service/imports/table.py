@@ -39,10 +39,15 @@ AMOUNT: Final = re.compile(r"[0-9]{1,18}")
 UNCLOSED: Final = "guillemets mal placés, ou jamais refermés"
 LONE_CR: Final = "les lignes finissent par un retour chariot seul (ancien Macintosh) : enregistrez en CSV (LF ou CRLF)"
 
-SEPARATOR_LINE: Final = re.compile(rb'"?sep=([;,\t])"?\1*', re.IGNORECASE)
+SEPARATOR_LINE: Final = re.compile(rb' *"?sep *= *([^ "])"? *\1* *', re.IGNORECASE)
 """What Excel writes before the header, to tell the separator; a spreadsheet that saves it again adds empty cells."""
 
+SEPARATORS: Final = {";": "« ; »", "\t": "une tabulation", ",": "« , »"}
+"""What separates, and how it is told."""
+KNOWN: Final = f"séparateurs connus : {', '.join(SEPARATORS.values())}"
+
 BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+AS_UTF_8: Final = "enregistrez-le en « CSV UTF-8 »"
 WIDE: Final = "des octets nuls : le fichier est en UTF-16 ; enregistrez-le en CSV UTF-8"
 
 
@@ -58,10 +63,12 @@ def table(lines: Lines, policy: Politique = POLICY) -> Iterator[Checked | Refuse
         header = _header(lines)
     if header is None:
         return
-    separator = told[1].decode() if told else next((sign for sign in ";\t" if sign.encode() in header.text), ",")
+    separator = told[1].decode("latin-1") if told else next((s for s in ";\t" if s.encode() in header.text), ",")
     try:
+        if separator not in SEPARATORS:
+            raise Unreadable(f"« sep={separator} » ({KNOWN})")  # noqa: TRY301  told as the others
         columns = [name.strip().lower() for name in _without_tail(_cells(_heading(header.text), separator))]
-        _check_columns(columns)
+        _check_columns(columns, separator)
     except (Unreadable, UnreadableMessage) as cause:
         yield refused(header.number, cause)._replace(whole_file=True)
         return
@@ -143,7 +150,10 @@ def _text(octets: bytes) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError:
-        lire_message_de_caisse(octets)  # It tells it in its own words.
+        try:
+            lire_message_de_caisse(octets)  # It tells it in its own words.
+        except UnreadableMessage as cause:
+            raise Unreadable(f"{cause} : {AS_UTF_8}") from cause
         raise
 
 
@@ -154,9 +164,11 @@ def _cells(text: str, separator: str) -> list[str]:
         raise Unreadable(LONE_CR if "\r" in text else UNCLOSED) from cause
 
 
-def _check_columns(columns: Sequence[str]) -> None:
+def _check_columns(columns: Sequence[str], separator: str) -> None:
     """Refuse, with a sentence, a header that does not tell what each column holds."""
     if not set(columns) & set(COLUMNS):
+        if all(any(name in cell for cell in columns) for name in REQUIRED):
+            raise Unreadable(f"les colonnes ne se séparent pas par {SEPARATORS[separator]} ({KNOWN})")
         raise Unreadable(f"l'en-tête manque : la première ligne nomme les colonnes ({', '.join(COLUMNS)})")
     for number, name in enumerate(columns, 1):
         if name not in COLUMNS:

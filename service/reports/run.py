@@ -111,23 +111,35 @@ def watch_folder(
 ) -> None:
     """Take in each report that arrives, once by content, until SIGINT or SIGTERM; what is begun is finished.
 
-    A refused file is told once, and tried again when it changes; an outage leaves the file for the next look.
+    A refused file is told once, and tried again when it changes; an outage leaves the file for the next look, which
+    takes it again even if it was recorded: the bank may not have been asked. A folder that is away is waited for.
     """
     stop = threading.Event()
     former = {number: signal.signal(number, _stopper(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
     reconciler = Reconciler(settings, errors, ask=ask)
     seen: dict[Path, tuple[int, int]] = {}
     done: dict[Path, tuple[int, int]] = {}
+    begun: set[Path] = set()
+    away = False
     try:
         while not stop.is_set():
-            now = dict(_arrived(folder))
+            now: dict[Path, tuple[int, int]] = {}
+            try:
+                now, away = dict(_arrived(folder)), False
+            except OSError as cause:
+                if not away:
+                    errors.print(f"{folder} : attendu ({cause.strerror})", markup=False, soft_wrap=True)
+                away = True
             for path, mark in sorted(now.items()):
                 if stop.is_set():
                     break
-                if seen.get(path) == mark != done.get(path) and _took(
-                    reconciler, path, console, errors, as_json=as_json
-                ):
+                if seen.get(path) != mark or mark == done.get(path):
+                    continue
+                if _took(reconciler, path, console, errors, again=path in begun, as_json=as_json):
                     done[path] = mark
+                    begun.discard(path)
+                else:
+                    begun.add(path)
             seen = now
             stop.wait(WATCH_SECONDS)
     finally:
@@ -136,10 +148,13 @@ def watch_folder(
             signal.signal(number, handler)
 
 
-def _took(reconciler: Reconciler, path: Path, console: Console, errors: Console, *, as_json: bool) -> bool:
-    """Take a report in unless its content is known; tell whether it is settled, taken in or refused."""
+def _took(reconciler: Reconciler, path: Path, console: Console, errors: Console, *, again: bool, as_json: bool) -> bool:
+    """Take a report in unless its content is known; tell whether it is settled, taken in or refused.
+
+    `again`: an outage interrupted it before.
+    """
     try:
-        if not reconciler.is_known(path):
+        if again or not reconciler.is_known(path):
             tell(reconciler.take(path), console, as_json=as_json)
     except RapportRefuse as cause:
         tell_refused(path, cause, console, errors, as_json=as_json)

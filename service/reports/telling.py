@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from domain.delai import jour_de_paris
 from domain.monnaie import euros
 from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprocher import Bilan
@@ -37,8 +38,9 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
         sys.stdout.flush()
         return
     again = " (déjà lu)" if summary.deja_lu else ""
+    day = jour_de_paris(summary.genere_le)
     console.print(
-        f"{summary.fichier} : rapport des {KINDS[summary.genre]} du {summary.genere_le:%d/%m/%Y}{again}, "
+        f"{summary.fichier} : rapport des {KINDS[summary.genre]} daté du {day:%d/%m/%Y}{again}, "
         f"{summary.lignes} lignes dont {summary.nouvelles} nouvelles ; "
         f"{summary.accordees} transactions sur {summary.transactions} s'accordent.",
         markup=False,

@@ -13,7 +13,7 @@ from domain.caisses import nom_de_caisse
 from domain.creance import Créance
 from domain.delai import depart_du_delai, jour_de_paris
 from domain.imputation import Imputation
-from domain.monnaie import Centimes, euros
+from domain.monnaie import Centimes, Somme, euros
 from domain.notification import appliquer_reponse, expirer
 from domain.ouverture import ACocher, decider_imputations, exiger_consultable, ouvrir_paiement
 from domain.paiement import Fin, Paiement
@@ -130,7 +130,7 @@ def contrepasser(t: str, par: str = "x", accord: str = "y") -> Callable[[Créanc
 
 
 def rembourser(m: str, montant: int, par: str = "x", accord: str = "y") -> Callable[[Créance], Any]:
-    return lambda c: c.rembourser(m, Centimes(montant), saisi_par=par, approuve_par=accord, maintenant=T0)
+    return lambda c: c.rembourser(m, Somme(montant), saisi_par=par, approuve_par=accord, maintenant=T0)
 
 
 # --- La créance et la caisse -----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from domain.avis import Avis, Canal, Mode, Moyen
 from domain.creance import Créance
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.notification import appliquer_reponse, expirer
 from domain.ouverture import decider_imputations, ouvrir_paiement
 from domain.paiement import Fin, Paiement
@@ -244,7 +244,7 @@ class Grand_livre(RuleBasedStateMachine):  # noqa: N801 (deux mots)
         self.rang += 1
         trop_percu = max(self.entrees - self.sorties - self.montant, 0)
         try:
-            self.creance.rembourser(f"m{self.rang}", Centimes(montant), saisi_par="x", approuve_par="y", maintenant=T0)
+            self.creance.rembourser(f"m{self.rang}", Somme(montant), saisi_par="x", approuve_par="y", maintenant=T0)
         except RemboursementExcessif:
             assert montant > trop_percu
             return

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from projections.audit import auditer
+from service import composition
 from service import kafka as kafka_du_service
 from tests.consumers.banc import Banc, avis, banc, notification
 from tests.kafka.en_marche import administrateur, en_marche, fates_by_topic, fins
@@ -69,4 +70,18 @@ def test_les_messages_d_un_topic_recree_ont_chacun_un_sort_sous_le_nouvel_identi
     assert fates_by_topic(b, topic) == {ancien: 4, nouveau: len(t)}
     assert b.par_sort(topic) == {"appliquee": len(t), "doublon": 4}
     b.projeter()
+    assert auditer(b.conn).ecarts == []
+
+
+def test_un_message_retenu_apres_la_recreation_n_est_pas_pris_pour_celui_d_avant_a_la_meme_place(b: Banc) -> None:
+    topic, cle = b.settings.topic_avis, "une seule partition"
+    b.emettre(topic, [(cle, avis(numero)) for numero in (2, 3, 4)])
+    b.consommer("avis", 3)
+    recreer(b, topic)
+    cheque = {"type": "encaissement_recu", "reference": avis(1)["reference"], "message_id": "m1", "moyen": "cheque"}
+    b.emettre(topic, [(cle, cheque | {"montant_centimes": 12_34, "date": "2026-05-20"}), (cle, avis(1))])
+    b.consommer("avis", 5)
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.release()
+    assert b.conn.execute("SELECT sort FROM journal.attentes_reglees").fetchall() == [("appliquee",)]
     assert auditer(b.conn).ecarts == []

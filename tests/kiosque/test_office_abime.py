@@ -206,6 +206,24 @@ def test_chaque_code_d_appel_ne_dit_que_ce_qu_il_dit(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("champs", "inconnue"),
+    [
+        ({"responseCode": "25"}, True),
+        ({"getTransDataResponseCode": "00", "responseCode": "25"}, True),
+        ({"getTransDataResponseCode": "25", "responseCode": "25"}, True),
+        ({"getTransDataResponseCode": "null", "responseCode": "25", "transactionStatus": "null"}, True),
+        ({"getTransDataResponseCode": "90", "responseCode": "25"}, False),
+        ({"getTransDataResponseCode": "34", "responseCode": "25"}, False),
+        ({"getTransDataResponseCode": "00", "responseCode": "05"}, False),
+    ],
+    ids=repr,
+)
+def test_inconnue_se_dit_par_l_un_ou_l_autre_code(champs: dict[str, str], *, inconnue: bool) -> None:
+    etat = demander(tout_d_un_coup(http(scellee({**champs, "merchantId": MARCHAND}))))
+    assert isinstance(etat, Inconnue if inconnue else Indeterminee)
+
+
+@pytest.mark.parametrize(
     "repondre",
     [
         pytest.param(lambda _ecrire, _question: time.sleep(10), id="se tait"),
@@ -295,6 +313,25 @@ def test_un_refus_n_est_cru_qu_apres_avoir_regarde(code: str) -> None:
         assert isinstance(operation, OperationRefusee)
         assert operation.code == code
     assert (faite.envois, caisse.envois) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "dit"),
+    [
+        ("57", "impayé"),
+        ("34", "le sceau ou la version de clé"),
+        ("03", "contrat du marchand"),
+        ("ZZ", "code ZZ inconnu"),
+    ],
+)
+def test_le_sens_d_un_code_est_celui_qu_il_a_chez_office(code: str, dit: str) -> None:
+    operation = rembourser(Caisse([(False, http(scellee({"responseCode": code, "merchantId": MARCHAND})))]))
+    assert isinstance(operation, OperationRefusee | Indeterminee)
+    assert dit in operation.cause
+    champs = {"getTransDataResponseCode": code, "merchantId": MARCHAND}
+    etat = demander(tout_d_un_coup(http(scellee(champs))))
+    assert isinstance(etat, Indeterminee)
+    assert dit in etat.cause
 
 
 def test_un_contrat_qui_ne_permet_pas_l_operation_le_dit() -> None:

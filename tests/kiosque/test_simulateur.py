@@ -241,9 +241,7 @@ def test_les_deux_bouts_s_entendent_sous_chaque_sceau_et_encodage(algorithme: Al
         assert b.recues(1)[0].issue is Issue.ACCEPTEE
 
 
-@pytest.mark.parametrize(
-    "changement", [{"Seal": "0" * 64}, {"Seal": ""}, {"Data": "amount=1"}, {"Encode": "rot13"}, {"Data": "é"}]
-)
+@pytest.mark.parametrize("changement", [{"Seal": "0" * 64}, {"Seal": ""}, {"Data": "amount=1"}, {"Data": "é"}])
 def test_une_demande_au_mauvais_sceau_ou_illisible_rend_une_page_400(b: Banc, changement: dict[str, str]) -> None:
     champs = dict(b.kiosque.formulaire(b.request("T1")).champs) | changement
     page = b.navigateur.post("/paypage", data=champs)

@@ -8,7 +8,7 @@ import pytest
 
 from domain.avis import Avis, Canal, Mode, Moyen
 from domain.creance import Créance
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.batch import Batch
@@ -98,7 +98,7 @@ def test_ce_que_la_caisse_enregistre_se_lit_aussi_et_la_somme_est_le_solde(
     creance.encaisser("m1", Centimes(12_00), Moyen.CHEQUE, date(2026, 6, 2), maintenant=T0)
     creance.rectifier("m2", Centimes(90_00), "erreur", maintenant=T0)
     creance.annuler("m3", "erreur", maintenant=T0)
-    creance.rembourser("m4", Centimes(12_00), saisi_par="x", approuve_par="y", maintenant=T0)
+    creance.rembourser("m4", Somme(12_00), saisi_par="x", approuve_par="y", maintenant=T0)
     lignes = describe(journal, creance)
     assert [libelle for libelle, _, _ in lignes] == [
         "Trop-perçu remboursé",

@@ -20,6 +20,28 @@ def test_les_fichiers_sont_ceux_des_classes() -> None:
     assert schemas.schemas_du_dossier(DOSSIER) == schemas.schemas()
 
 
+@pytest.mark.parametrize(
+    ("cle", "avant", "apres", "rompt"),
+    [
+        ("maximum", 10, 11, False),
+        ("maximum", 10, None, False),
+        ("maximum", 10, 9, True),
+        ("maximum", None, 10, True),
+        ("maxLength", 10, 11, False),
+        ("minimum", 0, 1, True),
+        ("minimum", 1, 0, True),
+        ("pattern", "a", "b", True),
+    ],
+)
+def test_un_plafond_se_releve_ou_se_retire_et_rien_ne_se_resserre(
+    cle: str, avant: object, apres: object, *, rompt: bool
+) -> None:
+    ancien, nouveau = (
+        {"f": {"properties": {"x": {cle: borne} if borne is not None else {}}}} for borne in (avant, apres)
+    )
+    assert bool(schemas.ruptures(ancien, nouveau)) is rompt
+
+
 @pytest.mark.parametrize("nom", schemas.schemas())
 def test_chaque_schema_est_valide_et_son_fichier_porte_le_nom_du_type(nom: str) -> None:
     schema = schemas.schemas()[nom]

@@ -2,6 +2,7 @@
 
 from docs import argent
 from domain.creance import FAITS_DE_CREANCE
+from domain.geste import A_DEUX, GESTES
 from domain.paiement import FAITS_DE_PAIEMENT
 from domain.sort import Sort
 from guichet.rapprochement.ecarts import GenreEcart
@@ -18,9 +19,18 @@ def test_chaque_fait_chaque_sort_et_chaque_ecart_a_sa_place() -> None:
     assert set(GenreEcart) == argent.ECARTS.keys()
 
 
-def test_un_passage_va_d_un_etat_connu_a_un_autre() -> None:
+def test_chaque_etat_se_gagne_et_se_quitte_par_un_passage_sauf_les_deux_derniers() -> None:
+    passages = [*argent.SANS_FAIT, *(p for etape in argent.ETAPES.values() for p in etape.passages)]
     connus = {*argent.ETATS, argent.DEHORS}
-    assert {p for etape in argent.ETAPES.values() for passage in etape.passages for p in passage[:2]} == connus
+    assert {passage.vers for passage in passages} == connus
+    assert {passage.de for passage in passages} == connus - {"Rendu"}
+    assert all("c'est fini" in argent.ETATS[nom].qui for nom in ("Affiche", "Rendu"))
+
+
+def test_chaque_sort_laisse_l_argent_dans_un_etat_et_chaque_anomalie_d_argent_en_montre_un() -> None:
+    assert {sort for etat in argent.ETATS.values() for sort in etat.sorts} == set(Sort)
+    d_argent = {source for source, gestes in GESTES.items() if gestes & A_DEUX}
+    assert d_argent <= {source for etat in argent.ETATS.values() for source in etat.anomalies}
 
 
 def test_une_page_en_retard_se_voit() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from domain.geste import IdAnomalie
-from domain.monnaie import Centimes
+from domain.monnaie import Centimes, Somme
 from domain.paiement import Acceptation, Fin, Paiement
 from domain.references import ReferenceTransaction
 from domain.sort import Sort
@@ -82,6 +82,20 @@ def test_des_lignes_d_un_autre_ne_sont_pas_demandees_et_ne_retiennent_pas_les_no
 
     demander_a_la_banque(bilan, REGLAGES, demander)
     assert (posees, bilan.transmises, bilan.sans_reponse) == (["NOTRE"], 1, 5)
+
+
+def test_une_ligne_sans_marchand_se_demande_sous_chacun_des_notres_retires_compris(b: Banc) -> None:
+    contenu = rapport([Ligne("T1")]).replace(MARCHAND.encode(), b"")
+    regles = replace(REGLAGES, retires=(ETRANGER,))
+    bilan = rapprocher(b.guichet, BytesIO(contenu), "jt", regles)
+    poses = []
+
+    def demander(_transaction: str, marchand: str) -> Interrogation:
+        poses.append(marchand)
+        return Interrogation.TRANSMISE if marchand == ETRANGER else Interrogation.INCONNUE
+
+    demander_a_la_banque(bilan, regles, demander)
+    assert (poses, bilan.transmises, bilan.inconnues) == ([MARCHAND, AUTRE_MARCHAND, ETRANGER], 1, 0)
 
 
 # --- Sous un autre marchand que le paiement --------------------------------------------------------------------------
@@ -164,7 +178,7 @@ def _recrediter(b: Banc, transaction: str, montant: int) -> None:
     with b.guichet.base.transaction() as conn:
         paiement = b.guichet.charger_paiement(conn, ReferenceTransaction(transaction))
         assert isinstance(paiement, Paiement)
-        paiement.demander_remboursement(ANOMALIE, Centimes(montant), maintenant=JOUR)
+        paiement.demander_remboursement(ANOMALIE, Somme(montant), maintenant=JOUR)
         assert paiement.conclure_remboursement(ANOMALIE, None, maintenant=JOUR)
         b.guichet.recorder.record(conn, Batch(entries=collect([paiement], "test")))
 

@@ -64,6 +64,10 @@ MARQUE = b"\xef\xbb\xbf"
         pytest.param(rapport(ligne(montant="0002000")), id="zéros de tête"),
         pytest.param(rapport(ligne(le="2026-11-24 10:12:13")), id="instant à l'ancienne"),
         pytest.param(rapport(ligne(le="20261124101213")), id="instant compact"),
+        *(
+            pytest.param(rapport(ligne(devise=absente)), id=f"devise {absente!r}")
+            for absente in ("", "null", "NULL", "Null ")
+        ),
     ],
 )
 def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
@@ -76,6 +80,11 @@ def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
     ("contenu", "phrase"),
     [
         pytest.param(texte(TITRE, COLONNES, ligne(), "END", fin="\r"), "ligne 1 : les lignes finissent", id="Mac"),
+        pytest.param(
+            texte(TITRE, COLONNES, *(ligne(f"T{n}") for n in range(1_000)), "END", fin="\r"),
+            "ligne 1 : les lignes finissent",
+            id="un grand Mac",
+        ),
         pytest.param(
             (TITRE + "\r" + COLONNES + "\n" + ligne() + "\nEND\n").encode(), "ligne 1 : les lignes", id="CR au titre"
         ),
@@ -126,6 +135,10 @@ def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
         ),
         pytest.param(rapport(ligne(le="2062-11-24")), "ligne 3, colonne transactionDateTime : la date est", id="2062"),
         pytest.param(rapport(ligne(le="0026-11-24")), "ligne 3, colonne transactionDateTime : l'année", id="an 26"),
+        *(
+            pytest.param(rapport(ligne(le=d)), "ligne 3, colonne transactionDateTime : la date est", id=f"vieux {d}")
+            for d in ("20061124", "2002-06-11T23:00:00", "2023-11-24")
+        ),
         pytest.param(rapport(ligne(devise="840")), "ligne 3, colonne currencyCode : l'euro", id="dollar"),
         pytest.param(rapport(ligne(marchand="2,001E+12")), "ligne 3, colonne merchantId : 15 chiffres", id="Excel"),
         pytest.param(rapport(ligne("")), "ligne 3, colonne transactionReference : la case est vide", id="sans nom"),
@@ -137,6 +150,12 @@ def test_le_reste_est_refuse_en_nommant_ou(contenu: bytes, phrase: str) -> None:
     with pytest.raises(RapportRefuse) as refus:
         lire(contenu)
     assert str(refus.value).startswith(phrase)
+
+
+@pytest.mark.parametrize("absente", ["", "null", "NULL", "Null", " null "])
+def test_une_case_absente_l_est_quelle_que_soit_son_ecriture(absente: str) -> None:
+    [lue] = lire(rapport(ligne(autorisation=absente, marchand=absente)))
+    assert (lue.autorisation, lue.marchand) == (None, None)
 
 
 @pytest.mark.parametrize("pas", range(1, 40))

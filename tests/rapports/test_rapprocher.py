@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import psycopg
@@ -244,6 +245,16 @@ def creances(base: Any, *arguments: object) -> tuple[int, list[dict[str, Any]], 
     return fini.returncode, [json.loads(ligne) for ligne in fini.stdout.splitlines()], fini.stderr
 
 
+def test_une_personne_lit_la_date_que_porte_le_rapport(base: Any, b: Banc, tmp_path: Path) -> None:
+    b.payer("T1")
+    fichier, avenir = tmp_path / "jt.csv", tmp_path / "avenir.csv"
+    fichier.write_bytes(rapport([Ligne("T1")]))
+    avenir.write_bytes(rapport([Ligne("T1")], genere="20620602"))
+    fini = commande("rapprocher", fichier, avenir, "--no-ask", database_url=base.url)
+    assert "rapport des transactions daté du 02/06/2026" in " ".join(fini.stdout.split())
+    assert "daté de l'avenir (02/06/2062)" in " ".join(fini.stderr.split())
+
+
 def test_la_commande_sort_avec_0_1_ou_2(base: Any, b: Banc, tmp_path: Path) -> None:
     b.payer("T1")
     bon, autre, coupe = tmp_path / "bon.csv", tmp_path / "autre.csv", tmp_path / "coupe.csv"
@@ -279,6 +290,27 @@ def test_le_dossier_surveille_prend_chaque_fichier_une_fois_et_finit_par_sigterm
     assert [dit["fichier"] for dit in dits] == ["a.csv", "coupe.csv"]
     assert "refuse" in dits[1]
     attendre(lambda: b.conn.execute("SELECT count(*) FROM journal.rapports").fetchone() == (1,))
+
+
+@pytest.mark.lent
+def test_un_dossier_surveille_qui_s_absente_est_attendu(base: Any, b: Banc, tmp_path: Path) -> None:
+    b.payer("T1")
+    dossier, ailleurs = tmp_path / "ici", tmp_path / "ailleurs"
+    dossier.mkdir()
+    commande = [*CREANCES, "rapprocher", "--watch", str(dossier), "--no-ask", "--json"]
+    environ = environnement(database_url=base.url)
+    with subprocess.Popen(commande, env=environ, cwd=RACINE, stdout=PIPE, stderr=PIPE) as p:
+        assert p.stdout is not None
+        assert p.stderr is not None
+        (dossier / "a.csv").write_bytes(rapport([Ligne("T1")]))
+        assert json.loads(p.stdout.readline())["fichier"] == "a.csv"
+        dossier.rename(ailleurs)
+        assert b"attendu" in p.stderr.readline()
+        (ailleurs / "b.csv").write_bytes(rapport([Ligne("T1", 21_00)], genere="20260603"))
+        ailleurs.rename(dossier)
+        assert json.loads(p.stdout.readline())["fichier"] == "b.csv", "et le premier, déjà lu, n'est pas redit"
+        os.kill(p.pid, signal.SIGTERM)
+        assert p.wait(90) == 0
 
 
 def test_une_ligne_du_passe_ne_change_pas_ce_qu_un_autre_montant_vaut(b: Banc) -> None:

@@ -1,10 +1,17 @@
 """Une acceptation perdue en route est retrouvée par le rapport du lendemain, par le chemin ordinaire."""
 
+import json
+import os
 import re
+import signal
+import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import httpx
@@ -18,8 +25,9 @@ from service import roles
 from service.publisher import Publisher
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc
 from tests.courtiers import port_libre
-from tests.outils import attendre
+from tests.outils import CREANCES, RACINE, attendre, environnement
 from tests.rapports.banc import REGLAGES
+from tests.relais import Relais
 
 REFERENCE = avis(1)["reference"]
 
@@ -74,6 +82,34 @@ def test_une_acceptation_perdue_est_retrouvee_par_le_rapport(b: Banc) -> None:
     suivant = rapprocher(b.guichet, BytesIO(rapport_du_simulateur(b, "operations")), "jo", REGLAGES)
     assert (suivant.ecarts, suivant.leves) == ([], 1)
     assert b.conn.execute("SELECT count(*) FROM vues.ecarts_ouverts").fetchone() == (0,)
+
+
+@pytest.mark.lent
+def test_un_rapport_du_dossier_que_kafka_interrompt_est_repris_et_la_banque_interrogee(
+    b: Banc, kafka: str, tmp_path: Path
+) -> None:
+    payer_au_kiosque(b)
+    (tmp_path / "jt.csv").write_bytes(rapport_du_simulateur(b, "transactions"))
+    hote, _, port = kafka.rpartition(":")
+    with Relais((socket.AF_INET, (hote, int(port)))) as relais:
+        relais.couper()
+        environ = environnement(
+            database_url=b.settings.database_url,
+            kafka_bootstrap=f"127.0.0.1:{relais.port}",
+            topic_prefix=b.settings.topic_prefix,
+            kiosque_url=b.settings.kiosque_url,
+        )
+        commande = [*CREANCES, "rapprocher", "--watch", str(tmp_path), "--json"]
+        with subprocess.Popen(commande, env=environ, cwd=RACINE, stdout=PIPE, stderr=PIPE) as p:
+            assert p.stdout is not None
+            assert p.stderr is not None
+            assert b"repris plus tard" in p.stderr.readline()
+            assert b.conn.execute("SELECT count(*) FROM journal.rapports").fetchone() == (1,), "le rapport est inscrit"
+            relais.retablir()
+            dit = json.loads(p.stdout.readline())
+            assert (dit["fichier"], dit["deja_lu"], dit["banque_interrogee"]["transmises"]) == ("jt.csv", True, 1)
+            os.kill(p.pid, signal.SIGTERM)
+            assert p.wait(90) == 0
 
 
 def test_une_transaction_inventee_par_la_banque_y_est_inconnue(b: Banc) -> None:

@@ -176,7 +176,7 @@ ACCORDS = st.lists(
     st.builds(
         Accord,
         st.integers(0, len(OUVERTS)),
-        st.sampled_from([0, 0, 1, -1, 184_00]),
+        st.sampled_from([0, 0, 1, -1, 184_00, -16_00]),
         st.sampled_from(["111111", "222222"]),
         st.booleans(),
     ),

@@ -27,7 +27,7 @@ def ligne(
 
 
 def texte(*lignes: str, fin: str = "\n") -> bytes:
-    return (fin.join(lignes) + fin).encode()
+    return (fin.join(lignes) + fin).encode(errors="surrogateescape")
 
 
 def lire(contenu: bytes) -> list[Checked | Refused]:
@@ -42,7 +42,7 @@ BON = texte(COLONNES, ligne())
     [
         *(
             pytest.param(texte(sep, COLONNES, ligne(), fin=fin), id=f"{sep!r} {fin!r}")
-            for sep in ("sep=;", "SEP=;", "sep=;;;;;", '"sep=;"', '"sep=;";;')
+            for sep in ("sep=;", "SEP=;", "sep=;;;;;", '"sep=;"', '"sep=;";;', "sep=; ", " Sep = ; ")
             for fin in ("\n", "\r\n")
         ),
         pytest.param(b"sep=\t\n" + BON.replace(b";", b"\t"), id="sep= et tabulations"),
@@ -84,8 +84,11 @@ def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
         pytest.param(BON.decode().encode("utf-16-le"), "UTF-16", id="UTF-16 sans marque"),
         pytest.param(BON.decode().encode("utf-32"), "UTF-16", id="UTF-32"),
         pytest.param(BON.replace(b"assure", b"as\0sure"), "octets nuls", id="octet nul à l'en-tête"),
-        pytest.param(b"sep=,\n" + BON, "l'en-tête manque", id="sep= qui ment"),
-        pytest.param(b"sep=|\n" + BON.replace(b";", b"|"), "l'en-tête manque", id="barres"),
+        pytest.param(b"sep=,\n" + BON, "ne se séparent pas par « , »", id="sep= qui ment"),
+        pytest.param(b"sep=\t\n" + BON, "ne se séparent pas par une tabulation", id="sep= et tabulation qui mentent"),
+        pytest.param(b"sep=|\n" + BON.replace(b";", b"|"), "« sep=| » (séparateurs connus", id="sep= et barres"),
+        pytest.param(BON.replace(b";", b"|"), "ne se séparent pas par « , »", id="barres"),
+        pytest.param(BON.replace(b";", b":"), "ne se séparent pas par « , »", id="deux-points"),
         pytest.param(BON.replace(b"reference", "référence".encode()), "colonne 1 inconnue", id="accent"),
         pytest.param(texte(COLONNES + ";mode", ligne() + ";papier"), "colonne « mode » donnée deux fois", id="deux"),
         pytest.param(texte(COLONNES + ";x", ligne() + ";y"), "colonne 9 inconnue", id="colonne inconnue"),
@@ -135,6 +138,9 @@ def test_un_fichier_qui_n_en_est_pas_un_est_refuse_a_son_en_tete(contenu: bytes,
         pytest.param(ligne().rpartition(";")[0], "7 colonnes, l'en-tête en a 8", id="colonne de moins"),
         pytest.param('"' + ligne(), "guillemets mal placés", id="guillemet ouvert"),
         pytest.param(ligne(assure="x" * 70_000), "message de 70056 octets, 65536 au plus", id="trop longue"),
+        pytest.param(
+            ligne(assure="\udce9"), "octets qui ne sont pas de l'UTF-8, à la place 18 : enregistrez", id="cp1252"
+        ),
         pytest.param("\0" * 100, "1 colonnes, l'en-tête en a 8", id="octets nuls"),
     ],
 )  # fmt: skip

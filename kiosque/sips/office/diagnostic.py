@@ -12,7 +12,15 @@ from domain.monnaie import Centimes
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.reponse import Issue, ReponseBancaire
 from kiosque.interface import DeviseInattendue, FormulaireIllisible
-from kiosque.sips.codes import ACCEPTE, ANNULE, EN_COURS, SESSION_EXPIREE, TRANSACTION_INCONNUE, issue_de
+from kiosque.sips.codes import (
+    ACCEPTE,
+    ANNULE,
+    EN_COURS,
+    SESSION_EXPIREE,
+    TRANSACTION_INCONNUE,
+    issue_de,
+    sens_de_service,
+)
 from kiosque.sips.donnees import valeur_de
 from kiosque.sips.office.sceau import Json
 from kiosque.sips.reponses import CODE, EURO, MONTANT, carte_masquee, instant_de, texte_de
@@ -45,15 +53,24 @@ def code_d_appel(valeurs: Mapping[str, str]) -> str:
 
 
 def est_inconnue(valeurs: Mapping[str, str]) -> bool:
-    """Dit si la banque répond, sans aucun état, qu'elle ne connaît pas la transaction."""
-    return code_d_appel(valeurs) == TRANSACTION_INCONNUE and valeur_de(valeurs, "transactionStatus") is None
+    """Dit si la banque répond, sans aucun état, qu'elle ne connaît pas la transaction.
+
+    Rien ne dit lequel des deux codes le porte : l'un ou l'autre, mais jamais celui du paiement quand l'appel a échoué.
+    """
+    if valeur_de(valeurs, "transactionStatus") is not None:
+        return False
+    appel = code_d_appel(valeurs)
+    return TRANSACTION_INCONNUE in {appel, valeur_de(valeurs, "responseCode") if appel == ACCEPTE else None}
 
 
 def extraire_diagnostic(valeurs: Mapping[str, str], marchand: str) -> ReponseBancaire:
     """La réponse que porte un diagnostic abouti ; lève `FormulaireIllisible` ou `DeviseInattendue`."""
     transaction, statut = valeur_de(valeurs, "transactionReference"), valeur_de(valeurs, "transactionStatus")
     if code_d_appel(valeurs) != ACCEPTE or statut is None:
-        raise FormulaireIllisible(f"la question n'a pas abouti (code {code_d_appel(valeurs)[:8] or 'absent'})")
+        appel = code_d_appel(valeurs)
+        raise FormulaireIllisible(
+            f"la question n'a pas abouti (code {appel[:8] or 'absent'} : {sens_de_service(appel)})"
+        )
     if transaction is None or not TRANSACTION.fullmatch(transaction):
         raise FormulaireIllisible("transactionReference manque ou est mal formée")
     if valeur_de(valeurs, "currencyCode") not in {None, EURO}:

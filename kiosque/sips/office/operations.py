@@ -13,7 +13,7 @@ from typing import Final
 
 from domain.delai import PARIS
 from kiosque.interface import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
-from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de
+from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de_service
 from kiosque.sips.donnees import valeur_de
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice
 from kiosque.sips.office.diagnostic import A_REMETTRE, REMISE, code_d_appel, plates
@@ -108,9 +108,9 @@ class OperationsOffice:
         valeurs = plates(reponse.objet)
         code, statut = code_d_appel(valeurs), valeur_de(valeurs, "transactionStatus")
         if code == NON_PERMISE:
-            return NonOfferte(sens_de(code))
+            return NonOfferte(sens_de_service(code))
         if code != ACCEPTE or statut is None or valeurs.get("transactionReference") != voulue.transaction:
-            return Indeterminee(f"le diagnostic n'aboutit pas ({sens_de(code)})")
+            return Indeterminee(f"le diagnostic n'aboutit pas ({sens_de_service(code)})")
         return _comparer(voulue, statut, valeurs, depuis)
 
     def _envoyer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation | str:
@@ -130,7 +130,7 @@ class OperationsOffice:
         code = valeur_de(valeurs, "responseCode") or ""
         if code == ACCEPTE:
             return Faite(voulue.reste_avant - voulue.montant)
-        return NonOfferte(sens_de(code)) if code == NON_PERMISE else code
+        return NonOfferte(sens_de_service(code)) if code == NON_PERMISE else code
 
     def _heure_close(self) -> Reportee | None:
         debut, fin = self._heures_closes
@@ -144,8 +144,8 @@ def _juger(voulue: OperationVoulue, code: str) -> Operation | None:
     if code in A_REPOSER:
         return None
     if code in SANS_CONCLUSION:
-        return Indeterminee(f"la banque répond {code} ({sens_de(code)}), et rien n'a bougé")
-    return _refusee(voulue, code, sens_de(code))
+        return Indeterminee(f"la banque répond {code} ({sens_de_service(code)}), et rien n'a bougé")
+    return _refusee(voulue, code, sens_de_service(code))
 
 
 def _refusee(voulue: OperationVoulue, code: str, cause: str) -> OperationRefusee:

@@ -33,12 +33,15 @@ RETOUR_SEUL: Final = "les lignes finissent par un retour chariot seul : LF ou CR
 APRES_LE_RAPPORT_MAX: Final = timedelta(days=31)
 """Une ligne datée de plus tard encore après le rapport qui la porte est une date abîmée."""
 
+AVANT_LE_RAPPORT_MAX: Final = timedelta(days=731)
+"""Une ligne plus ancienne encore que son rapport aussi : elle lui ferait couvrir des années dont il ne dit rien."""
+
 _FIN: Final = re.compile(r"END|FIN(?![A-Z]).*", re.DOTALL)
 _MOTS_DE_TETE: Final = frozenset({"TITLE", "HEADER"})
 _BLANCS: Final = " \t\r\n;,|"
 _UTF_8: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-_ABSENTS: Final = {"", "null"}
+_ABSENTE: Final = "null"
 _VIDES: Final[dict[Champ, str | None]] = dict.fromkeys(Champ)
 _MARCHAND: Final = re.compile(r"[0-9]{15}")
 _COMPTE: Final = re.compile(r"[0-9]{1,7}")
@@ -159,7 +162,9 @@ class _Lignes:
         self.numero += 1
         self.octets += len(ligne)
         if len(ligne) > LIGNE_OCTETS_MAX:
-            raise RapportRefuse(f"la ligne dépasse {LIGNE_OCTETS_MAX} octets", ligne=self.numero)
+            # Un fichier à retours seuls n'est, pour qui cherche la fin d'une ligne, qu'une ligne immense.
+            trop = RETOUR_SEUL if b"\r" in ligne[:-1] else f"la ligne dépasse {LIGNE_OCTETS_MAX} octets"
+            raise RapportRefuse(trop, ligne=self.numero)
         if self.numero == 1:
             if ligne.startswith(_UTF_16):
                 raise RapportRefuse("le fichier est en UTF-16 : UTF-8 ou cp1252 est attendu", ligne=1)
@@ -221,7 +226,7 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
     try:
         for champ, place in entete.colonnes.items():
             valeur = cases[place].strip()
-            if valeur not in _ABSENTS:
+            if valeur and valeur.lower() != _ABSENTE:
                 lus[champ] = valeur if champ in _TELS_QUELS else lire_texte(valeur)
             elif champ in REQUIS[entete.genre]:
                 raise ValueError("la case est vide")  # noqa: TRY301  the place is named once, below
@@ -239,6 +244,8 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
         survenu_le = lire_instant(lus[champ] or "")
         if survenu_le > entete.genere_le + APRES_LE_RAPPORT_MAX:
             raise ValueError("la date est hors de raison : bien après le rapport")  # noqa: TRY301  as above
+        if survenu_le < entete.genere_le - AVANT_LE_RAPPORT_MAX:
+            raise ValueError("la date est hors de raison : bien avant le rapport")  # noqa: TRY301  as above
     except ValueError as erreur:
         nom = entete.noms[entete.colonnes[champ]] if champ in entete.colonnes else champ.value
         raise RapportRefuse(str(erreur), ligne=numero, champ=nom) from erreur
