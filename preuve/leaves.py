@@ -15,6 +15,7 @@ from uuid import UUID
 
 from psycopg import Connection, DataError
 from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.types.datetime import DateBinaryLoader, TimestamptzBinaryLoader
 from psycopg.types.json import set_json_loads
 
@@ -70,20 +71,20 @@ def read_the_unreadable(conn: Connection[Any]) -> None:
     conn.adapters.register_loader("date", _AnyDate)
 
 
-class _AnyTime(TimestamptzBinaryLoader):
+class _AsBytesIfUnreadable(Loader):
     def load(self, data: Buffer) -> Any:
         try:
-            return super().load(data)
+            return super().load(data)  # type: ignore[safe-super]  # That of the loader it stands before.
         except DataError:
             return bytes(data)
 
 
-class _AnyDate(DateBinaryLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return bytes(data)
+class _AnyTime(_AsBytesIfUnreadable, TimestamptzBinaryLoader):
+    pass
+
+
+class _AnyDate(_AsBytesIfUnreadable, DateBinaryLoader):
+    pass
 
 
 def canonical(table: str, columns: Sequence[str], values: Sequence[Any]) -> bytes:

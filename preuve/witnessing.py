@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import root
-from preuve.notes import NoteRefused, Verifier, read, split, write
+from preuve.notes import NoteRefused, Verifier, lines_of, read, split, write
 from preuve.tiles import subtrees
 from preuve.tree import tile_reader
 from preuve.witness_protocol import Answer, Cosigned, Inconsistent, KnowsSize, Request, Stranger, Unusable
@@ -205,12 +205,7 @@ def cosigned_by(conn: Connection[Any], epoch: str, witnesses: Sequence[Verifier]
     if row is None:
         return None
     note, lines = row
-    known = {(witness.name, witness.id) for witness in witnesses}
-    kept = []
-    for line in lines:
-        _, [*_, (name, raw)] = split(note + line)
-        if (name, raw[:4]) in known:
-            kept.append(line)
+    kept = lines_of(note + "".join(lines), witnesses)
     return note + "".join(kept) if kept else None
 
 

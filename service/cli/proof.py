@@ -114,11 +114,8 @@ def verify(
 def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:
     """The keys of this service's log, if the proof says it is of it: who trusts this command trusts its settings."""
     from service.composition import trusted
-    from service.demo.witness import witness_key
 
     settings = configured_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir, "mode": "demonstration"})
-    keys = trusted(settings).vkeys(proof_content)
-    witness = witness_key(settings.data_dir) if settings.mode == "demonstration" else None
-    return [*keys, witness] if keys and witness else keys
+    return trusted(settings).vkeys(proof_content)
