@@ -49,6 +49,13 @@ FROM journal.points p JOIN journal.cosignatures c USING (epoque, taille)
 WHERE p.epoque = %b AND c.temoin = ANY(%b) GROUP BY p.epoque, p.taille, p.note ORDER BY p.taille DESC LIMIT 1
 """
 
+# One state, and the lines of all who have cosigned it.
+_OF_SIZE: Final = """
+SELECT note, (SELECT coalesce(array_agg(c.ligne ORDER BY c.temoin), '{}') FROM journal.cosignatures c
+              WHERE c.epoque = p.epoque AND c.taille = p.taille)
+FROM journal.points p WHERE epoque = %b AND taille = %b
+"""
+
 # A refusal stands until the witness cosigns again; it is told once, and once more when the abandoned state was found.
 _STANDS: Final = """
 SELECT bool_or(r.vu IS NOT NULL) FROM journal.refus_de_temoins r
@@ -207,6 +214,12 @@ def cosigned_by(conn: Connection[Any], epoch: str, witnesses: Sequence[Verifier]
     note, lines = row
     kept = lines_of(note + "".join(lines), witnesses)
     return note + "".join(kept) if kept else None
+
+
+def checkpoint_of_size(conn: Connection[Any], epoch: str, size: int) -> str | None:
+    """The signed checkpoint of an epoch's tree when it had so many leaves, with all cosignatures, if there is one."""
+    row = conn.execute(_OF_SIZE, (epoch, size)).fetchone()
+    return row[0] + "".join(row[1]) if row else None
 
 
 def contradicts(conn: Connection[Any], epoch: str, note: str, keys: Sequence[Verifier]) -> bool:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from projections.audit import Avancement, Rapport
+    from service.settings import Settings
 
 Csv = Annotated[bool, typer.Option("--csv", help="Écrire les totaux en CSV (centimes, séparés par « ; »).")]
 
@@ -71,8 +72,10 @@ def audit(
     first_day = _day(since) if since is not None else None
     with connection(data_dir) as (settings, conn), progress_bar() as advance:
         report = auditer(conn, wanted, depuis=first_day, avancer=advance)
-        if wanted is None and settings.tsa_roots is not None:
-            _check_signatures(conn, settings.tsa_roots, report)
+        if wanted is None:
+            _check_points(conn, settings, report)
+            if settings.tsa_roots is not None:
+                _check_signatures(conn, settings.tsa_roots, report)
     if wanted is not None and not report.creances and not report.ecarts_comptes and report.complet:
         fail("Cette référence est inconnue.")
     if as_json:
@@ -97,6 +100,16 @@ def _check_signatures(conn: "Connection[Any]", roots: Path, report: "Rapport") -
             report.ecart(f"arrêté du {day} : son horodatage n'est pas signé par l'autorité des réglages")
     except NoTimestamp as cause:
         report.non_controle(f"signature des horodatages : {cause}")
+
+
+def _check_points(conn: "Connection[Any]", settings: "Settings", report: "Rapport") -> None:
+    """The closings stand under the signed states that they say; signed by a key of the settings, if one is given."""
+    from service.closing_points import unfounded
+    from service.composition import trusted
+
+    keys = trusted(settings).publics if settings.preuve_public_key or settings.preuve_key else ()
+    for day, fault in unfounded(conn, settings.preuve_origin, keys):
+        report.ecart(f"arrêté du {day} : {fault}")
 
 
 @app.command()
