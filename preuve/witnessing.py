@@ -222,6 +222,12 @@ def checkpoint_of_size(conn: Connection[Any], epoch: str, size: int) -> str | No
     return row[0] + "".join(row[1]) if row else None
 
 
+def continued(conn: Connection[Any], epoch: str, state: Checkpoint) -> bool:
+    """Whether the last signed tree of this epoch begins with that state."""
+    last = signed_size(conn, epoch)
+    return state.size <= last and root(state.size, subtrees(last, tile_reader(conn, epoch))) == state.root
+
+
 def contradicts(conn: Connection[Any], epoch: str, note: str, keys: Sequence[Verifier]) -> bool:
     """Whether this note is a state that our own key signed of this epoch, and that its tree does not continue."""
     try:
@@ -230,10 +236,7 @@ def contradicts(conn: Connection[Any], epoch: str, note: str, keys: Sequence[Ver
         return False
     if other.origin not in {key.name for key in keys}:  # Ours may sign another epoch's state too.
         return False
-    last = signed_size(conn, epoch)
-    if other.size > last:
-        return True
-    return root(other.size, subtrees(last, tile_reader(conn, epoch))) != other.root
+    return not continued(conn, epoch, other)
 
 
 # --- What is told ----------------------------------------------------------------------------------------------------
