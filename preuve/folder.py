@@ -13,7 +13,6 @@ from typing import Any, Final
 from psycopg import Connection, IsolationLevel
 
 from preuve.checkpoints import Checkpoint
-from preuve.leaves import read_canonically
 from preuve.merkle import HASH_SIZE, leaf_hash
 from preuve.notes import split
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
@@ -74,7 +73,6 @@ class TileFolder:
         log = self._folder / epoch
         held = _state_of(log / "checkpoint")
         begun = held.size if held is not None else 0
-        read_canonically(conn)
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         with conn.transaction():
             # Another process may have written more than what was read here: what counts is what is signed now.

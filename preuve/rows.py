@@ -28,7 +28,8 @@ class Row(NamedTuple):
 
     def entry(self, secret: bytes) -> bytes:
         """The data of its leaf."""
-        return leaves.entry(self.table, self.written_by, leaves.commitment(self.canonical, self.salt(secret)))
+        committed = leaves.commitment(self.canonical, leaves.salt(secret, self.canonical))
+        return leaves.entry(self.table.encode(), self.written_by, committed)
 
     def salt(self, secret: bytes) -> bytes:
         """Its salt."""
@@ -42,7 +43,7 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
     """
     with conn.pipeline():
         asked = [
-            (table, conn.cursor(binary=True).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
+            (table, _raw(conn.cursor(binary=True)).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
             for table in leaves.ORDER
         ]
     rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
@@ -55,13 +56,14 @@ def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:
     for table in leaves.ORDER:
         with conn.cursor(f"seal_{table}", binary=True) as cursor:
             cursor.itersize = _FETCHED
+            leaves.read_raw(cursor)
             cursor.execute(_query(table, f"coalesce({leaves.WRITTEN_BY}, 0)", by_transaction=False), (-1, until))
             yield from _read(table, cursor, cursor)
 
 
 def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
     """The events of a stream, in order."""
-    cursor = conn.cursor(binary=True).execute(
+    cursor = _raw(conn.cursor(binary=True)).execute(
         "SELECT * FROM journal.evenements WHERE flux = %s ORDER BY version", (stream,)
     )
     return list(_read("evenements", cursor, cursor.fetchall()))
@@ -76,10 +78,15 @@ def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -
     )
 
 
+def _raw(cursor: Cursor[Any]) -> Cursor[Any]:
+    leaves.read_raw(cursor)
+    return cursor
+
+
 def _read(table: str, cursor: Cursor[Any], rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    columns = [column.name for column in cursor.description or ()]
-    at = columns.index(leaves.WRITTEN_BY)
-    position = columns.index("position") if table == "evenements" else None
+    columns = [(column.name, column.type_code) for column in cursor.description or ()]
+    names = [name for name, _ in columns]
+    render, at = leaves.renderer(table, columns), names.index(leaves.WRITTEN_BY)
+    position = names.index("position") if table == "evenements" else None
     for values in rows:
-        bytes_of_row = leaves.canonical(table, columns, values)
-        yield Row(values[at] or 0, table, bytes_of_row, 0 if position is None else values[position])
+        yield Row(values[at] or 0, table, render(values), 0 if position is None else values[position])

@@ -16,7 +16,6 @@ from psycopg.errors import UniqueViolation
 
 from preuve.checkpoints import Checkpoint
 from preuve.frontier import Frontier
-from preuve.leaves import read_canonically
 from preuve.merkle import leaf_hash
 from preuve.notes import KeyType, Signer, write
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
@@ -108,7 +107,6 @@ class Sealer:
 
         `conn` is in autocommit, outside any transaction. Raises TransactionsWentBack.
         """
-        read_canonically(conn)
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         try:
             with conn.transaction():

@@ -4,15 +4,12 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -31,13 +28,14 @@ from service.cli.application import (
     read_reference,
 )
 from service.cli.looking import NOT_ALL_CHECKED
+from service.cli.progress import progress_bar
 from service.cli.proof import audit_seals
 from service.terminal import styled
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from projections.audit import Avancement, Rapport
+    from projections.audit import Rapport
     from service.settings import Settings
 
 Csv = Annotated[bool, typer.Option("--csv", help="Écrire les totaux en CSV (centimes, séparés par « ; »).")]
@@ -182,19 +180,6 @@ def _day(text: str) -> date:
     except ValueError:
         pass
     raise typer.BadParameter("un jour AAAA-MM-JJ est attendu")
-
-
-@contextmanager
-def progress_bar() -> "Iterator[Avancement]":
-    """A bar on a terminal, and nothing anywhere else."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
-        task = progress.add_task("le journal", total=None)
-
-        def advance(what: str, done: int, of: int) -> None:
-            progress.update(task, description=what, completed=done, total=of)
-
-        yield advance
 
 
 def _tell(report: "Rapport") -> None:

@@ -1,8 +1,9 @@
 """The commands of who wants a proof: of the whole log, of a balance."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,24 +17,32 @@ from service.cli.application import (
     configured_settings,
     connection,
     console,
+    database_of,
     errors,
     fail,
     print_json,
     read_reference,
 )
+from service.cli.progress import progress_bar
 from service.cli.support import Reason, ask_reason
 from service.cli.who import reader
 from service.terminal import styled
 
+HELPERS_MAX: Final = 8
+"""Processes that hash again at once, at most: each has a session of the database."""
+
 
 def audit_seals(data_dir: Path | None, *, as_json: bool) -> None:
     """Hash the whole log again and compare it with what was sealed; ends with 1 if anything differs."""
+    from preuve.helpers import Helpers
     from preuve.rehash import rehash
     from service.composition import sealing, sealing_keys
 
-    with connection(data_dir) as (settings, conn):
+    with connection(data_dir) as (settings, conn), progress_bar() as advance:
         with_what = sealing(settings)
-        found = rehash(conn, with_what.origin, with_what.secret, sealing_keys(settings))
+        helpers = Helpers(database_of(settings), min(os.cpu_count() or 1, HELPERS_MAX))
+        keys = sealing_keys(settings)
+        found = rehash(conn, with_what.origin, with_what.secret, keys, helpers=helpers, advance=advance)
     if as_json:
         differences = [{"genre": fault.value, "ou": where} for fault, where in found.differences]
         print_json(

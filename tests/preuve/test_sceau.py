@@ -1,6 +1,8 @@
 """Le sceau : chaque ligne du journal devient une feuille, une fois, dans l'ordre où les transactions finissent."""
 
+import hmac
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -55,7 +57,6 @@ def feuilles(conn: psycopg.Connection[Any]) -> list[bytes]:
 
 def lignes(conn: psycopg.Connection[Any]) -> list[Row]:
     """Toutes les lignes du journal, dans l'ordre où elles doivent être scellées, lues d'une traite."""
-    leaves.read_canonically(conn)
     (generation,) = conn.execute("SELECT count(*) FROM journal.epoques").fetchone() or (0,)
     plancher = generation << GENERATION_BITS
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -197,10 +198,44 @@ def test_chaque_genre_de_colonne_du_journal_sait_devenir_une_feuille(conn: psyco
         " WHERE relnamespace = 'journal'::regnamespace AND relname = ANY (%s) AND attnum > 0 AND NOT attisdropped",
         (list(leaves.ORDER),),
     ).fetchall()
-    leaves.read_canonically(conn)
     for (genre,) in genres:
         vide = {"uuid": "gen_random_uuid()", "jsonb": "'{}'", "bytea": "''", "boolean": "true"}
         valeur = vide.get(genre) or ("'{}'" if genre.endswith("[]") else "now()" if "time" in genre else "'1'")
         valeur = "'2026-06-01'" if genre == "date" else valeur
-        (lue,) = conn.execute(f"SELECT {valeur}::{genre}".encode(), binary=True).fetchone() or (None,)
-        assert leaves.canonical("notes", ["texte"], [lue]), genre
+        assert octets_de(conn, f"SELECT {valeur}::{genre} AS texte"), genre
+    with pytest.raises(TypeError, match="float8"):
+        octets_de(conn, "SELECT 1::float8 AS texte")
+
+
+def octets_de(conn: psycopg.Connection[Any], requete: str) -> bytes:
+    """Les octets d'une ligne de `notes` qui aurait ces colonnes."""
+    curseur = conn.cursor(binary=True)
+    leaves.read_raw(curseur)
+    [valeurs] = curseur.execute(requete.encode()).fetchall()
+    return leaves.renderer("notes", [(une.name, une.type_code) for une in curseur.description or ()])(valeurs)
+
+
+def test_les_octets_d_une_ligne_sont_ceux_qui_ont_deja_ete_scelles(conn: psycopg.Connection[Any]) -> None:
+    """Chaque genre de colonne, comme la première version l'a rendu : les feuilles d'avant valent encore."""
+    une = octets_de(
+        conn,
+        "SELECT 'éü' AS objet, -12::int8 AS rang, 7::int4 AS petit, 3::int2 AS court, '\\x00ff10'::bytea AS empreinte,"
+        " '2026-11-27 10:20:30.123456+00'::timestamptz AS enregistre_le, NULL::text AS rien, true AS vrai,"
+        " '1969-12-31 23:59:59.999999+00'::timestamptz AS avant, '2026-02-28'::date AS jour,"
+        " '1999-01-03'::date AS vieux, 0::int8 AS ecrit_par, repeat('x', 5000) AS long, '' AS creux,"
+        """ '{"b": [1.50, null, "é", 1e2, true], "a": {"z": 0.10}}'::jsonb AS reponse,"""
+        " '9f2c1f34-7c3e-4c52-8f0e-0d6a0a3b9f11'::uuid AS topic_id, ARRAY['un', 'deux é'] AS liste,"
+        " ARRAY[]::text[] AS vide",
+    )
+    assert sha256(une).hexdigest() == "7e79874aa040e938f2c037bc0c661a05f0ede2d67dc580c524cc08ae9f474f58"
+    for secret in (b"s" * 33, b"s" * 64, b"s" * 100):
+        assert leaves.salt(secret, une) == hmac.digest(secret, une, "sha256")
+
+
+def test_une_heure_que_python_n_a_pas_a_ses_octets_aussi(conn: psycopg.Connection[Any]) -> None:
+    dites = {
+        octets_de(conn, f"SELECT '{valeur}'::{genre} AS texte")
+        for genre in ("timestamptz", "date")
+        for valeur in ("infinity", "-infinity", "20000-01-01", "9999-12-31")
+    }
+    assert len(dites) == 8
