@@ -42,11 +42,16 @@ WHERE p.epoque = coalesce(%b, (SELECT max(nom) FROM journal.epoques))
 GROUP BY p.epoque, p.taille, p.note HAVING count(*) >= %b ORDER BY p.taille DESC LIMIT 1
 """
 
-# The largest state that one of these witnesses has cosigned, and the lines of all of them.
+# The largest state that one of these witnesses has cosigned, and their lines.
 _COSIGNED_BY: Final = """
+WITH t AS (
+    SELECT max((SELECT c.taille FROM journal.cosignatures c WHERE c.epoque = %(epoch)b AND c.temoin = n.temoin
+                ORDER BY c.taille DESC LIMIT 1)) AS taille
+    FROM unnest(%(witnesses)b::text[]) AS n (temoin))
 SELECT p.note, array_agg(c.ligne ORDER BY c.temoin)
-FROM journal.points p JOIN journal.cosignatures c USING (epoque, taille)
-WHERE p.epoque = %b AND c.temoin = ANY(%b) GROUP BY p.epoque, p.taille, p.note ORDER BY p.taille DESC LIMIT 1
+FROM t JOIN journal.points p ON p.epoque = %(epoch)b AND p.taille = t.taille
+JOIN journal.cosignatures c ON c.epoque = p.epoque AND c.taille = p.taille AND c.temoin = ANY(%(witnesses)b)
+GROUP BY p.note
 """
 
 # One state, and the lines of all who have cosigned it.
@@ -208,7 +213,8 @@ def cosigned_by(conn: Connection[Any], epoch: str, witnesses: Sequence[Verifier]
 
     Lines of others, or by a key that a witness has turned since, are left out: who verifies knows these keys only.
     """
-    row = conn.execute(_COSIGNED_BY, (epoch, [witness.name for witness in witnesses])).fetchone()
+    values = {"epoch": epoch, "witnesses": [witness.name for witness in witnesses]}
+    row = conn.execute(_COSIGNED_BY, values).fetchone()
     if row is None:
         return None
     note, lines = row

@@ -18,6 +18,7 @@ from preuve.notes import read
 from preuve.role import NAME
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
 from preuve.seal import Sealer, Sealing, TransactionsWentBack
+from preuve.tree import indexes_of
 from tests.preuve.test_arbre import racine_naive
 
 SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
@@ -239,3 +240,16 @@ def test_une_heure_que_python_n_a_pas_a_ses_octets_aussi(conn: psycopg.Connectio
         for valeur in ("infinity", "-infinity", "20000-01-01", "9999-12-31")
     }
     assert len(dites) == 8
+
+
+def test_une_feuille_n_est_trouvee_qu_a_sa_place(conn: psycopg.Connection[Any]) -> None:
+    """Ses octets peuvent se lire aussi à cheval sur deux autres : c'en est une autre, ou rien."""
+    feuille, bord = sha256(b"une").digest(), bytes(16)
+    lot = bord + feuille[:16] + feuille[16:] + bord
+    for taille, avant, empreintes in ((2, 0, lot), (5, 2, lot + feuille)):
+        conn.execute(
+            "INSERT INTO journal.sceaux (epoque, taille, avant, empreintes, pics, depuis, jusqu_a, position)"
+            " VALUES ('e', %s, %s, %s, '', %s, %s, 0)",
+            (taille, avant, empreintes, 10 * avant, 10 * taille),
+        )
+    assert indexes_of(conn, "e", [(5, feuille), (35, feuille), (35, lot[:32]), (60, feuille)]) == [None, 4, 2, None]
