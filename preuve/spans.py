@@ -23,7 +23,7 @@ WHERE epoque = %b AND (depuis < 0) = %b AND taille >= %b AND taille <= %b ORDER 
 _WINDOWS: Final = "SELECT taille, avant, jusqu_a FROM journal.sceaux WHERE epoque = %b AND depuis >= 0 ORDER BY taille"
 
 
-class Seal(NamedTuple):
+class SealRow(NamedTuple):
     """A row of `journal.sceaux`."""
 
     size: int
@@ -71,13 +71,13 @@ def compare(conn: Connection[Any], epoch: str, span: Span, secret: bytes, found:
     comparison.close()
 
 
-def seals(conn: Connection[Any], epoch: str, *, former: bool, first: int = 0, last: int = _EVER) -> Iterator[Seal]:
+def seals(conn: Connection[Any], epoch: str, *, former: bool, first: int = 0, last: int = _EVER) -> Iterator[SealRow]:
     """The seals of one kind, in order: those of what former generations wrote (`since` below 0), or the others."""
     with conn.cursor(f"seals_{former}", binary=True) as cursor:
         cursor.itersize = _SEALS_FETCHED
         cursor.execute(_SEALS, (epoch, former, first, last))
         for size, before, hashes, peaks, since, until in cursor:
-            yield Seal(size, before, bytes(hashes), bytes(peaks), since, until)
+            yield SealRow(size, before, bytes(hashes), bytes(peaks), since, until)
 
 
 def split_hashes(hashes: bytes) -> list[bytes]:

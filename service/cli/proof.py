@@ -3,22 +3,18 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
 from service.cli.application import (
     PROBLEM,
-    USAGE,
     DataDir,
-    Json,
     Reference,
     app,
-    configured_settings,
     connection,
     console,
     database_of,
-    errors,
     fail,
     print_json,
     read_reference,
@@ -86,45 +82,3 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
         except (NothingSealed, NotYetSealed, RowNotSealed) as refused:
             fail(refused.phrase)
     sys.stdout.write(made.decode())
-
-
-@app.command()
-def verify(
-    file: Annotated[Path, typer.Argument(help="La preuve.")],
-    keys: Annotated[
-        list[str] | None,
-        typer.Option("--key", help="Une clé de vérification, ou le fichier qui la contient ; à redire par témoin."),
-    ] = None,
-    *,
-    as_json: Json = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service."""
-    from preuve import verificateur
-
-    try:
-        content = file.read_bytes()
-        trusted = [key if "+" in key else Path(key).read_text("utf-8") for key in keys or own_keys(content, data_dir)]
-        told = verificateur.verifier(content, trusted)
-    except (OSError, UnicodeDecodeError) as cause:
-        fail(f"Illisible : {cause}", USAGE)
-    except verificateur.PreuveFausse as cause:
-        if as_json:
-            print_json({"juste": False, "dit": str(cause)})
-            raise typer.Exit(PROBLEM) from None
-        errors.print(f"Non : {cause}.", markup=False, soft_wrap=True)
-        raise typer.Exit(PROBLEM) from None
-    if as_json:
-        print_json({"juste": True, "dit": told})
-        return
-    console.print(told, markup=False, soft_wrap=True)
-
-
-def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:
-    """The keys of this service's log, if the proof says it is of it: who trusts this command trusts its settings."""
-    from service.composition import trusted
-
-    settings = configured_settings()
-    if data_dir is not None:
-        settings = settings.model_copy(update={"data_dir": data_dir, "mode": "demonstration"})
-    return trusted(settings).vkeys(proof_content)
