@@ -6,8 +6,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from preuve import leaves
-from preuve.merkle import leaf_hash
-from preuve.rows import Row
+from preuve.rows import Row, leaf_hashes
 
 TOLD_MAX: Final = 1_000
 """Differences that are told; beyond, they are only counted."""
@@ -77,7 +76,7 @@ class Comparison:
         """Put these side by side."""
         number = self._found.leaves
         self._found.leaves += len(sealed)
-        hashes = [leaf_hash(row.entry(self._secret)) for row in rows]
+        hashes = leaf_hashes(rows, self._secret)
         if hashes == sealed and not self._rows and not self._leaves:
             return
         self._moved = True

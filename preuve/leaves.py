@@ -105,7 +105,7 @@ def named(row: bytes) -> str:
 
 def salt(secret: bytes, row: bytes) -> bytes:
     """The salt of a row, HMAC-SHA-256: who does not hold the secret cannot guess a row from its commitment."""
-    inner, outer = (half.copy() for half in _keyed(secret))
+    inner, outer = (half.copy() for half in keyed(secret))
     inner.update(row)
     outer.update(inner.digest())
     return bytes(outer.digest())
@@ -122,7 +122,7 @@ def entry(table: bytes, written_by: int, committed: bytes) -> bytes:
 
 
 @cache
-def _keyed(secret: bytes) -> tuple[Any, Any]:
+def keyed(secret: bytes) -> tuple[Any, Any]:
     """The two halves of HMAC under this key (RFC 2104), to be copied for each row: the key is hashed once."""
     key = (sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
     return sha256(bytes(byte ^ 0x36 for byte in key)), sha256(bytes(byte ^ 0x5C for byte in key))
@@ -179,9 +179,11 @@ def _list_of(kind: _Kind) -> Callable[[list[Any]], bytes]:
 
 def _canonical_json(raw: bytes) -> bytes:
     """A jsonb in a form that does not depend on how PostgreSQL writes it; what is sent begins with its version."""
-    value = json.loads(raw[1:], parse_float=lambda number: f"\x00{Decimal(number).normalize()}")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    return _WRITER.encode(_READER.decode(raw[1:].decode())).encode()
 
+
+_READER: Final = json.JSONDecoder(parse_float=lambda number: f"\x00{Decimal(number).normalize()}")
+_WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 _DECIMAL: Final = _Kind.of(b"i", b"%d".__mod__)
 _TEXT: Final = _Kind.of(b"s")

@@ -16,9 +16,8 @@ from psycopg.errors import UniqueViolation
 
 from preuve.checkpoints import Checkpoint
 from preuve.frontier import Frontier
-from preuve.merkle import leaf_hash
 from preuve.notes import KeyType, Signer, write
-from preuve.rows import GENERATION_BITS, Row, written_before, written_in
+from preuve.rows import GENERATION_BITS, Row, leaf_hashes, written_before, written_in
 
 SEALED_AT_ONCE: Final = 4_096
 """Leaves of one row of `journal.sceaux`, at most."""
@@ -148,7 +147,7 @@ class Sealer:
     def _write(self, conn: Connection[Any], state: _State, frontier: Frontier, window: _Window) -> Frontier:
         position = state.position
         while some := list(islice(window.rows, SEALED_AT_ONCE)):
-            hashes = [leaf_hash(row.entry(self.seal.secret)) for row in some]
+            hashes = leaf_hashes(some, self.seal.secret)
             position = max(position, *(row.position for row in some))
             before = frontier.size
             frontier, nodes = frontier.append(hashes)

@@ -16,7 +16,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.merkle import leaf_hash
 from preuve.notes import read
 from preuve.role import NAME
-from preuve.rows import GENERATION_BITS, Row, written_before, written_in
+from preuve.rows import GENERATION_BITS, Row, leaf_hashes, written_before, written_in
 from preuve.seal import Sealer, Sealing, TransactionsWentBack
 from preuve.tree import indexes_of
 from tests.preuve.test_arbre import racine_naive
@@ -253,3 +253,12 @@ def test_une_feuille_n_est_trouvee_qu_a_sa_place(conn: psycopg.Connection[Any]) 
             (taille, avant, empreintes, 10 * avant, 10 * taille),
         )
     assert indexes_of(conn, "e", [(5, feuille), (35, feuille), (35, lot[:32]), (60, feuille)]) == [None, 4, 2, None]
+
+
+def test_l_empreinte_de_chaque_feuille_est_celle_de_ses_donnees(conn: psycopg.Connection[Any]) -> None:
+    """Il y a une boucle pour aller vite ; ce qui s'écrit dans le dossier et ce qui se vérifie n'en est pas."""
+    for numero in range(3):
+        noter(conn, f"note {numero}")
+    toutes = lignes(conn)
+    assert leaf_hashes(toutes, SCEAU.secret) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in toutes]
+    assert len(toutes) >= 3
