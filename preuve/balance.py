@@ -13,7 +13,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.merkle import inclusion_proof, leaf_hash
 from preuve.notes import Verifier, encode, split
 from preuve.rows import Row, of_stream
-from preuve.tree import indexes_of, read_ahead
+from preuve.tree import Leaf, indexes_of, read_ahead
 from preuve.witnessing import cosigned_by
 
 _POINT: Final = """
@@ -85,7 +85,7 @@ def prove(
         raise NotYetSealed
     size = _size(note)
     sealed: list[tuple[int, Row]] = []
-    leaves = [(row.written_by, leaf_hash(row.entry(secret))) for row in rows]
+    leaves = [Leaf(row.written_by, row.position, leaf_hash(row.entry(secret))) for row in rows]
     for row, index in zip(rows, indexes_of(conn, epoch, leaves), strict=True):
         if index is None and row.written_by <= until:
             raise RowNotSealed

@@ -1,7 +1,7 @@
 """The sealed tree, read from the database: where a leaf is, and the tiles that a proof needs."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
@@ -28,16 +28,31 @@ JOIN journal.noeuds o ON o.epoque = %b AND o.niveau = w.niveau AND o.numero >= w
 GROUP BY n
 """
 
-# Where each leaf stands among what was sealed of its transaction; what former generations wrote was sealed in one go.
+# Where each leaf stands in the seals of its transaction's window (what former generations wrote is one): looked for
+# where the log first reaches its position, which is where it is unless transactions crossed; then in all of them.
 _INDEXES: Final = f"""
 SELECT l.n, s.avant, found.at, CASE WHEN found.at %% {HASH_SIZE} <> 1 THEN s.empreintes END
-FROM unnest(%b::int8[], %b::bytea[]) WITH ORDINALITY AS l (ecrit_par, feuille, n)
-CROSS JOIN LATERAL (SELECT depuis, jusqu_a FROM journal.sceaux WHERE epoque = %b AND jusqu_a >= l.ecrit_par
+FROM unnest(%(n)b::int8[], %(written_by)b::int8[], %(position)b::int8[], %(leaf)b::bytea[])
+     AS l (n, ecrit_par, position, feuille)
+CROSS JOIN LATERAL (SELECT depuis, jusqu_a FROM journal.sceaux WHERE epoque = %(epoch)b AND jusqu_a >= l.ecrit_par
                     ORDER BY jusqu_a LIMIT 1) AS w
-JOIN journal.sceaux s ON s.epoque = %b AND s.jusqu_a = w.jusqu_a AND s.depuis = w.depuis
+CROSS JOIN LATERAL (
+    SELECT avant, empreintes FROM journal.sceaux
+    WHERE epoque = %(epoch)b AND jusqu_a = w.jusqu_a AND depuis = w.depuis
+      AND (%(everywhere)b OR position >= l.position)
+    ORDER BY taille LIMIT CASE WHEN %(everywhere)b THEN NULL ELSE 1 END) AS s
 CROSS JOIN LATERAL (SELECT position(l.feuille IN s.empreintes) AS at OFFSET 0) AS found
 WHERE found.at > 0
 """  # noqa: S608  a constant
+
+
+class Leaf(NamedTuple):
+    """What a leaf is looked for by."""
+
+    written_by: int
+    position: int
+    """An event's in the log; 0 for another row."""
+    hash: bytes
 
 
 def tile_reader(conn: Connection[Any], epoch: str) -> TileReader:
@@ -83,20 +98,30 @@ def _bounds(tiles: Sequence[tuple[int, int, int]]) -> tuple[list[int], list[int]
 
 def index_of(conn: Connection[Any], epoch: str, written_by: int, leaf: bytes) -> int | None:
     """The number of this leaf, among those sealed of its transaction; None if it is not there."""
-    [index] = indexes_of(conn, epoch, [(written_by, leaf)])
+    [index] = indexes_of(conn, epoch, [Leaf(written_by, 0, leaf)])
     return index
 
 
-def indexes_of(conn: Connection[Any], epoch: str, leaves: Sequence[tuple[int, bytes]]) -> list[int | None]:
-    """The same of each of these (its transaction, its hash), in one statement."""
+def indexes_of(conn: Connection[Any], epoch: str, leaves: Sequence[Leaf]) -> list[int | None]:
+    """The same of each of these, in one statement, or two."""
     indexes: list[int | None] = [None] * len(leaves)
-    values = ([written_by for written_by, _ in leaves], [leaf for _, leaf in leaves], epoch, epoch)
-    for rank, before, found, hashes in conn.execute(_INDEXES, values, binary=True):
-        at: int | None = found - 1
-        if hashes is not None:  # Across two hashes: by chance, and so not the last word.
-            at = _aligned(bytes(hashes), leaves[rank - 1][1])
-        if at is not None:
-            indexes[rank - 1] = before + at // HASH_SIZE
+    for everywhere in (False, True):
+        wanted = [rank for rank, index in enumerate(indexes) if index is None]
+        if not wanted:
+            break
+        values = {
+            "n": wanted,
+            "written_by": [leaves[rank].written_by for rank in wanted],
+            "position": [leaves[rank].position for rank in wanted],
+            "leaf": [leaves[rank].hash for rank in wanted],
+            "epoch": epoch,
+            "everywhere": everywhere,
+        }
+        for rank, before, found, hashes in conn.execute(_INDEXES, values, binary=True):
+            # Across two hashes: by chance, and so not the last word.
+            at = found - 1 if hashes is None else _aligned(bytes(hashes), leaves[rank].hash)
+            if at is not None:
+                indexes[rank] = before + at // HASH_SIZE
     return indexes
 
 

@@ -18,7 +18,7 @@ from preuve.notes import read
 from preuve.role import NAME
 from preuve.rows import GENERATION_BITS, Row, leaf_hashes, written_before, written_in
 from preuve.seal import Sealer, Sealing, TransactionsWentBack
-from preuve.tree import indexes_of
+from preuve.tree import Leaf, indexes_of
 from tests.preuve.test_arbre import racine_naive
 
 SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
@@ -246,13 +246,17 @@ def test_une_feuille_n_est_trouvee_qu_a_sa_place(conn: psycopg.Connection[Any]) 
     """Ses octets peuvent se lire aussi à cheval sur deux autres : c'en est une autre, ou rien."""
     feuille, bord = sha256(b"une").digest(), bytes(16)
     lot = bord + feuille[:16] + feuille[16:] + bord
-    for taille, avant, empreintes in ((2, 0, lot), (5, 2, lot + feuille)):
+    # Deux fenêtres ; la seconde est de deux lots, dont le premier va déjà à la position 9.
+    for taille, avant, empreintes, fenetre in ((2, 0, lot, 0), (4, 2, lot, 20), (7, 4, lot + feuille, 20)):
         conn.execute(
             "INSERT INTO journal.sceaux (epoque, taille, avant, empreintes, pics, depuis, jusqu_a, position)"
-            " VALUES ('e', %s, %s, %s, '', %s, %s, 0)",
-            (taille, avant, empreintes, 10 * avant, 10 * taille),
+            " VALUES ('e', %s, %s, %s, '', %s, %s, %s)",
+            (taille, avant, empreintes, fenetre, fenetre + 20, 9),
         )
-    assert indexes_of(conn, "e", [(5, feuille), (35, feuille), (35, lot[:32]), (60, feuille)]) == [None, 4, 2, None]
+    for position in (0, 5, 9, 10):  # Où que le journal l'ait atteinte d'abord, elle est trouvée là où elle est.
+        cherchees = [Leaf(5, position, feuille), Leaf(35, position, feuille), Leaf(60, position, feuille)]
+        assert indexes_of(conn, "e", cherchees) == [None, 6, None]
+    assert indexes_of(conn, "e", [Leaf(5, 3, lot[:32]), Leaf(25, 3, lot[:32])]) == [0, 2]
 
 
 def test_l_empreinte_de_chaque_feuille_est_celle_de_ses_donnees(conn: psycopg.Connection[Any]) -> None:
