@@ -16,7 +16,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.merkle import leaf_hash
 from preuve.notes import read
 from preuve.role import NAME
-from preuve.rows import GENERATION_BITS, Row, leaf_hashes, written_before, written_in
+from preuve.rows import GENERATION_BITS, Row, _query, leaf_hashes, written_before, written_in
 from preuve.seal import Sealer, Sealing, TransactionsWentBack
 from preuve.tree import Leaf, indexes_of
 from tests.preuve.test_arbre import racine_naive
@@ -266,3 +266,25 @@ def test_l_empreinte_de_chaque_feuille_est_celle_de_ses_donnees(conn: psycopg.Co
     toutes = lignes(conn)
     assert leaf_hashes(toutes, SCEAU.secret) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in toutes]
     assert len(toutes) >= 3
+
+
+def test_un_lot_ne_relit_pas_ce_qui_le_precede(base: Any, conn: psycopg.Connection[Any]) -> None:
+    """Même si aucun VACUUM n'est passé depuis : il lit les pages de ce qui est neuf, et peu d'autres."""
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.notes SET (autovacuum_enabled = false)")
+        proprietaire.execute(
+            "INSERT INTO journal.notes (objet, texte, auteur)"
+            " SELECT 'essai', repeat('x', 400), 'moi' FROM generate_series(1, 20000)"
+        )
+    noter(conn, "neuve")
+    (pages,) = conn.execute("SELECT pg_relation_size('journal.notes') / 8192").fetchone() or (0,)
+    (ecrit_par,) = conn.execute("SELECT max(ecrit_par) FROM journal.notes").fetchone() or (0,)
+    assert pages > 1_000
+    requete = _query("notes", leaves.WRITTEN_BY).as_string(conn)
+    curseur = psycopg.ClientCursor(conn)
+    [(plan,)] = curseur.execute(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {requete}".encode(), (ecrit_par - 1, ecrit_par)
+    ).fetchall()
+    lues = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+    assert plan[0]["Plan"]["Actual Rows"] == 1
+    assert lues < 50, plan
