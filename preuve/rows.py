@@ -19,6 +19,18 @@ GENERATION_BITS: Final = 48
 _FETCHED: Final = 2_000
 
 
+# The transaction of each table's row of that rank; the first of them, if a table has so many.
+_NTH: Final = sql.SQL("SELECT min(nth) FROM ({}) AS of_tables").format(
+    sql.SQL(" UNION ALL ").join(
+        sql.SQL(
+            "(SELECT {w} AS nth FROM journal.{} WHERE {w} > %(since)s AND {w} <= %(until)s"
+            " ORDER BY {w} OFFSET %(rows)s LIMIT 1)"
+        ).format(sql.Identifier(table), w=sql.SQL(leaves.WRITTEN_BY))
+        for table in leaves.ORDER
+    )
+)
+
+
 class Row(NamedTuple):
     """A row of truth."""
 
@@ -64,6 +76,12 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
     rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
     rows.sort(key=lambda row: row.written_by)  # Stable: within a transaction, by table, then as the query orders them.
     return iter(rows)
+
+
+def within(conn: Connection[Any], since: int, until: int, rows: int) -> int:
+    """How far, up to `until`, transactions go that wrote after `since` little more than so many rows of any table."""
+    (nth,) = conn.execute(_NTH, {"since": since, "until": until, "rows": rows}).fetchone() or (None,)
+    return until if nth is None else int(nth)
 
 
 def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:

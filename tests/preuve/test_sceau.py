@@ -17,7 +17,7 @@ from preuve.merkle import leaf_hash
 from preuve.notes import read
 from preuve.role import NAME
 from preuve.rows import GENERATION_BITS, Row, _query, leaf_hashes, written_before, written_in
-from preuve.seal import Sealer, Sealing, TransactionsWentBack
+from preuve.seal import SEALED_AT_ONCE, Sealer, Sealing, TransactionsWentBack
 from preuve.tree import Leaf, indexes_of
 from tests.preuve.test_arbre import racine_naive
 
@@ -288,3 +288,23 @@ def test_un_lot_ne_relit_pas_ce_qui_le_precede(base: Any, conn: psycopg.Connecti
     lues = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
     assert plan[0]["Plan"]["Actual Rows"] == 1
     assert lues < 50, plan
+
+
+def test_un_retard_se_rattrape_par_morceaux_bornes_en_lignes(conn: psycopg.Connection[Any]) -> None:
+    """Chaque lot est lu en mémoire : de grosses transactions n'y entrent pas par milliers, et aucune n'est coupée."""
+    sceller(conn)
+    for _ in range(100):
+        conn.execute(
+            "INSERT INTO journal.notes (objet, texte, auteur) SELECT 'essai', 'x', 'moi' FROM generate_series(1, 600)"
+        )
+    sceller(conn)
+    lots = [
+        int(lot)
+        for (lot,) in conn.execute(
+            "SELECT sum(taille - avant) FROM journal.sceaux WHERE depuis >= 0 GROUP BY jusqu_a ORDER BY jusqu_a"
+        ).fetchall()
+    ]
+    assert sum(lots) == 100 * 600
+    assert max(lots[:-1]) <= SEALED_AT_ONCE + 600
+    assert {lot % 600 for lot in lots} == {0}
+    assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]
