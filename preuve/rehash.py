@@ -21,7 +21,7 @@ from preuve.spans import READ_AT_ONCE, compare, seals, spans, split_hashes
 
 _EVER: Final = (1 << 63) - 1
 
-ALONE_BELOW: Final = 100_000
+ALONE_BELOW: Final = 500_000
 """Fewer leaves than this are not worth starting helpers."""
 
 Progress = Callable[[str, int, int], None]
