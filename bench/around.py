@@ -5,6 +5,7 @@ from bench.doors import doors
 from bench.pages import pages
 from bench.proof import proof
 from bench.relance import relance
+from bench.sealing import sealing
 from bench.start import start
 
-AROUND = (start, pages, doors, relance, auditing, proof)
+AROUND = (start, pages, doors, relance, auditing, proof, sealing)

@@ -74,8 +74,15 @@ class Measured(NamedTuple):
     spent: Costs
 
 
-def ours(*views: str) -> Way:
-    """The service's own roles, each a process: the consumer, and the followers of these views."""
+# Everything that was loaded is sealed.
+_SEALED: Final = """
+SELECT coalesce(max(s.position), 0) >= (SELECT max(position) FROM journal.evenements)
+FROM journal.sceaux s JOIN journal.points p USING (epoque, taille)
+"""
+
+
+def ours(*views: str, sealed: bool = False) -> Way:
+    """The service's own roles, each a process: the consumer, the followers of these views, and who seals."""
 
     @contextmanager
     def run(settings: Settings, conn: Connection[Any]) -> Iterator[list[Process]]:
@@ -87,9 +94,18 @@ def ours(*views: str) -> Way:
                 START_SECONDS,
                 "followers",
             )
+            if sealed:
+                followers += stack.enter_context(service_roles(settings, ("sceller",)))
+                wait_until_sealed(conn, followers)
             yield followers + stack.enter_context(service_roles(settings, ("consume", "kiosque")))
 
-    return Way("ours" if len(views) == 1 else "ours, all followers", run, _TAKEN, _VISIBLE, "vues.restant_du")
+    name = "ours" if len(views) == 1 else "ours, all followers"
+    return Way(f"{name}, sealed" if sealed else name, run, _TAKEN, _VISIBLE, "vues.restant_du")
+
+
+def wait_until_sealed(conn: Connection[Any], processes: Sequence[Process]) -> None:
+    """Until a signed state holds every event."""
+    wait_for(lambda: conn.execute(_SEALED).fetchone() == (True,), processes, RUN_SECONDS, "all sealed")
 
 
 def library() -> Way:
@@ -120,8 +136,13 @@ def ceiling(scale: Scale, processes: int) -> Way:
     return Way("ceiling", run, _TAKEN, None, "vues.restant_du")
 
 
-def measure(servers: Servers, stage: Stage, way: Way) -> Measured:
-    """Notifications per second, and what each cost.
+def measure(
+    servers: Servers,
+    stage: Stage,
+    way: Way,
+    look: Callable[[Connection[Any], Sequence[Process]], None] = lambda _conn, _processes: None,
+) -> Measured:
+    """Notifications per second, and what each cost; `look`: called once all of it is there, while the roles run.
 
     The messages are on the topic and the other roles run before. The clock starts when the first batch is in, and
     counts the messages after it; it stops when the view has everything. The balances are then added up: a fast wrong
@@ -139,6 +160,7 @@ def measure(servers: Servers, stage: Stage, way: Way) -> Measured:
             seconds = time.perf_counter() - start
             done = messages if complete else _count(conn, str(way.shown), scale.events)
             spent = costs.read(conn, processes).since(used, max(1, done - first))
+            look(conn, processes)
         if complete:
             _check(conn, way, scale, messages)
     return Measured((done - first) / seconds, spent)

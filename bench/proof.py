@@ -3,6 +3,7 @@
 The log is written in transactions of a batch's size, as consumers write it, and sealed as the role would.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from bench.servers import Servers
 from bench.stage import Stage
 from preuve import verificateur
 from preuve.balance import prove
+from preuve.helpers import Helpers
 from preuve.rehash import rehash
 from preuve.seal import Sealer, Sealing
 from preuve.trust import Trusted
@@ -31,6 +33,8 @@ from preuve.trust import Trusted
 ROWS_MAX: Final = 500_000
 A_TRANSACTION: Final = 500
 """Rows that one transaction writes: a consumer's batch."""
+RUNS: Final = 15
+"""Of a command."""
 PROVED: Final = 200
 """Balances proved in a round."""
 SEALING: Final = Sealing("bench.invalid/creances", Ed25519PrivateKey.from_private_bytes(b"b" * 32), b"salt" * 8)
@@ -50,12 +54,18 @@ def proof(servers: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
         (rows,) = conn.execute("SELECT max(taille) FROM journal.points").fetchone() or (0,)
         figures.fact("proof.rows", rows)
         figures.fact("proof.seal, caught up", f"{rows / (time.monotonic() - since):,.0f} rows/s")
+        helpers = Helpers(database.url, os.cpu_count() or 1)
+        figures.fact("proof.rehash, processes", helpers.processes)
         for _ in range(plan.rounds):
-            since = time.monotonic()
-            found = rehash(conn, SEALING.origin, SEALING.secret, TRUSTED.publics)
-            if found.count:
-                raise RuntimeError(f"{found.count} differences in an honest log: {found.differences[:3]}")
-            figures.add("proof.rehash", found.leaves / (time.monotonic() - since), "rows/s")
+            for name, beside in (("proof.rehash, one process", None), ("proof.rehash", helpers)):
+                since, used = time.monotonic(), time.process_time()
+                found = rehash(conn, SEALING.origin, SEALING.secret, TRUSTED.publics, helpers=beside)
+                if found.count:
+                    raise RuntimeError(f"{found.count} differences in an honest log: {found.differences[:3]}")
+                figures.add(name, found.leaves / (time.monotonic() - since), "rows/s")
+                if beside is None:
+                    microseconds = 1_000_000 * (time.process_time() - used) / found.leaves
+                    figures.add("proof.rehash, Python's processor", microseconds, "µs a row")
             _prove(conn, figures, stage.scale)
     servers.drop(database)
 
@@ -88,8 +98,24 @@ def _prove(conn: psycopg.Connection[Any], figures: Figures, scale: Scale) -> Non
         file = Path(folder) / "proof.json"
         file.write_bytes(proofs[0])
         command = [sys.executable, verificateur.__file__, str(file), *TRUSTED.vkeys(proofs[0])]
-        run = lambda _: subprocess.run(command, check=True, capture_output=True)  # noqa: E731, S603  our own
-        figures.add("proof.verified, a process", _milliseconds(run, range(9)), "ms")
+        creances = [str(Path(sys.executable).with_name("creances")), "verify", str(file)]
+        creances += [word for vkey in TRUSTED.vkeys(proofs[0]) for word in ("--key", vkey)]
+        for name, wanted_command in (("a process", command), ("creances verify", creances)):
+            _run(figures, f"proof.verified, {name}", wanted_command)
+
+
+def _run(figures: Figures, name: str, command: Sequence[str]) -> None:
+    """The median of some runs, and of the processor time that each used: another load does not change that."""
+    spent = []
+
+    def run(_: int) -> None:
+        before = os.times()
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603  our own
+        after = os.times()
+        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
+
+    figures.add(name, _milliseconds(run, range(RUNS)), "ms")
+    figures.add(f"{name}, processor", 1_000 * sum(spent) / RUNS, "ms")
 
 
 def _milliseconds(do: Callable[[Any], object], times: Sequence[Any]) -> float:

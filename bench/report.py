@@ -22,6 +22,14 @@ OF_BARE_PAGE: Final = 0.35
 COST_GROWTH: Final = 1.3
 LIVED_GROWTH: Final = 1.25
 MEGABYTES: Final = 200.0
+PROOF: Final = (
+    ("a balance's proof is given", "proof.given", "ms", 20.0),
+    ("a proof is verified offline, a process", "proof.verified, a process", "ms", 50.0),
+    ("the log is hashed again", "proof.rehash", "rows/s", 250_000.0),
+    ("an event is sealed, p99", "sealing.delay p99", "s", 2.0),
+    ("sealing, of the processor time of the pipeline with every follower", "sealing.share", "%", 5.0),
+)
+"""What is measured of the proof, and its aim: at most, but for a rate."""
 
 
 class Line(NamedTuple):
@@ -103,6 +111,7 @@ def table(figures: Figures) -> str:
             rows += _costs(figures, f"lived.{name}", f"{number(float(size))} créances with a history, in one process")
             clock = figures.median(f"lived.{name}.clock")
             rows.append(f"| the 24 h clock, {number(float(size))} créances with a history | {clock:.0f} ms | | | |")
+    rows += _proof(figures)
     p50, p99 = figures.median("latency.p50"), figures.median("latency.p99")
     if p50 is not None and p99 is not None:
         rows.append(f"| POST to visible balance at 200/s | p50 {number(p50)} ms, p99 {number(p99)} ms | | | |")
@@ -112,6 +121,15 @@ def table(figures: Figures) -> str:
             held = f"{now:.0f} MB, {growth:+.0f} MB in the last two thirds of the stream"
             rows.append(f"| memory of `{role}` | {held} | | < 200 MB | {_verdict(reached=now < MEGABYTES)} |")
     return "\n".join(rows)
+
+
+def _proof(figures: Figures) -> Iterator[str]:
+    for what, name, unit, aim in PROOF:
+        found, a_rate = figures.median(name), unit.endswith("/s")
+        if found is not None:
+            reached = found >= aim if a_rate else found <= aim
+            told = f"{'≥' if a_rate else '≤'} {number(aim)} {unit}"
+            yield f"| {what} | {number(found)} {unit} | | {told} | {_verdict(reached=reached)} |"
 
 
 def _costs(figures: Figures, prefix: str, base: str) -> Iterator[str]:

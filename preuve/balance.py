@@ -13,8 +13,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.merkle import inclusion_proof, leaf_hash
 from preuve.notes import Verifier, encode, split
 from preuve.rows import Row, of_stream
-from preuve.tiles import subtrees
-from preuve.tree import index_of, tile_reader
+from preuve.tree import Leaf, indexes_of, read_ahead
 from preuve.witnessing import cosigned_by
 
 _POINT: Final = """
@@ -86,8 +85,8 @@ def prove(
         raise NotYetSealed
     size = _size(note)
     sealed: list[tuple[int, Row]] = []
-    for row in rows:
-        index = index_of(conn, epoch, row.written_by, leaf_hash(row.entry(secret)))
+    leaves = [Leaf(row.written_by, row.position, leaf_hash(row.entry(secret))) for row in rows]
+    for row, index in zip(rows, indexes_of(conn, epoch, leaves), strict=True):
         if index is None and row.written_by <= until:
             raise RowNotSealed
         if index is None or index >= size:  # Written, or sealed, since that state was signed.
@@ -104,7 +103,7 @@ def prove(
         read.append((columns, json.loads(columns["etat"])))
     if not with_agents and any(name in state for _, state in read for name in AGENTS):
         raise NamesAgents
-    reader = subtrees(size, tile_reader(conn, epoch))
+    reader = read_ahead(conn, epoch, size, [index for index, _ in sealed])
     facts = [
         {
             "chemin": [encode(part) for part in inclusion_proof(index, size, reader)],

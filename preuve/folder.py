@@ -13,12 +13,12 @@ from typing import Any, Final
 from psycopg import Connection, IsolationLevel
 
 from preuve.checkpoints import Checkpoint
-from preuve.leaves import read_canonically
 from preuve.merkle import HASH_SIZE, leaf_hash
 from preuve.notes import split
 from preuve.rows import GENERATION_BITS, Row, written_before, written_in
 from preuve.seal import Sealing
 from preuve.tiles import TILE_WIDTH, bundle, bundle_path, grow, tile_path
+from preuve.witnessing import continued
 
 _POINT: Final = """
 SELECT epoque, taille, note, (SELECT count(*) FROM journal.epoques)
@@ -42,6 +42,20 @@ class RowChanged(Exception):
         super().__init__(f"la ligne de la feuille {leaf} n'est plus celle qui a été scellée")
 
 
+class OtherBranch(Exception):
+    """The folder holds a past that this log does not continue: an older copy was restored, and no epoch opened.
+
+    Nothing is written over it: that branch was published, and is told apart by its own tiles.
+    """
+
+    def __init__(self, log: Path, size: int) -> None:
+        """`size`: how many leaves the folder holds."""
+        super().__init__(
+            f"{log} tient {size} feuilles que ce journal ne continue pas : une copie plus ancienne a été restaurée ;"
+            " ouvrez une époque (creances epoch --open), elle a son propre dossier"
+        )
+
+
 class TileFolder:
     """Keeps the folder up to the last signed state."""
 
@@ -49,23 +63,27 @@ class TileFolder:
         """`folder` is created when needed."""
         self._folder = folder
         self._sealing = sealing
-        self._known = ("", 0)
+        self._known = ""
 
     def follow(self, conn: Connection[Any]) -> None:
-        """Write what was signed since. Raises RowChanged, OSError."""
+        """Write what was signed since. Raises RowChanged, OtherBranch, OSError."""
         epoch, size, note, generation = conn.execute(_POINT).fetchone() or ("", 0, "", 0)
-        if (epoch, size) == self._known or not size:
+        if note in ("", self._known):
             return
         log = self._folder / epoch
-        begun = _size_of(log / "checkpoint")
-        if begun < size:
-            read_canonically(conn)
-            conn.isolation_level = IsolationLevel.REPEATABLE_READ
-            with conn.transaction():
+        held = _state_of(log / "checkpoint")
+        begun = held.size if held is not None else 0
+        conn.isolation_level = IsolationLevel.REPEATABLE_READ
+        with conn.transaction():
+            # Another process may have written more than what was read here: what counts is what is signed now.
+            if held is not None and not continued(conn, epoch, held):
+                raise OtherBranch(log, begun)
+            if begun < size:
                 self._write(log, begun, self._entries(conn, epoch, begun, size, generation << GENERATION_BITS))
+        if begun < size:
             _place(log / "vkey", f"{self._sealing.signer(epoch).verifier}\n".encode())
             _place(log / "checkpoint", note.encode())
-        self._known = (epoch, size)
+        self._known = note
 
     def _write(self, log: Path, begun: int, entries: Iterator[bytes]) -> None:
         at = begun
@@ -98,11 +116,11 @@ def _nothing() -> Iterator[None]:
         yield None
 
 
-def _size_of(checkpoint: Path) -> int:
+def _state_of(checkpoint: Path) -> Checkpoint | None:
     if not checkpoint.exists():
-        return 0
+        return None
     text, _ = split(checkpoint.read_text("utf-8"))
-    return Checkpoint.parse(text).size
+    return Checkpoint.parse(text)
 
 
 def _place(path: Path, content: bytes) -> None:

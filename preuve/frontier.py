@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Final, NamedTuple
 
 from preuve.merkle import EMPTY_ROOT, HASH_SIZE, node_hash
 from preuve.tiles import TILE_HEIGHT
+
+_PAIR: Final = 2 * HASH_SIZE
 
 
 class Node(NamedTuple):
@@ -48,15 +51,27 @@ class Frontier:
         return computed
 
     def append(self, leaves: Sequence[bytes]) -> tuple["Frontier", list[Node]]:
-        """The tree with these leaves' hashes added, and the nodes of whole tiles that it made."""
-        stack, size, nodes = list(self.hashes), self.size, list[Node]()
-        for leaf in leaves:
-            computed, height, rest = leaf, 0, size
-            while rest & 1:
-                computed = node_hash(stack.pop(), computed)
-                height, rest = height + 1, rest >> 1
-                if height % TILE_HEIGHT == 0:
-                    nodes.append(Node(height // TILE_HEIGHT, rest, computed))
-            stack.append(computed)
-            size += 1
-        return Frontier(size, tuple(stack)), nodes
+        """The tree with these leaves' hashes added, and the nodes of whole tiles that it made.
+
+        Level by level: each new hash is paired with its left sibling, which is the tree's or another new one.
+        """
+        waiting = dict(zip(_bits(self.size), self.hashes, strict=True))  # A left sibling by its height.
+        made, height, nodes = list(leaves), 0, list[Node]()
+        while made:
+            before = self.size >> height
+            if height and height % TILE_HEIGHT == 0:
+                nodes += (Node(height // TILE_HEIGHT, before + rank, each) for rank, each in enumerate(made))
+            if before & 1:
+                made.insert(0, waiting.pop(height))
+            if len(made) & 1:
+                waiting[height] = made.pop()
+            pairs = b"".join(made)
+            made = [sha256(b"\x01" + pairs[at : at + _PAIR]).digest() for at in range(0, len(pairs), _PAIR)]
+            height += 1
+        hashes = (waiting[height] for height in sorted(waiting, reverse=True))
+        return Frontier(self.size + len(leaves), tuple(hashes)), nodes
+
+
+def _bits(size: int) -> list[int]:
+    """The heights of the perfect subtrees of a tree of this size, the largest first."""
+    return [height for height in range(size.bit_length() - 1, -1, -1) if size >> height & 1]

@@ -4,21 +4,20 @@ A leaf says its table, its transaction and a commitment: nothing of the row itse
 is given the row and its salt can compute the commitment; who is not, learns nothing from it.
 """
 
-import hashlib
-import hmac
 import json
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final
-from uuid import UUID
+from functools import cache
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
-from psycopg import Connection, DataError
-from psycopg.abc import Buffer
-from psycopg.types.datetime import DateBinaryLoader, TimestamptzBinaryLoader
-from psycopg.types.json import set_json_loads
-
-from preuve.notes import encode
+from psycopg import Cursor, adapters
+from psycopg.adapt import Loader
+from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
+from psycopg.types.string import ByteaBinaryLoader
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
     "acces": ("rang",),
@@ -48,55 +47,52 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
 WRITTEN_BY: Final = "ecrit_par"
 """The column that says which transaction wrote a row; 0 for what came before it."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_POSTGRESQL_EPOCH: Final = date(2000, 1, 1)
+_MICROSECONDS_BEFORE: Final = 946_684_800_000_000
+"""From 1970 to 2000: PostgreSQL counts from there."""
+
+_LENGTH: Final = 4
+_BLOCK: Final = 64
+"""Of SHA-256, in bytes."""
+_SHORT: Final = 2_048
+"""The lengths of values shorter than this are written beforehand."""
+
+Render = Callable[[Sequence[Any]], bytes]
+"""The bytes of a row, from its columns as `read_raw` has them read."""
 
 
-class CanonicalJson(bytes):
-    """A jsonb in a form that does not depend on how PostgreSQL writes it."""
+def read_raw(cursor: Cursor[Any]) -> None:
+    """Have this binary cursor read what a leaf is made of as PostgreSQL sends it: nothing is decoded to be encoded.
 
-
-def read_canonically(conn: Connection[Any]) -> None:
-    """Have this connection's jsonb read as `CanonicalJson`."""
-    set_json_loads(_canonical_json, conn)
-
-
-def read_the_unreadable(conn: Connection[Any]) -> None:
-    """Have this connection read also a time that Python has no value for, as bytes that no leaf was made of.
-
-    Apart, for it costs: such a time is never sealed, and is there only if somebody put it there since.
+    Every value has its bytes, also a time that Python has no value for, and that somebody put there since.
     """
-    conn.adapters.register_loader("timestamptz", _AnyTime)
-    conn.adapters.register_loader("date", _AnyDate)
+    for kind, loader in _RAW:
+        cursor.adapters.register_loader(kind, loader)
 
 
-class _AnyTime(TimestamptzBinaryLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return bytes(data)
+def renderer(table: str, columns: Sequence[tuple[str, int]]) -> Render:
+    """How a row of these columns (name, type) becomes bytes: its table, then each that is not null, by name, with type.
 
-
-class _AnyDate(DateBinaryLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return bytes(data)
-
-
-def canonical(table: str, columns: Sequence[str], values: Sequence[Any]) -> bytes:
-    """The bytes of a row: its table, then each column that is not null, by name, with its type.
-
-    A null is left out, so that a nullable column added later changes no older row. Raises TypeError for a value of a
+    A null is left out, so that a nullable column added later changes no older row. Raises TypeError for a column of a
     type that no table of truth has.
     """
-    fields = sorted((name, value) for name, value in zip(columns, values, strict=True) if value is not None)
-    parts = [table.encode()]
-    for name, value in fields:
-        parts += (name.encode(), _typed(value))
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    order = sorted(range(len(columns)), key=lambda at: columns[at][0])
+    beginning, pick = _sized(table.encode()), itemgetter(*order) if len(order) > 1 else lambda values: (values[0],)
+    kinds = [_kind(columns[at][1]) for at in order]
+    names = [_sized(columns[at][0].encode()) for at in order]
+    plan = [(name, kind.lengths, kind.tag, kind.render) for name, kind in zip(names, kinds, strict=True)]
+
+    def render(values: Sequence[Any]) -> bytes:
+        parts = [beginning]
+        for (name, lengths, tag, of_kind), value in zip(plan, pick(values), strict=True):
+            if value is None:
+                continue
+            rendered = value if of_kind is None else of_kind(value)
+            size = len(rendered)
+            parts += (name, lengths[size] if size < _SHORT else _tagged(size, tag), rendered)
+        return b"".join(parts)
+
+    return render
 
 
 def named(row: bytes) -> str:
@@ -108,18 +104,28 @@ def named(row: bytes) -> str:
 
 
 def salt(secret: bytes, row: bytes) -> bytes:
-    """The salt of a row: who does not hold the secret cannot guess a row from its commitment."""
-    return hmac.digest(secret, row, "sha256")
+    """The salt of a row, HMAC-SHA-256: who does not hold the secret cannot guess a row from its commitment."""
+    inner, outer = (half.copy() for half in keyed(secret))
+    inner.update(row)
+    outer.update(inner.digest())
+    return bytes(outer.digest())
 
 
 def commitment(row: bytes, row_salt: bytes) -> bytes:
     """What a leaf says of a row."""
-    return hashlib.sha256(row_salt + row).digest()
+    return sha256(row_salt + row).digest()
 
 
-def entry(table: str, written_by: int, committed: bytes) -> bytes:
+def entry(table: bytes, written_by: int, committed: bytes) -> bytes:
     """The data of a leaf."""
-    return f"{table}\n{written_by}\n{encode(committed)}\n".encode()
+    return b"%b\n%d\n%b\n" % (table, written_by, b2a_base64(committed, newline=False))
+
+
+@cache
+def keyed(secret: bytes) -> tuple[Any, Any]:
+    """The two halves of HMAC under this key (RFC 2104), to be copied for each row: the key is hashed once."""
+    key = (sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in key)), sha256(bytes(byte ^ 0x5C for byte in key))
 
 
 def _parts(row: bytes) -> list[bytes]:
@@ -135,30 +141,78 @@ def _shown(typed: bytes) -> str:
     return typed[1:].decode() if typed[:1] in b"sitjd" else typed[1:].hex()
 
 
-def _typed(value: Any) -> bytes:
-    for kind, tag, render in _TYPES:  # A bool is an int, and canonical JSON is bytes: the narrower stands first.
-        if isinstance(value, kind):
-            return tag + render(value)
-    raise TypeError(f"no leaf holds a {type(value).__name__}")
+class _Kind(NamedTuple):
+    tag: bytes
+    render: Callable[[Any], bytes] | None
+    """None: as it was read."""
+    lengths: tuple[bytes, ...]
+    """By the length of a value, what precedes it: its length with its tag, and its tag."""
+
+    @classmethod
+    def of(cls, tag: bytes, render: Callable[[Any], bytes] | None = None) -> "_Kind":
+        return cls(tag, render, tuple(_tagged(size, tag) for size in range(_SHORT)))
 
 
-def _list(values: list[Any]) -> bytes:
-    return b"".join(len(part).to_bytes(4, "big") + part for part in map(_typed, values))
+def _tagged(size: int, tag: bytes) -> bytes:
+    return (size + len(tag)).to_bytes(_LENGTH, "big") + tag
 
 
-_TYPES: Final[tuple[tuple[type | tuple[type, ...], bytes, Callable[[Any], bytes]], ...]] = (
-    (CanonicalJson, b"j", bytes),
-    (str, b"s", str.encode),
-    (bool, b"b", lambda value: b"%d" % value),
-    (int, b"i", lambda value: b"%d" % value),
-    ((bytes, memoryview), b"o", bytes),
-    (datetime, b"t", lambda value: b"%d" % ((value - _EPOCH) // _MICROSECOND)),
-    (date, b"d", lambda value: value.isoformat().encode()),  # A datetime is one: it stands first.
-    (UUID, b"u", lambda value: value.bytes),
-    (list, b"l", _list),
+def _sized(part: bytes) -> bytes:
+    return len(part).to_bytes(_LENGTH, "big") + part
+
+
+def _time(microseconds: int) -> bytes:
+    return b"%d" % (microseconds + _MICROSECONDS_BEFORE)
+
+
+def _day(days: int) -> bytes:
+    try:
+        return (_POSTGRESQL_EPOCH + timedelta(days)).isoformat().encode()
+    except OverflowError:  # Infinity, or beyond the year 9999.
+        return b"%d" % days
+
+
+def _list_of(kind: _Kind) -> Callable[[list[Any]], bytes]:
+    render = kind.render or bytes
+    return lambda values: b"".join(_sized(kind.tag + render(value)) for value in values)
+
+
+def _canonical_json(raw: bytes) -> bytes:
+    """A jsonb in a form that does not depend on how PostgreSQL writes it; what is sent begins with its version."""
+    return _WRITER.encode(_READER.decode(raw[1:].decode())).encode()
+
+
+_READER: Final = json.JSONDecoder(parse_float=lambda number: f"\x00{Decimal(number).normalize()}")
+_WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+_DECIMAL: Final = _Kind.of(b"i", b"%d".__mod__)
+_TEXT: Final = _Kind.of(b"s")
+
+_KINDS: Final = {
+    "text": _TEXT,
+    "int2": _DECIMAL,
+    "int4": _DECIMAL,
+    "int8": _DECIMAL,
+    "bool": _Kind.of(b"b", b"%d".__mod__),
+    "bytea": _Kind.of(b"o"),
+    "timestamptz": _Kind.of(b"t", _time),
+    "date": _Kind.of(b"d", _day),
+    "uuid": _Kind.of(b"u"),
+    "jsonb": _Kind.of(b"j", _canonical_json),
+}
+
+_RAW: Final[tuple[tuple[str, type[Loader]], ...]] = (
+    ("text", ByteaBinaryLoader),
+    ("uuid", ByteaBinaryLoader),
+    ("jsonb", ByteaBinaryLoader),
+    ("timestamptz", Int8BinaryLoader),
+    ("date", Int4BinaryLoader),
 )
 
 
-def _canonical_json(text: str | bytes) -> CanonicalJson:
-    value = json.loads(text, parse_float=lambda number: f"\x00{Decimal(number).normalize()}")
-    return CanonicalJson(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
+@cache
+def _kind(oid: int) -> _Kind:
+    known = adapters.types.get(oid)
+    if known is not None and known.name in _KINDS:
+        return _Kind.of(b"l", _list_of(_KINDS[known.name])) if oid == known.array_oid else _KINDS[known.name]
+    raise TypeError(f"no leaf holds a {known.name if known is not None else oid}")

@@ -155,6 +155,14 @@ def split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     return note[: cut + 1], signatures
 
 
+def lines_of(note: str, known: Sequence[Verifier]) -> list[str]:
+    """The signature lines of a note that name one of these keys; they are not verified. Raises NoteRefused."""
+    _, signatures = split(note)
+    keys = {(verifier.name, verifier.id) for verifier in known}
+    lines = note[note.rfind("\n\n") + 2 :].splitlines(keepends=True)
+    return [line for line, (name, raw) in zip(lines, signatures, strict=True) if (name, raw[:_KEY_ID]) in keys]
+
+
 def read(note: str, trusted: Sequence[Verifier]) -> Note:
     """Open a note. Raises NoteRefused if it is none, if a trusted key's signature is false, or if none is there."""
     text, signatures = split(note)

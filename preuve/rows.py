@@ -4,7 +4,9 @@ That order is the transaction's that wrote them, then the table's, then the row'
 wrote comes first, table by table: after a restore, transaction numbers of another server mean nothing.
 """
 
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import Connection, Cursor, sql
@@ -15,6 +17,18 @@ GENERATION_BITS: Final = 48
 """The low bits of `ecrit_par` are the transaction's number; above stands the generation, one an epoch."""
 
 _FETCHED: Final = 2_000
+
+
+# The transaction of each table's row of that rank; the first of them, if a table has so many.
+_NTH: Final = sql.SQL("SELECT min(nth) FROM ({}) AS of_tables").format(
+    sql.SQL(" UNION ALL ").join(
+        sql.SQL(
+            "(SELECT {w} AS nth FROM journal.{} WHERE {w} > %(since)s AND {w} <= %(until)s"
+            " ORDER BY {w} OFFSET %(rows)s LIMIT 1)"
+        ).format(sql.Identifier(table), w=sql.SQL(leaves.WRITTEN_BY))
+        for table in leaves.ORDER
+    )
+)
 
 
 class Row(NamedTuple):
@@ -28,11 +42,25 @@ class Row(NamedTuple):
 
     def entry(self, secret: bytes) -> bytes:
         """The data of its leaf."""
-        return leaves.entry(self.table, self.written_by, leaves.commitment(self.canonical, self.salt(secret)))
+        committed = leaves.commitment(self.canonical, leaves.salt(secret, self.canonical))
+        return leaves.entry(self.table.encode(), self.written_by, committed)
 
     def salt(self, secret: bytes) -> bytes:
         """Its salt."""
         return leaves.salt(secret, self.canonical)
+
+
+def leaf_hashes(rows: Iterable[Row], secret: bytes) -> list[bytes]:
+    """The hash of each row's leaf: `leaf_hash(row.entry(secret))`, in one loop, for it is most of the work."""
+    inner, outer = leaves.keyed(secret)
+    hashes = []
+    for written_by, table, canonical, _ in rows:
+        salted, keyed = inner.copy(), outer.copy()
+        salted.update(canonical)
+        keyed.update(salted.digest())
+        committed = b2a_base64(sha256(keyed.digest() + canonical).digest())
+        hashes.append(sha256(b"\x00%b\n%d\n%b" % (table.encode(), written_by, committed)).digest())
+    return hashes
 
 
 def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
@@ -42,7 +70,7 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
     """
     with conn.pipeline():
         asked = [
-            (table, conn.cursor(binary=True).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
+            (table, _raw(conn.cursor(binary=True)).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
             for table in leaves.ORDER
         ]
     rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
@@ -50,18 +78,25 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
     return iter(rows)
 
 
+def within(conn: Connection[Any], since: int, until: int, rows: int) -> int:
+    """How far, up to `until`, transactions go that wrote after `since` little more than so many rows of any table."""
+    (nth,) = conn.execute(_NTH, {"since": since, "until": until, "rows": rows}).fetchone() or (None,)
+    return until if nth is None else int(nth)
+
+
 def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:
     """The rows of former generations, `ecrit_par` <= `until` or absent, table by table, read as they are needed."""
     for table in leaves.ORDER:
         with conn.cursor(f"seal_{table}", binary=True) as cursor:
             cursor.itersize = _FETCHED
+            leaves.read_raw(cursor)
             cursor.execute(_query(table, f"coalesce({leaves.WRITTEN_BY}, 0)", by_transaction=False), (-1, until))
             yield from _read(table, cursor, cursor)
 
 
 def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
     """The events of a stream, in order."""
-    cursor = conn.cursor(binary=True).execute(
+    cursor = _raw(conn.cursor(binary=True)).execute(
         "SELECT * FROM journal.evenements WHERE flux = %s ORDER BY version", (stream,)
     )
     return list(_read("evenements", cursor, cursor.fetchall()))
@@ -76,10 +111,15 @@ def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -
     )
 
 
+def _raw(cursor: Cursor[Any]) -> Cursor[Any]:
+    leaves.read_raw(cursor)
+    return cursor
+
+
 def _read(table: str, cursor: Cursor[Any], rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    columns = [column.name for column in cursor.description or ()]
-    at = columns.index(leaves.WRITTEN_BY)
-    position = columns.index("position") if table == "evenements" else None
+    columns = [(column.name, column.type_code) for column in cursor.description or ()]
+    names = [name for name, _ in columns]
+    render, at = leaves.renderer(table, columns), names.index(leaves.WRITTEN_BY)
+    position = names.index("position") if table == "evenements" else None
     for values in rows:
-        bytes_of_row = leaves.canonical(table, columns, values)
-        yield Row(values[at] or 0, table, bytes_of_row, 0 if position is None else values[position])
+        yield Row(values[at] or 0, table, render(values), 0 if position is None else values[position])

@@ -17,16 +17,17 @@ from psycopg.errors import UniqueViolation
 from engine.clocks import AT_MOST, latest
 from preuve.checkpoints import Checkpoint
 from preuve.frontier import Frontier
-from preuve.leaves import read_canonically
-from preuve.merkle import leaf_hash
 from preuve.notes import KeyType, Signer, write
-from preuve.rows import GENERATION_BITS, Row, written_before, written_in
+from preuve.rows import GENERATION_BITS, Row, leaf_hashes, within, written_before, written_in
 
 SEALED_AT_ONCE: Final = 4_096
 """Leaves of one row of `journal.sceaux`, at most."""
 
 TRANSACTIONS_AT_ONCE: Final = 2_000
 """How many transaction numbers one batch spans, at most: what is behind is caught up in bounded pieces."""
+
+_FEW: Final = 64
+"""Transactions that are sealed at once without counting their rows."""
 
 # The epoch, its generation, and the oldest transaction that is still running: none below it will write any more.
 _NOW: Final = """
@@ -111,7 +112,6 @@ class Sealer:
 
         `conn` is in autocommit, outside any transaction. Raises TransactionsWentBack.
         """
-        read_canonically(conn)
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         try:
             with conn.transaction():
@@ -146,6 +146,8 @@ class Sealer:
         if complete < since:
             raise TransactionsWentBack
         until = min(complete, since + self._at_once)
+        if until - since > _FEW:  # What is behind may be large transactions: a batch is read into memory.
+            until = within(conn, since, until, SEALED_AT_ONCE)
         if until > since:
             frontier = self._write(conn, state, frontier, _Window(since, until, written_in(conn, since, until)))
         return frontier, until
@@ -153,7 +155,7 @@ class Sealer:
     def _write(self, conn: Connection[Any], state: _State, frontier: Frontier, window: _Window) -> Frontier:
         position = state.position
         while some := list(islice(window.rows, SEALED_AT_ONCE)):
-            hashes = [leaf_hash(row.entry(self.seal.secret)) for row in some]
+            hashes = leaf_hashes(some, self.seal.secret)
             position = max(position, *(row.position for row in some))
             before = frontier.size
             frontier, nodes = frontier.append(hashes)

@@ -5,6 +5,7 @@ the right edge are partial; a full one never changes again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from preuve.merkle import HASH_SIZE, Subtrees, node_hash
@@ -81,19 +82,38 @@ def grow(size: int, leaves: Sequence[bytes], read: TileReader) -> Iterator[Tile]
 
 
 def subtrees(size: int, read: TileReader) -> Subtrees:
-    """The perfect subtrees of a tree of `size` leaves, from its tiles, each read once."""
+    """The perfect subtrees of a tree of `size` leaves, from its tiles, each read once and each folded once."""
     held: dict[tuple[int, int], bytes] = {}
 
+    @cache
     def subtree(height: int, index: int) -> bytes:
-        level, above = divmod(height, TILE_HEIGHT)
-        first = index << above  # The first hash of that level below the subtree.
-        tile = (level, first // TILE_WIDTH)
+        tile, at, end = _place(height, index)
         if tile not in held:
             held[tile] = read(*tile, width_at(*tile, size))
-        at = first % TILE_WIDTH * HASH_SIZE
-        return _fold(held[tile][at : at + (HASH_SIZE << above)])
+        return _fold(held[tile][at:end])
 
     return subtree
+
+
+def tiles_for(size: int, ask: Callable[[Subtrees], object]) -> set[tuple[int, int, int]]:
+    """The tiles (level, number, width) that this question about a tree of `size` leaves reads, to read them at once."""
+    wanted = set()
+
+    def note(height: int, index: int) -> bytes:
+        tile, _, _ = _place(height, index)
+        wanted.add((*tile, width_at(*tile, size)))
+        return b""
+
+    ask(note)
+    return wanted
+
+
+def _place(height: int, index: int) -> tuple[tuple[int, int], int, int]:
+    """Where a perfect subtree is: the tile (level, number), and from which byte to which."""
+    level, above = divmod(height, TILE_HEIGHT)
+    first = index << above  # The first hash of that level below the subtree.
+    at = first % TILE_WIDTH * HASH_SIZE
+    return (level, first // TILE_WIDTH), at, at + (HASH_SIZE << above)
 
 
 def _fold(hashes: bytes) -> bytes:

@@ -21,7 +21,7 @@ class Trusted:
         """The keys to verify this proof with; none if it does not say that it is of our log, or cannot be read."""
         try:
             name = str(json.loads(proof)["point"]).partition("\n")[0]
-            if not name.startswith(f"{self.origin}/"):
+            if not name.startswith(f"{self.origin}/") or "+" in name:  # No key bears such a name.
                 return []
             own = [str(Verifier(name, KeyType.NOTE, public)) for public in self.publics]
         except (ValueError, KeyError, TypeError, RecursionError, NoteRefused):

@@ -1,10 +1,9 @@
 """Vérifie la preuve d'un solde : `python verificateur.py PREUVE CLÉ…`, CLÉ étant une vkey ou son fichier."""
 
-import base64
 import json
 import sys
+from binascii import a2b_base64, b2a_base64
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -31,8 +30,8 @@ def exiger(vrai: bool, phrase: str) -> None:  # noqa: FBT001  the condition itse
 
 def de_base64(texte: str) -> bytes:
     """Les octets ; seule l'écriture canonique est lue."""
-    octets = base64.b64decode(texte, validate=True)
-    exiger(base64.b64encode(octets).decode() == texte, "un champ en base64 n'est pas écrit comme il se doit")
+    octets = a2b_base64(texte)
+    exiger(b2a_base64(octets, newline=False).decode() == texte, "un champ en base64 n'est pas écrit comme il se doit")
     return octets
 
 
@@ -79,10 +78,8 @@ def verifier_point(point: str, vkeys: list[str]) -> tuple[str, int, bytes, list[
         except InvalidSignature:
             raise PreuveFausse(f"la signature de « {nom} » est fausse") from None
         signataires.append((genre, nom))
-    exiger(
-        (NOTE, origine) in signataires and len(set(signataires)) == len(signataires),
-        "pas signé une fois par le journal",
-    )
+    une_fois = (NOTE, origine) in signataires and len(set(signataires)) == len(signataires)
+    exiger(une_fois, "pas signé une fois par le journal")
     return origine, int(taille), de_base64(racine), [nom for genre, nom in signataires if genre == COSIGNATURE]
 
 
@@ -92,9 +89,8 @@ def racine_depuis(feuille: bytes, numero: int, taille: int, chemin: list[bytes])
     dernier, empreinte, reste = taille - 1, feuille, list(chemin)
     while dernier:
         if numero % 2 or numero != dernier:
-            voisin = reste.pop(0)
-            gauche, droite = (voisin, empreinte) if numero % 2 else (empreinte, voisin)
-            empreinte = sha256(b"\x01" + gauche + droite).digest()
+            deux = reste.pop(0) + empreinte if numero % 2 else empreinte + reste.pop(0)
+            empreinte = sha256(b"\x01" + deux).digest()
         numero, dernier = numero >> 1, dernier >> 1
     exiger(not reste, "un chemin est trop long")
     return empreinte
@@ -164,8 +160,8 @@ def verifier(contenu: bytes, vkeys: list[str]) -> str:
             ligne, sel, chemin = de_base64(fait["ligne"]), de_base64(fait["sel"]), list(map(de_base64, fait["chemin"]))
             table, colonnes = lire_ligne(ligne)
             exiger(table == "evenements" and len(sel) == 32, f"l'événement ou le sel {rang} n'en est pas un")  # noqa: PLR2004
-            scelle = base64.b64encode(sha256(sel + ligne).digest()).decode()
-            feuille = sha256(f"\x00evenements\n{int(colonnes.get('ecrit_par', b'0'))}\n{scelle}\n".encode()).digest()
+            donnees = int(colonnes.get("ecrit_par", b"0")), b2a_base64(sha256(sel + ligne).digest())
+            feuille = sha256(b"\x00evenements\n%d\n%b" % donnees).digest()
             mene = racine_depuis(feuille, entier(fait["feuille"]), taille, chemin)
             exiger(mene == racine, f"le fait {rang} n'est pas dans l'arbre signé : il a été changé")
             lus.append((colonnes, json.loads(colonnes["etat"])))
@@ -180,12 +176,17 @@ def verifier(contenu: bytes, vkeys: list[str]) -> str:
     return f"Oui : {creance} doit {du}. {attendu['phrase']} Journal {origine}, {taille} lignes{vu}."
 
 
+def lire(fichier: str) -> bytes:
+    """Le contenu d'un fichier."""
+    with open(fichier, "rb") as ouvert:  # noqa: PTH123  pathlib se charge en autant de temps que la preuve se vérifie
+        return ouvert.read()
+
+
 def main(arguments: list[str]) -> int:
     """0 : oui ; 1 : non ; 2 : mauvais usage."""
     try:
         fichier, *cles = arguments
-        lues = [cle if "+" in cle and not Path(cle).exists() else Path(cle).read_text("utf-8") for cle in cles]
-        dit, code = verifier(Path(fichier).read_bytes(), lues), 0
+        dit, code = verifier(lire(fichier), [cle if "+" in cle else lire(cle).decode() for cle in cles]), 0
     except PreuveFausse as faux:
         dit, code = f"Non : {faux}.", 1
     except (OSError, ValueError) as cause:

@@ -13,7 +13,7 @@ from psycopg import Connection
 from engine.clocks import AT_MOST, latest
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import root
-from preuve.notes import NoteRefused, Verifier, read, split, write
+from preuve.notes import NoteRefused, Verifier, lines_of, read, split, write
 from preuve.tiles import subtrees
 from preuve.tree import tile_reader
 from preuve.witness_protocol import Answer, Cosigned, Inconsistent, KnowsSize, Request, Stranger, Unusable
@@ -44,11 +44,23 @@ WHERE p.epoque = coalesce(%b, (SELECT max(nom) FROM journal.epoques))
 GROUP BY p.epoque, p.taille, p.note HAVING count(*) >= %b ORDER BY p.taille DESC LIMIT 1
 """
 
-# The largest state that one of these witnesses has cosigned, and the lines of all of them.
+# The largest state that one of these witnesses has cosigned, and their lines.
 _COSIGNED_BY: Final = """
+WITH t AS (
+    SELECT max((SELECT c.taille FROM journal.cosignatures c WHERE c.epoque = %(epoch)b AND c.temoin = n.temoin
+                ORDER BY c.taille DESC LIMIT 1)) AS taille
+    FROM unnest(%(witnesses)b::text[]) AS n (temoin))
 SELECT p.note, array_agg(c.ligne ORDER BY c.temoin)
-FROM journal.points p JOIN journal.cosignatures c USING (epoque, taille)
-WHERE p.epoque = %b AND c.temoin = ANY(%b) GROUP BY p.epoque, p.taille, p.note ORDER BY p.taille DESC LIMIT 1
+FROM t JOIN journal.points p ON p.epoque = %(epoch)b AND p.taille = t.taille
+JOIN journal.cosignatures c ON c.epoque = p.epoque AND c.taille = p.taille AND c.temoin = ANY(%(witnesses)b)
+GROUP BY p.note
+"""
+
+# One state, and the lines of all who have cosigned it.
+_OF_SIZE: Final = """
+SELECT note, (SELECT coalesce(array_agg(c.ligne ORDER BY c.temoin), '{}') FROM journal.cosignatures c
+              WHERE c.epoque = p.epoque AND c.taille = p.taille)
+FROM journal.points p WHERE epoque = %b AND taille = %b
 """
 
 # A refusal stands until the witness cosigns again; it is told once, and once more when the abandoned state was found.
@@ -204,17 +216,25 @@ def cosigned_by(conn: Connection[Any], epoch: str, witnesses: Sequence[Verifier]
 
     Lines of others, or by a key that a witness has turned since, are left out: who verifies knows these keys only.
     """
-    row = conn.execute(_COSIGNED_BY, (epoch, [witness.name for witness in witnesses])).fetchone()
+    values = {"epoch": epoch, "witnesses": [witness.name for witness in witnesses]}
+    row = conn.execute(_COSIGNED_BY, values).fetchone()
     if row is None:
         return None
     note, lines = row
-    known = {(witness.name, witness.id) for witness in witnesses}
-    kept = []
-    for line in lines:
-        _, [*_, (name, raw)] = split(note + line)
-        if (name, raw[:4]) in known:
-            kept.append(line)
+    kept = lines_of(note + "".join(lines), witnesses)
     return note + "".join(kept) if kept else None
+
+
+def checkpoint_of_size(conn: Connection[Any], epoch: str, size: int) -> str | None:
+    """The signed checkpoint of an epoch's tree when it had so many leaves, with all cosignatures, if there is one."""
+    row = conn.execute(_OF_SIZE, (epoch, size)).fetchone()
+    return row[0] + "".join(row[1]) if row else None
+
+
+def continued(conn: Connection[Any], epoch: str, state: Checkpoint) -> bool:
+    """Whether the last signed tree of this epoch begins with that state."""
+    last = signed_size(conn, epoch)
+    return state.size <= last and root(state.size, subtrees(last, tile_reader(conn, epoch))) == state.root
 
 
 def contradicts(conn: Connection[Any], epoch: str, note: str, keys: Sequence[Verifier]) -> bool:
@@ -225,10 +245,7 @@ def contradicts(conn: Connection[Any], epoch: str, note: str, keys: Sequence[Ver
         return False
     if other.origin not in {key.name for key in keys}:  # Ours may sign another epoch's state too.
         return False
-    last = signed_size(conn, epoch)
-    if other.size > last:
-        return True
-    return root(other.size, subtrees(last, tile_reader(conn, epoch))) != other.root
+    return not continued(conn, epoch, other)
 
 
 # --- What is told ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from engine.clocks import latest
 from engine.database import Database, connect
 from engine.recorder import Recorder
 from guichet.arreter import inscrire
+from preuve.covering import Counted, Cover, covers
 from projections.arretes.banque import dits_de_la_banque, rapports_lus
 from projections.arretes.calcul import calculer
 from projections.arretes.contenu import (
@@ -18,6 +19,7 @@ from projections.arretes.contenu import (
     Arrete,
     Axe,
     Periode,
+    PointDeControle,
     Tableau,
     cumuler,
     empreinte_de,
@@ -106,11 +108,14 @@ def _step(conn: Connection[Any], recorder: Recorder, until: date | None, advance
     with _snapshot(conn):
         days = tranches(conn, first, through, last.arrete.jusqu_a if last else 0)
         again = recalculer(conn, [days[0].depuis, *(day.jusqu_a for day in days)])
+        reports = rapports_lus(conn)
+        under = covers(conn, [Counted(day.jusqu_a, reports) for day in days])
         computed: list[tuple[Arrete, str]] = []
         previous, digest = (last.arrete, last.empreinte) if last else (None, SANS_PRECEDENT)
-        for day, expected in zip(days, again, strict=True):
+        for day, expected, cover in zip(days, again, under, strict=True):
             advance(f"{day.jour:%d/%m/%Y}", before + len(computed), total)
             arrete = _compute(conn, recorder, (previous, digest), day, expected)
+            arrete = arrete.model_copy(update={"point_de_controle": None if cover is None else _point(cover)})
             previous, digest = arrete, _digest(arrete)
             computed.append((arrete, digest))
     for arrete, sealed in computed:
@@ -173,6 +178,13 @@ def _compute(
         totaux=totals_by_period,
         banque=dits_de_la_banque(conn, day, reports),
         rapports=reports,
+    )
+
+
+def _point(cover: Cover) -> PointDeControle:
+    state = cover.checkpoint
+    return PointDeControle(
+        origine=state.origin, taille=state.size, racine=state.root.hex(), hors_du_point=cover.outside
     )
 
 

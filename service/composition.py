@@ -21,6 +21,7 @@ from engine.mapper import EventMapper
 from engine.recorder import ORDER_HELD_MAX_S, Recorder
 from guichet.guichet import Adresses, Guichet
 from preuve.folder import TileFolder
+from preuve.notes import Verifier
 from preuve.role import SealingRole
 from preuve.seal import Sealing
 from preuve.trust import Trusted
@@ -33,7 +34,7 @@ from publication.publication import Publication
 from publication.sender import Sender
 from service import bank
 from service.kafka import ensure_dead_letters
-from service.settings import PREFIX, Settings, drawn_secret
+from service.settings import PREFIX, Settings, demo_witness_key, drawn_secret
 from service.settings.preuve import KEY_BYTES
 
 VIEWS = tuple(VUES)
@@ -203,12 +204,20 @@ def sealing_keys(settings: Settings) -> list[bytes]:
     return [current, *map(bytes.fromhex, settings.preuve_retired_keys)]
 
 
+def _known_witnesses(settings: Settings) -> list[Verifier]:
+    """Those of the settings; beside a demonstration, which sets its own, the one that it has left its key of."""
+    if settings.preuve_temoins:
+        return [witness.verifier for witness in settings.preuve_temoins]
+    kept = demo_witness_key(settings)
+    return [Verifier.parse(kept.read_text("utf-8"))] if settings.mode == "demonstration" and kept.exists() else []
+
+
 def trusted(settings: Settings) -> Trusted:
     """By whom a proof of ours must be signed; no key where a secret of the seal is given, and neither of its keys.
 
     Who only hands out proofs is given the salt and the public key, and never holds the private one.
     """
-    witnesses = [witness.verifier for witness in settings.preuve_temoins]
+    witnesses = _known_witnesses(settings)
     if settings.preuve_public_key is not None:
         current = bytes.fromhex(settings.preuve_public_key)
     elif settings.preuve_key is None and (settings.mode == "production" or settings.preuve_salt is not None):

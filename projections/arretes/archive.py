@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from projections.arretes.contenu import Arrete
 from projections.arretes.document import en_pdf
 from projections.arretes.journal import lignes_du_jour
 from projections.arretes.lecture import Cloture, clotures_entre
@@ -24,12 +25,13 @@ LISEZ_MOI: Final = """Arrêtés journaliers de {annee}
 Un dossier par jour :
   arrete.json       les octets scellés (JSON, montants en centimes) ; leur SHA-256 est l'empreinte de l'arrêté
   evenements.jsonl  les événements du jour, une ligne chacun ; le SHA-256 du fichier est dans l'arrêté (« journal »)
+  point.txt         le point signé du journal sous lequel l'arrêté se tient (C2SP tlog-checkpoint), s'il en a un
   jeton.tsr         l'heure qu'en dit une autorité d'horodatage (RFC 3161), si elle a été demandée
   arrete.csv, arrete.pdf   les mêmes totaux, pour une personne
 
 Vérifier :
   sha256sum -c {sommes}
-  python3 {verificateur}        la chaîne, les événements, les additions (Python 3.11, rien d'autre)
+  python3 {verificateur}        la chaîne, les événements, les additions, le point (Python 3.11, rien d'autre)
   openssl ts -verify -in JOUR/jeton.tsr -data JOUR/arrete.json -CAfile racines.pem
 
 Chaque arrêté contient l'empreinte du précédent (« precedent ») : celle du premier de ce dossier se compare au dernier
@@ -47,10 +49,13 @@ def archiver_annee(
     annee: int,
     dossier: Path,
     racines: bytes | None = None,
+    *,
+    point_de: Callable[[Arrete], str | None] = lambda _arrete: None,
     avancer: Callable[[str, int, int], None] = lambda _quoi, _faits, _sur: None,
 ) -> int:
     """Écrit l'année dans ce dossier neuf ; rend le nombre d'arrêtés. `racines` : les certificats de l'autorité (PEM).
 
+    `point_de` : le point signé, cosignatures comprises, sous lequel un arrêté se tient, s'il en a un.
     `conn` est en autocommit. Lève ArchiveRefusee si rien n'est arrêté de cette année, ou ArreteIllisible.
     """
     clotures = list(clotures_entre(conn, date(annee, 1, 1), date(annee, 12, 31)))
@@ -68,6 +73,8 @@ def archiver_annee(
     for rang, cloture in enumerate(clotures):
         avancer(f"{cloture.arrete.jour:%d/%m/%Y}", rang, len(clotures))
         _ecrire_un_jour(conn, cloture, dossier, ecrire, sommes)
+        if (point := point_de(cloture.arrete)) is not None:
+            ecrire(f"{cloture.arrete.jour.isoformat()}/point.txt", point.encode())
     if racines is not None:
         ecrire("racines.pem", racines)
     ecrire(VERIFICATEUR, (Path(__file__).parent / VERIFICATEUR).read_bytes())

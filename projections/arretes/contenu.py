@@ -50,11 +50,16 @@ class Valeur(BaseModel):
 
 
 class PointDeControle(Valeur):
-    """Où en était la preuve du journal (un arbre de Merkle) : son origine, sa taille, sa racine."""
+    """Le point signé du journal (un arbre de Merkle) sous lequel une clôture se tient : origine, taille, racine.
+
+    Le premier qui couvre tout ce qu'elle compte ; sinon le dernier qui était signé quand elle s'est écrite.
+    """
 
     origine: str
     taille: int = Field(ge=0)
     racine: Empreinte
+    hors_du_point: int = Field(ge=0)
+    """Des lignes qu'elle compte (événements, rapports de la banque), combien il ne couvre pas."""
 
 
 class DitDeLaBanque(Valeur):
@@ -93,7 +98,7 @@ class Arrete(Valeur):
     rapports: int
     """Le rang du dernier rapport de la banque qui était lu."""
     point_de_controle: PointDeControle | None = None
-    """Absent tant que la preuve du journal n'en donne pas."""
+    """Absent si rien n'était encore scellé de cette époque."""
 
     def octets(self) -> bytes:
         """Les octets scellés : JSON en ASCII, clés triées, sans blanc."""

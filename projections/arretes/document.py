@@ -47,7 +47,8 @@ SCEAUX: Final = {
     "precedent_sha256": "SHA-256 de l'arrêté précédent",
     "arrete_sha256": "SHA-256 de cet arrêté",
     "arrete_le": "Arrêté le",
-    "point_de_controle": "Point de contrôle du journal",
+    "point_de_controle": "Point signé du journal (origine, lignes, racine)",
+    "hors_du_point": "Lignes comptées qu'il ne couvre pas",
     "horodate_le": "Horodaté le (RFC 3161)",
     "autorite": "Autorité d'horodatage",
 }

@@ -1,12 +1,13 @@
 """Les clôtures écrites, telles que les pages, les commandes et l'archive les lisent."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from projections.arretes.contenu import Arrete, lire
+from projections.arretes.contenu import Arrete, ArreteIllisible, lire
 
 _LIRE: Final = """
 SELECT a.contenu, a.empreinte, a.enregistre_le, j.autorite, j.horodate_le, j.jeton
@@ -16,6 +17,8 @@ FROM journal.arretes a LEFT JOIN journal.jetons_d_arrete j USING (jour)
 _DERNIERS: Final = _LIRE + "ORDER BY a.numero DESC LIMIT %s"
 _UN: Final = _LIRE + "WHERE a.jour = %s"
 _ENTRE: Final = _LIRE + "WHERE a.jour >= %s AND a.jour <= %s ORDER BY a.numero"
+
+_OCTETS: Final = "SELECT contenu FROM journal.arretes ORDER BY jusqu_a, numero"
 
 _JETONS: Final = """
 SELECT jour, a.contenu, j.jeton FROM journal.jetons_d_arrete j JOIN journal.arretes a USING (jour) ORDER BY jour
@@ -68,6 +71,13 @@ def clotures_entre(conn: Connection[Any], premier: date, dernier: date) -> Itera
     """Celles de ces jours, dans l'ordre. Lève ArreteIllisible."""
     for ligne in conn.execute(_ENTRE, (premier, dernier)).fetchall():
         yield _cloture(ligne)
+
+
+def arretes_lisibles(conn: Connection[Any]) -> Iterator[Arrete]:
+    """Chaque arrêté, dans l'ordre ; ce qui ne se lit plus est laissé, l'audit le nomme."""
+    for (octets,) in conn.execute(_OCTETS).fetchall():
+        with suppress(ArreteIllisible):
+            yield lire(bytes(octets))
 
 
 def jours_sans_jeton(conn: Connection[Any], combien: int) -> list[date]:

@@ -51,6 +51,7 @@ def sceau(cloture: Cloture) -> list[tuple[str, str]]:
     ]
     if point is not None:
         lignes.append(("point_de_controle", f"{point.origine} {point.taille} {point.racine}"))
+        lignes.append(("hors_du_point", str(point.hors_du_point)))
     if cloture.jeton is not None:
         lignes.append(("horodate_le", cloture.jeton.horodate_le.isoformat()))
         lignes.append(("autorite", cloture.jeton.autorite))

@@ -4,6 +4,7 @@ Il n'importe rien de nous. Il refait l'empreinte de chaque arrêté et sa chaîn
 que ces événements ont fait bouger par caisse, et les additions des jours, du mois, de l'année et du tout.
 """
 
+import base64
 import json
 import shutil
 import subprocess
@@ -71,7 +72,7 @@ def _un_jour(
         fautes.append("un événement n'est pas de ce jour")
     fautes += _mouvements(lignes, arrete, caisses, entier=precedent is not None or arrete["numero"] == 1)
     fautes += _additions(arrete, None if precedent is None else precedent[1])
-    return fautes + _heure(jour, octets)
+    return fautes + _point(jour, arrete["point_de_controle"]) + _heure(jour, octets)
 
 
 def _mouvements(lignes: list[Any], arrete: Any, caisses: dict[str, str], *, entier: bool) -> list[str]:
@@ -136,6 +137,18 @@ def _additions(arrete: Any, veille: Any) -> list[str]:
                     if total[nom] != jour[nom] + (avant[nom] if avant else 0)
                 ]
     return fautes
+
+
+def _point(jour: Path, dit: Any) -> list[str]:
+    """L'état du journal que l'arrêté nomme est celui du point ; la signature se vérifie avec sa clé, et `note`."""
+    point = jour / "point.txt"
+    if not point.exists():
+        return []
+    origine, taille, racine, *_ = point.read_text("utf-8").split("\n")
+    lu = {"origine": origine, "taille": int(taille), "racine": base64.b64decode(racine, validate=True).hex()}
+    if dit is None or lu != {nom: dit[nom] for nom in lu}:
+        return ["le point signé n'est pas celui sous lequel il se tient"]
+    return []
 
 
 def _heure(jour: Path, octets: bytes) -> list[str]:

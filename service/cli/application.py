@@ -1,15 +1,11 @@
-"""What the commands share: the application, its options, the settings, and how a failure is told.
-
-Exit codes: 0 well, 1 a problem was found, 2 wrong usage.
-"""
+"""What the commands share: the application, its options, the settings, and how a failure is told."""
 
 import json
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
@@ -17,19 +13,19 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from domain.references import lire_reference
-from service.cli.entry import app as app  # noqa: PLC0414  for the modules of commands, with the rest
+from service.cli.entry import PROBLEM as PROBLEM  # noqa: PLC0414  for the modules of commands, with the rest
+from service.cli.entry import USAGE as USAGE  # noqa: PLC0414
+from service.cli.entry import DataDir as DataDir  # noqa: PLC0414
+from service.cli.entry import Json as Json  # noqa: PLC0414
+from service.cli.entry import app as app  # noqa: PLC0414
+from service.cli.entry import print_json as print_json  # noqa: PLC0414
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 from service.settings.kafka import BrokerMissing
 from service.settings.preuve import Temoin
-from service.terminal import DataConsole, json_text
+from service.terminal import DataConsole
 
-Json = Annotated[bool, typer.Option("--json", help="Écrire du JSON.")]
 Reference = Annotated[str, typer.Argument(help="Référence de l'avis : 16 chiffres et 1 lettre.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Dossier d'une démonstration en cours, à consulter.")]
-
-PROBLEM: Final = 1
-USAGE: Final = 2
 
 console = DataConsole()
 errors = DataConsole(stderr=True)
@@ -156,13 +152,3 @@ def fail(sentence: str, code: int = PROBLEM) -> NoReturn:
     """Tell what went wrong and end the command with this exit code."""
     errors.print(sentence, markup=False, soft_wrap=True)
     raise typer.Exit(code)
-
-
-def print_json(value: object) -> None:
-    """Write JSON on standard output: accents as they are, control characters escaped."""
-    text = json_text(value)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # A terminal without these characters: JSON has its own way to write them.
-        text = json.dumps(value, indent=2)
-    sys.stdout.write(text + "\n")

@@ -4,15 +4,12 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -31,13 +28,15 @@ from service.cli.application import (
     read_reference,
 )
 from service.cli.looking import NOT_ALL_CHECKED
+from service.cli.progress import progress_bar
 from service.cli.proof import audit_seals
 from service.terminal import styled
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from projections.audit import Avancement, Rapport
+    from projections.audit import Rapport
+    from service.settings import Settings
 
 Csv = Annotated[bool, typer.Option("--csv", help="Écrire les totaux en CSV (centimes, séparés par « ; »).")]
 
@@ -71,8 +70,10 @@ def audit(
     first_day = _day(since) if since is not None else None
     with connection(data_dir) as (settings, conn), progress_bar() as advance:
         report = auditer(conn, wanted, depuis=first_day, avancer=advance)
-        if wanted is None and settings.tsa_roots is not None:
-            _check_signatures(conn, settings.tsa_roots, report)
+        if wanted is None:
+            _check_points(conn, settings, report)
+            if settings.tsa_roots is not None:
+                _check_signatures(conn, settings.tsa_roots, report)
     if wanted is not None and not report.creances and not report.ecarts_comptes and report.complet:
         fail("Cette référence est inconnue.")
     if as_json:
@@ -97,6 +98,16 @@ def _check_signatures(conn: "Connection[Any]", roots: Path, report: "Rapport") -
             report.ecart(f"arrêté du {day} : son horodatage n'est pas signé par l'autorité des réglages")
     except NoTimestamp as cause:
         report.non_controle(f"signature des horodatages : {cause}")
+
+
+def _check_points(conn: "Connection[Any]", settings: "Settings", report: "Rapport") -> None:
+    """The closings stand under the signed states that they say; signed by a key of the settings, if one is given."""
+    from service.closing_points import unfounded
+    from service.composition import trusted
+
+    keys = trusted(settings).publics if settings.preuve_public_key or settings.preuve_key else ()
+    for day, fault in unfounded(conn, settings.preuve_origin, keys):
+        report.ecart(f"arrêté du {day} : {fault}")
 
 
 @app.command()
@@ -169,19 +180,6 @@ def _day(text: str) -> date:
     except ValueError:
         pass
     raise typer.BadParameter("un jour AAAA-MM-JJ est attendu")
-
-
-@contextmanager
-def progress_bar() -> "Iterator[Avancement]":
-    """A bar on a terminal, and nothing anywhere else."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
-        task = progress.add_task("le journal", total=None)
-
-        def advance(what: str, done: int, of: int) -> None:
-            progress.update(task, description=what, completed=done, total=of)
-
-        yield advance
 
 
 def _tell(report: "Rapport") -> None:

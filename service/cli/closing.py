@@ -32,6 +32,7 @@ from service.terminal import styled
 
 if TYPE_CHECKING:
     from engine.database import Database
+    from projections.arretes.contenu import Arrete
     from projections.arretes.lecture import Cloture
     from service.closing import Progress as Advance
     from service.settings import Settings
@@ -86,6 +87,7 @@ def archiver(
 ) -> None:
     """Écrit les arrêtés d'une année, leurs événements et leurs jetons dans un dossier qui se vérifie sans nous."""
     from engine.database import connect
+    from preuve.witnessing import checkpoint_of_size
     from projections.arretes.archive import ArchiveRefusee, archiver_annee
 
     settings = read_settings(data_dir)
@@ -93,9 +95,14 @@ def archiver(
         raise typer.BadParameter(f"{folder} existe déjà et n'est pas vide", param_hint="DOSSIER")
     roots = settings.tsa_roots.read_bytes() if settings.tsa_roots is not None else None
     with readable_failures(), closing(connect(database_of(settings), application="creances-archive")) as conn:
+
+        def point_of(arrete: "Arrete") -> str | None:
+            point = arrete.point_de_controle
+            return None if point is None else checkpoint_of_size(conn, arrete.epoque, point.taille)
+
         try:
             with _bar() as advance:
-                written = archiver_annee(conn, year, folder, roots, advance)
+                written = archiver_annee(conn, year, folder, roots, point_de=point_of, avancer=advance)
         except ArchiveRefusee as cause:
             fail(str(cause))
     if as_json:
@@ -199,6 +206,14 @@ def _tell(found: "Cloture") -> None:
             soft_wrap=True,
         )
     console.print(f"SHA-256 : {found.empreinte}", soft_wrap=True)
+    point = arrete.point_de_controle
+    if point is None:
+        console.print(styled("Rien n'était encore scellé du journal.", "yellow"))
+    else:
+        left = f", {point.hors_du_point} lignes comptées n'y étaient pas encore" if point.hors_du_point else ""
+        console.print(
+            f"Point signé : {point.origine}, {point.taille} lignes, racine {point.racine}{left}.", soft_wrap=True
+        )
     if found.jeton is None:
         console.print(styled("Pas horodaté.", "yellow"))
     else:

@@ -1,13 +1,26 @@
-"""The application, whose commands are imported when they are asked for: `--help`, and any command, stay quick."""
+"""The application, whose commands are imported when they are asked for: `--help`, and any command, stay quick.
 
+Exit codes: 0 well, 1 a problem was found, 2 wrong usage.
+"""
+
+import json
+import sys
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from typer import main as typer_main
 from typer.core import TyperCommand, TyperGroup
 
 from service.cli.listing import COMMANDS
+from service.controls import json_text
+
+Json = Annotated[bool, typer.Option("--json", help="Écrire du JSON.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Dossier d'une démonstration en cours, à consulter.")]
+
+PROBLEM: Final = 1
+USAGE: Final = 2
 
 
 class LazyGroup(TyperGroup):
@@ -48,3 +61,13 @@ def command(name: str) -> Any:
     """The command of this name, imported. Raises KeyError for one that is not in the list."""
     import_module(f"service.cli.{COMMANDS[name].module}")
     return typer_main.get_group(app).commands[name]
+
+
+def print_json(value: object) -> None:
+    """Write JSON on standard output: accents as they are, control characters escaped."""
+    text = json_text(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # A terminal without these characters: JSON has its own way to write them.
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")

@@ -111,7 +111,7 @@ COMMANDS: Final = {
         "La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul.",
     ),
     "verify": Listed(
-        "proof",
+        "verifying",
         "Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service.",
     ),
     "temoins": Listed(

@@ -1,39 +1,44 @@
 """The commands of who wants a proof: of the whole log, of a balance."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
 import typer
 
 from service.cli.application import (
     PROBLEM,
-    USAGE,
     DataDir,
-    Json,
     Reference,
     app,
-    configured_settings,
     connection,
     console,
-    errors,
+    database_of,
     fail,
     print_json,
     read_reference,
 )
+from service.cli.progress import progress_bar
 from service.cli.support import Reason, ask_reason
 from service.cli.who import reader
 from service.terminal import styled
 
+HELPERS_MAX: Final = 8
+"""Processes that hash again at once, at most: each has a session of the database."""
+
 
 def audit_seals(data_dir: Path | None, *, as_json: bool) -> None:
     """Hash the whole log again and compare it with what was sealed; ends with 1 if anything differs."""
+    from preuve.helpers import Helpers
     from preuve.rehash import rehash
     from service.composition import sealing, sealing_keys
 
-    with connection(data_dir) as (settings, conn):
+    with connection(data_dir) as (settings, conn), progress_bar() as advance:
         with_what = sealing(settings)
-        found = rehash(conn, with_what.origin, with_what.secret, sealing_keys(settings))
+        helpers = Helpers(database_of(settings), min(os.cpu_count() or 1, HELPERS_MAX))
+        keys = sealing_keys(settings)
+        found = rehash(conn, with_what.origin, with_what.secret, keys, helpers=helpers, advance=advance)
     if as_json:
         differences = [{"genre": fault.value, "ou": where} for fault, where in found.differences]
         print_json(
@@ -77,48 +82,3 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
         except (NothingSealed, NotYetSealed, RowNotSealed) as refused:
             fail(refused.phrase)
     sys.stdout.write(made.decode())
-
-
-@app.command()
-def verify(
-    file: Annotated[Path, typer.Argument(help="La preuve.")],
-    keys: Annotated[
-        list[str] | None,
-        typer.Option("--key", help="Une clé de vérification, ou le fichier qui la contient ; à redire par témoin."),
-    ] = None,
-    *,
-    as_json: Json = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service."""
-    from preuve import verificateur
-
-    try:
-        content = file.read_bytes()
-        trusted = [key if "+" in key else Path(key).read_text("utf-8") for key in keys or own_keys(content, data_dir)]
-        told = verificateur.verifier(content, trusted)
-    except (OSError, UnicodeDecodeError) as cause:
-        fail(f"Illisible : {cause}", USAGE)
-    except verificateur.PreuveFausse as cause:
-        if as_json:
-            print_json({"juste": False, "dit": str(cause)})
-            raise typer.Exit(PROBLEM) from None
-        errors.print(f"Non : {cause}.", markup=False, soft_wrap=True)
-        raise typer.Exit(PROBLEM) from None
-    if as_json:
-        print_json({"juste": True, "dit": told})
-        return
-    console.print(told, markup=False, soft_wrap=True)
-
-
-def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:
-    """The keys of this service's log, if the proof says it is of it: who trusts this command trusts its settings."""
-    from service.composition import trusted
-    from service.demo.witness import witness_key
-
-    settings = configured_settings()
-    if data_dir is not None:
-        settings = settings.model_copy(update={"data_dir": data_dir, "mode": "demonstration"})
-    keys = trusted(settings).vkeys(proof_content)
-    witness = witness_key(settings.data_dir) if settings.mode == "demonstration" else None
-    return [*keys, witness] if keys and witness else keys

@@ -18,7 +18,7 @@ from service.cli.application import (
     read_settings,
     readable_failures,
 )
-from service.cli.auditing import progress_bar
+from service.cli.progress import progress_bar
 from service.cli.tables import whole
 from service.terminal import styled
 

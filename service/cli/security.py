@@ -13,7 +13,7 @@ from rich.table import Table
 from engine.security_log import Kind, Line, lines
 from service.cli.application import DataDir, Json, app, connection, console
 from service.cli.tables import whole
-from service.terminal import csv_cell, shown
+from service.controls import csv_cell, shown
 
 
 @app.command("security-log")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,25 +16,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from preuve.notes import KeyType, Signer
 from service import composition
 from service.embedded.child import Child
-from service.settings import Settings
+from service.settings import Settings, demo_witness_key
 from service.settings.preuve import KEY_BYTES, Temoin
 
 NAME: Final = "temoin.invalid/demonstration"
-_FOLDER: Final = "temoin"
-_PUBLIC: Final = "vkey"
-"""The file of what its cosignatures are recognised by, also when the demonstration has ended."""
-
-
-def witness_key(data_dir: Path) -> str | None:
-    """What the witness of this folder's demonstration is recognised by, if there was one."""
-    public = data_dir / _FOLDER / _PUBLIC
-    return public.read_text("utf-8") if public.exists() else None
 
 
 @contextmanager
 def witness_of_demo(settings: Settings, port: int) -> Iterator[Temoin]:
     """Start it on this port, and say how it is reached; it ends with the block. Raises EmbeddedError."""
-    folder = settings.data_dir / _FOLDER
+    kept = demo_witness_key(settings)
+    folder = kept.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = folder / "cle"
     if not key.exists():
@@ -43,7 +34,7 @@ def witness_of_demo(settings: Settings, port: int) -> Iterator[Temoin]:
         key.write_text(secrets.token_hex(KEY_BYTES), "utf-8")
     private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text("utf-8")))
     public = str(Signer(NAME, KeyType.COSIGNATURE, private).verifier)
-    (folder / _PUBLIC).write_text(public, "utf-8")
+    kept.write_text(public, "utf-8")
     log = composition.sealing(settings)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "preuve.witness", "--name", NAME, "--key-file", str(key.absolute())]

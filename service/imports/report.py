@@ -12,8 +12,8 @@ from typing import NamedTuple, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from service.controls import escaped_json, json_text, shown
 from service.imports.messages import Refused
-from service.terminal import escaped_json, json_text, shown
 
 
 class Summary(NamedTuple):

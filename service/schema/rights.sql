@@ -71,6 +71,8 @@ BEGIN
     IF to_regclass('journal.sceaux') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA journal TO creances_sceau;
         GRANT SELECT ON ALL TABLES IN SCHEMA journal TO creances_sceau;
+        -- Une clôture se tient sous le point signé qui couvre ce qu'elle compte.
+        GRANT SELECT ON journal.points, journal.sceaux TO creances_relance;
     END IF;
 
     -- Les sessions des pages : l'API les ouvre et les finit, un administrateur les finit.

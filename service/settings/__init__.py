@@ -5,7 +5,7 @@ variable counts as not given. Durations read `15 min`, `24 h`, `500 ms`, a bare 
 """
 
 from service.settings.bank import Merchant
-from service.settings.development import development_jwt_secret, drawn_secret
+from service.settings.development import demo_witness_key, development_jwt_secret, drawn_secret
 from service.settings.settings import Settings
 from service.settings.table import HIDDEN, SettingRow, settings_table, unknown_variables
 from service.settings.values import PREFIX
@@ -18,6 +18,7 @@ __all__ = [
     "Merchant",
     "SettingRow",
     "Settings",
+    "demo_witness_key",
     "development_jwt_secret",
     "drawn_secret",
     "settings_table",

@@ -4,6 +4,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from service.settings.settings import Settings
 from service.settings.values import SECRET_BYTES
@@ -38,3 +39,8 @@ def drawn_secret(settings: Settings, name: str, draw: Callable[[], str]) -> str:
         finally:
             fresh.unlink()
     return path.read_text().strip()
+
+
+def demo_witness_key(settings: Settings) -> Path:
+    """Where a demonstration keeps what its witness's cosignatures are recognised by, also when it has ended."""
+    return settings.data_dir / "temoin" / "vkey"

@@ -293,7 +293,8 @@ def test_des_octets_qui_ne_sont_pas_d_une_cloture_sont_refuses(trois_jours: Any)
     for faux in (b"", b"{}", une.octets + b" ", une.octets.replace(b'"numero":1', b'"numero": 1')):
         with pytest.raises(ArreteIllisible):
             lire(faux)
-    avec = une.arrete.model_copy(update={"point_de_controle": PointDeControle(origine="o", taille=3, racine="0" * 64)})
+    point = PointDeControle(origine="o", taille=3, racine="0" * 64, hors_du_point=0)
+    avec = une.arrete.model_copy(update={"point_de_controle": point})
     assert lire(avec.octets()) == avec
 
 

@@ -18,6 +18,7 @@ from service.closing_duty import ClosingDuty, ClosingsCollector
 from tests.api.navigation import NAVIGATEUR, champ, lisible
 from tests.arretes.autorite import autorite
 from tests.arretes.histoires import Histoire, histoire
+from tests.preuve.test_sceau import dernier_point, sceller
 from tests.serveurs import servi
 
 HIER = datetime.now(PARIS).date() - timedelta(days=1)
@@ -100,12 +101,16 @@ def client(h: Histoire) -> Iterator[httpx.Client]:
 
 def test_l_exploitation_les_voit_et_les_emporte(h: Histoire, client: httpx.Client) -> None:
     assert "Aucune journée n'est encore arrêtée" in lisible(client.get("/exploitation/arretes"))
+    with psycopg.connect(str(h.m.settings.database_url), autocommit=True) as conn:
+        sceller(conn)
+        point = dernier_point(conn)
     assert tournee(h, 12) == 2
     assert f"{HIER:%d/%m/%Y}" in lisible(client.get("/exploitation/arretes"))
     page = f"/exploitation/arretes/{HIER}"
     dite = lisible(client.get(page))
     (cloture,) = dernieres(h.m.conn)
     assert cloture.empreinte in dite
+    assert f"{point.origin} {point.size} {point.root.hex()}" in dite
     assert "+ Avis émis" in dite
     assert client.get(f"{page}/arrete.json").content == cloture.octets
     assert client.get(f"{page}/arrete.pdf").content.startswith(b"%PDF-1.7")

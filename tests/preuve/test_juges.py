@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from preuve.folder import RowChanged, TileFolder
+from preuve.folder import OtherBranch, RowChanged, TileFolder
 from preuve.seal import Sealing, sign
 from tests.conftest import Serveurs, nouvelle_base
 from tests.preuve.juges import FSCK, juge
-from tests.preuve.test_sceau import SCEAU, noter, sceller
+from tests.preuve.test_sceau import SCEAU, dernier_point, noter, sceller
 
 pytestmark = pytest.mark.timeout(900)  # Le premier construit le juge.
 
@@ -150,3 +150,47 @@ def test_une_ligne_changee_apres_le_sceau_arrete_le_dossier(
         proprietaire.execute("UPDATE journal.notes SET texte = 'fausse'")
     with pytest.raises(RowChanged):
         TileFolder(tmp_path, SCEAU).follow(conn)
+
+
+def restaurer(url_proprietaire: str, taille: int) -> None:
+    """Rend la base telle qu'elle était à cette taille : les lignes et les sceaux d'après n'y sont plus."""
+    with psycopg.connect(url_proprietaire, autocommit=True) as proprietaire:
+        for table in ("notes", "sceaux", "noeuds", "points"):
+            proprietaire.execute(f"ALTER TABLE journal.{table} DISABLE TRIGGER ajout_seul".encode())
+        proprietaire.execute(
+            "DELETE FROM journal.notes WHERE ecrit_par > (SELECT jusqu_a FROM journal.sceaux WHERE taille = %s)",
+            (taille,),
+        )
+        proprietaire.execute("DELETE FROM journal.points WHERE taille > %s", (taille,))
+        proprietaire.execute("DELETE FROM journal.sceaux WHERE taille > %s", (taille,))
+
+
+@pytest.mark.parametrize("ensuite", [0, 1, 2, 3, 9])
+def test_une_base_restauree_sans_epoque_ne_prolonge_pas_l_ancien_dossier(
+    base: Any, conn: psycopg.Connection[Any], tmp_path: Path, ensuite: int
+) -> None:
+    """Plus courte, de même taille ou plus longue que ce que le dossier tient : il reste tel qu'il fut publié."""
+    dossier = tmp_path / "arbre"
+    noter(conn, "gardée")
+    sceller(conn)
+    gardee = dernier_point(conn)
+    for numero in range(2):
+        noter(conn, f"perdue {numero}")
+        sceller(conn)
+    suiveur = TileFolder(dossier, SCEAU)
+    suiveur.follow(conn)
+    publie = {fichier: fichier.read_bytes() for fichier in dossier.rglob("*") if fichier.is_file()}
+    restaurer(base.url_proprietaire, gardee.size)
+    for numero in range(ensuite):
+        noter(conn, f"autre {numero}")
+        sceller(conn)
+    for celui in (suiveur, TileFolder(dossier, SCEAU)):
+        with pytest.raises(OtherBranch, match="creances epoch --open"):
+            celui.follow(conn)
+    assert {fichier: fichier.read_bytes() for fichier in dossier.rglob("*") if fichier.is_file()} == publie
+    # L'époque ouverte, son journal a son dossier ; l'ancien reste, et se lit encore.
+    conn.execute("INSERT INTO journal.epoques (nom, raison) VALUES ('29990101T000000Z', 'essai')")
+    sceller(conn)
+    suiveur.follow(conn)
+    assert (dossier / "29990101T000000Z" / "checkpoint").exists()
+    assert publie.items() <= {f: f.read_bytes() for f in dossier.rglob("*") if f.is_file()}.items()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import EMPTY_ROOT
-from preuve.notes import Cosignature, KeyType, NoteRefused, Signer, Verifier, decode, read, write
+from preuve.notes import Cosignature, KeyType, NoteRefused, Signer, Verifier, decode, lines_of, read, write
 
 CLE_DE_LA_SPECIFICATION = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 NOTE_DE_LA_SPECIFICATION = (
@@ -32,6 +32,15 @@ def test_un_point_signe_et_cosigne_dit_qui_l_a_vu_et_quand() -> None:
     assert note.signers == {JOURNAL.name}
     assert note.cosignatures == (Cosignature(TEMOIN.name, 1_790_000_000),)
     assert Verifier.parse(str(TEMOIN.verifier)) == TEMOIN.verifier
+
+
+def test_les_lignes_de_qui_est_connu_sous_la_cle_qu_il_a_aujourd_hui() -> None:
+    ancienne = Signer(TEMOIN.name, KeyType.COSIGNATURE, Ed25519PrivateKey.from_private_bytes(b"a" * 32))
+    journal, temoin, avant = JOURNAL.line(POINT.text), TEMOIN.line(POINT.text, 3), ancienne.line(POINT.text, 2)
+    note = write(POINT.text, [journal, avant, temoin])
+    assert lines_of(note, [TEMOIN.verifier]) == [temoin]
+    assert lines_of(note, [ancienne.verifier, JOURNAL.verifier]) == [journal, avant]
+    assert lines_of(note, []) == []
 
 
 def test_une_signature_inconnue_ne_compte_pas_et_une_fausse_de_quelqu_un_de_connu_perd_la_note() -> None:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from preuve.rehash import Rehashed, rehash_here
+from preuve.found import Rehashed
+from preuve.rehash import rehash_here
 from tests.audit.alterations import ALTERATIONS, PUIS, Alteration
 from tests.audit.conftest import base_peuplee
 from tests.audit.test_alterations import GARDES

@@ -8,7 +8,9 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from preuve.rehash import Fault, Rehashed, rehash
+from preuve.found import Fault, Rehashed
+from preuve.helpers import Helpers
+from preuve.rehash import rehash
 from preuve.seal import SEALED_AT_ONCE, Sealer, Sealing, sign
 from tests.preuve.test_sceau import PUBLIQUE, SCEAU, noter, sceller
 
@@ -161,3 +163,41 @@ def test_un_grand_lot_scelle_en_plusieurs_fois_n_est_signe_qu_a_la_fin(base: Any
         )
         sceller(conn)
         assert rehash(conn, SCEAU.origin, SCEAU.secret, [PUBLIQUE]).differences == []
+
+
+def test_des_aides_disent_la_meme_chose_dans_le_meme_etat(base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preuve.rehash.ALONE_BELOW", 0)
+    monkeypatch.setattr("preuve.spans.READ_AT_ONCE", 40)
+    altere = Altere(base)
+    try:
+        for numero in range(12):
+            altere.service.execute(
+                "INSERT INTO journal.notes (objet, texte, auteur)"
+                " SELECT 'essai', %s || n, 'moi' FROM generate_series(1, 30) AS n",
+                (f"{numero}/",),
+            )
+            sceller(altere.service)
+        avancees: list[int] = []
+
+        def a_plusieurs() -> Rehashed:
+            avancees.clear()
+            return rehash(
+                altere.service,
+                SCEAU.origin,
+                SCEAU.secret,
+                [PUBLIQUE],
+                helpers=Helpers(base.url, 2),
+                advance=lambda _quoi, faites, _sur: avancees.append(faites),
+            )
+
+        assert a_plusieurs() == altere.verifier()
+        assert a_plusieurs().count == 0
+        assert avancees == sorted(avancees)
+        assert len(set(avancees)) > 3, "le travail est partagé"
+        altere.changer("UPDATE journal.notes SET texte = 'autre' WHERE texte IN ('3/7', '9/1')")
+        altere.changer("DELETE FROM journal.notes WHERE texte = '11/30'")
+        trouve = a_plusieurs()
+        assert trouve == altere.verifier()
+        assert trouve.count == 5
+    finally:
+        altere.fermer()

@@ -1,6 +1,8 @@
 """Le sceau : chaque ligne du journal devient une feuille, une fois, dans l'ordre où les transactions finissent."""
 
+import hmac
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -14,8 +16,9 @@ from preuve.checkpoints import Checkpoint
 from preuve.merkle import leaf_hash
 from preuve.notes import read
 from preuve.role import NAME
-from preuve.rows import GENERATION_BITS, Row, written_before, written_in
-from preuve.seal import Sealer, Sealing, TransactionsWentBack
+from preuve.rows import GENERATION_BITS, Row, _query, leaf_hashes, written_before, written_in
+from preuve.seal import SEALED_AT_ONCE, Sealer, Sealing, TransactionsWentBack
+from preuve.tree import Leaf, indexes_of
 from tests.preuve.test_arbre import racine_naive
 
 SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
@@ -55,7 +58,6 @@ def feuilles(conn: psycopg.Connection[Any]) -> list[bytes]:
 
 def lignes(conn: psycopg.Connection[Any]) -> list[Row]:
     """Toutes les lignes du journal, dans l'ordre où elles doivent être scellées, lues d'une traite."""
-    leaves.read_canonically(conn)
     (generation,) = conn.execute("SELECT count(*) FROM journal.epoques").fetchone() or (0,)
     plancher = generation << GENERATION_BITS
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -197,10 +199,112 @@ def test_chaque_genre_de_colonne_du_journal_sait_devenir_une_feuille(conn: psyco
         " WHERE relnamespace = 'journal'::regnamespace AND relname = ANY (%s) AND attnum > 0 AND NOT attisdropped",
         (list(leaves.ORDER),),
     ).fetchall()
-    leaves.read_canonically(conn)
     for (genre,) in genres:
         vide = {"uuid": "gen_random_uuid()", "jsonb": "'{}'", "bytea": "''", "boolean": "true"}
         valeur = vide.get(genre) or ("'{}'" if genre.endswith("[]") else "now()" if "time" in genre else "'1'")
         valeur = "'2026-06-01'" if genre == "date" else valeur
-        (lue,) = conn.execute(f"SELECT {valeur}::{genre}".encode(), binary=True).fetchone() or (None,)
-        assert leaves.canonical("notes", ["texte"], [lue]), genre
+        assert octets_de(conn, f"SELECT {valeur}::{genre} AS texte"), genre
+    with pytest.raises(TypeError, match="float8"):
+        octets_de(conn, "SELECT 1::float8 AS texte")
+
+
+def octets_de(conn: psycopg.Connection[Any], requete: str) -> bytes:
+    """Les octets d'une ligne de `notes` qui aurait ces colonnes."""
+    curseur = conn.cursor(binary=True)
+    leaves.read_raw(curseur)
+    [valeurs] = curseur.execute(requete.encode()).fetchall()
+    return leaves.renderer("notes", [(une.name, une.type_code) for une in curseur.description or ()])(valeurs)
+
+
+def test_les_octets_d_une_ligne_sont_ceux_qui_ont_deja_ete_scelles(conn: psycopg.Connection[Any]) -> None:
+    """Chaque genre de colonne, comme la première version l'a rendu : les feuilles d'avant valent encore."""
+    une = octets_de(
+        conn,
+        "SELECT 'éü' AS objet, -12::int8 AS rang, 7::int4 AS petit, 3::int2 AS court, '\\x00ff10'::bytea AS empreinte,"
+        " '2026-11-27 10:20:30.123456+00'::timestamptz AS enregistre_le, NULL::text AS rien, true AS vrai,"
+        " '1969-12-31 23:59:59.999999+00'::timestamptz AS avant, '2026-02-28'::date AS jour,"
+        " '1999-01-03'::date AS vieux, 0::int8 AS ecrit_par, repeat('x', 5000) AS long, '' AS creux,"
+        """ '{"b": [1.50, null, "é", 1e2, true], "a": {"z": 0.10}}'::jsonb AS reponse,"""
+        " '9f2c1f34-7c3e-4c52-8f0e-0d6a0a3b9f11'::uuid AS topic_id, ARRAY['un', 'deux é'] AS liste,"
+        " ARRAY[]::text[] AS vide",
+    )
+    assert sha256(une).hexdigest() == "7e79874aa040e938f2c037bc0c661a05f0ede2d67dc580c524cc08ae9f474f58"
+    for secret in (b"s" * 33, b"s" * 64, b"s" * 100):
+        assert leaves.salt(secret, une) == hmac.digest(secret, une, "sha256")
+
+
+def test_une_heure_que_python_n_a_pas_a_ses_octets_aussi(conn: psycopg.Connection[Any]) -> None:
+    dites = {
+        octets_de(conn, f"SELECT '{valeur}'::{genre} AS texte")
+        for genre in ("timestamptz", "date")
+        for valeur in ("infinity", "-infinity", "20000-01-01", "9999-12-31")
+    }
+    assert len(dites) == 8
+
+
+def test_une_feuille_n_est_trouvee_qu_a_sa_place(conn: psycopg.Connection[Any]) -> None:
+    """Ses octets peuvent se lire aussi à cheval sur deux autres : c'en est une autre, ou rien."""
+    feuille, bord = sha256(b"une").digest(), bytes(16)
+    lot = bord + feuille[:16] + feuille[16:] + bord
+    # Deux fenêtres ; la seconde est de deux lots, dont le premier va déjà à la position 9.
+    for taille, avant, empreintes, fenetre in ((2, 0, lot, 0), (4, 2, lot, 20), (7, 4, lot + feuille, 20)):
+        conn.execute(
+            "INSERT INTO journal.sceaux (epoque, taille, avant, empreintes, pics, depuis, jusqu_a, position)"
+            " VALUES ('e', %s, %s, %s, '', %s, %s, %s)",
+            (taille, avant, empreintes, fenetre, fenetre + 20, 9),
+        )
+    for position in (0, 5, 9, 10):  # Où que le journal l'ait atteinte d'abord, elle est trouvée là où elle est.
+        cherchees = [Leaf(5, position, feuille), Leaf(35, position, feuille), Leaf(60, position, feuille)]
+        assert indexes_of(conn, "e", cherchees) == [None, 6, None]
+    assert indexes_of(conn, "e", [Leaf(5, 3, lot[:32]), Leaf(25, 3, lot[:32])]) == [0, 2]
+
+
+def test_l_empreinte_de_chaque_feuille_est_celle_de_ses_donnees(conn: psycopg.Connection[Any]) -> None:
+    """Il y a une boucle pour aller vite ; ce qui s'écrit dans le dossier et ce qui se vérifie n'en est pas."""
+    for numero in range(3):
+        noter(conn, f"note {numero}")
+    toutes = lignes(conn)
+    assert leaf_hashes(toutes, SCEAU.secret) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in toutes]
+    assert len(toutes) >= 3
+
+
+def test_un_lot_ne_relit_pas_ce_qui_le_precede(base: Any, conn: psycopg.Connection[Any]) -> None:
+    """Même si aucun VACUUM n'est passé depuis : il lit les pages de ce qui est neuf, et peu d'autres."""
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.notes SET (autovacuum_enabled = false)")
+        proprietaire.execute(
+            "INSERT INTO journal.notes (objet, texte, auteur)"
+            " SELECT 'essai', repeat('x', 400), 'moi' FROM generate_series(1, 20000)"
+        )
+    noter(conn, "neuve")
+    (pages,) = conn.execute("SELECT pg_relation_size('journal.notes') / 8192").fetchone() or (0,)
+    (ecrit_par,) = conn.execute("SELECT max(ecrit_par) FROM journal.notes").fetchone() or (0,)
+    assert pages > 1_000
+    requete = _query("notes", leaves.WRITTEN_BY).as_string(conn)
+    curseur = psycopg.ClientCursor(conn)
+    [(plan,)] = curseur.execute(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {requete}".encode(), (ecrit_par - 1, ecrit_par)
+    ).fetchall()
+    lues = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+    assert plan[0]["Plan"]["Actual Rows"] == 1
+    assert lues < 50, plan
+
+
+def test_un_retard_se_rattrape_par_morceaux_bornes_en_lignes(conn: psycopg.Connection[Any]) -> None:
+    """Chaque lot est lu en mémoire : de grosses transactions n'y entrent pas par milliers, et aucune n'est coupée."""
+    sceller(conn)
+    for _ in range(100):
+        conn.execute(
+            "INSERT INTO journal.notes (objet, texte, auteur) SELECT 'essai', 'x', 'moi' FROM generate_series(1, 600)"
+        )
+    sceller(conn)
+    lots = [
+        int(lot)
+        for (lot,) in conn.execute(
+            "SELECT sum(taille - avant) FROM journal.sceaux WHERE depuis >= 0 GROUP BY jusqu_a ORDER BY jusqu_a"
+        ).fetchall()
+    ]
+    assert sum(lots) == 100 * 600
+    assert max(lots[:-1]) <= SEALED_AT_ONCE + 600
+    assert {lot % 600 for lot in lots} == {0}
+    assert feuilles(conn) == [leaf_hash(ligne.entry(SCEAU.secret)) for ligne in lignes(conn)]

@@ -13,7 +13,6 @@ import psycopg
 import pytest
 
 from preuve.checkpoints import Checkpoint
-from preuve.leaves import read_canonically
 from preuve.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from preuve.notes import KeyType, Verifier, read, split
 from preuve.rows import written_in
@@ -134,7 +133,6 @@ def nommer_la_branche_abandonnee(e: Exploitation, perdue: str) -> None:
         [(epoque, ecrit_par)] = conn.execute(
             "SELECT (SELECT max(nom) FROM journal.epoques), ecrit_par FROM journal.refus_de_temoins"
         ).fetchall()
-        read_canonically(conn)
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with conn.transaction():
             [ligne] = [row for row in written_in(conn, ecrit_par - 1, ecrit_par) if perdue.encode() in row.canonical]

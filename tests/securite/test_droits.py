@@ -65,7 +65,7 @@ LIT: Final[dict[str, set[str] | None]] = {
     "creances_sceau": None,
     "creances_suiveur": AU_DEMARRAGE,
     "creances_relance": AU_DEMARRAGE
-    | {"arretes", "jetons_d_arrete", "rapports", "lignes_de_rapport", "ecarts_de_rapport"},
+    | {"arretes", "jetons_d_arrete", "rapports", "lignes_de_rapport", "ecarts_de_rapport", "points", "sceaux"},
     "creances_publication": AU_DEMARRAGE,
 }
 TOUS_LISENT_SAUF: Final = {"cles_idempotence"}

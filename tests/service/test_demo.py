@@ -13,8 +13,12 @@ import psycopg
 import pytest
 
 from docs import flow
+from preuve.folder import TileFolder
+from service import composition
 from service.composition import VIEWS
+from service.settings import Settings
 from tests.outils import CREANCES, RACINE, attendre
+from tests.preuve.test_juges import OUI_S, dit_oui
 
 MOTIF = ("--motif", "essai")
 
@@ -117,6 +121,19 @@ def test_le_temoin_de_la_demonstration_cosigne_son_journal(demo: tuple[Path, str
     [temoin] = en_json(dossier, "temoins")["temoins"]
     assert (temoin["temoin"], temoin["refuse"]) == ("temoin.invalid/demonstration", False)
     assert temoin["taille"] > 0
+
+
+@pytest.mark.timeout(900)  # Le premier construit le juge.
+def test_un_autre_que_nous_relit_tout_le_journal_de_la_demonstration(demo: tuple[Path, str], tmp_path: Path) -> None:
+    """Le `fsck` de Tessera, sur l'arbre que le sceau de la démonstration a signé."""
+    dossier, _ = demo
+    scelle = composition.sealing(Settings(_env_file=None, mode="demonstration", data_dir=dossier))
+    base = json.loads((dossier / "stack.json").read_text())["database_url"]
+    with psycopg.connect(base, autocommit=True) as conn:
+        TileFolder(tmp_path, scelle).follow(conn)
+    [log] = tmp_path.iterdir()
+    assert int((log / "checkpoint").read_text("utf-8").split("\n")[1]) > 100, "un journal de plus de cent lignes"
+    assert dit_oui(log, OUI_S)
 
 
 def test_history_montre_chaque_evenement_avec_le_solde_apres_lui(demo: tuple[Path, str]) -> None:

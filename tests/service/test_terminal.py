@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from service.terminal import CONTROLS, DataConsole, csv_cell, json_text, shown
+from service.controls import CONTROLS, csv_cell, json_text, shown
+from service.terminal import DataConsole
 
 HOSTILES = st.one_of(
     st.text(), st.sampled_from(["x[/boum]", "[link=http://x]y[/link]", ":smile:", "a\x1b[31mb", "\x9b31m"])

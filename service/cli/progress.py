@@ -1,0 +1,24 @@
+"""How far a long command is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from service.cli.application import errors
+
+Advance = Callable[[str, int, int], None]
+"""Told what is being done, how much is, of how much."""
+
+
+@contextmanager
+def progress_bar() -> Iterator[Advance]:
+    """A bar on a terminal, and nothing anywhere else."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
+        task = progress.add_task("le journal", total=None)
+
+        def advance(what: str, done: int, of: int) -> None:
+            progress.update(task, description=what, completed=done, total=of)
+
+        yield advance

@@ -1,0 +1,44 @@
+"""Control characters, as they are shown and written: escaped; and cells that no spreadsheet computes."""
+
+import json
+import re
+from typing import Final
+
+# C0 but for the line feed, DEL, C1, line and paragraph separators, what turns the direction of text or has no width
+# (two names that look alike must not be told apart by nothing), tags, lone surrogates.
+CONTROLS: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+
+_LAST_OF_16_BITS: Final = 0xFFFF
+
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would compute."""
+
+
+def shown(text: str) -> str:
+    """The text with its control characters escaped, ESC as `x1b` after a backslash."""
+    return CONTROLS.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code > _LAST_OF_16_BITS:
+        return f"\\U{code:08x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004  one byte
+
+
+def json_text(value: object) -> str:
+    """JSON for a person and for a program: accents as they are, control characters as JSON escapes them."""
+    return escaped_json(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def escaped_json(text: str) -> str:
+    """JSON already written, its control characters as JSON escapes them (a pair for what has more than 16 bits)."""
+    return CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def csv_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
