@@ -26,6 +26,8 @@ from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.mapper import EventMapper
 from kiosque.sips.sceau import Algorithme, sceller
+from projections.vues.paiements import Paiements
+from projections.vues.restant_du import RestantDu
 from service.composition import VIEWS
 
 EPOCH: Final = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=30)
@@ -119,6 +121,7 @@ def load(database: Database, scale: Scale) -> None:
             for row in events(scale):
                 copy.write_row((*row, "bench", EPOCH))
         _load_views(conn, scale)
+        keep_lists(conn)
     settle(database)
 
 
@@ -162,6 +165,13 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
             copy.write_row((transaction(payment), owner, "381", "web", SHARE, "en_cours", *times, 1))
     for view in VIEWS:
         conn.execute("INSERT INTO vues.suiveurs (nom, position) VALUES (%s, %s)", (view, scale.events))
+
+
+def keep_lists(conn: Connection[Any]) -> None:
+    """Make what the views keep beside their rows, as their followers would have."""
+    for view in (RestantDu(), Paiements()):
+        view.refaire(conn)
+    conn.execute("UPDATE vues.suiveurs SET tenue = position")
 
 
 def notifications(scale: Scale, count: int) -> Iterator[tuple[bytes, bytes]]:

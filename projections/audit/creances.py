@@ -18,6 +18,7 @@ from projections.audit.relations import (
     MESSAGES_DE_CAISSE,
     RATTACHEMENTS,
     RESTANT_DU,
+    TROP_PERCUS,
 )
 from projections.comptes.mouvements import mouvement
 
@@ -245,6 +246,8 @@ class SuiviDeCreance:
                 self._position,
             ),
         )
+        if creance.solde < 0:
+            self._dits.dit(TROP_PERCUS, self._reference, ())
 
     def _compter(self, fait: FaitDeCreance, effet: int, enregistre_us: int) -> None:
         if (compte := mouvement(fait, effet)) is not None:

@@ -34,6 +34,15 @@ class VueSuivie(NamedTuple):
         """Celles de ses tables dont chaque ligne vient d'un flux : elles se comparent au journal flux par flux."""
         return tuple(lignes for lignes in self.lignes if lignes.prefix)
 
+    @property
+    def tours(self) -> tuple[Rows, ...]:
+        """La première des tables dont les lignes viennent des mêmes flux : elles se comparent ensemble."""
+        return tuple({lignes.prefix: lignes for lignes in reversed(self.par_flux)}.values())[::-1]
+
+    def avec(self, lignes: Rows) -> tuple[Rows, ...]:
+        """Cette table, et celles qui se comparent avec elle."""
+        return tuple(autres for autres in self.par_flux if autres.prefix == lignes.prefix)
+
     def rejouer(self, recorder: Recorder) -> View:
         """La vue telle qu'une reconstruction ou une comparaison la mène : elle n'écrit rien au journal."""
         return (self.sans_ecrire or self.construire)(recorder)
@@ -48,12 +57,19 @@ VUES: Final = {
         VueSuivie(
             RestantDu.nom,
             lambda _: RestantDu(),
-            (Rows("restant_du", ("reference",), "reference", _CREANCE),),
+            (
+                Rows("restant_du", ("reference",), "reference", _CREANCE),
+                Rows("trop_percus", ("reference",), "reference", _CREANCE, list_=True),
+            ),
         ),
         VueSuivie(
             Paiements.nom,
             lambda _: Paiements(),
-            (Rows("paiements", ("transaction",), "transaction", _PAIEMENT),),
+            (
+                Rows("paiements", ("transaction",), "transaction", _PAIEMENT),
+                Rows("paiements_en_cours", ("transaction",), "transaction", _PAIEMENT, list_=True),
+                Rows("paiements_sans_accord", ("transaction",), "transaction", _PAIEMENT, list_=True),
+            ),
         ),
         VueSuivie(
             DelaiAffichage.nom,
