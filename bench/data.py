@@ -25,9 +25,10 @@ from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.mapper import EventMapper
+from engine.recorder import Recorder
+from engine.view import ViewWithLists
 from kiosque.sips.sceau import Algorithme, sceller
-from projections.vues.paiements import Paiements
-from projections.vues.restant_du import RestantDu
+from projections.vues import VUES
 from service.composition import VIEWS
 
 EPOCH: Final = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=30)
@@ -169,8 +170,10 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
 
 def keep_lists(conn: Connection[Any]) -> None:
     """Make what the views keep beside their rows, as their followers would have."""
-    for view in (RestantDu(), Paiements()):
-        view.refaire(conn)
+    for view in VUES.values():
+        led = view.rejouer(cast("Recorder", None))  # It reads no log here.
+        if isinstance(led, ViewWithLists):
+            led.refaire(conn)
     conn.execute("UPDATE vues.suiveurs SET tenue = position")
 
 

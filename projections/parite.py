@@ -79,7 +79,8 @@ class Comparateur:
         Lève psycopg.Error si la base ne répond pas.
         """
         ensemble = self.vue.avec(lignes)
-        with _instantane(self.conn, ensemble):
+        comptes = () if self.vue.comptes is None else self.vue.comptes[:1]
+        with _instantane(self.conn, (*ensemble, *comptes)):
             bornes = (depuis, lignes.prefix + APRES_TOUT, flux_max)
             jusqu_a, combien = self.conn.execute(_BORNE, bornes).fetchone() or (None, 0)
             finie = jusqu_a is None or combien < flux_max
@@ -102,6 +103,9 @@ class Comparateur:
                 constats += self._constats(table, gardees, position)
                 comparees += vues
                 total += differentes - (len(trouvees) - len(gardees))
+            if finie and tenues:
+                faux, comptees = self._comptes()
+                constats, total, comparees = constats + faux, total + len(faux), comparees + comptees
             return Tranche(depuis, borne, finie, comparees, total, constats[:DITES_MAX])
 
     def verifier(self, position: int, trouvees: Sequence[Difference]) -> list[str]:
@@ -123,6 +127,18 @@ class Comparateur:
                 if streams_of(lignes, une).isdisjoint(irrejouables) and differe(une.left, dites.get(une.key), comparees)
             ]
         return fautes
+
+    def _comptes(self) -> tuple[list[Constat], int]:
+        """Où les comptes de la vue ne sont pas ceux de ses lignes, et combien ont été comparés ; à la fin d'un tour."""
+        if self.vue.comptes is None:
+            return [], 0
+        lignes, ecarts = self.vue.comptes
+        faux = [
+            Constat(cle_dite(lignes, str(cle)), "", "autre", None, f"la vue en garde {garde}, ses lignes {compte}")
+            for cle, garde, compte in self.conn.execute(ecarts.encode())
+        ]
+        (combien,) = self.conn.execute(f"SELECT count(*) FROM {shadow.LIVE}.{lignes.table}".encode()).fetchone() or (0,)  # noqa: S608
+        return faux, combien
 
     # --- Rejouer -----------------------------------------------------------------------------------------------------
 

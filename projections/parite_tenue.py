@@ -35,6 +35,9 @@ DELETE FROM vues.differences
 WHERE vue = %s AND flux > %s AND flux <= %s AND starts_with(cle, %s) AND cle <> ALL (%s)
 """
 
+# Ce qui ne diffère plus dans les comptes, qui se comparent à la fin du tour.
+_EFFACER_DES_COMPTES: Final = "DELETE FROM vues.differences WHERE vue = %s AND starts_with(cle, %s) AND cle <> ALL (%s)"
+
 _GARDER: Final = """
 INSERT INTO vues.differences AS d (vue, cle, flux, genre, position, phrase)
 SELECT %s, n.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::int8[], %s::text[])
@@ -99,6 +102,8 @@ def noter(conn: Connection[Any], vue: VueSuivie, lignes: Rows, tranche: Tranche)
     with conn.transaction():
         for table in vue.avec(lignes):
             conn.execute(_EFFACER, (vue.nom, tranche.depuis, tranche.jusqu_a, f"{table.table}-", cles))
+        if vue.comptes is not None and derniere:
+            conn.execute(_EFFACER_DES_COMPTES, (vue.nom, f"{vue.comptes[0].table}-", cles))
         if constats:
             colonnes = [list(colonne) for colonne in zip(*constats, strict=True)]
             conn.execute(_GARDER, (vue.nom, *colonnes, vue.nom, GARDEES_MAX))

@@ -38,6 +38,7 @@ from projections.audit.relations import (
     IMPUTATIONS,
     LEVEES,
     MESSAGERIE,
+    NON_AFFICHES,
     PAIEMENTS,
     RATTACHEMENTS,
     REGLEMENTS,
@@ -190,7 +191,7 @@ class _Audit:
             ]
         du_journal = _noms(
             *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS, IMPUTATIONS, ACCEPTATIONS, LEVEES),
-            *(RATTACHEMENTS, REGLES, SORTS, CAISSE, RETENUS, CLES, TROP_PERCUS, EN_COURS, SANS_ACCORD),
+            *(RATTACHEMENTS, REGLES, SORTS, CAISSE, RETENUS, CLES, TROP_PERCUS, EN_COURS, SANS_ACCORD, NON_AFFICHES),
         )
         quoi = "le journal" if contexte.premiere else "le journal, de nouveau"
         avancer = partial(self._avancer, quoi)

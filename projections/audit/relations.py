@@ -112,6 +112,14 @@ DELAI: Final = Relation(
     excuse=_version_d_avant,
 )
 
+NON_AFFICHES: Final = Relation(
+    "affichages_en_attente",
+    ("accepte_le@instant",),
+    "affichages_en_attente : {cle} n'est pas affiché et n'est pas dans la liste",
+    "affichages_en_attente : {cle} est affiché et est dans la liste",
+    _part_vue,
+)
+
 MESSAGERIE: Final = Relation(
     "messagerie",
     ("assure", "accepte_le@instant", "echeance@jour"),

@@ -18,6 +18,7 @@ from projections.audit.relations import (
     EN_COURS,
     GESTES,
     MESSAGERIE,
+    NON_AFFICHES,
     PAIEMENTS,
     REGLEMENTS,
     RESTANT_DU,
@@ -37,6 +38,8 @@ COLONNES: Final = {
     "trop_percus": ("reference",),
     "paiements_en_cours": ("transaction", "ouvert_le"),
     "paiements_sans_accord": ("transaction", "conclu_le"),
+    "affichages_en_attente": ("transaction", "reference", "accepte_le"),
+    "durees_d_affichage": ("tranche_ms", "paiements"),
     "delai_affichage": ("transaction", "reference", "accepte_le", "affiche_le", "version", "montree"),
     "messagerie": ("transaction", "assure", "accepte_le", "echeance", "lu_le", "supprime_le"),
     "argent": (
@@ -59,6 +62,7 @@ LISTES: Final[dict[str, tuple[Relation, str]]] = {
     "trop_percus": (TROP_PERCUS, RESTANT_DU.nom),
     "paiements_en_cours": (EN_COURS, PAIEMENTS.nom),
     "paiements_sans_accord": (SANS_ACCORD, PAIEMENTS.nom),
+    "affichages_en_attente": (NON_AFFICHES, DELAI.nom),
 }
 """Ce que des vues tiennent à côté de leurs lignes : la relation, et la vue qui tient la liste."""
 
@@ -93,8 +97,10 @@ def lire_liste(conn: Connection[Any], contexte: Contexte, nom: str) -> None:
     (tenue,) = conn.execute(_TENUES, (vue,)).fetchone() or (True,)
     if not tenue:
         raise ListePasTenue(f"une version d'avant mène {vue}")
-    for cle, *valeurs in parcourir(conn, _REQUETES[nom]):
-        contexte.comptes.vu(relation, cle, tuple(valeurs))
+    valeurs = len(relation.champs)
+    for ligne in parcourir(conn, _REQUETES[nom]):
+        cle = ligne[: len(ligne) - valeurs]
+        contexte.comptes.vu(relation, cle if len(cle) > 1 else cle[0], ligne[len(cle) :])
 
 
 def lire_delai(conn: Connection[Any], contexte: Contexte, reference: str | None = None) -> None:

@@ -10,6 +10,7 @@ from domain.paiement import Paiement
 from engine.follower import View
 from engine.recorder import Recorder
 from engine.shadow import Rows
+from projections.vues import durees
 from projections.vues.anomalies import Anomalies
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.messagerie import MessagerieDesAssures
@@ -28,6 +29,8 @@ class VueSuivie(NamedTuple):
     """Le suiveur dont elle ne dépasse jamais la position validée."""
     sans_ecrire: Callable[[Recorder], View] | None = None
     """La même, qui n'écrit que ses tables, si celle que l'on mène écrit aussi au journal."""
+    comptes: tuple[Rows, str] | None = None
+    """Des comptes de ses lignes, et la requête qui rend où ils n'en disent pas le compte : clé, gardé, compté."""
 
     @property
     def par_flux(self) -> tuple[Rows, ...]:
@@ -50,6 +53,7 @@ class VueSuivie(NamedTuple):
 
 _CREANCE: Final = Créance.flux("")
 _PAIEMENT: Final = Paiement.flux("")
+_DUREES: Final = Rows("durees_d_affichage", ("tranche_ms",), "tranche_ms", "", list_=True)
 
 VUES: Final = {
     vue.nom: vue
@@ -83,9 +87,12 @@ VUES: Final = {
                     # Ce qu'il reste à essayer : un aide-mémoire de qui la mène, que le journal ne dit pas.
                     apart=frozenset({"montree"}),
                 ),
+                Rows("affichages_en_attente", ("transaction", "reference"), "reference", _CREANCE, list_=True),
+                _DUREES,
             ),
             derriere=RestantDu.nom,
             sans_ecrire=lambda recorder: DelaiAffichage(recorder, constater=False),
+            comptes=(_DUREES, durees.ECARTS),
         ),
         VueSuivie(
             MessagerieDesAssures.nom,

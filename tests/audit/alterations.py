@@ -337,6 +337,10 @@ ALTERATIONS: Final = (
         )
     ),
     Alteration("une ligne de delai_affichage effacée", _efface("vues.delai_affichage")),
+    Alteration("un affichage en attente inventé", "INSERT INTO vues.affichages_en_attente (transaction, reference, accepte_le) SELECT transaction, reference, accepte_le FROM vues.delai_affichage LIMIT 1"),
+    Alteration("durees_d_affichage.tranche_ms", _change("vues.durees_d_affichage", "tranche_ms = tranche_ms + 60000")),
+    Alteration("durees_d_affichage.paiements", _change("vues.durees_d_affichage", "paiements = paiements + 1")),
+    Alteration("des durées oubliées", "DELETE FROM vues.durees_d_affichage"),
     *(
         Alteration(f"messagerie.{colonne}", _change("vues.messagerie", f"{colonne} = {valeur}", ou))
         for colonne, valeur, ou in (

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from engine import follower, lease, lists, role_state, set_aside
-from projections.vues import delai_affichage, paiements, restant_du
+from projections.vues import delai_affichage, durees, paiements, restant_du
 from tests.simulation.connection import Answer, Statement
 from tests.simulation.journal_statements import EVENTS
 from tests.simulation.server import Server, Transaction
@@ -317,7 +317,8 @@ def _unanswered(server: Server, transaction: Transaction, params: Any) -> Answer
 
 
 def _start_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
-    return insert_into(CLOCKS, Clock)(server, transaction, params)
+    *columns, _waits = params
+    return insert_into(CLOCKS, Clock)(server, transaction, columns)
 
 
 def _stop_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -355,6 +356,12 @@ STATEMENTS: dict[str, tuple[str, Statement]] = {
     restant_du._REFAIRE: ("lists", _lists),
     restant_du._OUVRIR_TROP_PERCUES: ("lists", _lists),
     **dict.fromkeys(paiements._REFAIRE, ("lists", _lists)),
+    delai_affichage._VIDER_L_ATTENTE: ("lists", _lists),
+    delai_affichage._REFAIRE_L_ATTENTE: ("lists", _lists),
+    durees._COMPTER: ("lists", lambda *_: Answer(rowcount=0)),
+    durees._OTER_LES_VIDES: ("lists", _lists),
+    durees._VIDER: ("lists", _lists),
+    durees._REFAIRE: ("lists", _lists),
     MOVE_ANYWAY: ("advance anyway", _move_anyway),
     lease._TAKE: ("lead", _take),
     lease._RENEW: ("renew", _renew),
