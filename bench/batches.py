@@ -29,7 +29,7 @@ from engine.follower import Follower
 from engine.messages import Message
 from guichet.guichet import Guichet
 from guichet.prendre_notification import prendre_notifications
-from projections.vues.delai_affichage import etat_du_delai
+from projections.lectures.delai import etat_du_delai
 from service import composition
 from service.composition import VIEWS
 

@@ -25,7 +25,10 @@ from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
 from engine.mapper import EventMapper
+from engine.recorder import Recorder
+from engine.view import ViewWithLists
 from kiosque.sips.sceau import Algorithme, sceller
+from projections.vues import VUES
 from service.composition import VIEWS
 
 EPOCH: Final = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=30)
@@ -120,6 +123,7 @@ def load(database: Database, scale: Scale) -> None:
             for row in events(scale):  # Of no transaction: from before the seal, which takes such rows up in pieces.
                 copy.write_row((*row, "bench", EPOCH, None))
         _load_views(conn, scale)
+        keep_lists(conn)
     settle(database)
 
 
@@ -163,6 +167,15 @@ def _load_views(conn: Connection[Any], scale: Scale) -> None:
             copy.write_row((transaction(payment), owner, "381", "web", SHARE, "en_cours", *times, 1))
     for view in VIEWS:
         conn.execute("INSERT INTO vues.suiveurs (nom, position) VALUES (%s, %s)", (view, scale.events))
+
+
+def keep_lists(conn: Connection[Any]) -> None:
+    """Make what the views keep beside their rows, as their followers would have."""
+    for view in VUES.values():
+        led = view.rejouer(cast("Recorder", None))  # It reads no log here.
+        if isinstance(led, ViewWithLists):
+            led.refaire(conn)
+    conn.execute("UPDATE vues.suiveurs SET tenue = position")
 
 
 def notifications(scale: Scale, count: int) -> Iterator[tuple[bytes, bytes]]:

@@ -136,6 +136,7 @@ def load(database: Database, scale: Scale) -> int:
             conn.execute(_EVENTS, values | {"first": first, "last": first + CHUNK})
         for statement in _REST:
             conn.execute(statement, values)
+        data.keep_lists(conn)
         for table in _HELD:
             conn.execute(f"ALTER TABLE journal.{table} ENABLE TRIGGER USER")
         (events,) = conn.execute("SELECT max(position) FROM journal.evenements").fetchone() or (0,)

@@ -19,7 +19,9 @@ from service.settings import Settings
 START_SECONDS: Final = 60.0
 
 # Empties the view and sends its follower back to the start, as dropping it would.
-_EMPTY: Final = "TRUNCATE vues.restant_du; UPDATE vues.suiveurs SET position = 0 WHERE nom = 'restant_du'"
+_EMPTY: Final = (
+    "TRUNCATE vues.restant_du, vues.trop_percus; UPDATE vues.suiveurs SET position = 0 WHERE nom = 'restant_du'"
+)
 _EMPTY_LIBRARY: Final = "TRUNCATE soldes; DELETE FROM suivi_tracking WHERE application_name = 'banque'"
 
 # How far the library's projection is, and how many events that is.

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from psycopg import Connection
 
-from engine import set_aside, tracing
+from engine import lists, set_aside, tracing
 from engine.backoff import Backoff
 from engine.database import connect
 from engine.lease import LEASE_S, LeadershipLost, Lease
@@ -51,7 +51,7 @@ ORDER BY position LIMIT %b
 """
 
 # Moves by comparison: if somebody else moved it, or leads now, nothing is written.
-_MOVE: Final = "UPDATE vues.suiveurs SET position = %b WHERE nom = %b AND position = %b AND bail = %b"
+_MOVE: Final = "UPDATE vues.suiveurs SET position = %b, tenue = %b WHERE nom = %b AND position = %b AND bail = %b"
 
 
 class AheadOfLog(Exception):
@@ -145,6 +145,7 @@ class Follower:
         if leads:
             self._state.dire(conn, "actif")
             set_aside.release_known(conn, self.vue.nom, self.mapper.knows)
+            lists.take_up(conn, self.vue, self.lease)
         return leads
 
     def _follow(self, conn: Connection[Any], arret: threading.Event) -> None:
@@ -242,7 +243,7 @@ class Follower:
         return int(head)
 
     def _move(self, conn: Connection[Any], since: int, until: int) -> None:
-        if conn.execute(_MOVE, (until, self.vue.nom, since, self.lease.number)).rowcount != 1:
+        if conn.execute(_MOVE, (until, until, self.vue.nom, since, self.lease.number)).rowcount != 1:
             raise LeadershipLost(self.vue.nom)
         conn.execute(f"NOTIFY {_channel(self.vue.nom)}")
 

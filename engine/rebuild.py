@@ -58,7 +58,9 @@ SELECT count(*) FROM journal.evenements WHERE position <= %b AND topic = ANY (%b
 _HEAD: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements"
 _LIVE_HELD: Final = "SELECT position FROM vues.suiveurs WHERE nom = %b FOR UPDATE"
 _ENTER: Final = "INSERT INTO vues.suiveurs (nom) VALUES (%b) ON CONFLICT DO NOTHING"
-_SWAPPED: Final = "UPDATE vues.suiveurs SET position = greatest(position, %b) WHERE nom = %b"
+_SWAPPED: Final = """
+UPDATE vues.suiveurs SET position = greatest(position, %(at)b), tenue = greatest(position, %(at)b) WHERE nom = %(name)b
+"""
 
 # The streams that were set aside here, and whether they were there too.
 _ASIDE: Final = """
@@ -281,7 +283,7 @@ class Rebuild(Filling):
             self.etape("basculer")
             for one in self.rows:
                 shadow.replace(conn, one.table)
-            conn.execute(_SWAPPED, (max(live, since), name))
+            conn.execute(_SWAPPED, {"at": max(live, since), "name": name})
             conn.execute(_LIVE_FORGOTTEN.encode(), (name,))
             conn.execute(_ASIDE_MOVED.encode(), (name,))
             self._end(conn, "basculee", None, aside, different)

@@ -43,6 +43,8 @@ def compare(  # noqa: PLR0917  (what is compared, and up to where)
             told: list[Difference] = []
             count = compared = 0
             for rows in tables:
+                if moved and not rows.prefix:
+                    continue  # Counts of many streams: they cannot leave out those that moved.
                 progress("comparaison", compared, 0)
                 limit = TOLD + len(moved) * len(tables)
                 found, different, seen = shadow.differences(conn, rows, shadow.SCHEMA, limit=limit)

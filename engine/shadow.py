@@ -63,6 +63,8 @@ class Rows(NamedTuple):
     """The columns that the log alone does not decide: they are not compared."""
     only: str | None = None
     """The rows that are compared, as a condition on `r`; the others may be there or not."""
+    list_: bool = False
+    """A list that follows from the view's rows, and that a version which does not know it leaves as it was."""
 
     def compared(self, columns: Sequence[str]) -> list[str]:
         """The columns, of these, that are compared."""

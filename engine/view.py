@@ -24,6 +24,18 @@ class View(Protocol):
 
 
 @runtime_checkable
+class ViewWithLists(View, Protocol):
+    """A view that keeps, beside its rows, tables that follow from them: lists of work, counts.
+
+    A version of the service that does not know them may lead the view for a while: they are made again when one that
+    does takes the lead (`vues.suiveurs.tenue` says up to where they are kept).
+    """
+
+    def refaire(self, conn: Connection[Any]) -> None:
+        """Make these tables again from the rows, in the open transaction."""
+
+
+@runtime_checkable
 class ExternalView(View, Protocol):
     """A view that also acts outside the database: slowly, outside any transaction, and twice if need be.
 

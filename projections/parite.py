@@ -7,7 +7,7 @@ que la vue a écarté n'en est pas une non plus : il est dit ailleurs.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from eventsourcing.persistence import MapperDeserialisationError
 from psycopg import Connection, IsolationLevel
@@ -17,6 +17,7 @@ from engine.follower import View
 from engine.outages import describe, is_outage
 from engine.recorder import RecordedEvent, Recorder
 from engine.shadow import TEMPORARY, Difference, Rows, streams_of
+from projections.parite_constats import Constat, Tranche, cle_dite, colonnes, differe
 from projections.vues import VueSuivie
 
 FLUX_PAR_TRANCHE: Final = 4_000
@@ -51,36 +52,10 @@ SELECT position, flux, version, topic, etat, cause, enregistre_le FROM journal.e
 WHERE flux = ANY (%b::text[]) AND topic = ANY (%b::text[]) AND position <= %b ORDER BY position
 """
 
-_POSITION: Final = "SELECT position FROM vues.suiveurs WHERE nom = %s"
+# Où en est la vue, et si ses listes sont tenues jusque-là (engine/view.py).
+_POSITION: Final = "SELECT position, tenue = position FROM vues.suiveurs WHERE nom = %s"
 _ECARTES: Final = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %s"
 _SANS_BORNE: Final = "SELECT set_config('statement_timeout', '0', true)"
-
-
-class Constat(NamedTuple):
-    """Une ligne qui ne dit pas ce que dit le journal."""
-
-    cle: str
-    """La table et la clé, en un nom."""
-    flux: str
-    genre: str
-    """manque, en_trop, autre ou irrejouable."""
-    position: int | None
-    phrase: str
-
-
-class Tranche(NamedTuple):
-    """Ce qu'une tranche a comparé."""
-
-    depuis: str
-    jusqu_a: str
-    """Le dernier flux comparé, compris."""
-    finie: bool
-    """La table est comparée jusqu'au bout."""
-    lignes: int
-    combien: int
-    """Lignes qui diffèrent."""
-    constats: list[Constat]
-    """Les premières d'entre elles."""
 
 
 class Comparateur:
@@ -99,24 +74,38 @@ class Comparateur:
             shadow.create_temporary(conn, lignes.table)
 
     def comparer(self, lignes: Rows, depuis: str, flux_max: int = FLUX_PAR_TRANCHE) -> Tranche:
-        """Les flux qui suivent `depuis` ; lève psycopg.Error si la base ne répond pas."""
-        with _instantane(self.conn, lignes):
+        """Les flux qui suivent `depuis`, dans `lignes` et les tables qui vont avec elle.
+
+        Lève psycopg.Error si la base ne répond pas.
+        """
+        ensemble = self.vue.avec(lignes)
+        comptes = () if self.vue.comptes is None else self.vue.comptes[:1]
+        with _instantane(self.conn, (*ensemble, *comptes)):
             bornes = (depuis, lignes.prefix + APRES_TOUT, flux_max)
             jusqu_a, combien = self.conn.execute(_BORNE, bornes).fetchone() or (None, 0)
             finie = jusqu_a is None or combien < flux_max
             borne = str(lignes.prefix + APRES_TOUT if finie else jusqu_a)
-            position = self._position()
+            position, tenues = self._position()
             rangs = self.conn.execute(_FAITS, (depuis, borne, self._topics, position), binary=True).fetchall()
             ecartes = {flux for (flux,) in self.conn.execute(_ECARTES, (self.nom,))}
             fautifs = self._rejouer(rangs, ecartes)
-            fautifs |= self._rejouer_l_autre_flux(lignes, (depuis, borne), ecartes, position)
-            trouvees, differentes, comparees = shadow.differences(
-                self.conn, lignes, TEMPORARY, within=(depuis, borne), limit=DITES_MAX + len(ecartes) + len(fautifs)
-            )
-            gardees = [une for une in trouvees if streams_of(lignes, une).isdisjoint(ecartes | fautifs.keys())]
+            for table in ensemble:
+                fautifs |= self._rejouer_l_autre_flux(table, (depuis, borne), ecartes, position)
             constats = [self._irrejouable(lignes, flux, cause) for flux, cause in fautifs.items()]
-            constats += self._constats(lignes, gardees, position)
-            total = differentes - (len(trouvees) - len(gardees)) + len(fautifs)
+            comparees, total = 0, len(fautifs)
+            for table in ensemble:
+                if table.list_ and not tenues:
+                    continue
+                trouvees, differentes, vues = shadow.differences(
+                    self.conn, table, TEMPORARY, within=(depuis, borne), limit=DITES_MAX + len(ecartes) + len(fautifs)
+                )
+                gardees = [une for une in trouvees if streams_of(table, une).isdisjoint(ecartes | fautifs.keys())]
+                constats += self._constats(table, gardees, position)
+                comparees += vues
+                total += differentes - (len(trouvees) - len(gardees))
+            if finie and tenues:
+                faux, comptees = self._comptes()
+                constats, total, comparees = constats + faux, total + len(faux), comparees + comptees
             return Tranche(depuis, borne, finie, comparees, total, constats[:DITES_MAX])
 
     def verifier(self, position: int, trouvees: Sequence[Difference]) -> list[str]:
@@ -126,7 +115,7 @@ class Comparateur:
             siennes = [une for une in trouvees if une.table == lignes.table]
             if not siennes:
                 continue
-            with _instantane(self.conn, lignes):
+            with _instantane(self.conn, (lignes,)):
                 flux = sorted(set().union(*(streams_of(lignes, une) for une in siennes)))
                 rangs = self.conn.execute(_FAITS_DE, (flux, self._topics, position), binary=True).fetchall()
                 irrejouables = self._rejouer(rangs, set())
@@ -135,16 +124,27 @@ class Comparateur:
             fautes += [
                 f"{lignes.table} {une.key} : l'ombre ne dit pas ce que dit son flux"
                 for une in siennes
-                if streams_of(lignes, une).isdisjoint(irrejouables)
-                and _differe(une.left, dites.get(une.key), comparees)
+                if streams_of(lignes, une).isdisjoint(irrejouables) and differe(une.left, dites.get(une.key), comparees)
             ]
         return fautes
 
+    def _comptes(self) -> tuple[list[Constat], int]:
+        """Où les comptes de la vue ne sont pas ceux de ses lignes, et combien ont été comparés ; à la fin d'un tour."""
+        if self.vue.comptes is None:
+            return [], 0
+        lignes, ecarts = self.vue.comptes
+        faux = [
+            Constat(cle_dite(lignes, str(cle)), "", "autre", None, f"la vue en garde {garde}, ses lignes {compte}")
+            for cle, garde, compte in self.conn.execute(ecarts.encode())
+        ]
+        (combien,) = self.conn.execute(f"SELECT count(*) FROM {shadow.LIVE}.{lignes.table}".encode()).fetchone() or (0,)  # noqa: S608
+        return faux, combien
+
     # --- Rejouer -----------------------------------------------------------------------------------------------------
 
-    def _position(self) -> int:
-        (position,) = self.conn.execute(_POSITION, (self.nom,)).fetchone() or (0,)
-        return int(position)
+    def _position(self) -> tuple[int, bool]:
+        position, tenues = self.conn.execute(_POSITION, (self.nom,)).fetchone() or (0, True)
+        return int(position), bool(tenues)
 
     def _rejouer(self, rangs: Iterable[Any], sauf: set[str]) -> dict[str, str]:
         """Applique ces faits aux tables temporaires ; rend les flux qui ne se rejouent pas, et pourquoi."""
@@ -220,7 +220,7 @@ class Comparateur:
 
     def _irrejouable(self, lignes: Rows, flux: str, cause: str) -> Constat:
         phrase = f"la vue montre un flux que le journal ne permet plus de rejouer : {cause[:200]}"
-        return Constat(_cle(lignes, flux.removeprefix(lignes.prefix)), flux, "irrejouable", None, phrase)
+        return Constat(cle_dite(lignes, flux.removeprefix(lignes.prefix)), flux, "irrejouable", None, phrase)
 
     def _constats(self, lignes: Rows, trouvees: Sequence[Difference], position: int) -> list[Constat]:
         types = shadow.columns(self.conn, lignes.table)
@@ -234,7 +234,7 @@ class Comparateur:
             elif une.left is None:
                 genre, phrase = "en_trop", "rien au journal ne dit cette ligne"
             else:
-                genre, phrase = "autre", _colonnes(une, lignes.compared(list(types)), types)
+                genre, phrase = "autre", colonnes(une, lignes.compared(list(types)), types)
             if une.right is not None and rang < REPRISES_MAX and 1 < len(rangs) <= FAITS_REPRIS_MAX:
                 suivant = self._arretee_avant(lignes, une, rangs)
                 if suivant is not None:
@@ -242,7 +242,7 @@ class Comparateur:
                     phrase += f" ; elle en est restée avant {ou[1]} v{ou[2]}"
             if ou is not None:
                 phrase += f" (événement {ou[0]})"
-            dits.append(Constat(_cle(lignes, une.key), une.stream, genre, ou[0] if ou else None, phrase))
+            dits.append(Constat(cle_dite(lignes, une.key), une.stream, genre, ou[0] if ou else None, phrase))
         return dits
 
     def _arretee_avant(self, lignes: Rows, une: Difference, rangs: Sequence[Any]) -> Any | None:
@@ -250,51 +250,32 @@ class Comparateur:
         comparees = lignes.compared(list(shadow.columns(self.conn, lignes.table)))
         for combien in range(len(rangs) - 1, 0, -1):
             with self.conn.transaction(force_rollback=True):
-                self.conn.execute(f"DELETE FROM {TEMPORARY}.{lignes.table}".encode())  # noqa: S608
+                for table in self.vue.lignes:
+                    self.conn.execute(f"DELETE FROM {TEMPORARY}.{table.table}".encode())  # noqa: S608
                 if self._rejouer(rangs[:combien], set()):
                     continue
                 debut = self._lignes_rejouees(lignes).get(une.key)
-            if debut is not None and not _differe(debut, une.right, comparees):
+            if debut is not None and not differe(debut, une.right, comparees):
                 return rangs[combien]
         return None
 
 
 @contextmanager
-def _instantane(conn: Connection[Any], lignes: Rows) -> Iterator[None]:
+def _instantane(conn: Connection[Any], tables: Sequence[Rows]) -> Iterator[None]:
     """Une transaction qui ne voit que ce qui était validé quand elle a commencé.
 
-    La table est tenue avant l'instantané : une autre ne prend pas sa place entre les deux.
+    Les tables sont tenues avant l'instantané : d'autres ne prennent pas leur place entre les deux.
     """
     avant = conn.isolation_level
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with conn.transaction():
-            conn.execute(f"LOCK TABLE {shadow.LIVE}.{lignes.table} IN ACCESS SHARE MODE".encode())
+            nommees = ", ".join(f"{shadow.LIVE}.{lignes.table}" for lignes in tables)
+            conn.execute(f"LOCK TABLE {nommees} IN ACCESS SHARE MODE".encode())
             conn.execute(_SANS_BORNE)
             yield
     finally:
         conn.isolation_level = avant
-
-
-def _differe(une: dict[str, Any] | None, autre: dict[str, Any] | None, colonnes: Sequence[str]) -> bool:
-    if une is None or autre is None:
-        return une is not autre
-    return any(une.get(colonne) != autre.get(colonne) for colonne in colonnes)
-
-
-def _colonnes(une: Difference, comparees: Sequence[str], types: dict[str, str]) -> str:
-    """Les colonnes qui diffèrent ; leurs valeurs si elles ne disent rien d'une personne."""
-    dites = []
-    for colonne in comparees:
-        vue, journal = (une.right or {}).get(colonne), (une.left or {}).get(colonne)
-        if vue != journal:
-            chiffre = types[colonne] in {"bigint", "boolean", "integer"}
-            dites.append(f"{colonne} (la vue dit {vue}, le journal {journal})" if chiffre else colonne)
-    return "la vue ne dit pas ce que dit le journal : " + ", ".join(dites)
-
-
-def _cle(lignes: Rows, cle: str) -> str:
-    return f"{lignes.table}-{cle.replace(',', '_')}"
 
 
 __all__ = ["Comparateur", "Constat", "Tranche"]

@@ -35,6 +35,9 @@ DELETE FROM vues.differences
 WHERE vue = %s AND flux > %s AND flux <= %s AND starts_with(cle, %s) AND cle <> ALL (%s)
 """
 
+# Ce qui ne diffère plus dans les comptes, qui se comparent à la fin du tour.
+_EFFACER_DES_COMPTES: Final = "DELETE FROM vues.differences WHERE vue = %s AND starts_with(cle, %s) AND cle <> ALL (%s)"
+
 _GARDER: Final = """
 INSERT INTO vues.differences AS d (vue, cle, flux, genre, position, phrase)
 SELECT %s, n.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::int8[], %s::text[])
@@ -81,23 +84,26 @@ class DifferenceGardee(NamedTuple):
 
 def ou_en_est(conn: Connection[Any], vue: VueSuivie) -> tuple[Rows, str]:
     """La table à comparer, et le flux après lequel reprendre."""
-    premiere = vue.par_flux[0]
+    premiere = vue.tours[0]
     conn.execute(_ENTRER, (vue.nom, premiere.table, premiere.prefix))
     table, apres = conn.execute(_LIRE, (vue.nom,)).fetchone() or (premiere.table, premiere.prefix)
-    trouvee = next((lignes for lignes in vue.par_flux if lignes.table == table), None)
+    trouvee = next((lignes for lignes in vue.tours if lignes.table == table), None)
     return (trouvee, apres) if trouvee is not None else (premiere, premiere.prefix)
 
 
 def noter(conn: Connection[Any], vue: VueSuivie, lignes: Rows, tranche: Tranche) -> bool:
     """Garde ce qu'une tranche a trouvé, et avance ; dit si le tour de la vue est fini."""
-    tables = vue.par_flux
+    tables = vue.tours
     rang = tables.index(lignes)
     derniere = tranche.finie and rang == len(tables) - 1
     suivante = tables[(rang + 1) % len(tables)] if tranche.finie else lignes
     constats = tranche.constats
     cles = [constat.cle for constat in constats]
     with conn.transaction():
-        conn.execute(_EFFACER, (vue.nom, tranche.depuis, tranche.jusqu_a, f"{lignes.table}-", cles))
+        for table in vue.avec(lignes):
+            conn.execute(_EFFACER, (vue.nom, tranche.depuis, tranche.jusqu_a, f"{table.table}-", cles))
+        if vue.comptes is not None and derniere:
+            conn.execute(_EFFACER_DES_COMPTES, (vue.nom, f"{vue.comptes[0].table}-", cles))
         if constats:
             colonnes = [list(colonne) for colonne in zip(*constats, strict=True)]
             conn.execute(_GARDER, (vue.nom, *colonnes, vue.nom, GARDEES_MAX))

@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from psycopg import Connection
 
-from projections.vues.delai_affichage import attentes
+from projections.lectures.delai import attentes
 from service.kept_collector import KeptCollector, Silence
 
 

@@ -18,7 +18,7 @@ from engine.database import Database
 from engine.lease import Lease
 from engine.outages import describe, is_outage
 from guichet.guichet import Guichet
-from projections.lectures.horloge import etat_avec, finis
+from projections.lectures.horloge import etat_de_l_horloge
 from projections.lectures.releves import PointDHorloge, effacer_les_vieux, noter_l_horloge, noter_les_retards
 from projections.parite import Comparateur
 from projections.parite_tenue import noter, noter_un_manque, ou_en_est
@@ -30,9 +30,6 @@ from service.settings import Settings
 NAME: Final = "veille"
 
 RECORDED_EVERY_S: Final = 60.0
-COUNTED_EVERY_S: Final = 600.0
-"""How often the displayed payments are counted again: it reads the whole view."""
-
 ASLEEP_S: Final = 5.0
 """How long to wait for the lease, and between two looks at it."""
 
@@ -57,8 +54,7 @@ class Watch:
         self._log = structlog.get_logger().bind(role=NAME)
         self._backoff = Backoff(self._log, "veille_interrompue")
         self._reader = KeptReader(settings)
-        self._finished = (0, 0)
-        self._recorded_at = self._counted_at = float("-inf")
+        self._recorded_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; an outage is waited out."""
@@ -117,10 +113,7 @@ class Watch:
         now = self._clock()
         minute = now.replace(second=0, microsecond=0)
         limit = self._settings.politique.delai_affichage
-        if time.monotonic() - self._counted_at >= COUNTED_EVERY_S:
-            self._finished = finis(conn, limit)
-            self._counted_at = time.monotonic()
-        state = etat_avec(conn, now, limit, self._finished)
+        state = etat_de_l_horloge(conn, now, limit)
         point = PointDHorloge(
             minute,
             state.affiches,

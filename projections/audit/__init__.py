@@ -33,17 +33,21 @@ from projections.audit.relations import (
     CLES,
     COMPTES,
     DELAI,
+    EN_COURS,
     GESTES,
     IMPUTATIONS,
     LEVEES,
     MESSAGERIE,
+    NON_AFFICHES,
     PAIEMENTS,
     RATTACHEMENTS,
     REGLEMENTS,
     REGLES,
     RESTANT_DU,
     RETENUS,
+    SANS_ACCORD,
     SORTS,
+    TROP_PERCUS,
 )
 from projections.comptes.totaux import Comptable
 
@@ -187,7 +191,7 @@ class _Audit:
             ]
         du_journal = _noms(
             *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS, IMPUTATIONS, ACCEPTATIONS, LEVEES),
-            *(RATTACHEMENTS, REGLES, SORTS, CAISSE, RETENUS, CLES),
+            *(RATTACHEMENTS, REGLES, SORTS, CAISSE, RETENUS, CLES, TROP_PERCUS, EN_COURS, SANS_ACCORD, NON_AFFICHES),
         )
         quoi = "le journal" if contexte.premiere else "le journal, de nouveau"
         avancer = partial(self._avancer, quoi)
@@ -200,6 +204,10 @@ class _Audit:
             ),
             ("restant_du", _noms(RESTANT_DU), partial(vues.lire_restant_du, conn, contexte)),
             ("paiements", _noms(PAIEMENTS), partial(vues.lire_paiements, conn, contexte)),
+            *(
+                (nom, _noms(relation), partial(vues.lire_liste, conn, contexte, nom))
+                for nom, (relation, _) in vues.LISTES.items()
+            ),
             ("delai_affichage", _noms(DELAI), partial(vues.lire_delai, conn, contexte)),
             ("messagerie", _noms(MESSAGERIE, GESTES), partial(vues.lire_messagerie, conn, contexte)),
             ("argent", _noms(ARGENT), partial(vues.lire_argent, conn, contexte)),

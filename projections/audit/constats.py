@@ -10,6 +10,7 @@ from domain.anomalie import FAITS_D_ANOMALIE
 from domain.creance import Créance
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
+from projections.vues.durees import ECARTS
 
 _TOPICS_DES_MESSAGES: Final = (
     Créance.AvisEmis.TOPIC,
@@ -248,6 +249,12 @@ SELECT format('%s : événement %s de %s écarté, qui n''est pas au journal', x
 FROM vues.ecartes x
 WHERE NOT EXISTS (SELECT FROM journal.evenements e WHERE e.position = x.position AND e.flux = x.flux)
 """,
+    "les durées d'affichage": f"""
+SELECT format('durees_d_affichage : %s ms, %s paiements sont gardés, les lignes de la vue en disent %s',
+              e.tranche_ms, e.gardes, e.comptes)
+FROM ({ECARTS}) AS e (tranche_ms, gardes, comptes)
+WHERE (SELECT tenue = position FROM vues.suiveurs WHERE nom = 'delai_affichage')
+""",  # noqa: S608
 }
 
 RAPPORTS: Final[dict[str, str]] = {

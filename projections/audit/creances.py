@@ -16,8 +16,10 @@ from projections.audit.relations import (
     IMPUTATIONS,
     LEVEES,
     MESSAGES_DE_CAISSE,
+    NON_AFFICHES,
     RATTACHEMENTS,
     RESTANT_DU,
+    TROP_PERCUS,
 )
 from projections.comptes.mouvements import mouvement
 
@@ -94,6 +96,8 @@ class SuiviDeCreance:
             part = creance.acceptees.get(transaction)  # type: ignore[call-overload]
             affichee = isinstance(part, PartAcceptee) and part.affichee
             self._dits.dit(DELAI, (transaction, self._reference), (accepte_le, affiche_le, version, affichee))
+            if affiche_le is None:
+                self._dits.dit(NON_AFFICHES, (transaction, self._reference), (accepte_le,))
         self._dits.clore()
         if self._contexte.premiere:
             rapport = self._contexte.rapport
@@ -245,6 +249,8 @@ class SuiviDeCreance:
                 self._position,
             ),
         )
+        if creance.solde < 0:
+            self._dits.dit(TROP_PERCUS, self._reference, ())
 
     def _compter(self, fait: FaitDeCreance, effet: int, enregistre_us: int) -> None:
         if (compte := mouvement(fait, effet)) is not None:

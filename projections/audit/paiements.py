@@ -11,11 +11,13 @@ from projections.audit.relations import (
     ACCEPTATIONS,
     ARGENT,
     CLES,
+    EN_COURS,
     IMPUTATIONS,
     LEVEES,
     MESSAGERIE,
     PAIEMENTS,
     RATTACHEMENTS,
+    SANS_ACCORD,
 )
 from projections.audit.vues import accuse_attendu
 from projections.comptes.mouvements import prises
@@ -245,6 +247,10 @@ class SuiviDePaiement:
                 regle.montant if regle else None,
             ),
         )
+        if dernier is None:
+            self._dits.dit(EN_COURS, self._transaction, (us(ouvert.timestamp),))
+        elif dernier.issue in {Fin.ECHOUE, Fin.EXPIRE}:
+            self._dits.dit(SANS_ACCORD, self._transaction, (us(dernier.timestamp),))
 
     # --- L'argent sans créance ---------------------------------------------------------------------------------------
 

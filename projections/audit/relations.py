@@ -79,6 +79,30 @@ PAIEMENTS: Final = Relation(
     _paiement,
 )  # fmt: skip
 
+TROP_PERCUS: Final = Relation(
+    "trop_percus",
+    (),
+    "trop_percus : {cle} est payée de trop et n'est pas dans la liste",
+    "trop_percus : {cle} n'est pas payée de trop et est dans la liste",
+    _creance,
+)
+
+EN_COURS: Final = Relation(
+    "paiements_en_cours",
+    ("ouvert_le@instant",),
+    "paiements_en_cours : {cle} n'a pas de fin et n'est pas dans la liste",
+    "paiements_en_cours : {cle} a une fin et est dans la liste",
+    _paiement,
+)
+
+SANS_ACCORD: Final = Relation(
+    "paiements_sans_accord",
+    ("conclu_le@instant",),
+    "paiements_sans_accord : {cle} a fini sans accord et n'est pas dans la liste",
+    "paiements_sans_accord : {cle} n'a pas fini sans accord et est dans la liste",
+    _paiement,
+)
+
 DELAI: Final = Relation(
     "delai_affichage",
     ("accepte_le@instant", "affiche_le@instant", "version", "montree"),
@@ -86,6 +110,14 @@ DELAI: Final = Relation(
     "delai_affichage : {cle} sans événement",
     _part_vue,
     excuse=_version_d_avant,
+)
+
+NON_AFFICHES: Final = Relation(
+    "affichages_en_attente",
+    ("accepte_le@instant",),
+    "affichages_en_attente : {cle} n'est pas affiché et n'est pas dans la liste",
+    "affichages_en_attente : {cle} est affiché et est dans la liste",
+    _part_vue,
 )
 
 MESSAGERIE: Final = Relation(

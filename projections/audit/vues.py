@@ -11,8 +11,20 @@ from domain.delai import jour_de_paris
 from domain.references import Pseudonyme
 from projections.audit.contexte import Contexte
 from projections.audit.lecture import parcourir
-from projections.audit.rapprochement import Valeurs, us
-from projections.audit.relations import ARGENT, DELAI, GESTES, MESSAGERIE, PAIEMENTS, REGLEMENTS, RESTANT_DU
+from projections.audit.rapprochement import Relation, Valeurs, us
+from projections.audit.relations import (
+    ARGENT,
+    DELAI,
+    EN_COURS,
+    GESTES,
+    MESSAGERIE,
+    NON_AFFICHES,
+    PAIEMENTS,
+    REGLEMENTS,
+    RESTANT_DU,
+    SANS_ACCORD,
+    TROP_PERCUS,
+)
 
 COLONNES: Final = {
     "restant_du": (
@@ -23,6 +35,11 @@ COLONNES: Final = {
         "transaction", "assure", "caisse", "canal", "montant", "statut", "code", "cause", "ouvert_le", "expire_le",
         "conclu_le", "accepte_le", "version", "regle_le", "montant_regle",
     ),
+    "trop_percus": ("reference",),
+    "paiements_en_cours": ("transaction", "ouvert_le"),
+    "paiements_sans_accord": ("transaction", "conclu_le"),
+    "affichages_en_attente": ("transaction", "reference", "accepte_le"),
+    "durees_d_affichage": ("tranche_ms", "paiements"),
     "delai_affichage": ("transaction", "reference", "accepte_le", "affiche_le", "version", "montree"),
     "messagerie": ("transaction", "assure", "accepte_le", "echeance", "lu_le", "supprime_le"),
     "argent": (
@@ -37,6 +54,21 @@ COLONNES: Final = {
 """Toutes les colonnes de chaque vue : un test dit s'il en manque une."""
 
 _REQUETES: Final = {nom: f"SELECT {', '.join(colonnes)} FROM vues.{nom}" for nom, colonnes in COLONNES.items()}  # noqa: S608
+
+
+_TENUES: Final = "SELECT tenue = position FROM vues.suiveurs WHERE nom = %s"
+
+LISTES: Final[dict[str, tuple[Relation, str]]] = {
+    "trop_percus": (TROP_PERCUS, RESTANT_DU.nom),
+    "paiements_en_cours": (EN_COURS, PAIEMENTS.nom),
+    "paiements_sans_accord": (SANS_ACCORD, PAIEMENTS.nom),
+    "affichages_en_attente": (NON_AFFICHES, DELAI.nom),
+}
+"""Ce que des vues tiennent à côté de leurs lignes : la relation, et la vue qui tient la liste."""
+
+
+class ListePasTenue(Exception):
+    """La vue a été menée par une version qui ne connaît pas cette liste : la suivante la refait en prenant la main."""
 
 
 def accuse_attendu(assure: Pseudonyme, accepte_le: datetime, maintenant: datetime) -> Valeurs | None:
@@ -57,6 +89,18 @@ def lire_paiements(conn: Connection[Any], contexte: Contexte) -> None:
     vu = contexte.comptes.vu
     for transaction, *valeurs in parcourir(conn, _REQUETES["paiements"]):
         vu(PAIEMENTS, transaction, tuple(valeurs))
+
+
+def lire_liste(conn: Connection[Any], contexte: Contexte, nom: str) -> None:
+    """Chaque ligne d'une liste ; lève ListePasTenue."""
+    relation, vue = LISTES[nom]
+    (tenue,) = conn.execute(_TENUES, (vue,)).fetchone() or (True,)
+    if not tenue:
+        raise ListePasTenue(f"une version d'avant mène {vue}")
+    valeurs = len(relation.champs)
+    for ligne in parcourir(conn, _REQUETES[nom]):
+        cle = ligne[: len(ligne) - valeurs]
+        contexte.comptes.vu(relation, cle if len(cle) > 1 else cle[0], ligne[len(cle) :])
 
 
 def lire_delai(conn: Connection[Any], contexte: Contexte, reference: str | None = None) -> None:

@@ -41,7 +41,7 @@ FROM vues.reglements g
 WHERE g.etat = 'reglee'
   AND (%(genre)s::text IS NULL OR split_part(g.anomalie, '-', 1) = %(genre)s)
   AND NOT EXISTS (SELECT FROM vues.argent a WHERE a.anomalie = g.anomalie AND a.reste > 0)
-  AND NOT EXISTS (SELECT FROM vues.restant_du r WHERE r.solde < 0 AND 'trop_percu-' || r.reference = g.anomalie)
+  AND NOT EXISTS (SELECT FROM vues.trop_percus t WHERE 'trop_percu-' || t.reference = g.anomalie)
   AND NOT EXISTS (SELECT FROM vues.ecartes e
                   WHERE e.libere_le IS NULL AND 'ecarte-' || e.suiveur || '-' || e.position = g.anomalie)
 """

@@ -8,22 +8,15 @@ from psycopg import Connection
 from pydantic_core import from_json
 
 from domain.paiement import Paiement
+from projections.lectures.delai import Attente, attentes
 from projections.lectures.releves import PAS, PointDHorloge, horloge_depuis
-from projections.vues.delai_affichage import Attente, attentes
+from projections.vues.durees import finis
 
 FENETRE: Final = timedelta(minutes=10)
 """Sur quoi se mesure le rythme."""
 
 INCONNUE: Final = "inconnue"
 """La caisse d'un paiement dont l'ouverture ne se lit pas."""
-
-# Affichés, et affichés trop tard : par paiement, affiché quand sa dernière part l'est.
-_FINIS: Final = """
-SELECT count(*), count(*) FILTER (WHERE affiche_le - accepte_le > %s) FROM (
-    SELECT min(accepte_le) AS accepte_le, max(affiche_le) AS affiche_le FROM vues.delai_affichage
-    GROUP BY transaction HAVING count(*) = count(affiche_le)
-) AS finis
-"""
 
 # L'ouverture de ces paiements, qui dit leur caisse.
 _OUVERTURES: Final = "SELECT flux, etat FROM journal.evenements WHERE flux = ANY (%s) AND version = 1"
@@ -108,19 +101,8 @@ def prevoir(delai_s: float, maintenant: datetime, plus_ancien_s: float, passe: S
 
 
 def etat_de_l_horloge(conn: Connection[Any], maintenant: datetime, delai: timedelta) -> EtatDeLHorloge:
-    """Tout, compté maintenant ; ce qui attend l'est d'après le journal."""
-    return etat_avec(conn, maintenant, delai, finis(conn, delai))
-
-
-def finis(conn: Connection[Any], delai: timedelta) -> tuple[int, int]:
-    """Les paiements affichés, et ceux qui l'ont été trop tard ; lit toute la vue."""
-    return conn.execute(_FINIS, (delai,)).fetchone() or (0, 0)
-
-
-def etat_avec(
-    conn: Connection[Any], maintenant: datetime, delai: timedelta, comptes: tuple[int, int]
-) -> EtatDeLHorloge:
-    """Le même, avec ces comptes d'affichés et d'affichés trop tard."""
+    """Tout, maintenant ; ce qui attend l'est d'après le journal."""
+    affiches, trop_tard = finis(conn, delai)
     en_attente = attentes(conn)
     ages = [max((maintenant - une.accepte_le).total_seconds(), 0.0) for une in en_attente]
     passe = horloge_depuis(conn, maintenant - FENETRE - PAS)
@@ -128,11 +110,11 @@ def etat_avec(
     return EtatDeLHorloge(
         instant=maintenant,
         delai_s=delai_s,
-        affiches=comptes[0],
+        affiches=affiches,
         en_attente=len(en_attente),
         plus_ancien_s=ages[0] if ages else None,
         depasses=sum(age > delai_s for age in ages),
-        depasses_affiches=comptes[1],
+        depasses_affiches=trop_tard,
         presumes=sum(une.presume for une in en_attente),
         par_caisse=_par_caisse(conn, zip(en_attente, ages, strict=True)),
         prevision=prevoir(delai_s, maintenant, ages[0] if ages else 0.0, passe),

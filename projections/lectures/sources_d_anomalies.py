@@ -68,7 +68,8 @@ _TROP_PERCUS: Final = """
 SELECT 'trop_percu-' || r.reference AS id, 'trop_percu' AS genre,
        coalesce(e.enregistre_le, timestamptz 'epoch') AS depuis, -r.solde AS montant, r.reference,
        NULL::text AS transaction, r.caisse, r.assure
-FROM vues.restant_du r LEFT JOIN journal.evenements e ON e.position = r.position
+FROM vues.trop_percus t JOIN vues.restant_du r USING (reference)
+LEFT JOIN journal.evenements e ON e.position = r.position
 WHERE r.solde < 0
 """
 

@@ -10,6 +10,7 @@ from domain.paiement import Paiement
 from engine.follower import View
 from engine.recorder import Recorder
 from engine.shadow import Rows
+from projections.vues import durees
 from projections.vues.anomalies import Anomalies
 from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.messagerie import MessagerieDesAssures
@@ -28,11 +29,22 @@ class VueSuivie(NamedTuple):
     """Le suiveur dont elle ne dépasse jamais la position validée."""
     sans_ecrire: Callable[[Recorder], View] | None = None
     """La même, qui n'écrit que ses tables, si celle que l'on mène écrit aussi au journal."""
+    comptes: tuple[Rows, str] | None = None
+    """Des comptes de ses lignes, et la requête qui rend où ils n'en disent pas le compte : clé, gardé, compté."""
 
     @property
     def par_flux(self) -> tuple[Rows, ...]:
         """Celles de ses tables dont chaque ligne vient d'un flux : elles se comparent au journal flux par flux."""
         return tuple(lignes for lignes in self.lignes if lignes.prefix)
+
+    @property
+    def tours(self) -> tuple[Rows, ...]:
+        """La première des tables dont les lignes viennent des mêmes flux : elles se comparent ensemble."""
+        return tuple({lignes.prefix: lignes for lignes in reversed(self.par_flux)}.values())[::-1]
+
+    def avec(self, lignes: Rows) -> tuple[Rows, ...]:
+        """Cette table, et celles qui se comparent avec elle."""
+        return tuple(autres for autres in self.par_flux if autres.prefix == lignes.prefix)
 
     def rejouer(self, recorder: Recorder) -> View:
         """La vue telle qu'une reconstruction ou une comparaison la mène : elle n'écrit rien au journal."""
@@ -41,6 +53,7 @@ class VueSuivie(NamedTuple):
 
 _CREANCE: Final = Créance.flux("")
 _PAIEMENT: Final = Paiement.flux("")
+_DUREES: Final = Rows("durees_d_affichage", ("tranche_ms",), "tranche_ms", "", list_=True)
 
 VUES: Final = {
     vue.nom: vue
@@ -48,12 +61,19 @@ VUES: Final = {
         VueSuivie(
             RestantDu.nom,
             lambda _: RestantDu(),
-            (Rows("restant_du", ("reference",), "reference", _CREANCE),),
+            (
+                Rows("restant_du", ("reference",), "reference", _CREANCE),
+                Rows("trop_percus", ("reference",), "reference", _CREANCE, list_=True),
+            ),
         ),
         VueSuivie(
             Paiements.nom,
             lambda _: Paiements(),
-            (Rows("paiements", ("transaction",), "transaction", _PAIEMENT),),
+            (
+                Rows("paiements", ("transaction",), "transaction", _PAIEMENT),
+                Rows("paiements_en_cours", ("transaction",), "transaction", _PAIEMENT, list_=True),
+                Rows("paiements_sans_accord", ("transaction",), "transaction", _PAIEMENT, list_=True),
+            ),
         ),
         VueSuivie(
             DelaiAffichage.nom,
@@ -67,9 +87,12 @@ VUES: Final = {
                     # Ce qu'il reste à essayer : un aide-mémoire de qui la mène, que le journal ne dit pas.
                     apart=frozenset({"montree"}),
                 ),
+                Rows("affichages_en_attente", ("transaction", "reference"), "reference", _CREANCE, list_=True),
+                _DUREES,
             ),
             derriere=RestantDu.nom,
             sans_ecrire=lambda recorder: DelaiAffichage(recorder, constater=False),
+            comptes=(_DUREES, durees.ECARTS),
         ),
         VueSuivie(
             MessagerieDesAssures.nom,

@@ -13,33 +13,72 @@ from engine.recorder import RecordedEvent
 from projections.effets import TOPICS_DES_PAIEMENTS
 from projections.vues.delai_affichage import AFFICHAGE
 
-# Ajoute les paiements ouverts.
+# Ajoute les paiements ouverts ; ceux dont la fin n'est pas du même lot attendent la banque.
 _OUVRIR: Final = """
+WITH ouverts AS (
+    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[],
+                         %b::timestamptz[], %b::int8[], %b::bool[])
+         AS t (transaction, assure, caisse, canal, montant, ouvert_le, expire_le, version, attend)
+), attendus AS (
+    INSERT INTO vues.paiements_en_cours (transaction, ouvert_le)
+    SELECT transaction, ouvert_le FROM ouverts WHERE attend ON CONFLICT DO NOTHING
+)
 INSERT INTO vues.paiements (transaction, assure, caisse, canal, montant, statut, ouvert_le, expire_le, version)
-SELECT t.transaction, t.assure, t.caisse, t.canal, t.montant, 'en_cours', t.ouvert_le, t.expire_le, t.version
-FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[], %b::timestamptz[],
-            %b::int8[]) AS t (transaction, assure, caisse, canal, montant, ouvert_le, expire_le, version)
+SELECT transaction, assure, caisse, canal, montant, 'en_cours', ouvert_le, expire_le, version FROM ouverts
+"""
+
+# Ce que deviennent les listes des paiements qui ont une fin ; celui qui en avait déjà une est à sa version 3 au moins.
+_LISTES: Final = """
+, repondus AS (
+    DELETE FROM vues.paiements_en_cours AS e USING finis AS f WHERE e.transaction = f.transaction
+), accordes AS (
+    DELETE FROM vues.paiements_sans_accord AS s USING finis AS f
+    WHERE s.transaction = f.transaction AND f.version > 2 AND f.statut NOT IN ('echoue', 'expire')
+)
+INSERT INTO vues.paiements_sans_accord (transaction, conclu_le)
+SELECT transaction, conclu_le FROM finis WHERE statut IN ('echoue', 'expire')
+ON CONFLICT (transaction) DO UPDATE SET conclu_le = excluded.conclu_le
 """
 
 # Conclut les autres : seule la dernière fin d'un paiement dans le lot est donnée.
-_CONCLURE: Final = """
-UPDATE vues.paiements AS p
-SET statut = c.statut, code = c.code, cause = c.cause, conclu_le = c.conclu_le, accepte_le = c.accepte_le,
-    version = c.version, regle_le = NULL, montant_regle = NULL
-FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
-     AS c (transaction, statut, code, cause, conclu_le, accepte_le, version)
-WHERE p.transaction = c.transaction AND p.version < c.version
-"""
+_CONCLURE: Final = f"""
+WITH finis AS (
+    UPDATE vues.paiements AS p
+    SET statut = c.statut, code = c.code, cause = c.cause, conclu_le = c.conclu_le, accepte_le = c.accepte_le,
+        version = c.version, regle_le = NULL, montant_regle = NULL
+    FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
+         AS c (transaction, statut, code, cause, conclu_le, accepte_le, version)
+    WHERE p.transaction = c.transaction AND p.version < c.version
+    RETURNING p.transaction, p.statut, p.conclu_le, p.version
+){_LISTES}
+"""  # noqa: S608 (constantes)
 
 # Donne sa fin à un paiement en vérification, une fois son argent réglé.
-_REGLER: Final = """
-UPDATE vues.paiements AS p
-SET statut = r.statut, cause = r.cause, conclu_le = r.regle_le, accepte_le = r.accepte_le, version = r.version,
-    regle_le = r.regle_le, montant_regle = r.montant
-FROM unnest(%b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
-     AS r (transaction, statut, cause, montant, accepte_le, regle_le, version)
-WHERE p.transaction = r.transaction AND p.version < r.version
-"""
+_REGLER: Final = f"""
+WITH finis AS (
+    UPDATE vues.paiements AS p
+    SET statut = r.statut, cause = r.cause, conclu_le = r.regle_le, accepte_le = r.accepte_le, version = r.version,
+        regle_le = r.regle_le, montant_regle = r.montant
+    FROM unnest(%b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[], %b::timestamptz[], %b::int8[])
+         AS r (transaction, statut, cause, montant, accepte_le, regle_le, version)
+    WHERE p.transaction = r.transaction AND p.version < r.version
+    RETURNING p.transaction, p.statut, p.conclu_le, p.version
+){_LISTES}
+"""  # noqa: S608 (constantes)
+
+# Les deux listes, refaites des lignes.
+_REFAIRE: Final = (
+    "DELETE FROM vues.paiements_en_cours",
+    "DELETE FROM vues.paiements_sans_accord",
+    """
+INSERT INTO vues.paiements_en_cours (transaction, ouvert_le)
+SELECT transaction, ouvert_le FROM vues.paiements WHERE statut = 'en_cours'
+""",
+    """
+INSERT INTO vues.paiements_sans_accord (transaction, conclu_le)
+SELECT transaction, conclu_le FROM vues.paiements WHERE statut IN ('echoue', 'expire')
+""",
+)
 
 _COLONNES: Final = """
 p.transaction, p.assure, p.caisse, p.canal, coalesce(p.montant_regle, p.montant), p.statut, p.code, p.cause,
@@ -51,19 +90,19 @@ _LIRE: Final = f"SELECT {_COLONNES} FROM vues.paiements p {AFFICHAGE} WHERE p.tr
 
 # Les paiements sans réponse ouverts avant un instant, le plus ancien d'abord.
 _SANS_REPONSE: Final = """
-SELECT transaction FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s AND transaction <> ALL (%s)
+SELECT transaction FROM vues.paiements_en_cours WHERE ouvert_le <= %s AND transaction <> ALL (%s)
 ORDER BY ouvert_le LIMIT %s
 """
 
 # Les paiements refusés ou expirés jusqu'à un instant, après le dernier déjà rendu, dans l'ordre de leur fin.
 _FINIS_SANS_ACCORD: Final = """
-SELECT transaction, conclu_le FROM vues.paiements
-WHERE statut IN ('echoue', 'expire') AND (conclu_le, transaction) > (%s, %s) AND conclu_le <= %s
+SELECT transaction, conclu_le FROM vues.paiements_sans_accord
+WHERE (conclu_le, transaction) > (%s, %s) AND conclu_le <= %s
 ORDER BY conclu_le, transaction LIMIT %s
 """
 
 _EN_ATTENTE: Final = """
-SELECT count(*), min(ouvert_le) FROM vues.paiements WHERE statut = 'en_cours' AND ouvert_le <= %s
+SELECT count(*), min(ouvert_le) FROM vues.paiements_en_cours WHERE ouvert_le <= %s
 """
 
 _EN_JSON: Final = """
@@ -111,7 +150,7 @@ class Paiements:
     topics: Final = TOPICS_DES_PAIEMENTS
 
     def appliquer(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
-        """Trois instructions par lot : les ouvertures, les fins, puis les règlements."""
+        """Trois instructions par lot, chacune avec ses listes : les ouvertures, les fins, puis les règlements."""
         ouverts = [lu.event for lu in faits if isinstance(lu.event, Paiement.PaiementOuvert)]
         conclus = {
             Paiement.transaction_de(lu.event.originator_id): lu.event
@@ -130,6 +169,7 @@ class Paiements:
                     [o.timestamp for o in ouverts],
                     [o.expire_le for o in ouverts],
                     [o.originator_version for o in ouverts],
+                    [o.transaction not in conclus for o in ouverts],
                 ),
             )
         if conclus:
@@ -146,6 +186,11 @@ class Paiements:
                 ),
             )
         self._regler(conn, faits)
+
+    def refaire(self, conn: Connection[Any]) -> None:
+        """Refait les listes des paiements sans fin et de ceux qui ont fini sans accord."""
+        for instruction in _REFAIRE:
+            conn.execute(instruction)
 
     def _regler(self, conn: Connection[Any], faits: Sequence[RecordedEvent]) -> None:
         regles = {

@@ -21,16 +21,35 @@ SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::date[],
                      %b::int8[], %b::int8[], %b::int8[], %b::int8[], %b::int8[])
 """
 
-# Fait bouger les autres ; une ligne n'est touchée que si elle est exactement à la version attendue.
+# Fait bouger les autres ; une ligne n'est touchée que si elle est exactement à la version attendue. La liste des
+# trop-perçus suit celles qui passent par zéro. Rend combien ont bougé.
 _BOUGER: Final = """
-UPDATE vues.restant_du AS r
-SET montant_initial = r.montant_initial + m.delta_montant, solde = r.solde + m.delta_solde,
-    en_cours = r.en_cours + m.delta_en_cours, annulee = r.annulee OR m.annulee, version = m.jusqu_a,
-    position = m.position
-FROM unnest(%b::text[], %b::int8[], %b::int8[], %b::int8[], %b::bool[], %b::int8[], %b::int8[], %b::int8[])
-     AS m (reference, delta_montant, delta_solde, delta_en_cours, annulee, depuis, jusqu_a, position)
-WHERE r.reference = m.reference AND r.version = m.depuis
+WITH bougees AS (
+    UPDATE vues.restant_du AS r
+    SET montant_initial = r.montant_initial + m.delta_montant, solde = r.solde + m.delta_solde,
+        en_cours = r.en_cours + m.delta_en_cours, annulee = r.annulee OR m.annulee, version = m.jusqu_a,
+        position = m.position
+    FROM unnest(%b::text[], %b::int8[], %b::int8[], %b::int8[], %b::bool[], %b::int8[], %b::int8[], %b::int8[])
+         AS m (reference, delta_montant, delta_solde, delta_en_cours, annulee, depuis, jusqu_a, position)
+    WHERE r.reference = m.reference AND r.version = m.depuis
+    RETURNING r.reference, r.solde, r.solde - m.delta_solde AS avant
+), entrees AS (
+    INSERT INTO vues.trop_percus (reference) SELECT reference FROM bougees WHERE solde < 0 AND avant >= 0
+    ON CONFLICT DO NOTHING
+), sorties AS (
+    DELETE FROM vues.trop_percus AS t USING bougees AS b
+    WHERE t.reference = b.reference AND b.solde >= 0 AND b.avant < 0
+)
+SELECT count(*) FROM bougees
 """
+
+# Celles qui s'ouvrent payées de trop : leur chèque est du même lot que leur avis.
+_OUVRIR_TROP_PERCUES: Final = (
+    "INSERT INTO vues.trop_percus (reference) SELECT unnest(%b::text[]) ON CONFLICT DO NOTHING"
+)
+
+_VIDER: Final = "DELETE FROM vues.trop_percus"
+_REFAIRE: Final = "INSERT INTO vues.trop_percus (reference) SELECT reference FROM vues.restant_du WHERE solde < 0"
 
 _COLONNES: Final = (
     "reference, assure, caisse, nature, date_emission, payable_en_ligne, annulee, montant_initial, solde, en_cours,"
@@ -163,6 +182,11 @@ class RestantDu:
         self._ouvrir(conn, {ref: m for ref, m in mouvements.items() if m.avis is not None})
         self._bouger(conn, {ref: m for ref, m in mouvements.items() if m.avis is None})
 
+    def refaire(self, conn: Connection[Any]) -> None:
+        """Refait la liste des trop-perçus."""
+        conn.execute(_VIDER)
+        conn.execute(_REFAIRE)
+
     def _ouvrir(self, conn: Connection[Any], mouvements: dict[str, _Mouvement]) -> None:
         if not mouvements:
             return
@@ -184,11 +208,14 @@ class RestantDu:
                 [m.position for m in mouvements.values()],
             ),
         )
+        trop_percues = [reference for reference, m in mouvements.items() if m.solde < 0]
+        if trop_percues:
+            conn.execute(_OUVRIR_TROP_PERCUES, (trop_percues,))
 
     def _bouger(self, conn: Connection[Any], mouvements: dict[str, _Mouvement]) -> None:
         if not mouvements:
             return
-        touchees = conn.execute(
+        (touchees,) = conn.execute(
             _BOUGER,
             (
                 list(mouvements),
@@ -200,7 +227,7 @@ class RestantDu:
                 [m.jusqu_a for m in mouvements.values()],
                 [m.position for m in mouvements.values()],
             ),
-        ).rowcount
+        ).fetchone() or (0,)
         if touchees != len(mouvements):
             raise VersionInattendue(f"{len(mouvements) - touchees} créances ne sont pas à la version attendue")
 

@@ -314,6 +314,17 @@ ALTERATIONS: Final = (
     ),
     Alteration("un statut que personne n'a", "ALTER TABLE vues.paiements DROP CONSTRAINT paiements_statut_check; " + _change("vues.paiements", "statut = 'volé'")),
     Alteration("une ligne de paiements effacée", _efface("vues.paiements")),
+    Alteration("trop_percus.reference", _change("vues.trop_percus", "reference = '3811701200000098F'")),
+    Alteration("un trop-perçu oublié", _efface("vues.trop_percus")),
+    Alteration("un trop-perçu inventé", "INSERT INTO vues.trop_percus SELECT reference FROM vues.restant_du WHERE solde > 0 LIMIT 1"),
+    Alteration("paiements_en_cours.transaction", _change("vues.paiements_en_cours", "transaction = 'AUTRE'")),
+    Alteration("paiements_en_cours.ouvert_le", _change("vues.paiements_en_cours", "ouvert_le = ouvert_le - interval '1 day'")),
+    Alteration("un paiement en cours oublié", _efface("vues.paiements_en_cours")),
+    Alteration("un paiement accepté laissé en cours", "INSERT INTO vues.paiements_en_cours SELECT transaction, ouvert_le FROM vues.paiements WHERE statut = 'accepte' LIMIT 1"),
+    Alteration("paiements_sans_accord.transaction", _change("vues.paiements_sans_accord", "transaction = 'AUTRE'")),
+    Alteration("paiements_sans_accord.conclu_le", _change("vues.paiements_sans_accord", "conclu_le = conclu_le + interval '1 microsecond'")),
+    Alteration("un paiement sans accord oublié", _efface("vues.paiements_sans_accord")),
+    Alteration("des listes tenues ailleurs qu'à leur position", "UPDATE vues.suiveurs SET tenue = tenue - 1 WHERE nom = 'paiements'"),
     *(
         Alteration(f"delai_affichage.{colonne}", _change("vues.delai_affichage", f"{colonne} = {valeur}"))
         for colonne, valeur in (
@@ -326,6 +337,10 @@ ALTERATIONS: Final = (
         )
     ),
     Alteration("une ligne de delai_affichage effacée", _efface("vues.delai_affichage")),
+    Alteration("un affichage en attente inventé", "INSERT INTO vues.affichages_en_attente (transaction, reference, accepte_le) SELECT transaction, reference, accepte_le FROM vues.delai_affichage LIMIT 1"),
+    Alteration("durees_d_affichage.tranche_ms", _change("vues.durees_d_affichage", "tranche_ms = tranche_ms + 60000")),
+    Alteration("durees_d_affichage.paiements", _change("vues.durees_d_affichage", "paiements = paiements + 1")),
+    Alteration("des durées oubliées", "DELETE FROM vues.durees_d_affichage"),
     *(
         Alteration(f"messagerie.{colonne}", _change("vues.messagerie", f"{colonne} = {valeur}", ou))
         for colonne, valeur, ou in (

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import psycopg
 
+from bench.data import keep_lists
+
 EVENEMENTS_PAR_PAIEMENT: Final = 6
 
 _IDENTITES: Final = """
@@ -128,6 +130,7 @@ def remplir(proprietaire: psycopg.Connection[Any], paiements: int) -> int:
         proprietaire.execute(_EVENEMENTS)
         for instruction in _LE_RESTE:
             proprietaire.execute(instruction)
+        keep_lists(proprietaire)
         for table in ("epoques", "topics", "evenements"):
             proprietaire.execute(f"ALTER TABLE journal.{table} ENABLE TRIGGER USER")
     for table in ("journal.evenements", "journal.sorts", "journal.cles_idempotence", "vues.restant_du"):

@@ -322,6 +322,7 @@ def regler(m: Monde) -> None:
     faire(argent("PCLCB", '"montant":3000'), Geste.RATTACHER, imputations=vers(1, 30_00))
     surpayee = avis(7)["reference"]
     faire(composer_id(Source.TROP_PERCU, surpayee), Geste.REMBOURSER, voie=Voie.VIREMENT, preuve="virement 2")
+    m.recevoir(AVIS, _cheque(7, 3_00) | {"message_id": "c-7-encore"})  # Un trop-perçu qui reste.
     (rang, transaction) = m.conn.execute(
         "SELECT rang, transaction FROM vues.ecarts_ouverts WHERE genre = 'impaye'"
     ).fetchone() or (0, "")

@@ -52,7 +52,7 @@ def test_les_totaux_sont_ceux_d_un_livre_tenu_a_part() -> None:
     accepte = 50_00 + 20_00 + 21_00 + 22_00 + 30_00
     sans_creance = 30_00 + 21_00 + 15_00 + 8_00 + 20_00
     rattache, rendu, repris, contrepasse, rembourse = 10_00 + 30_00, 5_00, 8_00, 21_00, 30_00 + 60_00 - 87_09
-    encaisse = 12_34 + 60_00 + 10_00 + 5_00
+    encaisse = 12_34 + 60_00 + 10_00 + 5_00 + 3_00
     attendus = {
         "emis": emis,
         "rectifie": 80_00 - 87_09,
@@ -66,7 +66,7 @@ def test_les_totaux_sont_ceux_d_un_livre_tenu_a_part() -> None:
         "non_rattache": sans_creance - rattache - rendu - repris,
         "preleve_par_la_banque": accepte + sans_creance - repris - contrepasse,
         "en_cours": 16_00,
-        "trop_percu": 0,
+        "trop_percu": 3_00,
         "cloture": emis + (80_00 - 87_09) - 87_09 - accepte - rattache - encaisse + contrepasse + rembourse,
     }
     assert {nom: totaux[nom] for nom in attendus} == attendus

@@ -21,6 +21,8 @@ def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any])
         *("journal.acces", "journal.cosignatures", "journal.noeuds", "journal.notes", "journal.points"),
         *("journal.reculs", "journal.refus_de_temoins", "journal.sceaux"),
         # Ce que la veille, les reconstructions, le fil et les audits tiennent de leur propre travail.
+        # Tout ce qui est accepté est affiché.
+        "vues.affichages_en_attente",
         *("vues.audits", "vues.baux", "vues.differences", "vues.ecartes", "vues.lectures_de_rebuts"),
         *("vues.lectures_du_fil", "vues.parite", "vues.rebuts", "vues.reconstructions"),
         *("vues.releves_de_l_horloge", "vues.releves_de_retard", "vues.soldes_publies", "vues.traces"),

@@ -63,7 +63,7 @@ def test_le_moteur_ne_nomme_rien_du_metier() -> None:
 
 PLUSIEURS_ECRIVAINS = {
     "vues.suiveurs": {
-        *("engine/follower.py", "engine/lease.py", "engine/rebuild.py", "engine/role_state.py"),
+        *("engine/follower.py", "engine/lease.py", "engine/lists.py", "engine/rebuild.py", "engine/role_state.py"),
         "publication/vers_un_topic.py",
     },
     "vues.baux": {"engine/rebuild.py", "service/leases.py"},

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from projections import DelaiAffichage
-from projections.vues.delai_affichage import attentes, etat_du_delai
+from projections.lectures.delai import attentes, etat_du_delai
 from service import composition
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 

@@ -58,7 +58,6 @@ class Double(Connection):
                 "lead",
                 "give back",
                 "advance",
-                "move balances",
                 "meet topic",
                 "reinstate",
             }:

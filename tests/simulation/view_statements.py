@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from engine import follower, lease, role_state, set_aside
-from projections.vues import delai_affichage, paiements, restant_du
+from engine import follower, lease, lists, role_state, set_aside
+from projections.vues import delai_affichage, durees, paiements, restant_du
 from tests.simulation.connection import Answer, Statement
 from tests.simulation.journal_statements import EVENTS
 from tests.simulation.server import Server, Transaction
@@ -21,6 +21,7 @@ class FollowerRow(NamedTuple):
 
     nom: str
     position: int = 0
+    tenue: int = 0
     etat: str = "inactif"
     bail: UUID | None = None
     bail_expire_le: datetime | None = None
@@ -129,7 +130,7 @@ def _renew(server: Server, transaction: Transaction, params: Any) -> Answer:
 def _hold_lease(server: Server, transaction: Transaction, params: Any) -> Answer:
     name, number = params
     held = server.change(transaction, FOLLOWERS, (name,), lambda row: row if row.bail == number else None)
-    return Answer(rowcount=int(held))
+    return Answer([()] if held else [])
 
 
 def _give_back(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -165,14 +166,31 @@ def _following(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 def advance(server: Server, transaction: Transaction, params: Any) -> Answer:
     """Compare and set."""
-    target, name, from_position, number = params
+    target, kept, name, from_position, number = params
     done = server.change(
         transaction,
         FOLLOWERS,
         (name,),
-        lambda row: row._replace(position=target) if (row.position, row.bail) == (from_position, number) else None,
+        lambda row: (
+            row._replace(position=target, tenue=kept) if (row.position, row.bail) == (from_position, number) else None
+        ),
     )
     return Answer(rowcount=int(done))
+
+
+def _kept(server: Server, transaction: Transaction, params: Any) -> Answer:
+    row = server.row(transaction, FOLLOWERS, (params[0],))
+    return Answer([(row.tenue == row.position,)] if row else [])
+
+
+def _kept_up(server: Server, transaction: Transaction, params: Any) -> Answer:
+    server.change(transaction, FOLLOWERS, (params[0],), lambda row: row._replace(tenue=row.position))
+    return Answer(rowcount=1)
+
+
+def _lists(_server: Server, _transaction: Transaction, _params: Any) -> Answer:
+    """What follows from a view's rows is read from them here: there is nothing to make again."""
+    return Answer()
 
 
 def _move_anyway(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -232,9 +250,8 @@ def insert_into(table: str, kind: Any) -> Statement:
 
 def _move(server: Server, transaction: Transaction, params: Any) -> Answer:
     moves = [_Move(*move) for move in zip(*params, strict=True)]
-    return Answer(
-        rowcount=sum(server.change(transaction, BALANCES, (move.reference,), partial(_moved, move)) for move in moves)
-    )
+    moved = sum(server.change(transaction, BALANCES, (move.reference,), partial(_moved, move)) for move in moves)
+    return Answer([(moved,)])
 
 
 class _Move(NamedTuple):
@@ -272,7 +289,7 @@ def _shown(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 
 def _open_payments(server: Server, transaction: Transaction, params: Any) -> Answer:
-    for payment, assure, caisse, channel, amount, opened, expires, version in zip(*params, strict=True):
+    for payment, assure, caisse, channel, amount, opened, expires, version, _waits in zip(*params, strict=True):
         row = Payment(payment, assure, caisse, channel, amount, "en_cours", opened, expires, version)
         server.insert(transaction, PAYMENTS, row)
     return Answer()
@@ -300,7 +317,8 @@ def _unanswered(server: Server, transaction: Transaction, params: Any) -> Answer
 
 
 def _start_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
-    return insert_into(CLOCKS, Clock)(server, transaction, params)
+    *columns, _waits = params
+    return insert_into(CLOCKS, Clock)(server, transaction, columns)
 
 
 def _stop_clocks(server: Server, transaction: Transaction, params: Any) -> Answer:
@@ -331,6 +349,19 @@ STATEMENTS: dict[str, tuple[str, Statement]] = {
     follower._HEAD: ("head", _head),
     follower._NEXT: ("following", _following),
     follower._MOVE: ("advance", advance),
+    lists._KEPT: ("kept", _kept),
+    lists._KEPT_UP: ("kept up", _kept_up),
+    lists._AS_LONG_AS_IT_TAKES: ("as long as it takes", lambda *_: Answer([("0",)])),
+    restant_du._VIDER: ("lists", _lists),
+    restant_du._REFAIRE: ("lists", _lists),
+    restant_du._OUVRIR_TROP_PERCUES: ("lists", _lists),
+    **dict.fromkeys(paiements._REFAIRE, ("lists", _lists)),
+    delai_affichage._VIDER_L_ATTENTE: ("lists", _lists),
+    delai_affichage._REFAIRE_L_ATTENTE: ("lists", _lists),
+    durees._COMPTER: ("lists", lambda *_: Answer(rowcount=0)),
+    durees._OTER_LES_VIDES: ("lists", _lists),
+    durees._VIDER: ("lists", _lists),
+    durees._REFAIRE: ("lists", _lists),
     MOVE_ANYWAY: ("advance anyway", _move_anyway),
     lease._TAKE: ("lead", _take),
     lease._RENEW: ("renew", _renew),
