@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import structlog
 from psycopg import Connection
 
 from domain.avis import Canal
@@ -17,7 +18,7 @@ from domain.refus import PaiementInconnu, Refus
 from engine.batch import Batch, IdempotencyKey
 from engine.recorder import collect
 from guichet.guichet import Guichet
-from kiosque.interface import DemandeDePaiement, Formulaire
+from kiosque.interface import DemandeDePaiement, DemandeInvalide, Formulaire
 
 
 class CleReutilisee(Refus):
@@ -33,6 +34,16 @@ class PartageChange(Refus):
     code = "partage_change"
     phrase_de_base = (
         "Le partage de votre paiement entre vos références a changé depuis que vous l'avez lu : merci de le relire."
+    )
+
+
+class FormulaireIndisponible(Refus):
+    """Le formulaire de ce paiement ne peut pas être scellé : les réglages n'ont pas les clés de son marchand."""
+
+    code = "formulaire_indisponible"
+    phrase_de_base = (
+        "La page de paiement de la banque ne peut pas être ouverte en ce moment pour ce paiement : merci de réessayer"
+        " plus tard."
     )
 
 
@@ -120,22 +131,28 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
 
 
 def remettre(guichet: Guichet, paiement: Paiement) -> PaiementRemis:
-    """Le paiement ouvert, avec son formulaire scellé : toujours le même. Lève PaiementInconnu s'il n'est pas à nous."""
+    """Le paiement ouvert, avec son formulaire scellé : toujours le même.
+
+    Lève PaiementInconnu s'il n'est pas à nous, ou FormulaireIndisponible.
+    """
     if paiement.assure is None or paiement.caisse is None or paiement.canal is None or paiement.expire_le is None:
         raise PaiementInconnu
-    formulaire = guichet.kiosque.formulaire(
-        DemandeDePaiement(
-            transaction=paiement.transaction,
-            caisse=paiement.caisse,
-            marchand=paiement.marchand,
-            montant=paiement.montant,
-            client=paiement.assure,
-            canal=paiement.canal,
-            url_retour=guichet.adresses.retour,
-            url_notification=guichet.adresses.notification,
-            jeton_retour=paiement.jeton_retour,
-        )
+    demande = DemandeDePaiement(
+        transaction=paiement.transaction,
+        caisse=paiement.caisse,
+        marchand=paiement.marchand,
+        montant=paiement.montant,
+        client=paiement.assure,
+        canal=paiement.canal,
+        url_retour=guichet.adresses.retour,
+        url_notification=guichet.adresses.notification,
+        jeton_retour=paiement.jeton_retour,
     )
+    try:
+        formulaire = guichet.kiosque.formulaire(demande)
+    except DemandeInvalide as faute:
+        structlog.get_logger().error("formulaire_indisponible", transaction=paiement.transaction, cause=str(faute))
+        raise FormulaireIndisponible from faute
     parts = tuple((imputation.reference, imputation.part) for imputation in paiement.imputations)
     return PaiementRemis(paiement.transaction, paiement.montant, parts, paiement.expire_le, formulaire)
 

@@ -13,7 +13,7 @@ def reprendre_paiement(
 ) -> PaiementRemis:
     """Rend de nouveau la réponse de l'ouverture.
 
-    Lève PaiementInconnu (aussi pour celui d'une autre personne) ou PaiementClos.
+    Lève PaiementInconnu (aussi pour celui d'une autre personne), PaiementClos ou FormulaireIndisponible.
     """
     with guichet.base.transaction() as conn:
         paiement = guichet.charger_paiement(conn, transaction)

@@ -41,7 +41,7 @@ from domain.refus import (
 )
 from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
-from guichet.ouvrir_paiement import CleReutilisee, PartageChange
+from guichet.ouvrir_paiement import CleReutilisee, FormulaireIndisponible, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
 from preuve.balance import NamesAgents, NothingSealed, NotYetSealed, RowNotSealed
 from projections.lectures.anomalies import PageInconnue
@@ -91,6 +91,7 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     MessageInconnu: 404,
     CleReutilisee: 422,
     PartageChange: 409,
+    FormulaireIndisponible: 503,
     JournalEnRetard: 503,
     JournalNonVerifie: 503,
     AvisInconnu: 409,

@@ -168,10 +168,13 @@ def test_l_argent_pris_est_une_acceptation(statut: str, ancien: bool) -> None:  
         ("ABORTED", "17", (Issue.REFUSEE, "17")),
         ("EXPIRED", "97", (Issue.REFUSEE, "97")),
         ("TO_AUTHORIZE", "60", (Issue.EN_ATTENTE, "60")),
-        ("TO_CHALLENGE", "00", (Issue.EN_ATTENTE, "60")),
-        ("CREDITED", "00", (Issue.EN_ATTENTE, "60")),
-        ("JAMAIS_VU", "00", (Issue.EN_ATTENTE, "60")),
-        ("CAPTURED", "05", (Issue.EN_ATTENTE, "60")),
+        ("TO_CHALLENGE", "00", (Issue.EN_ATTENTE, "TO_CHALLENGE")),
+        ("CREDITED", "00", (Issue.EN_ATTENTE, "CREDITED")),
+        ("TO_REPLAY", "90", (Issue.EN_ATTENTE, "90")),
+        ("JAMAIS_VU", "00", (Issue.EN_ATTENTE, "JAMAIS_VU")),
+        ("jamais vu", "00", (Issue.EN_ATTENTE, "60")),
+        ("X" * 65, "00", (Issue.EN_ATTENTE, "60")),
+        ("CAPTURED", "05", (Issue.EN_ATTENTE, "CAPTURED/05")),
     ],
 )
 def test_tout_autre_etat_n_est_jamais_une_acceptation(statut: str, code: str, attendu: tuple[Issue, str]) -> None:

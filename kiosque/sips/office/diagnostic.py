@@ -28,6 +28,9 @@ from kiosque.sips.reponses import CODE, EURO, MONTANT, carte_masquee, instant_de
 JETON_RENDU: Final = re.compile(r"[0-9a-f]{16}")
 """Les jetons que le guichet tire : rien d'autre n'est pris pour l'un d'eux."""
 
+ETAT: Final = re.compile(r"[A-Z_]{1,32}")
+"""La forme d'un état ; autre chose n'est pas gardé."""
+
 A_REMETTRE: Final = "TO_CAPTURE"
 REMISE: Final = "CAPTURED"
 PRIS: Final = frozenset({A_REMETTRE, REMISE})
@@ -93,7 +96,10 @@ def extraire_diagnostic(valeurs: Mapping[str, str], marchand: str) -> ReponseBan
 
 
 def _issue(statut: str, valeurs: Mapping[str, str]) -> tuple[Issue, str]:
-    """L'état conclut, et le code du paiement ne le contredit pas ; sinon rien n'est conclu (60)."""
+    """L'état conclut, et le code du paiement ne le contredit pas ; sinon rien n'est conclu, l'état tenant lieu de code.
+
+    Le support lit ainsi qu'un paiement est remboursé là-bas, ou dans un état que nous ne connaissons pas.
+    """
     code = valeur_de(valeurs, "responseCode") or ""
     if not CODE.fullmatch(code) or ("getTransDataResponseCode" not in valeurs and code == ACCEPTE):
         code = ""
@@ -102,7 +108,10 @@ def _issue(statut: str, valeurs: Mapping[str, str]) -> tuple[Issue, str]:
     if statut in SANS_ARGENT:
         repli = SANS_ARGENT[statut]
         return Issue.REFUSEE, code if code and issue_de(code) is Issue.REFUSEE else repli
-    return Issue.EN_ATTENTE, code if code and issue_de(code) is Issue.EN_ATTENTE else EN_COURS
+    if code and issue_de(code) is Issue.EN_ATTENTE:
+        return Issue.EN_ATTENTE, code
+    dit = statut if code in {"", ACCEPTE} else f"{statut}/{code}"
+    return Issue.EN_ATTENTE, dit if ETAT.fullmatch(statut) else EN_COURS
 
 
 def _jeton(valeurs: Mapping[str, str]) -> str | None:
