@@ -121,7 +121,7 @@ VALUES (to_char(%(epoch)s AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z"'), 'ouvert
 """,
 )
 
-_HELD: Final = {"epoques": ("ajout_seul",), "topics": ("ajout_seul",), "evenements": ("a_l_heure", "date")}
+_HELD: Final = {"epoques": ("ajout_seul", "date"), "topics": ("ajout_seul",), "evenements": ("a_l_heure", "date")}
 """Triggers that would give what is written here another time than its own."""
 
 

@@ -122,7 +122,7 @@ VALUES ('20260601T080000Z', 'ouverture du journal', timestamptz '2026-06-01T08:0
 def remplir(proprietaire: psycopg.Connection[Any], paiements: int) -> int:
     """Écrit ces paiements dans une base vide ; rend le nombre d'événements."""
     with proprietaire.transaction():
-        proprietaire.execute("ALTER TABLE journal.epoques DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("ALTER TABLE journal.epoques DISABLE TRIGGER USER")
         proprietaire.execute("ALTER TABLE journal.topics DISABLE TRIGGER ajout_seul")
         for heure in ("a_l_heure", "date"):  # Les messages ont leur heure ; leurs faits ont la même.
             proprietaire.execute(f"ALTER TABLE journal.evenements DISABLE TRIGGER {heure}")
