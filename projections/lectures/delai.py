@@ -42,7 +42,7 @@ SELECT flux, version, topic, etat FROM journal.evenements WHERE flux = ANY (%s) 
 """
 
 # L'état de l'horloge : les comptes de la vue, corrigés de ce que le journal dit de plus. Seuls sont relus les paiements
-# qui attendent, et ceux dont le journal dit plus que la vue.
+# qui attendent, et ceux dont le journal dit plus que la vue : par la clé, jamais toute la vue (d'où le tableau).
 _ETAT: Final = f"""
 WITH nouvelles AS (
     SELECT * FROM unnest(%(transactions)s::text[], %(references)s::text[], %(acceptes)s::timestamptz[],
@@ -50,7 +50,7 @@ WITH nouvelles AS (
 ), touches AS (
     SELECT transaction FROM nouvelles UNION SELECT transaction FROM vues.affichages_en_attente
 ), connues AS (
-    SELECT d.* FROM touches JOIN vues.delai_affichage d USING (transaction)
+    SELECT * FROM vues.delai_affichage WHERE transaction = ANY (ARRAY(SELECT transaction FROM touches))
 ), parts AS (
     SELECT transaction, coalesce(d.accepte_le, n.accepte_le) AS accepte_le,
            coalesce(d.affiche_le, n.affiche_le) AS affiche_le

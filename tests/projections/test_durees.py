@@ -26,7 +26,7 @@ from projections.vues.delai_affichage import DelaiAffichage
 from projections.vues.durees import tranche_ms
 from service import composition
 from tests.audit.monde import Monde, monde
-from tests.outils import exemples
+from tests.outils import attendre, exemples
 
 T: Final = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 JOUR: Final = timedelta(hours=24)
@@ -183,6 +183,33 @@ def test_la_base_calcule_la_meme_tranche(m: Monde, duree: timedelta) -> None:
     parts = "(SELECT 'x' AS transaction, %s::timestamptz AS accepte_le, %s::timestamptz AS affiche_le)"
     requete = durees.TRANCHES.format(parts=parts)
     assert m.conn.execute(requete.encode(), (T, T + duree)).fetchall() == [("x", tranche_ms(duree))]
+
+
+def test_l_horloge_ne_relit_pas_la_vue(m: Monde, base: Any) -> None:
+    """Une part attend parmi cinq mille affichées : elle seule est relue."""
+    _, positions = ecrire(m, [Geste(0, 0, 0.0, None)], [])
+    suivre(m, positions[-1])
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute(
+            "INSERT INTO vues.delai_affichage (transaction, reference, accepte_le, affiche_le)"
+            " SELECT 'X' || i, 'R', %(t)s, %(t)s FROM generate_series(1, 5000) AS i",
+            {"t": T},
+        )
+        proprietaire.execute("ANALYZE vues.delai_affichage")
+
+        def lectures() -> tuple[int, int]:
+            proprietaire.execute("SELECT pg_stat_clear_snapshot()")
+            return proprietaire.execute(
+                "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'delai_affichage'"
+            ).fetchone() or (0, 0)
+
+        proprietaire.execute("SELECT pg_stat_force_next_flush()")
+        avant = lectures()
+        assert etat(m, JOUR)["en_attente"] == 1
+        with psycopg.connect(base.url, autocommit=True) as conn:
+            assert etat_de_l_horloge(conn, MAINTENANT, JOUR).en_attente == 1
+        attendre(lambda: sum(lectures()) > sum(avant), quoi="le compte de PostgreSQL")
+        assert lectures()[0] == avant[0], "aucune lecture de toute la vue"
 
 
 def test_un_compte_change_a_la_main_est_dit_par_la_parite(m: Monde) -> None:
