@@ -5,7 +5,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -48,21 +48,36 @@ class _Serveur(uvicorn.Server):
 @contextmanager
 def servi(application: Any) -> Iterator[str]:
     """Son URL, le temps du bloc."""
-    # Le protocole est nommé : sans lui, asyncio ne pose pas TCP_NODELAY, et chaque réponse attend 40 ms un accusé.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as prise:
-        prise.bind(("127.0.0.1", 0))
-        # Une connexion gardée l'est plus longtemps qu'une machine occupée ne se tait : fermée d'ici, elle le serait au
-        # moment même où le client la reprend. L'arrêt ferme celles qui ne font rien.
-        configuration = uvicorn.Config(
-            application, log_config=None, ws="none", timeout_keep_alive=60, timeout_graceful_shutdown=2
-        )
-        serveur = _Serveur(configuration)
-        fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
-        fil.start()
-        attendre(lambda: serveur.started, quoi="uvicorn démarré")
+    with servies(application) as (url,):
+        yield url
+
+
+@contextmanager
+def servies(*applications: Any) -> Iterator[tuple[str, ...]]:
+    """L'URL de chacune, le temps du bloc ; elles s'arrêtent ensemble, car chacune y met un dixième de seconde."""
+    with ExitStack() as prises:
+        servis = [_demarrer(application, prises) for application in applications]
         try:
-            yield f"http://127.0.0.1:{prise.getsockname()[1]}"
+            attendre(lambda: all(serveur.started for _, serveur, _ in servis), quoi="uvicorn démarré")
+            yield tuple(url for url, _, _ in servis)
         finally:
-            serveur.arreter()
-            fil.join(timeout=60)  # Les gabarits se compilent encore, peut-être, sur une machine occupée.
-            assert not fil.is_alive()
+            for _, serveur, _ in servis:
+                serveur.arreter()
+            for _, _, fil in servis:
+                fil.join(timeout=60)  # Les gabarits se compilent encore, peut-être, sur une machine occupée.
+                assert not fil.is_alive()
+
+
+def _demarrer(application: Any, prises: ExitStack) -> tuple[str, _Serveur, threading.Thread]:
+    # Le protocole est nommé : sans lui, asyncio ne pose pas TCP_NODELAY, et chaque réponse attend 40 ms un accusé.
+    prise = prises.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP))
+    prise.bind(("127.0.0.1", 0))
+    # Une connexion gardée l'est plus longtemps qu'une machine occupée ne se tait : fermée d'ici, elle le serait au
+    # moment même où le client la reprend. L'arrêt ferme celles qui ne font rien.
+    configuration = uvicorn.Config(
+        application, log_config=None, ws="none", timeout_keep_alive=60, timeout_graceful_shutdown=2
+    )
+    serveur = _Serveur(configuration)
+    fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
+    fil.start()
+    return f"http://127.0.0.1:{prise.getsockname()[1]}", serveur, fil

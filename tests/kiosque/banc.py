@@ -24,7 +24,7 @@ from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
 from tests.outils import attendre
-from tests.serveurs import servi
+from tests.serveurs import servies
 
 CHAMP_CACHE = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
@@ -138,7 +138,7 @@ def banc(**reglages: object) -> Iterator[Banc]:
     choix = ReglagesSimulateur.model_validate({"attente_initiale_s": 0.0} | reglages)
     simulateur = creer_simulateur(choix, horloge=montre, dormir=vanne.dormir)
     contrat = Marchand(id=choix.marchand, cles={1: SecretStr("002001000000001_KEY1")}, version_courante=1)
-    with servi(simulateur) as url, servi(receveur.application()) as marchand_url:
+    with servies(simulateur, receveur.application()) as (url, marchand_url):
         sips = ReglagesSips(
             url=f"{url}/paypage",
             office=f"{url}",
