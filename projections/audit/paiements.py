@@ -271,8 +271,11 @@ class SuiviDePaiement:
             self._ecart(f"v{v} n'a pas été approuvé par une seconde personne")
         if fait.montant <= 0 or paiement is None or paiement.reste_de(fait.anomalie) < 0:
             self._ecart(f"v{v} règle {fait.montant} centimes de {fait.anomalie}, plus qu'il n'en restait")
-        if position <= self._argent_vu and fait.anomalie in self._argent:
-            self._argent[fait.anomalie][5] -= fait.montant
+        if position <= self._argent_vu:
+            if fait.anomalie in self._argent:
+                self._argent[fait.anomalie][5] -= fait.montant
+            else:
+                self._ecart(f"v{v} règle {fait.anomalie}, qui n'est le nom d'aucun argent")
         self._contexte.exiger_signature(self._flux, fait, cause)
         match fait:
             case Paiement.EncaissementImputé():
