@@ -63,9 +63,7 @@ _MOIS: Final = {
 _RELATIF: Final = re.compile(rf"\b(?:{'|'.join((*_RELATIFS, *_SEMAINE))})\b")
 _ISO: Final = re.compile(r"\b(?P<a>[0-9]{4})-(?P<m>[0-9]{2})-(?P<j>[0-9]{2})\b")
 _BARRES: Final = re.compile(r"\b(?P<j>[0-9]{1,2})/(?P<m>[0-9]{1,2})(?:/(?P<a>[0-9]{4}|[0-9]{2}))?\b")
-_LETTRES: Final = re.compile(
-    rf"\b(?P<j>[0-9]{{1,2}})(?:er)?\s+(?P<mois>{'|'.join(_MOIS)})(?:\s+(?P<a>[0-9]{{4}}))?\b"
-)
+_LETTRES: Final = re.compile(rf"\b(?P<j>[0-9]{{1,2}})(?:er)?\s+(?P<mois>{'|'.join(_MOIS)})(?:\s+(?P<a>[0-9]{{4}}))?\b")
 _CREUX: Final = re.compile(
     r"\b(?:le|du|de|la|en|un|d'|paiement|payé|paye|montant|dernier|à|vers)\b|[,;.]", re.IGNORECASE
 )
