@@ -33,9 +33,9 @@ from projections.lectures.anomalies import Voulue
 
 CHAMPS: Final[Mapping[Geste, tuple[str, ...]]] = {
     Geste.RATTACHER: ("creances", "preuve"),
-    Geste.CONCLURE: ("preuve",),
+    Geste.CONCLURE: ("montant", "preuve"),
     Geste.RENDRE: ("voie", "montant", "transaction", "preuve"),
-    Geste.CONSTATER_REPRISE: ("preuve",),
+    Geste.CONSTATER_REPRISE: ("montant", "preuve"),
     Geste.REMBOURSER: ("voie", "montant", "transaction", "preuve"),
     Geste.CONTREPASSER: ("transaction", "preuve"),
     Geste.APPLIQUER: ("creances",),

@@ -235,11 +235,14 @@ def _paiement(cle: _Cle) -> Dossier | None:
 
 def _place(reste: str) -> tuple[UUID, int, int]:
     topic_id, partition, offset = reste.split("-")
+    if UUID(topic_id).hex != topic_id:
+        raise ValueError(topic_id)
     return UUID(topic_id), _nombre(partition), _nombre(offset)
 
 
 def _nombre(texte: str) -> int:
-    if not texte.isascii() or not texte.isdigit() or len(texte) > _DECIMAL_MAX:
+    """Le nombre, s'il est écrit comme nous l'écrivons : une anomalie n'a qu'un nom, donc qu'une histoire."""
+    if not texte.isascii() or not texte.isdigit() or len(texte) > _DECIMAL_MAX or str(int(texte)) != texte:
         raise ValueError(texte)
     return int(texte)
 

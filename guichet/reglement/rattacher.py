@@ -12,6 +12,8 @@ def preciser(acte: Acte) -> Proposition:
     À une seule créance, sans part dite, tout va ; sans créance nommée, l'argent va à celles du paiement nommé.
     """
     voulue = acte.proposition
+    if voulue.imputations and voulue.transaction is not None:
+        raise GesteImpossible("Dites des créances, ou un paiement : pas les deux.")
     if len(voulue.imputations) == 1 and not voulue.imputations[0].part:
         part = Centimes(voulue.montant or acte.dossier.montant)
         (seule,) = voulue.imputations

@@ -44,6 +44,7 @@ class Banque:
             session.demande = replace(session.demande, montant=session.demande.montant + consigne.ecart_centimes)
         conclusion = self._conclure(session, annonce)
         if consigne.deux_fois:
+            session.prises = 2
             autre = f"{(int(conclusion.autorisation or 0) + 1) % 1_000_000:06d}"
             self._expedier(session.demande, replace(conclusion, autorisation=autre))
         return conclusion

@@ -49,11 +49,13 @@ class Session:
     conclusion: Conclusion | None = None
     authentification: "Authentification | None" = None
     operations: list["Operation"] = field(default_factory=list)
+    prises: int = 1
+    """Combien de fois l'argent a été pris, chacune sous son autorisation."""
 
     @property
     def reste(self) -> int:
         """Ce que la banque garde du paiement, en centimes."""
-        return self.demande.montant - sum(operation.montant for operation in self.operations)
+        return self.demande.montant * self.prises - sum(operation.montant for operation in self.operations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,12 @@ class SuiviDePaiement:
             if valeurs[1:3] == [str(fait.raison), fait.marchand] and valeurs[4] == fait.montant and valeurs[3] is None:
                 valeurs[3] = fait.autorisation
 
+    def _user(self, fait: Paiement.EncaissementImputé | Paiement.EncaissementRendu) -> None:
+        if fait.anomalie in self._argent:
+            self._argent[fait.anomalie][5] -= fait.montant
+        else:
+            self._ecart(f"v{fait.originator_version} règle {fait.anomalie}, qui n'est le nom d'aucun argent")
+
     def _regler(
         self,
         fait: Paiement.EncaissementImputé | Paiement.EncaissementRendu,
@@ -271,8 +277,8 @@ class SuiviDePaiement:
             self._ecart(f"v{v} n'a pas été approuvé par une seconde personne")
         if fait.montant <= 0 or paiement is None or paiement.reste_de(fait.anomalie) < 0:
             self._ecart(f"v{v} règle {fait.montant} centimes de {fait.anomalie}, plus qu'il n'en restait")
-        if position <= self._argent_vu and fait.anomalie in self._argent:
-            self._argent[fait.anomalie][5] -= fait.montant
+        if position <= self._argent_vu:
+            self._user(fait)
         self._contexte.exiger_signature(self._flux, fait, cause)
         match fait:
             case Paiement.EncaissementImputé():

@@ -26,7 +26,8 @@ class InstantIllisible(Refus):
     code = "instant_illisible"
     phrase_de_base = (
         "Cette date ne se lit pas : écrivez un jour (2026-11-25 ou 25/11/2026, compté jusqu'à sa fin) ou un instant"
-        " (2026-11-25T14:30, à l'heure de Paris)."
+        " (2026-11-25T14:30, à l'heure de Paris). Dans l'heure où l'horloge change, dites aussi le décalage"
+        " (2026-10-25T02:30+01:00)."
     )
 
 
@@ -125,6 +126,8 @@ def _instant(jour: date, lu: re.Match[str]) -> datetime:
         tzinfo=PARIS,
     )
     if lu["z"] is None:
+        if local.utcoffset() != local.replace(fold=1).utcoffset():
+            raise ValueError("cette heure-là n'a pas existé, ou deux fois")
         return local.astimezone(UTC)
     decalage = lu["z"].replace(" ", "+")
     suffixe = "+00:00" if decalage in {"Z", "z"} else decalage

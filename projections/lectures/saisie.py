@@ -59,12 +59,11 @@ _MOIS: Final = {
     )
     for nom in noms
 }
-_RELATIF: Final = re.compile(rf"\b(?:{'|'.join((*_RELATIFS, *_SEMAINE))})\b", re.IGNORECASE)
+# Lus en minuscules, sans `IGNORECASE` : pour lui, `ſ` serait un s et `ı` un i, que les tables ci-dessus n'ont pas.
+_RELATIF: Final = re.compile(rf"\b(?:{'|'.join((*_RELATIFS, *_SEMAINE))})\b")
 _ISO: Final = re.compile(r"\b(?P<a>[0-9]{4})-(?P<m>[0-9]{2})-(?P<j>[0-9]{2})\b")
 _BARRES: Final = re.compile(r"\b(?P<j>[0-9]{1,2})/(?P<m>[0-9]{1,2})(?:/(?P<a>[0-9]{4}|[0-9]{2}))?\b")
-_LETTRES: Final = re.compile(
-    rf"\b(?P<j>[0-9]{{1,2}})(?:er)?\s+(?P<mois>{'|'.join(_MOIS)})(?:\s+(?P<a>[0-9]{{4}}))?\b", re.IGNORECASE
-)
+_LETTRES: Final = re.compile(rf"\b(?P<j>[0-9]{{1,2}})(?:er)?\s+(?P<mois>{'|'.join(_MOIS)})(?:\s+(?P<a>[0-9]{{4}}))?\b")
 _CREUX: Final = re.compile(
     r"\b(?:le|du|de|la|en|un|d'|paiement|payé|paye|montant|dernier|à|vers)\b|[,;.]", re.IGNORECASE
 )
@@ -271,15 +270,16 @@ def _montant(texte: str, aujourd_hui: date) -> ParMontant | None:
 
 
 def _jour(texte: str, aujourd_hui: date) -> tuple[date | None, str]:
-    """Le jour que dit ce texte, jamais à venir, et le texte sans lui."""
+    """Le jour que dit ce texte, jamais à venir, et le texte sans lui, en minuscules."""
+    texte = texte.lower()
     if lu := _RELATIF.search(texte):
-        return _relatif(lu[0].lower(), aujourd_hui), texte[: lu.start()] + " " + texte[lu.end() :]
+        return _relatif(lu[0], aujourd_hui), texte[: lu.start()] + " " + texte[lu.end() :]
     for motif in (_ISO, _LETTRES, _BARRES):
         lu = motif.search(texte)
         if lu is None:
             continue
         champs = lu.groupdict()
-        mois = int(champs["m"]) if "m" in champs else _MOIS[champs["mois"].lower()]
+        mois = int(champs["m"]) if "m" in champs else _MOIS[champs["mois"]]
         jour = _date(champs["a"], mois, int(champs["j"]), aujourd_hui)
         if jour is not None:
             return jour, texte[: lu.start()] + " " + texte[lu.end() :]

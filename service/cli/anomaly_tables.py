@@ -63,6 +63,7 @@ def tell_one(row: LigneDAnomalie, told: list[dict[str, Any]]) -> None:
         ("Cause", row.cause),
         ("Créance", row.reference or ""),
         ("Transaction", row.transaction or ""),
+        ("Assuré", row.assure or ""),
         ("Caisse", row.caisse or ""),
         ("Depuis", f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M:%S}"),
         ("Gestes", "\n".join(f"{gesture.value} : {LIBELLES[gesture]}" for gesture in row.gestes)),

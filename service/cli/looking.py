@@ -145,7 +145,7 @@ def token(
     try:
         chosen = RoleUtilisateur(role)
     except ValueError as cause:
-        raise typer.BadParameter(f"rôle inconnu : {role} (connus : {', '.join(RoleUtilisateur)})") from cause
+        raise typer.BadParameter(f"rôle inconnu : {role!r} (connus : {', '.join(RoleUtilisateur)})") from cause
     if (chosen is RoleUtilisateur.ASSURE) != (assure is not None):
         raise typer.BadParameter("--assure va avec le rôle assure, et seulement lui")
     if caisse and chosen is not RoleUtilisateur.PARTENAIRE:

@@ -28,6 +28,9 @@ from service.cli.who import reader
 NAME_MAX = 256
 """Of an agent or a person whose accesses are looked for: what is looked for is recorded."""
 
+RANK_MAX = 2**63 - 1
+"""The greatest rank that the database counts."""
+
 if TYPE_CHECKING:
     from api.support.consultation import Consultee
     from guichet.acces import Motif
@@ -148,7 +151,8 @@ def accesses(
     assure: Annotated[str | None, typer.Option(help="Les accès aux données de cet assuré (pseudonyme).")] = None,
     qui: Annotated[str | None, typer.Option(help="Les accès de cet agent.")] = None,
     before: Annotated[
-        int | None, typer.Option("--avant", min=0, help="Les accès d'avant ce rang : la suite d'une liste.")
+        int | None,
+        typer.Option("--avant", min=0, max=RANK_MAX, help="Les accès d'avant ce rang : la suite d'une liste."),
     ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from domain.reponse import Issue
+from kiosque.interface import Faite
 from kiosque.simulateur.situations import SITUATIONS
 from tests.kiosque.banc import Banc, banc
 
@@ -37,6 +38,9 @@ def test_la_banque_prend_deux_fois_sous_deux_autorisations(b: Banc) -> None:
     une, autre = b.recues(2)
     assert (une.transaction, une.montant) == (autre.transaction, autre.montant)
     assert une.autorisation != autre.autorisation
+    # Elle garde les deux sommes : n'en garder qu'une dirait l'autre rendue, sans que rien ne l'ait été.
+    assert b.kiosque.annuler("T1", une.marchand, 5_00, reste_avant=40_00) == Faite(35_00)
+    assert b.kiosque.annuler("T1", une.marchand, 15_00, reste_avant=35_00) == Faite(20_00)
 
 
 def test_la_banque_refuse_et_prend_pourtant_sous_un_nom_inconnu(b: Banc) -> None:

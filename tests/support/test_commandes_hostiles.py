@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import service.cli.anomalies
 import service.cli.auditing
 import service.cli.dlq
+import service.cli.looking
 import service.cli.search
 import service.cli.support  # noqa: F401 (inscrivent leurs commandes)
 from service.cli.application import app
@@ -28,6 +29,8 @@ COMMANDES = [
     ("note", REF, ROUGE),
     ("accesses", "--assure", ROUGE),
     ("accesses", "--qui", ROUGE),
+    ("accesses", "--avant", "9" * 30),
+    ("token", "--role", ROUGE),
     ("anomalies", "list", "--motif", ROUGE),
     ("anomalies", "show", ROUGE),
     ("anomalies", "show", "argent-T-1", "--motif", ROUGE),

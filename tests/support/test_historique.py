@@ -116,6 +116,8 @@ def test_seul_le_support_lit_les_histoires(service: Service, role: RoleUtilisate
         ({"as_of": "2026"}, 422, "instant_illisible"),
         ({"as_of": "2026-13-01"}, 422, "instant_illisible"),
         ({"as_of": "<script>"}, 422, "instant_illisible"),
+        ({"as_of": "2025-10-26T02:30"}, 422, "instant_illisible"),  # Deux fois ce jour-là.
+        ({"as_of": "2025-03-30T02:30"}, 422, "instant_illisible"),  # Jamais ce jour-là.
         ({"as_of": "2020-01-01"}, 409, "rien_encore"),
         ({"as_of": "2999-01-01"}, 422, "instant_futur"),
         ({"version": "99"}, 422, "version_inconnue"),
@@ -140,6 +142,7 @@ def test_un_instant_ou_une_version_qui_n_existe_pas_est_refuse_clairement(
         ("2026-10-25", datetime(2026, 10, 25, 22, 59, 59, 999999, UTC)),  # 25 heures.
         ("2026-06-01T10:00", datetime(2026, 6, 1, 8, tzinfo=UTC)),
         ("1/6/2026 10h30", datetime(2026, 6, 1, 8, 30, tzinfo=UTC)),
+        ("2026-10-25T02:30+01:00", datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
         ("2026-06-01T10:00:00.5Z", datetime(2026, 6, 1, 10, 0, 0, 500_000, UTC)),
         ("2026-06-01T10:00:00+02:00", datetime(2026, 6, 1, 8, tzinfo=UTC)),
         ("2026-06-01T10:00:00 02:00", datetime(2026, 6, 1, 8, tzinfo=UTC)),

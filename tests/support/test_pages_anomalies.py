@@ -1,5 +1,6 @@
 """Les anomalies, de la liste au solde réglé, à deux personnes, dans les pages."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from engine.follower import Follower
 from projections.vues.anomalies import Anomalies
 from tests.api.navigation import champ, lisible
 from tests.mapper import MAPPER
-from tests.support.banc import AUTRE, MOTIF, REF, Service, acces, recevoir
+from tests.support.banc import AUTRE, MOTIF, REF, Service, acces, paiement, recevoir
 from tests.support.test_pages import entrer, page
 
 
@@ -106,3 +107,41 @@ def test_une_note_sur_une_anomalie_se_lit_avec_elle(service: Service, orphelin: 
     champs = {"jeton": champ(vue, "jeton"), "objet": f"anomalie-{orphelin}", "texte": "rappeler demain"}
     notee = service.client.post("/support/notes", params={"motif": MOTIF}, data=champs)
     assert "rappeler demain" in service.client.get(notee.headers["Location"]).text
+
+
+def test_une_part_de_l_argent_se_conclut_aussi_par_la_page(service: Service) -> None:
+    """Ce qui dépasse la dette ne se conclut pas : la page aussi laisse en dire une part."""
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 100_00)
+    suivre(service)
+    entrer(service)
+    trouve = re.search(rf"argent-{transaction}-\d+", page(service, "/support/anomalies").text)
+    assert trouve is not None
+    ident = trouve[0]
+    assert 'id="montant-conclure"' in page(service, f"/support/anomalies/{ident}").text
+    propose = poster(service, ident, "reglement", geste="conclure", montant="87,09", raison="vu avec elle")
+    assert propose.status_code == 303, lisible(propose)
+    entrer(service, "paul")
+    assert poster(service, ident, "approbation", decision="approuver").status_code == 303
+    suivre(service)
+    assert "Il en reste 12,91" in lisible(page(service, f"/support/anomalies/{ident}"))
+
+
+def test_un_remboursement_que_la_banque_tait_s_abandonne_par_la_page(service: Service, orphelin: str) -> None:
+    """La banque du banc ne répond pas : le règlement attend, et la page dit qui peut l'abandonner."""
+    entrer(service)
+    poster(service, orphelin, "reglement", geste="rendre", voie="carte", raison="vu avec elle")
+    entrer(service, "paul")
+    approuve = poster(service, orphelin, "approbation", decision="approuver")
+    assert "fait=en_execution" in approuve.headers["Location"], lisible(approuve)
+    entrer(service)
+    attend = page(service, f"/support/anomalies/{orphelin}")
+    assert "une autre personne que vous peut l'abandonner" in lisible(attend)
+    assert ("Ce qui peut en être fait" in lisible(attend), 'value="decliner"' in attend.text) == (False, False)
+    entrer(service, "paul")
+    assert 'value="decliner"' in page(service, f"/support/anomalies/{orphelin}").text
+    abandonne = poster(service, orphelin, "approbation", decision="decliner", raison="la banque n'a rien rendu")
+    assert "Abandonné : rien n'a bougé" in lisible(service.client.get(abandonne.headers["Location"]))
+    suivre(service)
+    assert "Ce qui peut en être fait" in lisible(page(service, f"/support/anomalies/{orphelin}"))

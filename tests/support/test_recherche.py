@@ -57,6 +57,7 @@ JEUDI = date(2026, 11, 26)
         ("1 234,56 €", [ParMontant(1_234_56, None)]),
         ("20 € lundi", [ParMontant(20_00, date(2026, 11, 23))]),
         ("20 € jeudi", [ParMontant(20_00, date(2026, 11, 19))]),
+        ("20 EUROS LE 1ER FÉVRIER", [ParMontant(20_00, date(2026, 2, 1))]),
         ("20.00 2026-11-25", [ParMontant(20_00, date(2026, 11, 25))]),
         ("4970##########01", [ParCarte("4970", "01")]),
         ("4970 **** 01", [ParCarte("4970", "01")]),
@@ -75,7 +76,13 @@ def test_une_saisie_libre_se_comprend(saisie: str, attendu: list[Any]) -> None:
     assert lire_recherche(saisie, JEUDI) == attendu
 
 
-@pytest.mark.parametrize("saisie", ["", "   ", "bonjour madame", "a" * 201, "x\x1b[31m", "20 € et autre chose", "€"])
+@pytest.mark.parametrize(
+    "saisie",
+    [
+        *("", "   ", "bonjour madame", "a" * 201, "x\x1b[31m", "20 € et autre chose", "€"),
+        *("20 € mard\u0131", "20 € \u017famedi", "20 € le 1er \u017feptembre"),  # Ni i, ni s : d'autres lettres.
+    ],
+)
 def test_ce_qui_ne_designe_rien_est_refuse(saisie: str) -> None:
     with pytest.raises(RechercheIllisible):
         lire_recherche(saisie, JEUDI)

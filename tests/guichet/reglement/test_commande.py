@@ -68,6 +68,15 @@ def test_de_l_argent_orphelin_se_rattache_par_la_commande_a_deux(b: Banc, base: 
     assert auditer(b.conn).ecarts == []
 
 
+def test_une_anomalie_montree_dit_de_qui_elle_est(b: Banc, base: Any) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 25_00)
+    (ligne,) = b.ouvertes()
+    montree = lancer(base.url, "anomalies", "show", ligne.id, "--motif", "elle a appelé")
+    assert ("Assuré" in montree.stdout, "a-1" in montree.stdout) == (True, True), montree.stdout
+
+
 def test_les_mauvais_arguments_ont_leur_phrase(b: Banc, base: Any) -> None:
     b.repondre("ORPHELIN", 20_00)
     commun = ("--motif", "elle a appelé")

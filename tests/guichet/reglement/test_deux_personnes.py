@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from domain.avis import Moyen
-from domain.geste import Geste, Voie
+from domain.geste import Geste, IdAnomalie, Voie
+from domain.imputation import Imputation
 from domain.monnaie import Centimes
 from domain.refus import (
     AgentIrrecevable,
@@ -188,9 +189,24 @@ def test_un_nom_qui_ne_designe_rien_est_refuse(orphelin: Banc) -> None:
         *("argent-ORPHELIN-2", "argent-AUTRE-1", "argent-ORPHELIN-x", "trop_percu-x", "sort-1-2-3", "attente-9"),
         *("ecart-9", "ecarte-restant_du-9", "rebut-1", "partition-1", "paiement-ORPHELIN", "", "-", "argent", "x-1"),
         *("argent-\x00-1", "levee-3", "attente-" + "9" * 30, "argent-²-1", "argent-" + "A" * 200 + "-1"),
+        "argent-ORPHELIN-01",  # La même position, écrite autrement : ce n'est pas un second nom du même argent.
     ):
         with pytest.raises(AnomalieInconnue):
             orphelin.proposer(ident, Geste.FAUSSE_ALERTE)
+
+
+def test_de_l_argent_regle_sous_un_autre_nom_est_vu_de_l_audit(orphelin: Banc) -> None:
+    """Les vues n'en retireraient rien : la liste le montrerait pour toujours, et nul ne pourrait plus le régler."""
+    b, autre = orphelin, IdAnomalie("argent-ORPHELIN-01")  # type: ignore[arg-type]
+    personnes = {"saisi_par": "agent-1", "approuve_par": "agent-2"}
+    creance, paiement = b.creance(1), b.paiement("ORPHELIN")
+    part = Imputation(reference=creance.avis.reference, part=Centimes(20_00))
+    paiement.imputer_argent(autre, (part,), maintenant=T0, **personnes)
+    creance.rattacher(paiement.transaction, autre, part.part, maintenant=T0, **personnes)
+    b.inscrire(paiement, creance)
+    b.projeter()
+    ecarts = auditer(b.conn).ecarts
+    assert any("argent-ORPHELIN-01, qui n'est le nom d'aucun argent" in ecart for ecart in ecarts), ecarts
 
 
 def test_un_geste_qui_ne_va_pas_a_l_anomalie_est_refuse(orphelin: Banc) -> None:
@@ -203,6 +219,7 @@ def test_un_geste_qui_ne_va_pas_a_l_anomalie_est_refuse(orphelin: Banc) -> None:
     ("ident", "geste", "champs"),
     [
         (ORPHELIN, Geste.RATTACHER, {"creances": [(1, 0)], "voie": Voie.CARTE}),
+        (ORPHELIN, Geste.RATTACHER, {"creances": [(1, 0)], "transaction": "T1"}),
         ("argent-T1-3", Geste.CONCLURE, {"voie": Voie.CARTE}),
         ("argent-T1-3", Geste.CONCLURE, {"creances": [(1, 0)]}),
         ("argent-T1-3", Geste.RENDRE, {"voie": Voie.CARTE, "transaction": "ORPHELIN"}),

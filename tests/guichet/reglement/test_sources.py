@@ -2,12 +2,12 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from domain.geste import GESTES, Geste, Source
-from domain.refus import AnomalieDejaReglee, GesteImpossible
+from domain.refus import AnomalieDejaReglee, AnomalieInconnue, GesteImpossible
 from engine import positions
 from engine.batch import Advance, Batch, Fate, Partition
 from guichet.rapprochement.ecarts import Ecart, GenreEcart
@@ -79,6 +79,20 @@ def test_un_refus_apres_une_acceptation_est_une_anomalie_sans_argent(b: Banc) ->
     for ligne in lignes:
         b.proposer(ligne.id, Geste.FAUSSE_ALERTE)
     assert b.ouvertes() == []
+
+
+def test_un_message_n_a_qu_un_nom(b: Banc) -> None:
+    """Écrit autrement, un nom ouvrirait un second dossier du même message : il n'aurait plus un seul état."""
+    partition = Partition(UUID(int=0xABC), "creances.avis", 0)
+    sort = Fate(partition, 0, "contradictoire", "deux avis", "T1", b"\x00" * 32, {})
+    with b.guichet.base.transaction() as conn:
+        b.guichet.recorder.record(conn, Batch(advances=[Advance(partition, 0, 1)], fates=[sort]))
+    (ligne,) = b.ouvertes()
+    for autre in (ligne.id.replace("abc", "ABC"), f"{ligne.id}0", ligne.id.replace("-0-", "-00-")):
+        assert autre != ligne.id
+        with pytest.raises(AnomalieInconnue):
+            b.proposer(autre, Geste.FAUSSE_ALERTE)
+    assert [ouverte.id for ouverte in b.ouvertes()] == [ligne.id]
 
 
 def test_un_evenement_ecarte_se_reprend_sans_sql_et_le_meneur_l_applique(b: Banc) -> None:
