@@ -7,7 +7,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.lecture import a_suivre, en_cours, est_confirme, lire_compte, payables_en_ligne, repris_possible
+from api.assure.lecture import (
+    SANS_FIN,
+    a_suivre,
+    en_cours,
+    est_confirme,
+    lire_compte,
+    payables_en_ligne,
+    repris_possible,
+)
 from api.assure.messagerie import courrier_de
 from api.assure.visite import AssureConnecte, visite_de
 from api.socle.canal import lire_canal
@@ -69,8 +77,13 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
 
 
 def derniere_issue(paiements: list[LignePaiement], maintenant: datetime) -> LignePaiement | None:
-    """Le dernier paiement conclu, s'il l'est depuis peu et si rien n'est en cours depuis."""
+    """Le dernier paiement conclu, s'il l'est depuis peu et si rien n'est en cours depuis.
+
+    Un paiement en vérification est conclu pour le journal, pas pour la personne : il n'a ni réussi ni échoué.
+    """
     dernier = next(iter(paiements), None)
-    if dernier is None or dernier.conclu_le is None or maintenant - dernier.conclu_le > ISSUE_MONTREE:
+    if dernier is None or dernier.conclu_le is None or dernier.statut in SANS_FIN:
+        return None
+    if maintenant - dernier.conclu_le > ISSUE_MONTREE:
         return None
     return dernier

@@ -30,8 +30,8 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
         raise probleme_de(refus, statut=404) from None
     politique = moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
-    raisons = Raisons([consultation.cherchee, *consultation.autres], politique, ouverts)
     maintenant = moyens.dependances.horloge()
+    raisons = Raisons([consultation.cherchee, *consultation.autres], politique, ouverts, maintenant=maintenant)
     return CreanceLue(
         **_champs(consultation.cherchee, raisons),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,

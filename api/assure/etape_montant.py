@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from api.assure.feuillets import Feuillet, disponible_hors_page, feuillet
 from api.assure.lecture import (
-    CONFIRMATION_ATTENDUE,
     Consultation,
     Raison,
     Raisons,
     est_confirme,
+    phrase_en_cours,
     repris_possible,
 )
 from api.assure.montants import blocage, ensemble, propositions
@@ -71,6 +71,7 @@ def page_du_montant(
     solde = sum(ligne.restant_du for ligne in cochees)
     maintenant = visite.moyens.dependances.horloge()
     ouverts = consultation.sans_fin
+    a_finir = [paiement for paiement in ouverts if not est_confirme(paiement, visite.retours)]
     page_du_tableau = feuillet(
         [
             rangee(ligne.creance, ligne.rang, ligne.raison.phrase if ligne.raison else "", cochee=ligne.cochee)
@@ -92,7 +93,8 @@ def page_du_montant(
         "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],
         "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
         "payable": any(ligne.raison is None for ligne in lignes),
-        "a_reprendre": [paiement for paiement in ouverts if repris_possible(paiement, maintenant, visite.retours)],
+        "a_reprendre": [paiement for paiement in a_finir if repris_possible(paiement, maintenant)],
+        "sans_reponse": [paiement for paiement in a_finir if not repris_possible(paiement, maintenant)],
         "prevision": prevision,
         "propositions": propositions(cochees, ouvertes, cochables, politique),
         "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,
@@ -136,7 +138,8 @@ def tout_cocher(visite: Visite, consultation: Consultation, saisie: Saisie) -> S
     politique = visite.moyens.dependances.guichet.politique
     cochables = [ligne.creance for ligne in _lignes(visite, consultation, None) if ligne.raison is None]
     ouvertes = [consultation.cherchee, *consultation.autres]
-    cochees = ensemble(consultation.cherchee.caisse, cochables, politique)
+    gardees = {consultation.cherchee.reference, *saisie.cochees}
+    cochees = ensemble(consultation.cherchee.caisse, cochables, politique, gardees=gardees)
     proposees = propositions(cochees, ouvertes, cochables, politique)
     montant = f"{euros(proposees[-1].montant)[:-2]}" if proposees else saisie.montant
     return saisie._replace(cochees=tuple(ligne.reference for ligne in cochees), montant=montant, action="partage")
@@ -154,7 +157,10 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     demandees = set(saisie.cochees) if saisie else {consultation.cherchee.reference}
     anciennes = sorted(creances, key=lambda ligne: (ligne.date_emission, ligne.reference))
     rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
-    raisons = Raisons(creances, politique, consultation.sans_fin, exclusif=True, retours=visite.retours)
+    maintenant = visite.moyens.dependances.horloge()
+    raisons = Raisons(
+        creances, politique, consultation.sans_fin, maintenant=maintenant, exclusif=True, retours=visite.retours
+    )
     lignes = []
     for ligne in creances:
         raison = raisons.de(ligne)
@@ -197,9 +203,10 @@ def _en_trop(visite: Visite, lignes: Sequence[LigneACocher]) -> str:
 
 
 def _phrase(refus: Refus, visite: Visite) -> str:
-    if isinstance(refus, PaiementEnCours) and visite.retours.intersection(refus.transactions):
-        return CONFIRMATION_ATTENDUE
-    return refus.phrase
+    if not isinstance(refus, PaiementEnCours):
+        return refus.phrase
+    confirme = not visite.retours.isdisjoint(refus.transactions)
+    return phrase_en_cours(refus, visite.moyens.dependances.horloge(), confirme=confirme)
 
 
 def _cible(refus: Refus) -> str:

@@ -91,7 +91,10 @@ def _illisible(tapee: str, lue: ReferenceIllisible) -> Refus:
 async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation) -> Response:
     creance, guichet = consultation.cherchee, visite.moyens.dependances.guichet
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [creance.reference]))
-    raisons = Raisons(consultation.autres, guichet.politique, consultation.sans_fin, exclusif=True)
+    maintenant = visite.moyens.dependances.horloge()
+    raisons = Raisons(
+        consultation.autres, guichet.politique, consultation.sans_fin, maintenant=maintenant, exclusif=True
+    )
     payables = (ligne for ligne in consultation.autres if raisons.de(ligne) is None)
     valeurs = {
         "creance": creance,

@@ -42,6 +42,11 @@ CONFIRMATION_ATTENDUE: Final = (
     "La banque a bien reçu votre paiement, nous attendons sa confirmation ; ne payez pas une seconde fois."
 )
 
+REPONSE_ATTENDUE: Final = (
+    "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
+)
+"""Passé son délai, il ne se reprend plus, et rien ne dit encore que la banque l'ait pris."""
+
 
 class Consultation(NamedTuple):
     """Ce que la recherche d'une référence donne."""
@@ -111,6 +116,7 @@ class Raisons:
         politique: Politique,
         ouverts: Sequence[LignePaiement],
         *,
+        maintenant: datetime,
         exclusif: bool = False,
         retours: AbstractSet[str] = frozenset(),
     ) -> None:
@@ -119,6 +125,7 @@ class Raisons:
         `exclusif` : un paiement en cours sur une ligne suffit à l'écarter. `retours` : les transactions que la banque
         a acceptées devant la personne.
         """
+        self._maintenant = maintenant
         self._par_caisse: dict[CodeCaisse, list[LignePaiement]] = {}
         for paiement in ouverts:
             self._par_caisse.setdefault(CodeCaisse(paiement.caisse), []).append(paiement)
@@ -135,9 +142,19 @@ class Raisons:
             case PaiementEnCours():
                 siens = self._par_caisse.get(ligne.caisse, ())
                 confirmes = bool(siens) and all(est_confirme(paiement, self._retours) for paiement in siens)
-                return Raison(refus.code, CONFIRMATION_ATTENDUE if confirmes else refus.phrase, refus.jusqu_a)
+                phrase = phrase_en_cours(refus, self._maintenant, confirme=confirmes)
+                return Raison(refus.code, phrase, refus.jusqu_a)
             case _:
                 return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
+
+
+def phrase_en_cours(refus: PaiementEnCours, maintenant: datetime, *, confirme: bool) -> str:
+    """Ce que lit une personne qu'un paiement en cours arrête : le reprendre n'est dit que tant que cela se peut."""
+    if confirme:
+        return CONFIRMATION_ATTENDUE
+    if refus.jusqu_a is not None and refus.jusqu_a <= maintenant:
+        return REPONSE_ATTENDUE
+    return refus.phrase
 
 
 def est_confirme(paiement: LignePaiement, retours: AbstractSet[str]) -> bool:

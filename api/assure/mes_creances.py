@@ -47,7 +47,10 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     ouverts = en_cours(paiements)
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
     en_ligne = payables_en_ligne(dues, creances, guichet.politique)
-    raisons = Raisons(creances, guichet.politique, ouverts, exclusif=True, retours=visite.retours)
+    maintenant = visite.moyens.dependances.horloge()
+    raisons = Raisons(
+        creances, guichet.politique, ouverts, maintenant=maintenant, exclusif=True, retours=visite.retours
+    )
     exclues = [ligne.reference for ligne in creances if not ligne.payable_en_ligne and not ligne.annulee]
     exclusions = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))

@@ -72,7 +72,7 @@ def propositions(
     if len(caisses) != 1:
         return []
     if disponible < politique.minimum_par_paiement:
-        toutes = ensemble(caisses.pop(), cochables, politique)
+        toutes = ensemble(caisses.pop(), cochables, politique, gardees={ligne.reference for ligne in cochees})
         if sum(ligne.disponible for ligne in toutes) < politique.minimum_par_paiement:
             return []
         return [Proposition(Touche.ENSEMBLE, propositions(toutes, ouvertes, cochables, politique)[-1].montant)]
@@ -85,11 +85,13 @@ def propositions(
     return proposees
 
 
-def ensemble(caisse: str, cochables: Iterable[LigneCreance], politique: Politique) -> list[LigneCreance]:
-    """Celles d'une caisse que l'on peut cocher ensemble, les plus anciennes d'abord."""
+def ensemble(
+    caisse: str, cochables: Iterable[LigneCreance], politique: Politique, *, gardees: Collection[str]
+) -> list[LigneCreance]:
+    """Celles d'une caisse que l'on peut cocher ensemble, les `gardees` puis les plus anciennes."""
     siennes = (ligne for ligne in cochables if ligne.caisse == caisse)
-    anciennes = sorted(siennes, key=lambda ligne: (ligne.date_emission, ligne.reference))
-    return anciennes[: politique.references_max]
+    ordre = sorted(siennes, key=lambda ligne: (ligne.reference not in gardees, ligne.date_emission, ligne.reference))
+    return ordre[: politique.references_max]
 
 
 def blocage(

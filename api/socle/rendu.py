@@ -17,11 +17,11 @@ from domain.monnaie import euros
 
 _INSECABLE: Final = "\N{NO-BREAK SPACE}"
 _HORS_DU_TEXTE: Final = re.compile(r"(\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|<[^>]*>)", re.DOTALL)
-_AVANT: Final = re.compile(r" (?=[:;?!»])")
+_AVANT: Final = re.compile(r" (?=[:;?!»€])")
 
 
 def typographie(texte: str) -> str:
-    """Le même texte, où rien n'est séparé de ses deux-points, de ses guillemets ni de son symbole."""
+    """Le même texte, où rien n'est séparé de ses deux-points, de ses guillemets ni de son €."""
     return _AVANT.sub(_INSECABLE, texte).replace("« ", f"«{_INSECABLE}")
 
 

@@ -257,6 +257,7 @@ class TestLeParcours:
             page = lisible(service.client.get(adresse))
             assert "Nous vérifions votre paiement" in page
             assert "auprès de la banque ; ne payez pas une seconde fois" in page
+            assert "a échoué" not in page
         etat = service.client.get(f"/paiements/{transaction}")
         assert "votre caisse le règle pour vous" in lisible(etat)
         assert "Montant demandé 20,00 €" in lisible(etat)
@@ -308,6 +309,28 @@ class TestLeParcours:
         devenir(service, "a-2")
         for suite in ("", "/recu.pdf"):
             assert service.client.get(f"/paiements/{transaction}{suite}").status_code == 404
+
+    def test_le_titre_de_chaque_page_dit_ou_l_on_est(self, service: Service) -> None:
+        service.avis(REF, 20_00, solde=60_00)
+        devenir(service)
+        depart = payer(service, chercher(service))
+        pages = [service.client.get("/payer"), chercher(service), service.client.get(depart.headers["Location"])]
+        service.repondre(transaction_de(depart), 20_00)
+        titres = [re.findall(r"<h1.*?</h1>", page.text) for page in (*pages, chercher(service))]
+        dits = [re.sub("<[^>]+>", "", ordinaire(un)) for (un,) in titres]
+        assert dits == [
+            "Payer une créance : étape 1 sur 3, référence de l'avis",
+            "Payer une créance : étape 2 sur 3, montant",
+            "Payer une créance : étape 3 sur 3, paiement par carte",
+            "Payer une créance : créance soldée",
+        ]
+
+    def test_aucun_montant_ne_se_separe_de_son_symbole(self, service: Service) -> None:
+        service.avis(REF)
+        choix = service.client.get("/", headers=NAVIGATEUR)
+        devenir(service)
+        pages = [choix, chercher(service), *(service.client.get(ou) for ou in ("/", "/comprendre", "/autres-moyens"))]
+        assert [separe for page in pages for separe in re.findall(r"[^\n]{12}[0-9] €", page.text)] == []
 
     def test_modifier_revient_a_l_etape_2_avec_la_saisie(self, service: Service) -> None:
         service.avis(REF)
@@ -535,6 +558,26 @@ class TestJamaisDeuxPaiements:
         page = service.client.get(f"/paiements/{transaction}")
         assert "Ne payez pas une seconde fois" in page.text
         assert "/kiosque" not in page.text
+
+    def test_passe_le_delai_l_etape_2_et_la_liste_disent_d_attendre_et_menent_a_son_etat(
+        self, service: Service
+    ) -> None:
+        service.avis(REF)
+        devenir(service)
+        page = chercher(service)
+        transaction = transaction_de(payer(service, page))
+        service.catch_up()
+        service.maintenant = datetime.now(UTC) + timedelta(minutes=16)
+        encore = chercher(service)
+        assert "Nous attendons la réponse de la banque pour votre paiement de 20,00 €" in lisible(encore)
+        assert f'href="/paiements/{transaction}"' in encore.text
+        refuse = verifier(service, encore, partage=f"{REF}:2000")
+        [(cible, phrase)] = fautes(refuse)
+        assert f'id="{cible}"' in refuse.text
+        for dite in (lisible(encore), lisible(service.client.get("/creances")), phrase):
+            assert "ne payez pas une seconde fois" in dite
+            assert "reprendre" not in dite
+            assert "repris jusqu'à" not in dite
 
 
 class TestMauvaisesEntrees:

@@ -1,5 +1,7 @@
 """Chaque refus a une suite : pourquoi, comment payer autrement, et un bouton qui peut réussir."""
 
+import re
+from datetime import date
 from typing import Any
 
 import httpx
@@ -50,6 +52,16 @@ def test_sans_script_une_touche_coche_les_petites_et_ecrit_le_montant(service: S
     assert champ(relue, "montant") == "22,86"
     assert relue.text.count("checked>") == 2
     assert verifier(service, relue, "22,86", references=[REF, AUTRE]).status_code == httpx.codes.OK
+
+
+def test_une_touche_garde_la_creance_cherchee_parmi_celles_qu_un_paiement_regle(service: Service) -> None:
+    for rang in range(51):
+        service.avis(f"38117012{rang:08d}F", 12_00, solde=40_00, emis=date(2026, 5, 1))
+    service.avis(REF, 12_00, solde=40_00, emis=date(2026, 6, 1))
+    devenir(service)
+    relue = verifier(service, chercher(service), "", action="ensemble")
+    assert "50 références sélectionnées" in lisible(relue)
+    assert re.search(rf'id="r-{REF}"[^>]*checked', relue.text)
 
 
 def test_une_touche_ne_coche_que_ce_que_la_caisse_peut_recevoir(service: Service) -> None:

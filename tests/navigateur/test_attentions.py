@@ -56,6 +56,7 @@ def test_cinquante_lignes_sur_un_telephone_gardent_le_total_et_payer_sous_les_ye
     boite = page.get_by_role("button", name="Payer", exact=True).bounding_box()
     assert boite is not None
     assert boite["y"] + boite["height"] <= TELEPHONE["height"]
+    assert page.get_by_text("Vous payez 30,00").is_visible()
     assert "1 000,00" in page.locator("#solde-barre").inner_text().replace("\N{NO-BREAK SPACE}", " ")
     assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
     assert infractions(page) == []
@@ -87,6 +88,17 @@ def test_au_dela_de_cinquante_lignes_ce_qui_est_coche_suit_de_page_en_page(pile:
     assert venu.lit("3 références sélectionnées")
     page.get_by_label("Montant du paiement").press("Enter")  # La touche Entrée paie ; elle ne tourne pas la page.
     page.wait_for_url("**/paypage")
+
+
+def test_une_touche_ne_coche_pas_plus_de_lignes_qu_un_paiement_n_en_regle(pile: Pile, visiteur: Visiteur) -> None:
+    references = [pile.avis(12_00, assure="n-trop", attendu=rang == 51) for rang in range(52)]
+    visiteur.entrer("n-trop")
+    visiteur.chercher(references[-1])
+    page = visiteur.page
+    page.get_by_role("button", name="Cocher les autres et payer : 50,00").click()
+    assert page.locator("input[name=references]:checked").count() == 50
+    assert page.locator(f"#r-{references[-1]}").is_checked()
+    visiteur.payer()
 
 
 def test_le_menu_se_ferme_par_echap_et_par_un_toucher_dehors_et_tient_a_320_pixels(pile: Pile, visiteurs: Any) -> None:
@@ -128,7 +140,8 @@ def test_le_preavis_de_la_borne_tient_le_focus(pile: Pile, visiteur: Visiteur) -
     page.get_by_role("alertdialog").wait_for()
     for _ in range(4):
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.id") in ("veille-rester", "")
+        assert page.evaluate("document.activeElement.id") == "veille-rester"
+    page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Escape")
     page.get_by_role("alertdialog").wait_for(state="hidden")
     assert not page.evaluate(AU_CORPS)
@@ -172,6 +185,20 @@ def test_ce_qui_est_coche_et_saisi_attend_le_retour(pile: Pile, visiteur: Visite
     page.get_by_role("button", name="Se déconnecter").click()
     page.get_by_role("heading").first.wait_for()
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_ce_qui_vient_d_etre_paye_ne_se_propose_plus(pile: Pile, visiteur: Visiteur) -> None:
+    reference, autre = pile.avis(assure="n-oubli"), pile.avis(assure="n-oubli")
+    visiteur.entrer("n-oubli")
+    visiteur.chercher(reference)
+    visiteur.saisir("33,50", autre)
+    visiteur.payer()
+    visiteur.carte("5017 0000 0000 0000")
+    visiteur.continuer()
+    assert visiteur.lit("Il est pris en compte")
+    visiteur.chercher(reference)
+    assert visiteur.page.get_by_label("Montant du paiement").input_value() == ""
+    assert not visiteur.page.locator(f"#r-{autre}").is_checked()
 
 
 def test_les_pages_de_recu_et_des_autres_moyens_n_enfreignent_pas_wcag(pile: Pile, visiteur: Visiteur) -> None:

@@ -55,7 +55,9 @@ def test_le_payeur_va_de_son_solde_a_sa_preuve_et_son_navigateur_la_verifie(pile
     assert visiteur.page.locator("[data-pas].tenu").count() == 4
     visiteur.page.locator("details summary").last.click()
     assert infractions(visiteur.page) == []
-    assert visiteur.page.evaluate("document.documentElement.scrollWidth") <= 1280
+    for largeur in (1280, 320):
+        visiteur.page.set_viewport_size({"width": largeur, "height": 640})
+        assert visiteur.page.evaluate("document.documentElement.scrollWidth") <= largeur
 
     lue = visiteur.page.locator("#preuve").text_content() or ""
     cles = str(visiteur.page.locator("#verdict").get_attribute("data-cles")).split(" ")

@@ -75,8 +75,13 @@ function regarder() {
 }
 
 document.querySelector("#veille-rester").addEventListener("click", rester);
-veille.addEventListener("keydown", (touche) => {
+// Du document, et non du préavis : le focus peut être sorti de la page, et Échap se presse quand même.
+document.addEventListener("keydown", (touche) => {
+  if (veille.hidden) return;
   if (touche.key === "Escape") rester();
+  if (touche.key !== "Tab") return;
+  touche.preventDefault(); // Un seul bouton : la tabulation y reste.
+  document.querySelector("#veille-rester").focus();
 });
 for (const geste of ["pointerdown", "keydown", "scroll"]) {
   document.addEventListener(geste, signaler, { passive: true });

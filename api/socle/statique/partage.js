@@ -9,6 +9,7 @@ const touches = document.querySelector("#touches");
 const lu = document.querySelector("#partage-lu");
 const minimum = Number(montant.dataset.minimum);
 const maximum = Number(montant.dataset.maximum);
+const referencesMax = Number(montant.dataset.referencesMax);
 // Ce qui peut être payé sur les lignes des autres pages du tableau, par caisse.
 const horsPage = Object.fromEntries((formulaire.dataset.horsPage ?? "").split(" ").map((une) => une.split(":")));
 const INSECABLE = "\u00a0";
@@ -40,6 +41,11 @@ function calculer() {
   document.querySelector("#trop-peu").hidden = melees || restant === 0 || restant >= minimum;
   proposer(melees ? [] : propositions(cochees));
   const permis = voulu !== null && voulu >= minimum && voulu <= maximum && voulu <= somme(cochees, "disponible");
+  const vousPayez = document.querySelector("#vous-payez");
+  if (vousPayez) {
+    vousPayez.hidden = !permis || melees;
+    vousPayez.querySelector("strong").textContent = permis ? euros(voulu) : "";
+  }
   montrer(permis && !melees ? repartir(voulu, cochees) : [], permis && !melees ? blocage(voulu, cochees) : null);
 }
 
@@ -68,9 +74,12 @@ function propositions(cochees) {
   return proposees;
 }
 
-// Celles d'une caisse que l'on peut cocher ensemble.
+// Celles d'une caisse que l'on peut cocher ensemble : celles qui le sont déjà, puis les plus anciennes, jusqu'à ce qu'un
+// paiement en règle.
 function ensemble(caisse) {
-  return cases.filter((une) => une.dataset.caisse === caisse && !une.disabled);
+  const siennes = cases.filter((une) => une.dataset.caisse === caisse && !une.disabled);
+  const ordre = (une, autre) => autre.checked - une.checked || une.dataset.rang - autre.dataset.rang;
+  return siennes.sort(ordre).slice(0, referencesMax);
 }
 
 // Les touches ne changent qu'avec les lignes cochées : celle qui a le focus le garde.
@@ -80,7 +89,7 @@ function proposer(proposees) {
   touches.dataset.cle = cle;
   const boutons = proposees.map(([libelle, total, aCocher = []]) => {
     const bouton = document.querySelector("#gabarit-touche").content.cloneNode(true).firstElementChild;
-    bouton.textContent = `${libelle} : ${euros(total)}`;
+    bouton.textContent = `${libelle}${INSECABLE}: ${euros(total)}`;
     bouton.addEventListener("click", () => {
       const tenait = document.activeElement === bouton;
       for (const une of cases) une.checked ||= aCocher.includes(une.value);

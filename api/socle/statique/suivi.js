@@ -34,6 +34,7 @@ async function relire() {
   zone.replaceChildren(...lu.childNodes);
   if (tenait) rendreLeFocus(tenu);
   if (phraseDeTete() !== avant) document.querySelector("#annonce").textContent = phraseDeTete();
+  oublier();
   document.title = zone.querySelector("[data-titre]")?.dataset.titre ?? document.title;
   canal.postMessage("change");
 }
@@ -47,6 +48,17 @@ function phraseDeTete() {
 function rendreLeFocus(adresse) {
   const lien = adresse && zone.querySelector(`a[href="${CSS.escape(adresse)}"]`);
   (lien || document.querySelector("main")).focus();
+}
+
+// Ce que la banque a pris ne se propose plus de soi-même : la saisie gardée s'efface, une fois par départ au kiosque.
+function oublier() {
+  const payees = zone.querySelector("[data-payees]")?.dataset.payees.split(" ");
+  if (!payees || sessionStorage.getItem("depart") !== zone.dataset.suivi) return;
+  sessionStorage.removeItem("depart");
+  for (const clef of Object.keys(sessionStorage).filter((une) => une.startsWith("saisie:"))) {
+    const { cochees } = JSON.parse(sessionStorage.getItem(clef));
+    if (cochees.some((une) => payees.includes(une))) sessionStorage.removeItem(clef);
+  }
 }
 
 function preparer(racine) {
@@ -71,6 +83,7 @@ function attendre() {
 }
 
 preparer(zone);
+oublier();
 zone.addEventListener("click", (clic) => {
   if (clic.target.closest("[data-imprimer]")) window.print();
 });
