@@ -73,9 +73,7 @@ def project(
 
     unknown = set(names or ()) - set(VIEWS)
     if unknown:
-        raise typer.BadParameter(
-            f"vue inconnue : {shown(', '.join(sorted(unknown)))} (connues : {', '.join(VIEWS)})"
-        )
+        raise typer.BadParameter(f"vue inconnue : {shown(', '.join(sorted(unknown)))} (connues : {', '.join(VIEWS)})")
     start_roles(read_settings(), [f"project:{name}" for name in names or VIEWS])
 
 

@@ -197,7 +197,7 @@ def test_un_nom_qui_ne_designe_rien_est_refuse(orphelin: Banc) -> None:
 
 def test_de_l_argent_regle_sous_un_autre_nom_est_vu_de_l_audit(orphelin: Banc) -> None:
     """Les vues n'en retireraient rien : la liste le montrerait pour toujours, et nul ne pourrait plus le régler."""
-    b, autre = orphelin, IdAnomalie("argent-ORPHELIN-01")  # type: ignore[arg-type]
+    b, autre = orphelin, IdAnomalie("argent-ORPHELIN-01")
     personnes = {"saisi_par": "agent-1", "approuve_par": "agent-2"}
     creance, paiement = b.creance(1), b.paiement("ORPHELIN")
     part = Imputation(reference=creance.avis.reference, part=Centimes(20_00))
