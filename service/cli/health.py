@@ -17,6 +17,7 @@ from service.cli.application import (
     quiet,
     readable_failures,
 )
+from service.controls import shown
 from service.settings import Settings
 
 
@@ -38,7 +39,7 @@ def healthy(
     from service.health import ROLES, health
 
     if unknown := [name for name in names if name not in ROLES]:
-        raise typer.BadParameter(f"rôle inconnu : {', '.join(unknown)} (connus : {', '.join(ROLES)})")
+        raise typer.BadParameter(f"rôle inconnu : {', '.join(map(shown, unknown))} (connus : {', '.join(ROLES)})")
     with connection(data_dir) as (settings, conn):
         rows = health(conn, names, timedelta(seconds=max_age))
     waiting = _waiting(settings) if caught_up else {}

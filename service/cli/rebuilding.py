@@ -20,6 +20,7 @@ from service.cli.application import (
 )
 from service.cli.progress import progress_bar
 from service.cli.tables import whole
+from service.controls import shown
 from service.terminal import styled
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def rebuild(
     from service.rebuilding import rebuild as run
 
     if name not in VIEWS:
-        raise typer.BadParameter(f"vue inconnue : {name} (connues : {', '.join(VIEWS)})", param_hint="VUE")
+        raise typer.BadParameter(f"vue inconnue : {shown(name)} (connues : {', '.join(VIEWS)})", param_hint="VUE")
     settings = read_settings(data_dir)
     database_of(settings)
     try:

@@ -18,6 +18,7 @@ from service.cli.application import (
     readable_failures,
     start_roles,
 )
+from service.controls import shown
 
 
 @app.command()
@@ -72,7 +73,7 @@ def project(
 
     unknown = set(names or ()) - set(VIEWS)
     if unknown:
-        raise typer.BadParameter(f"vue inconnue : {', '.join(sorted(unknown))} (connues : {', '.join(VIEWS)})")
+        raise typer.BadParameter(f"vue inconnue : {shown(', '.join(sorted(unknown)))} (connues : {', '.join(VIEWS)})")
     start_roles(read_settings(), [f"project:{name}" for name in names or VIEWS])
 
 

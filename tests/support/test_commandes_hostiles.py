@@ -9,7 +9,10 @@ from typer.testing import CliRunner
 import service.cli.anomalies
 import service.cli.auditing
 import service.cli.dlq
+import service.cli.health
 import service.cli.looking
+import service.cli.rebuilding
+import service.cli.running
 import service.cli.search
 import service.cli.support  # noqa: F401 (inscrivent leurs commandes)
 from service.cli.application import app
@@ -31,6 +34,9 @@ COMMANDES = [
     ("accesses", "--qui", ROUGE),
     ("accesses", "--avant", "9" * 30),
     ("token", "--role", ROUGE),
+    ("project", ROUGE),
+    ("rebuild", ROUGE),
+    ("health", ROUGE),
     ("anomalies", "list", "--motif", ROUGE),
     ("anomalies", "show", ROUGE),
     ("anomalies", "show", "argent-T-1", "--motif", ROUGE),
