@@ -36,7 +36,7 @@ from kiosque.interface import (
     ValeurDuTopic,
     Verifiee,
 )
-from kiosque.notification import CORPS_DECRIT, est_plausible
+from kiosque.notification import CORPS_DECRIT, est_plausible, sous_sceau
 
 ORIGINE: Final = b"http:/kiosque/notification"
 
@@ -85,7 +85,7 @@ async def notifier(requete: Request, moyens: DeLApplication) -> PriseEnCharge:
             assert_never(recue.lecture)
     if len(valeur) > OCTETS_MAX:
         raise Probleme(413, "corps_trop_grand", f"La notification dépasse {OCTETS_MAX // 1024} Kio une fois lue.")
-    vue = empreinte(champs)
+    vue = empreinte(sous_sceau(champs))
     if moyens.pris.fois(vue) >= COPIES_TRANSMISES:  # Une de plus ne serait qu'un doublon de plus à garder.
         requete.app.state.mesures.copies.inc()
         return PriseEnCharge()

@@ -4,9 +4,19 @@ import re
 import unicodedata
 from typing import Final
 
-_CONTENU: Final = re.compile(
-    r"(?<![0-9])[12][0-9]{2}(?:0[1-9]|1[0-2]|[2-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{6}(?:[0-9]{2})?(?![0-9])"
-)
+_PARTIES: Final = ("[12]", "[0-9]{2}", "(?:0[1-9]|1[0-2]|[2-9][0-9])", "(?:[0-9]{2}|2[AB])", "[0-9]{3}", "[0-9]{3}")
+"""Le sexe, l'année, le mois, le département, la commune, l'ordre ; la clé, de deux chiffres, manque parfois."""
+
+_ENTRE: Final = r"[\s.,/_\-\u00ad\u00b7\u200b-\u200d\u2010-\u2015\u2060\ufeff]{0,3}"
+"""Ce que l'on met entre elles, ou qu'un texte collé y apporte sans que rien ne s'en voie."""
+
+
+def _motif(entre: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![0-9]){entre.join(_PARTIES)}(?:{entre}[0-9]{{2}})?(?![0-9])")
+
+
+_CONTENU: Final = _motif("")
+_PONCTUE: Final = _motif(_ENTRE)
 
 SIGNES_MIN: Final = 13
 """Le NIR sans sa clé ni ponctuation : rien de plus court ne peut en contenir un."""
@@ -24,4 +34,5 @@ def contient_un_nir(texte: str) -> bool:
         texte = unicodedata.normalize("NFKC", texte)  # Les chiffres pleine chasse se lisent comme les autres.
     if len(texte) < SIGNES_MIN:  # Le plus souvent : chaque avis relu passe par ici.
         return False
-    return any(_CONTENU.search(forme) for forme in (texte.upper(), _PONCTUATION.sub("", texte).upper()))
+    # Ponctué à sa façon, un nombre devant lui ne le cache pas ; ponctué autrement, ses chiffres se suivent.
+    return bool(_PONCTUE.search(texte.upper()) or _CONTENU.search(_PONCTUATION.sub("", texte).upper()))

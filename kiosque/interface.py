@@ -68,6 +68,13 @@ class DeviseInattendue(FormulaireIrrecevable):
     phrase = "Le message porte une autre devise que l'euro."
 
 
+class PlateformeDEssai(FormulaireIrrecevable):
+    """Scellé, mais d'une plateforme où aucun argent ne passe : la production n'en croit rien."""
+
+    code = "plateforme_d_essai"
+    phrase = "Le message vient d'une plateforme d'essai de la banque."
+
+
 class DemandeInvalide(ValueError):
     """La demande de paiement ne peut pas être présentée au kiosque : c'est une faute de l'appelant ou des réglages."""
 

@@ -18,6 +18,8 @@ CORPS_DECRIT: Final[dict[str, object]] = {
 }
 """Par type de contenu, le schéma du corps (OpenAPI)."""
 
+SCELLES: Final = ("Data", "DataBase64", "Seal")
+
 
 def est_plausible(valeur: Mapping[str, str], marchands: AbstractSet[str]) -> bool:
     """Dit si un message refusé a l'allure de ceux de la banque pour l'un de nos marchands : il est gardé d'abord."""
@@ -32,3 +34,9 @@ def est_plausible(valeur: Mapping[str, str], marchands: AbstractSet[str]) -> boo
         except ValueError:
             return False
     return any(f"merchantId={marchand}" in donnees.split("|") for marchand in marchands)
+
+
+def sous_sceau(valeur: Mapping[str, str]) -> dict[str, str]:
+    """D'un message accepté, ce que le sceau couvre, et lui : le reste se réécrit sans le rompre."""
+    scelles = {nom: valeur[nom] for nom in SCELLES if nom in valeur}
+    return scelles or dict(valeur)

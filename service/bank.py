@@ -42,6 +42,7 @@ def kiosk(settings: Settings) -> Kiosque:
             sceau_exige=settings.kiosque_office_seal_required,
             heures_closes=(settings.kiosque_office_closed_from, settings.kiosque_office_closed_until),
             delai_s=settings.kiosque_timeout.total_seconds(),
+            essais_admis=settings.mode != "production",
             secrets_de_pseudonyme=tuple(filter(None, (settings.pseudonym_secret, settings.pseudonym_previous_secret))),
         )
     )

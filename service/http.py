@@ -132,8 +132,8 @@ class BoundedProtocol(H11Protocol):
         self.transport.close()
 
     def is_waiting(self) -> bool:
-        """Whether the client, and not we, is expected to go on."""
-        return self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
+        """Whether the client, and not we, is expected to go on: with its request, or with reading our answer."""
+        return self.flow.write_paused or self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
 
     def _watch(self) -> None:
         step = (self.conn.their_state, self.cycle)

@@ -2,7 +2,8 @@
 
 `logger.info("batch.applied", topic=…, messages=…)`: the event has a stable name, everything else is a value. Records
 of libraries that use the standard logging pass through the same processors. No personal data and no secret is ever
-written: `mask_forbidden` is the last guard, not a licence to pass them.
+written: `mask_forbidden` is the last guard, not a licence to pass them. What is written is data: control characters are
+shown escaped, so that no value acts on the terminal that reads it.
 
 Importing `eventsourcing.postgres` silences psycopg's loggers; that module is not imported here. Uvicorn must be run
 with `log_config=None`, otherwise it puts its own handlers beside ours.
@@ -17,6 +18,8 @@ from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from service.controls import shown
 
 MASK = "***"
 FORBIDDEN_KEYS = frozenset(
@@ -137,7 +140,7 @@ def bind_role(role: str, **context: object) -> None:
 
 def mask_forbidden(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace by *** what must never be logged: by its key at any depth, or by its shape inside any text."""
-    return {key: _masked(key, value, DEPTH_MAX) for key, value in event.items()}
+    return {shown(key): _masked(key, value, DEPTH_MAX) for key, value in event.items()}
 
 
 def _masked(key: str, value: object, depth: int) -> object:  # noqa: PLR0911  one return a kind of value
@@ -149,7 +152,7 @@ def _masked(key: str, value: object, depth: int) -> object:  # noqa: PLR0911  on
         case bytes():
             return f"<{len(value)} octets>"
         case dict():
-            return {str(inner): _masked(str(inner), kept, depth - 1) for inner, kept in value.items()}
+            return {shown(str(inner)): _masked(str(inner), kept, depth - 1) for inner, kept in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_masked("", kept, depth - 1) for kept in value]
         case None | bool() | int() | float():
@@ -166,4 +169,4 @@ def _forbidden(key: str) -> bool:
 def _masked_text(text: str) -> str:
     text = URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     text = SEALED.sub(rf"\1={MASK}", text)
-    return NIR.sub(MASK, EMAIL.sub(MASK, text))
+    return shown(NIR.sub(MASK, EMAIL.sub(MASK, text)))

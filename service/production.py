@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -14,15 +15,21 @@ from pydantic import SecretStr
 from service.role_names import RoleKind
 from service.settings import PREFIX, Merchant, Settings
 
-_PUBLISHED_MERCHANTS: Final = re.compile(r"0020010000000\d\d")
+_PUBLISHED_MERCHANTS: Final = re.compile(r"0020010000000\d\d|211000021310001")
 _PUBLISHED_KEYS: Final = re.compile(r"\d{15}_KEY\d+", re.IGNORECASE)
 """The bank prints the keys of its trial merchants in its manual: anyone can seal an acceptance with one."""
+
+_PUBLISHED_DIGESTS: Final = frozenset({"2e7e8d10cf024356b07fe9288a1d5b021811652acce8d1df31719792fe052039"})
+"""SHA-256 of the other published key, that of the merchant of the test platform."""
 
 WAITED_MAX: Final = timedelta(seconds=10)
 """What a writer waits for the order before it is refused (`lock_timeout`), and a request for its answer."""
 
 _ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
+
+_NARROWEST: Final = {4: 8, 6: 16}
+"""By IP version, the shortest prefix that may be somebody's own network (10.0.0.0/8); a shorter one is the world's."""
 
 
 class Gap(NamedTuple):
@@ -68,8 +75,8 @@ def find_gaps(
 def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
     if _PUBLISHED_MERCHANTS.fullmatch(settings.kiosque_merchant_id):
         yield "kiosque_merchant_id", "est le commerçant de simulation de la banque."
-    if _published(settings.kiosque_secret_key):
-        yield "kiosque_secret_key", "est la clé de simulation, que la banque publie : n'importe qui scelle avec elle."
+    if (what := _anyone_s(settings.kiosque_secret_key)) is not None:
+        yield "kiosque_secret_key", f"est {what} : n'importe qui scelle avec elle."
     if _published(settings.kiosque_previous_secret_key):
         yield "kiosque_previous_secret_key", "est la clé de simulation, que la banque publie."
     for caisse, merchant in settings.kiosque_merchants.items():
@@ -95,8 +102,18 @@ def _expired_keys(settings: Settings) -> Iterator[tuple[str, str]]:
             yield where, f"la clé du commerçant {merchant.merchant_id} a expiré : la banque refuse tout paiement."
 
 
+def _anyone_s(key: SecretStr) -> str | None:
+    """What this key is, if it is a secret to nobody."""
+    if not key.get_secret_value().strip():
+        return "vide"
+    return "la clé de simulation, que la banque publie" if _published(key) else None
+
+
 def _published(key: SecretStr | None) -> bool:
-    return key is not None and _PUBLISHED_KEYS.fullmatch(key.get_secret_value().strip()) is not None
+    if key is None:
+        return False
+    value = key.get_secret_value().strip()
+    return bool(_PUBLISHED_KEYS.fullmatch(value)) or sha256(value.encode()).hexdigest() in _PUBLISHED_DIGESTS
 
 
 def _is_trial(merchant: Merchant) -> bool:
@@ -129,10 +146,14 @@ def _database(settings: Settings, environment: Mapping[str, str]) -> Iterator[tu
 
 
 def _is_private(url: str, environment: Mapping[str, str]) -> bool:
-    """Tell whether every host is a Unix socket, or the connection is encrypted whatever the server says."""
+    """Tell whether every host is a Unix socket, or the connection is encrypted whatever the server says.
+
+    A service (`service=`, PGSERVICE) may name any host, in a file that is not read here.
+    """
     known = conninfo_to_dict(url)
-    hosts = str(known.get("hostaddr") or known.get("host") or environment.get("PGHOST") or "")
-    if all(host.startswith(("/", "@")) or not host for host in hosts.split(",")):
+    told = {name: known.get(name) or environment.get(f"PG{name.upper()}") for name in ("host", "hostaddr", "service")}
+    hosts = str(told["hostaddr"] or told["host"] or "")  # An address goes before a name, wherever each is told.
+    if not told["service"] and all(host.startswith(("/", "@")) or not host for host in hosts.split(",")):
         return True
     return str(known.get("sslmode") or environment.get("PGSSLMODE") or "") in _ENCRYPTED
 
@@ -162,25 +183,38 @@ def _people(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "session_secret", "manque : chaque processus aurait le sien."
     if settings.pseudonym_secret is None:
         yield "pseudonym_secret", "manque : le customerId viendrait d'une clé que la banque connaît."
-    if settings.trusted_proxies is not None and any(map(_is_everyone, settings.trusted_proxies.split(","))):
-        yield "trusted_proxies", "croit tout le monde : chacun choisirait l'adresse sous laquelle il est compté."
+    if settings.trusted_proxies is not None:
+        yield from (("trusted_proxies", cause) for cause in _unfit_proxies(settings.trusted_proxies))
+    if 0 != settings.ops_port_apart == settings.api_port and _overlap(settings.ops_host, settings.api_host):
+        yield "ops_port", "est celui de l'API : un seul des deux s'ouvrirait, et la santé ou le public manquerait."
     if settings.smtp_host is not None and settings.smtp_tls == "none" and not _is_this_machine(settings.smtp_host):
         yield "smtp_tls", "porte les reçus, leurs adresses et le mot de passe en clair : starttls ou tls."
 
 
 def _seal(settings: Settings) -> Iterator[tuple[str, str]]:
-    if settings.preuve_origin.endswith(".invalid"):
+    if settings.preuve_origin.partition("/")[0].lower().endswith(".invalid"):
         yield "preuve_origin", "manque : deux journaux porteraient le même nom."
     for name in ("preuve_key", "preuve_salt"):
         if getattr(settings, name) is None:
             yield name, "manque : le sceau ne se tire pas au hasard."
 
 
-def _is_everyone(network: str) -> bool:
-    try:
-        return network.strip() == "*" or ip_network(network.strip(), strict=False).prefixlen == 0
-    except ValueError:
-        return False
+def _unfit_proxies(proxies: str) -> Iterator[str]:
+    """Why these cannot be believed, each cause once: two halves of the world are everyone as well."""
+    networks, unreadable = [], False
+    for proxy in filter(None, map(str.strip, proxies.split(","))):
+        try:
+            networks.append(ip_network("::/0" if proxy == "*" else proxy, strict=False))
+        except ValueError:
+            unreadable = True
+    if any(network.prefixlen < _NARROWEST[network.version] for network in networks):
+        yield "croit tout le monde : chacun choisirait l'adresse sous laquelle il est compté."
+    if unreadable:
+        yield "nomme ce qui n'est ni une adresse ni un réseau : personne n'y serait reconnu."
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or not {"0.0.0.0", "::"}.isdisjoint({one, other})  # noqa: S104  told, not listened to
 
 
 def _is_this_machine(host: str) -> bool:

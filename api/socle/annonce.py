@@ -57,7 +57,7 @@ def lire_json(adresse: str) -> dict[str, Any]:
                 if len(corps) > OCTETS_MAX or time.monotonic() > fin:
                     raise EmetteurInjoignable("réponse trop longue")
         lu = json.loads(corps, object_pairs_hook=sans_repetition)
-    except (httpx.HTTPError, ValueError) as panne:
+    except (httpx.HTTPError, ValueError, RecursionError) as panne:
         raise EmetteurInjoignable from panne
     if not isinstance(lu, dict):
         raise EmetteurInjoignable("ce n'est pas un objet JSON")

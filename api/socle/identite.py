@@ -237,7 +237,7 @@ def _decoder(jeton: str, cle: Any, algorithmes: list[str], audience: str, emette
             leeway=TOLERANCE_D_HORLOGE,
             options={"require": ["exp", "aud", "iss"]},
         )
-    except (jwt.PyJWTError, ValueError, TypeError) as erreur:
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as erreur:  # Lu avant que rien ne soit vérifié.
         raise JetonInvalide from erreur
     return contenu
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
@@ -21,6 +21,7 @@ from kiosque.interface import (
     Lecture,
     MarchandInconnu,
     Operation,
+    PlateformeDEssai,
     Recue,
     Rejetee,
     Requete,
@@ -65,6 +66,10 @@ COMMANDE_CARACTERES_MAX = 32
 CANAL_DE_COMMANDE: Mapping[Canal, str] = MappingProxyType(
     {Canal.WEB: "INTERNET", Canal.APPLICATION: "INTERNET", Canal.BMS: "INTERNET"}
 )
+
+
+PLATEFORMES_D_ESSAI: Final = frozenset({"SIMU", "TEST"})
+"""Ce que dit `transactionPlatform` là où aucun argent ne passe ; en production, `PROD`, ou rien."""
 
 
 class Sips:
@@ -171,7 +176,9 @@ class Sips:
         version = valeur.get("InterfaceVersion")
         if isinstance(version, str) and version.startswith(PREFIXE_OFFICE):
             return self._reponse_d_office(valeur.get("Data"))
-        return extraire(ouvrir(valeur, self._trousseau, UTILISES))
+        valeurs = ouvrir(valeur, self._trousseau, UTILISES)
+        self._exiger_la_production(valeurs)
+        return extraire(valeurs)
 
     def interroger(self, transaction: str, marchand: str) -> Etat:
         """Demande à Office ; ce qu'il trouve est rendu dépouillé, sous un sceau, pour être relu comme le reste."""
@@ -235,7 +242,13 @@ class Sips:
             raise MarchandInconnu
         if not authentique(objet, self._trousseau, marchand, sceau_exige=self._reglages.sceau_exige):
             raise SceauInvalide
-        return extraire_diagnostic(plates(objet), marchand)
+        valeurs = plates(objet)
+        self._exiger_la_production(valeurs)
+        return extraire_diagnostic(valeurs, marchand)
+
+    def _exiger_la_production(self, valeurs: Mapping[str, str]) -> None:
+        if not self._reglages.essais_admis and valeur_de(valeurs, "transactionPlatform") in PLATEFORMES_D_ESSAI:
+            raise PlateformeDEssai
 
     def _depouille(self, champs: dict[str, str]) -> ValeurDuTopic:
         nommees = premieres(decoder(octets_de(champs), champs.get("Encode") or ""))

@@ -22,7 +22,8 @@ class ReglagesSips(BaseModel):
     `version_diagnostic`, `version_operations` : les `interfaceVersion` d'Office. `sceau_exige` : faux sur la seule
     plateforme de test, qui ne scelle pas ses réponses. `heures_closes` : quand aucune opération ne se fait, à
     Paris. `mandataire` : le proxy HTTP de sortie, s'il en faut un ; l'environnement n'est pas consulté.
-    `secrets_de_pseudonyme` : le courant, puis le précédent.
+    `secrets_de_pseudonyme` : le courant, puis le précédent. `essais_admis` : faux en production, où ce qui vient d'une
+    plateforme d'essai n'est pas de l'argent, fût-il scellé.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class ReglagesSips(BaseModel):
     delai_s: float = Field(default=5.0, gt=0, le=60)
     mandataire: str | None = None
     secrets_de_pseudonyme: tuple[SecretStr, ...] = ()
+    essais_admis: bool = True
 
     @model_validator(mode="after")
     def coherents(self) -> Self:

@@ -90,3 +90,13 @@ def test_une_cle_repetee_dans_un_jeton_signe_n_ouvre_rien(ou: str) -> None:
     signature = base64url_encode(hmac.digest(SECRET.encode(), a_signer, "sha256"))
     with pytest.raises(JetonInvalide):
         asyncio.run(Compteur().verifier(b".".join((a_signer, signature)).decode()))
+
+
+@pytest.mark.parametrize("ou", ["contenu", "en-tête"])
+def test_un_jeton_trop_profond_est_refuse_comme_un_autre(ou: str) -> None:
+    # Lu avant que la signature ne le soit : n'importe qui l'envoie.
+    en_tete, contenu, signature = jeton().split(".")
+    profond = base64url_encode(b"[" * 5_000).decode()
+    parties = {"contenu": (en_tete, profond, signature), "en-tête": (profond, contenu, signature)}[ou]
+    with pytest.raises(JetonInvalide):
+        asyncio.run(Compteur().verifier(".".join(parties)))

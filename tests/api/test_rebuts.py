@@ -75,6 +75,14 @@ def test_un_formulaire_rejoue_est_compte_et_garde_une_fois(
     assert [message[0] for message in service.webhook_sender.messages] == [genre] * combien
 
 
+@pytest.mark.parametrize("autour", ["InterfaceVersion", "Encode", "SealAlgorithm"])
+def test_un_formulaire_rejoue_sous_un_autre_habit_est_le_meme(service: Service, autour: str) -> None:
+    # Le sceau ne couvre pas ces champs : qui tient un formulaire scellé les réécrit sans fin.
+    champs = notification("T1", 20_00)
+    assert {poster(service, champs | {autour: f"habit {n}"}) for n in range(20)} == {200}
+    assert len(service.webhook_sender.messages) == COPIES_TRANSMISES
+
+
 def test_une_notification_que_kafka_n_a_pas_prise_n_est_pas_une_copie(service: Service) -> None:
     champs = notification("T1", 20_00)
     service.webhook_sender.en_panne = True

@@ -14,6 +14,7 @@ from domain.creance import Créance
 from domain.delai import depart_du_delai, jour_de_paris
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, Somme, euros
+from domain.nir import contient_un_nir
 from domain.notification import appliquer_reponse, expirer
 from domain.ouverture import ACocher, decider_imputations, exiger_consultable, ouvrir_paiement
 from domain.paiement import Fin, Paiement
@@ -606,6 +607,26 @@ def test_un_nir_n_est_pas_un_pseudonyme(nir: str) -> None:
 def test_un_pseudonyme_ne_contient_jamais_un_nir_avec_ou_sans_sa_cle(nir: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Pseudonyme).validate_python(nir)
+
+
+@pytest.mark.parametrize(
+    "texte",
+    [
+        "rappelé le 12 2 55 08 14 168 025 38",
+        "3-2-55-08-14-168-025",
+        "2/55/08/14/168/025",
+        "2, 55, 08, 14, 168, 025, 38",
+        "2\N{EN DASH}55\N{EN DASH}08\N{EN DASH}14\N{EN DASH}168\N{EN DASH}025",
+        "2\N{ZERO WIDTH SPACE}55\N{SOFT HYPHEN}08 14 168 025",
+    ],
+)
+def test_un_nir_se_reconnait_derriere_un_nombre_et_quoi_qui_le_ponctue(texte: str) -> None:
+    assert contient_un_nir(texte)
+
+
+@pytest.mark.parametrize("texte", ["20/11/2026 à 10 h 12", "1 234 567,89 €", "20.11.26, 14 h 05, poste 168 025"])
+def test_une_date_ou_un_montant_n_est_pas_un_nir(texte: str) -> None:
+    assert not contient_un_nir(texte)
 
 
 @pytest.mark.parametrize("opaque", ["a-1", "demo-0001", "0000000000001", "99255081416802538", "7c1e55d0-9f2b-4c1e"])

@@ -8,7 +8,7 @@ import pytest
 from domain.monnaie import Centimes
 from domain.references import ReferenceTransaction
 from domain.reponse import Issue, ReponseBancaire
-from kiosque.interface import DeviseInattendue, FormulaireIllisible, FormulaireIrrecevable
+from kiosque.interface import DeviseInattendue, FormulaireIllisible, FormulaireIrrecevable, PlateformeDEssai
 from kiosque.sips.codes import SENS, sens_de
 from kiosque.sips.paypage import Sips
 
@@ -154,4 +154,18 @@ def test_un_refus_dit_sa_phrase_et_son_code() -> None:
         "formulaire_illisible",
         "marchand_inconnu",
         "devise_inattendue",
+        "plateforme_d_essai",
     }
+
+
+@pytest.mark.parametrize("plateforme", ["SIMU", "TEST"])
+def test_en_production_ce_qu_une_plateforme_d_essai_scelle_n_est_pas_de_l_argent(
+    autre_kiosque: Callable[..., Sips], sceau_de_la_banque: Sceller, plateforme: str
+) -> None:
+    def scelle(plateforme: str) -> dict[str, str]:
+        return sceau_de_la_banque("|".join(f"{n}={v}" for n, v in (BASE | {"transactionPlatform": plateforme}).items()))
+
+    with autre_kiosque(essais_admis=False) as production, autre_kiosque() as essai:
+        with pytest.raises(PlateformeDEssai):
+            production.reponse(scelle(plateforme))
+        assert essai.reponse(scelle(plateforme)) == production.reponse(scelle("PROD"))

@@ -18,16 +18,25 @@ import asyncio, resource, sys, threading
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from service.http import ConnectionLimits, serve
 async def vivant(requete: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{requete.client.host} {len(await requete.body())}")
 async def muet(requete: Request) -> PlainTextResponse:
     await asyncio.sleep(60)
-application = Starlette(routes=[Route("/livez", vivant, methods=["GET", "POST"]), Route("/muet", muet)])
+async def morceaux():
+    for _ in range(400):  # 25 Mio : bien plus que le noyau n'en garde pour qui ne lit pas.
+        yield bytes(64 * 1024)
+async def long(requete: Request) -> StreamingResponse:
+    return StreamingResponse(morceaux())
+application = Starlette(
+    routes=[Route("/livez", vivant, methods=["GET", "POST"]), Route("/muet", muet), Route("/long", long)]
+)
 delai_s = float(sys.argv[2])
-limites = ConnectionLimits(header_s=delai_s, body_s=delai_s, wait_s=delai_s, keep_alive_s=1)
+limites = ConnectionLimits(
+    header_s=delai_s, body_s=delai_s, wait_s=delai_s, answer_s=600, keep_alive_s=1, connections=int(sys.argv[3])
+)
 serve(application, "127.0.0.1", int(sys.argv[1]), limites)(threading.Event())
 """
 
@@ -36,10 +45,11 @@ Adresse = tuple[str, int]
 
 
 @contextmanager
-def serveur(delai_s: float) -> Iterator[Adresse]:
+def serveur(delai_s: float, connexions: int = 2_000) -> Iterator[Adresse]:
     """Un processus de 256 fichiers, servi comme le service l'est."""
     adresse = ("127.0.0.1", port_libre())
-    processus = subprocess.Popen([sys.executable, "-c", SERVEUR, str(adresse[1]), str(delai_s)])
+    arguments = map(str, (adresse[1], delai_s, connexions))
+    processus = subprocess.Popen([sys.executable, "-c", SERVEUR, *arguments])
     try:
         attendre(lambda: _repond(adresse), secondes=60, quoi="serveur démarré")
         yield adresse
@@ -99,6 +109,14 @@ def test_trois_cents_requetes_a_moitie_envoyees_n_arretent_pas_un_processus_de_2
         debut = time.monotonic()
         assert _vivant(patient).is_success
         assert time.monotonic() - debut < LARGE_S
+
+
+def test_qui_ne_lit_pas_sa_reponse_fait_place_a_un_autre() -> None:
+    with serveur(delai_s=60, connexions=8) as adresse, ExitStack() as pile:
+        for _ in range(8):
+            prise = _a_moitie(adresse, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n", pile)
+            assert prise.recv(9) == b"HTTP/1.1 "  # Commencée, et jamais lue plus loin.
+        attendre(lambda: _repond(adresse), quoi="la place de celui qui lit")
 
 
 @pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])

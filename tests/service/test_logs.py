@@ -2,10 +2,12 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
 
+from service.controls import CONTROLS
 from service.logs import Repeats, bind_role, configure_logs
 
 
@@ -62,6 +64,22 @@ def test_une_reference_de_creance_n_est_pas_prise_pour_un_nir(sortie: io.StringI
     structlog.get_logger("essai").info("avis.taken", reference="2011701200010075F", merchant="002001000000001")
     assert json.loads(sortie.getvalue())["reference"] == "2011701200010075F"
     assert json.loads(sortie.getvalue())["merchant"] == "002001000000001"
+
+
+@pytest.mark.parametrize("forme", ["json", "console"])
+def test_aucune_valeur_ne_commande_le_terminal_qui_la_lit(
+    sortie: io.StringIO, forme: Literal["json", "console"]
+) -> None:
+    configure_logs("INFO", forme, sortie)
+    hostile = "a\x1b]8;;http://x\x1b\\b\x9b31mc\u202ed"
+    structlog.get_logger("essai").warning(hostile, cause=hostile, lus={hostile: [hostile]})
+    logging.getLogger("tiers").error("échec de %s", hostile, extra={"objet": hostile})
+    try:
+        open(hostile)  # noqa: PTH123, SIM115 (le nom absent entre dans l'erreur)
+    except OSError:
+        structlog.get_logger("essai").exception("boom")
+    assert "31mc" in sortie.getvalue()
+    assert not CONTROLS.search(sortie.getvalue())
 
 
 def test_une_bibliotheque_ne_repete_la_meme_chose_qu_une_fois_par_minute() -> None:

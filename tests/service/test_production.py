@@ -25,7 +25,7 @@ COMPLETE = {
     "database_url": "postgresql://c:s@db/creances?sslmode=verify-full",
     "kafka_bootstrap": "kafka:9093",
     "kafka_security_protocol": "SSL",
-    "kiosque_merchant_id": "211000021310001",
+    "kiosque_merchant_id": "211000012340001",
     "kiosque_secret_key": "une clé du commerçant",
     "kiosque_url": "https://paiement.exemple.fr/paypage",
     "public_url": "https://creances.exemple.fr",
@@ -80,8 +80,16 @@ def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str)
     [
         ({"kiosque_merchant_id": "002001000000003"}, "kiosque_merchant_id"),
         ({"kiosque_secret_key": "002001000000002_KEY1"}, "kiosque_secret_key"),
+        ({"kiosque_merchant_id": "211000021310001"}, "kiosque_merchant_id"),
+        ({"kiosque_secret_key": "S9i8qClCnb2CZU3y3Vn0toIOgz3z_aBi79akR30vM9o"}, "kiosque_secret_key"),
+        ({"kiosque_secret_key": "  "}, "kiosque_secret_key"),
+        ({"preuve_origin": "essai.invalid/creances"}, "preuve_origin"),
+        ({"database_url": "postgresql:///creances?service=prod"}, "database_url"),
+        ({"ops_port": 8000}, "ops_port"),
         ({"trusted_proxies": "10.0.0.1, *"}, "trusted_proxies"),
         ({"trusted_proxies": "::/0"}, "trusted_proxies"),
+        ({"trusted_proxies": "0.0.0.0/1, 128.0.0.0/1"}, "trusted_proxies"),
+        ({"trusted_proxies": "mandataire.exemple.fr"}, "trusted_proxies"),
         ({"smtp_host": "mail.exemple.fr", "smtp_sender": "a@exemple.fr", "smtp_tls": "none"}, "smtp_tls"),
         ({"pseudonym_secret": None}, "pseudonym_secret"),
         ({"order_held_max": "11 s"}, "order_held_max"),
@@ -92,6 +100,15 @@ def test_ce_qui_ouvre_une_porte_d_une_production_complete_est_nomme(reglages: di
     assert trouves == {f"CREANCES_{manque.upper()}"}
 
 
+@pytest.mark.parametrize("ailleurs", [{"PGHOST": "10.0.0.1"}, {"PGHOSTADDR": "10.0.0.1"}, {"PGSERVICE": "prod"}])
+def test_une_base_que_l_environnement_nomme_n_est_pas_sur_cette_machine(ailleurs: dict[str, str]) -> None:
+    de_production: dict[str, Any] = COMPLETE | {"database_url": "postgresql:///creances"}
+    reglages = Settings(_env_file=None, **de_production)
+    assert find_gaps(reglages, environment={}) == []
+    assert [gap.setting for gap in find_gaps(reglages, environment=ailleurs)] == ["CREANCES_DATABASE_URL"]
+    assert find_gaps(reglages, environment=ailleurs | {"PGSSLMODE": "require"}) == []
+
+
 def test_un_mandataire_et_un_courriel_de_confiance_ne_manquent_de_rien() -> None:
     surs = {"trusted_proxies": "10.0.0.0/8,192.0.2.1", "smtp_host": "127.0.0.1", "smtp_sender": "a@b.fr"}
     reglages: dict[str, Any] = COMPLETE | surs | {"smtp_tls": "none"}
@@ -100,7 +117,7 @@ def test_un_mandataire_et_un_courriel_de_confiance_ne_manquent_de_rien() -> None
 
 @pytest.mark.parametrize("dans_un_fichier", [True, False])
 def test_deux_commercants_pour_une_caisse_sont_refuses(tmp_path: Path, *, dans_un_fichier: bool) -> None:
-    un = '"381": {"merchant_id": "211000021310001", "secret_key": "s3cr3t"}'
+    un = '"381": {"merchant_id": "211000012340001", "secret_key": "s3cr3t"}'
     (tmp_path / "m.json").write_text(f"{{{un}, {un}}}")
     donne = tmp_path / "m.json" if dans_un_fichier else f"{{{un}, {un}}}"
     fini = lancer(tmp_path, "settings", **{"kiosque_merchants" + "_file" * dans_un_fichier: donne})
