@@ -24,6 +24,8 @@ ROLES: Final = (("api",), ("consume",), ("project",), ("publish",), ("relance",)
 INSTANCES: Final = 2
 START_S: Final = 900.0
 """How long anything may take to start (seconds): a dozen processes at once on a machine that does other things too."""
+RECOVERED_S: Final = 60.0
+"""How long PostgreSQL may recover from a crash before it is taken for hung."""
 
 
 class Process:
@@ -113,9 +115,16 @@ class Stack:
                 self._server, self.postmaster = server.server, server.server.process.pid
 
     def revive_postgres(self) -> None:
-        """Starts PostgreSQL again if it gave up, as it does when it cannot write; returns once it answers."""
-        deadline = time.monotonic() + START_S
+        """Starts PostgreSQL again if it gave up, as it does when it cannot write; returns once it answers.
+
+        Where its recovery itself could not write, 18.4 neither ends nor answers, for good: its supervisor ends it.
+        """
+        deadline, patience = time.monotonic() + START_S, time.monotonic() + RECOVERED_S
         while True:
+            if self._server is not None and time.monotonic() > patience:
+                self._server.process.kill()
+                self._server.process.wait()
+                patience = time.monotonic() + RECOVERED_S
             if self._server is not None and self._server.process.poll() is not None:
                 self.stop_postgres()
                 self.start_postgres()
