@@ -2,14 +2,12 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -28,13 +26,13 @@ from service.cli.application import (
     read_settings,
     readable_failures,
 )
+from service.cli.progress import progress_bar
 from service.terminal import styled
 
 if TYPE_CHECKING:
     from engine.database import Database
     from projections.arretes.contenu import Arrete
     from projections.arretes.lecture import Cloture
-    from service.closing import Progress as Advance
     from service.settings import Settings
 
 
@@ -101,7 +99,7 @@ def archiver(
             return None if point is None else checkpoint_of_size(conn, arrete.epoque, point.taille)
 
         try:
-            with _bar() as advance:
+            with progress_bar("les journées", counted=True) as advance:
                 written = archiver_annee(conn, year, folder, roots, point_de=point_of, avancer=advance)
         except ArchiveRefusee as cause:
             fail(str(cause))
@@ -129,7 +127,7 @@ def _close(settings: "Settings", base: "Database", wanted: date | None) -> "tupl
     new: list[Cloture] = []
     try:
         if wanted is None or kept() is None:
-            with _bar() as advance:
+            with progress_bar("les journées", counted=True) as advance:
                 new = close_days(base, recorder_on(base, settings), wanted, advance)
         stamp_closings(settings, base)
         found = kept()
@@ -154,19 +152,6 @@ def _day(text: str) -> date:
         except ValueError as cause:
             raise typer.BadParameter(f"cette date n'existe pas : {text.strip()}") from cause
     raise typer.BadParameter("un jour AAAA-MM-JJ est attendu")
-
-
-@contextmanager
-def _bar() -> "Iterator[Advance]":
-    """A bar on a terminal, and nothing anywhere else."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
-        task = progress.add_task("les journées", total=None)
-
-        def advance(what: str, done: int, of: int) -> None:
-            progress.update(task, description=what, completed=done, total=of)
-
-        yield advance
 
 
 def _as_json(found: "Cloture", new: list[str]) -> dict[str, Any]:

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from service.cli.application import errors
 
@@ -12,11 +19,12 @@ Advance = Callable[[str, int, int], None]
 
 
 @contextmanager
-def progress_bar() -> Iterator[Advance]:
-    """A bar on a terminal, and nothing anywhere else."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+def progress_bar(doing: str = "le journal", *, counted: bool = False) -> Iterator[Advance]:
+    """A bar on a terminal, and nothing anywhere else; `counted`: it says how many of how many, not a share."""
+    share = MofNCompleteColumn() if counted else TaskProgressColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), share, TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
-        task = progress.add_task("le journal", total=None)
+        task = progress.add_task(doing, total=None)
 
         def advance(what: str, done: int, of: int) -> None:
             progress.update(task, description=what, completed=done, total=of)

@@ -1,13 +1,14 @@
 """The command that tells what a restore lost."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from domain.monnaie import euros
-from service.cli.application import PROBLEM, DataDir, Json, app, connection, console, errors, print_json, quiet
+from service.cli.application import PROBLEM, DataDir, Json, app, connection, console, print_json, quiet
+from service.cli.progress import progress_bar
 from service.cli.tables import whole
 
 
@@ -25,11 +26,8 @@ def lost(
     from service.lost import lost as read_lost
 
     quiet()
-    columns = (TextColumn("lecture"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True)
-    with connection(data_dir) as (settings, conn), progress:
-        task = progress.add_task("lecture", total=None)
-        rows = read_lost(settings, conn, lambda done, of: progress.update(task, completed=done, total=of))
+    with connection(data_dir) as (settings, conn), progress_bar("lecture", counted=True) as advance:
+        rows = read_lost(settings, conn, partial(advance, "lecture"))
     if as_json:
         print_json([row.as_json() for row in rows])
     elif not rows:
