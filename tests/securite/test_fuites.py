@@ -59,7 +59,14 @@ def ecritures(valeur: str) -> set[str]:
 
 
 def trouvees(valeurs: tuple[str, ...], texte: str) -> set[str]:
-    return {valeur for valeur in valeurs if any(forme in texte for forme in ecritures(valeur))}
+    return {valeur for valeur in valeurs if any(_y_est(forme, texte) for forme in ecritures(valeur))}
+
+
+def _y_est(forme: str, texte: str) -> bool:
+    """Six chiffres se rencontrent par hasard dans une mesure ou une empreinte : seuls, ils comptent."""
+    if len(forme) > 7:
+        return forme in texte
+    return re.search(rf"(?<![\w.]){re.escape(forme)}(?![\w.])", texte) is not None
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +197,13 @@ def test_la_fouille_trouve_ce_qu_elle_cherche() -> None:
     for valeur in set(SEMEES) - {EXPIRATION}:  # Six chiffres en base64 ne se reconnaissent plus.
         for dit in (valeur, quote(valeur), base64.b64encode(f"ab|{valeur}|cd".encode()).decode()):
             assert trouvees((valeur,), dit) == {valeur}, dit
+
+
+def test_six_chiffres_pris_dans_un_autre_nombre_ne_sont_pas_une_date_d_expiration() -> None:
+    par_hasard = "process_cpu_seconds 4.209912e-05 2026-11-27T10:00:00.209912+00:00 a3f209912bc 1.209912"
+    assert trouvees((EXPIRATION,), par_hasard) == set()
+    for dit in ("panExpiryDate=209912|x", '{"panExpiryDate": "209912"}', "(209912,)", "expire 209912", "209912"):
+        assert trouvees((EXPIRATION,), dit) == {EXPIRATION}, dit
 
 
 def test_aucun_secret_ne_sort(demo: Demo) -> None:
