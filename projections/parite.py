@@ -2,7 +2,8 @@
 
 Une tranche prend quelques flux, les rejoue par le code même de la vue dans des tables temporaires, et compare ; tout
 est lu d'un même instantané, la vue et le journal arrêté à sa position : son retard n'est pas une différence. Un flux
-que la vue a écarté n'en est pas une non plus : il est dit ailleurs.
+que la vue a écarté n'en est pas une non plus : il est dit ailleurs. Ce qui était d'accord et n'a pas bougé n'est pas
+rejoué (projections/parite_accords.py).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from engine.follower import View
 from engine.outages import describe, is_outage
 from engine.recorder import RecordedEvent, Recorder
 from engine.shadow import TEMPORARY, Difference, Rows, streams_of
+from projections.parite_accords import APRES_TOUT, INCONNU, Bloc, Marques, accord_de, borne_de, graine, marquer
 from projections.parite_constats import Constat, Tranche, cle_dite, colonnes, differe
 from projections.vues import VueSuivie
 
@@ -31,16 +33,6 @@ REPRISES_MAX: Final = 20
 
 FAITS_REPRIS_MAX: Final = 60
 """Événements d'un flux au-delà desquels on ne cherche plus lequel manque."""
-
-APRES_TOUT: Final = "\U0010ffff"
-"""Après tout nom de flux d'un même préfixe."""
-
-# Le dernier des flux qui suivent, et combien ils sont.
-_BORNE: Final = """
-SELECT max(flux), count(*) FROM (
-    SELECT flux FROM journal.evenements WHERE flux > %s AND flux < %s AND version = 1 ORDER BY flux LIMIT %s
-) AS suivants
-"""
 
 # Les faits de ces flux qui concernent la vue, jusqu'à sa position.
 _FAITS: Final = """
@@ -61,9 +53,10 @@ _SANS_BORNE: Final = "SELECT set_config('statement_timeout', '0', true)"
 class Comparateur:
     """Compare une vue au journal, sur une connexion à lui."""
 
-    def __init__(self, conn: Connection[Any], vue: VueSuivie, recorder: Recorder) -> None:
-        """`conn` est en autocommit ; ses tables temporaires y restent."""
+    def __init__(self, conn: Connection[Any], vue: VueSuivie, recorder: Recorder, *, edition: str = "") -> None:
+        """`conn` est en autocommit ; ses tables temporaires y restent. `edition` : celle du code qui rejoue."""
         self.conn = conn
+        self._grain = graine(edition)
         self.vue = vue
         self.nom = vue.nom
         self.mapper = recorder.mapper
@@ -73,40 +66,47 @@ class Comparateur:
         for lignes in vue.lignes:
             shadow.create_temporary(conn, lignes.table)
 
-    def comparer(self, lignes: Rows, depuis: str, flux_max: int = FLUX_PAR_TRANCHE) -> Tranche:
+    def comparer(self, lignes: Rows, depuis: str, flux_max: int = FLUX_PAR_TRANCHE, bloc: Bloc = INCONNU) -> Tranche:
         """Les flux qui suivent `depuis`, dans `lignes` et les tables qui vont avec elle.
 
+        `bloc` : ce qu'on sait déjà de ces flux ; par défaut rien, et tout est rejoué.
         Lève psycopg.Error si la base ne répond pas.
         """
         ensemble = self.vue.avec(lignes)
         comptes = () if self.vue.comptes is None else self.vue.comptes[:1]
         with _instantane(self.conn, (*ensemble, *comptes)):
-            bornes = (depuis, lignes.prefix + APRES_TOUT, flux_max)
-            jusqu_a, combien = self.conn.execute(_BORNE, bornes).fetchone() or (None, 0)
-            finie = jusqu_a is None or combien < flux_max
-            borne = str(lignes.prefix + APRES_TOUT if finie else jusqu_a)
+            borne = borne_de(self.conn, lignes, depuis, flux_max, bloc)
+            finie = borne == lignes.prefix + APRES_TOUT
             position, tenues = self._position()
-            rangs = self.conn.execute(_FAITS, (depuis, borne, self._topics, position), binary=True).fetchall()
+            # Une liste que personne ne tient en ce moment ne se compare pas : rien n'est d'accord en entier.
+            marques = self._marquer(ensemble, (depuis, borne), position, bloc) if tenues else None
+            a_rejouer = None if marques is None or not marques.tenues else marques.flux
+            rangs = self._faits((depuis, borne), a_rejouer, position)
             ecartes = {flux for (flux,) in self.conn.execute(_ECARTES, (self.nom,))}
             fautifs = self._rejouer(rangs, ecartes)
             for table in ensemble:
                 fautifs |= self._rejouer_l_autre_flux(table, (depuis, borne), ecartes, position)
             constats = [self._irrejouable(lignes, flux, cause) for flux, cause in fautifs.items()]
-            comparees, total = 0, len(fautifs)
+            comparees, total = 0 if a_rejouer is None or marques is None else marques.lignes, len(fautifs)
+            differents = ecartes | fautifs.keys()
             for table in ensemble:
                 if table.list_ and not tenues:
                     continue
                 trouvees, differentes, vues = shadow.differences(
-                    self.conn, table, TEMPORARY, within=(depuis, borne), limit=DITES_MAX + len(ecartes) + len(fautifs)
-                )
+                    self.conn, table, TEMPORARY, limit=DITES_MAX + len(ecartes) + len(fautifs),
+                    within=(depuis, borne),
+                    keys=None if a_rejouer is None else [flux.removeprefix(table.prefix) for flux in a_rejouer],
+                )  # fmt: skip
                 gardees = [une for une in trouvees if streams_of(table, une).isdisjoint(ecartes | fautifs.keys())]
                 constats += self._constats(table, gardees, position)
                 comparees += vues
                 total += differentes - (len(trouvees) - len(gardees))
+                differents = differents.union(*(streams_of(table, une) for une in trouvees))
             if finie and tenues:
                 faux, comptees = self._comptes()
                 constats, total, comparees = constats + faux, total + len(faux), comparees + comptees
-            return Tranche(depuis, borne, finie, comparees, total, constats[:DITES_MAX])
+            accord = None if marques is None or total > DITES_MAX else accord_de(marques, differents)
+            return Tranche(depuis, borne, finie, comparees, total, constats[:DITES_MAX], accord)
 
     def verifier(self, position: int, trouvees: Sequence[Difference]) -> list[str]:
         """Celles de ces lignes d'une ombre (`left`) que leurs flux, rejoués seuls jusque-là, ne disent pas."""
@@ -141,6 +141,22 @@ class Comparateur:
         return faux, combien
 
     # --- Rejouer -----------------------------------------------------------------------------------------------------
+
+    def _marquer(
+        self, ensemble: tuple[Rows, ...], bornes: tuple[str, str], position: int, bloc: Bloc
+    ) -> Marques | None:
+        """None si une ligne de la vue peut venir d'autre chose que de son flux : rien n'y est tenu pour acquis."""
+        if not self.vue.d_un_flux:
+            return None
+        return marquer(self.conn, ensemble, bornes, self._topics, position, bloc, self._grain)
+
+    def _faits(self, bornes: tuple[str, str], flux: list[str] | None, position: int) -> list[Any]:
+        """Ceux de ces bornes ; de ces flux seuls, s'ils sont dits."""
+        if flux is None:
+            return self.conn.execute(_FAITS, (*bornes, self._topics, position), binary=True).fetchall()
+        if not flux:
+            return []
+        return self.conn.execute(_FAITS_DE, (flux, self._topics, position), binary=True).fetchall()
 
     def _position(self) -> tuple[int, bool]:
         position, tenues = self.conn.execute(_POSITION, (self.nom,)).fetchone() or (0, True)

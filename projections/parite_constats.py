@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from engine.shadow import Difference, Rows
+from projections.parite_accords import Accord
 
 
 class Constat(NamedTuple):
@@ -31,6 +32,8 @@ class Tranche(NamedTuple):
     """Lignes qui diffèrent."""
     constats: list[Constat]
     """Les premières d'entre elles."""
+    accord: Accord | None = None
+    """Ce qui s'y dit comme au journal ; None : rien n'en est tenu pour acquis."""
 
 
 def differe(une: dict[str, Any] | None, autre: dict[str, Any] | None, colonnes: Sequence[str]) -> bool:

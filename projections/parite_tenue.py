@@ -8,6 +8,7 @@ from psycopg import Connection
 
 from engine.shadow import Rows
 from projections.parite import Constat, Tranche
+from projections.parite_accords import garder_le_bloc
 from projections.vues import VueSuivie
 
 GARDEES_MAX: Final = 1_000
@@ -107,6 +108,8 @@ def noter(conn: Connection[Any], vue: VueSuivie, lignes: Rows, tranche: Tranche)
         if constats:
             colonnes = [list(colonne) for colonne in zip(*constats, strict=True)]
             conn.execute(_GARDER, (vue.nom, *colonnes, vue.nom, GARDEES_MAX))
+        if tranche.accord is not None:
+            garder_le_bloc(conn, vue.nom, lignes, (tranche.depuis, tranche.jusqu_a), tranche.accord)
         apres = suivante.prefix if tranche.finie else tranche.jusqu_a
         valeurs = {"table": suivante.table, "apres": apres, "lignes": tranche.lignes, "tour": derniere}
         conn.execute(_AVANCER, valeurs | {"vue": vue.nom})

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, Final
 
 import structlog
@@ -21,6 +22,7 @@ from guichet.guichet import Guichet
 from projections.lectures.horloge import etat_de_l_horloge
 from projections.lectures.releves import PointDHorloge, effacer_les_vieux, noter_l_horloge, noter_les_retards
 from projections.parite import Comparateur
+from projections.parite_accords import lire_le_bloc
 from projections.parite_tenue import noter, noter_un_manque, ou_en_est
 from projections.vues import VUES
 from service import leases
@@ -72,7 +74,9 @@ class Watch:
 
     def _watch(self, conn: Connection[Any], stop: threading.Event) -> None:
         comparers = {
-            name: Comparateur(conn, view, self._counter.recorder) for name, view in VUES.items() if view.par_flux
+            name: Comparateur(conn, view, self._counter.recorder, edition=version("creances"))
+            for name, view in VUES.items()
+            if view.par_flux
         }
         names = list(comparers)
         turn = 0
@@ -97,7 +101,8 @@ class Watch:
         """Compare one slice; whether the view's round is over, or could not go on."""
         table, after = ou_en_est(conn, comparer.vue)
         try:
-            slice_ = comparer.comparer(table, after)
+            block = lire_le_bloc(conn, comparer.nom, table, after)
+            slice_ = comparer.comparer(table, after, bloc=block)
         except Exception as fault:
             if is_outage(fault):
                 raise

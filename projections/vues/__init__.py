@@ -29,6 +29,8 @@ class VueSuivie(NamedTuple):
     """Le suiveur dont elle ne dépasse jamais la position validée."""
     sans_ecrire: Callable[[Recorder], View] | None = None
     """La même, qui n'écrit que ses tables, si celle que l'on mène écrit aussi au journal."""
+    d_un_flux: bool = False
+    """Chaque ligne ne suit que des faits de son flux, ni d'autres lignes ni de l'heure : les mêmes la redonnent."""
     comptes: tuple[Rows, str] | None = None
     """Des comptes de ses lignes, et la requête qui rend où ils n'en disent pas le compte : clé, gardé, compté."""
 
@@ -65,6 +67,7 @@ VUES: Final = {
                 Rows("restant_du", ("reference",), "reference", _CREANCE),
                 Rows("trop_percus", ("reference",), "reference", _CREANCE, list_=True),
             ),
+            d_un_flux=True,
         ),
         VueSuivie(
             Paiements.nom,
@@ -74,6 +77,7 @@ VUES: Final = {
                 Rows("paiements_en_cours", ("transaction",), "transaction", _PAIEMENT, list_=True),
                 Rows("paiements_sans_accord", ("transaction",), "transaction", _PAIEMENT, list_=True),
             ),
+            d_un_flux=True,
         ),
         VueSuivie(
             DelaiAffichage.nom,
@@ -92,6 +96,7 @@ VUES: Final = {
             ),
             derriere=RestantDu.nom,
             sans_ecrire=lambda recorder: DelaiAffichage(recorder, constater=False),
+            d_un_flux=True,
             comptes=(_DUREES, durees.ECARTS),
         ),
         VueSuivie(

@@ -113,6 +113,9 @@ BEGIN
         GRANT INSERT, UPDATE, DELETE ON vues.baux, vues.parite, vues.differences, vues.releves_de_retard,
             vues.releves_de_l_horloge TO creances_relance;
     END IF;
+    IF to_regclass('vues.accords') IS NOT NULL THEN
+        GRANT INSERT, UPDATE, DELETE ON vues.accords TO creances_relance;
+    END IF;
     IF to_regclass('vues.traces') IS NOT NULL THEN
         GRANT INSERT ON vues.traces TO creances_api, creances_consommateur, creances_suiveur, creances_relance,
             creances_exploitation;

@@ -14,7 +14,7 @@ HORS_D_AUDIT = [
     *("suiveurs", "ecartes", "rebuts", "lectures_de_rebuts", "acces", "notes"),
     *("reculs", "securite", "soldes_publies", "audits"),
     # Ce que la veille, les reconstructions et le fil tiennent de leur propre travail.
-    *("baux", "differences", "parite", "reconstructions", "releves_de_l_horloge", "releves_de_retard"),
+    *("accords", "baux", "differences", "parite", "reconstructions", "releves_de_l_horloge", "releves_de_retard"),
     *("lectures_du_fil", "traces"),
     # Ce que le sceau tient : `creances audit --preuve` le refait en entier (tests/preuve).
     *("sceaux", "noeuds", "points", "cosignatures", "refus_de_temoins"),

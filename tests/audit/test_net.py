@@ -20,6 +20,7 @@ def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any])
     assert vides == [
         *("journal.acces", "journal.cosignatures", "journal.noeuds", "journal.notes", "journal.points"),
         *("journal.reculs", "journal.refus_de_temoins", "journal.sceaux"),
+        "vues.accords",
         # Ce que la veille, les reconstructions, le fil et les audits tiennent de leur propre travail.
         # Tout ce qui est accepté est affiché.
         "vues.affichages_en_attente",

@@ -80,6 +80,7 @@ CHANGE: Final = {
         "rebuts",
         "lectures_de_rebuts",
         "baux",
+        "accords",
         "parite",
         "differences",
         "releves_de_retard",
