@@ -17,7 +17,7 @@ from domain.geste import IdAnomalie, Texte, Voie, numero_d_argent
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, Somme
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
-from domain.refus import MontantSuperieurAOuvert, PaiementClos, RemboursementEnCours
+from domain.refus import Fermeture, MontantSuperieurAOuvert, PaiementClos, RemboursementEnCours
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
 
@@ -370,14 +370,15 @@ class Paiement(Agregat):
         argent = self.argent[numero]
         self.argent[numero] = Argent(argent.encaissement, argent.reste - montant)
 
-    def exiger_ouvert(self, maintenant: datetime, *, avis_annule: bool = False) -> None:
+    def exiger_ouvert(self, maintenant: datetime, fermeture: Fermeture | None = None) -> None:
         """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos, qui dit ce qui est arrivé.
 
-        `avis_annule` : la caisse a annulé l'avis d'une de ses créances : il n'y a plus rien à payer.
+        `fermeture` : ce que ses créances sont devenues (`domain.ouverture.fermeture_de`).
         """
-        ferme = avis_annule or self.expire_le is None or maintenant >= self.expire_le
-        if self.fin is not None or ferme:
-            raise PaiementClos(self.transaction, self.statut, avis_annule=avis_annule)
+        if self.fin is not None or self.expire_le is None or maintenant >= self.expire_le:
+            raise PaiementClos(self.transaction, self.statut)
+        if fermeture is not None:
+            raise PaiementClos(self.transaction, self.statut, fermeture)
 
     # --- Ce qui lui arrive -------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
                 transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
             )
             for paiement in ouverts
-            if repris_possible(paiement, maintenant)
+            if repris_possible(paiement, consultation.fermes)
         ],
     )
 
