@@ -40,15 +40,16 @@ def paiements_fermes(
         paiements: list[Paiement] = list(charges.values())
         references = {imputation.reference for paiement in paiements for imputation in paiement.imputations}
         creances = guichet.charger_creances(conn, references, illisibles)
-    fermes = {
+    fermes: dict[str, PaiementClos] = {
         transaction: PaiementClos(transaction, StatutDePaiement.EN_COURS)
         for transaction in transactions
         if Paiement.flux(transaction) in illisibles
     }
     for paiement in paiements:
+        if any(imputation.reference not in creances for imputation in paiement.imputations):
+            fermes[paiement.transaction] = PaiementClos(paiement.transaction, paiement.statut)
+            continue
         try:
-            if any(imputation.reference not in creances for imputation in paiement.imputations):
-                raise PaiementClos(paiement.transaction, paiement.statut)
             paiement.exiger_ouvert(maintenant, fermeture_de(paiement, creances))
         except PaiementClos as clos:
             fermes[paiement.transaction] = clos
