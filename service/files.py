@@ -29,6 +29,7 @@ CAUSES: Final[Mapping[int, str]] = {
     errno.EBUSY: "un autre s'en sert",
     errno.EINVAL: "il ne se lit pas comme un fichier",
     errno.ETXTBSY: "un autre s'en sert",
+    errno.EADDRINUSE: "un autre s'en sert",
 }
 """By the system's number: its own words depend on the machine's language."""
 
