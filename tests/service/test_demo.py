@@ -180,8 +180,8 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "version": 4,
     }
     sorts = en_json(dossier, "notifications")
-    assert sorts["total"] == 4 == sum(sorts["fates"].values())
-    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (3, 1)
+    assert sorts["total"] == 5 == sum(sorts["fates"].values())
+    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (4, 1)
 
     def a_jour() -> dict[str, int] | None:
         vus = {role["nom"]: int(role["evenements"]) for role in en_json(dossier, "lag")}
