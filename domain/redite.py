@@ -2,18 +2,20 @@
 
 Absent n'est pas différent : deux lignes dont rien de présent ne diffère sont la même, redite. Ce qui en est compté ne
 dépend ni de leur ordre, ni des rapports qui les portent, ni du nombre de fois où elles sont dites.
+Minuit juste, à Paris, est un jour dont l'heure est absente (`domain.delai.precede`).
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, time
 from typing import Final, NamedTuple, TypeAlias
 
 from domain.autorisation import meme_forme
+from domain.delai import PARIS, jour_de_paris
 
 TRANSACTIONS: Final = "transactions"
 """Le genre dont l'instant ne distingue rien : une transaction n'y est qu'une fois, datée plus ou moins finement."""
 
-_Facultatifs: TypeAlias = tuple[str | int | None, ...]
+_Facultatifs: TypeAlias = tuple[str | int | datetime | None, ...]
 
 
 class Dite(NamedTuple):
@@ -44,8 +46,8 @@ def affirmees(dites: Iterable[Dite]) -> list[Affirmee]:
     """Ce que ces lignes affirment, chaque chose une fois, complétée de tout ce qu'une redite en précise."""
     possibles: dict[tuple[object, ...], list[tuple[int, Dite]]] = {}
     for rang, dite in enumerate(dites):
-        instant = None if dite.genre == TRANSACTIONS else dite.survenu_le
-        possibles.setdefault((dite.genre, dite.transaction, dite.montant, instant), []).append((rang, dite))
+        jour = None if dite.genre == TRANSACTIONS else jour_de_paris(dite.survenu_le)
+        possibles.setdefault((dite.genre, dite.transaction, dite.montant, jour), []).append((rang, dite))
     return [affirmee for ensemble in possibles.values() for affirmee in _separer(ensemble)]
 
 
@@ -71,6 +73,7 @@ def _affirmee(membres: list[tuple[int, Dite]]) -> Affirmee:
     dites = [dite for _, dite in membres]
     nommee = next((dite for dite in dites if dite.operation is not None), dites[0])
     complete = dites[0]._replace(
+        survenu_le=next((dite.survenu_le for dite in dites if _heure(dite) is not None), dites[0].survenu_le),
         marchand=next((dite.marchand for dite in dites if dite.marchand is not None), None),
         operation=nommee.operation,
         sequence=next((dite.sequence for dite in dites if dite.sequence is not None), None),
@@ -85,10 +88,16 @@ def _affirmee(membres: list[tuple[int, Dite]]) -> Affirmee:
 
 def _facultatifs(dite: Dite) -> _Facultatifs:
     autorisation = meme_forme(dite.autorisation)
-    return (dite.marchand, dite.operation, dite.sequence, dite.frais, dite.code, autorisation)
+    return (dite.marchand, dite.operation, dite.sequence, dite.frais, dite.code, autorisation, _heure(dite))
 
 
-def _ordre(dite: Dite) -> tuple[int, tuple[tuple[bool, str | int], ...], datetime]:
+def _heure(dite: Dite) -> datetime | None:
+    """L'instant qui distingue cette ligne, s'il a une heure."""
+    sans_heure = dite.genre == TRANSACTIONS or dite.survenu_le.astimezone(PARIS).time() == time()
+    return None if sans_heure else dite.survenu_le
+
+
+def _ordre(dite: Dite) -> tuple[int, tuple[tuple[bool, str | int | datetime], ...], datetime]:
     facultatifs = _facultatifs(dite)
     cases = tuple((valeur is None, "" if valeur is None else valeur) for valeur in facultatifs)
     return sum(valeur is None for valeur in facultatifs), cases, dite.survenu_le

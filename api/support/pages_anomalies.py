@@ -221,7 +221,8 @@ def _confirmation(histoire: Sequence[Mapping[str, Any]], maintenant: datetime) -
     """Ce qui vient d'être fait, si c'est à l'instant ; vide sinon."""
     if not histoire or maintenant - datetime.fromisoformat(histoire[-1]["le"]) > VENU_A_L_INSTANT:
         return ""
-    return CONFIRMATIONS.get(histoire[-1]["type"], "")
+    phrase, cause = CONFIRMATIONS.get(histoire[-1]["type"], ""), histoire[-1].get("cause")
+    return f"{phrase} Cause : {cause}." if phrase and cause else phrase
 
 
 def _demander_le_motif(agent: Agent, refus: Refus, page: str) -> Response:

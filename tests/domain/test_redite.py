@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 from domain.redite import Dite, affirmees
 
 LE = datetime(2026, 6, 1, 10, tzinfo=UTC)
-FACULTATIFS = ("marchand", "operation", "sequence", "frais", "code", "autorisation")
+FACULTATIFS = ("marchand", "operation", "sequence", "frais", "code", "autorisation", "survenu_le")
+MINUIT = datetime(2026, 5, 31, 22, tzinfo=UTC)
+"""Le même jour à Paris, sans son heure."""
 GENRES = ("transactions", "operations", "rapprochements", "impayes")
 
 LIGNES = st.builds(
-    lambda genre, montant, marchand, operation, sequence, frais, autorisation: Dite(
-        genre, "T1", LE, montant, marchand, operation, sequence, frais, "00", autorisation,
+    lambda genre, heure, montant, marchand, operation, sequence, frais, autorisation: Dite(
+        genre, "T1", LE.replace(hour=10 if genre == "transactions" else heure), montant, marchand, operation, sequence, frais, "00", autorisation,
         montant * (operation == "DEBIT_CAPTURE"), montant * (operation == "CREDIT_CAPTURE"),
     ),
     st.sampled_from(GENRES),
+    st.sampled_from([10, 11]),
     st.sampled_from([10_00, 20_00]),
     st.sampled_from(["M1", "M2"]),
     st.sampled_from(["DEBIT_CAPTURE", "CREDIT_CAPTURE"]),
@@ -30,14 +33,25 @@ LIGNES = st.builds(
 
 def masquee(dite: Dite, absents: set[str]) -> Dite:
     """La même, ces cases absentes ; sans l'opération, la banque ne dit que le montant pris."""
-    vides: dict[str, Any] = dict.fromkeys(absents)
+    vides: dict[str, Any] = dict.fromkeys(absents) | ({"survenu_le": MINUIT} if "survenu_le" in absents else {})
     sans = dite._replace(**vides)
     return sans._replace(pris=dite.montant, rendu=0) if "operation" in absents else sans
 
 
 def sommes(dites: list[Dite]) -> Counter[Any]:
     return Counter(
-        (d.genre, d.montant, d.marchand, d.operation, d.sequence, d.frais, d.autorisation, d.pris, d.rendu)
+        (
+            d.genre,
+            d.genre != "transactions" and d.survenu_le,
+            d.montant,
+            d.marchand,
+            d.operation,
+            d.sequence,
+            d.frais,
+            d.autorisation,
+            d.pris,
+            d.rendu,
+        )
         for d, _ in affirmees(dites)
     )
 

@@ -33,15 +33,23 @@ def b(base: Any) -> Iterator[Banc]:
         yield ouvert
 
 
+HEURES = {"OPERATIONS": "operationDateTime", "TRANSACTIONS": "transactionDateTime"}
+"""La colonne dont l'heure peut manquer."""
+
+
 def fichier(genre: str, absente: str | None, genere: str) -> bytes:
     """Un rapport d'une ligne, dont une case facultative est vide."""
     cases = dict(FIXES[genre]) | {nom: "" if nom == absente else val for nom, val in FACULTATIVES[genre].items()}
+    if absente is not None and absente == HEURES.get(genre):
+        cases[absente] = "20260601"
     marchand = MARCHAND if "merchantId" not in cases else ""
     lignes = [f"TITLE;{genre};{genere};{marchand}", "HEADER;" + ";".join(cases), "LIGNE;" + ";".join(cases.values())]
     return "\n".join([*lignes, "END", ""]).encode()
 
 
-@pytest.mark.parametrize(("genre", "absente"), [(g, case) for g, cases in FACULTATIVES.items() for case in cases])
+@pytest.mark.parametrize(
+    ("genre", "absente"), [(g, case) for g, cases in FACULTATIVES.items() for case in cases] + list(HEURES.items())
+)
 @pytest.mark.parametrize("ordre", list(permutations([True, False])))
 def test_une_case_facultative_absente_une_fois_n_est_pas_une_autre_ligne(
     b: Banc, genre: str, absente: str, ordre: tuple[bool, bool]
