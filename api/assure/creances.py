@@ -31,7 +31,13 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
     politique = moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
     maintenant = moyens.dependances.horloge()
-    raisons = Raisons([consultation.cherchee, *consultation.autres], politique, ouverts, maintenant=maintenant)
+    raisons = Raisons(
+        [consultation.cherchee, *consultation.autres],
+        politique,
+        ouverts,
+        maintenant=maintenant,
+        fermes=consultation.fermes,
+    )
     return CreanceLue(
         **_champs(consultation.cherchee, raisons),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,

@@ -158,7 +158,13 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
     maintenant = visite.moyens.dependances.horloge()
     raisons = Raisons(
-        creances, politique, consultation.sans_fin, maintenant=maintenant, exclusif=True, retours=visite.retours
+        creances,
+        politique,
+        consultation.sans_fin,
+        maintenant=maintenant,
+        exclusif=True,
+        retours=visite.retours,
+        fermes=consultation.fermes,
     )
     lignes = []
     for ligne in creances:

@@ -133,8 +133,9 @@ class Raisons:
         maintenant: datetime,
         exclusif: bool = False,
         retours: AbstractSet[str] = frozenset(),
+        fermes: Collection[str] = (),
     ) -> None:
-        """`compte` : les créances de l'assuré. `ouverts` : ses paiements en cours.
+        """`compte` : les créances de l'assuré. `ouverts` : ses paiements en cours ; `fermes`, sans reprise.
 
         `exclusif` : un paiement en cours sur une ligne suffit à l'écarter. `retours` : les transactions que la banque
         a acceptées devant la personne.
@@ -146,6 +147,7 @@ class Raisons:
         fins = {caisse: max(paiement.expire_le for paiement in siens) for caisse, siens in self._par_caisse.items()}
         self._a_cocher = ACocher(compte, politique, fins_des_paiements=fins, exclusif=exclusif)
         self._retours = retours
+        self._fermes = fermes
 
     def de(self, ligne: LigneCreance) -> Raison | None:
         """La raison, ou None si la ligne se coche."""
@@ -157,6 +159,8 @@ class Raisons:
                 siens = self._par_caisse.get(ligne.caisse, ())
                 confirmes = bool(siens) and all(est_confirme(paiement, self._retours) for paiement in siens)
                 phrase = phrase_en_cours(refus, self._maintenant, confirme=confirmes)
+                if not confirmes and siens and all(paiement.transaction in self._fermes for paiement in siens):
+                    phrase = REPONSE_ATTENDUE
                 return Raison(refus.code, phrase, refus.jusqu_a)
             case _:
                 return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))

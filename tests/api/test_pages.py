@@ -580,6 +580,10 @@ class TestJamaisDeuxPaiements:
         assert ("annulé par votre caisse" if annule else "votre dette a baissé") in ordinaire(page.text)
         for adresse in (f"/paiements/{transaction}", "/", f"/payer?reference={AUTRE}"):
             assert f"/paiements/{transaction}/kiosque" not in service.client.get(adresse).text, adresse
+        if not annule:
+            for adresse in ("/creances", f"/payer?reference={AUTRE}"):
+                dite = lisible(service.client.get(adresse))
+                assert ("vous pouvez le reprendre" in dite, "repris jusqu'à" in dite) == (False, False), adresse
 
     def test_passe_le_delai_l_etape_2_et_la_liste_disent_d_attendre_et_menent_a_son_etat(
         self, service: Service
