@@ -31,7 +31,8 @@ SUPPORT: Final = "claire"
 """The agent of the demonstration who replays it."""
 
 _FIELD: Final = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
-_FORM_FIELDS: Final = frozenset({"Data", "Seal", "InterfaceVersion", "Encode", "SealAlgorithm"})
+_RETURN: Final = re.compile(r'<form method="post" action="[^"]*/kiosque/retour">(.*?)</form>', re.DOTALL)
+"""What the bank has the browser bring back: the same, under the same seal, as it tells the service."""
 
 
 def replay_what_a_wrong_key_refused(stage: Stage, person: Person, reference: str) -> None:
@@ -63,10 +64,10 @@ def replay_what_a_wrong_key_refused(stage: Stage, person: Person, reference: str
 
 def _sealed_form(page: str) -> dict[str, str]:
     """What the bank seals for this payment, as its page hands it to the browser."""
-    found = {name: unescape(value) for name, value in _FIELD.findall(page) if name in _FORM_FIELDS}
-    if not {"Data", "Seal"} <= found.keys():
+    form = _RETURN.search(page)
+    if form is None:
         raise DemoFailed("la banque n'a pas rendu de réponse scellée")
-    return found
+    return {name: unescape(value) for name, value in _FIELD.findall(form[1])}
 
 
 @contextmanager
