@@ -162,6 +162,7 @@ ETAPES: Final[dict[str, Etape]] = {
         "la banque doit rendre ; rien n'a encore bougé",
         "deux agents du support",
     ),
+    "RemboursementEnvoyé": Etape([], "la demande part vers la banque ; rien n'a peut-être bougé", "le service"),
     "RemboursementFait": Etape(
         [Passage("ARendre", "Rendu")], "la banque a rendu sur la carte ce qu'un autre fait retire", "la banque"
     ),

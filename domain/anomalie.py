@@ -218,7 +218,8 @@ class Anomalie(Agregat):
 
     def _attendue(self, version: int | None, maintenant: datetime) -> "Anomalie.RèglementProposé":
         if self.proposee is None or self.approuvee_par is not None:
-            if self.reglee_le is not None or self.approuvee_par is not None:
+            # Un règlement d'une part seulement la laisse ouverte : si elle l'est encore, son dossier le dit.
+            if self.approuvee_par is not None:
                 raise AnomalieDejaReglee
             raise AucunePropositionEnAttente
         if version is not None and version != self.proposee.originator_version:

@@ -22,6 +22,14 @@ def precede(instant: datetime | None, ouvert_le: datetime) -> bool:
     return instant < ouvert_le - ECART_D_HORLOGE
 
 
+def a_paris(local: datetime) -> datetime:
+    """L'instant que dit cette heure, lue à Paris ; lève ValueError si elle n'y a pas existé, ou deux fois."""
+    dit = local.replace(tzinfo=PARIS)
+    if dit.utcoffset() != dit.replace(fold=1).utcoffset():
+        raise ValueError("cette heure-là n'a pas existé à Paris, ou deux fois")
+    return dit
+
+
 def jour_de_paris(instant: datetime) -> date:
     """La date légale française d'un instant."""
     return instant.astimezone(PARIS).date()

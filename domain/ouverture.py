@@ -14,6 +14,7 @@ from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, Referenc
 from domain.refus import (
     CaissesDifferentes,
     CreanceSoldee,
+    Fermeture,
     MontantHorsBornes,
     MontantSuperieurAuSolde,
     PaiementEnCours,
@@ -187,3 +188,16 @@ def _paiement_en_cours(creances: Sequence[Créance]) -> PaiementEnCours:
     }
     jusqu_a = max(reservation.expire_le for reservation in en_cours.values())
     return PaiementEnCours(jusqu_a, tuple(sorted(en_cours)))
+
+
+def fermeture_de(paiement: Paiement, creances: Mapping[ReferenceCreance, Créance]) -> Fermeture | None:
+    """Ce qui interdit de remettre encore le formulaire de ce paiement, d'après ses créances ; None : rien.
+
+    Ce qui reste dû est compté sans aucune réservation : la sienne en est une, et les autres paiements ont les leurs.
+    """
+    siennes = [(creances[imputation.reference], imputation.part) for imputation in paiement.imputations]
+    if any(creance.annulee for creance, _ in siennes):
+        return Fermeture.AVIS_ANNULE
+    if any(creance.restant_du < part for creance, part in siennes):
+        return Fermeture.DETTE_MOINDRE
+    return None

@@ -17,7 +17,7 @@ from domain.geste import IdAnomalie, Texte, Voie, numero_d_argent
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, Somme
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, ReferenceTransaction
-from domain.refus import MontantSuperieurAOuvert, PaiementClos, RemboursementEnCours
+from domain.refus import Fermeture, MontantSuperieurAOuvert, PaiementClos, RemboursementEnCours
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
 
@@ -235,9 +235,21 @@ class Paiement(Agregat):
         montant: Somme
         reste_avant: Somme
         """Ce que la banque garde du paiement avant lui : c'est à cela qu'elle dira s'il est fait."""
+        suivi: Annotated[bool, Diffusion.INTERNE] = Field(default=False, exclude_if=lambda suivi: not suivi)
+        """Vrai si chaque envoi en est noté ; faux d'une demande plus ancienne : elle a pu partir sans trace."""
 
         def apply(self, paiement: "Paiement") -> None:
             paiement.remboursement = self
+            paiement.envois = 0
+
+    class RemboursementEnvoyé(Event):
+        """La demande part vers la banque : enregistré avant chaque envoi, qui a donc peut-être eu lieu."""
+
+        TOPIC: ClassVar[str] = "paiement.RemboursementEnvoye"
+        anomalie: IdAnomalie
+
+        def apply(self, paiement: "Paiement") -> None:
+            paiement.envois += 1
 
     class RemboursementFait(Event):
         """La banque l'a rendu."""
@@ -304,6 +316,8 @@ class Paiement(Agregat):
         self.regle: Fin | None = None
         """La fin d'un paiement en vérification, une fois son argent réglé."""
         self.remboursement: Paiement.RemboursementDemandé | None = None
+        self.envois = 0
+        """Combien de fois il est parti vers la banque, ou a pu partir."""
         """Celui dont la banque n'a pas encore répondu."""
         self.recredite = 0
         """Ce qu'elle a rendu sur la carte, en centimes."""
@@ -356,14 +370,15 @@ class Paiement(Agregat):
         argent = self.argent[numero]
         self.argent[numero] = Argent(argent.encaissement, argent.reste - montant)
 
-    def exiger_ouvert(self, maintenant: datetime, *, avis_annule: bool = False) -> None:
+    def exiger_ouvert(self, maintenant: datetime, fermeture: Fermeture | None = None) -> None:
         """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementClos, qui dit ce qui est arrivé.
 
-        `avis_annule` : la caisse a annulé l'avis d'une de ses créances : il n'y a plus rien à payer.
+        `fermeture` : ce que ses créances sont devenues (`domain.ouverture.fermeture_de`).
         """
-        ferme = avis_annule or self.expire_le is None or maintenant >= self.expire_le
-        if self.fin is not None or ferme:
-            raise PaiementClos(self.transaction, self.statut, avis_annule=avis_annule)
+        if self.fin is not None or self.expire_le is None or maintenant >= self.expire_le:
+            raise PaiementClos(self.transaction, self.statut)
+        if fermeture is not None:
+            raise PaiementClos(self.transaction, self.statut, fermeture)
 
     # --- Ce qui lui arrive -------------------------------------------------------------------------------------------
 
@@ -545,8 +560,25 @@ class Paiement(Agregat):
             anomalie=anomalie,
             montant=montant,
             reste_avant=Somme(garde),
+            suivi=True,
             timestamp=maintenant,
         )
+
+    @property
+    def peut_etre_envoye(self) -> bool:
+        """Vrai si le remboursement demandé a pu partir vers la banque."""
+        return self.remboursement is not None and (self.envois > 0 or not self.remboursement.suivi)
+
+    def noter_envoi(self, demande: int, apres: int, *, maintenant: datetime) -> bool:
+        """Enregistre que le remboursement demandé à cette version part vers la banque.
+
+        Rend Faux, et ne produit rien, si ce n'est plus lui qui est demandé ou s'il est parti plus de `apres` fois.
+        """
+        voulu = self.remboursement
+        if voulu is None or voulu.originator_version != demande or self.envois != apres:
+            return False
+        self.trigger_event(self.RemboursementEnvoyé, anomalie=voulu.anomalie, timestamp=maintenant)
+        return True
 
     def conclure_remboursement(self, anomalie: IdAnomalie, refus: str | None, *, maintenant: datetime) -> bool:
         """Enregistre ce que la banque a fait du remboursement demandé ; rend Faux s'il n'y en a plus pour celle-ci."""
@@ -586,6 +618,7 @@ FaitDePaiement: TypeAlias = (
     | Paiement.EncaissementRendu
     | Paiement.PaiementRéglé
     | Paiement.RemboursementDemandé
+    | Paiement.RemboursementEnvoyé
     | Paiement.RemboursementFait
     | Paiement.RemboursementRefusé
 )

@@ -5,6 +5,7 @@ Plus de 300 lignes : une liste, un refus après l'autre, que rien ne lie.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar, Final
 
 from domain.delai import PARIS
@@ -142,6 +143,14 @@ class SelectionInvalide(Refus):
     )
 
 
+class Fermeture(StrEnum):
+    """Ce qui ferme un paiement encore ouvert : ce qu'il demanderait n'est plus dû."""
+
+    AVIS_ANNULE = "avis_annule"
+    DETTE_MOINDRE = "dette_moindre"
+    """Un chèque, une rectification : il reste à payer moins que sa part."""
+
+
 class PaiementClos(Refus):
     """Le formulaire de ce paiement ne se remet plus ; le refus porte ce qui est arrivé."""
 
@@ -149,19 +158,20 @@ class PaiementClos(Refus):
     phrase_de_base = "Ce paiement ne peut plus être repris : il est terminé ou son délai est passé."
 
     def __init__(
-        self, transaction: ReferenceTransaction, statut: StatutDePaiement, *, avis_annule: bool = False
+        self, transaction: ReferenceTransaction, statut: StatutDePaiement, fermeture: Fermeture | None = None
     ) -> None:
-        """Retient le paiement et où il en est ; `avis_annule` : la caisse a annulé l'un de ses avis."""
+        """Retient le paiement et où il en est ; `fermeture` : ce qui le ferme, s'il n'a pas fini de lui-même."""
         super().__init__(transaction, statut)
         self.transaction = transaction
         self.statut = statut
-        self.avis_annule = avis_annule
+        self.fermeture = fermeture
 
     @property
     def phrase(self) -> str:
         """La phrase, suivie de ce qui est arrivé."""
-        suite = "Cet avis a été annulé par votre caisse." if self.avis_annule else _SUITES_D_UN_PAIEMENT[self.statut]
-        return f"{super().phrase} {suite}"
+        if self.fermeture is not None:
+            return _PHRASES_DE_FERMETURE[self.fermeture]
+        return f"{super().phrase} {_SUITES_D_UN_PAIEMENT[self.statut]}"
 
 
 class PaiementInconnu(Refus):
@@ -177,6 +187,14 @@ class MessageInconnu(Refus):
     code = "message_inconnu"
     phrase_de_base = "Ce message n'existe pas, ou plus."
 
+
+_PHRASES_DE_FERMETURE: Final[Mapping[Fermeture, str]] = {
+    Fermeture.AVIS_ANNULE: "Ce paiement ne peut plus être repris. Cet avis a été annulé par votre caisse.",
+    Fermeture.DETTE_MOINDRE: (
+        "Ce paiement ne peut plus être repris : votre dette a baissé depuis, et il dépasserait ce qui reste à payer."
+        " S'il reste une somme due, un nouveau paiement sera possible une fois celui-ci clos."
+    ),
+}
 
 _SUITES_D_UN_PAIEMENT: Final[Mapping[StatutDePaiement, str]] = {
     StatutDePaiement.EN_COURS: "La réponse de la banque est attendue.",

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from psycopg import Connection
 
 from domain.creance import Créance
+from domain.ouverture import fermeture_de
 from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import ReferenceCreance, ReferenceTransaction
@@ -83,9 +84,9 @@ class Guichet:
     def exiger_ouvert(self, conn: Connection[Any], paiement: Paiement | None, maintenant: datetime) -> None:
         """Vérifie que le formulaire du kiosque peut encore être remis ; lève PaiementInconnu ou PaiementClos.
 
-        L'annulation d'un de ses avis le ferme aussi : il n'y a plus rien à payer.
+        L'annulation d'un de ses avis le ferme aussi, comme une dette devenue moindre que sa part.
         """
         if paiement is None:
             raise PaiementInconnu
         creances = self.charger_creances(conn, [imputation.reference for imputation in paiement.imputations])
-        paiement.exiger_ouvert(maintenant, avis_annule=any(creance.annulee for creance in creances.values()))
+        paiement.exiger_ouvert(maintenant, fermeture_de(paiement, creances))

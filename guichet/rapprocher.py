@@ -21,7 +21,8 @@ from guichet.rapprochement import registre
 from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.jugement import Jugement, Sommes
 from guichet.relancer_paiement import Transmettre
-from kiosque.interface import Inconnue, Indeterminee, Kiosque, Trouvee
+from kiosque.interface import Inconnue, Kiosque, Trouvee
+from kiosque.operation import Indeterminee
 from kiosque.rapports import Entete, Genre, LecteurDeRapports, RapportRefuse
 
 DEMANDES_MAX: Final = 1_000

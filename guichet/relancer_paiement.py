@@ -19,7 +19,8 @@ from domain.reponse import Issue
 from engine.batch import Batch
 from engine.recorder import collect
 from guichet.guichet import Guichet
-from kiosque.interface import Inconnue, Indeterminee, Trouvee, ValeurDuTopic
+from kiosque.interface import Inconnue, Trouvee, ValeurDuTopic
+from kiosque.operation import Indeterminee
 
 
 class Relance(StrEnum):

@@ -13,6 +13,7 @@ from domain.avis import Canal
 from domain.monnaie import CENTIMES_MAX
 from domain.references import TRANSACTION
 from domain.reponse import ReponseBancaire
+from kiosque.operation import Envois, Indeterminee, Operation
 
 DETAIL_CARACTERES_MAX = 200
 """Un détail vient souvent du message lui-même : il est coupé avant d'aller dans les logs."""
@@ -189,50 +190,8 @@ class Inconnue:
     """La banque dit ne pas connaître la transaction. Dans les premières heures, ce n'est pas une preuve d'absence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Indeterminee:
-    """Pas de réponse exploitable : rien ne doit être conclu. `cause` : une phrase, pour l'exploitant."""
-
-    cause: str
-
-
 Etat: TypeAlias = Trouvee | Inconnue | Indeterminee
 """Ce que donne une interrogation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Faite:
-    """L'opération est faite, à présent ou déjà ; `reste` : ce que la banque garde du paiement, en centimes."""
-
-    reste: int
-
-
-@dataclass(frozen=True, slots=True)
-class OperationRefusee:
-    """La banque refuse ; rien n'a bougé."""
-
-    code: str
-    cause: str
-    annulable: bool = False
-    """Vrai d'un remboursement que la banque refuse à un paiement pas encore remis en banque : il s'annule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reportee:
-    """Rien n'a été envoyé : la banque ne fait pas d'opération à cette heure."""
-
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class NonOfferte:
-    """Ce contrat, ou cette banque, ne permet pas l'opération."""
-
-    cause: str
-
-
-Operation: TypeAlias = Faite | OperationRefusee | Reportee | NonOfferte | Indeterminee
-"""Ce que donne un remboursement ou une annulation ; `Indeterminee` : elle a peut-être eu lieu, redemander plus tard."""
 
 
 class Kiosque(Protocol):
@@ -259,14 +218,17 @@ class Kiosque(Protocol):
     def interroger(self, transaction: str, marchand: str) -> Etat:
         """Demande à la banque ce qu'elle sait de la transaction, sous le marchand que le paiement a enregistré."""
 
-    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois) -> Operation:
         """Retire ces centimes d'un paiement non encore remis en banque.
 
-        `reste_avant` : ce que la banque gardait avant l'opération voulue, en centimes ; redemander la même opération
-        (même `montant`, même `reste_avant`) après un silence ne la fait jamais deux fois.
+        `reste_avant` : ce que la banque gardait avant l'opération voulue, en centimes. `envois` : ce qui en a déjà pu
+        partir, noté avant chaque envoi. Redemander la même opération (même `montant`, même `reste_avant`, mêmes
+        `envois`) après un silence ne la fait jamais deux fois ; jamais envoyée, rien n'est pris pour elle.
         """
 
-    def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+    def rembourser(
+        self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois
+    ) -> Operation:
         """Rend ces centimes à la personne, le paiement remis en banque ; mêmes règles qu'`annuler`."""
 
     def close(self) -> None:

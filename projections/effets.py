@@ -184,6 +184,7 @@ _REGLEMENTS: Final = (
     Paiement.EncaissementImputé,
     Paiement.EncaissementRendu,
     Paiement.RemboursementDemandé,
+    Paiement.RemboursementEnvoyé,
     Paiement.RemboursementFait,
     Paiement.RemboursementRefusé,
 )
@@ -251,6 +252,7 @@ def regarde_l_argent(classe: type[FaitDePaiement]) -> bool:
             Paiement.PaiementConclu,
             Paiement.PaiementRéglé,
             Paiement.RemboursementDemandé,
+            Paiement.RemboursementEnvoyé,
             Paiement.RemboursementFait,
             Paiement.RemboursementRefusé,
         ),

@@ -18,6 +18,8 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from service.files import unreadable
+
 TIMEOUT_S: Final = 10.0
 RESPONSE_MAX_BYTES: Final = 64 * 1024
 """A token with its certificates is a few kilobytes."""
@@ -39,7 +41,9 @@ def roots_of(path: Path) -> list[Certificate]:
     """The authority's root certificates (PEM). Raises NoTimestamp."""
     try:
         return load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as cause:
+    except OSError as cause:
+        raise NoTimestamp(unreadable(path, cause)) from cause
+    except ValueError as cause:
         raise NoTimestamp(f"{path} ne se lit pas comme des certificats (PEM).") from cause
 
 

@@ -220,6 +220,7 @@ def test_chaque_fait_est_lu_d_une_vue_au_moins_ou_ne_compte_dans_aucune(classe: 
     lecteurs = {nom for nom, vue in VUES.items() if classe.TOPIC in vue.construire(None).topics}  # type: ignore[arg-type]
     assert lecteurs or classe in {
         Paiement.RemboursementDemandé,
+        Paiement.RemboursementEnvoyé,
         Paiement.RemboursementFait,
         Paiement.RemboursementRefusé,
     }

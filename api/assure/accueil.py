@@ -12,6 +12,7 @@ from api.assure.lecture import (
     a_suivre,
     en_cours,
     est_confirme,
+    fermes_parmi,
     lire_compte,
     payables_en_ligne,
     repris_possible,
@@ -60,12 +61,13 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     restant_en_ligne = sum(ligne.restant_du for ligne in en_ligne)
     sans_fin = en_cours(paiements)
     a_finir = [p for p in sans_fin if not est_confirme(p, visite.retours)]
+    fermes = await fermes_parmi(visite.moyens, a_finir)
     return {
         "courrier": await courrier_de(visite.moyens, visite.assure),
         "issue": derniere_issue(paiements, maintenant),
         "confirmes": [p for p in sans_fin if est_confirme(p, visite.retours)],
-        "a_reprendre": [p for p in a_finir if repris_possible(p, maintenant)],
-        "sans_reponse": [p for p in a_finir if not repris_possible(p, maintenant)],
+        "a_reprendre": [p for p in a_finir if repris_possible(p, fermes)],
+        "sans_reponse": [p for p in a_finir if not repris_possible(p, fermes)],
         "paiements": paiements[:PAIEMENTS_MONTRES],
         "dues": len(en_ligne),
         "restant_total": restant_en_ligne,

@@ -31,7 +31,13 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
     politique = moyens.dependances.guichet.politique
     ouverts = consultation.sans_fin
     maintenant = moyens.dependances.horloge()
-    raisons = Raisons([consultation.cherchee, *consultation.autres], politique, ouverts, maintenant=maintenant)
+    raisons = Raisons(
+        [consultation.cherchee, *consultation.autres],
+        politique,
+        ouverts,
+        maintenant=maintenant,
+        fermes=consultation.fermes,
+    )
     return CreanceLue(
         **_champs(consultation.cherchee, raisons),
         minimum_par_paiement_centimes=politique.minimum_par_paiement,
@@ -42,7 +48,7 @@ async def chercher(reference: str, assure: Assure, moyens: DeLApplication) -> Cr
                 transaction=paiement.transaction, montant_centimes=paiement.montant, expire_le=paiement.expire_le
             )
             for paiement in ouverts
-            if repris_possible(paiement, maintenant)
+            if repris_possible(paiement, consultation.fermes)
         ],
     )
 

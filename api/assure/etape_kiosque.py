@@ -12,6 +12,7 @@ from api.assure.lecture import (
     est_confirme,
     est_consultable,
     etat_du_paiement,
+    fermes_parmi,
     justificatif_de,
     lire_compte,
     repris_possible,
@@ -61,16 +62,19 @@ async def suivre(transaction: str, visite: AssureConnecte) -> Response:
 
 
 async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
-    moyens, maintenant = visite.moyens, visite.moyens.dependances.horloge()
+    moyens = visite.moyens
     paiement = await etat_du_paiement(moyens, visite.assure, transaction)
     justificatif = await anyio.to_thread.run_sync(justificatif_de, moyens.dependances.guichet, transaction)
     creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
+    fermes = await fermes_parmi(moyens, [paiement])
+    clos = fermes.get(paiement.transaction)
     politique = moyens.dependances.guichet.politique
     dues = [ligne for ligne in creances.values() if est_consultable(ligne)]
     restant_a_la_caisse = sum(ligne.restant_du for ligne in dues if ligne.caisse == paiement.caisse)
     return {
         "paiement": paiement,
-        "reprise": repris_possible(paiement, maintenant, visite.retours),
+        "reprise": repris_possible(paiement, fermes, visite.retours),
+        "fermeture": clos.phrase if clos is not None and clos.fermeture is not None else None,
         "confirme": est_confirme(paiement, visite.retours),
         "motif": motif_de(paiement),
         "parts": [(part, creances.get(part.reference)) for part in justificatif.parts],

@@ -69,7 +69,6 @@ def page_du_montant(
     cochables = [ligne.creance for ligne in lignes if ligne.raison is None]
     politique = visite.moyens.dependances.guichet.politique
     solde = sum(ligne.restant_du for ligne in cochees)
-    maintenant = visite.moyens.dependances.horloge()
     ouverts = consultation.sans_fin
     a_finir = [paiement for paiement in ouverts if not est_confirme(paiement, visite.retours)]
     page_du_tableau = feuillet(
@@ -93,8 +92,8 @@ def page_du_montant(
         "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],
         "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
         "payable": any(ligne.raison is None for ligne in lignes),
-        "a_reprendre": [paiement for paiement in a_finir if repris_possible(paiement, maintenant)],
-        "sans_reponse": [paiement for paiement in a_finir if not repris_possible(paiement, maintenant)],
+        "a_reprendre": [paiement for paiement in a_finir if repris_possible(paiement, consultation.fermes)],
+        "sans_reponse": [paiement for paiement in a_finir if not repris_possible(paiement, consultation.fermes)],
         "prevision": prevision,
         "propositions": propositions(cochees, ouvertes, cochables, politique),
         "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,
@@ -159,7 +158,13 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     rangs = {ligne.reference: rang for rang, ligne in enumerate(anciennes)}
     maintenant = visite.moyens.dependances.horloge()
     raisons = Raisons(
-        creances, politique, consultation.sans_fin, maintenant=maintenant, exclusif=True, retours=visite.retours
+        creances,
+        politique,
+        consultation.sans_fin,
+        maintenant=maintenant,
+        exclusif=True,
+        retours=visite.retours,
+        fermes=consultation.fermes,
     )
     lignes = []
     for ligne in creances:

@@ -75,7 +75,7 @@ async def _trouver(
     if isinstance(lue, ReferenceIllisible):
         return page_de_la_reference(visite, reference, _illisible(reference, lue), statut=422)
     try:
-        consultation = consultation_de(lu, lue)
+        consultation = await consultation_de(visite.moyens, lu, lue)
     except ReferenceNonOuverte as refus:
         return page_de_la_reference(visite, reference, refus, statut=404)
     if consultation.cherchee.statut in REGLEES:

@@ -1,8 +1,9 @@
 """Ce que l'assuré voit : sa créance et les autres, ses paiements. Des vues, et du journal si elles tardent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 import anyio.to_thread
@@ -13,8 +14,9 @@ from domain.ouverture import ACocher
 from domain.paiement import Fin, Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, CodeCaisse, ReferenceTransaction, lire_reference
-from domain.refus import PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
+from domain.refus import PaiementClos, PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
 from guichet.guichet import Guichet
+from guichet.reprendre_paiement import paiements_fermes
 from projections.lectures.compte import Compte, compte
 from projections.vues.paiements import LignePaiement
 from projections.vues.paiements import paiement as lire_paiement
@@ -56,6 +58,8 @@ class Consultation(NamedTuple):
     """Celles de l'assuré qui restent dues en ligne, la plus ancienne d'abord."""
     sans_fin: list[LignePaiement]
     """Ses paiements en cours, le plus récent d'abord."""
+    fermes: Mapping[str, PaiementClos]
+    """Ceux d'entre eux dont le formulaire ne se remet plus, et pourquoi."""
 
 
 class Raison(NamedTuple):
@@ -73,10 +77,11 @@ async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
     autre personne : la requête ne lit que le compte de l'assuré, et ni la réponse ni sa durée ne disent laquelle.
     """
     async with moyens.pool.connection() as conn:
-        return consultation_de(await compte(conn, assure, PAIEMENTS_RECENTS, sans_fin=True), saisie)
+        lu = await compte(conn, assure, PAIEMENTS_RECENTS, sans_fin=True)
+    return await consultation_de(moyens, lu, saisie)
 
 
-def consultation_de(lu: Compte, saisie: str) -> Consultation:
+async def consultation_de(moyens: Moyens, lu: Compte, saisie: str) -> Consultation:
     """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève ReferenceNonOuverte."""
     creances, sans_fin = lu
     reference = lire_reference(saisie) or AUCUNE
@@ -85,7 +90,16 @@ def consultation_de(lu: Compte, saisie: str) -> Consultation:
     if cherchee is None:
         raise ReferenceNonOuverte
     autres = [ligne for ligne in consultables if ligne is not cherchee and ligne.restant_du]
-    return Consultation(cherchee, autres, sans_fin)
+    return Consultation(cherchee, autres, sans_fin, await fermes_parmi(moyens, sans_fin))
+
+
+async def fermes_parmi(moyens: Moyens, paiements: Iterable[LignePaiement]) -> dict[str, PaiementClos]:
+    """De ceux qui sont en cours, ceux dont le formulaire ne se remet plus, et pourquoi ; le journal le dit."""
+    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
+    ouverts = [ReferenceTransaction(p.transaction) for p in paiements if p.statut == "en_cours"]
+    if not ouverts:
+        return {}
+    return await anyio.to_thread.run_sync(partial(paiements_fermes, guichet, ouverts, maintenant))
 
 
 async def lire_compte(moyens: Moyens, assure: str) -> Compte:
@@ -119,8 +133,9 @@ class Raisons:
         maintenant: datetime,
         exclusif: bool = False,
         retours: AbstractSet[str] = frozenset(),
+        fermes: Collection[str] = (),
     ) -> None:
-        """`compte` : les créances de l'assuré. `ouverts` : ses paiements en cours.
+        """`compte` : les créances de l'assuré. `ouverts` : ses paiements en cours ; `fermes`, sans reprise.
 
         `exclusif` : un paiement en cours sur une ligne suffit à l'écarter. `retours` : les transactions que la banque
         a acceptées devant la personne.
@@ -132,6 +147,7 @@ class Raisons:
         fins = {caisse: max(paiement.expire_le for paiement in siens) for caisse, siens in self._par_caisse.items()}
         self._a_cocher = ACocher(compte, politique, fins_des_paiements=fins, exclusif=exclusif)
         self._retours = retours
+        self._fermes = fermes
 
     def de(self, ligne: LigneCreance) -> Raison | None:
         """La raison, ou None si la ligne se coche."""
@@ -143,6 +159,8 @@ class Raisons:
                 siens = self._par_caisse.get(ligne.caisse, ())
                 confirmes = bool(siens) and all(est_confirme(paiement, self._retours) for paiement in siens)
                 phrase = phrase_en_cours(refus, self._maintenant, confirme=confirmes)
+                if not confirmes and siens and all(paiement.transaction in self._fermes for paiement in siens):
+                    phrase = REPONSE_ATTENDUE
                 return Raison(refus.code, phrase, refus.jusqu_a)
             case _:
                 return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
@@ -167,9 +185,13 @@ def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
     return [paiement for paiement in paiements if paiement.statut in SANS_FIN]
 
 
-def repris_possible(paiement: LignePaiement, maintenant: datetime, retours: AbstractSet[str] = frozenset()) -> bool:
-    """Dit si le formulaire du kiosque peut encore être remis : jamais après un retour scellé de la banque."""
-    return paiement.statut == "en_cours" and maintenant < paiement.expire_le and not est_confirme(paiement, retours)
+def repris_possible(paiement: LignePaiement, fermes: Collection[str], retours: AbstractSet[str] = frozenset()) -> bool:
+    """Dit si le formulaire du kiosque peut encore être remis : jamais après un retour scellé de la banque.
+
+    `fermes` : ceux qui ne le peuvent plus (`fermes_parmi`).
+    """
+    ouvert = paiement.statut == "en_cours" and paiement.transaction not in fermes
+    return ouvert and not est_confirme(paiement, retours)
 
 
 def a_suivre(paiement: LignePaiement) -> bool:

@@ -14,6 +14,7 @@ from api.assure.lecture import (
     a_suivre,
     en_cours,
     est_consultable,
+    fermes_parmi,
     lire_compte,
     payables_en_ligne,
 )
@@ -49,7 +50,13 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     en_ligne = payables_en_ligne(dues, creances, guichet.politique)
     maintenant = visite.moyens.dependances.horloge()
     raisons = Raisons(
-        creances, guichet.politique, ouverts, maintenant=maintenant, exclusif=True, retours=visite.retours
+        creances,
+        guichet.politique,
+        ouverts,
+        maintenant=maintenant,
+        exclusif=True,
+        retours=visite.retours,
+        fermes=await fermes_parmi(visite.moyens, ouverts),
     )
     exclues = [ligne.reference for ligne in creances if not ligne.payable_en_ligne and not ligne.annulee]
     exclusions = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}

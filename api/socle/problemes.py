@@ -217,6 +217,8 @@ def probleme_de(refus: Refus, statut: int | None = None) -> Probleme:
             plus = {"jusqu_a": refus.jusqu_a and refus.jusqu_a.isoformat(), "transactions": list(refus.transactions)}
         case PaiementClos():
             plus = {"transaction": refus.transaction, "statut": refus.statut.value}
+            if refus.fermeture is not None:
+                plus["fermeture"] = refus.fermeture.value
         case RestantDuInsuffisant() | CreanceSoldee():
             plus = {"reference": refus.reference}
         case MontantHorsBornes():

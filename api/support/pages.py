@@ -1,6 +1,7 @@
 """Les pages du support : chercher, lire une histoire, noter, emporter. Sans script, et tout au clavier."""
 
 import json
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -140,7 +141,9 @@ async def montrer(requete: Request, pluriel: str, nom: str, agent: AgentConnecte
 
 @routes.get("/support/{pluriel}/{nom}/export.{forme}")
 async def emporter(requete: Request, pluriel: str, nom: str, forme: str, agent: AgentConnecte) -> Response:
-    """La même histoire, en CSV ou en JSON."""
+    """La même histoire, en CSV ou en JSON ; aucune autre extension n'existe."""
+    if forme not in {"csv", "json"}:
+        return agent.refuser(ObjetInconnu(), statut_de(ObjetInconnu), q=nom)
     try:
         objet = _objet(pluriel, nom)
         consultee = await _consulter(agent, objet, dict(requete.query_params))
@@ -150,7 +153,7 @@ async def emporter(requete: Request, pluriel: str, nom: str, forme: str, agent: 
         corps, genre = "\ufeff" + en_csv(consultee.dossier), "text/csv; charset=utf-8"
     else:
         corps, genre = json.dumps(consultee.dossier.en_json(), indent=2), "application/json"
-    fichier = f"{objet.genre.value}-{objet.nom}.{'csv' if forme == 'csv' else 'json'}"
+    fichier = f"{objet.genre.value}-{objet.nom}.{forme}"
     en_tetes = {"Content-Disposition": f'attachment; filename="{fichier}"', "Cache-Control": "no-store"}
     return agent.visite.prolonger(Response(corps, media_type=genre, headers=en_tetes))
 
@@ -267,15 +270,20 @@ def _comparaison(agent: Agent, dossier: Dossier, demandes: dict[str, str]) -> Co
     if not any(bornes) or not dossier.derniere_version:
         return None
     maintenant = agent.moyens.dependances.horloge()
+    avant, apres = (version_de(dossier, borne, maintenant) for borne in bornes)
+    return comparer(dossier, avant, apres)
 
-    def version(borne: str) -> int:
-        if not borne:
-            return dossier.derniere_version
-        if borne.isascii() and borne.isdigit() and len(borne) < len("2026"):
-            lue = int(borne)
-            if lue > dossier.derniere_version:
-                raise VersionInconnue(dossier.derniere_version)
+
+def version_de(dossier: Dossier, borne: str, maintenant: datetime) -> int:
+    """La version que dit cette borne : un numéro, ou un instant ; vide, la dernière. Lève VersionInconnue, ou le sien.
+
+    Un nombre est une version si l'histoire va jusque-là ; sinon « 2026 » est une année, à qui il manque un jour.
+    """
+    if not borne:
+        return dossier.derniere_version
+    if borne.isascii() and borne.isdigit():
+        if len(borne) <= VERSION_CHIFFRES and (lue := int(borne)) <= dossier.derniere_version:
             return lue
-        return version_a(dossier, lire_instant(borne, maintenant).au)
-
-    return comparer(dossier, version(bornes[0]), version(bornes[1]))
+        if len(borne) != len("2026"):
+            raise VersionInconnue(dossier.derniere_version)
+    return version_a(dossier, lire_instant(borne, maintenant).au)

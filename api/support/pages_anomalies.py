@@ -1,7 +1,7 @@
 """Les pages des anomalies : les voir, proposer un règlement, l'approuver ou le décliner ; interroger la banque."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -58,6 +58,18 @@ ACTES: Final[Mapping[str, str]] = {
 }
 """Ce qu'une personne lit de chaque fait d'une anomalie."""
 
+CONFIRMATIONS: Final[Mapping[str, str]] = {
+    Anomalie.RèglementProposé.__name__: "Proposé : une seconde personne doit maintenant l'approuver.",
+    Anomalie.RèglementApprouvé.__name__: "Approuvé : la banque n'a pas encore répondu.",
+    Anomalie.RèglementDécliné.__name__: "Décliné : rien n'a bougé.",
+    Anomalie.RèglementAbandonné.__name__: "Abandonné : rien n'a bougé ; un virement peut le régler.",
+    Anomalie.AnomalieRéglée.__name__: "Réglé.",
+}
+"""Ce que la page dit en tête de ce qui vient d'être fait : l'histoire en décide, jamais l'adresse."""
+
+VENU_A_L_INSTANT: Final = timedelta(minutes=2)
+"""Au-delà, ce qui a été fait ne se lit plus que dans l'histoire."""
+
 routes = APIRouter(include_in_schema=False, prefix=RECHERCHE)
 
 
@@ -91,9 +103,9 @@ async def voir_la_liste(agent: AgentConnecte, etat: str = "ouverte", genre: str 
 
 
 @routes.get("/anomalies/{ident}")
-async def voir_une(ident: str, agent: AgentConnecte, fait: str = "") -> Response:
+async def voir_une(ident: str, agent: AgentConnecte) -> Response:
     """Une anomalie, ce qui peut en être fait, et ce que des personnes en ont fait."""
-    return await _montrer(agent, ident, fait=fait)
+    return await _montrer(agent, ident)
 
 
 @routes.post("/anomalies/{ident}/reglement")
@@ -164,14 +176,14 @@ async def signaler_un_paiement(transaction: str, requete: Request, agent: AgentC
 async def _agir(agent: Agent, ident: str, faire: Callable[[], Reglement], champs: dict[str, str]) -> Response:
     """Fait le geste, et mène à ce qu'il a donné ; refusé, la page revient avec la raison et ce qui était saisi."""
     try:
-        fait = await anyio.to_thread.run_sync(faire)
+        await anyio.to_thread.run_sync(faire)
     except Refus as refus:
         return await _montrer(agent, ident, refus=refus, saisie=champs)
-    return agent.visite.mener(agent.lien(f"{RECHERCHE}/anomalies/{ident}", fait=fait.suite.value))
+    return agent.visite.mener(agent.lien(f"{RECHERCHE}/anomalies/{ident}"))
 
 
 async def _montrer(
-    agent: Agent, ident: str, *, fait: str = "", refus: Refus | None = None, saisie: dict[str, str] | None = None
+    agent: Agent, ident: str, *, refus: Refus | None = None, saisie: dict[str, str] | None = None
 ) -> Response:
     dependances = agent.moyens.dependances
     adresse = f"{RECHERCHE}/anomalies/{ident}"
@@ -197,12 +209,20 @@ async def _montrer(
         "gestes": [(geste, LIBELLES[geste], CHAMPS[geste], geste in A_DEUX) for geste in montree.ligne.gestes],
         "libelles": {geste.value: libelle for geste, libelle in LIBELLES.items()},
         "voies": list(Voie),
-        "fait": fait,
+        "fait": _confirmation(montree.histoire, dependances.horloge()),
         "refus": refus,
         "saisie": saisie or {},
         "page": adresse,
     }
     return agent.rendre("support-anomalie.html", valeurs, statut=statut_de(type(refus)) if refus else 200)
+
+
+def _confirmation(histoire: Sequence[Mapping[str, Any]], maintenant: datetime) -> str:
+    """Ce qui vient d'être fait, si c'est à l'instant ; vide sinon."""
+    if not histoire or maintenant - datetime.fromisoformat(histoire[-1]["le"]) > VENU_A_L_INSTANT:
+        return ""
+    phrase, cause = CONFIRMATIONS.get(histoire[-1]["type"], ""), histoire[-1].get("cause")
+    return f"{phrase} Cause : {cause}." if phrase and cause else phrase
 
 
 def _demander_le_motif(agent: Agent, refus: Refus, page: str) -> Response:

@@ -1,45 +1,31 @@
 """Ce que la banque a dit de chaque transaction, tous fichiers réunis, et ce que le fichier déposé en dit."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from psycopg import Connection
 
+from domain.redite import Dite, affirmees
 from kiosque.rapports import Genre
 
 TRANCHE: Final = 5_000
 """Transactions jugées ensemble."""
 
-# Par transaction, marchand et jour de Paris : tout ce que la banque en a dit, et ce que le fichier en dit. Une
-# autorisation absente n'est pas une autre autorisation, ni la même sans ses zéros de tête : la même acceptation redite
-# ainsi dans un autre rapport ne compte qu'une fois (`domain.autorisation` dit la même chose des réponses).
-_COTES: Final = """
-WITH dites AS (
-    SELECT l.*, u.cle IS NOT NULL AS lue,
-           CASE WHEN l.genre <> 'transactions' THEN l.survenu_le END AS instant,
-           coalesce(nullif(ltrim(l.autorisation, '0'), ''), left(l.autorisation, 1)) AS forme
-    FROM journal.lignes_de_rapport l
-    LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
-    WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
-), rangees AS (
-    SELECT *, row_number() OVER (memes ORDER BY forme NULLS LAST, lue DESC, rapport, numero) AS rang,
-           lag(forme) OVER (memes ORDER BY forme NULLS LAST, lue DESC, rapport, numero) AS precedente
-    FROM dites WINDOW memes AS (PARTITION BY transaction, marchand, montant, code, operation, sequence, frais, instant)
-), comptees AS (
-    SELECT *, rang = 1 OR forme <> precedente AS compte FROM rangees
-)
-SELECT transaction, marchand, (survenu_le AT TIME ZONE 'Europe/Paris')::date AS jour,
-       coalesce(sum(pris) FILTER (WHERE compte), 0)::int8, coalesce(sum(rendu) FILTER (WHERE compte), 0)::int8,
-       array_remove(array_agg(DISTINCT code), NULL), array_remove(array_agg(DISTINCT etat), NULL),
-       bool_or(lue),
-       coalesce(sum(pris) FILTER (WHERE lue AND compte), 0)::int8,
-       coalesce(sum(rendu) FILTER (WHERE lue AND compte), 0)::int8,
-       coalesce(sum(frais) FILTER (WHERE lue AND compte), 0)::int8,
-       coalesce(array_agg(survenu_le) FILTER (WHERE compte AND pris > 0), '{}'),
-       coalesce(array_agg(pris) FILTER (WHERE compte AND pris > 0), '{}')
-FROM comptees GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
-"""
+_COLONNES: Final = ", ".join(f"l.{champ}" for champ in Dite._fields)
+
+# Tout ce que la banque a dit de ces transactions, et si le fichier le dit.
+_DITES: Final = f"""
+SELECT {_COLONNES}, l.etat, (l.survenu_le AT TIME ZONE 'Europe/Paris')::date, u.cle IS NOT NULL
+FROM journal.lignes_de_rapport l
+LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
+WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
+ORDER BY l.transaction
+"""  # noqa: S608
 
 _CONNUES: Final = """
 SELECT l.transaction, max(l.survenu_le), bool_or(u.cle IS NOT NULL)
@@ -47,10 +33,9 @@ FROM journal.lignes_de_rapport l LEFT JOIN pg_temp.lues u ON u.cle = l.cle
 WHERE l.genre = %s AND l.transaction = ANY (%s) GROUP BY 1
 """
 
-_RENDUS: Final = """
-SELECT transaction, sum(rendu)::int8 FROM journal.lignes_de_rapport
-WHERE genre = %s AND transaction = ANY (%s) GROUP BY 1
-"""
+_RENDUS: Final = f"""
+SELECT {_COLONNES} FROM journal.lignes_de_rapport l WHERE l.genre = %s AND l.transaction = ANY (%s) AND l.rendu > 0
+"""  # noqa: S608
 
 
 def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
@@ -64,8 +49,57 @@ def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | Non
     conn.execute("ANALYZE pg_temp.touchees")
     with conn.cursor(name="cotes") as curseur:
         curseur.itersize = TRANCHE
-        curseur.execute(_COTES, (genre.value,))
-        yield from curseur
+        curseur.execute(_DITES, (genre.value,))
+        for transaction, lignes in groupby(curseur, key=itemgetter(1)):
+            yield from _par_jour(transaction, list(lignes))
+
+
+def _par_jour(transaction: str, lignes: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Ce que la banque dit d'une transaction, par marchand et jour de Paris : chaque chose une fois, et datée."""
+    jours: dict[tuple[date, str | None], _Jour] = {}
+    for dite, rangs in affirmees(Dite(*ligne[: len(Dite._fields)]) for ligne in lignes):
+        siennes = [lignes[rang] for rang in rangs]
+        lues = [ligne for ligne in siennes if ligne[-1]]
+        # Celle du fichier date ce que les autres redisent : les sommes d'un fichier sont de ses jours.
+        retenue = min(lues or siennes, key=itemgetter(2))
+        jour = jours.setdefault((retenue[-2], dite.marchand), _Jour())
+        jour.codes |= {dite.code} - {None}
+        jour.etats |= {ligne[-3] for ligne in siennes} - {None}
+        jour.ajouter(dite._replace(survenu_le=retenue[2]), [Dite(*ligne[: len(Dite._fields)]) for ligne in lues])
+    for (le, marchand), jour in sorted(jours.items(), key=lambda item: (item[0][0], item[0][1] or "\U0010ffff")):
+        yield (
+            transaction, marchand, le, jour.pris, jour.rendu, sorted(jour.codes), sorted(jour.etats), jour.lue,
+            jour.pris_lu, jour.rendu_lu, jour.frais_lus, jour.instants, jour.montants,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Jour:
+    """Les sommes d'un jour et d'un marchand, en centimes ; `lu` : ce que le fichier déposé en dit."""
+
+    pris: int = 0
+    rendu: int = 0
+    pris_lu: int = 0
+    rendu_lu: int = 0
+    frais_lus: int = 0
+    lue: bool = False
+    codes: set[str | None] = field(default_factory=set)
+    etats: set[str] = field(default_factory=set)
+    instants: list[datetime] = field(default_factory=list)
+    montants: list[int] = field(default_factory=list)
+
+    def ajouter(self, dite: Dite, lues: Sequence[Dite]) -> None:
+        """Ajoute ce que la banque affirme une fois, et que ces lignes du fichier disent."""
+        self.pris += dite.pris
+        self.rendu += dite.rendu
+        if dite.pris:
+            self.instants.append(dite.survenu_le)
+            self.montants.append(dite.pris)
+        if lues:
+            self.lue = True
+            self.pris_lu += dite.pris
+            self.rendu_lu += dite.rendu
+            self.frais_lus += next((ligne.frais for ligne in lues if ligne.frais is not None), 0)
 
 
 def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> dict[str, tuple[datetime, bool]]:
@@ -76,4 +110,7 @@ def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) ->
 
 def rendus(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> dict[str, int]:
     """Ce qu'un genre de rapport dit rendu de chacune de ces transactions, en centimes ; absente : rien."""
-    return dict(conn.execute(_RENDUS, (genre.value, list(transactions))).fetchall())
+    sommes: Counter[str] = Counter()
+    for dite, _ in affirmees(map(Dite._make, conn.execute(_RENDUS, (genre.value, list(transactions))))):
+        sommes[dite.transaction] += dite.rendu
+    return dict(sommes)

@@ -15,7 +15,7 @@ from guichet.reglement import banque, gestes
 from guichet.reglement.acte import Acte, lire_agent, lire_texte
 from guichet.reglement.consigner import consigner, consigner_refus
 from guichet.reglement.dossiers import charger_anomalie
-from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, exiger_ouvert, regler
+from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, exiger_non_reglee, exiger_ouvert, regler
 
 
 def approuver(guichet: Guichet, ident: str, par: str, maintenant: datetime, *, version: int | None = None) -> Reglement:
@@ -29,6 +29,7 @@ def approuver(guichet: Guichet, ident: str, par: str, maintenant: datetime, *, v
     def decision(conn: Connection[Any]) -> Reglement:
         anomalie = charger_anomalie(guichet, conn, ident, maintenant)
         _exiger_inacheve(anomalie)
+        exiger_non_reglee(guichet, conn, ident, anomalie)
         proposee = anomalie.approuver(par=seconde, version=version, maintenant=maintenant)
         voulue = proposee.proposition
         consigner(conn, seconde, ident, f"approuvé, sur proposition de {proposee.par}", voulue)
@@ -68,6 +69,7 @@ def decliner(
         proposee = anomalie.proposee
         if proposee is not None and anomalie.approuvee_par is not None:
             return _abandonner(guichet, conn, anomalie, personne, dit, maintenant)
+        exiger_non_reglee(guichet, conn, ident, anomalie)
         anomalie.decliner(dit, par=personne, version=version, maintenant=maintenant)
         guichet.recorder.record(conn, Batch(entries=collect([anomalie], cause_de(ident))))
         if proposee is None:

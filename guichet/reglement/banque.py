@@ -1,7 +1,8 @@
 """Faire rendre de l'argent par la banque : approuvé, demandé, puis enregistré selon ce qu'elle répond.
 
-La demande est enregistrée avant d'être envoyée, avec ce que la banque gardait : reposée après un silence ou une
-coupure, elle ne se fait jamais deux fois (voir `kiosque.interface`). Sans réponse, elle attend ; la relance la repose.
+La demande est enregistrée avant d'être envoyée, avec ce que la banque gardait, et chaque envoi l'est avant de partir :
+reposée après un silence ou une coupure, elle ne se fait jamais deux fois, et jamais envoyée, rien n'est pris pour elle
+(voir `kiosque.operation`). Sans réponse, elle attend ; la relance la repose.
 """
 
 from datetime import datetime
@@ -19,7 +20,7 @@ from guichet.guichet import Guichet
 from guichet.reglement.acte import Acte
 from guichet.reglement.dossiers import charger_anomalie, charger_dossier
 from guichet.reglement.proposer import Reglement, Suite, cause_de, decider, regler
-from kiosque.interface import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
+from kiosque.operation import AutreReste, Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
 
 
 def executer(guichet: Guichet, ident: str, maintenant: datetime) -> Reglement:
@@ -29,11 +30,11 @@ def executer(guichet: Guichet, ident: str, maintenant: datetime) -> Reglement:
     """
     with guichet.base.transaction() as conn:
         paiement, demande = _demande(guichet, conn, ident, maintenant)
-    reponse = _rendre(guichet, paiement, demande)
+    reponse = _rendre(guichet, paiement, demande, maintenant)
     match reponse:
         case Faite():
             return _conclure(guichet, ident, None, maintenant)
-        case OperationRefusee(cause=cause) | NonOfferte(cause=cause):
+        case OperationRefusee(cause=cause) | AutreReste(cause=cause) | NonOfferte(cause=cause):
             return _conclure(guichet, ident, cause[:TEXTE_MAX], maintenant)
         case Reportee(cause=cause) | Indeterminee(cause=cause):
             structlog.get_logger().warning("remboursement_en_attente", anomalie=ident, cause=cause)
@@ -59,13 +60,53 @@ def _demande(
     return paiement, paiement.remboursement
 
 
-def _rendre(guichet: Guichet, paiement: Paiement, demande: Paiement.RemboursementDemandé) -> Operation:
+def _rendre(
+    guichet: Guichet, paiement: Paiement, demande: Paiement.RemboursementDemandé, maintenant: datetime
+) -> Operation:
     transaction, marchand, kiosque = paiement.transaction, paiement.marchand, guichet.kiosque
     montant, reste_avant = demande.montant, demande.reste_avant
-    reponse = kiosque.rembourser(transaction, marchand, montant, reste_avant=reste_avant)
+    envois = EnvoisNotes(guichet, paiement, demande, maintenant)
+    reponse = kiosque.rembourser(transaction, marchand, montant, reste_avant=reste_avant, envois=envois)
     if isinstance(reponse, OperationRefusee) and reponse.annulable:
-        return kiosque.annuler(transaction, marchand, montant, reste_avant=reste_avant)
+        return kiosque.annuler(transaction, marchand, montant, reste_avant=reste_avant, envois=envois)
     return reponse
+
+
+class EnvoisNotes:
+    """Les envois d'un remboursement, dans le journal : le mot d'un processus mort y reste."""
+
+    def __init__(
+        self, guichet: Guichet, paiement: Paiement, demande: Paiement.RemboursementDemandé, maintenant: datetime
+    ) -> None:
+        """Part de ce que le journal en disait quand le paiement a été lu."""
+        self._guichet = guichet
+        self._transaction = paiement.transaction
+        self._demande = demande
+        self._maintenant = maintenant
+        self._envois = paiement.envois
+        self._peut_etre = paiement.peut_etre_envoye
+
+    @property
+    def peut_etre(self) -> bool:
+        """Vrai si le remboursement a pu partir."""
+        return self._peut_etre
+
+    def noter(self) -> bool:
+        """Enregistre l'envoi avant qu'il parte ; faux si un autre l'a envoyé depuis, ou s'il n'est plus demandé."""
+
+        def decision(conn: Connection[Any]) -> bool:
+            paiement = self._guichet.charger_paiement(conn, self._transaction)
+            numero, cause = self._demande.originator_version, cause_de(self._demande.anomalie)
+            if paiement is None or not paiement.noter_envoi(numero, self._envois, maintenant=self._maintenant):
+                return False
+            self._guichet.recorder.record(conn, Batch(entries=collect([paiement], cause)))
+            return True
+
+        if not decider(self._guichet, decision):
+            return False
+        self._envois += 1
+        self._peut_etre = True
+        return True
 
 
 def _conclure(guichet: Guichet, ident: str, refus: str | None, maintenant: datetime) -> Reglement:

@@ -17,7 +17,8 @@ from guichet.guichet import Guichet
 from guichet.reglement.acte import lire_agent
 from guichet.reglement.signaler import inscrire
 from guichet.relancer_paiement import Transmettre
-from kiosque.interface import Inconnue, Indeterminee, Trouvee
+from kiosque.interface import Inconnue, Trouvee
+from kiosque.operation import Indeterminee
 
 
 class Cote(NamedTuple):

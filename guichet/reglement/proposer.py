@@ -111,12 +111,18 @@ def proposer(guichet: Guichet, ident: str, voulue: Proposition, par: str, mainte
 
 def exiger_ouvert(guichet: Guichet, conn: Connection[Any], ident: str, anomalie: Anomalie, geste: Geste) -> Dossier:
     """Le dossier d'une anomalie encore ouverte que ce geste peut régler ; lève Refus."""
-    dossier = charger_dossier(guichet, conn, ident, anomalie)
-    if not dossier.ouverte:
-        raise AnomalieDejaReglee
+    dossier = exiger_non_reglee(guichet, conn, ident, anomalie)
     if geste not in dossier.gestes:
         permis = ", ".join(sorted(dossier.gestes)) or "aucun : elle se lèvera d'elle-même"
         raise GesteImpossible(f"Gestes possibles : {permis}.")
+    return dossier
+
+
+def exiger_non_reglee(guichet: Guichet, conn: Connection[Any], ident: str, anomalie: Anomalie) -> Dossier:
+    """Le dossier d'une anomalie encore ouverte, fût-elle réglée en partie ; lève AnomalieDejaReglee."""
+    dossier = charger_dossier(guichet, conn, ident, anomalie)
+    if not dossier.ouverte:
+        raise AnomalieDejaReglee
     return dossier
 
 

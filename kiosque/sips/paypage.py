@@ -17,10 +17,8 @@ from kiosque.interface import (
     FormulaireIllisible,
     FormulaireIrrecevable,
     Inconnue,
-    Indeterminee,
     Lecture,
     MarchandInconnu,
-    Operation,
     PlateformeDEssai,
     Recue,
     Rejetee,
@@ -30,6 +28,7 @@ from kiosque.interface import (
     ValeurDuTopic,
     Verifiee,
 )
+from kiosque.operation import Envois, Indeterminee, Operation
 from kiosque.sips.depouillement import (
     CHIFFRE,
     Coffre,
@@ -209,13 +208,15 @@ class Sips:
         except FormulaireIrrecevable as refus:
             return Indeterminee(str(refus))
 
-    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois) -> Operation:
         """Annule, en tout ou partie, avant la remise en banque."""
-        return self._operer(OperationVoulue(ANNULATION, transaction, montant, reste_avant), marchand)
+        return self._operer(OperationVoulue(ANNULATION, transaction, montant, reste_avant, envois), marchand)
 
-    def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+    def rembourser(
+        self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois
+    ) -> Operation:
         """Rembourse, en tout ou partie, après la remise en banque."""
-        return self._operer(OperationVoulue(REMBOURSEMENT, transaction, montant, reste_avant), marchand)
+        return self._operer(OperationVoulue(REMBOURSEMENT, transaction, montant, reste_avant, envois), marchand)
 
     def close(self) -> None:
         """Ferme les connexions HTTP, si elles sont à nous."""

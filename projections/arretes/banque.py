@@ -1,24 +1,31 @@
 """Ce que les rapports de la banque disent d'un jour, marchand par marchand, face à ce que la clôture en porte."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from psycopg import Connection
 
+from domain.redite import TRANSACTIONS, Dite, affirmees
 from projections.arretes.contenu import DitDeLaBanque
 from projections.arretes.journal import Tranche, debut_du
 
 _RAPPORTS: Final = "SELECT coalesce(max(rang), 0) FROM journal.rapports"
 
+_LIGNES: Final = f"""
+SELECT {", ".join(Dite._fields)} FROM journal.lignes_de_rapport
+WHERE survenu_le >= %(debut)s AND survenu_le < %(fin)s AND rapport <= %(rapports)s
+  AND genre IN ('transactions', 'operations') ORDER BY transaction
+"""  # noqa: S608
+
 # Une acceptation n'est jamais enregistrée avant l'heure qu'en dit la banque : celles de ce jour-là, connues à la
 # clôture, sont toutes dans la tranche.
 _DITS: Final = """
 WITH dits AS (
-    SELECT coalesce(marchand, '') AS marchand, count(*) FILTER (WHERE genre = 'transactions') AS transactions,
-           coalesce(sum(pris) FILTER (WHERE genre = 'transactions'), 0)::int8 AS pris,
-           coalesce(sum(rendu) FILTER (WHERE genre = 'operations'), 0)::int8 AS rendu
-    FROM journal.lignes_de_rapport
-    WHERE survenu_le >= %(debut)s AND survenu_le < %(fin)s AND rapport <= %(rapports)s GROUP BY 1
+    SELECT * FROM unnest(%(marchands)s::text[], %(transactions)s::int8[], %(pris)s::int8[], %(rendus)s::int8[])
+        AS d (marchand, transactions, pris, rendu)
 ), couverts AS (
     SELECT m.marchand FROM journal.rapports r CROSS JOIN unnest(r.marchands) AS m (marchand)
     WHERE r.genre = 'transactions' AND r.rang <= %(rapports)s GROUP BY m.marchand
@@ -54,13 +61,14 @@ def rapports_lus(conn: Connection[Any]) -> int:
 
 def dits_de_la_banque(conn: Connection[Any], tranche: Tranche, rapports: int) -> tuple[DitDeLaBanque, ...]:
     """Ce que la banque dit de ce jour dans les rapports lus jusqu'à ce rang, marchand par marchand."""
-    bornes = {
+    bornes: dict[str, Any] = {
         "debut": debut_du(tranche.jour),
         "fin": debut_du(tranche.jour + timedelta(days=1)),
         "depuis": tranche.depuis,
         "jusqu_a": tranche.jusqu_a,
         "rapports": rapports,
     }
+    bornes |= _dites(conn, bornes)
     return tuple(
         DitDeLaBanque(
             marchand=marchand,
@@ -75,3 +83,21 @@ def dits_de_la_banque(conn: Connection[Any], tranche: Tranche, rapports: int) ->
         )
         for marchand, couvert, transactions, pris, rendu, pris_ici, ecarts, montant in conn.execute(_DITS, bornes)
     )
+
+
+def _dites(conn: Connection[Any], bornes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Les sommes du jour, marchand par marchand ; une ligne redite, une case en plus ou en moins, n'y est qu'une."""
+    sommes: dict[str, list[int]] = {}
+    with conn.cursor(name="dits_de_la_banque") as curseur:
+        curseur.execute(_LIGNES, bornes)
+        for _, lignes in groupby(map(Dite._make, curseur), key=attrgetter("transaction")):
+            for dite, _rangs in affirmees(lignes):
+                somme = sommes.setdefault(dite.marchand or "", [0, 0, 0])
+                if dite.genre == TRANSACTIONS:
+                    somme[0] += 1
+                    somme[1] += dite.pris
+                else:
+                    somme[2] += dite.rendu
+    colonnes = zip(*sommes.values(), strict=True) if sommes else ((), (), ())
+    noms = ("transactions", "pris", "rendus")
+    return {"marchands": list(sommes)} | {nom: list(col) for nom, col in zip(noms, colonnes, strict=True)}

@@ -37,6 +37,7 @@ CAUSES: Final[dict[str, tuple[str, ...]]] = {
         Paiement.EncaissementRendu.TOPIC,
         Paiement.PaiementRéglé.TOPIC,
         Paiement.RemboursementDemandé.TOPIC,
+        Paiement.RemboursementEnvoyé.TOPIC,
         Paiement.RemboursementFait.TOPIC,
         Paiement.RemboursementRefusé.TOPIC,
         Créance.EncaissementRattaché.TOPIC,

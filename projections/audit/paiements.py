@@ -1,4 +1,7 @@
-"""Suivre un paiement fait par fait : son partage, ses fins, l'argent sans créance, et ce qu'il doit aux messages."""
+"""Suivre un paiement fait par fait : son partage, ses fins, l'argent sans créance, et ce qu'il doit aux messages.
+
+Plus de 300 lignes : chaque fait d'un paiement a ici son contrôle, et ils se lisent ensemble.
+"""
 
 from typing import Any, Final, assert_never, cast
 
@@ -60,6 +63,7 @@ class SuiviDePaiement:
         avant = self._paiement
         # L'agrégat change sur place : ce qu'il était est retenu avant.
         demande = None if avant is None else avant.remboursement
+        envoye = avant is not None and avant.peut_etre_envoye
         garde = 0 if avant is None else avant.pris - avant.recredite
         fin, apres = (None if avant is None else avant.fin), cast("Paiement", fait.mutate(avant))
         self._paiement = apres
@@ -83,9 +87,14 @@ class SuiviDePaiement:
             case Paiement.RemboursementDemandé():
                 if demande is not None or fait.reste_avant != garde:
                     self._ecart(f"v{version} demande un remboursement que l'état ne permettait pas")
+            case Paiement.RemboursementEnvoyé():
+                if demande is None or demande.anomalie != fait.anomalie:
+                    self._ecart(f"v{version} envoie à la banque un remboursement que rien n'a demandé")
             case Paiement.RemboursementFait() | Paiement.RemboursementRefusé():
                 if demande is None or demande.anomalie != fait.anomalie:
                     self._ecart(f"v{version} conclut un remboursement que rien n'a demandé")
+                if isinstance(fait, Paiement.RemboursementFait) and not envoye:
+                    self._ecart(f"v{version} dit rendu ce qui n'a jamais été demandé à la banque")
                 if isinstance(fait, Paiement.RemboursementFait) and self._contexte.premiere:
                     rendu = self._contexte.rendu(self._transaction)
                     rendu.par_carte += fait.montant

@@ -5,20 +5,23 @@ personne tant qu'ils n'ont pas été lus. Ce qui est gardé en mémoire l'est pa
 """
 
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from psycopg import Connection
 
 from domain.paiement import Paiement
+from domain.redite import Dite, affirmees
 from projections.audit.contexte import Contexte, Rendu
 
 OPERATION_VISIBLE: Final = timedelta(days=7)
 """Après quoi une opération faite chez la banque doit être dans ses rapports."""
 
-_BANQUE: Final = """
-SELECT transaction, sum(rendu)::int8 FROM journal.lignes_de_rapport
-WHERE genre = 'operations' AND rendu > 0 GROUP BY transaction ORDER BY transaction
-"""
+_BANQUE: Final = f"""
+SELECT {", ".join(Dite._fields)} FROM journal.lignes_de_rapport WHERE genre = 'operations' AND rendu > 0
+ORDER BY transaction
+"""  # noqa: S608
 
 # Un écart a été ouvert pour ce montant de la banque, ou aucun ne l'a été.
 _ECARTS: Final = """
@@ -38,7 +41,7 @@ ORDER BY t.transaction
 def comparer(conn: Connection[Any], contexte: Contexte) -> None:
     """Compare, transaction par transaction, et nomme ce qui diffère. Le journal est lu."""
     connus = {(transaction, montant) for transaction, montant in conn.execute(_ECARTS)}
-    banque: dict[str, int] = dict(conn.execute(_BANQUE).fetchall())
+    banque = _rendu_selon_la_banque(conn)
     for transaction, rendu in banque.items():
         nous = contexte.rendus.get(transaction, Rendu())
         ici = nous.par_carte + nous.repris
@@ -59,6 +62,16 @@ def comparer(conn: Connection[Any], contexte: Contexte) -> None:
             f"remboursements : {tus[transaction].par_carte} centimes de {transaction} rendus par carte, les opérations"
             f" de la banque en disent {banque.get(transaction, 0)}"
         )
+
+
+def _rendu_selon_la_banque(conn: Connection[Any]) -> dict[str, int]:
+    """Ce que ses opérations disent rendu de chaque transaction, en centimes ; redite, une ligne compte une fois."""
+    with conn.cursor(name="audit_remboursements") as curseur:
+        curseur.execute(_BANQUE)
+        return {
+            transaction: sum(dite.rendu for dite, _ in affirmees(lignes))
+            for transaction, lignes in groupby(map(Dite._make, curseur), key=attrgetter("transaction"))
+        }
 
 
 def _illisible(contexte: Contexte, transaction: str) -> bool:

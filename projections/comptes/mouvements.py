@@ -62,6 +62,7 @@ def prises(fait: FaitDePaiement, paiement: Paiement) -> list[tuple[str, int, str
             | Paiement.AcceptationPrécisée()
             | Paiement.PaiementRéglé()
             | Paiement.RemboursementDemandé()
+            | Paiement.RemboursementEnvoyé()
             | Paiement.RemboursementFait()
             | Paiement.RemboursementRefusé()
         ):

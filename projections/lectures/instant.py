@@ -7,7 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
-from domain.delai import PARIS, jour_de_paris
+from domain.delai import PARIS, a_paris, jour_de_paris
 from domain.refus import Refus
 
 SAISIE_MAX: Final = 64
@@ -126,9 +126,7 @@ def _instant(jour: date, lu: re.Match[str]) -> datetime:
         tzinfo=PARIS,
     )
     if lu["z"] is None:
-        if local.utcoffset() != local.replace(fold=1).utcoffset():
-            raise ValueError("cette heure-là n'a pas existé, ou deux fois")
-        return local.astimezone(UTC)
+        return a_paris(local).astimezone(UTC)
     decalage = lu["z"].replace(" ", "+")
     suffixe = "+00:00" if decalage in {"Z", "z"} else decalage
     return datetime.fromisoformat(local.replace(tzinfo=None).isoformat() + suffixe).astimezone(UTC)

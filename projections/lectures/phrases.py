@@ -11,7 +11,7 @@ from domain.sort import Sort
 from projections.effets import quand
 
 
-def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
+def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
     """Ce qu'un fait d'un paiement veut dire."""
     match fait:
         case Paiement.PaiementOuvert():
@@ -39,6 +39,8 @@ def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911 (un 
             )
         case Paiement.RemboursementDemandé():
             return f"Nous avons demandé à la banque de rendre {euros(fait.montant)} sur la carte."
+        case Paiement.RemboursementEnvoyé():
+            return "La demande est partie vers la banque."
         case Paiement.RemboursementFait():
             return f"La banque a rendu {euros(fait.montant)} sur la carte, le {quand(fait.timestamp)}."
         case Paiement.RemboursementRefusé():

@@ -1,7 +1,7 @@
 """How anomalies and their settlements are told on a terminal, or as JSON."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.table import Table
@@ -12,34 +12,50 @@ from domain.monnaie import euros
 from guichet.reglement.proposer import Reglement, Suite
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
 from service.cli.application import PROBLEM, console, print_json
-from service.cli.tables import WIDE, whole
+from service.cli.tables import whole
+
+LIST_WIDE: Final = 180
+"""Columns of a terminal from which the whole list has room as a table."""
 
 
 def tell_list(rows: list[LigneDAnomalie], *, as_json: bool, settled: bool = False) -> None:
     """Tell these anomalies."""
     if as_json:
-        print_json([row.en_json() for row in rows])
+        print_json([row.en_detail() for row in rows])
         return
     if not rows:
         console.print("Aucune anomalie." if not settled else "Aucune anomalie réglée.")
         return
-    if console.width < WIDE:
+    if console.width < LIST_WIDE:
         for row in rows:
             _tell_narrowly(row)
         return
-    table = Table(whole("Anomalie"), whole("Genre"), whole("État"), whole("Montant"), whole("Depuis"), "Cause")
+    table = Table(
+        *map(whole, ("Anomalie", "Genre", "État", "Montant", "Caisse", "Assuré", "Depuis")), "Cause", "Gestes"
+    )
     for row in rows:
         since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
-        table.add_row(row.id, row.genre, row.etat, euros(row.montant) if row.montant else "", since, row.cause)
+        amount = euros(row.montant) if row.montant else ""
+        who = (row.caisse or "", row.assure or "")
+        table.add_row(row.id, row.genre, row.etat, amount, *who, since, row.cause, _gestures(row))
     console.print(table)
 
 
 def _tell_narrowly(row: LigneDAnomalie) -> None:
-    """Two lines: a table of this width would cut the words."""
+    """A few lines: a table of this width would cut the words."""
     amount = f", {euros(row.montant)}" if row.montant else ""
     since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
     console.print(f"{row.id} : {row.genre}, {row.etat}{amount}, {since}", soft_wrap=True, highlight=False)
     console.print(f"    {row.cause}", soft_wrap=True, highlight=False)
+    who = [f"{name} {value}" for name, value in (("caisse", row.caisse), ("assuré", row.assure)) if value]
+    if who:
+        console.print(f"    {', '.join(who)}", soft_wrap=True, highlight=False)
+    console.print(f"    gestes : {_gestures(row)}", soft_wrap=True, highlight=False)
+
+
+def _gestures(row: LigneDAnomalie) -> str:
+    """What may be done, as `creances anomalies settle --geste` takes it."""
+    return ", ".join(gesture.value for gesture in row.gestes) or "aucun, elle se lèvera d'elle-même"
 
 
 def tell_settlement(ident: str, done: Reglement, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.cli.entry import DataDir as DataDir  # noqa: PLC0414
 from service.cli.entry import Json as Json  # noqa: PLC0414
 from service.cli.entry import app as app  # noqa: PLC0414
 from service.cli.entry import print_json as print_json  # noqa: PLC0414
+from service.files import unreadable
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
 from service.settings.kafka import BrokerMissing
@@ -47,7 +49,7 @@ def configured_settings() -> Settings:
     except SettingsError as cause:
         fail(str(cause), USAGE)
     except (OSError, UnicodeDecodeError) as cause:
-        fail(f"Les réglages (`.env`) sont illisibles : {type(cause).__name__}.", USAGE)
+        fail(f"Les réglages : {unreadable('.env', cause)}", USAGE)
     except ValidationError as cause:
         for fault in cause.errors(include_url=False, include_input=False):
             variable = f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()}"
@@ -83,8 +85,10 @@ def _of_running_demo(settings: Settings, data_dir: Path) -> Settings:
         found = json.loads(stack.read_text("utf-8"))
         update = {key: found[key] for key in known} | {"data_dir": data_dir, "public_url": found["api_url"]}
         update["preuve_temoins"] = tuple(Temoin(**one) for one in found.get("preuve_temoins", ()))
-    except (OSError, ValueError, LookupError, TypeError) as cause:
-        fail(f"{stack} est illisible ({type(cause).__name__}).", USAGE)
+    except (OSError, UnicodeDecodeError) as cause:
+        fail(unreadable(stack, cause), USAGE)
+    except (ValueError, LookupError, TypeError):
+        fail(f"{stack} n'est pas la description d'une démonstration.", USAGE)
     return settings.model_copy(update=update | {"mode": "demonstration"})
 
 
@@ -107,7 +111,7 @@ def connection(data_dir: Path | None) -> Iterator[tuple[Settings, psycopg.Connec
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """A server that does not answer is a sentence, neither a traceback nor the libraries' own complaints."""
+    """A server that does not answer, a file that cannot be opened: a sentence, neither a traceback nor English."""
     try:
         yield
     except typer.Exit:
@@ -136,6 +140,8 @@ def _sentence_of(cause: Exception) -> str | None:
             return f"PostgreSQL ne répond pas : {cause}" if is_outage(cause) else None
         case KafkaError():
             return f"Kafka ne répond pas : {cause}"
+        case OSError(filename=str() | bytes() as path):
+            return unreadable(os.fsdecode(path), cause)
         case _:
             return None
 

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from domain.delai import PARIS
+from domain.delai import PARIS, a_paris
 from domain.monnaie import euros
 from service.cli.application import (
     PROBLEM,
@@ -167,7 +167,11 @@ def read_instant(text: str, now: datetime) -> datetime:
         if read.date() > today:
             raise typer.BadParameter("ce jour n'est pas encore venu")
         return read
-    read = read if read.tzinfo is not None else read.replace(tzinfo=PARIS)
+    if read.tzinfo is None:
+        try:
+            read = a_paris(read)
+        except ValueError as cause:
+            raise typer.BadParameter(f"{cause} : ajoutez son décalage, +02:00 ou +01:00") from cause
     if read > now:
         raise typer.BadParameter("cet instant n'est pas encore venu")
     return read

@@ -66,7 +66,8 @@ def arrete(
     for one in new:
         errors.print(f"Arrêté : {one.arrete.jour:%d/%m/%Y} (n° {one.arrete.numero}).", markup=False)
     if pdf is not None:
-        pdf.write_bytes(en_pdf(found))
+        with readable_failures():
+            pdf.write_bytes(en_pdf(found))
     if as_json:
         print_json(_as_json(found, [one.arrete.jour.isoformat() for one in new]))
     elif as_csv:
@@ -91,8 +92,8 @@ def archiver(
     settings = read_settings(data_dir)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise typer.BadParameter(f"{folder} existe déjà et n'est pas vide", param_hint="DOSSIER")
-    roots = settings.tsa_roots.read_bytes() if settings.tsa_roots is not None else None
     with readable_failures(), closing(connect(database_of(settings), application="creances-archive")) as conn:
+        roots = settings.tsa_roots.read_bytes() if settings.tsa_roots is not None else None
 
         def point_of(arrete: "Arrete") -> str | None:
             point = arrete.point_de_controle

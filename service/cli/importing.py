@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from service.cli.application import USAGE, DataDir, Json, app, errors, fail, read_settings, readable_failures
+from service.files import unreadable
 from service.imports.lines import BOM
 
 STANDARD_INPUT: Final = Path("-")
@@ -74,7 +75,7 @@ def opened(file: Path) -> BufferedReader:
             return BufferedReader(FileIO(sys.stdin.fileno(), closefd=False), BUFFER_BYTES)
         return BufferedReader(FileIO(file), BUFFER_BYTES)
     except OSError as cause:
-        raise typer.BadParameter(f"{file} est illisible : {cause.strerror}", param_hint="FICHIER") from cause
+        raise typer.BadParameter(unreadable(file, cause), param_hint="FICHIER") from cause
 
 
 def size_of(source: BufferedReader) -> int | None:

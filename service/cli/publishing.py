@@ -21,6 +21,7 @@ from service.cli.application import (
     print_json,
     read_reference,
     read_settings,
+    readable_failures,
     start_roles,
 )
 from service.settings import Settings
@@ -193,7 +194,8 @@ def schemas(
     from publication.schemas import SchemaIncompatible, ecrire
 
     try:
-        changed = ecrire(folder)
+        with readable_failures():
+            changed = ecrire(folder)
     except SchemaIncompatible as refusal:
         for name, reasons in refusal.ruptures.items():
             for reason in reasons:

@@ -9,6 +9,7 @@ import typer
 from preuve import verificateur
 from service.cli.entry import PROBLEM, USAGE, DataDir, Json, app, print_json
 from service.controls import shown
+from service.files import unreadable
 
 
 @app.command()
@@ -23,12 +24,10 @@ def verify(
     data_dir: DataDir = None,
 ) -> None:
     """Vérifie la preuve d'un solde : oui, ou la première chose qui est fausse ; sans clé, celle de ce service."""
+    content = _read(file)
+    trusted = [key if "+" in key else _key_of(Path(key)) for key in keys or own_keys(content, data_dir)]
     try:
-        content = file.read_bytes()
-        trusted = [key if "+" in key else Path(key).read_text("utf-8") for key in keys or own_keys(content, data_dir)]
         told = verificateur.verifier(content, trusted)
-    except (OSError, UnicodeDecodeError) as cause:
-        _end(f"Illisible : {cause}", USAGE)
     except verificateur.PreuveFausse as cause:
         if as_json:
             print_json({"juste": False, "dit": str(cause)})
@@ -38,6 +37,20 @@ def verify(
         print_json({"juste": True, "dit": told})
     else:
         sys.stdout.write(f"{shown(told)}\n")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as cause:
+        _end(unreadable(file, cause), USAGE)
+
+
+def _key_of(file: Path) -> str:
+    try:
+        return _read(file).decode()
+    except UnicodeDecodeError as cause:
+        _end(unreadable(file, cause), USAGE)
 
 
 def own_keys(proof_content: bytes, data_dir: Path | None) -> list[str]:

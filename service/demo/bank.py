@@ -31,7 +31,7 @@ def lose_an_acceptance(stage: Stage, person: Person, reference: str) -> None:
     """Pay, lose what the bank says of it, and find it by asking Office."""
     before = stage.balance(reference)["restant"]
     stage.say(f"Il paie {euros(LOST_PAYMENT)} ; la banque accepte, mais sa notification se perd en route.")
-    _instruct(stage, {"perdue": True})
+    person.instruct({"perdue": True})
     payment = person.open([reference], LOST_PAYMENT)
     person.pay(payment, CARD_ACCEPTED)
     if (status := person.status(payment)) != "en_cours":
@@ -80,10 +80,6 @@ def _tell(stage: Stage, summary: Bilan) -> None:
         return
     sentence = f"Rapport des {KINDS[summary.genre]} : {summary.lignes} lignes, {len(summary.ecarts)} écart"
     stage.add(sentence + ("s." if len(summary.ecarts) > 1 else "."))
-
-
-def _instruct(stage: Stage, instruction: Mapping[str, Any]) -> None:
-    stage.http.post(f"{stage.settings.kiosque_url}/simulateur/reglages", json=dict(instruction)).raise_for_status()
 
 
 def _ask_office(stage: Stage, transaction: str) -> Relance:

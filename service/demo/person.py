@@ -46,15 +46,19 @@ class Person:
         if answer.is_server_error:
             raise DemoFailed(f"ouvrir le paiement : {answer.status_code} {answer.text}")
 
-    def pay(self, payment: Mapping[str, Any], card: str) -> None:
-        """Do as the browser does: post the sealed form, type the card, validate."""
+    def instruct(self, instruction: Mapping[str, Any]) -> None:
+        """Tell the simulated bank how to behave for the next payment."""
+        self._http.post(f"{self._settings.kiosque_url}/simulateur/reglages", json=dict(instruction)).raise_for_status()
+
+    def pay(self, payment: Mapping[str, Any], card: str) -> str:
+        """Do as the browser does: post the sealed form, type the card, validate; return the page that follows."""
         page = self._http.post(payment["kiosque"]["url"], data=payment["kiosque"]["champs"])
         page.raise_for_status()
         token = re.search(r'name="jeton"\s+value="([^"]+)"', page.text)
         if token is None:
             raise DemoFailed("le kiosque n'a pas montré sa page de carte")
         form = CARD | {"numero": card, "jeton": unescape(token[1])}
-        self._http.post(f"{self._settings.kiosque_url}/paypage/valider", data=form).raise_for_status()
+        return self._http.post(f"{self._settings.kiosque_url}/paypage/valider", data=form).raise_for_status().text
 
     def status(self, payment: Mapping[str, Any]) -> str:
         """Where the payment stands, as its page says."""

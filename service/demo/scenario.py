@@ -14,6 +14,7 @@ from service import kafka, samples
 from service.demo.bank import lose_an_acceptance, reconcile_the_day
 from service.demo.person import CARD_ACCEPTED, CARD_REFUSED, Person
 from service.demo.stage import DemoFailed, Stage
+from service.demo.wrong_key import replay_what_a_wrong_key_refused
 from service.lag import lag
 
 FIRST_PAYMENT: Final = 20_00
@@ -50,6 +51,7 @@ def play(stage: Stage, *, avis: int, seed: int) -> str:
     stage.say("L'accusé de réception est dans la messagerie de l'assuré.")
 
     lose_an_acceptance(stage, person, second)
+    replay_what_a_wrong_key_refused(stage, person, second)
     reconcile_the_day(stage, accepted)
     _prove(stage)
     Person(stage, "cas-en-cours").leave_open(next(samples.references_of("cas-en-cours")), FIRST_PAYMENT)
@@ -66,7 +68,7 @@ def _pay_twice_told(stage: Stage, person: Person, debts: list[dict[str, Any]]) -
     stage.balances(first, second)
 
     stage.say("Au kiosque, la banque accepte ; elle notifie deux fois, comme cela arrive.")
-    stage.http.post(f"{stage.settings.kiosque_url}/simulateur/reglages", json={"doublons": 1}).raise_for_status()
+    person.instruct({"doublons": 1})
     before = stage.fates().get("doublon", 0)
     person.pay(payment, CARD_ACCEPTED)
     due = debts[0]["montant_initial_centimes"] - FIRST_PAYMENT

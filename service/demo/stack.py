@@ -19,6 +19,7 @@ from service.demo.scenario import await_ready, play
 from service.demo.stage import DemoFailed, Stage
 from service.demo.witness import witness_of_demo
 from service.embedded import EmbeddedError, EmbeddedStack, embedded_stack
+from service.files import reason
 from service.logs import configure_logs
 from service.role_names import ALL, SIMULATOR
 from service.schema import migrate
@@ -140,7 +141,7 @@ def _port(wanted: int) -> int:
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError as cause:
-            sentence = f"Le port {wanted} ne peut être pris ({cause.strerror}) : --port en dit un autre."
+            sentence = f"Le port {wanted} ne peut être pris ({reason(cause)}) : --port en dit un autre."
             raise EmbeddedError(sentence) from cause
         return int(probe.getsockname()[1])
 

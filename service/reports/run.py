@@ -22,6 +22,7 @@ from guichet.rapprochement.registre import rapport_connu
 from guichet.rapprocher import Bilan, Reglages, demander_a_la_banque, demander_par, rapprocher
 from kiosque.rapports import RapportRefuse
 from service import bank, composition
+from service.files import reason
 from service.publisher import Publisher
 from service.reports.merchants import merchants_of
 from service.reports.telling import tell, tell_refused
@@ -128,7 +129,7 @@ def watch_folder(
                 now, away = dict(_arrived(folder)), False
             except OSError as cause:
                 if not away:
-                    errors.print(f"{folder} : attendu ({cause.strerror})", markup=False, soft_wrap=True)
+                    errors.print(f"{folder} : attendu ({reason(cause)})", markup=False, soft_wrap=True)
                 away = True
             for path, mark in sorted(now.items()):
                 if stop.is_set():
@@ -161,7 +162,8 @@ def _took(reconciler: Reconciler, path: Path, console: Console, errors: Console,
     except (psycopg.Error, KafkaError, KafkaIndisponible, OSError) as cause:
         if isinstance(cause, psycopg.Error) and not is_outage(cause):
             raise
-        errors.print(f"{path.name} : repris plus tard ({cause})", markup=False, soft_wrap=True)
+        why = reason(cause) if isinstance(cause, OSError) else str(cause)
+        errors.print(f"{path.name} : repris plus tard ({why})", markup=False, soft_wrap=True)
         return False
     return True
 

@@ -15,6 +15,7 @@ from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprocher import Bilan
 from kiosque.rapports import Genre
 from service.cli.tables import whole
+from service.files import unreadable
 
 SHOWN_MAX: Final = 50
 """Differences printed for a person; `--json` has them all."""
@@ -62,12 +63,13 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
 def tell_refused(path: Path, cause: Exception, console: Console, errors: Console, *, as_json: bool) -> None:
     """A report that is not taken in, and why."""
     name = path.name.encode("utf-8", "replace").decode()
+    why = unreadable(path, cause) if isinstance(cause, OSError) else str(cause)
     if as_json:
-        sys.stdout.write(json.dumps({"fichier": name, "refuse": str(cause)}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({"fichier": name, "refuse": why}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
     else:
         console.file.flush()
-        errors.print(f"{name} : refusé, rien n'en est pris. {cause}", markup=False, soft_wrap=True)
+        errors.print(f"{name} : refusé, rien n'en est pris. {why}", markup=False, soft_wrap=True)
 
 
 def as_dict(summary: Bilan) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
+from service.files import unreadable
 from service.settings.values import PREFIX, is_secret, read_json
 
 
@@ -31,7 +32,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         try:
             content = Path(path).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as cause:
-            raise SettingsError(f"{variable}_FILE : {path} est illisible ({type(cause).__name__}).") from cause
+            raise SettingsError(f"{variable}_FILE : {unreadable(path, cause)}") from cause
         return content, field_name, self.field_is_complex(field)
 
     def __call__(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from api.application import Dependances, Limites, creer_api
 from api.socle.identite import RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
 from api.socle.kafka import Genre, KafkaIndisponible
-from domain.avis import Avis, Mode
+from domain.avis import Avis, Mode, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
 from domain.notification import appliquer_reponse
@@ -97,9 +97,27 @@ class Service:
         return reference
 
     def annuler(self, reference: str) -> None:
+        self._changer(reference, lambda creance: creance.annuler("m-1", "erreur de la caisse", maintenant=self.heure()))
+
+    def encaisser(self, reference: str, montant: int) -> None:
+        """Un chèque de ce montant."""
+        self._changer(
+            reference,
+            lambda creance: creance.encaisser(
+                "m-2", Centimes(montant), Moyen.CHEQUE, self.heure().date(), maintenant=self.heure()
+            ),
+        )
+
+    def rectifier(self, reference: str, montant: int) -> None:
+        """La caisse rectifie l'avis."""
+        self._changer(
+            reference, lambda creance: creance.rectifier("m-3", Centimes(montant), "erreur", maintenant=self.heure())
+        )
+
+    def _changer(self, reference: str, changer: Callable[[Créance], object]) -> None:
         with self.guichet.base.transaction() as conn:
             creance = self.guichet.charger_creances(conn, [ReferenceCreance(reference)])[ReferenceCreance(reference)]
-        creance.annuler("m-1", "erreur de la caisse", maintenant=self.heure())
+        changer(creance)
         self._inscrire([creance])
         self.catch_up()
 

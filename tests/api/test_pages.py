@@ -559,6 +559,32 @@ class TestJamaisDeuxPaiements:
         assert "Ne payez pas une seconde fois" in page.text
         assert "/kiosque" not in page.text
 
+    @pytest.mark.parametrize("annule", [False, True])
+    def test_une_dette_devenue_moindre_ou_annulee_ne_laisse_pas_reprendre_et_le_dit(
+        self, service: Service, *, annule: bool
+    ) -> None:
+        service.avis(REF)
+        service.avis(AUTRE)
+        devenir(service)
+        transaction = transaction_de(payer(service, chercher(service)))
+        service.catch_up()
+        assert f"/paiements/{transaction}/kiosque" in service.client.get("/").text
+        if annule:
+            service.annuler(REF)
+        else:
+            service.encaisser(REF, 80_00)
+        assert (
+            service.client.get(f"/paiements/{transaction}/kiosque").headers["Location"] == f"/paiements/{transaction}"
+        )
+        page = service.client.get(f"/paiements/{transaction}")
+        assert ("annulé par votre caisse" if annule else "votre dette a baissé") in ordinaire(page.text)
+        for adresse in (f"/paiements/{transaction}", "/", f"/payer?reference={AUTRE}"):
+            assert f"/paiements/{transaction}/kiosque" not in service.client.get(adresse).text, adresse
+        if not annule:
+            for adresse in ("/creances", f"/payer?reference={AUTRE}"):
+                dite = lisible(service.client.get(adresse))
+                assert ("vous pouvez le reprendre" in dite, "repris jusqu'à" in dite) == (False, False), adresse
+
     def test_passe_le_delai_l_etape_2_et_la_liste_disent_d_attendre_et_menent_a_son_etat(
         self, service: Service
     ) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -178,6 +179,52 @@ def test_apres_l_annulation_de_l_avis_le_formulaire_n_est_plus_remis(service: Se
     ):
         assert (reponse.status_code, reponse.json()["code"]) == (409, "paiement_clos")
         assert "annulé" in reponse.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "remis"),
+    [
+        (lambda service: service.encaisser(REF, 87_09), False),
+        (lambda service: service.encaisser(REF, 90_00), False),
+        (lambda service: service.encaisser(REF, 67_10), False),
+        (lambda service: service.rectifier(REF, 0), False),
+        (lambda service: service.rectifier(REF, 19_99), False),
+        (lambda service: service.encaisser(REF, 67_09), True),
+        (lambda service: service.rectifier(REF, 20_00), True),
+    ],
+    ids=["soldée", "trop payée", "part trop grande", "rectifiée à zéro", "rectifiée sous la part", "juste", "égale"],
+)
+def test_un_formulaire_qui_ferait_trop_payer_n_est_plus_remis(
+    service: Service, change: Callable[[Service], None], *, remis: bool
+) -> None:
+    service.avis(REF)
+    service.avis(AUTRE)
+    transaction = service.payer(REF).json()["transaction"]
+    change(service)
+    for reponse in (
+        service.payer(REF),
+        service.client.post(f"/api/v1/paiements/{transaction}/reprise", headers=porteur()),
+    ):
+        corps = reponse.json()
+        if remis:
+            assert corps["transaction"] == transaction
+            assert "kiosque" in corps
+            continue
+        assert (reponse.status_code, corps["code"], corps["statut"]) == (409, "paiement_clos", "en_cours")
+        assert corps["fermeture"] == "dette_moindre"
+        assert "votre dette a baissé" in corps["detail"]
+        assert "kiosque" not in corps
+    offerts = service.chercher(AUTRE).json()["paiements_en_cours"]
+    assert [offert["transaction"] for offert in offerts] == ([transaction] if remis else [])
+
+
+def test_l_acceptation_d_un_paiement_devenu_trop_grand_reste_un_fait(service: Service) -> None:
+    service.avis(REF)
+    transaction = service.payer(REF).json()["transaction"]
+    service.encaisser(REF, 80_00)
+    assert service.payer(REF).status_code == 409
+    service.repondre(transaction, 20_00)
+    assert service.payer(REF).json()["statut"] == "accepte"
 
 
 def test_la_meme_cle_apres_le_delai_ne_rend_plus_le_formulaire(service: Service) -> None:

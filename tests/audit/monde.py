@@ -40,7 +40,7 @@ from kiosque.sips.paypage import Sips
 from projections.audit.relations import MESSAGES_DE_CAISSE
 from service import composition
 from service.settings import Settings
-from tests.consumers.banc import MAINTENANT, avis, notification
+from tests.consumers.banc import MAINTENANT, avis, cheque, notification
 from tests.rapports import banc as rapports
 
 AVIS, NOTIFICATIONS = UUID(int=0xA), UUID(int=0xB)
@@ -284,14 +284,7 @@ def _motif(montant: int) -> dict[str, Any]:
 
 
 def _cheque(numero: int, montant: int) -> dict[str, Any]:
-    return {
-        "type": "encaissement_recu",
-        **_sur(numero),
-        "message_id": f"c-{numero}",
-        "montant_centimes": montant,
-        "moyen": "cheque",
-        "date": "2026-05-30",
-    }
+    return cheque(numero, montant, f"c-{numero}", date="2026-05-30")
 
 
 def regler(m: Monde) -> None:

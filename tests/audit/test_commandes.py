@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import service.cli  # noqa: F401 (inscrit ses commandes)
@@ -174,6 +175,16 @@ def test_un_instant_qui_n_a_pas_de_sens_est_refuse(au: str, code: int, phrase: s
 
 def test_une_caisse_a_trois_chiffres() -> None:
     lancer("balances", "--at", "2026-06-01", "--caisse", "38", code=2)
+
+
+@pytest.mark.parametrize("heure", ["2026-10-25T02:30", "2026-10-25T02:00", "2026-10-25 02:59:59", "2026-03-29T02:30"])
+def test_une_heure_de_paris_venue_deux_fois_ou_jamais_est_refusee_et_son_decalage_la_leve(heure: str) -> None:
+    maintenant = datetime(2026, 12, 1, tzinfo=UTC)
+    with pytest.raises(typer.BadParameter, match=r"deux fois.*décalage"):
+        read_instant(heure, maintenant)
+    ete, hiver = (read_instant(f"{heure}+0{decalage}:00", maintenant) for decalage in (2, 1))
+    assert hiver - ete == timedelta(hours=1)
+    assert read_instant("2026-10-25T03:00", maintenant).astimezone(UTC) == datetime(2026, 10, 25, 2, tzinfo=UTC)
 
 
 def test_une_heure_sans_fuseau_est_de_paris() -> None:

@@ -58,6 +58,18 @@ def avis(numero: int, *, assure: str = "a-1", montant: int = 87_09, **champs: An
     } | champs
 
 
+def cheque(de: int | str, montant: int, message_id: str = "m1", *, date: str = "2026-05-20") -> dict[str, Any]:
+    """Un chèque reçu par la caisse, pour l'avis de ce numéro ou la créance de cette référence."""
+    return {
+        "type": "encaissement_recu",
+        "reference": avis(de)["reference"] if isinstance(de, int) else de,
+        "message_id": message_id,
+        "montant_centimes": montant,
+        "moyen": "cheque",
+        "date": date,
+    }
+
+
 def notification(transaction: str, montant: int, code: str = "00", **champs: str) -> dict[str, str]:
     """Une réponse automatique de la banque, scellée, telle que l'API la met sur Kafka."""
     donnees = {

@@ -14,7 +14,7 @@ from kafka.errors import InvalidTimestampError
 
 from engine.messages import kafka_time
 from service import composition, kafka
-from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
+from tests.consumers.banc import MAINTENANT, Banc, avis, banc, cheque, notification
 
 ILLISIBLE = b"\x00ceci n'est pas du JSON"
 
@@ -23,18 +23,6 @@ ILLISIBLE = b"\x00ceci n'est pas du JSON"
 def b(base: Any, kafka: str, prefixe: str) -> Iterator[Banc]:
     with banc(base.url, kafka, prefixe) as ouvert:
         yield ouvert
-
-
-def cheque(numero: int, montant: int, nom: str = "m1") -> dict[str, Any]:
-    reference = avis(numero)["reference"]
-    return {
-        "type": "encaissement_recu",
-        "reference": reference,
-        "message_id": nom,
-        "montant_centimes": montant,
-        "moyen": "cheque",
-        "date": "2026-05-20",
-    }
 
 
 def solde(b: Banc, numero: int) -> int | None:

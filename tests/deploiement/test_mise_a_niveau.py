@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.consumers.banc import avis
+from tests.consumers.banc import avis, cheque
 from tests.deploiement.banc import Exploitation, Lieu, exploitation
 from tests.outils import RACINE, attendre
 
@@ -30,17 +30,6 @@ DAPRES = [sys.executable, "-m", "tests.deploiement.version_dapres"]
 ROLES_DAPRES = ("project", "publish", "consume avis", "consume kiosque")
 
 
-def cheque(reference: str, numero: int) -> dict[str, Any]:
-    return {
-        "type": "encaissement_recu",
-        "reference": reference,
-        "message_id": f"cheque-{numero}",
-        "montant_centimes": 1_00,
-        "moyen": "cheque",
-        "date": "2026-05-20",
-    }
-
-
 class Charge:
     """Des chèques et des paiements sans relâche ; elle compte ce qui a été reçu de nous."""
 
@@ -57,7 +46,7 @@ class Charge:
             if self._arret.wait(0.05):
                 return
             reference = list(self.cheques)[numero % len(self.cheques)]
-            self.e.b.emettre_avis(cheque(reference, numero))
+            self.e.b.emettre_avis(cheque(reference, 1_00, f"cheque-{numero}"))
             self.cheques[reference] += 1
             if numero % 5 == 0 and (en_ligne := next((r for r, n in self.ouverts.items() if not n), None)):
                 reponse = self.e.ouvrir(en_ligne, 16_00)

@@ -11,7 +11,7 @@ import pytest
 from projections.audit import auditer
 from service import composition
 from service import kafka as kafka_du_service
-from tests.consumers.banc import Banc, avis, banc, notification
+from tests.consumers.banc import Banc, avis, banc, cheque, notification
 from tests.kafka.en_marche import administrateur, en_marche, fates_by_topic, fins
 from tests.outils import attendre
 
@@ -78,8 +78,7 @@ def test_un_message_retenu_apres_la_recreation_n_est_pas_pris_pour_celui_d_avant
     b.emettre(topic, [(cle, avis(numero)) for numero in (2, 3, 4)])
     b.consommer("avis", 3)
     recreer(b, topic)
-    cheque = {"type": "encaissement_recu", "reference": avis(1)["reference"], "message_id": "m1", "moyen": "cheque"}
-    b.emettre(topic, [(cle, cheque | {"montant_centimes": 12_34, "date": "2026-05-20"}), (cle, avis(1))])
+    b.emettre(topic, [(cle, cheque(1, 12_34)), (cle, avis(1))])
     b.consommer("avis", 5)
     boucle = composition.consumer(b.settings, b.guichet, "avis")
     boucle.release()

@@ -22,12 +22,9 @@ from kiosque.interface import (
     FormulaireIllisible,
     FormulaireIrrecevable,
     Inconnue,
-    Indeterminee,
     Indice,
     Lecture,
     MarchandInconnu,
-    NonOfferte,
-    Operation,
     Recue,
     Rejetee,
     Requete,
@@ -36,10 +33,20 @@ from kiosque.interface import (
     ValeurDuTopic,
     Verifiee,
 )
+from kiosque.operation import UN_AUTRE_L_ENVOIE, Envois, Faite, Indeterminee, NonOfferte, Operation, comparer_reste
 
 ISSUES = {"CAPTURED": Issue.ACCEPTEE, "REJECTED": Issue.REFUSEE, "CANCELLED": Issue.REFUSEE}
 Question = Callable[[str], tuple[int, bytes]]
 """GET du chemin donné : le statut HTTP et le corps ; lève OSError sans réponse."""
+Envoi = Callable[[str, int], int]
+"""POST de ces centimes au chemin donné : le statut HTTP ; lève OSError sans réponse."""
+REGARDS_MAX = 2
+
+
+def _sans_operation(chemin: str, montant: int) -> int:
+    """Une banque dont le contrat ne permet aucune opération."""
+    del chemin, montant
+    return 403
 
 
 class Directe:
@@ -51,11 +58,13 @@ class Directe:
         cles: Mapping[str, bytes],
         demander: Question,
         *,
+        envoyer: Envoi = _sans_operation,
         caisses: Mapping[str, str] = MappingProxyType({}),
         retires: Sequence[str] = (),
     ) -> None:
         """`caisses` : celles dont le marchand n'est pas `marchand`."""
         self._marchand, self._cles, self._demander = marchand, MappingProxyType(dict(cles)), demander
+        self._envoyer = envoyer
         self._caisses, self._connus = caisses, {marchand, *caisses.values(), *retires}
 
     def marchand_de(self, caisse: str) -> str:
@@ -111,11 +120,42 @@ class Directe:
             case _:
                 return Indeterminee("réponse illisible")
 
-    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
-        del transaction, marchand, montant, reste_avant
-        return NonOfferte("cette banque n'annule pas")
+    def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois) -> Operation:
+        chemin = f"/v2/{marchand}/payments/{transaction}"
+        return self._operer(chemin, "cancel", montant, reste_avant, envois)
 
-    rembourser = annuler
+    def rembourser(
+        self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois
+    ) -> Operation:
+        chemin = f"/v2/{marchand}/payments/{transaction}"
+        return self._operer(chemin, "refund", montant, reste_avant, envois)
+
+    def _operer(self, chemin: str, nom: str, montant: int, reste_avant: int, envois: Envois) -> Operation:
+        """Regarde, envoie, et regarde de nouveau sans réponse : la seconde fois, l'envoi a pu aboutir."""
+        for _ in range(REGARDS_MAX):
+            garde = self._garde(chemin)
+            if garde is None:
+                return Indeterminee("la banque ne dit pas ce qu'elle garde")
+            bougee = comparer_reste(garde, montant, reste_avant, peut_etre_envoyee=envois.peut_etre)
+            if bougee is not None:
+                return bougee
+            if not envois.noter():
+                return UN_AUTRE_L_ENVOIE
+            try:
+                statut = self._envoyer(f"{chemin}/{nom}", montant)
+            except OSError:
+                continue
+            return Faite(reste_avant - montant) if statut == 201 else NonOfferte("cette banque ne le permet pas")
+        return Indeterminee("la banque ne dit pas si l'opération est faite")
+
+    def _garde(self, chemin: str) -> int | None:
+        try:
+            statut, corps = self._demander(chemin)
+            lu: Any = json.loads(corps) if statut == 200 else {}
+        except (OSError, ValueError):
+            return None
+        garde = lu.get("payment", {}).get("amountKept")
+        return garde if isinstance(garde, int) else None
 
     def close(self) -> None:
         """Rien n'est tenu ouvert entre deux questions."""

@@ -17,28 +17,41 @@ from hypothesis import strategies as st
 
 from domain.avis import Canal
 from domain.reponse import Issue
-from kiosque.interface import (
-    DemandeDePaiement,
-    Inconnue,
-    Indeterminee,
-    Indice,
-    Kiosque,
-    NonOfferte,
-    Rejetee,
-    Requete,
-    Trouvee,
-    Verifiee,
-)
+from kiosque.interface import DemandeDePaiement, Inconnue, Indice, Kiosque, Rejetee, Requete, Trouvee, Verifiee
+from kiosque.operation import AutreReste, Faite, Indeterminee, NonOfferte, Operation
 from kiosque.sips.office.sceau import ecrire_json, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Algorithme, Marchand, sceller
+from tests.kiosque.envois import Memoire
 from tests.kiosque.seconde_banque import Directe
 
 MARCHAND = "002001000000001"
 CLE = b"002001000000001_KEY1"
 LE = datetime(2026, 6, 1, 10, tzinfo=UTC)
 STATUTS = {Issue.ACCEPTEE: "00", Issue.REFUSEE: "05", Issue.EN_ATTENTE: "60"}
+
+
+OPERATIONS = {"annuler": "TO_CAPTURE", "rembourser": "CAPTURED"}
+"""Chaque opération, et l'état d'un paiement qui la permet."""
+
+
+@dataclass
+class Compte:
+    """Ce que la banque garde de T1, en centimes, et ce qu'on lui a fait faire."""
+
+    garde: int = 20_00
+    etat: str = "CAPTURED"
+    envois: int = 0
+    perdre: bool = False
+    """Vrai : elle fait la prochaine opération, et sa réponse se perd."""
+
+    def retirer(self, montant: int) -> bool:
+        """Fait l'opération ; dit si la réponse arrive."""
+        self.envois += 1
+        self.garde -= montant
+        perdue, self.perdre = self.perdre, False
+        return not perdue
 
 
 @dataclass
@@ -50,11 +63,13 @@ class Banque:
     """La requête que la banque envoie pour T1."""
     connues: dict[str, tuple[Issue, int]]
     panne: list[bool]
+    compte: Compte
 
 
 def de_sips(pile: ExitStack) -> Banque:
     connues: dict[str, tuple[Issue, int]] = {}
     panne = [False]
+    compte = Compte()
 
     def poster(issue: Issue, montant: int) -> Requete:
         data = (
@@ -69,29 +84,37 @@ def de_sips(pile: ExitStack) -> Banque:
     def office(requete: httpx.Request) -> httpx.Response:
         if panne[0]:
             raise httpx.ReadTimeout("muette")
-        transaction = json.loads(requete.content)["transactionReference"]
+        question = json.loads(requete.content)
+        if "cashManagement" in requete.url.path:
+            if not compte.retirer(int(question["operationAmount"])):
+                raise httpx.ReadTimeout("muette")
+            faite = {"merchantId": MARCHAND, "responseCode": "00"}
+            return httpx.Response(200, content=ecrire_json({**faite, "seal": sceller_json(faite, CLE)}))
+        transaction = question["transactionReference"]
         champs = {"merchantId": MARCHAND, "getTransDataResponseCode": "25"}
         if transaction in connues:
             issue, montant = connues[transaction]
-            statut = {Issue.ACCEPTEE: "CAPTURED", Issue.REFUSEE: "REFUSED", Issue.EN_ATTENTE: "TO_AUTHORIZE"}[issue]
+            statut = {Issue.ACCEPTEE: compte.etat, Issue.REFUSEE: "REFUSED", Issue.EN_ATTENTE: "TO_AUTHORIZE"}[issue]
             champs |= {
                 "getTransDataResponseCode": "00",
                 "responseCode": STATUTS[issue],
                 "transactionStatus": statut,
                 "transactionReference": transaction,
                 "originAmount": str(montant),
+                "currentAmount": str(compte.garde),
             }
         return httpx.Response(200, content=ecrire_json({**champs, "seal": sceller_json(champs, CLE)}))
 
     marchand = Marchand.model_validate({"id": MARCHAND, "cles": {1: CLE.decode()}, "version_courante": 1})
     client = pile.enter_context(httpx.Client(transport=httpx.MockTransport(office)))
     reglages = ReglagesSips(url="http://k.test/p", office="http://k.test", marchands={"": marchand})
-    return Banque(Sips(reglages, client), poster, connues, panne)
+    return Banque(Sips(reglages, client, horloge=lambda: LE), poster, connues, panne, compte)
 
 
 def directe(_: ExitStack) -> Banque:
     connues: dict[str, tuple[Issue, int]] = {}
     panne = [False]
+    compte = Compte()
     mots = {Issue.ACCEPTEE: "CAPTURED", Issue.REFUSEE: "REJECTED", Issue.EN_ATTENTE: "REDIRECTED"}
 
     def evenement(transaction: str, issue: Issue, montant: int) -> bytes:
@@ -99,7 +122,8 @@ def directe(_: ExitStack) -> Banque:
             "amountOfMoney": {"amount": montant, "currencyCode": "EUR"},
             "references": {"merchantReference": transaction, "merchantParameters": "j1"},
         }
-        paiement = {"status": mots[issue], "paymentOutput": sortie, "authorisationCode": "761208"}
+        paiement: dict[str, Any] = {"status": mots[issue], "paymentOutput": sortie, "authorisationCode": "761208"}
+        paiement["amountKept"] = compte.garde
         return json.dumps({"merchantId": MARCHAND, "created": LE.isoformat(), "payment": paiement}).encode()
 
     def poster(issue: Issue, montant: int) -> Requete:
@@ -113,7 +137,13 @@ def directe(_: ExitStack) -> Banque:
         transaction = chemin.rpartition("/")[2]
         return (200, evenement(transaction, *connues[transaction])) if transaction in connues else (404, b"")
 
-    return Banque(Directe(MARCHAND, {"clé-a": CLE}, demander), poster, connues, panne)
+    def envoyer(chemin: str, montant: int) -> int:
+        assert chemin.endswith(("/T1/refund", "/T1/cancel"))
+        if panne[0] or not compte.retirer(montant):
+            raise TimeoutError
+        return 201
+
+    return Banque(Directe(MARCHAND, {"clé-a": CLE}, demander, envoyer=envoyer), poster, connues, panne, compte)
 
 
 @pytest.fixture(params=[de_sips, directe], ids=["sips", "directe"])
@@ -187,5 +217,84 @@ def test_l_inconnu_et_le_silence_sont_des_resultats(banque: Banque) -> None:
 def test_une_operation_sans_reponse_n_est_ni_faite_ni_refusee(banque: Banque) -> None:
     banque.panne[0] = True
     for operer in (banque.kiosque.annuler, banque.kiosque.rembourser):
-        operation = operer("T1", MARCHAND, 5_00, reste_avant=20_00)
+        operation = operer("T1", MARCHAND, 5_00, reste_avant=20_00, envois=Memoire())
         assert isinstance(operation, Indeterminee | NonOfferte)
+
+
+# --- Rendre, une fois au plus ----------------------------------------------------------------------------------------
+
+
+def operer(banque: Banque, nom: str, envois: Memoire, montant: int = 5_00, avant: int = 20_00) -> Operation:
+    banque.connues["T1"] = (Issue.ACCEPTEE, 20_00)
+    banque.compte.etat = OPERATIONS[nom]
+    operation: Operation = getattr(banque.kiosque, nom)("T1", MARCHAND, montant, reste_avant=avant, envois=envois)
+    return operation
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_une_operation_se_fait_et_son_envoi_est_note_d_abord(banque: Banque, nom: str) -> None:
+    envois = Memoire()
+    assert operer(banque, nom, envois) == Faite(15_00)
+    assert (banque.compte.garde, banque.compte.envois, envois.notes) == (15_00, 1, 1)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(autre=st.one_of(st.none(), st.integers(0, 45_00)), montant=st.integers(1, 20_00))
+def test_jamais_envoyee_un_reste_qui_a_bouge_n_est_pas_de_notre_fait(
+    banque: Banque, nom: str, autre: int | None, montant: int
+) -> None:
+    garde = 20_00 - montant if autre is None else autre
+    banque.compte.garde, banque.compte.envois = garde, 0
+    operation = operer(banque, nom, Memoire(), montant)
+    if garde == 20_00:
+        assert (operation, banque.compte.envois) == (Faite(20_00 - montant), 1)
+    else:
+        assert operation == AutreReste(garde, 20_00)
+        assert "ne garde pas ce que nous croyons" in operation.cause
+        assert (banque.compte.garde, banque.compte.envois) == (garde, 0)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_peut_etre_envoyee_un_reste_diminue_d_autant_dit_qu_elle_est_faite(banque: Banque, nom: str) -> None:
+    banque.compte.garde = 15_00
+    assert operer(banque, nom, Memoire(peut_etre=True)) == Faite(15_00)
+    banque.compte.garde = 16_00
+    assert isinstance(operer(banque, nom, Memoire(peut_etre=True)), Indeterminee)
+    assert banque.compte.envois == 0
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_une_reponse_perdue_ne_fait_rien_refaire(banque: Banque, nom: str) -> None:
+    envois = Memoire()
+    banque.compte.perdre = True
+    assert operer(banque, nom, envois) == Faite(15_00)
+    assert operer(banque, nom, envois) == Faite(15_00)
+    assert (banque.compte.garde, banque.compte.envois, envois.notes) == (15_00, 1, 1)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_rien_ne_part_si_un_autre_vient_de_l_envoyer(banque: Banque, nom: str) -> None:
+    assert isinstance(operer(banque, nom, Memoire(permis=False)), Indeterminee)
+    assert (banque.compte.garde, banque.compte.envois) == (20_00, 0)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_rien_ne_part_sans_que_l_envoi_soit_note(banque: Banque, nom: str) -> None:
+    class EnPanne(Memoire):
+        def noter(self) -> bool:
+            raise OSError("le journal ne répond pas")
+
+    with pytest.raises(OSError, match="journal"):
+        operer(banque, nom, EnPanne())
+    assert (banque.compte.garde, banque.compte.envois) == (20_00, 0)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_une_banque_muette_au_regard_laisse_la_premiere_fois_premiere(banque: Banque, nom: str) -> None:
+    envois = Memoire()
+    banque.panne[0] = True
+    assert isinstance(operer(banque, nom, envois), Indeterminee)
+    assert not envois.peut_etre
+    banque.panne[0], banque.compte.garde = False, 15_00
+    assert operer(banque, nom, envois) == AutreReste(15_00, 20_00), "rendue chez la banque entre-temps, non par nous"

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from domain.avis import Canal
-from kiosque.interface import DemandeDePaiement, DemandeInvalide, Indeterminee
+from kiosque.interface import DemandeDePaiement, DemandeInvalide
+from kiosque.operation import Indeterminee
 from kiosque.sips.donnees import lire_paires
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips

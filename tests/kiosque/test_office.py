@@ -12,22 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.reponse import Issue
-from kiosque.interface import (
-    Faite,
-    FormulaireIllisible,
-    Inconnue,
-    Indeterminee,
-    NonOfferte,
-    OperationRefusee,
-    Rejetee,
-    Reportee,
-    Trouvee,
-)
+from kiosque.interface import FormulaireIllisible, Inconnue, Rejetee, Trouvee
+from kiosque.operation import Faite, Indeterminee, NonOfferte, OperationRefusee, Reportee
 from kiosque.sips.office.sceau import Json, a_sceller, ecrire_json, lire_json, sceau_tient, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
 from tests.kiosque.banc import Banc, banc
+from tests.kiosque.envois import Memoire
 from tests.outils import exemples
 
 MARCHAND = "002001000000001"
@@ -241,12 +233,12 @@ def b() -> Iterator[Banc]:
         yield ouvert
 
 
-def rembourser(b: Banc, montant: int = 5_00, avant: int = 20_00) -> Any:
-    return b.kiosque.rembourser("T1", MARCHAND, montant, reste_avant=avant)
+def rembourser(b: Banc, montant: int = 5_00, avant: int = 20_00, envois: Memoire | None = None) -> Any:
+    return b.kiosque.rembourser("T1", MARCHAND, montant, reste_avant=avant, envois=envois or Memoire())
 
 
-def annuler(b: Banc, montant: int = 5_00, avant: int = 20_00) -> Any:
-    return b.kiosque.annuler("T1", MARCHAND, montant, reste_avant=avant)
+def annuler(b: Banc, montant: int = 5_00, avant: int = 20_00, envois: Memoire | None = None) -> Any:
+    return b.kiosque.annuler("T1", MARCHAND, montant, reste_avant=avant, envois=envois or Memoire())
 
 
 def test_on_annule_avant_la_remise_et_on_rembourse_apres(b: Banc) -> None:
@@ -258,7 +250,9 @@ def test_on_annule_avant_la_remise_et_on_rembourse_apres(b: Banc) -> None:
 
 
 def test_une_operation_redemandee_ne_se_fait_qu_une_fois(b: Banc) -> None:
-    assert [annuler(b), annuler(b), annuler(b)] == [Faite(15_00)] * 3
+    envois = Memoire()
+    assert [annuler(b, envois=envois) for _ in range(3)] == [Faite(15_00)] * 3
+    assert envois.notes == 1
     assert annuler(b, avant=15_00) == Faite(10_00)
 
 
@@ -270,7 +264,7 @@ def test_une_reponse_perdue_est_regardee_avant_tout_nouvel_envoi(b: Banc) -> Non
 
 def test_un_reste_inattendu_demande_une_personne(b: Banc) -> None:
     assert annuler(b, 3_00) == Faite(17_00)
-    assert isinstance(annuler(b, 5_00), Indeterminee)
+    assert isinstance(annuler(b, 5_00, envois=Memoire(peut_etre=True)), Indeterminee)
 
 
 @pytest.mark.parametrize("code", ["90", "99", "34", "25"])
@@ -290,10 +284,12 @@ def test_un_montant_hors_de_ce_que_la_banque_garde_n_est_pas_envoye(b: Banc, mon
 
 
 def test_rien_ne_part_aux_heures_closes_mais_ce_qui_est_fait_se_lit(b: Banc) -> None:
-    assert annuler(b) == Faite(15_00)
+    faite, reportee = Memoire(), Memoire()
+    assert annuler(b, envois=faite) == Faite(15_00)
     b.montre.avancer(minutes=10 * 60 + 15)  # 22 h 15 à Paris
-    assert isinstance(rembourser(b, avant=15_00), Reportee)
-    assert annuler(b) == Faite(15_00)
+    assert isinstance(rembourser(b, avant=15_00, envois=reportee), Reportee)
+    assert not reportee.peut_etre, "rien n'est parti : une première fois reste une première fois"
+    assert annuler(b, envois=faite) == Faite(15_00)
     b.montre.avancer(minutes=60)
     assert rembourser(b, avant=15_00) == Faite(10_00)
 
@@ -341,5 +337,7 @@ def test_apres_un_silence_on_regarde_on_compare_et_alors_seulement_on_renvoie(
         url="http://k.test/p", office="http://k.test", marchands={"": marchand}, heures_closes=jamais
     )
     with httpx.Client(transport=httpx.MockTransport(banque)) as client:
-        assert isinstance(Sips(reglages, client).rembourser("T1", MARCHAND, 5_00, reste_avant=20_00), attendu)
-    assert banque.envois == envois
+        notes = Memoire()
+        operation = Sips(reglages, client).rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=notes)
+    assert isinstance(operation, attendu)
+    assert banque.envois == notes.notes == envois

@@ -14,22 +14,15 @@ from socket import create_server
 import pytest
 
 from domain.reponse import Issue
-from kiosque.interface import (
-    Etat,
-    Faite,
-    Inconnue,
-    Indeterminee,
-    NonOfferte,
-    Operation,
-    OperationRefusee,
-    Trouvee,
-)
+from kiosque.interface import Etat, Inconnue, Trouvee
+from kiosque.operation import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee
 from kiosque.sips.codes import SENS
 from kiosque.sips.office.sceau import ecrire_json, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
 from tests.kiosque.banc import banc
+from tests.kiosque.envois import Memoire
 from tests.relais import Relais
 
 MARCHAND = "002001000000001"
@@ -268,9 +261,9 @@ def dit(code: str, **champs: str) -> bytes:
     return http(scellee({"responseCode": code, "merchantId": MARCHAND, **champs}))
 
 
-def rembourser(caisse: Caisse, montant: int = 5_00) -> Operation:
+def rembourser(caisse: Caisse, montant: int = 5_00, *, peut_etre: bool = False) -> Operation:
     with banque(caisse) as url, kiosque(url) as k:
-        return k.rembourser("T1", MARCHAND, montant, reste_avant=20_00)
+        return k.rembourser("T1", MARCHAND, montant, reste_avant=20_00, envois=Memoire(peut_etre=peut_etre))
 
 
 SANS_REPONSE = [
@@ -354,7 +347,7 @@ def test_une_banque_qui_rend_sans_baisser_ce_qu_elle_garde_ne_fait_rien_rendre_d
     toujours: dict[str, str],
 ) -> None:
     caisse = Caisse([(True, None)], **toujours)
-    assert isinstance(rembourser(caisse), Indeterminee)
+    assert isinstance(rembourser(caisse, peut_etre=True), Indeterminee)
     assert caisse.envois == 0, "un processus mort a pu l'envoyer"
 
 
@@ -379,9 +372,10 @@ def test_le_simulateur_coupe_au_milieu_d_une_operation_ne_la_fait_qu_une_fois() 
         relais.vers = (socket.AF_INET, ("127.0.0.1", port))
         b.regler(transaction="T1", operation_muette=True)
         with kiosque(f"http://127.0.0.1:{relais.port}", 3.0) as k:
+            envois = Memoire()
 
             def annuler() -> Operation:
-                return k.annuler("T1", MARCHAND, 5_00, reste_avant=20_00)
+                return k.annuler("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
 
             relais.faire_taire()
             assert isinstance(annuler(), Indeterminee), "rien n'est parti"

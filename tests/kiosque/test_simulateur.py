@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from domain.reponse import Issue
-from kiosque.interface import Indeterminee
+from kiosque.operation import Indeterminee
 from kiosque.simulateur.etat import Demande, Registre
 from kiosque.sips.office.sceau import sceller_json
 from kiosque.sips.paypage import Sips

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from domain.reponse import Issue
-from kiosque.interface import Faite
+from kiosque.operation import Faite
 from kiosque.simulateur.situations import SITUATIONS
 from tests.kiosque.banc import Banc, banc
+from tests.kiosque.envois import Memoire
 
 
 @pytest.fixture
@@ -39,8 +40,8 @@ def test_la_banque_prend_deux_fois_sous_deux_autorisations(b: Banc) -> None:
     assert (une.transaction, une.montant) == (autre.transaction, autre.montant)
     assert une.autorisation != autre.autorisation
     # Elle garde les deux sommes : n'en garder qu'une dirait l'autre rendue, sans que rien ne l'ait été.
-    assert b.kiosque.annuler("T1", une.marchand, 5_00, reste_avant=40_00) == Faite(35_00)
-    assert b.kiosque.annuler("T1", une.marchand, 15_00, reste_avant=35_00) == Faite(20_00)
+    assert b.kiosque.annuler("T1", une.marchand, 5_00, reste_avant=40_00, envois=Memoire()) == Faite(35_00)
+    assert b.kiosque.annuler("T1", une.marchand, 15_00, reste_avant=35_00, envois=Memoire()) == Faite(20_00)
 
 
 def test_la_banque_refuse_et_prend_pourtant_sous_un_nom_inconnu(b: Banc) -> None:

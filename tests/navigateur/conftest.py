@@ -27,6 +27,7 @@ from service import composition, kafka, run
 from service.role_names import ALL, SIMULATOR
 from service.settings import Settings
 from tests.conftest import VARIABLES, Serveurs, nouvelle_base
+from tests.consumers.banc import cheque
 from tests.courtiers import port_libre
 from tests.outils import attendre
 from tests.serveurs import servi
@@ -82,15 +83,7 @@ class Pile:
 
     def cheque(self, reference: str, montant: int) -> None:
         """La caisse reçoit un chèque, et la vue le montre."""
-        message = {
-            "type": "encaissement_recu",
-            "reference": reference,
-            "message_id": f"cheque-{reference}",
-            "montant_centimes": montant,
-            "moyen": "cheque",
-            "date": "2026-02-10",
-        }
-        self._emettre(reference, message)
+        self._emettre(reference, cheque(reference, montant, f"cheque-{reference}", date="2026-02-10"))
         paye = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde <= 0"
         attendre(lambda: self.lire(paye, reference), secondes=60)
 

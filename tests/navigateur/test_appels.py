@@ -22,6 +22,7 @@ from domain.delai import PARIS
 from projections.audit import auditer
 from service import run
 from tests.api.conftest import notification
+from tests.consumers.banc import cheque
 from tests.courtiers import port_libre
 from tests.guichet.reglement.test_commande import SECRET, jeton_de
 from tests.navigateur.conftest import Pile, Visiteur, repond
@@ -202,25 +203,15 @@ def test_refuse_mais_ma_banque_a_pris_l_argent(pile: Pile, bureau: Bureau) -> No
     bureau.solde(reference, 67_09, "Il reste 67,09")
 
 
-def cheque(pile: Pile, reference: str, montant: int) -> None:
+def emettre_cheque(pile: Pile, reference: str, montant: int) -> None:
     """Un chèque dit par la caisse, sans attendre qu'il compte."""
-    pile._emettre(
-        reference,
-        {
-            "type": "encaissement_recu",
-            "reference": reference,
-            "message_id": f"appel-{reference}",
-            "montant_centimes": montant,
-            "moyen": "cheque",
-            "date": "2026-02-10",
-        },
-    )
+    pile._emettre(reference, cheque(reference, montant, f"appel-{reference}", date="2026-02-10"))
 
 
 def test_on_me_reclame_alors_que_j_ai_paye_par_cheque_avant_l_avis(pile: Pile, bureau: Bureau) -> None:
     assure = "n-appel-cheque-avant"
     attendu = f"38126120{pile.numero + 1:08d}F"
-    cheque(pile, attendu, 30_00)
+    emettre_cheque(pile, attendu, 30_00)
     bureau.chercher(attendu)
     attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=60)
     assert pile.avis(assure=assure) == attendu
@@ -229,7 +220,7 @@ def test_on_me_reclame_alors_que_j_ai_paye_par_cheque_avant_l_avis(pile: Pile, b
 
 def test_un_cheque_a_une_reference_fausse_va_a_la_bonne(pile: Pile, bureau: Bureau) -> None:
     reference, fausse = pile.avis(assure="n-appel-cheque-faux"), "3819999999999999F"
-    cheque(pile, fausse, 30_00)
+    emettre_cheque(pile, fausse, 30_00)
     bureau.chercher(fausse)
     attendre(lambda: "30,00" in relue(bureau.claire.page).content(), secondes=60)
     bureau.ouvrir("attend")

@@ -38,7 +38,7 @@ from guichet.rapprocher import Reglages, rapprocher
 from service import composition
 from service.settings import Merchant, Settings
 from tests.conftest import Serveurs, nouvelle_base
-from tests.consumers.banc import avis
+from tests.consumers.banc import avis, cheque
 from tests.outils import exemples
 from tests.rapports.banc import Ligne
 from tests.rapports.deux_banques import BANQUES, FACONS, Dit, UneBanque
@@ -163,15 +163,6 @@ def messages_de(m: Monde, transaction: str, accord: Accord, dire: Dire, *, accep
     )
 
 
-def cheque(creance: str, montant: int, nom: str) -> bytes:
-    return json.dumps(
-        {
-            "type": "encaissement_recu", "reference": CREANCES[creance]["reference"], "message_id": nom,
-            "montant_centimes": montant, "moyen": "cheque", "date": "2026-05-20",
-        }
-    ).encode()  # fmt: skip
-
-
 ACCORDS = st.lists(
     st.builds(
         Accord,
@@ -240,7 +231,7 @@ def _messages(m: Monde, histoire: Histoire, transactions: Sequence[str]) -> list
         refus = messages_de(m, transactions[rang], accord, Dire("absente", "simple"), accepte=False)
         messages += [("kiosque", dit) for dit in refus]
     for rang, (creance, montant) in enumerate(histoire.cheques):
-        messages += [("avis", cheque(creance, montant, f"m{rang}"))] * 2
+        messages += [("avis", json.dumps(cheque(CREANCES[creance]["reference"], montant, f"m{rang}")).encode())] * 2
     return messages
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serveurs
-from tests.consumers.banc import avis
+from tests.consumers.banc import avis, cheque
 from tests.deploiement.banc import Exploitation, Lieu, exploitation
 from tests.deploiement.machine import Machine
 from tests.deploiement.postgresql import postgresql_archive
@@ -17,14 +17,7 @@ from tests.outils import attendre
 
 PAGE = "restauration.md"
 RELUS, PAR_LE_RAPPORT, PERDU, CHEQUE, APRES = (avis(n, assure="a-1") for n in range(1, 6))
-ENCAISSEMENT: dict[str, Any] = {
-    "type": "encaissement_recu",
-    "reference": CHEQUE["reference"],
-    "montant_centimes": 12_34,
-    "moyen": "cheque",
-    "date": "2026-06-01",
-    "message_id": "enc-1",
-}
+ENCAISSEMENT = cheque(CHEQUE["reference"], 12_34, "enc-1", date="2026-06-01")
 
 pytestmark = [
     pytest.mark.lent,

@@ -103,6 +103,21 @@ def test_elle_rapproche_les_rapports_du_jour_et_n_y_trouve_que_l_ecart_plante(de
     ]  # fmt: skip
 
 
+def test_elle_rejoue_ce_qu_une_cle_fausse_avait_refuse(demo: tuple[Path, str]) -> None:
+    dossier, dit = demo
+    lu = " ".join(dit.split())
+    assert "La porte le refuse (400, sceau_invalide) et le garde" in lu
+    assert "La clé est corrigée : le support rejoue" in lu
+    with psycopg.connect(json.loads((dossier / "stack.json").read_text())["database_url"]) as conn:
+        regles = conn.execute(
+            "SELECT etat FROM vues.reglements WHERE anomalie LIKE 'rebut-%' ORDER BY anomalie"
+        ).fetchall()
+        accepte = conn.execute(
+            "SELECT count(*) FROM vues.paiements WHERE montant = 1700 AND statut = 'accepte'"
+        ).fetchone()
+    assert (regles, accepte) == ([("reglee",)], (1,))
+
+
 def test_stack_json_dit_ou_tout_se_trouve(demo: tuple[Path, str]) -> None:
     dit = json.loads((demo[0] / "stack.json").read_text())
     assert set(dit) == {
@@ -165,8 +180,8 @@ def test_balance_notifications_lag_et_audit_s_accordent(demo: tuple[Path, str]) 
         "version": 4,
     }
     sorts = en_json(dossier, "notifications")
-    assert sorts["total"] == 4 == sum(sorts["fates"].values())
-    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (3, 1)
+    assert sorts["total"] == 5 == sum(sorts["fates"].values())
+    assert (sorts["fates"]["appliquee"], sorts["fates"]["doublon"]) == (4, 1)
 
     def a_jour() -> dict[str, int] | None:
         vus = {role["nom"]: int(role["evenements"]) for role in en_json(dossier, "lag")}

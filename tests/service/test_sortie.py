@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from domain.delai import PARIS
+from domain.geste import Geste
 from domain.monnaie import euros
 from service.cli import anomaly_tables, tables
 from service.cli.application import _of_running_demo
@@ -101,8 +102,13 @@ def test_sur_un_terminal_etroit_rien_n_est_coupe(
         montant=12_00,
         depuis=maintenant,
         cause="La créance a reçu 12,00 € de trop : ils sont à rendre.",
+        caisse="381",
+        assure="a-7c1e",
+        gestes=(Geste.REMBOURSER, Geste.FAUSSE_ALERTE),
     )
     anomaly_tables.tell_list([cast("Any", ligne)], as_json=False)
     dit = capsys.readouterr().out
     assert f"trop_percu-3812601500000059C : trop_percu, ouverte, {euros(12_00)}" in dit
     assert ligne.cause in dit
+    assert "caisse 381, assuré a-7c1e" in dit
+    assert "gestes : rembourser, fausse_alerte" in dit

@@ -2,13 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from api.support.pages import version_de
+from projections.lectures.instant import InstantIllisible, VersionInconnue
+from projections.lectures.suite import Dossier
 from tests.api.navigation import NAVIGATEUR, champ, lisible
 from tests.support.banc import MOTIF, REF, Service, acces, paiement, recevoir
+
+T0 = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -153,3 +160,28 @@ def test_l_auditrice_voit_les_lectures(paye: tuple[Service, str]) -> None:
     entrer(service, "aline")
     lue = lisible(service.client.get("/support/acces", params={"assure": "a-1"}))
     assert f"claire (support) page historique : creance-{REF} a-1 {MOTIF}" in lue
+
+
+@pytest.mark.parametrize("forme", ["exe", "CSV", "json.exe", "csv ", "xlsx", "html"])
+def test_une_extension_inconnue_n_existe_pas(paye: tuple[Service, str], forme: str) -> None:
+    service, _ = paye
+    entrer(service)
+    for chemin in (f"/support/creances/{REF}", "/support/assures/a-1"):
+        assert page(service, f"{chemin}/export.{forme}").status_code == 404
+    assert page(service, f"/support/creances/{REF}/export.csv").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("borne", "version"), [("999", 999), ("1000", 1000), ("2026", 2026), ("2100", 2100), ("", 2100)]
+)
+def test_une_version_de_mille_et_plus_se_compare(borne: str, version: int) -> None:
+    longue = cast("Dossier", SimpleNamespace(derniere_version=2100))
+    assert version_de(longue, borne, T0) == version
+
+
+@pytest.mark.parametrize(
+    ("borne", "refus"), [("31", VersionInconnue), ("2026", InstantIllisible), ("9" * 9000, VersionInconnue)]
+)
+def test_un_nombre_au_dela_de_l_histoire_n_est_ni_une_version_ni_un_jour(borne: str, refus: type[Exception]) -> None:
+    with pytest.raises(refus):
+        version_de(cast("Dossier", SimpleNamespace(derniere_version=30)), borne, T0)

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from api.support.pages_anomalies import CONFIRMATIONS
 from engine.follower import Follower
 from projections.vues.anomalies import Anomalies
 from tests.api.navigation import champ, lisible
@@ -65,6 +67,22 @@ def test_de_l_argent_orphelin_va_a_sa_creance_par_deux_personnes(service: Servic
     assert "20,00 € que la banque avait pris ont été mis sur cette créance" in histoire
     assert "0 anomalie" in lisible(page(service, "/support/anomalies"))
     assert ("paul", "page", "anomalie", f"anomalie-{orphelin}") in [ligne[:4] for ligne in acces(service)]
+
+
+@pytest.mark.parametrize("suite", ["regle", "propose", "abandonne", "decline", "en_execution", "<b>x</b>"])
+def test_aucune_adresse_ne_fait_dire_qu_un_reglement_est_fait(service: Service, orphelin: str, suite: str) -> None:
+    entrer(service)
+    lue = page(service, f"/support/anomalies/{orphelin}", fait=suite)
+    assert (lue.status_code, "<b>x</b>" in lue.text) == (200, False)
+    assert [phrase for phrase in CONFIRMATIONS.values() if phrase in lisible(lue)] == []
+
+
+def test_ce_qui_vient_d_etre_fait_se_dit_un_moment(service: Service, orphelin: str) -> None:
+    entrer(service)
+    propose = poster(service, orphelin, "reglement", geste="rattacher", creances=REF, raison="vu avec elle")
+    assert "une seconde personne doit maintenant" in lisible(service.client.get(propose.headers["Location"]))
+    service.maintenant = datetime.now(UTC) + timedelta(minutes=5)
+    assert "une seconde personne doit maintenant" not in lisible(service.client.get(propose.headers["Location"]))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +152,7 @@ def test_un_remboursement_que_la_banque_tait_s_abandonne_par_la_page(service: Se
     poster(service, orphelin, "reglement", geste="rendre", voie="carte", raison="vu avec elle")
     entrer(service, "paul")
     approuve = poster(service, orphelin, "approbation", decision="approuver")
-    assert "fait=en_execution" in approuve.headers["Location"], lisible(approuve)
+    assert "la banque n'a pas encore répondu" in lisible(service.client.get(approuve.headers["Location"]))
     entrer(service)
     attend = page(service, f"/support/anomalies/{orphelin}")
     assert "une autre personne que vous peut l'abandonner" in lisible(attend)

@@ -1,9 +1,10 @@
 """Annuler et rembourser : regarder, comparer, et seulement alors envoyer.
 
 Office n'a pas de clé d'idempotence. Ce que la banque garde du paiement en tient lieu : égal à ce qui précédait
-l'opération, elle n'a pas eu lieu ; égal à ce qui la suit, elle est faite ; autre, une personne doit regarder. Et si la
-banque dit avoir fait une opération de ce genre sans que ce qu'elle garde ait bougé, une personne aussi : rien n'est
-envoyé une seconde fois sur la foi d'un montant qu'elle ne tient pas à jour.
+l'opération, elle n'a pas eu lieu ; égal à ce qui la suit, elle est faite, si elle a pu être envoyée ; autre, une
+personne doit regarder. Jamais envoyée, un reste qui a bougé n'est pas de notre fait : rien ne part. Et si la banque
+dit avoir fait une opération de ce genre sans que ce qu'elle garde ait bougé, une personne aussi : rien n'est envoyé une
+seconde fois sur la foi d'un montant qu'elle ne tient pas à jour.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,17 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 from domain.delai import PARIS
-from kiosque.interface import Faite, Indeterminee, NonOfferte, Operation, OperationRefusee, Reportee
+from kiosque.operation import (
+    UN_AUTRE_L_ENVOIE,
+    Envois,
+    Faite,
+    Indeterminee,
+    NonOfferte,
+    Operation,
+    OperationRefusee,
+    Reportee,
+    comparer_reste,
+)
 from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de_service
 from kiosque.sips.donnees import valeur_de
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice
@@ -52,6 +63,7 @@ class OperationVoulue:
     transaction: str
     montant: int
     reste_avant: int
+    envois: Envois
 
 
 class OperationsOffice:
@@ -87,6 +99,8 @@ class OperationsOffice:
         for _ in range(ENVOIS_MAX):
             if (report := self._heure_close()) is not None:
                 return report
+            if not voulue.envois.noter():
+                return UN_AUTRE_L_ENVOIE
             reponse = self._envoyer(voulue, marchand)
             if not isinstance(reponse, str):
                 return reponse
@@ -159,10 +173,9 @@ def _comparer(
     garde = valeur_de(valeurs, "currentAmount")
     if garde is None or not MONTANT.fullmatch(garde):
         return Indeterminee("la banque ne dit pas ce qu'elle garde du paiement")
-    if int(garde) == voulue.reste_avant - voulue.montant:
-        return Faite(int(garde))
-    if int(garde) != voulue.reste_avant:
-        return Indeterminee(f"la banque garde {garde} centimes, {voulue.reste_avant} étaient attendus")
+    bougee = comparer_reste(int(garde), voulue.montant, voulue.reste_avant, peut_etre_envoyee=voulue.envois.peut_etre)
+    if bougee is not None:
+        return bougee
     if statut in STATUTS_FAITS[voulue.service] or _deja_dite(voulue, valeurs, depuis):
         return Indeterminee(f"la banque garde {garde} centimes, et dit pourtant l'opération faite")
     if statut != STATUT_REQUIS[voulue.service]:

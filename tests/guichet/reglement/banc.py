@@ -1,5 +1,6 @@
 """Un banc sans Kafka : des créances, des paiements, ce que la banque en dit, et le support qui règle."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,8 @@ from guichet.guichet import Guichet
 from guichet.reglement.approuver import approuver
 from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import Reglement, proposer
-from kiosque.interface import Etat, Faite, Inconnue, Operation
+from kiosque.interface import Etat, Inconnue
+from kiosque.operation import UN_AUTRE_L_ENVOIE, Envois, Faite, Indeterminee, Operation, comparer_reste
 from kiosque.sips.paypage import Sips
 from projections.lectures.anomalies import anomalies_ouvertes
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
@@ -35,6 +37,8 @@ from tests.audit.monde import lot_decide
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 MARCHAND = "002001000000001"
 POLITIQUE = Politique()
+PRISES = frozenset({Sort.APPLIQUEE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT})
+"""Les sorts d'une acceptation qui est de l'argent neuf."""
 
 
 def reference(numero: int) -> ReferenceCreance:
@@ -44,11 +48,16 @@ def reference(numero: int) -> ReferenceCreance:
 
 @dataclass
 class Banque:
-    """Une banque qui rend ce qu'on lui demande, ou répond ce qu'un test lui dicte ; elle compte ce qu'elle a rendu."""
+    """Une banque qui tient ses sommes : elle rend ce qu'on lui demande, ou répond ce qu'un test lui dicte."""
 
     dictees: list[Operation] = field(default_factory=list)
+    """Ce qu'elle répond sans que rien ne parte vers elle."""
+    gardes: Counter[str] = field(default_factory=Counter)
+    """Ce qu'elle garde de chaque transaction, en centimes."""
     rendus: dict[tuple[str, int], int] = field(default_factory=dict)
     """Par transaction et reste avant : la même demande ne se fait pas deux fois."""
+    perdre: bool = False
+    """Vrai : elle fait la prochaine opération, et sa réponse se perd."""
     etat: Etat = field(default_factory=Inconnue)
     """Ce qu'elle répond à une question."""
 
@@ -57,15 +66,31 @@ class Banque:
         assert (bool(transaction), marchand) == (True, MARCHAND)
         return self.etat
 
-    def rembourser(self, transaction: str, marchand: str, montant: int, *, reste_avant: int) -> Operation:
+    def rembourser(
+        self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois
+    ) -> Operation:
         """Rend, une fois."""
         assert marchand == MARCHAND
         if self.dictees:
             return self.dictees.pop(0)
+        garde = self.gardes[transaction]
+        bougee = comparer_reste(garde, montant, reste_avant, peut_etre_envoyee=envois.peut_etre)
+        if bougee is not None:
+            return bougee
+        if not envois.noter():
+            return UN_AUTRE_L_ENVOIE
+        self.gardes[transaction] -= montant
         self.rendus[transaction, reste_avant] = montant
-        return Faite(reste_avant - montant)
+        perdue, self.perdre = self.perdre, False
+        return Indeterminee("réponse perdue") if perdue else Faite(reste_avant - montant)
 
     annuler = rembourser
+
+    def rendre_a_la_main(self, transaction: str, montant: int) -> int:
+        """Une personne rend chez la banque, sans nous ; rend ce qui l'a été."""
+        rendu = min(montant, self.gardes[transaction])
+        self.gardes[transaction] -= rendu
+        return rendu
 
 
 @dataclass(frozen=True)
@@ -135,6 +160,8 @@ class Banc:
             agregats = [*([ne] if ne else []), *creances.values()]
             entrees = collect(agregats, "")
             self.guichet.recorder.record(conn, lot_decide(conn, entrees, reponse, verdict.sort.value))
+        if issue is Issue.ACCEPTEE and verdict.sort in PRISES:
+            self.banque.gardes[transaction] += montant
         return verdict.sort
 
     def inscrire(self, *agregats: Any) -> None:

@@ -24,7 +24,7 @@ from projections.vues.restant_du import lire_creance
 from service import composition
 from service.dead_letters import Mailbox, note_dead_letters
 from service.publisher import Publisher
-from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
+from tests.consumers.banc import MAINTENANT, Banc, avis, banc, cheque, notification
 
 
 @pytest.fixture
@@ -46,19 +46,8 @@ def restant(b: Banc, numero: int) -> int:
     return ligne.restant_du
 
 
-def cheque(numero: int, message_id: str = "c-1", montant: int = 12_00) -> dict[str, Any]:
-    return {
-        "type": "encaissement_recu",
-        "reference": avis(numero)["reference"],
-        "message_id": message_id,
-        "montant_centimes": montant,
-        "moyen": "cheque",
-        "date": "2026-06-01",
-    }
-
-
 def test_un_cheque_pour_une_reference_fausse_va_a_la_bonne_creance_ou_repart(b: Banc) -> None:
-    b.emettre_avis(avis(1), cheque(8), cheque(9, "c-2"))
+    b.emettre_avis(avis(1), cheque(8, 12_00, "c-1"), cheque(9, 12_00, "c-2"))
     b.consommer("avis", 3)
     lignes = ouvertes(b)
     assert [(ligne.genre, ligne.montant, ligne.reference) for ligne in lignes] == [
@@ -83,7 +72,7 @@ def test_un_cheque_pour_une_reference_fausse_va_a_la_bonne_creance_ou_repart(b: 
 
 
 def test_un_avis_arrive_entre_la_proposition_et_l_approbation_a_deja_tout_regle(b: Banc) -> None:
-    b.emettre_avis(avis(1), cheque(8))
+    b.emettre_avis(avis(1), cheque(8, 12_00, "c-1"))
     b.consommer("avis", 2)
     (ligne,) = ouvertes(b)
     ecarter = Proposition(geste=Geste.ECARTER, motif="inconnu de la caisse")

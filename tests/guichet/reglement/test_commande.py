@@ -13,10 +13,10 @@ from domain.monnaie import Centimes
 from guichet.acces import NON_DIT
 from projections.audit import auditer
 from service.publisher import Publisher
-from tests.consumers.banc import avis, notification
+from tests.consumers.banc import avis, cheque, notification
 from tests.consumers.banc import banc as banc_kafka
 from tests.guichet.reglement.banc import T0, Banc, reference
-from tests.guichet.reglement.test_attendus_et_rejoues import cheque, ouvertes, restant
+from tests.guichet.reglement.test_attendus_et_rejoues import ouvertes, restant
 from tests.outils import commande
 from tests.rapports.banc import impayes
 
@@ -158,7 +158,7 @@ def test_un_impaye_du_rapport_de_la_banque_se_contrepasse(b: Banc, base: Any, tm
 def test_un_cheque_a_une_fausse_reference_s_applique_a_la_bonne(base: Any, kafka: str) -> None:
     with banc_kafka(base.url, kafka, base.nom) as k:
         sur_kafka = {"kafka_bootstrap": kafka, "topic_prefix": base.nom}
-        k.emettre_avis(avis(1), cheque(8))
+        k.emettre_avis(avis(1), cheque(8, 12_00))
         k.consommer("avis", 2)
         k.projeter()
         (ligne,) = json.loads(lancer(base.url, "anomalies", "list", "--json", **sur_kafka).stdout)

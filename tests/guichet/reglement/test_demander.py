@@ -9,7 +9,8 @@ from domain.references import ReferenceTransaction
 from domain.refus import PaiementInconnu
 from domain.reponse import Issue, ReponseBancaire
 from guichet.reglement.demander import Comparaison, demander
-from kiosque.interface import Etat, Inconnue, Indeterminee, Trouvee
+from kiosque.interface import Etat, Inconnue, Trouvee
+from kiosque.operation import Indeterminee
 from tests.guichet.reglement.banc import MARCHAND, T0, Banc
 
 

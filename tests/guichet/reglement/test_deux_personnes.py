@@ -315,3 +315,26 @@ def test_ce_qui_est_regle_se_lit_par_pages_aussi(b: Banc) -> None:
         assert page.total == 3
         apres = page.suite
     assert (sorted(lues), apres) == (noms, None)
+
+
+def test_reglee_en_partie_puis_declinee_elle_n_est_pas_dite_deja_reglee(b: Banc) -> None:
+    b.ouvrir_creance(1, 20_00)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 25_00)
+    (ligne,) = b.ouvertes()
+    b.proposer(ligne.id, Geste.CONCLURE, montant=20_00)
+    b.approuver(ligne.id)
+    with pytest.raises(AucunePropositionEnAttente):
+        b.approuver(ligne.id)
+    b.proposer(ligne.id, Geste.RENDRE, voie=Voie.VIREMENT, preuve="VIR-1")
+    decliner(b.guichet, ligne.id, "agent-2", "pas ce virement", T0)
+    assert [(encore.id, encore.montant) for encore in b.ouvertes()] == [(ligne.id, 5_00)]
+    with pytest.raises(AucunePropositionEnAttente):
+        b.approuver(ligne.id)
+    with pytest.raises(AucunePropositionEnAttente):
+        decliner(b.guichet, ligne.id, "agent-2", "encore", T0)
+    b.proposer(ligne.id, Geste.RENDRE, voie=Voie.VIREMENT, preuve="VIR-2")
+    b.approuver(ligne.id)
+    for encore in (b.approuver, lambda ident: decliner(b.guichet, ident, "agent-2", "encore", T0)):
+        with pytest.raises(AnomalieDejaReglee):
+            encore(ligne.id)

@@ -1,6 +1,7 @@
 """Les autres règlements, chacun de l'appel au solde : ce qu'il change, ce qu'il refuse, ce que l'audit en dit."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,16 @@ from guichet.reglement.approuver import decliner
 from guichet.reglement.banque import executer
 from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
-from kiosque.interface import Indeterminee, NonOfferte, OperationRefusee
+from kiosque.operation import (
+    UN_AUTRE_L_ENVOIE,
+    Envois,
+    Faite,
+    Indeterminee,
+    NonOfferte,
+    Operation,
+    OperationRefusee,
+    Reportee,
+)
 from projections.audit import auditer
 from projections.lectures.anomalies import anomalies_reglees
 from tests.guichet.reglement.banc import T0, Banc, reference
@@ -263,6 +273,88 @@ def test_on_ne_rembourse_ni_plus_que_le_trop_percu_ni_plus_que_la_carte(b: Banc)
             b.proposer(ident, Geste.REMBOURSER, **champs)
         assert type(refus.value).__module__ == "domain.refus"
     assert b.faits() == avant
+
+
+@pytest.mark.parametrize("garde", [20_00, 30_00, 0])
+def test_un_premier_remboursement_n_est_pas_cru_fait_sur_un_reste_qui_n_est_pas_le_notre(b: Banc, garde: int) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00, autorisation="A")
+    b.repondre("T1", 20_00, autorisation="B")
+    b.banque.gardes["T1"] = garde  # Elle ne montre qu'une prise, ou quelqu'un a déjà rendu chez elle.
+    (ligne,) = b.ouvertes()
+    b.proposer(ligne.id, Geste.RENDRE, voie=Voie.CARTE)
+    fait = b.approuver(ligne.id)
+    assert fait.suite is Suite.ABANDONNE
+    assert "la banque ne garde pas ce que nous croyons" in fait.cause
+    assert (b.banque.rendus, b.paiement("T1").recredite, b.paiement("T1").remboursement) == ({}, 0, None)
+    assert [(ligne.etat, ligne.montant) for ligne in b.ouvertes()] == [("ouverte", 20_00)]
+    b.proposer(ligne.id, Geste.RENDRE, voie=Voie.VIREMENT, preuve="VIR-2026-21")
+    b.approuver(ligne.id)
+    assert b.ouvertes() == []
+    sans_ecart(b)
+
+
+def test_une_reponse_perdue_se_retrouve_au_reste_et_ne_rend_qu_une_fois(b: Banc) -> None:
+    ident = trop_percu(b)
+    b.banque.perdre = True
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    assert b.approuver(ident).suite is Suite.EN_EXECUTION
+    assert (b.paiement("T1").envois, b.paiement("T1").peut_etre_envoye) == (1, True)
+    assert executer(b.guichet, ident, T0).suite is Suite.REGLE
+    assert b.banque.rendus == {("T1", 20_00): 20_00}
+    sans_ecart(b)
+
+
+def test_un_processus_tue_entre_la_note_et_l_envoi_laisse_peut_etre_envoyee(b: Banc) -> None:
+    class Tue(BaseException):
+        """Ce qui tue le processus."""
+
+    ident = trop_percu(b)
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    rembourser = b.banque.rembourser
+
+    def mourir(*_: Any, envois: Envois, **__: Any) -> Operation:
+        assert envois.noter()
+        raise Tue
+
+    b.banque.rembourser = mourir  # type: ignore[method-assign]
+    with pytest.raises(Tue):
+        b.approuver(ident)
+    b.banque.rembourser = rembourser  # type: ignore[method-assign]
+    assert b.paiement("T1").peut_etre_envoye
+    assert executer(b.guichet, ident, T0).suite is Suite.REGLE
+    assert b.banque.rendus == {("T1", 20_00): 20_00}, "rien n'avait bougé : elle se fait maintenant"
+    sans_ecart(b)
+
+
+def test_la_banque_fermee_a_cette_heure_la_premiere_fois_le_reste(b: Banc) -> None:
+    ident = trop_percu(b)
+    b.banque.dictees.append(Reportee("pas d'opération à cette heure"))
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    assert b.approuver(ident).suite is Suite.EN_EXECUTION
+    b.banque.rendre_a_la_main("T1", 20_00)
+    assert executer(b.guichet, ident, T0).suite is Suite.ABANDONNE
+    sans_ecart(b)
+
+
+def test_de_deux_processus_qui_ont_regarde_ensemble_un_seul_envoie(b: Banc) -> None:
+    ident = trop_percu(b)
+    b.banque.dictees.append(Indeterminee("muette"))
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    b.approuver(ident)
+    rembourser = b.banque.rembourser
+
+    def devance(*_: Any, **suite: Any) -> Operation:
+        b.banque.rembourser = rembourser  # type: ignore[method-assign]
+        assert executer(b.guichet, ident, T0).suite is Suite.REGLE
+        return Faite(0) if suite["envois"].noter() else UN_AUTRE_L_ENVOIE
+
+    b.banque.rembourser = devance  # type: ignore[method-assign]
+    with pytest.raises(AnomalieDejaReglee):
+        executer(b.guichet, ident, T0)
+    assert b.banque.rendus == {("T1", 20_00): 20_00}
+    sans_ecart(b)
 
 
 # --- Un impayé, une erreur -------------------------------------------------------------------------------------------

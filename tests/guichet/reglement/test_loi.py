@@ -16,11 +16,11 @@ from domain.sort import Sort
 from guichet.reglement.banque import executer
 from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
-from kiosque.interface import Indeterminee, NonOfferte, Operation
+from kiosque.operation import Indeterminee, NonOfferte, Operation
 from projections.audit import auditer
 from projections.lectures.anomalies import anomalies_reglees
 from tests.conftest import Serveurs, nouvelle_base
-from tests.guichet.reglement.banc import T0, Banc, banc, reference
+from tests.guichet.reglement.banc import PRISES, T0, Banc, banc, reference
 from tests.outils import exemples
 
 CREANCES = {1: 20_00, 2: 30_00, 3: 50_00}
@@ -34,6 +34,7 @@ DIRE = st.tuples(
     st.sampled_from(["A", "B", None]),
 )
 CHEQUE = st.tuples(st.just("cheque"), st.sampled_from([*CREANCES]), st.sampled_from([10_00, 30_00]))
+A_LA_MAIN = st.tuples(st.just("a_la_main"), st.sampled_from(["T1", "T2", "ORPHELIN"]), st.sampled_from([1_00, 20_00]))
 SIGNALER = st.tuples(st.just("signaler"), st.sampled_from(["T1", "T2", "ORPHELIN"]))
 REGLER = st.tuples(
     st.just("regler"),
@@ -43,7 +44,20 @@ REGLER = st.tuples(
     st.sampled_from([*CREANCES]),
     st.sampled_from([*Voie]),
     st.sampled_from(
-        ["fait", "fait", "fait", "fait", "fait", "sans_reponse", "refuse", "meme", "decline", "perime", "voie_de_trop"]
+        [
+            "fait",
+            "fait",
+            "fait",
+            "fait",
+            "fait",
+            "sans_reponse",
+            "perdue",
+            "refuse",
+            "meme",
+            "decline",
+            "perime",
+            "voie_de_trop",
+        ]
     ),
 )
 
@@ -58,18 +72,19 @@ class Livre:
         self.pris = 0
         self.cheques = 0
         self.par_carte = 0
+        self.a_la_main = 0
         self.regles: Counter[Geste] = Counter()
 
     def dire(self, sort: Sort, montant: int) -> None:
         """Une acceptation neuve : appliquée, ou sans créance."""
-        if sort in {Sort.APPLIQUEE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT}:
+        if sort in PRISES:
             self.pris += montant
 
 
 @settings(max_examples=exemples(4, 30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.one_of(DIRE, DIRE, CHEQUE), min_size=2, max_size=6),
-    st.lists(st.one_of(REGLER, REGLER, REGLER, DIRE, CHEQUE, SIGNALER), min_size=6, max_size=12),
+    st.lists(st.one_of(REGLER, REGLER, REGLER, DIRE, CHEQUE, SIGNALER, A_LA_MAIN), min_size=6, max_size=12),
 )
 def test_tout_l_argent_pris_est_quelque_part_et_une_seule_fois(
     serveurs: Serveurs, avant: list[Any], apres: list[Any]
@@ -97,6 +112,8 @@ def _jouer(b: Banc, livre: Livre, rang: int, acte: Any) -> None:
             creance.encaisser(f"c-{rang}", Centimes(montant), Moyen.CHEQUE, date(2026, 6, 1), maintenant=T0)
             b.inscrire(creance)
             livre.cheques += montant
+        case ("a_la_main", transaction, montant):
+            livre.a_la_main += b.banque.rendre_a_la_main(transaction, montant)
         case ("signaler", transaction):
             if b.paiement(transaction) is not None:
                 signaler(b.guichet, transaction, "le payeur appelle", "agent-1", T0)
@@ -126,6 +143,7 @@ def _regler(b: Banc, livre: Livre, voulu: Any) -> None:  # noqa: C901 (un cas pa
     try:
         b.proposer(ident, geste, **champs)
         b.banque.dictees += DICTEES.get(fin, [])
+        b.banque.perdre = fin == "perdue"
         match fin:
             case "meme":
                 fait = b.approuver(ident, "AGENT-1")
@@ -138,13 +156,15 @@ def _regler(b: Banc, livre: Livre, voulu: Any) -> None:  # noqa: C901 (un cas pa
         b.banque.dictees.clear()
         if fait.suite is Suite.EN_EXECUTION:
             fait = executer(b.guichet, ident, T0)
-        assert fin in {"fait", "sans_reponse", "refuse", "voie_de_trop"}
+        assert fin in {"fait", "sans_reponse", "perdue", "refuse", "voie_de_trop"}
         if fait.suite is Suite.REGLE:
             livre.par_carte += fait.proposition.montant if fait.proposition.voie is Voie.CARTE else 0
             livre.regles[geste] += fait.proposition.montant
             _rejouer_ne_change_rien(b, ident)
     except Refus:
         b.banque.dictees.clear()
+    finally:
+        b.banque.perdre = False
 
 
 def _rejouer_ne_change_rien(b: Banc, ident: str) -> None:
@@ -172,6 +192,7 @@ def _verifier(b: Banc, livre: Livre) -> None:
     carte = sum(b.banque.rendus.values())
     assert carte == livre.par_carte == sum(paiement.recredite for paiement in paiements)
     assert carte <= rendu
+    assert sum(b.banque.gardes.values()) == livre.pris - carte - livre.a_la_main
     lignes = b.ouvertes()
     noms = [ligne.id for ligne in lignes]
     assert len(noms) == len(set(noms))

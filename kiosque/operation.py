@@ -1,0 +1,96 @@
+"""Ce que donne une annulation ou un remboursement demandé à une banque, et ce qui l'empêche de se faire deux fois."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Indeterminee:
+    """Pas de réponse exploitable : rien ne doit être conclu. `cause` : une phrase, pour l'exploitant."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Faite:
+    """L'opération est faite, à présent ou par un envoi d'avant ; `reste` : ce que la banque garde, en centimes."""
+
+    reste: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRefusee:
+    """La banque refuse ; rien n'a bougé."""
+
+    code: str
+    cause: str
+    annulable: bool = False
+    """Vrai d'un remboursement que la banque refuse à un paiement pas encore remis en banque : il s'annule."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutreReste:
+    """Jamais envoyée, l'opération ne part pas : ce que la banque garde n'est pas ce que nous croyons (centimes)."""
+
+    garde: int
+    attendu: int
+
+    @property
+    def cause(self) -> str:
+        """Ce que lit la personne qui devra régler autrement."""
+        return (
+            f"la banque ne garde pas ce que nous croyons : {self.garde} centimes, {self.attendu} attendus ; "
+            "voyez avec elle ce qu'elle a déjà rendu"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reportee:
+    """Rien n'a été envoyé : la banque ne fait pas d'opération à cette heure."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class NonOfferte:
+    """Ce contrat, ou cette banque, ne permet pas l'opération."""
+
+    cause: str
+
+
+Operation: TypeAlias = Faite | OperationRefusee | AutreReste | Reportee | NonOfferte | Indeterminee
+"""Ce que donne un remboursement ou une annulation ; `Indeterminee` : elle a peut-être eu lieu, redemander plus tard."""
+
+
+class Envois(Protocol):
+    """Ce que l'appelant sait des envois d'une opération : lui seul s'en souvient d'un processus à l'autre."""
+
+    @property
+    def peut_etre(self) -> bool:
+        """Vrai si elle a pu être envoyée déjà, même par un processus mort depuis ; faux : jamais."""
+
+    def noter(self) -> bool:
+        """Retient durablement qu'un envoi va partir ; `peut_etre` est vrai ensuite.
+
+        Faux si l'opération n'est plus voulue, ou si un autre l'a envoyée depuis : rien ne doit alors partir.
+        """
+
+
+UN_AUTRE_L_ENVOIE = Indeterminee("un autre vient de l'envoyer, ou elle n'est plus voulue")
+
+
+def comparer_reste(
+    garde: int, montant: int, reste_avant: int, *, peut_etre_envoyee: bool
+) -> Faite | AutreReste | Indeterminee | None:
+    """Ce que la banque garde, contre ce qu'elle gardait avant et doit garder après ; None : rien n'a bougé.
+
+    Un reste qui a bougé n'est de notre fait que si nous avons pu envoyer quelque chose : la banque peut ne pas
+    connaître tout ce que nous croyons pris, ou quelqu'un avoir rendu l'argent chez elle.
+    """
+    if garde == reste_avant:
+        return None
+    if not peut_etre_envoyee:
+        return AutreReste(garde, reste_avant)
+    if garde == reste_avant - montant:
+        return Faite(garde)
+    return Indeterminee(f"la banque garde {garde} centimes, {reste_avant} étaient attendus")
