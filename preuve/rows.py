@@ -5,8 +5,10 @@ wrote comes first, table by table: after a restore, transaction numbers of anoth
 """
 
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import Connection, Cursor, sql
@@ -53,13 +55,16 @@ class Row(NamedTuple):
 def leaf_hashes(rows: Iterable[Row], secret: bytes) -> list[bytes]:
     """The hash of each row's leaf: `leaf_hash(row.entry(secret))`, in one loop, for it is most of the work."""
     inner, outer = leaves.keyed(secret)
-    hashes = []
+    hashes, of, beginning = list[bytes](), (0, ""), b""
     for written_by, table, canonical, _ in rows:
+        if (written_by, table) != of:  # Rows of one transaction come together.
+            of = (written_by, table)
+            beginning = b"\x00%b\n%d\n" % (table.encode(), written_by)
         salted, keyed = inner.copy(), outer.copy()
         salted.update(canonical)
         keyed.update(salted.digest())
         committed = b2a_base64(sha256(keyed.digest() + canonical).digest())
-        hashes.append(sha256(b"\x00%b\n%d\n%b" % (table.encode(), written_by, committed)).digest())
+        hashes.append(sha256(beginning + committed).digest())
     return hashes
 
 
@@ -74,7 +79,7 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
             for table in leaves.ORDER
         ]
     rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
-    rows.sort(key=lambda row: row.written_by)  # Stable: within a transaction, by table, then as the query orders them.
+    rows.sort(key=itemgetter(0))  # `written_by`. Stable: within a transaction, by table, then as the query orders them.
     return iter(rows)
 
 
@@ -91,7 +96,8 @@ def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:
             cursor.itersize = _FETCHED
             leaves.read_raw(cursor)
             cursor.execute(_query(table, f"coalesce({leaves.WRITTEN_BY}, 0)", by_transaction=False), (-1, until))
-            yield from _read(table, cursor, cursor)
+            while some := cursor.fetchmany(_FETCHED):
+                yield from _read(table, cursor, some)
 
 
 def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
@@ -116,10 +122,10 @@ def _raw(cursor: Cursor[Any]) -> Cursor[Any]:
     return cursor
 
 
-def _read(table: str, cursor: Cursor[Any], rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    columns = [(column.name, column.type_code) for column in cursor.description or ()]
+def _read(table: str, cursor: Cursor[Any], rows: Sequence[Sequence[Any]]) -> Iterator[Row]:
+    columns = tuple((column.name, column.type_code) for column in cursor.description or ())
     names = [name for name, _ in columns]
-    render, at = leaves.renderer(table, columns), names.index(leaves.WRITTEN_BY)
-    position = names.index("position") if table == "evenements" else None
-    for values in rows:
-        yield Row(values[at] or 0, table, render(values), 0 if position is None else values[position])
+    written_by = map(itemgetter(names.index(leaves.WRITTEN_BY)), rows)
+    positions = map(itemgetter(names.index("position")), rows) if table == "evenements" else repeat(0)
+    rendered = leaves.renderer(table, columns)(rows)
+    return map(Row._make, zip((number or 0 for number in written_by), repeat(table), rendered, positions))
