@@ -6,6 +6,7 @@ wrote comes first, table by table: after a restore, transaction numbers of anoth
 
 from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import sha256
 from itertools import repeat
 from operator import itemgetter
@@ -21,15 +22,29 @@ GENERATION_BITS: Final = 48
 _FETCHED: Final = 2_000
 
 
-# The transaction of each table's row of that rank; the first of them, if a table has so many.
-_NTH: Final = sql.SQL("SELECT min(nth) FROM ({}) AS of_tables").format(
-    sql.SQL(" UNION ALL ").join(
-        sql.SQL(
-            "(SELECT {w} AS nth FROM journal.{} WHERE {w} > %(since)s AND {w} <= %(until)s"
-            " ORDER BY {w} OFFSET %(rows)s LIMIT 1)"
-        ).format(sql.Identifier(table), w=sql.SQL(leaves.WRITTEN_BY))
+def _of_each_table(one: LiteralString, between: LiteralString) -> bytes:
+    """One statement from this one of each table."""
+    each = (
+        sql.SQL(one).format(sql.Literal(table), sql.Identifier(table), w=sql.SQL(leaves.WRITTEN_BY))
         for table in leaves.ORDER
     )
+    return sql.SQL(between).join(each).as_bytes(None)
+
+
+# The transaction of each table's row of that rank; the first of them, if a table has so many.
+_NTH: Final = (
+    b"SELECT min(nth) FROM ("
+    + _of_each_table(
+        "(SELECT {w} AS nth FROM journal.{1} WHERE {w} > %(since)s AND {w} <= %(until)s"
+        " ORDER BY {w} OFFSET %(rows)s LIMIT 1)",
+        " UNION ALL ",
+    )
+    + b") AS of_tables"
+)
+
+# The tables that have any: most have none, and asking each for its rows would cost more than the rows.
+_ANY: Final = _of_each_table(
+    "(SELECT {0} WHERE EXISTS (SELECT FROM journal.{1} WHERE {w} > %(since)s AND {w} <= %(until)s))", " UNION ALL "
 )
 
 
@@ -73,10 +88,13 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
 
     In the caller's transaction, which should be one snapshot.
     """
+    window = {"since": since, "until": until}
+    having = {table for (table,) in conn.execute(_ANY, window)}
     with conn.pipeline():
         asked = [
             (table, _raw(conn.cursor(binary=True)).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
             for table in leaves.ORDER
+            if table in having
         ]
     rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
     rows.sort(key=itemgetter(0))  # `written_by`. Stable: within a transaction, by table, then as the query orders them.
@@ -108,13 +126,15 @@ def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
     return list(_read("evenements", cursor, cursor.fetchall()))
 
 
-def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> sql.Composed:
+@cache
+def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> bytes:
     keys: list[sql.Composable] = [sql.Identifier(column) for column in leaves.ORDER[table]]
-    return sql.SQL("SELECT * FROM journal.{} WHERE {w} > %s AND {w} <= %s ORDER BY {}").format(
+    statement = sql.SQL("SELECT * FROM journal.{} WHERE {w} > %s AND {w} <= %s ORDER BY {}").format(
         sql.Identifier(table),
         sql.SQL(", ").join([sql.SQL(written), *keys] if by_transaction else keys),
         w=sql.SQL(written),
     )
+    return statement.as_bytes(None)
 
 
 def _raw(cursor: Cursor[Any]) -> Cursor[Any]:

@@ -321,7 +321,7 @@ def test_un_lot_ne_relit_pas_ce_qui_le_precede(base: Any, conn: psycopg.Connecti
     (pages,) = conn.execute("SELECT pg_relation_size('journal.notes') / 8192").fetchone() or (0,)
     (ecrit_par,) = conn.execute("SELECT max(ecrit_par) FROM journal.notes").fetchone() or (0,)
     assert pages > 1_000
-    requete = _query("notes", leaves.WRITTEN_BY).as_string(conn)
+    requete = _query("notes", leaves.WRITTEN_BY).decode()
     curseur = psycopg.ClientCursor(conn)
     [(plan,)] = curseur.execute(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {requete}".encode(), (ecrit_par - 1, ecrit_par)
