@@ -25,7 +25,7 @@ _LAST_OF_REPORTS: Final = "SELECT coalesce(max(ecrit_par), 0) FROM journal.rappo
 # The signed states of a tree, and up to which transaction each holds everything.
 _STATES: Final = "SELECT p.note, s.jusqu_a FROM journal.points p JOIN journal.sceaux s USING (epoque, taille)"
 
-_CURRENT: Final = _STATES + " WHERE epoque = (SELECT max(nom) FROM journal.epoques)"
+_CURRENT: Final = f"{_STATES} WHERE epoque = (SELECT max(nom) FROM journal.epoques)"  # noqa: S608  a constant
 
 _FIRST: Final = _CURRENT + " AND s.jusqu_a >= %s ORDER BY s.jusqu_a, taille LIMIT 1"
 

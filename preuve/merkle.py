@@ -1,8 +1,8 @@
 """The Merkle tree of RFC 6962, section 2.1: roots, inclusion and consistency, from the hashes of perfect subtrees.
 
 Nothing here stores anything. A proof is asked of a `Subtrees`, which knows the hash of any perfect subtree that the
-tree contains; verifying one needs nothing else than the proof. That of an inclusion is verified by `verificateur`, which
-anybody can take away.
+tree contains; verifying one needs nothing else than the proof. An inclusion's is verified by `verificateur`, which is
+anybody's to take away.
 """
 
 from collections.abc import Callable, Iterator, Sequence

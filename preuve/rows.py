@@ -126,6 +126,15 @@ def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
     return list(_read("evenements", cursor, cursor.fetchall()))
 
 
+def of_positions(conn: Connection[Any], since: int, until: int, limit: int) -> list[Row]:
+    """The first events with `since` < position <= `until`, in order, at most so many."""
+    cursor = _raw(conn.cursor(binary=True)).execute(
+        "SELECT * FROM journal.evenements WHERE position > %s AND position <= %s ORDER BY position LIMIT %s",
+        (since, until, limit),
+    )
+    return list(_read("evenements", cursor, cursor.fetchall()))
+
+
 @cache
 def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> bytes:
     keys: list[sql.Composable] = [sql.Identifier(column) for column in leaves.ORDER[table]]
