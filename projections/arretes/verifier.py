@@ -201,17 +201,25 @@ def _grandir(feuilles: BinaryIO, tailles: list[int]) -> Iterator[tuple[int, str]
 def _arbre(jour: Path, arrete: Any, racines: dict[tuple[str, int], str]) -> tuple[list[str], int]:
     """Le point est la racine des feuilles, et chaque événement est la sienne : ce qui est faux, et combien y sont."""
     arbre, scelles = jour.parent / "arbre", jour / "sceau.jsonl"
-    if not arbre.exists() or not (jour / "point.txt").exists():
-        return [], 0
     point = arrete["point_de_controle"]
+    if point is None or not (arbre.exists() or scelles.exists()):
+        return [], 0
+    if manque := [
+        quoi for chemin, quoi in ((arbre, "l'arbre"), (jour / "point.txt", "son point signé")) if not chemin.exists()
+    ]:
+        return [f"{' et '.join(manque)} manque"], 0
     if racines.get((arrete["epoque"], point["taille"])) != point["racine"]:
         return ["les feuilles de l'arbre ne font pas la racine de son point"], 0
-    fautes, hors, retrouves = [], 0, 0
     lignes, evenements = scelles.read_bytes().splitlines(), (jour / "evenements.jsonl").read_bytes().splitlines()
     if len(lignes) != len(evenements):
-        fautes.append(f"{len(lignes)} feuilles, pour {len(evenements)} événements")
-    with (arbre / Path(arrete["epoque"]).name).open("rb") as feuilles:
-        for rangee, ligne in zip(evenements, lignes, strict=False):
+        return [f"{len(lignes)} feuilles, pour {len(evenements)} événements"], 0
+    return _comparer(arbre / Path(arrete["epoque"]).name, point, evenements, lignes)
+
+
+def _comparer(arbre: Path, point: Any, evenements: list[bytes], lignes: list[bytes]) -> tuple[list[str], int]:
+    fautes, hors, retrouves = [], 0, 0
+    with arbre.open("rb") as feuilles:
+        for rangee, ligne in zip(evenements, lignes, strict=True):
             evenement, scelle = json.loads(rangee), json.loads(ligne)
             if scelle[0] != evenement[0]:
                 fautes.append(f"une feuille est celle de {scelle[0]}, où l'événement est {evenement[0]}")

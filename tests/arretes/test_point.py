@@ -265,3 +265,17 @@ def test_aucun_bit_retourne_dans_l_archive_n_y_est_accepte(archive: tuple[Path, 
         assert verifier(dossier)[0], fichier.name
         fichier.write_bytes(avant)
     assert verifier(dossier) == ([], 1, 3)
+
+
+def test_ce_qui_manque_a_l_archive_est_dit(archive: tuple[Path, Cloture]) -> None:
+    """Un point ôté, ou tout l'arbre : sans eux rien ne mène plus à une signature."""
+    dossier, _ = archive
+    point = dossier / PREMIER.isoformat() / "point.txt"
+    avant = point.read_bytes()
+    point.unlink()
+    [faute] = verifier(dossier)[0]
+    assert "son point signé manque" in faute
+    point.write_bytes(avant)
+    rmtree(dossier / "arbre")
+    [faute] = verifier(dossier)[0]
+    assert "l'arbre manque" in faute
