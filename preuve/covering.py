@@ -22,20 +22,16 @@ WHERE position < %(end)s GROUP BY 1
 # A report and its lines are written by one transaction.
 _LAST_OF_REPORTS: Final = "SELECT coalesce(max(ecrit_par), 0) FROM journal.rapports WHERE rang <= %s"
 
-# The states of the current epoch's tree, and up to which transaction each holds everything.
-_STATES: Final = """
-SELECT p.note, s.jusqu_a FROM journal.points p JOIN journal.sceaux s USING (epoque, taille)
-WHERE epoque = (SELECT max(nom) FROM journal.epoques)
-"""
+# The signed states of a tree, and up to which transaction each holds everything.
+_STATES: Final = "SELECT p.note, s.jusqu_a FROM journal.points p JOIN journal.sceaux s USING (epoque, taille)"
 
-_FIRST: Final = _STATES + " AND s.jusqu_a >= %s ORDER BY s.jusqu_a, taille LIMIT 1"
+_CURRENT: Final = f"{_STATES} WHERE epoque = (SELECT max(nom) FROM journal.epoques)"  # noqa: S608  a constant
 
-_LAST: Final = _STATES + " ORDER BY taille DESC LIMIT 1"
+_FIRST: Final = _CURRENT + " AND s.jusqu_a >= %s ORDER BY s.jusqu_a, taille LIMIT 1"
 
-_NAMED: Final = """
-SELECT p.note, s.jusqu_a FROM journal.points p JOIN journal.sceaux s USING (epoque, taille)
-WHERE epoque = %s AND taille = %s
-"""
+_LAST: Final = _CURRENT + " ORDER BY taille DESC LIMIT 1"
+
+_NAMED: Final = _STATES + " WHERE epoque = %s AND taille = %s"
 
 _OUTSIDE: Final = """
 SELECT (SELECT count(*) FROM journal.evenements WHERE ecrit_par > %(until)s AND position <= %(position)s)

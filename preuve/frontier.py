@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from preuve.merkle import EMPTY_ROOT, HASH_SIZE, node_hash
 from preuve.tiles import TILE_HEIGHT
-
-_PAIR: Final = 2 * HASH_SIZE
 
 
 class Node(NamedTuple):
@@ -65,8 +63,8 @@ class Frontier:
                 made.insert(0, waiting.pop(height))
             if len(made) & 1:
                 waiting[height] = made.pop()
-            pairs = b"".join(made)
-            made = [sha256(b"\x01" + pairs[at : at + _PAIR]).digest() for at in range(0, len(pairs), _PAIR)]
+            pairing = iter(made)
+            made = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairing, pairing, strict=True)]
             height += 1
         hashes = (waiting[height] for height in sorted(waiting, reverse=True))
         return Frontier(self.size + len(leaves), tuple(hashes)), nodes

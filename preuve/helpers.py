@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +10,7 @@ from psycopg import Connection, IsolationLevel
 
 from engine.database import connect
 from preuve.found import Rehashed
-from preuve.spans import Span, compare
+from preuve.spans import Span, collector_paused, compare
 
 _EXPORT: Final = "SELECT pg_export_snapshot()"
 
@@ -21,15 +22,19 @@ class Helpers(NamedTuple):
     processes: int
 
 
-def compare_beside(
+@contextmanager
+def comparing_beside(
     conn: Connection[Any], epoch: str, spans: Sequence[Span], secret: bytes, helpers: Helpers
-) -> Iterator[Rehashed]:
-    """What each span gives, in order, in the snapshot of `conn`'s transaction, which stays open meanwhile."""
+) -> Iterator[Iterator[Rehashed]]:
+    """What each span gives, in order, in the snapshot of `conn`'s transaction, which stays open meanwhile.
+
+    The helpers begin at once: what the caller does before it takes the first result is done beside them.
+    """
     (snapshot,) = conn.execute(_EXPORT).fetchone() or ("",)
     beginning = (helpers.url, str(snapshot), epoch, secret)
     pool = ProcessPoolExecutor(helpers.processes, get_context("spawn"), _begin, beginning)
     try:
-        yield from pool.map(_compare, spans)
+        yield pool.map(_compare, spans)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -50,7 +55,5 @@ def _begin(url: str, snapshot: str, epoch: str, secret: bytes) -> None:
 
 
 def _compare(span: Span) -> Rehashed:
-    found = Rehashed(_Helper.epoch, leaves=span.begin)
-    compare(_Helper.conn, _Helper.epoch, span, _Helper.secret, found)
-    found.leaves -= span.begin
-    return found
+    with collector_paused():
+        return compare(_Helper.conn, _Helper.epoch, span, _Helper.secret)

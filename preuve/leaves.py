@@ -6,12 +6,12 @@ is given the row and its salt can compute the commitment; who is not, learns not
 
 import json
 from binascii import b2a_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
-from operator import itemgetter
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 from psycopg import Cursor, adapters
@@ -55,10 +55,12 @@ _LENGTH: Final = 4
 _BLOCK: Final = 64
 """Of SHA-256, in bytes."""
 _SHORT: Final = 2_048
-"""The lengths of values shorter than this are written beforehand."""
+"""What precedes values shorter than this is written once for each length."""
+_SAMPLE: Final = 64
+"""Values that tell whether a column repeats itself."""
 
-Render = Callable[[Sequence[Any]], bytes]
-"""The bytes of a row, from its columns as `read_raw` has them read."""
+Render = Callable[[Sequence[Sequence[Any]]], list[bytes]]
+"""The bytes of each of these rows, from its columns as `read_raw` has them read."""
 
 
 def read_raw(cursor: Cursor[Any]) -> None:
@@ -70,27 +72,25 @@ def read_raw(cursor: Cursor[Any]) -> None:
         cursor.adapters.register_loader(kind, loader)
 
 
-def renderer(table: str, columns: Sequence[tuple[str, int]]) -> Render:
-    """How a row of these columns (name, type) becomes bytes: its table, then each that is not null, by name, with type.
+@cache
+def renderer(table: str, columns: tuple[tuple[str, int], ...]) -> Render:
+    """How rows of these columns (name, type) become bytes: the table, then each column that is not null, by its name.
 
-    A null is left out, so that a nullable column added later changes no older row. Raises TypeError for a column of a
-    type that no table of truth has.
+    A value has its type before it. A null is left out, so that a nullable column added later changes no older row.
+    Raises TypeError for a column of a type that no table of truth has.
     """
+    beginning = _sized(table.encode())
     order = sorted(range(len(columns)), key=lambda at: columns[at][0])
-    beginning, pick = _sized(table.encode()), itemgetter(*order) if len(order) > 1 else lambda values: (values[0],)
-    kinds = [_kind(columns[at][1]) for at in order]
-    names = [_sized(columns[at][0].encode()) for at in order]
-    plan = [(name, kind.lengths, kind.tag, kind.render) for name, kind in zip(names, kinds, strict=True)]
+    plan = [(at, _Column(_sized(columns[at][0].encode()), _kind(columns[at][1]))) for at in order]
 
-    def render(values: Sequence[Any]) -> bytes:
-        parts = [beginning]
-        for (name, lengths, tag, of_kind), value in zip(plan, pick(values), strict=True):
-            if value is None:
-                continue
-            rendered = value if of_kind is None else of_kind(value)
-            size = len(rendered)
-            parts += (name, lengths[size] if size < _SHORT else _tagged(size, tag), rendered)
-        return b"".join(parts)
+    def render(rows: Sequence[Sequence[Any]]) -> list[bytes]:
+        if not rows:
+            return []
+        read = list(zip(*rows, strict=True))
+        parts: list[Iterable[bytes]] = [repeat(beginning)]
+        for at, column in plan:
+            parts += column.parts(read[at])
+        return list(map(b"".join, zip(*parts)))  # noqa: B905  the first part has no end
 
     return render
 
@@ -143,14 +143,57 @@ def _shown(typed: bytes) -> str:
 
 class _Kind(NamedTuple):
     tag: bytes
-    render: Callable[[Any], bytes] | None
+    render: Callable[[Any], bytes] | None = None
     """None: as it was read."""
-    lengths: tuple[bytes, ...]
-    """By the length of a value, what precedes it: its length with its tag, and its tag."""
+    is_list: bool = False
 
-    @classmethod
-    def of(cls, tag: bytes, render: Callable[[Any], bytes] | None = None) -> "_Kind":
-        return cls(tag, render, tuple(_tagged(size, tag) for size in range(_SHORT)))
+
+class _Column:
+    """A column, whose values are rendered together: a call for each value of each row is most of what hashing costs."""
+
+    def __init__(self, name: bytes, kind: _Kind) -> None:
+        self._name, self._kind = name, kind
+        self._heads = _Heads(name, kind.tag)
+
+    def parts(self, values: Sequence[Any]) -> list[Iterable[bytes]]:
+        """What this column adds to each row: one part or two, of one each a row."""
+        if self._kind.is_list:  # Which no dictionary holds.
+            return [map(self._piece, values)]
+        some = values[:_SAMPLE]
+        if None in values or 2 * len(set(some)) <= len(some):
+            return [map(_Pieces(self._piece).__getitem__, values)]
+        rendered = values if self._kind.render is None else list(map(self._kind.render, values))
+        return [map(self._heads.__getitem__, map(len, rendered)), rendered]
+
+    def _piece(self, value: Any) -> bytes:
+        if value is None:
+            return b""
+        rendered = value if self._kind.render is None else self._kind.render(value)
+        return self._heads[len(rendered)] + bytes(rendered)
+
+
+class _Heads(dict[int, bytes]):
+    """What precedes a value of each length: the name of its column, its length with its tag, and its tag."""
+
+    def __init__(self, name: bytes, tag: bytes) -> None:
+        self._name, self._tag = name, tag
+
+    def __missing__(self, size: int) -> bytes:
+        head = self._name + _tagged(size, self._tag)
+        if size < _SHORT:
+            self[size] = head
+        return head
+
+
+class _Pieces(dict[Any, bytes]):
+    """What a column adds to a row, by its value: many rows of one transaction have the same."""
+
+    def __init__(self, piece: Callable[[Any], bytes]) -> None:
+        self._piece = piece
+
+    def __missing__(self, value: Any) -> bytes:
+        made = self[value] = self._piece(value)
+        return made
 
 
 def _tagged(size: int, tag: bytes) -> bytes:
@@ -185,20 +228,20 @@ def _canonical_json(raw: bytes) -> bytes:
 _READER: Final = json.JSONDecoder(parse_float=lambda number: f"\x00{Decimal(number).normalize()}")
 _WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
-_DECIMAL: Final = _Kind.of(b"i", b"%d".__mod__)
-_TEXT: Final = _Kind.of(b"s")
+_DECIMAL: Final = _Kind(b"i", b"%d".__mod__)
+_TEXT: Final = _Kind(b"s")
 
 _KINDS: Final = {
     "text": _TEXT,
     "int2": _DECIMAL,
     "int4": _DECIMAL,
     "int8": _DECIMAL,
-    "bool": _Kind.of(b"b", b"%d".__mod__),
-    "bytea": _Kind.of(b"o"),
-    "timestamptz": _Kind.of(b"t", _time),
-    "date": _Kind.of(b"d", _day),
-    "uuid": _Kind.of(b"u"),
-    "jsonb": _Kind.of(b"j", _canonical_json),
+    "bool": _Kind(b"b", b"%d".__mod__),
+    "bytea": _Kind(b"o"),
+    "timestamptz": _Kind(b"t", _time),
+    "date": _Kind(b"d", _day),
+    "uuid": _Kind(b"u"),
+    "jsonb": _Kind(b"j", _canonical_json),
 }
 
 _RAW: Final[tuple[tuple[str, type[Loader]], ...]] = (
@@ -214,5 +257,5 @@ _RAW: Final[tuple[tuple[str, type[Loader]], ...]] = (
 def _kind(oid: int) -> _Kind:
     known = adapters.types.get(oid)
     if known is not None and known.name in _KINDS:
-        return _Kind.of(b"l", _list_of(_KINDS[known.name])) if oid == known.array_oid else _KINDS[known.name]
+        return _Kind(b"l", _list_of(_KINDS[known.name]), is_list=True) if oid == known.array_oid else _KINDS[known.name]
     raise TypeError(f"no leaf holds a {known.name if known is not None else oid}")

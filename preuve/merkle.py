@@ -1,7 +1,8 @@
 """The Merkle tree of RFC 6962, section 2.1: roots, inclusion and consistency, from the hashes of perfect subtrees.
 
 Nothing here stores anything. A proof is asked of a `Subtrees`, which knows the hash of any perfect subtree that the
-tree contains; verifying one needs nothing else than the proof.
+tree contains; verifying one needs nothing else than the proof. An inclusion's is verified by `verificateur`, which is
+anybody's to take away.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -78,19 +79,6 @@ def consistency_proof(old: int, new: int, subtrees: Subtrees) -> list[bytes]:
         proof.append(_span(start, end, subtrees))
     proof.reverse()
     return proof
-
-
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> bool:
-    """Whether this proof leads from the hash of leaf `index` to the root of a tree of `size` (RFC 9162, 2.1.3.2)."""
-    if not 0 <= index < size or any(len(part) != HASH_SIZE for part in proof):
-        return False
-    computed = leaf
-    sides = list(_sides(index, size - 1))
-    if len(proof) != len(sides):
-        return False
-    for part, on_the_left in zip(proof, sides, strict=True):
-        computed = node_hash(part, computed) if on_the_left else node_hash(computed, part)
-    return computed == expected_root
 
 
 def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:

@@ -4,7 +4,8 @@ What disagrees is named to the row where the row is still there, else by the num
 the windows around it nothing: the rows of a window are known by their transactions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -13,11 +14,11 @@ from psycopg import Connection, IsolationLevel
 from preuve.checkpoints import Checkpoint
 from preuve.found import Comparison, Fault, Rehashed
 from preuve.frontier import Frontier
-from preuve.helpers import Helpers, compare_beside
+from preuve.helpers import Helpers, comparing_beside
 from preuve.notes import KeyType, NoteRefused, Verifier, read
 from preuve.rows import GENERATION_BITS, written_before, written_in
 from preuve.seal import log_name
-from preuve.spans import READ_AT_ONCE, compare, seals, spans, split_hashes
+from preuve.spans import READ_AT_ONCE, Span, collector_paused, compare, seals, spans, split_hashes
 
 _EVER: Final = (1 << 63) - 1
 
@@ -76,24 +77,36 @@ def rehash_here(
     found = Rehashed(epoch or "")
     for gone, seals_left in conn.execute(_GONE):
         found.tell(Fault.MISSING, f"l'époque {gone}, dont il reste {seals_left} sceaux")
-    advance("l'arbre", 0, total)
-    states = _tree(conn, epoch, found)
-    name = log_name(origin, epoch)
-    _signatures(conn, epoch, [Verifier(name, KeyType.NOTE, public) for public in keys], states, found)
     floor = generation << GENERATION_BITS
-    advance("les lignes", 0, total)
-    _compare_former(conn, epoch, floor, secret, found)
     wanted = list(spans(conn, epoch, floor))
-    if helpers is not None and helpers.processes > 1 and total - found.leaves >= ALONE_BELOW:
-        for part in compare_beside(conn, epoch, wanted, secret, helpers):
+    with collector_paused(), _compared(conn, epoch, wanted, secret, helpers) as parts:
+        advance("l'arbre", 0, total)
+        states = _tree(conn, epoch, found)
+        name = log_name(origin, epoch)
+        _signatures(conn, epoch, [Verifier(name, KeyType.NOTE, public) for public in keys], states, found)
+        advance("les lignes", 0, total)
+        _compare_former(conn, epoch, floor, secret, found)
+        for part in parts:
             found.add(part)
-            advance("les lignes", found.leaves, total)
-    else:
-        for span in wanted:
-            compare(conn, epoch, span, secret, found)
             advance("les lignes", found.leaves, total)
     found.unsealed = sum(1 for _ in written_in(conn, wanted[-1].until if wanted else floor, _EVER))
     return found
+
+
+@contextmanager
+def _compared(
+    conn: Connection[Any],
+    epoch: str,
+    wanted: Sequence[Span],
+    secret: bytes,
+    helpers: Helpers | None,
+) -> Iterator[Iterator[Rehashed]]:
+    """What each span gives, in order: from helpers, which begin now, or from here, when it is asked for."""
+    if helpers is not None and helpers.processes > 1 and sum(span.leaves for span in wanted) >= ALONE_BELOW:
+        with comparing_beside(conn, epoch, wanted, secret, helpers) as parts:
+            yield parts
+    else:
+        yield (compare(conn, epoch, span, secret) for span in wanted)
 
 
 def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes]:

@@ -1,4 +1,4 @@
-"""The role `sceller`: seals what was written, a few times a second, and writes the tiles that others read."""
+"""The role `sceller`: seals what was written, about once a second, and writes the tiles that others read."""
 
 import threading
 from collections.abc import Callable

@@ -5,8 +5,11 @@ wrote comes first, table by table: after a restore, transaction numbers of anoth
 """
 
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import sha256
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import Connection, Cursor, sql
@@ -19,15 +22,29 @@ GENERATION_BITS: Final = 48
 _FETCHED: Final = 2_000
 
 
-# The transaction of each table's row of that rank; the first of them, if a table has so many.
-_NTH: Final = sql.SQL("SELECT min(nth) FROM ({}) AS of_tables").format(
-    sql.SQL(" UNION ALL ").join(
-        sql.SQL(
-            "(SELECT {w} AS nth FROM journal.{} WHERE {w} > %(since)s AND {w} <= %(until)s"
-            " ORDER BY {w} OFFSET %(rows)s LIMIT 1)"
-        ).format(sql.Identifier(table), w=sql.SQL(leaves.WRITTEN_BY))
+def _of_each_table(one: LiteralString, between: LiteralString) -> bytes:
+    """One statement from this one of each table."""
+    each = (
+        sql.SQL(one).format(sql.Literal(table), sql.Identifier(table), w=sql.SQL(leaves.WRITTEN_BY))
         for table in leaves.ORDER
     )
+    return sql.SQL(between).join(each).as_bytes(None)
+
+
+# The transaction of each table's row of that rank; the first of them, if a table has so many.
+_NTH: Final = (
+    b"SELECT min(nth) FROM ("
+    + _of_each_table(
+        "(SELECT {w} AS nth FROM journal.{1} WHERE {w} > %(since)s AND {w} <= %(until)s"
+        " ORDER BY {w} OFFSET %(rows)s LIMIT 1)",
+        " UNION ALL ",
+    )
+    + b") AS of_tables"
+)
+
+# The tables that have any: most have none, and asking each for its rows would cost more than the rows.
+_ANY: Final = _of_each_table(
+    "(SELECT {0} WHERE EXISTS (SELECT FROM journal.{1} WHERE {w} > %(since)s AND {w} <= %(until)s))", " UNION ALL "
 )
 
 
@@ -53,13 +70,16 @@ class Row(NamedTuple):
 def leaf_hashes(rows: Iterable[Row], secret: bytes) -> list[bytes]:
     """The hash of each row's leaf: `leaf_hash(row.entry(secret))`, in one loop, for it is most of the work."""
     inner, outer = leaves.keyed(secret)
-    hashes = []
+    hashes, of, beginning = list[bytes](), (0, ""), b""
     for written_by, table, canonical, _ in rows:
+        if (written_by, table) != of:  # Rows of one transaction come together.
+            of = (written_by, table)
+            beginning = b"\x00%b\n%d\n" % (table.encode(), written_by)
         salted, keyed = inner.copy(), outer.copy()
         salted.update(canonical)
         keyed.update(salted.digest())
         committed = b2a_base64(sha256(keyed.digest() + canonical).digest())
-        hashes.append(sha256(b"\x00%b\n%d\n%b" % (table.encode(), written_by, committed)).digest())
+        hashes.append(sha256(beginning + committed).digest())
     return hashes
 
 
@@ -68,13 +88,16 @@ def written_in(conn: Connection[Any], since: int, until: int) -> Iterator[Row]:
 
     In the caller's transaction, which should be one snapshot.
     """
+    window = {"since": since, "until": until}
+    having = {table for (table,) in conn.execute(_ANY, window)}
     with conn.pipeline():
         asked = [
             (table, _raw(conn.cursor(binary=True)).execute(_query(table, leaves.WRITTEN_BY), (since, until)))
             for table in leaves.ORDER
+            if table in having
         ]
     rows = [row for table, cursor in asked for row in _read(table, cursor, cursor.fetchall())]
-    rows.sort(key=lambda row: row.written_by)  # Stable: within a transaction, by table, then as the query orders them.
+    rows.sort(key=itemgetter(0))  # `written_by`. Stable: within a transaction, by table, then as the query orders them.
     return iter(rows)
 
 
@@ -91,7 +114,8 @@ def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:
             cursor.itersize = _FETCHED
             leaves.read_raw(cursor)
             cursor.execute(_query(table, f"coalesce({leaves.WRITTEN_BY}, 0)", by_transaction=False), (-1, until))
-            yield from _read(table, cursor, cursor)
+            while some := cursor.fetchmany(_FETCHED):
+                yield from _read(table, cursor, some)
 
 
 def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
@@ -102,13 +126,24 @@ def of_stream(conn: Connection[Any], stream: str) -> list[Row]:
     return list(_read("evenements", cursor, cursor.fetchall()))
 
 
-def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> sql.Composed:
+def of_positions(conn: Connection[Any], since: int, until: int, limit: int) -> list[Row]:
+    """The first events with `since` < position <= `until`, in order, at most so many."""
+    cursor = _raw(conn.cursor(binary=True)).execute(
+        "SELECT * FROM journal.evenements WHERE position > %s AND position <= %s ORDER BY position LIMIT %s",
+        (since, until, limit),
+    )
+    return list(_read("evenements", cursor, cursor.fetchall()))
+
+
+@cache
+def _query(table: str, written: LiteralString, *, by_transaction: bool = True) -> bytes:
     keys: list[sql.Composable] = [sql.Identifier(column) for column in leaves.ORDER[table]]
-    return sql.SQL("SELECT * FROM journal.{} WHERE {w} > %s AND {w} <= %s ORDER BY {}").format(
+    statement = sql.SQL("SELECT * FROM journal.{} WHERE {w} > %s AND {w} <= %s ORDER BY {}").format(
         sql.Identifier(table),
         sql.SQL(", ").join([sql.SQL(written), *keys] if by_transaction else keys),
         w=sql.SQL(written),
     )
+    return statement.as_bytes(None)
 
 
 def _raw(cursor: Cursor[Any]) -> Cursor[Any]:
@@ -116,10 +151,10 @@ def _raw(cursor: Cursor[Any]) -> Cursor[Any]:
     return cursor
 
 
-def _read(table: str, cursor: Cursor[Any], rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    columns = [(column.name, column.type_code) for column in cursor.description or ()]
+def _read(table: str, cursor: Cursor[Any], rows: Sequence[Sequence[Any]]) -> Iterator[Row]:
+    columns = tuple((column.name, column.type_code) for column in cursor.description or ())
     names = [name for name, _ in columns]
-    render, at = leaves.renderer(table, columns), names.index(leaves.WRITTEN_BY)
-    position = names.index("position") if table == "evenements" else None
-    for values in rows:
-        yield Row(values[at] or 0, table, render(values), 0 if position is None else values[position])
+    written_by = map(itemgetter(names.index(leaves.WRITTEN_BY)), rows)
+    positions = map(itemgetter(names.index("position")), rows) if table == "evenements" else repeat(0)
+    rendered = leaves.renderer(table, columns)(rows)
+    return map(Row._make, zip((number or 0 for number in written_by), repeat(table), rendered, positions))

@@ -1,6 +1,8 @@
 """The sealed windows, many at a time: what is read and compared at once, here or by a helper."""
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -48,6 +50,11 @@ class Span(NamedTuple):
     last: int
     """And at its last."""
 
+    @property
+    def leaves(self) -> int:
+        """How many it has."""
+        return self.last - self.begin
+
 
 def spans(conn: Connection[Any], epoch: str, reached: int) -> Iterator[Span]:
     """What is to be compared, in order; `reached`: up to where former generations were sealed."""
@@ -62,13 +69,28 @@ def spans(conn: Connection[Any], epoch: str, reached: int) -> Iterator[Span]:
         yield Span(reached, pending[-1][2], pending[0][1], pending[0][0], pending[-1][0])
 
 
-def compare(conn: Connection[Any], epoch: str, span: Span, secret: bytes, found: Rehashed) -> None:
-    """Compare a span, in the caller's snapshot; `found.leaves` is the number that its first leaf is told by."""
+def compare(conn: Connection[Any], epoch: str, span: Span, secret: bytes) -> Rehashed:
+    """What comparing a span finds, in the caller's snapshot."""
+    found = Rehashed(epoch, leaves=span.begin)
     comparison = Comparison(secret, found)
     rows = list(written_in(conn, span.since, span.until))
     sealed = seals(conn, epoch, former=False, first=span.first, last=span.last)
     comparison.add([leaf for seal in sealed for leaf in split_hashes(seal.hashes)], rows)
     comparison.close()
+    found.leaves -= span.begin
+    return found
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without the cyclic collector: it would walk rows by the thousand, again and again, and none is in a cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def seals(conn: Connection[Any], epoch: str, *, former: bool, first: int = 0, last: int = _EVER) -> Iterator[SealRow]:

@@ -1,7 +1,9 @@
 """Vérifie un dossier d'arrêtés sans base ni service : `python3 verifier.py [DOSSIER]` ; 0 si tout est bon, sinon 1.
 
 Il n'importe rien de nous. Il refait l'empreinte de chaque arrêté et sa chaîne, celle des événements de chaque jour, ce
-que ces événements ont fait bouger par caisse, et les additions des jours, du mois, de l'année et du tout.
+que ces événements ont fait bouger par caisse, les additions des jours, du mois, de l'année et du tout ; et, si l'arbre
+y est, la racine de chaque point et la feuille de chaque événement. Signer, un point ne le peut que par sa clé : qui la
+tient d'ailleurs vérifie avec elle la note de `point.txt`.
 """
 
 import base64
@@ -10,10 +12,12 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+EMPREINTE = 32
 ADDITION = {
     "emis": 1, "rectifie": 1, "annule": -1, "accepte": -1, "rattache": -1, "autres_encaissements": -1,
     "contrepasse": 1, "rembourse": 1,
@@ -30,24 +34,28 @@ FAITS = {
 }
 
 
-def verifier(dossier: Path) -> tuple[list[str], int]:
-    """Ce qui est faux, une phrase chacun, et combien d'arrêtés ont été lus."""
+def verifier(dossier: Path) -> tuple[list[str], int, int]:
+    """Ce qui est faux, une phrase chacun, combien d'arrêtés ont été lus, et d'événements retrouvés dans l'arbre."""
     fautes: list[str] = []
+    retrouves = 0
     precedent: tuple[str, Any] | None = None
     caisses: dict[str, str] = {}
     jours = sorted(un for un in dossier.iterdir() if un.is_dir() and (un / "arrete.json").exists())
+    racines = _racines(jours)
     for jour in jours:
         octets = (jour / "arrete.json").read_bytes()
         try:
             arrete = json.loads(octets)
             propres = _un_jour(jour, octets, arrete, precedent, caisses)
-        except (ValueError, LookupError, TypeError, OSError) as cause:
+            de_l_arbre, du_jour = _arbre(jour, arrete, racines)
+        except (ValueError, LookupError, TypeError, OSError, RecursionError) as cause:
             fautes.append(f"{jour.name} : ne se lit pas ({type(cause).__name__} : {cause})")
             precedent = None
             continue
-        fautes += [f"{jour.name} : {faute}" for faute in propres]
+        fautes += [f"{jour.name} : {faute}" for faute in propres + de_l_arbre]
+        retrouves += du_jour
         precedent = (sha256(octets).hexdigest(), arrete)
-    return fautes, len(jours)
+    return fautes, len(jours), retrouves
 
 
 def _un_jour(
@@ -151,6 +159,109 @@ def _point(jour: Path, dit: Any) -> list[str]:
     return []
 
 
+def _racines(jours: list[Path]) -> dict[tuple[str, int], str]:
+    """La racine de l'arbre de chaque époque à chaque taille que dit un point, refaite depuis ses feuilles."""
+    dites: dict[str, set[int]] = defaultdict(set)
+    for jour in jours:
+        try:
+            arrete = json.loads((jour / "arrete.json").read_bytes())
+            if (jour / "point.txt").exists():
+                dites[str(arrete["epoque"])].add(int(arrete["point_de_controle"]["taille"]))
+        except (ValueError, LookupError, TypeError, OSError):
+            continue  # Dit en son lieu : ce jour ne se lit pas.
+    refaites = {}
+    for epoque, tailles in dites.items():
+        fichier = jours[0].parent / "arbre" / Path(epoque).name
+        if fichier.exists():
+            with fichier.open("rb") as feuilles:
+                refaites.update({(epoque, taille): racine for taille, racine in _grandir(feuilles, sorted(tailles))})
+    return refaites
+
+
+def _grandir(feuilles: BinaryIO, tailles: list[int]) -> Iterator[tuple[int, str]]:
+    """La racine à chacune de ces tailles (RFC 6962) ; rien de plus si les feuilles manquent."""
+    pics: list[tuple[int, bytes]] = []
+    lues = 0
+    for taille in tailles:
+        while lues < taille:
+            hauteur, haut = 0, feuilles.read(EMPREINTE)
+            if len(haut) != EMPREINTE:
+                return
+            while pics and pics[-1][0] == hauteur:
+                haut = sha256(b"\x01" + pics.pop()[1] + haut).digest()
+                hauteur += 1
+            pics.append((hauteur, haut))
+            lues += 1
+        racine = pics[-1][1] if pics else sha256(b"").digest()
+        for _, pic in reversed(pics[:-1]):
+            racine = sha256(b"\x01" + pic + racine).digest()
+        yield taille, racine.hex()
+
+
+def _arbre(jour: Path, arrete: Any, racines: dict[tuple[str, int], str]) -> tuple[list[str], int]:
+    """Le point est la racine des feuilles, et chaque événement est la sienne : ce qui est faux, et combien y sont."""
+    arbre, scelles = jour.parent / "arbre", jour / "sceau.jsonl"
+    point = arrete["point_de_controle"]
+    if point is None or not (arbre.exists() or scelles.exists()):
+        return [], 0
+    if manque := [
+        quoi for chemin, quoi in ((arbre, "l'arbre"), (jour / "point.txt", "son point signé")) if not chemin.exists()
+    ]:
+        return [f"{' et '.join(manque)} manque"], 0
+    if racines.get((arrete["epoque"], point["taille"])) != point["racine"]:
+        return ["les feuilles de l'arbre ne font pas la racine de son point"], 0
+    lignes, evenements = scelles.read_bytes().splitlines(), (jour / "evenements.jsonl").read_bytes().splitlines()
+    if len(lignes) != len(evenements):
+        return [f"{len(lignes)} feuilles, pour {len(evenements)} événements"], 0
+    return _comparer(arbre / Path(arrete["epoque"]).name, point, evenements, lignes)
+
+
+def _comparer(arbre: Path, point: Any, evenements: list[bytes], lignes: list[bytes]) -> tuple[list[str], int]:
+    fautes, hors, retrouves = [], 0, 0
+    with arbre.open("rb") as feuilles:
+        for rangee, ligne in zip(evenements, lignes, strict=True):
+            evenement, scelle = json.loads(rangee), json.loads(ligne)
+            if scelle[0] != evenement[0]:
+                fautes.append(f"une feuille est celle de {scelle[0]}, où l'événement est {evenement[0]}")
+                continue
+            if len(scelle) == 1:
+                hors += 1
+                continue
+            _, transaction, numero, sel = scelle
+            if not 0 <= numero < point["taille"]:
+                fautes.append(f"la feuille {numero} de l'événement {evenement[0]} n'est pas sous son point")
+                continue
+            feuilles.seek(numero * EMPREINTE)
+            if feuilles.read(EMPREINTE) == _feuille(evenement, transaction, bytes.fromhex(sel)):
+                retrouves += 1
+            else:
+                fautes.append(f"l'événement {evenement[0]} n'est pas celui qui a été scellé, feuille {numero}")
+    if hors > point["hors_du_point"]:
+        fautes.append(f"{hors} événements sont hors de son point, {point['hors_du_point']} annoncés")
+    return fautes, retrouves
+
+
+def _feuille(evenement: Any, transaction: int, sel: bytes) -> bytes:
+    """L'empreinte de la feuille d'un événement : chaque colonne, son genre devant, par ordre de leur nom."""
+    position, flux, version, topic, etat, cause, le = evenement
+    colonnes = {
+        "cause": f"s{cause}".encode(),
+        "ecrit_par": f"i{transaction}".encode() if transaction else None,
+        "enregistre_le": f"t{le}".encode(),
+        "etat": b"o" + etat.encode("latin-1"),
+        "flux": f"s{flux}".encode(),
+        "position": f"i{position}".encode(),
+        "topic": f"s{topic}".encode(),
+        "version": f"i{version}".encode(),
+    }
+    morceaux = [b"evenements"]
+    for nom, valeur in colonnes.items():
+        morceaux += [nom.encode(), valeur] if valeur is not None else []
+    rangee = b"".join(len(un).to_bytes(4, "big") + un for un in morceaux)
+    engagement = base64.b64encode(sha256(sel + rangee).digest())
+    return sha256(b"\x00evenements\n%d\n%b\n" % (transaction, engagement)).digest()
+
+
 def _heure(jour: Path, octets: bytes) -> list[str]:
     """Le jeton, par openssl s'il est là."""
     jeton, racines = jour / "jeton.tsr", jour.parent / "racines.pem"
@@ -173,7 +284,8 @@ def _heure(jour: Path, octets: bytes) -> list[str]:
 
 
 if __name__ == "__main__":
-    trouvees, lus = verifier(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent))
-    bilan = f"{lus} arrêtés lus, {len(trouvees)} fautes." if lus else "Aucun arrêté dans ce dossier."
+    trouvees, lus, scelles = verifier(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent))
+    bilan = f"{lus} arrêtés lus, {len(trouvees)} fautes ; {scelles} événements sont dans l'arbre de leur point."
+    bilan = bilan if lus else "Aucun arrêté dans ce dossier."
     sys.stdout.write("\n".join([*trouvees, bilan, ""]))
     sys.exit(1 if trouvees or not lus else 0)

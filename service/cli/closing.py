@@ -31,7 +31,6 @@ from service.terminal import styled
 
 if TYPE_CHECKING:
     from engine.database import Database
-    from projections.arretes.contenu import Arrete
     from projections.arretes.lecture import Cloture
     from service.settings import Settings
 
@@ -86,24 +85,24 @@ def archiver(
 ) -> None:
     """Écrit les arrêtés d'une année, leurs événements et leurs jetons dans un dossier qui se vérifie sans nous."""
     from engine.database import connect
-    from preuve.witnessing import checkpoint_of_size
+    from preuve.archived import EventNotSealed
     from projections.arretes.archive import ArchiveRefusee, archiver_annee
+    from service.archived import SealedTree
+    from service.composition import proof_salt
 
     settings = read_settings(data_dir)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise typer.BadParameter(f"{folder} existe déjà et n'est pas vide", param_hint="DOSSIER")
     with readable_failures(), closing(connect(database_of(settings), application="creances-archive")) as conn:
         roots = settings.tsa_roots.read_bytes() if settings.tsa_roots is not None else None
-
-        def point_of(arrete: "Arrete") -> str | None:
-            point = arrete.point_de_controle
-            return None if point is None else checkpoint_of_size(conn, arrete.epoque, point.taille)
-
         try:
             with progress_bar("les journées", counted=True) as advance:
-                written = archiver_annee(conn, year, folder, roots, point_de=point_of, avancer=advance)
+                sealed = SealedTree(conn, proof_salt(settings))
+                written = archiver_annee(conn, year, folder, roots, scelles=sealed, avancer=advance)
         except ArchiveRefusee as cause:
             fail(str(cause))
+        except EventNotSealed as cause:
+            fail(f"L'archive n'est pas finie : {cause}.")
     if as_json:
         print_json({"annee": year, "dossier": str(folder), "arretes": written})
     else:

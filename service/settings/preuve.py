@@ -77,7 +77,7 @@ class PreuveSettings(Concern):
     preuve_retired_keys: Annotated[tuple[Annotated[str, AfterValidator(_public)], ...], *JSON] = Field(
         (), description='Clés publiques qui ont signé avant celle-ci, en hexadécimal, JSON : ["…"].'
     )
-    preuve_interval: Duration = Field(timedelta(milliseconds=500), description="Temps entre deux sceaux, au plus.")
+    preuve_interval: Duration = Field(timedelta(seconds=1), description="Temps entre deux sceaux, au plus.")
     preuve_dir: Path | None = Field(
         None, description="Dossier où écrire l'arbre (C2SP tlog-tiles), pour qui le vérifie ; absent : nulle part."
     )

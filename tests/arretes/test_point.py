@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import psycopg
@@ -29,7 +30,7 @@ from tests.preuve.test_sceau import PUBLIQUE, SCEAU, dernier_point, noter, scell
 
 PREMIER = datetime.now(PARIS).date() - timedelta(days=3)
 CLE = SCEAU.private.private_bytes_raw().hex()
-REGLAGES = {"preuve_origin": SCEAU.origin, "preuve_key": CLE, "preuve_salt": "s" * 32}
+REGLAGES = {"preuve_origin": SCEAU.origin, "preuve_key": CLE, "preuve_salt": SCEAU.secret.decode()}
 
 
 @pytest.fixture
@@ -198,7 +199,83 @@ def test_l_archive_tient_le_point_et_le_compare(
     point = dossier / PREMIER.isoformat() / "point.txt"
     epoque = cloture.arrete.epoque
     assert read(point.read_text("utf-8"), [SCEAU.signer(epoque).verifier]).signers
-    assert verifier(dossier) == ([], 1)
+    assert verifier(dossier) == ([], 1, 4)
     point.write_text(sign(SCEAU, epoque, dernier_point(conn).size, b"x" * 32), "utf-8")
     [faute] = verifier(dossier)[0]
     assert "le point signé n'est pas celui" in faute
+
+
+@pytest.fixture
+def archive(base: Any, h: Histoire, conn: psycopg.Connection[Any], tmp_path: Path) -> tuple[Path, Cloture]:
+    """Un jour dont trois événements sont sous son point, et un en est hors."""
+    sceller(conn)
+    h.emettre()
+    [cloture] = clore(h)
+    sceller(conn)
+    dossier = tmp_path / "archive"
+    faite = commande("archiver", PREMIER.year, dossier, database_url=base.url, **REGLAGES)
+    assert faite.returncode == 0, faite.stderr
+    return dossier, cloture
+
+
+def test_chaque_evenement_de_l_archive_mene_a_la_racine_sans_base(archive: tuple[Path, Cloture]) -> None:
+    dossier, cloture = archive
+    dit_hors = cloture.arrete.point_de_controle
+    assert dit_hors is not None
+    assert dit_hors.hors_du_point == 1
+    assert verifier(dossier) == ([], 1, 3)
+
+
+def test_un_evenement_change_depuis_ou_un_autre_sel_arretent_l_archive(
+    base: Any, archive: tuple[Path, Cloture], tmp_path: Path
+) -> None:
+    """Elle ne mènerait pas à la racine : elle le dit, plutôt que de se remettre."""
+    autre = REGLAGES | {"preuve_salt": "x" * 33}
+    with connexion(base.url_proprietaire) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
+        for reglages in (autre, REGLAGES):
+            refusee = commande("archiver", PREMIER.year, tmp_path / "autre", database_url=base.url, **reglages)
+            assert (refusee.returncode, "CREANCES_PREUVE_SALT" in refusee.stderr) == (1, True), refusee.stderr
+            rmtree(tmp_path / "autre")
+            proprietaire.execute("UPDATE journal.evenements SET cause = cause || '!' WHERE position = 2")
+            assert (archive[0] / "arbre").exists()
+
+
+def test_aucun_bit_retourne_dans_l_archive_n_y_est_accepte(archive: tuple[Path, Cloture]) -> None:
+    """Arbre, événements, sels : ni retournés, ni coupés, ni ôtés."""
+    dossier, cloture = archive
+    jour = dossier / PREMIER.isoformat()
+    arbre = dossier / "arbre" / cloture.arrete.epoque
+    for fichier in (arbre, jour / "evenements.jsonl", jour / "sceau.jsonl"):
+        avant = fichier.read_bytes()
+        for rang in range(0, 8 * len(avant), 7):
+            apres = bytearray(avant)
+            apres[rang // 8] ^= 1 << rang % 8
+            fichier.write_bytes(bytes(apres))
+            fautes, _, retrouves = verifier(dossier)
+            # La casse d'un sel en hexadécimal ne change pas ses octets.
+            assert fautes or (retrouves == 3 and apres.lower() == avant), (fichier.name, rang)
+        fichier.write_bytes(avant)
+    for fichier in (arbre, jour / "evenements.jsonl", jour / "sceau.jsonl"):
+        avant = fichier.read_bytes()
+        for coupe in (b"", avant[:-32], avant[: len(avant) // 2]):
+            fichier.write_bytes(coupe)
+            assert verifier(dossier)[0], fichier.name
+        fichier.unlink()
+        assert verifier(dossier)[0], fichier.name
+        fichier.write_bytes(avant)
+    assert verifier(dossier) == ([], 1, 3)
+
+
+def test_ce_qui_manque_a_l_archive_est_dit(archive: tuple[Path, Cloture]) -> None:
+    """Un point ôté, ou tout l'arbre : sans eux rien ne mène plus à une signature."""
+    dossier, _ = archive
+    point = dossier / PREMIER.isoformat() / "point.txt"
+    avant = point.read_bytes()
+    point.unlink()
+    [faute] = verifier(dossier)[0]
+    assert "son point signé manque" in faute
+    point.write_bytes(avant)
+    rmtree(dossier / "arbre")
+    [faute] = verifier(dossier)[0]
+    assert "l'arbre manque" in faute

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from psycopg import IsolationLevel, sql
 
 from engine.role_state import RoleState
@@ -19,6 +21,7 @@ from preuve.role import NAME
 from preuve.rows import GENERATION_BITS, Row, _query, leaf_hashes, written_before, written_in
 from preuve.seal import SEALED_AT_ONCE, Sealer, Sealing, TransactionsWentBack
 from preuve.tree import Leaf, indexes_of
+from tests.outils import exemples
 from tests.preuve.test_arbre import racine_naive
 
 SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
@@ -212,8 +215,9 @@ def octets_de(conn: psycopg.Connection[Any], requete: str) -> bytes:
     """Les octets d'une ligne de `notes` qui aurait ces colonnes."""
     curseur = conn.cursor(binary=True)
     leaves.read_raw(curseur)
-    [valeurs] = curseur.execute(requete.encode()).fetchall()
-    return leaves.renderer("notes", [(une.name, une.type_code) for une in curseur.description or ()])(valeurs)
+    lues = curseur.execute(requete.encode()).fetchall()
+    [octets] = leaves.renderer("notes", tuple((une.name, une.type_code) for une in curseur.description or ()))(lues)
+    return octets
 
 
 def test_les_octets_d_une_ligne_sont_ceux_qui_ont_deja_ete_scelles(conn: psycopg.Connection[Any]) -> None:
@@ -231,6 +235,43 @@ def test_les_octets_d_une_ligne_sont_ceux_qui_ont_deja_ete_scelles(conn: psycopg
     assert sha256(une).hexdigest() == "7e79874aa040e938f2c037bc0c661a05f0ede2d67dc580c524cc08ae9f474f58"
     for secret in (b"s" * 33, b"s" * 64, b"s" * 100):
         assert leaves.salt(secret, une) == hmac.digest(secret, une, "sha256")
+
+
+def octets_naifs(noms: list[str], valeurs: tuple[Any, ...]) -> bytes:
+    """Les octets d'une ligne de `notes`, valeur par valeur ; tout y est déjà en octets, ou un nombre, ou une liste."""
+
+    def mesure(morceau: bytes) -> bytes:
+        return len(morceau).to_bytes(4, "big") + morceau
+
+    genres = {"t": b"s", "n": b"i", "o": b"o", "l": b"l"}
+    ligne = mesure(b"notes")
+    for nom, valeur in sorted(zip(noms, valeurs, strict=True)):
+        if valeur is not None:
+            rendue = b"%d" % valeur if isinstance(valeur, int) else valeur
+            rendue = b"".join(mesure(b"s" + un) for un in rendue) if isinstance(rendue, list) else rendue
+            ligne += mesure(nom.encode()) + mesure(genres[nom[0]] + rendue)
+    return ligne
+
+
+VALEURS = {
+    "t": (25, st.sampled_from([b"", b"creance", b"x" * 3_000]) | st.binary(max_size=40)),
+    "n": (20, st.sampled_from([0, 1]) | st.integers(-(2**63), 2**63 - 1)),
+    "o": (17, st.binary(max_size=40)),
+    "l": (1009, st.lists(st.binary(max_size=4), max_size=3)),
+}
+
+
+@given(st.data())
+@settings(max_examples=exemples(150, 1_500))
+def test_des_lignes_rendues_ensemble_ont_les_octets_de_chacune(donnees: st.DataObject) -> None:
+    """Colonne par colonne, pour aller vite : répétées ou non, nulles ou non, courtes ou longues, c'est pareil."""
+    noms = donnees.draw(
+        st.lists(st.from_regex("[tnol][a-z]{0,3}", fullmatch=True), min_size=1, max_size=5, unique=True)
+    )
+    une = st.tuples(*(st.none() | VALEURS[nom[0]][1] for nom in noms))
+    rangees = donnees.draw(st.lists(une, max_size=12)) * donnees.draw(st.integers(1, 8))
+    rendre = leaves.renderer("notes", tuple((nom, VALEURS[nom[0]][0]) for nom in noms))
+    assert rendre(rangees) == [octets_naifs(noms, valeurs) for valeurs in rangees]
 
 
 def test_une_heure_que_python_n_a_pas_a_ses_octets_aussi(conn: psycopg.Connection[Any]) -> None:
@@ -280,7 +321,7 @@ def test_un_lot_ne_relit_pas_ce_qui_le_precede(base: Any, conn: psycopg.Connecti
     (pages,) = conn.execute("SELECT pg_relation_size('journal.notes') / 8192").fetchone() or (0,)
     (ecrit_par,) = conn.execute("SELECT max(ecrit_par) FROM journal.notes").fetchone() or (0,)
     assert pages > 1_000
-    requete = _query("notes", leaves.WRITTEN_BY).as_string(conn)
+    requete = _query("notes", leaves.WRITTEN_BY).decode()
     curseur = psycopg.ClientCursor(conn)
     [(plan,)] = curseur.execute(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {requete}".encode(), (ecrit_par - 1, ecrit_par)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from preuve.checkpoints import Checkpoint
-from preuve.merkle import inclusion_proof, leaf_hash, verify_inclusion
+from preuve.merkle import inclusion_proof, leaf_hash
 from preuve.notes import KeyType, Verifier, read, split
 from preuve.rows import written_in
 from preuve.tiles import subtrees
@@ -27,6 +27,7 @@ from tests.deploiement.banc import Exploitation, Lieu, exploitation
 from tests.deploiement.postgresql import postgresql_archive
 from tests.outils import attendre
 from tests.preuve.temoins import TemoinEnMarche, notre_temoin
+from tests.preuve.test_arbre import mene
 
 PAGE = "temoins.md"
 RESTAURER = "restauration.md"
@@ -140,7 +141,7 @@ def nommer_la_branche_abandonnee(e: Exploitation, perdue: str) -> None:
         numero = index_of(conn, epoque, ligne.written_by, feuille)
         assert numero is not None
         preuve = inclusion_proof(numero, point(note).size, subtrees(point(note).size, tile_reader(conn, epoque)))
-    assert verify_inclusion(feuille, numero, point(note).size, preuve, point(note).root)
+    assert mene(feuille, numero, point(note).size, preuve, point(note).root)
 
 
 def test_d_un_pg_dump_a_une_epoque_ou_rien_n_est_cache(lieu: Lieu, base: Any, serveurs: Serveurs) -> None:
