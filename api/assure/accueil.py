@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from api.assure.lecture import (
     SANS_FIN,
+    Raisons,
     a_suivre,
+    attentes,
     en_cours,
-    est_confirme,
     lire_compte,
     payables_en_ligne,
-    repris_possible,
 )
 from api.assure.messagerie import courrier_de
 from api.assure.visite import AssureConnecte, visite_de
@@ -59,13 +59,12 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     en_ligne = payables_en_ligne(dues, creances, politique)
     restant_en_ligne = sum(ligne.restant_du for ligne in en_ligne)
     sans_fin = en_cours(paiements)
-    a_finir = [p for p in sans_fin if not est_confirme(p, visite.retours)]
+    raisons = Raisons(creances, politique, sans_fin, maintenant=maintenant)
     return {
         "courrier": await courrier_de(visite.moyens, visite.assure),
         "issue": derniere_issue(paiements, maintenant),
-        "confirmes": [p for p in sans_fin if est_confirme(p, visite.retours)],
-        "a_reprendre": [p for p in a_finir if repris_possible(p, maintenant)],
-        "sans_reponse": [p for p in a_finir if not repris_possible(p, maintenant)],
+        "attentes": attentes(sans_fin, maintenant, visite.retours),
+        "invite": any(raisons.invite(ligne) for ligne in en_ligne),
         "paiements": paiements[:PAIEMENTS_MONTRES],
         "dues": len(en_ligne),
         "restant_total": restant_en_ligne,

@@ -1,6 +1,6 @@
 """Étape 2 sur 3 : les lignes cochées, le montant, et comment il se partage."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -11,15 +11,15 @@ from api.assure.lecture import (
     Consultation,
     Raison,
     Raisons,
-    est_confirme,
+    attentes,
     phrase_en_cours,
-    repris_possible,
 )
 from api.assure.montants import blocage, ensemble, propositions
 from api.assure.rangees import rangee
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
 from domain.monnaie import euros
+from domain.ouverture import caisses_en_verification
 from domain.refus import (
     MontantHorsBornes,
     MontantSuperieurAuSolde,
@@ -51,6 +51,8 @@ class LigneACocher(NamedTuple):
     cochee: bool
     rang: int
     """Sa place dans l'imputation, la plus ancienne d'abord."""
+    invite: bool
+    """Vrai si la page propose de la payer (`domain.ouverture.ACocher.invite`)."""
 
 
 def page_du_montant(
@@ -66,12 +68,12 @@ def page_du_montant(
     lignes = _lignes(visite, consultation, saisie)
     cochees = [ligne.creance for ligne in lignes if ligne.cochee]
     ouvertes = [ligne.creance for ligne in lignes]
-    cochables = [ligne.creance for ligne in lignes if ligne.raison is None]
+    cochables = [ligne.creance for ligne in lignes if ligne.invite]
+    en_verification = caisses_en_verification(consultation.sans_fin)
     politique = visite.moyens.dependances.guichet.politique
     solde = sum(ligne.restant_du for ligne in cochees)
-    maintenant = visite.moyens.dependances.horloge()
-    ouverts = consultation.sans_fin
-    a_finir = [paiement for paiement in ouverts if not est_confirme(paiement, visite.retours)]
+    payable = any(ligne.raison is None for ligne in lignes)
+    attendus = attentes(consultation.sans_fin, visite.moyens.dependances.horloge(), visite.retours)
     page_du_tableau = feuillet(
         [
             rangee(ligne.creance, ligne.rang, ligne.raison.phrase if ligne.raison else "", cochee=ligne.cochee)
@@ -90,13 +92,15 @@ def page_du_montant(
         "saisie_rendue": saisie is not None,
         "trop_peu": 0 < solde < politique.minimum_par_paiement,
         "montant": saisie.montant if saisie else "",
-        "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],
-        "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
-        "payable": any(ligne.raison is None for ligne in lignes),
-        "a_reprendre": [paiement for paiement in a_finir if repris_possible(paiement, maintenant)],
-        "sans_reponse": [paiement for paiement in a_finir if not repris_possible(paiement, maintenant)],
+        "fautes": [_a_sa_place(_faute(un, visite, lignes), payable=payable, attendus=attendus.nombre) for un in refus],
+        "attentes": attendus,
+        "payable": payable,
+        "invite": lignes[0].invite if lignes[0].raison is None else bool(cochables),
+        "en_verification": " ".join(sorted(en_verification)),
         "prevision": prevision,
-        "propositions": propositions(cochees, ouvertes, cochables, politique),
+        "propositions": propositions(
+            [ligne for ligne in cochees if ligne.caisse not in en_verification], ouvertes, cochables, politique
+        ),
         "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,
         "politique": politique,
         "cle": nouvelle_cle(),
@@ -118,9 +122,13 @@ def page_de_verification(
     cochees = [ligne for ligne in ouvertes if ligne.reference in parts]
     politique = visite.moyens.dependances.guichet.politique
     total = sum(part.part for part in prevision)
+    maintenant = visite.moyens.dependances.horloge()
+    retenue = retenue_par_une_verification(consultation, parts)
     valeurs = {
         "saisie": saisie,
-        "caisse": consultation.cherchee.caisse,
+        "caisse": cochees[0].caisse,
+        "attentes": attentes(consultation.sans_fin if retenue else (), maintenant, visite.retours),
+        "retenue": retenue,
         "prevision": prevision,
         "total": total,
         "blocage": blocage(total, cochees, ouvertes, politique),
@@ -133,13 +141,25 @@ def page_de_verification(
     return visite.rendre("verification.html", valeurs, statut=409 if refus else 200)
 
 
+def retenue_par_une_verification(consultation: Consultation, references: Collection[str]) -> bool:
+    """Dit si l'une de ces références est d'une caisse où un paiement est en vérification."""
+    caisses = caisses_en_verification(consultation.sans_fin)
+    ouvertes = (consultation.cherchee, *consultation.autres)
+    return any(ligne.caisse in caisses for ligne in ouvertes if ligne.reference in references)
+
+
 def tout_cocher(visite: Visite, consultation: Consultation, saisie: Saisie) -> Saisie:
-    """La saisie, avec toutes les lignes que l'on peut cocher à la caisse de la créance cherchée, et ce qui se paie."""
+    """La saisie, avec toutes les lignes que l'on propose à la caisse des lignes cochées, et ce qui se paie.
+
+    Inchangée si ces lignes ne sont pas toutes d'une même caisse : la page n'y propose rien.
+    """
     politique = visite.moyens.dependances.guichet.politique
-    cochables = [ligne.creance for ligne in _lignes(visite, consultation, None) if ligne.raison is None]
+    cochables = [ligne.creance for ligne in _lignes(visite, consultation, None) if ligne.invite]
     ouvertes = [consultation.cherchee, *consultation.autres]
-    gardees = {consultation.cherchee.reference, *saisie.cochees}
-    cochees = ensemble(consultation.cherchee.caisse, cochables, politique, gardees=gardees)
+    caisses = {ligne.caisse for ligne in ouvertes if ligne.reference in saisie.cochees}
+    if len(caisses) != 1:
+        return saisie._replace(action="partage")
+    cochees = ensemble(caisses.pop(), cochables, politique, gardees=saisie.cochees)
     proposees = propositions(cochees, ouvertes, cochables, politique)
     montant = f"{euros(proposees[-1].montant)[:-2]}" if proposees else saisie.montant
     return saisie._replace(cochees=tuple(ligne.reference for ligne in cochees), montant=montant, action="partage")
@@ -164,8 +184,10 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     lignes = []
     for ligne in creances:
         raison = raisons.de(ligne)
-        cochee = raison is None and ligne.reference in demandees
-        lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
+        invite = raison is None and (not raisons.en_verification or raisons.invite(ligne))
+        # Sans invitation, seule la personne coche.
+        cochee = raison is None and ligne.reference in demandees and (invite or saisie is not None)
+        lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference], invite))
     return lignes
 
 
@@ -173,6 +195,12 @@ def _hors_page(lignes: Sequence[LigneACocher], montre: Feuillet) -> str:
     """Ce qui peut être payé et que la page ne montre pas, par caisse."""
     montrees = [lignes[0].creance.reference, *(une.reference for une in (*montre.rangees, *montre.cochees_ailleurs))]
     return disponible_hors_page((ligne.creance for ligne in lignes), montrees)
+
+
+def _a_sa_place(faute: Faute, *, payable: bool, attendus: int) -> Faute:
+    """La même faute, menée à la sélection si l'élément qu'elle vise n'est pas sur la page."""
+    absente = (faute.cible == "montant" and not payable) or (faute.cible == "reprendre" and not attendus)
+    return faute._replace(cible="selection") if absente else faute
 
 
 def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:

@@ -12,6 +12,7 @@ from api.assure.lecture import (
     Raison,
     Raisons,
     a_suivre,
+    attentes,
     en_cours,
     est_consultable,
     lire_compte,
@@ -55,6 +56,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     exclusions = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
+        "attentes": attentes(ouverts, maintenant, visite.retours),
         "exclusions": exclusions,
         "creances": [
             (
@@ -62,6 +64,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
                 _raison(ligne, raisons),
                 est_consultable(ligne),
                 histoires[ligne.reference],
+                raisons.invite(ligne),
             )
             for ligne in sorted(creances, key=lambda ligne: (not ligne.restant_du, ligne.date_emission))
         ],

@@ -49,6 +49,7 @@ _GABARITS: Final = Environment(
 _CADRE: Final = {
     "assure": None,
     "nom": None,
+    "personne": "",
     "derniere_connexion": None,
     "reste_s": None,
     "accueil": "/",

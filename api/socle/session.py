@@ -174,6 +174,12 @@ def poser(reponse: Response, session: Session, dependances: Dependances) -> None
     poser_cookie(reponse, COOKIE, scelle.decode(), dependances)
 
 
+@lru_cache(maxsize=1024)
+def marque_de_la_personne(assure: str | None, secret: str) -> str:
+    """Ce qui distingue une personne d'une autre dans un même onglet, d'une session à l'autre, sans la nommer."""
+    return hmac.digest(cle_pour("personne", secret), assure.encode(), "sha256").hex()[:16] if assure else ""
+
+
 def jeton_de_formulaire(session: Session, dependances: Dependances) -> str:
     """Ce qu'un formulaire doit rapporter pour prouver qu'il vient de nos pages."""
     return _jeton_sous(session, dependances.secret_de_session)
