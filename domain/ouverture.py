@@ -133,7 +133,9 @@ class ACocher:
         return ligne.caisse not in self._en_verification and self.refus(ligne) is None
 
     def _disponible(self, restant: int, en_cours: int) -> int:
-        return 0 if self._exclusif and en_cours else max(restant - en_cours, 0)
+        if en_cours >= restant or (self._exclusif and en_cours):
+            return 0
+        return restant - en_cours
 
 
 def decider_imputations(

@@ -9,13 +9,12 @@ from starlette.responses import Response
 from api.assure.feuillets import Feuillet, disponible_hors_page, feuillet
 from api.assure.lecture import (
     Consultation,
-    Raison,
     Raisons,
     attentes,
     phrase_en_cours,
 )
 from api.assure.montants import blocage, ensemble, propositions
-from api.assure.rangees import rangee
+from api.assure.rangees import LigneACocher, ecrire
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
 from domain.monnaie import euros
@@ -29,7 +28,6 @@ from domain.refus import (
     SelectionInvalide,
 )
 from guichet.prevoir_paiement import PartPrevue
-from projections.vues.restant_du import LigneCreance
 
 AU_MONTANT: Final = (MontantIllisible, MontantHorsBornes, MontantSuperieurAuSolde)
 
@@ -40,19 +38,6 @@ class Faute(NamedTuple):
     cible: str
     """L'identifiant de l'élément."""
     phrase: str
-
-
-class LigneACocher(NamedTuple):
-    """Une créance de l'étape 2."""
-
-    creance: LigneCreance
-    raison: Raison | None
-    """Pourquoi elle ne peut pas être cochée, ou None."""
-    cochee: bool
-    rang: int
-    """Sa place dans l'imputation, la plus ancienne d'abord."""
-    invite: bool
-    """Vrai si la page propose de la payer (`domain.ouverture.ACocher.invite`)."""
 
 
 def page_du_montant(
@@ -74,19 +59,16 @@ def page_du_montant(
     solde = sum(ligne.restant_du for ligne in cochees)
     payable = any(ligne.raison is None for ligne in lignes)
     attendus = attentes(consultation.sans_fin, visite.moyens.dependances.horloge(), visite.retours)
-    page_du_tableau = feuillet(
-        [
-            rangee(ligne.creance, ligne.rang, ligne.raison.phrase if ligne.raison else "", cochee=ligne.cochee)
-            for ligne in lignes[1:]
-        ],
-        saisie.page if saisie else 1,
-    )
+    page_du_tableau = feuillet(lignes[1:], saisie.page if saisie else 1)
+    plusieurs_caisses = len({ligne.creance.caisse for ligne in lignes}) > 1
     valeurs: dict[str, Any] = {
         "cherchee": lignes[0],
         "autres": len(lignes) - 1,
         "feuillet": page_du_tableau,
         "hors_page": _hors_page(lignes, page_du_tableau) if page_du_tableau.nombre > 1 else "",
-        "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
+        "rangees": ecrire(page_du_tableau.lignes, plusieurs_caisses=plusieurs_caisses),
+        "rangees_ailleurs": ecrire(page_du_tableau.cochees_ailleurs, plusieurs_caisses=plusieurs_caisses),
+        "plusieurs_caisses": plusieurs_caisses,
         "nombre": len(cochees),
         "solde_total": solde,
         "saisie_rendue": saisie is not None,
@@ -193,7 +175,10 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
 
 def _hors_page(lignes: Sequence[LigneACocher], montre: Feuillet) -> str:
     """Ce qui peut être payé et que la page ne montre pas, par caisse."""
-    montrees = [lignes[0].creance.reference, *(une.reference for une in (*montre.rangees, *montre.cochees_ailleurs))]
+    montrees = [
+        lignes[0].creance.reference,
+        *(une.creance.reference for une in (*montre.lignes, *montre.cochees_ailleurs)),
+    ]
     return disponible_hors_page((ligne.creance for ligne in lignes), montrees)
 
 

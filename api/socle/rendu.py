@@ -133,6 +133,11 @@ def preparer() -> None:
         _GABARITS.get_template(nom)
 
 
+def texte_de(gabarit: str, valeurs: dict[str, Any]) -> str:
+    """Un gabarit rendu seul, hors de toute page."""
+    return _GABARITS.get_template(gabarit).render(valeurs)
+
+
 def page(gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> HTMLResponse:
     """La page rendue ; `vers` : l'URL étrangère où un formulaire de la page peut partir."""
     texte = _GABARITS.get_template(gabarit).render(_CADRE | valeurs)

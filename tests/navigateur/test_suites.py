@@ -25,7 +25,7 @@ def test_pendant_une_verification_payer_encore_est_un_choix(pile: Pile, visiteur
     venu.saisir("20", autre)
     payer_l_etape_2(venu)
     [(transaction,)] = pile.lire("SELECT transaction FROM vues.paiements WHERE assure = %s", assure)
-    pile.poster(notification(transaction, 20_00))
+    pile.poster(notification(transaction, 21_00))
     en_verification = "SELECT 1 FROM vues.paiements WHERE transaction = %s AND statut = 'en_verification'"
     attendre(lambda: pile.lire(en_verification, transaction))
     for chemin in ("/", "/creances", "/autres-moyens", f"/payer?reference={reference}"):
