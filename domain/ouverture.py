@@ -1,6 +1,6 @@
 """Ouvrir un paiement : les règles qui l'acceptent ou le refusent, et le partage du montant."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from domain.refus import (
     RestantDuInsuffisant,
     SelectionInvalide,
 )
+from domain.statut import StatutDePaiement
 
 
 def exiger_consultable(creance: Créance | None, assure: Pseudonyme) -> Créance:
@@ -63,6 +64,26 @@ class LigneDeCompte(Protocol):
         """Ce que des paiements en cours retiennent, en centimes."""
 
 
+class PaiementDeCompte(Protocol):
+    """Un paiement tel que la règle de ce qui se propose le lit."""
+
+    @property
+    def caisse(self) -> CodeCaisse:
+        """La caisse à qui il va."""
+
+    @property
+    def statut(self) -> StatutDePaiement:
+        """Où il en est."""
+
+
+def caisses_en_verification(paiements: Iterable[PaiementDeCompte]) -> frozenset[CodeCaisse]:
+    """Les caisses dont la banque a pris de l'argent que rien ne compte encore : nul n'y est invité à payer.
+
+    Toute la caisse, et non les seules créances de ce paiement : le support peut rattacher l'argent à une autre.
+    """
+    return frozenset(un.caisse for un in paiements if un.statut is StatutDePaiement.EN_VERIFICATION)
+
+
 class ACocher:
     """Ce qui peut être coché dans un compte : la règle, et les sommes de chaque caisse, faites une fois pour toutes."""
 
@@ -73,12 +94,14 @@ class ACocher:
         *,
         fins_des_paiements: Mapping[CodeCaisse, datetime] | None = None,
         exclusif: bool = False,
+        en_verification: Collection[CodeCaisse] = (),
     ) -> None:
         """Lit toutes les créances de l'assuré ; une petite se paie avec d'autres de la même caisse.
 
         `fins_des_paiements` : jusqu'à quand ceux qui sont en cours peuvent être repris, par caisse. `exclusif` : un
-        paiement en cours sur une ligne suffit à l'écarter.
+        paiement en cours sur une ligne suffit à l'écarter. `en_verification` : voir `caisses_en_verification`.
         """
+        self._en_verification = en_verification
         self._minimum = politique.minimum_par_paiement
         self._fins = fins_des_paiements or {}
         self._exclusif = exclusif
@@ -103,8 +126,17 @@ class ACocher:
             return PaiementEnCours(self._fins.get(caisse), ())
         return None
 
+    def invite(self, ligne: LigneDeCompte) -> bool:
+        """Dit si l'on propose de payer cette créance : elle se coche, et rien n'est en vérification à sa caisse.
+
+        Sans invitation, elle peut encore se payer, si la personne y tient : la réservation est levée.
+        """
+        return ligne.caisse not in self._en_verification and self.refus(ligne) is None
+
     def _disponible(self, restant: int, en_cours: int) -> int:
-        return 0 if self._exclusif and en_cours else max(restant - en_cours, 0)
+        if en_cours >= restant or (self._exclusif and en_cours):
+            return 0
+        return restant - en_cours
 
 
 def decider_imputations(

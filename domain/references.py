@@ -42,7 +42,10 @@ _SEPARATEUR: Final = r"\s.\-\u2010-\u2015_\u00ad\u00b7\u200b-\u200d\u2060\ufeff"
 _SEPARATEURS: Final = re.compile(f"[{_SEPARATEUR}]+")
 _DEBUT: Final = re.compile(rf"(?<!\w)(?:[OoIl][{_SEPARATEUR}]{{0,2}}){{0,16}}[0-9]")
 _TAPEE: Final = re.compile(r"[0-9OoIl]{16}[A-Za-z]")
-_A_PEU_PRES: Final = re.compile(r"([0-9]{1,64})([A-Za-z]?)")
+_A_PEU_PRES: Final = re.compile(r"[0-9]{1,64}[A-Za-z]?")
+_UN_MOT: Final = re.compile(r"(?=(?:[A-Za-z]*[0-9]){8})[0-9A-Za-z]{8,24}")
+"""D'un seul tenant, et assez de chiffres pour que ce soit une référence mal tapée."""
+_DEPLACES_MAX: Final = 3
 _COLLEE: Final = re.compile(
     rf"(?<![\w])[0-9OoIl](?:[{_SEPARATEUR}]{{0,2}}[0-9OoIl]){{15}}[{_SEPARATEUR}]{{0,2}}[A-Za-z](?!\w)"
 )
@@ -81,11 +84,13 @@ def lire_reference(saisie: str) -> ReferenceCreance | None:
 
 
 class DefautDeReference(StrEnum):
-    """Ce qui empêche de lire une référence tapée."""
+    """Ce qui empêche de lire une référence tapée ; une saisie peut en avoir plusieurs."""
 
     LETTRE_ABSENTE = "lettre_absente"
     CHIFFRES_MANQUANTS = "chiffres_manquants"
     CHIFFRES_EN_TROP = "chiffres_en_trop"
+    SIGNE_DEPLACE = "signe_deplace"
+    """Une lettre où seul un chiffre peut être."""
     PLUSIEURS = "plusieurs"
     FORME = "forme"
 
@@ -93,9 +98,12 @@ class DefautDeReference(StrEnum):
 class ReferenceIllisible(NamedTuple):
     """Une saisie qui n'est pas une référence : la forme est publique, le dire n'apprend rien de personne."""
 
-    defaut: DefautDeReference
-    chiffres: int
-    """Les chiffres que la saisie compte."""
+    defauts: tuple[DefautDeReference, ...]
+    """Un au moins, du plus général au plus précis."""
+    chiffres: int = 0
+    """Les chiffres que la saisie compte, les signes déplacés compris."""
+    deplaces: str = ""
+    """Ces signes, chacun une fois."""
 
 
 def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
@@ -106,30 +114,39 @@ def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
     autour d'elle. Jamais un signe qui n'est pas en ASCII, ni deux références à la fois.
     """
     if len(saisie) > _LONGUEUR_COLLEE_MAX:
-        return ReferenceIllisible(DefautDeReference.FORME, 0)
+        return ReferenceIllisible((DefautDeReference.FORME,))
     debut = _DEBUT.search(saisie)
     serree = _SEPARATEURS.sub("", saisie[debut.start() :] if debut else "")
     if _TAPEE.fullmatch(serree):
         return _redresser(serree)
-    chiffres = sum(signe in _CHIFFRES for signe in serree)
-    if trouve := _A_PEU_PRES.fullmatch(serree):
-        return ReferenceIllisible(_defaut(len(trouve[1]), lettre=bool(trouve[2])), len(trouve[1]))
+    if _A_PEU_PRES.fullmatch(serree):
+        return _mal_tapee(serree)
     collees = {_redresser(_SEPARATEURS.sub("", trouve[0])) for trouve in _COLLEE.finditer(saisie)}
     if len(collees) == 1:
         return collees.pop()
-    return ReferenceIllisible(DefautDeReference.PLUSIEURS if collees else DefautDeReference.FORME, chiffres)
+    if collees:
+        return ReferenceIllisible((DefautDeReference.PLUSIEURS,))
+    return _mal_tapee(serree) if _UN_MOT.fullmatch(serree) else ReferenceIllisible((DefautDeReference.FORME,))
 
 
 def _redresser(serree: str) -> ReferenceCreance:
     return ReferenceCreance(serree[:-1].translate(_EN_CHIFFRES) + serree[-1].upper())
 
 
-def _defaut(chiffres: int, *, lettre: bool) -> DefautDeReference:
-    if chiffres > CHIFFRES:
-        return DefautDeReference.CHIFFRES_EN_TROP
-    if chiffres < CHIFFRES:
-        return DefautDeReference.CHIFFRES_MANQUANTS
-    return DefautDeReference.FORME if lettre else DefautDeReference.LETTRE_ABSENTE
+def _mal_tapee(serree: str) -> ReferenceIllisible:
+    """Tout ce qu'une saisie d'un seul tenant a de fautif : la personne corrige en une fois."""
+    lettre = serree[-1] not in _CHIFFRES
+    corps = (serree[:-1] if lettre else serree).translate(_EN_CHIFFRES)
+    deplaces = "".join(dict.fromkeys(signe for signe in corps if signe not in _CHIFFRES))
+    presents = {
+        DefautDeReference.CHIFFRES_MANQUANTS: len(corps) < CHIFFRES,
+        DefautDeReference.CHIFFRES_EN_TROP: len(corps) > CHIFFRES,
+        DefautDeReference.SIGNE_DEPLACE: bool(deplaces),
+        DefautDeReference.LETTRE_ABSENTE: not lettre,
+    }
+    if len(deplaces) > _DEPLACES_MAX:  # Un mot, et non une faute de frappe.
+        return ReferenceIllisible((DefautDeReference.FORME,))
+    return ReferenceIllisible(tuple(defaut for defaut, present in presents.items() if present), len(corps), deplaces)
 
 
 def composer_transaction(jour: date, numero: int, fragment: int = 0) -> ReferenceTransaction:

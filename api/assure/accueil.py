@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from api.assure.lecture import (
     SANS_FIN,
+    Raisons,
     a_suivre,
+    attentes,
     en_cours,
-    est_confirme,
     fermes_parmi,
     lire_compte,
     payables_en_ligne,
-    repris_possible,
 )
 from api.assure.messagerie import courrier_de
 from api.assure.visite import AssureConnecte, visite_de
@@ -60,14 +60,13 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     en_ligne = payables_en_ligne(dues, creances, politique)
     restant_en_ligne = sum(ligne.restant_du for ligne in en_ligne)
     sans_fin = en_cours(paiements)
-    a_finir = [p for p in sans_fin if not est_confirme(p, visite.retours)]
-    fermes = await fermes_parmi(visite.moyens, a_finir)
+    fermes = await fermes_parmi(visite.moyens, sans_fin)
+    raisons = Raisons(creances, politique, sans_fin, maintenant=maintenant, fermes=fermes)
     return {
         "courrier": await courrier_de(visite.moyens, visite.assure),
         "issue": derniere_issue(paiements, maintenant),
-        "confirmes": [p for p in sans_fin if est_confirme(p, visite.retours)],
-        "a_reprendre": [p for p in a_finir if repris_possible(p, fermes)],
-        "sans_reponse": [p for p in a_finir if not repris_possible(p, fermes)],
+        "attentes": attentes(sans_fin, fermes, visite.retours),
+        "invite": any(raisons.invite(ligne) for ligne in en_ligne),
         "paiements": paiements[:PAIEMENTS_MONTRES],
         "dues": len(en_ligne),
         "restant_total": restant_en_ligne,

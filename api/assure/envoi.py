@@ -68,7 +68,7 @@ async def envoyer(transaction: str, requete: Request, visite: AssureConnecte) ->
         await anyio.to_thread.run_sync(courriel.envoyer, adresse, message)
     except CourrielImpossible as panne:
         structlog.get_logger().warning("courriel_impossible", cause=str(panne))
-        return _page(visite, transaction, adresse=adresse, faute=IMPOSSIBLE, statut=503)
+        return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)
     return _page(visite, transaction, envoye=adresse)
 
 
@@ -100,8 +100,10 @@ def _page(
     *,
     adresse: str = "",
     faute: str | None = None,
+    panne: str | None = None,
     envoye: str | None = None,
     statut: int = 200,
 ) -> Response:
-    valeurs = {"transaction": transaction, "adresse": adresse, "faute": faute, "envoye": envoye}
+    """`faute` : celle de l'adresse, dite à son champ ; `panne` : la nôtre, où l'adresse n'est pour rien."""
+    valeurs = {"transaction": transaction, "adresse": adresse, "faute": faute, "panne": panne, "envoye": envoye}
     return visite.rendre("courriel.html", valeurs | {"signes_max": ADRESSE_SIGNES_MAX}, statut=statut)

@@ -1,6 +1,6 @@
 """Étape 2 sur 3 : les lignes cochées, le montant, et comment il se partage."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -9,17 +9,16 @@ from starlette.responses import Response
 from api.assure.feuillets import Feuillet, disponible_hors_page, feuillet
 from api.assure.lecture import (
     Consultation,
-    Raison,
     Raisons,
-    est_confirme,
+    attentes,
     phrase_en_cours,
-    repris_possible,
 )
 from api.assure.montants import blocage, ensemble, propositions
-from api.assure.rangees import rangee
+from api.assure.rangees import LigneACocher, ecrire
 from api.assure.saisie import MontantIllisible, Saisie, ecrire_partage
 from api.socle.visite import Visite
 from domain.monnaie import euros
+from domain.ouverture import caisses_en_verification
 from domain.refus import (
     MontantHorsBornes,
     MontantSuperieurAuSolde,
@@ -29,7 +28,6 @@ from domain.refus import (
     SelectionInvalide,
 )
 from guichet.prevoir_paiement import PartPrevue
-from projections.vues.restant_du import LigneCreance
 
 AU_MONTANT: Final = (MontantIllisible, MontantHorsBornes, MontantSuperieurAuSolde)
 
@@ -40,17 +38,6 @@ class Faute(NamedTuple):
     cible: str
     """L'identifiant de l'élément."""
     phrase: str
-
-
-class LigneACocher(NamedTuple):
-    """Une créance de l'étape 2."""
-
-    creance: LigneCreance
-    raison: Raison | None
-    """Pourquoi elle ne peut pas être cochée, ou None."""
-    cochee: bool
-    rang: int
-    """Sa place dans l'imputation, la plus ancienne d'abord."""
 
 
 def page_du_montant(
@@ -66,36 +53,36 @@ def page_du_montant(
     lignes = _lignes(visite, consultation, saisie)
     cochees = [ligne.creance for ligne in lignes if ligne.cochee]
     ouvertes = [ligne.creance for ligne in lignes]
-    cochables = [ligne.creance for ligne in lignes if ligne.raison is None]
+    cochables = [ligne.creance for ligne in lignes if ligne.invite]
+    en_verification = caisses_en_verification(consultation.sans_fin)
     politique = visite.moyens.dependances.guichet.politique
     solde = sum(ligne.restant_du for ligne in cochees)
-    ouverts = consultation.sans_fin
-    a_finir = [paiement for paiement in ouverts if not est_confirme(paiement, visite.retours)]
-    page_du_tableau = feuillet(
-        [
-            rangee(ligne.creance, ligne.rang, ligne.raison.phrase if ligne.raison else "", cochee=ligne.cochee)
-            for ligne in lignes[1:]
-        ],
-        saisie.page if saisie else 1,
-    )
+    payable = any(ligne.raison is None for ligne in lignes)
+    attendus = attentes(consultation.sans_fin, consultation.fermes, visite.retours)
+    page_du_tableau = feuillet(lignes[1:], saisie.page if saisie else 1)
+    plusieurs_caisses = len({ligne.creance.caisse for ligne in lignes}) > 1
     valeurs: dict[str, Any] = {
         "cherchee": lignes[0],
         "autres": len(lignes) - 1,
         "feuillet": page_du_tableau,
         "hors_page": _hors_page(lignes, page_du_tableau) if page_du_tableau.nombre > 1 else "",
-        "plusieurs_caisses": len({ligne.creance.caisse for ligne in lignes}) > 1,
+        "rangees": ecrire(page_du_tableau.lignes, plusieurs_caisses=plusieurs_caisses),
+        "rangees_ailleurs": ecrire(page_du_tableau.cochees_ailleurs, plusieurs_caisses=plusieurs_caisses),
+        "plusieurs_caisses": plusieurs_caisses,
         "nombre": len(cochees),
         "solde_total": solde,
         "saisie_rendue": saisie is not None,
         "trop_peu": 0 < solde < politique.minimum_par_paiement,
         "montant": saisie.montant if saisie else "",
-        "fautes": [_faute(un_refus, visite, lignes) for un_refus in refus],
-        "confirmes": [paiement for paiement in ouverts if est_confirme(paiement, visite.retours)],
-        "payable": any(ligne.raison is None for ligne in lignes),
-        "a_reprendre": [paiement for paiement in a_finir if repris_possible(paiement, consultation.fermes)],
-        "sans_reponse": [paiement for paiement in a_finir if not repris_possible(paiement, consultation.fermes)],
+        "fautes": [_a_sa_place(_faute(un, visite, lignes), payable=payable, attendus=attendus.nombre) for un in refus],
+        "attentes": attendus,
+        "payable": payable,
+        "invite": lignes[0].invite if lignes[0].raison is None else bool(cochables),
+        "en_verification": " ".join(sorted(en_verification)),
         "prevision": prevision,
-        "propositions": propositions(cochees, ouvertes, cochables, politique),
+        "propositions": propositions(
+            [ligne for ligne in cochees if ligne.caisse not in en_verification], ouvertes, cochables, politique
+        ),
         "blocage": blocage(sum(part.part for part in prevision), cochees, ouvertes, politique) if prevision else None,
         "politique": politique,
         "cle": nouvelle_cle(),
@@ -117,9 +104,12 @@ def page_de_verification(
     cochees = [ligne for ligne in ouvertes if ligne.reference in parts]
     politique = visite.moyens.dependances.guichet.politique
     total = sum(part.part for part in prevision)
+    retenue = retenue_par_une_verification(consultation, parts)
     valeurs = {
         "saisie": saisie,
-        "caisse": consultation.cherchee.caisse,
+        "caisse": cochees[0].caisse,
+        "attentes": attentes(consultation.sans_fin if retenue else (), consultation.fermes, visite.retours),
+        "retenue": retenue,
         "prevision": prevision,
         "total": total,
         "blocage": blocage(total, cochees, ouvertes, politique),
@@ -132,13 +122,25 @@ def page_de_verification(
     return visite.rendre("verification.html", valeurs, statut=409 if refus else 200)
 
 
+def retenue_par_une_verification(consultation: Consultation, references: Collection[str]) -> bool:
+    """Dit si l'une de ces références est d'une caisse où un paiement est en vérification."""
+    caisses = caisses_en_verification(consultation.sans_fin)
+    ouvertes = (consultation.cherchee, *consultation.autres)
+    return any(ligne.caisse in caisses for ligne in ouvertes if ligne.reference in references)
+
+
 def tout_cocher(visite: Visite, consultation: Consultation, saisie: Saisie) -> Saisie:
-    """La saisie, avec toutes les lignes que l'on peut cocher à la caisse de la créance cherchée, et ce qui se paie."""
+    """La saisie, avec toutes les lignes que l'on propose à la caisse des lignes cochées, et ce qui se paie.
+
+    Inchangée si ces lignes ne sont pas toutes d'une même caisse : la page n'y propose rien.
+    """
     politique = visite.moyens.dependances.guichet.politique
-    cochables = [ligne.creance for ligne in _lignes(visite, consultation, None) if ligne.raison is None]
+    cochables = [ligne.creance for ligne in _lignes(visite, consultation, None) if ligne.invite]
     ouvertes = [consultation.cherchee, *consultation.autres]
-    gardees = {consultation.cherchee.reference, *saisie.cochees}
-    cochees = ensemble(consultation.cherchee.caisse, cochables, politique, gardees=gardees)
+    caisses = {ligne.caisse for ligne in ouvertes if ligne.reference in saisie.cochees}
+    if len(caisses) != 1:
+        return saisie._replace(action="partage")
+    cochees = ensemble(caisses.pop(), cochables, politique, gardees=saisie.cochees)
     proposees = propositions(cochees, ouvertes, cochables, politique)
     montant = f"{euros(proposees[-1].montant)[:-2]}" if proposees else saisie.montant
     return saisie._replace(cochees=tuple(ligne.reference for ligne in cochees), montant=montant, action="partage")
@@ -169,15 +171,26 @@ def _lignes(visite: Visite, consultation: Consultation, saisie: Saisie | None) -
     lignes = []
     for ligne in creances:
         raison = raisons.de(ligne)
-        cochee = raison is None and ligne.reference in demandees
-        lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference]))
+        invite = raison is None and (not raisons.en_verification or raisons.invite(ligne))
+        # Sans invitation, seule la personne coche.
+        cochee = raison is None and ligne.reference in demandees and (invite or saisie is not None)
+        lignes.append(LigneACocher(ligne, raison, cochee, rangs[ligne.reference], invite))
     return lignes
 
 
 def _hors_page(lignes: Sequence[LigneACocher], montre: Feuillet) -> str:
     """Ce qui peut être payé et que la page ne montre pas, par caisse."""
-    montrees = [lignes[0].creance.reference, *(une.reference for une in (*montre.rangees, *montre.cochees_ailleurs))]
+    montrees = [
+        lignes[0].creance.reference,
+        *(une.creance.reference for une in (*montre.lignes, *montre.cochees_ailleurs)),
+    ]
     return disponible_hors_page((ligne.creance for ligne in lignes), montrees)
+
+
+def _a_sa_place(faute: Faute, *, payable: bool, attendus: int) -> Faute:
+    """La même faute, menée à la sélection si l'élément qu'elle vise n'est pas sur la page."""
+    absente = (faute.cible == "montant" and not payable) or (faute.cible == "reprendre" and not attendus)
+    return faute._replace(cible="selection") if absente else faute
 
 
 def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:

@@ -9,7 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.etape_montant import page_de_verification, page_du_montant, tout_cocher
+from api.assure.etape_montant import (
+    page_de_verification,
+    page_du_montant,
+    retenue_par_une_verification,
+    tout_cocher,
+)
 from api.assure.etape_reference import page_de_la_reference
 from api.assure.lecture import Consultation, consulter
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
@@ -27,6 +32,9 @@ MONTANT_PROPOSE: Final = re.compile(r"montant:([0-9]{1,7})([0-9]{2})")
 PAGE_DEMANDEE: Final = re.compile(r"page:([1-9][0-9]{0,3})")
 """Le bouton d'une autre page du tableau."""
 
+CONFIRME: Final = "confirmer"
+"""Le bouton de la page de vérification."""
+
 routes = APIRouter(include_in_schema=False)
 
 
@@ -34,9 +42,9 @@ routes = APIRouter(include_in_schema=False)
 async def payer(requete: Request) -> Response:
     """Ouvre le paiement et mène au kiosque ; un refus remontre l'étape, avec sa phrase et la saisie.
 
-    Les boutons du formulaire : `payer`, `partage` (montrer le partage), `modifier` (revenir de la vérification),
-    `montant:centimes` (un montant proposé, écrit dans le champ), `ensemble` (cocher aussi les autres) et `page:numéro`
-    (une autre page du tableau).
+    Les boutons du formulaire : `payer`, `confirmer` (le partage relu), `partage` (montrer le partage), `modifier`
+    (revenir de la vérification), `montant:centimes` (un montant proposé, écrit dans le champ), `ensemble` (cocher
+    aussi les autres) et `page:numéro` (une autre page du tableau).
     """
     visite = await visite_d_un_envoi(requete, lambda champs: adresse_de_la_saisie(lire_saisie(champs)))
     saisie = lire_saisie(await champs_de(requete, visite))
@@ -71,7 +79,9 @@ async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> 
     if fautes := _fautes_de_saisie(saisie):
         return page_du_montant(visite, consultation, saisie=saisie, refus=fautes, statut=422)
     try:
-        if not saisie.partage:
+        # Là où un paiement est en vérification, payer encore se relit toujours : c'est un choix, jamais un élan.
+        retenue = saisie.action != CONFIRME and retenue_par_une_verification(consultation, saisie.cochees)
+        if retenue or not saisie.partage:
             return page_de_verification(visite, consultation, saisie, await _prevoir(visite, saisie))
         demande = demande_de(saisie, visite.assure, visite.canal)._replace(correlation=correlation())
         ouvert = await anyio.to_thread.run_sync(

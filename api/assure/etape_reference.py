@@ -95,7 +95,7 @@ async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation)
     raisons = Raisons(
         consultation.autres, guichet.politique, consultation.sans_fin, maintenant=maintenant, exclusif=True
     )
-    payables = (ligne for ligne in consultation.autres if raisons.de(ligne) is None)
+    payables = (ligne for ligne in consultation.autres if raisons.invite(ligne))
     valeurs = {
         "creance": creance,
         "phrase": REGLEES[creance.statut],

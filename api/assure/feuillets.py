@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from api.assure.rangees import Rangee
+from api.assure.rangees import LigneACocher
 from projections.vues.restant_du import LigneCreance
 
 PAR_PAGE: Final = 50
@@ -16,8 +16,8 @@ class Feuillet(NamedTuple):
     numero: int
     nombre: int
     """De pages."""
-    rangees: Sequence[Rangee]
-    cochees_ailleurs: Sequence[Rangee]
+    lignes: Sequence[LigneACocher]
+    cochees_ailleurs: Sequence[LigneACocher]
     """Celles des autres pages que la personne a cochées."""
 
     @property
@@ -28,17 +28,17 @@ class Feuillet(NamedTuple):
     @property
     def derniere(self) -> int:
         """Le rang de sa dernière ligne."""
-        return self.premiere + len(self.rangees) - 1
+        return self.premiere + len(self.lignes) - 1
 
 
-def feuillet(rangees: Sequence[Rangee], numero: int) -> Feuillet:
+def feuillet(lignes: Sequence[LigneACocher], numero: int) -> Feuillet:
     """La page de ce numéro, ou la plus proche qui existe."""
-    nombre = max(1, -(-len(rangees) // PAR_PAGE))
+    nombre = max(1, -(-len(lignes) // PAR_PAGE))
     numero = min(max(numero, 1), nombre)
     debut = (numero - 1) * PAR_PAGE
     fin = debut + PAR_PAGE
-    ailleurs = [rangee for rang, rangee in enumerate(rangees) if rangee.cochee and not debut <= rang < fin]
-    return Feuillet(numero, nombre, rangees[debut:fin], ailleurs)
+    ailleurs = [ligne for rang, ligne in enumerate(lignes) if ligne.cochee and not debut <= rang < fin]
+    return Feuillet(numero, nombre, lignes[debut:fin], ailleurs)
 
 
 def disponible_hors_page(lignes: Iterable[LigneCreance], montrees: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from api.socle.dependances import Moyens
 from domain.imputation import Imputation
-from domain.ouverture import ACocher
+from domain.ouverture import ACocher, caisses_en_verification
 from domain.paiement import Fin, Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, CodeCaisse, ReferenceTransaction, lire_reference
@@ -145,9 +145,17 @@ class Raisons:
         for paiement in ouverts:
             self._par_caisse.setdefault(CodeCaisse(paiement.caisse), []).append(paiement)
         fins = {caisse: max(paiement.expire_le for paiement in siens) for caisse, siens in self._par_caisse.items()}
-        self._a_cocher = ACocher(compte, politique, fins_des_paiements=fins, exclusif=exclusif)
+        self.en_verification = caisses_en_verification(ouverts)
+        """Les caisses où l'on n'invite pas à payer."""
+        self._a_cocher = ACocher(
+            compte, politique, fins_des_paiements=fins, exclusif=exclusif, en_verification=self.en_verification
+        )
         self._retours = retours
         self._fermes = fermes
+
+    def invite(self, ligne: LigneCreance) -> bool:
+        """Dit si la page propose de la payer."""
+        return self._a_cocher.invite(ligne)
 
     def de(self, ligne: LigneCreance) -> Raison | None:
         """La raison, ou None si la ligne se coche."""
@@ -192,6 +200,31 @@ def repris_possible(paiement: LignePaiement, fermes: Collection[str], retours: A
     """
     ouvert = paiement.statut == "en_cours" and paiement.transaction not in fermes
     return ouvert and not est_confirme(paiement, retours)
+
+
+class Attentes(NamedTuple):
+    """Les paiements sans fin d'un assuré, selon ce que ses pages en disent."""
+
+    confirmes: Sequence[LignePaiement] = ()
+    """La banque les a reçus, ou nous les vérifions : rien à faire, et ne pas payer une seconde fois."""
+    a_reprendre: Sequence[LignePaiement] = ()
+    sans_reponse: Sequence[LignePaiement] = ()
+    """Leur formulaire ne se remet plus, et la banque n'a pas encore répondu."""
+
+    @property
+    def nombre(self) -> int:
+        """Combien il y en a."""
+        return sum(map(len, self))
+
+
+def attentes(sans_fin: Sequence[LignePaiement], fermes: Collection[str], retours: AbstractSet[str]) -> Attentes:
+    """Ce que toutes les pages disent de ces paiements, de la même façon."""
+    if not sans_fin:
+        return Attentes()
+    confirmes = [un for un in sans_fin if est_confirme(un, retours)]
+    autres = [un for un in sans_fin if not est_confirme(un, retours)]
+    a_reprendre = [un for un in autres if repris_possible(un, fermes)]
+    return Attentes(confirmes, a_reprendre, [un for un in autres if not repris_possible(un, fermes)])
 
 
 def a_suivre(paiement: LignePaiement) -> bool:

@@ -12,6 +12,7 @@ from api.assure.lecture import (
     Raison,
     Raisons,
     a_suivre,
+    attentes,
     en_cours,
     est_consultable,
     fermes_parmi,
@@ -49,6 +50,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
     en_ligne = payables_en_ligne(dues, creances, guichet.politique)
     maintenant = visite.moyens.dependances.horloge()
+    fermes = await fermes_parmi(visite.moyens, ouverts)
     raisons = Raisons(
         creances,
         guichet.politique,
@@ -56,12 +58,13 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         maintenant=maintenant,
         exclusif=True,
         retours=visite.retours,
-        fermes=await fermes_parmi(visite.moyens, ouverts),
+        fermes=fermes,
     )
     exclues = [ligne.reference for ligne in creances if not ligne.payable_en_ligne and not ligne.annulee]
     exclusions = await anyio.to_thread.run_sync(partial(raconter_l_exclusion, guichet, exclues)) if exclues else {}
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
+        "attentes": attentes(ouverts, fermes, visite.retours),
         "exclusions": exclusions,
         "creances": [
             (
@@ -69,6 +72,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
                 _raison(ligne, raisons),
                 est_consultable(ligne),
                 histoires[ligne.reference],
+                raisons.invite(ligne),
             )
             for ligne in sorted(creances, key=lambda ligne: (not ligne.restant_du, ligne.date_emission))
         ],

@@ -1,56 +1,79 @@
 """Les rangées de l'étape 2, écrites d'avance : cinquante rangées ne traversent pas le gabarit valeur à valeur.
 
 Un gabarit cherche chaque attribut et échappe chaque valeur à part : c'était le plus gros du temps d'une page de
-cinquante lignes. Ici chaque champ est déjà le texte de la page, échappé, et le gabarit l'écrit tel quel.
+cinquante lignes. Ici le gabarit d'une rangée (`_rangee.html`) est rendu une fois par forme, avec des places à remplir ;
+chaque rangée les remplit de textes déjà échappés.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
-from api.socle.rendu import jour, typographie
+from api.assure.lecture import Raison
+from api.socle.rendu import jour, texte_de, typographie
 from domain.caisses import nom_de_caisse
 from domain.monnaie import euros
 from projections.vues.restant_du import LigneCreance
 
+_CHAMPS: Final = (
+    "reference",
+    "rang",
+    "restant",
+    "disponible",
+    "caisse",
+    "nom_de_caisse",
+    "emise_le",
+    "initial",
+    "reste",
+    "en_cours",
+    "raison",
+)
 
-class Rangee(NamedTuple):
-    """Une créance du tableau, dans l'ordre où le gabarit la prend ; tout texte est échappé."""
 
-    reference: str
-    rang: int
-    restant: int
-    disponible: int
-    caisse: str
-    nom_de_caisse: str
-    emise_le: str
-    initial_en_euros: str
-    restant_en_euros: str
-    en_cours_en_euros: str
-    """Vide si rien n'est en cours."""
-    raison: str
-    """Pourquoi elle ne peut pas être cochée ; vide si elle peut l'être."""
+class LigneACocher(NamedTuple):
+    """Une créance de l'étape 2."""
+
+    creance: LigneCreance
+    raison: Raison | None
+    """Pourquoi elle ne peut pas être cochée, ou None."""
     cochee: bool
+    rang: int
+    """Sa place dans l'imputation, la plus ancienne d'abord."""
+    invite: bool
+    """Vrai si la page propose de la payer (`domain.ouverture.ACocher.invite`)."""
 
 
-def rangee(creance: LigneCreance, rang: int, raison: str, *, cochee: bool) -> Rangee:
-    """La rangée de cette créance ; `raison` : la phrase qui dit pourquoi elle ne se coche pas, ou rien."""
-    restant = creance.restant_du
-    return Rangee(
+def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool) -> Markup:
+    """Ces rangées, dans leur ordre ; `plusieurs_caisses` : chacune nomme la sienne."""
+    return Markup("".join([_rangee(ligne, plusieurs_caisses) for ligne in lignes]))  # noqa: S704 (tout est échappé)
+
+
+def _rangee(ligne: LigneACocher, plusieurs_caisses: bool) -> str:  # noqa: FBT001 (cinquante fois par page)
+    creance, raison = ligne.creance, ligne.raison
+    restant, en_cours, caisse = creance.restant_du, creance.en_cours, creance.caisse
+    return _forme(plusieurs_caisses, en_cours > 0, raison is not None, ligne.cochee).format(
         _echappe(creance.reference),
-        rang,
+        ligne.rang,
         restant,
-        creance.disponible,
-        _echappe(creance.caisse),
-        _nom_echappe(creance.caisse),
+        restant - en_cours if restant > en_cours else 0,
+        _echappe(caisse),
+        _nom_echappe(caisse) if plusieurs_caisses else "",
         _jour(creance.date_emission),
         _euros(creance.montant_initial),
         _euros(restant),
-        _euros(creance.en_cours) if creance.en_cours else "",
-        _echappe(typographie(raison)) if raison else "",
-        cochee,
+        _euros(en_cours) if en_cours else "",
+        _phrase_echappee(raison.phrase) if raison is not None else "",
     )
+
+
+@lru_cache(maxsize=16)
+def _forme(plusieurs_caisses: bool, retenue: bool, fermee: bool, cochee: bool) -> str:  # noqa: FBT001 (la clé du cache)
+    """Le texte d'une rangée de cette forme, à remplir par `str.format` dans l'ordre de `_CHAMPS`."""
+    places = {nom: f"{{{rang}}}" for rang, nom in enumerate(_CHAMPS)}
+    faits = {"plusieurs_caisses": plusieurs_caisses, "retenue": retenue, "fermee": fermee, "cochee": cochee}
+    return texte_de("_rangee.html", places | faits)
 
 
 def _echappe(texte: str) -> str:
@@ -61,6 +84,11 @@ def _echappe(texte: str) -> str:
 @lru_cache(maxsize=256)
 def _nom_echappe(caisse: str) -> str:
     return _echappe(nom_de_caisse(caisse))
+
+
+@lru_cache(maxsize=256)
+def _phrase_echappee(phrase: str) -> str:
+    return _echappe(typographie(phrase))
 
 
 # Un compte répète ses dates, et son montant restant est le plus souvent le montant initial.

@@ -60,23 +60,28 @@ class ReferenceMalTapee(RefusDeSaisie):
 
     @property
     def phrase(self) -> str:
-        """Ce qui manque, et la forme attendue."""
-        return f"{_ce_qui_manque(self.lue)} Une référence compte 16 chiffres et 1 lettre."
+        """Ce qui ne va pas, tout en une phrase, et la forme attendue."""
+        premier, *suite = (_ce_qui_manque(defaut, self.lue) for defaut in self.lue.defauts)
+        dit = f"{', '.join([premier, *suite[:-1]])} et {suite[-1]}" if suite else premier
+        return f"{dit[0].upper()}{dit[1:]}. Une référence compte 16 chiffres et 1 lettre."
 
 
-def _ce_qui_manque(lue: ReferenceIllisible) -> str:
+def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:
     nombre = f"{lue.chiffres} chiffre{'s' if lue.chiffres > 1 else ''}"
-    match lue.defaut:
+    match defaut:
         case DefautDeReference.LETTRE_ABSENTE:
-            return "Il manque la lettre à la fin de votre référence."
+            return "il manque la lettre à la fin de votre référence"
         case DefautDeReference.CHIFFRES_MANQUANTS:
-            return f"Votre référence ne compte que {nombre} : il en manque {CHIFFRES - lue.chiffres}."
+            return f"votre référence ne compte que {nombre} : il en manque {CHIFFRES - lue.chiffres}"
         case DefautDeReference.CHIFFRES_EN_TROP:
-            return f"Votre référence compte {nombre} : il y en a {lue.chiffres - CHIFFRES} de trop."
+            return f"votre référence compte {nombre} : il y en a {lue.chiffres - CHIFFRES} de trop"
+        case DefautDeReference.SIGNE_DEPLACE:
+            accord = "sont à la place de chiffres" if len(lue.deplaces) > 1 else "est à la place d'un chiffre"
+            return f"« {' », « '.join(lue.deplaces)} » {accord}"
         case DefautDeReference.PLUSIEURS:
-            return "Vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite."
+            return "vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite"
         case DefautDeReference.FORME:
-            return "Nous n'avons pas reconnu de référence dans ce que vous avez saisi."
+            return "nous n'avons pas reconnu de référence dans ce que vous avez saisi"
         case inattendu:
             assert_never(inattendu)
 

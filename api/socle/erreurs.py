@@ -22,7 +22,16 @@ _TITRES: Final = {
     "formulaire_perime": "Ce formulaire a expiré",
     "paiement_inconnu": "Paiement introuvable",
     "introuvable": "Page introuvable",
+    "methode_non_permise": "Cette page ne s'ouvre pas ainsi",
 }
+
+_PHRASES: Final = {
+    "methode_non_permise": (
+        "Cette adresse ne sert qu'à un bouton de nos pages : ouverte seule, elle ne montre rien. Rien n'a été payé ni"
+        " changé. Revenez à la page où vous étiez, ou choisissez la suite ici."
+    ),
+}
+"""Ce qu'une personne lit là où le problème est écrit pour un programme."""
 
 _PASSAGERS: Final = (429, 500, 503)
 """Ce qui peut réussir un peu plus tard : la page offre de recommencer."""
@@ -34,7 +43,13 @@ async def repondre(scope: Mapping[str, Any], probleme: Probleme) -> Response:
         return probleme.reponse()
     titre = _TITRES.get(probleme.code) or TITRES.get(probleme.statut, "Erreur")
     recommencer = _recommencer(scope) if probleme.statut in _PASSAGERS else None
-    reponse = message(titre, probleme.detail, probleme.statut, await _cadre(scope), recommencer=recommencer)
+    reponse = message(
+        titre,
+        _PHRASES.get(probleme.code, probleme.detail),
+        probleme.statut,
+        await _cadre(scope),
+        recommencer=recommencer,
+    )
     reponse.headers.update(probleme.en_tetes)
     return reponse
 

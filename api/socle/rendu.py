@@ -49,6 +49,7 @@ _GABARITS: Final = Environment(
 _CADRE: Final = {
     "assure": None,
     "nom": None,
+    "personne": "",
     "derniere_connexion": None,
     "reste_s": None,
     "accueil": "/",
@@ -130,6 +131,11 @@ def preparer() -> None:
     """Compile tous les gabarits : la première page demandée n'attend pas après eux."""
     for nom in _GABARITS.list_templates(extensions=("html",)):
         _GABARITS.get_template(nom)
+
+
+def texte_de(gabarit: str, valeurs: dict[str, Any]) -> str:
+    """Un gabarit rendu seul, hors de toute page."""
+    return _GABARITS.get_template(gabarit).render(valeurs)
 
 
 def page(gabarit: str, valeurs: dict[str, Any], *, statut: int = 200, vers: str | None = None) -> HTMLResponse:

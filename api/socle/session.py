@@ -29,6 +29,12 @@ from domain.avis import Canal
 from domain.references import Pseudonyme
 
 COOKIE: Final = "creances_session"
+REPOSE_APRES_S: Final = 60
+"""Âge d'un cookie à partir duquel une page en pose un neuf. En deçà il dit encore vrai : la base tient le temps."""
+AVANCE_S: Final = 60
+"""Avance admise de l'horloge d'une autre instance."""
+CARACTERES_MAX: Final = 2_048
+"""Les nôtres en ont moins : un plus long n'est pas de nous."""
 _OCTETS: Final = 16
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
 
@@ -50,6 +56,8 @@ class Session(NamedTuple):
     """Son nom, dit par l'émetteur : dans le cookie chiffré, et nulle part ailleurs."""
     derniere_connexion: int | None = None
     """Sa connexion précédente (secondes depuis 1970), de même."""
+    posee_le: int = 0
+    """Quand son cookie a été posé sous le secret courant (secondes depuis 1970) ; 0 : il est à poser."""
 
     @property
     def acteur(self) -> str:
@@ -166,12 +174,20 @@ def session_pour(identite: Identite) -> Session:
 
 
 def poser(reponse: Response, session: Session, dependances: Dependances) -> None:
-    """Pose le cookie de la session, vue à l'instant ; il disparaît aussi avec le navigateur."""
+    """Pose le cookie de la session, s'il ne vient pas de l'être ; il disparaît aussi avec le navigateur."""
     maintenant = int(dependances.horloge().timestamp())
+    if 0 <= maintenant - session.posee_le < REPOSE_APRES_S:
+        return
     qui = [session.personne, session.nom, session.derniere_connexion]
     contenu = json.dumps([session.numero, session.assure, session.role, session.ouverte_le or maintenant, *qui])
     scelle = coffre("session", *dependances.secrets_de_session).encrypt_at_time(contenu.encode(), maintenant)
     poser_cookie(reponse, COOKIE, scelle.decode(), dependances)
+
+
+@lru_cache(maxsize=1024)
+def marque_de_la_personne(assure: str | None, secret: str) -> str:
+    """Ce qui distingue une personne d'une autre dans un même onglet, d'une session à l'autre, sans la nommer."""
+    return hmac.digest(cle_pour("personne", secret), assure.encode(), "sha256").hex()[:16] if assure else ""
 
 
 def jeton_de_formulaire(session: Session, dependances: Dependances) -> str:
@@ -179,8 +195,13 @@ def jeton_de_formulaire(session: Session, dependances: Dependances) -> str:
     return _jeton_sous(session, dependances.secret_de_session)
 
 
+@lru_cache(maxsize=4096)
+def _jeton_sous_cle(numero: str, secret: str) -> str:
+    return hmac.new(cle_pour("formulaire", secret), numero.encode(), hashlib.sha256).hexdigest()
+
+
 def _jeton_sous(session: Session, secret: str) -> str:
-    return hmac.new(cle_pour("formulaire", secret), session.numero.encode(), hashlib.sha256).hexdigest()
+    return _jeton_sous_cle(session.numero, secret)
 
 
 def jeton_valable(session: Session, jeton: str, dependances: Dependances) -> bool:
@@ -203,14 +224,31 @@ def cle_pour(usage: str, secret: str) -> bytes:
 
 
 def _lire(texte: str, dependances: Dependances) -> Session | None:
-    maintenant = int(dependances.horloge().timestamp())
-    boite = coffre("session", *dependances.secrets_de_session)
+    if not 0 < len(texte) <= CARACTERES_MAX:
+        return None
     try:
-        clair = boite.decrypt_at_time(texte, int(dependances.repos_de_session.total_seconds()), maintenant)
-        numero, assure, role, ouverte_le, *qui = json.loads(clair)
-        session = Session(numero, assure, RoleUtilisateur(role) if role else None, ouverte_le)
-        if qui:  # Un cookie posé avant que l'on garde qui est la personne n'en dit rien.
-            session = session._replace(personne=qui[0], nom=qui[1], derniere_connexion=qui[2])
+        session, posee_le = _ouvrir(texte, tuple(dependances.secrets_de_session))
     except (InvalidToken, ValueError, TypeError):
         return None
+    maintenant = int(dependances.horloge().timestamp())
+    repos_s = dependances.repos_de_session.total_seconds() + REPOSE_APRES_S
+    if not -AVANCE_S <= maintenant - posee_le <= repos_s:
+        return None
     return session if maintenant - session.ouverte_le <= dependances.duree_de_session.total_seconds() else None
+
+
+# Ce qui est scellé ne change pas : chaque page d'une visite rapporte le même cookie. Le temps se juge à part.
+@lru_cache(maxsize=4096)
+def _ouvrir(texte: str, secrets_de_session: tuple[str, ...]) -> tuple[Session, int]:
+    """La session que ce cookie porte, et quand il a été posé ; lève InvalidToken, ValueError ou TypeError."""
+    boite = coffre("session", *secrets_de_session)
+    posee_le = boite.extract_timestamp(texte)
+    numero, assure, role, ouverte_le, *qui = json.loads(boite.decrypt(texte))
+    session = Session(numero, assure, RoleUtilisateur(role) if role else None, ouverte_le)
+    if qui:  # Un cookie posé avant que l'on garde qui est la personne n'en dit rien.
+        session = session._replace(personne=qui[0], nom=qui[1], derniere_connexion=qui[2])
+    try:
+        coffre("session", secrets_de_session[0]).extract_timestamp(texte)
+    except InvalidToken:  # Sous un secret que l'on quitte : à poser de nouveau.
+        return session, posee_le
+    return session._replace(posee_le=posee_le), posee_le

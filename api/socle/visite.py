@@ -92,6 +92,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
     return {
         "assure": session.assure,
         "nom": session.nom or session.assure,
+        "personne": sessions.marque_de_la_personne(session.assure, dependances.secret_de_session),
         "derniere_connexion": session.derniere_connexion and datetime.fromtimestamp(session.derniere_connexion, UTC),
         "accueil": session.role.accueil if session.role else "/",
         "jeton": sessions.jeton_de_formulaire(session, dependances),

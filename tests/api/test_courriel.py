@@ -157,3 +157,16 @@ def toute_la_base(service: Service) -> str:
         ]
         etats = conn.execute("SELECT string_agg(encode(etat, 'escape'), ' ') FROM journal.evenements").fetchall()
     return str(lues) + str(etats)
+
+
+@pytest.mark.parametrize("boite", [smtp(port_libre())])
+def test_une_panne_du_courriel_n_accuse_pas_l_adresse(service: Service) -> None:
+    transaction = accepte(service)
+    page = envoyer(service, transaction, ADRESSE)
+    assert page.status_code == 503
+    assert 'role="alert"' in page.text
+    assert "le service de courriel ne répond pas" in page.text
+    assert "aria-invalid" not in page.text
+    assert 'href="#adresse"' not in page.text
+    assert f'href="/paiements/{transaction}/recu.pdf"' in page.text
+    assert f'value="{ADRESSE}"' in page.text

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.assure.feuillets import PAR_PAGE, feuillet
-from api.assure.rangees import Rangee
+from api.assure.rangees import LigneACocher
 from domain.avis import Avis, Mode
 from domain.creance import Créance
 from domain.monnaie import Centimes
@@ -114,9 +114,9 @@ def test_on_ne_tourne_pas_la_page_avec_plus_de_references_qu_un_paiement_n_en_re
 
 @pytest.mark.parametrize(("nombre", "pages"), [(0, 1), (50, 1), (51, 2), (100, 2), (500, 10)])
 def test_une_page_de_plus_ne_commence_qu_a_la_ligne_de_trop(nombre: int, pages: int) -> None:
-    rangees = [Rangee(str(n), n, 0, 0, "381", "", "", "", "", "", "", cochee=n == 0) for n in range(nombre)]
+    rangees: Any = [LigneACocher(None, None, n == 0, n, invite=True) for n in range(nombre)]  # type: ignore[arg-type]
     toutes = [feuillet(rangees, numero) for numero in range(1, pages + 1)]
-    assert [rangee for page in toutes for rangee in page.rangees] == rangees
+    assert [ligne for page in toutes for ligne in page.lignes] == rangees
     assert {page.nombre for page in toutes} == {pages}
     assert feuillet(rangees, 9_999).numero == pages
     assert [len(page.cochees_ailleurs) for page in toutes] == [0, *[1] * (pages - 1)]

@@ -375,7 +375,7 @@ class TestLesRefus:
     @pytest.mark.parametrize(
         ("tapee", "dit"),
         [
-            ("381", "ne compte que 3 chiffres : il en manque 13."),
+            ("381", "ne compte que 3 chiffres : il en manque 13 et il manque la lettre"),
             ("3811701200010075", "Il manque la lettre à la fin"),
             ("381170120001007F", "ne compte que 15 chiffres : il en manque 1."),
             ("38117012000100755F", "compte 17 chiffres : il y en a 1 de trop."),

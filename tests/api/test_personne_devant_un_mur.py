@@ -10,7 +10,7 @@ import pytest
 from api.socle.consignes import Consignes
 from service.settings import Instructions, Settings
 from tests.api.conftest import Service
-from tests.api.navigation import AUTRE, REF, champ, chercher, devenir, lisible, verifier
+from tests.api.navigation import AUTRE, REF, champ, chercher, devenir, fautes, lisible, payer, transaction_de, verifier
 
 ORDRE = "À l'ordre de l'agent comptable de la CPAM de l'Isère."
 
@@ -111,3 +111,103 @@ def test_une_recherche_apres_la_fin_de_la_session_revient_a_elle(service: Servic
     finie = service.client.post("/payer/recherche", data={"reference": f"N° {REF}"})
     assert finie.status_code == 401
     assert f"/connexion?next=%2Fpayer%3Freference%3D{REF}" in finie.text
+
+
+AILLEURS = "0111701200010075F"
+VERIFIE = "Nous vérifions votre paiement de 20,00 € auprès de la banque ; ne payez pas une seconde fois."
+
+
+def en_verification(service: Service, *autres: str) -> None:
+    """Un paiement de REF pour lequel la banque a pris un autre montant."""
+    for reference in (REF, *autres):
+        service.avis(reference, 45_00)
+    devenir(service)
+    service.repondre(transaction_de(payer(service, chercher(service))), 21_00)
+
+
+@pytest.mark.parametrize("adresse", ["/", "/creances", "/autres-moyens", f"/payer?reference={REF}"])
+def test_un_paiement_en_verification_se_dit_partout_et_nulle_part_on_n_invite_a_payer(
+    service: Service, adresse: str
+) -> None:
+    en_verification(service, AUTRE)
+    page = service.client.get(adresse)
+    assert VERIFIE in lisible(page)
+    assert '<a class="bouton" href="/payer' not in page.text
+    assert 'id="payer">' not in page.text
+    assert " checked" not in page.text
+    assert not any(touche in lisible(page) for touche in ("Tout régler", "Le maximum", "Cocher les autres"))
+
+
+def test_une_autre_caisse_se_paie_pendant_une_verification(service: Service) -> None:
+    en_verification(service, AILLEURS)
+    assert '<a class="bouton" href="/payer">' in service.client.get("/").text
+    liste = service.client.get("/creances").text
+    assert f'<a class="bouton" href="/payer?reference={AILLEURS}">' in liste
+    assert f'<a class="bouton second" href="/payer?reference={REF}">Payer quand même' in liste
+    etape = chercher(service, AILLEURS)
+    assert "Tout régler : 45,00 €" in lisible(etape)
+    assert re.search(rf'id="r-{AILLEURS}"[^>]*checked', etape.text)
+    assert not re.search(rf'id="r-{REF}"[^>]*checked', etape.text)
+
+
+@pytest.mark.parametrize("partage", ["", f"{REF}:2000"])
+def test_payer_quand_meme_pendant_une_verification_se_relit_toujours(service: Service, partage: str) -> None:
+    en_verification(service)
+    relue = verifier(service, chercher(service), "20", partage=partage)
+    assert relue.status_code == httpx.codes.OK
+    assert VERIFIE in lisible(relue)
+    assert '<a class="bouton" href="/">Attendre, sans payer</a>' in relue.text
+    depart = verifier(service, relue, "20", partage=champ(relue, "partage"), action="confirmer")
+    assert transaction_de(depart)
+
+
+def test_la_touche_tout_cocher_suit_la_caisse_des_lignes_cochees(service: Service) -> None:
+    service.avis(REF, 12_50, solde=40_00)
+    for reference in (AILLEURS, "0111701200010076F"):
+        service.avis(reference, 10_00, solde=40_00)
+    devenir(service)
+    relue = verifier(service, chercher(service), "", references=[AILLEURS], action="ensemble")
+    assert champ(relue, "montant") == "20,00"
+    assert not re.search(rf'id="r-{REF}"[^>]*checked', relue.text)
+
+
+def test_la_ou_rien_ne_se_paie_il_n_y_a_ni_champ_ni_bouton(service: Service) -> None:
+    service.avis(REF, 7_00, solde=60_00)
+    devenir(service)
+    page = chercher(service)
+    for absent in ('id="montant"', 'value="payer"', 'value="partage"', "partage.js"):
+        assert absent not in page.text
+    assert '<a class="bouton" href="/autres-moyens">Payer autrement</a>' in page.text
+    forge = verifier(service, page, "x")
+    assert all(f'id="{cible}"' in forge.text for cible, _ in fautes(forge))
+
+
+def test_deux_creances_qui_se_paient_toutes_en_ligne_le_disent_sans_se_compter_deux_fois(service: Service) -> None:
+    service.avis(REF)
+    service.avis(AUTRE)
+    devenir(service)
+    assert "2 créances restent dues, toutes deux à payer en ligne." in lisible(service.client.get("/creances"))
+
+
+@pytest.mark.parametrize(
+    ("tapee", "dit"),
+    [
+        (
+            "381170X20001007",
+            "il en manque 1, « X » est à la place d'un chiffre et il manque la lettre à la fin de votre référence.",
+        ),
+        ("3811701200010075FF", "Votre référence compte 17 chiffres : il y en a 1 de trop et « F » est à la place"),
+    ],
+)
+def test_plusieurs_fautes_d_une_reference_se_disent_en_une_phrase(service: Service, tapee: str, dit: str) -> None:
+    devenir(service)
+    assert dit in lisible(service.client.post("/payer/recherche", data={"reference": tapee}))
+
+
+def test_une_adresse_ouverte_seule_dit_a_la_personne_que_rien_n_est_arrive(service: Service) -> None:
+    devenir(service)
+    page = service.client.get("/deconnexion")
+    assert page.status_code == httpx.codes.METHOD_NOT_ALLOWED
+    assert "Cette page ne s'ouvre pas ainsi" in lisible(page)
+    assert "Rien n'a été payé ni changé" in lisible(page)
+    assert "méthode" not in lisible(page).lower()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from api.assure.rangees import rangee
+from api.assure.lecture import Raison
+from api.assure.rangees import LigneACocher, ecrire
 from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
 from projections.vues.restant_du import LigneCreance
 
@@ -33,10 +34,14 @@ def test_tout_texte_d_une_rangee_est_echappe(
         version=1,
         position=1,
     )
-    ecrite = rangee(creance, 0, raison, cochee=False)
-    for texte in (un for un in ecrite if isinstance(un, str)):
-        assert not set(texte) & set("<>\"'"), texte
-    assert ecrite.reference == escape(reference)
-    assert ecrite.caisse == escape(caisse)
-    assert (ecrite.raison == "") is (raison == "")
-    assert (ecrite.restant, ecrite.disponible) == (max(solde, 0), max(max(solde, 0) - en_cours, 0))
+    motif = Raison("motif", raison) if raison else None
+    ecrite = ecrire([LigneACocher(creance, motif, cochee=False, rang=7, invite=True)], plusieurs_caisses=True)
+    autre = creance._replace(reference=ReferenceCreance("R"), caisse=CodeCaisse("C"))
+    temoin = LigneACocher(autre, motif, cochee=False, rang=7, invite=True)
+    nue = ecrire([temoin._replace(raison=motif and Raison("motif", "P"))], plusieurs_caisses=True)
+    assert [ecrite.count(signe) for signe in "<>"] == [nue.count(signe) for signe in "<>"]
+    assert f'value="{escape(reference)}"' in ecrite
+    assert f'data-caisse="{escape(caisse)}"' in ecrite
+    assert (" disabled" in ecrite) is bool(raison)
+    restant = max(solde, 0)
+    assert f'data-rang="7" data-restant="{restant}" data-disponible="{max(restant - en_cours, 0)}"' in ecrite

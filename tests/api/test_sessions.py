@@ -111,3 +111,15 @@ def test_sous_https_les_cookies_sont_lies_a_cet_hote(service: Service) -> None:
         assert "; Secure" in pose
         assert "; Path=/;" in pose
         assert "Domain" not in pose
+
+
+def test_une_page_ne_pose_un_cookie_neuf_qu_une_minute_apres_le_dernier(service: Service) -> None:
+    service.maintenant = datetime.now(UTC)
+    devenir(service)
+    poses = []
+    for secondes in (1, 58, 61, 30):
+        service.maintenant += timedelta(seconds=secondes)
+        page = service.client.get("/payer")
+        assert "Se déconnecter" in page.text
+        poses.append("creances_session=" in page.headers.get("Set-Cookie", ""))
+    assert poses == [False, False, True, False]

@@ -31,6 +31,7 @@ REGLAGES: Final = {
     "CREANCES_OIDC_ISSUER": "https://sso.exemple.invalid/realms/cpam",
     "CREANCES_OIDC_CLIENT_ID": "creances",
     "CREANCES_PREUVE_ORIGIN": "creances.exemple.invalid/journal",
+    "CREANCES_PREUVE_TEMOINS": "[]",
 }
 RESEAU: Final = {"postgresql": {"cidrs": ["10.1.0.0/24"]}, "kafka": {"cidrs": ["10.2.0.0/24"]}}
 SERVEUR_HTTP: Final = "api"

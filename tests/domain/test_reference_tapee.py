@@ -35,23 +35,37 @@ def test_toute_saisie_est_une_reference_ou_un_defaut(saisie: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("saisie", "defaut"),
+    ("saisie", "defauts"),
     [
         ("3811701200010075", DefautDeReference.LETTRE_ABSENTE),
         ("381170120001007F", DefautDeReference.CHIFFRES_MANQUANTS),
         ("38117012000100755F", DefautDeReference.CHIFFRES_EN_TROP),
         ("1 3811701200010075F", DefautDeReference.CHIFFRES_EN_TROP),
         ("3811701200010075ſ", DefautDeReference.FORME),
-        ("3811701200010075FF", DefautDeReference.FORME),
+        ("3811701200010075FF", (DefautDeReference.CHIFFRES_EN_TROP, DefautDeReference.SIGNE_DEPLACE)),
+        ("381170120001007", (DefautDeReference.CHIFFRES_MANQUANTS, DefautDeReference.LETTRE_ABSENTE)),
+        ("38117012X0010075F", DefautDeReference.SIGNE_DEPLACE),
+        ("3811701200010075 merci", DefautDeReference.FORME),
         ("", DefautDeReference.FORME),
         ("9" * 2_000, DefautDeReference.FORME),
         (f"{REF} ou 3811702400012980F", DefautDeReference.PLUSIEURS),
     ],
 )
-def test_ce_qui_fait_doute_est_nomme(saisie: str, defaut: DefautDeReference) -> None:
+def test_ce_qui_fait_doute_est_nomme(saisie: str, defauts: DefautDeReference | tuple[DefautDeReference, ...]) -> None:
     lue = lire_reference_tapee(saisie)
     assert isinstance(lue, ReferenceIllisible)
-    assert lue.defaut is defaut
+    assert lue.defauts == (defauts if isinstance(defauts, tuple) else (defauts,))
+
+
+@given(REFERENCES, st.integers(1, 7), st.sampled_from("XBS"), st.booleans())
+def test_plusieurs_fautes_de_frappe_se_disent_toutes(reference: str, otes: int, deplace: str, lettre: bool) -> None:  # noqa: FBT001
+    chiffres = "9" + reference[1 : -1 - otes]
+    saisie = chiffres[:4] + deplace + chiffres[5:] + (reference[-1] if lettre else "")
+    lue = lire_reference_tapee(saisie)
+    assert isinstance(lue, ReferenceIllisible)
+    attendus = [DefautDeReference.CHIFFRES_MANQUANTS, DefautDeReference.SIGNE_DEPLACE]
+    assert list(lue.defauts) == attendus + ([] if lettre else [DefautDeReference.LETTRE_ABSENTE])
+    assert (lue.chiffres, lue.deplaces) == (16 - otes, deplace)
 
 
 def test_la_meme_reference_deux_fois_n_est_pas_un_doute() -> None:

@@ -265,7 +265,7 @@ def reprendre_un_paiement(pile: Pile, venir: Any, noter: Noter) -> None:
     noter(venu, "« Voir où il en est »")
     venu.chercher(reference)
     noter(venu, "Cherche encore la même créance", "telephone-reprendre")
-    venu.page.get_by_role("link", name="Reprendre ce paiement").click()
+    venu.page.get_by_role("link", name="reprendre au kiosque bancaire").click()
     venu.page.wait_for_url("**/paypage")
     venu.carte("5017 0000 0000 3300")
     venu.page.get_by_label("Code reçu").wait_for()

@@ -169,10 +169,10 @@ def test_double_clic_et_retour_arriere_n_ouvrent_qu_un_paiement(pile: Pile, visi
     page.wait_for_url("**/paypage")
     attendre(lambda: pile.paiements("n-double"))
     page.go_back()  # L'étape 2 : la page qui mène au kiosque s'est effacée de l'historique.
-    assert visiteur.lit("Un paiement de 20,00 € est déjà en cours.")
+    assert visiteur.lit("Un paiement de 20,00 € est en cours.")
     assert page.locator(f"#r-{reference}").is_disabled()
     page.reload()
-    page.get_by_role("link", name="Reprendre ce paiement").click()
+    page.get_by_role("link", name="reprendre au kiosque bancaire").click()
     page.wait_for_url("**/paypage")
     visiteur.carte(ACCEPTEE)
     visiteur.continuer()

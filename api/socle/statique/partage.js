@@ -12,6 +12,8 @@ const maximum = Number(montant.dataset.maximum);
 const referencesMax = Number(montant.dataset.referencesMax);
 // Ce qui peut être payé sur les lignes des autres pages du tableau, par caisse.
 const horsPage = Object.fromEntries((formulaire.dataset.horsPage ?? "").split(" ").map((une) => une.split(":")));
+// Les caisses où un paiement est en vérification : la page n'invite à rien y payer.
+const enVerification = new Set((formulaire.dataset.enVerification ?? "").split(" "));
 const INSECABLE = "\u00a0";
 
 function euros(centimes) {
@@ -39,7 +41,9 @@ function calculer() {
   document.querySelector("#caisses").hidden = !melees || document.querySelector("#faute-selection") !== null;
   const voulu = centimes(montant.value);
   document.querySelector("#trop-peu").hidden = melees || restant === 0 || restant >= minimum;
-  proposer(melees ? [] : propositions(cochees));
+  const retenue = cochees.some((une) => enVerification.has(une.dataset.caisse));
+  proposer(melees || retenue ? [] : propositions(cochees));
+  if (cochees.length > 0) inviter(!retenue);
   const permis = voulu !== null && voulu >= minimum && voulu <= maximum && voulu <= somme(cochees, "disponible");
   const vousPayez = document.querySelector("#vous-payez");
   if (vousPayez) {
@@ -47,6 +51,12 @@ function calculer() {
     vousPayez.querySelector("strong").textContent = permis ? euros(voulu) : "";
   }
   montrer(permis && !melees ? repartir(voulu, cochees) : [], permis && !melees ? blocage(voulu, cochees) : null);
+}
+
+function inviter(invite) {
+  const payer = document.querySelector("#payer");
+  payer.classList.toggle("second", !invite);
+  payer.textContent = invite ? "Payer" : "Payer quand même";
 }
 
 // Ce que ce montant laisserait d'impayable en ligne auprès de la caisse cochée, et le montant qui l'évite.
@@ -177,7 +187,8 @@ function retrouver() {
     location.replace(`/payer?${new URLSearchParams({ reference, cochees: gardee.cochees, montant: gardee.montant })}`);
     return;
   }
-  for (const une of cases) une.checked = !une.disabled && gardee.cochees.includes(une.value);
+  const permise = (une) => !une.disabled && !enVerification.has(une.dataset.caisse);
+  for (const une of cases) une.checked = permise(une) && gardee.cochees.includes(une.value);
   montant.value = gardee.montant;
 }
 

@@ -26,7 +26,7 @@ async function relire() {
   for (const deplie of zone.querySelectorAll("details[open][id]")) {
     lu.querySelector("#" + CSS.escape(deplie.id))?.setAttribute("open", "");
   }
-  preparer(lu);
+  montrerImprimer(lu); // `cadre.js`.
   if (lu.innerHTML.trim() === zone.innerHTML.trim()) return;
   const tenait = zone.contains(document.activeElement);
   const tenu = document.activeElement?.getAttribute("href");
@@ -61,10 +61,6 @@ function oublier() {
   }
 }
 
-function preparer(racine) {
-  for (const bouton of racine.querySelectorAll("[data-imprimer]")) bouton.hidden = false;
-}
-
 async function suivre() {
   clearTimeout(minuterie);
   try {
@@ -82,11 +78,7 @@ function attendre() {
   if (attend()) minuterie = setTimeout(suivre, intervalle);
 }
 
-preparer(zone);
 oublier();
-zone.addEventListener("click", (clic) => {
-  if (clic.target.closest("[data-imprimer]")) window.print();
-});
 // Un autre onglet vient de s'ouvrir ou de changer, ou la personne revient à celui-ci.
 canal.addEventListener("message", suivre);
 document.addEventListener("visibilitychange", suivre);
