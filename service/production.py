@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from service.role_names import RoleKind
 from service.settings import PREFIX, Merchant, Settings
+from service.settings.values import split
 
 _PUBLISHED_MERCHANTS: Final = re.compile(r"0020010000000\d\d|211000021310001")
 _PUBLISHED_KEYS: Final = re.compile(r"\d{15}_KEY\d+", re.IGNORECASE)
@@ -202,7 +203,7 @@ def _seal(settings: Settings) -> Iterator[tuple[str, str]]:
 def _unfit_proxies(proxies: str) -> Iterator[str]:
     """Why these cannot be believed, each cause once: two halves of the world are everyone as well."""
     networks, unreadable = [], False
-    for proxy in filter(None, map(str.strip, proxies.split(","))):
+    for proxy in split(proxies):
         try:
             networks.append(ip_network("::/0" if proxy == "*" else proxy, strict=False))
         except ValueError:

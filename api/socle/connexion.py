@@ -109,11 +109,13 @@ async def revenir_de_l_emetteur(
     moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     aller = _aller_de(requete, dependances)
     if aller is None or not hmac.compare_digest(aller.etat.encode(), state.encode()):
-        structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None)
+        if (fois := moyens.redites.fois(("connexion_sans_demande", str(aller is not None)))) is not None:
+            structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None, fois=fois)
         await moyens.consigne.refuser("retour de connexion qui ne répond à aucune demande", requete=requete)
         reponse: Response = _interrompue("Cette réponse ne correspond à aucune demande de connexion en cours.", 400)
     elif error is not None or not code:
-        structlog.get_logger().info("connexion_abandonnee")
+        if (fois := moyens.redites.fois(("connexion_abandonnee", ""))) is not None:
+            structlog.get_logger().info("connexion_abandonnee", fois=fois)
         reponse = _interrompue("La connexion n'a pas abouti.", 401)
     else:
         canal = passage_de(requete, dependances).canal

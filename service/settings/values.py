@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -80,6 +81,20 @@ def _takes_a_path(value: str) -> str:
     return value
 
 
+def split(value: str | None) -> list[str]:
+    """What a setting lists between commas."""
+    return [part for part in map(str.strip, (value or "").split(",")) if part]
+
+
+def _networks(value: str) -> str:
+    for network in split(value):
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError("doit être des adresses ou des réseaux, séparés par des virgules") from None
+    return value
+
+
 def _is_there(value: Path) -> Path:
     if not value.is_file():
         raise ValueError("ce fichier n'existe pas")
@@ -104,5 +119,6 @@ HttpUrl = Annotated[str, AfterValidator(_http)]
 BaseUrl = Annotated[str, AfterValidator(_http), AfterValidator(_takes_a_path)]
 """An address to which paths are added: neither query nor fragment."""
 
+Networks = Annotated[str, AfterValidator(_networks)]
 ExistingFile = Annotated[Path, AfterValidator(_is_there)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
