@@ -83,10 +83,7 @@ def api(
             commercants=_merchants(settings),
             reseaux_de_la_banque=tuple(map(ip_network, split(settings.kiosque_networks))),
             demo=demo,
-            consignes={
-                caisse: Consignes()._replace(**given.model_dump(exclude_none=True))
-                for caisse, given in settings.caisse_instructions.items()
-            },
+            consignes=_instructions(settings),
             courriel=outgoing_mail(settings, demo=demo),
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
@@ -126,6 +123,14 @@ def _limits(settings: Settings) -> Limites:
         refus_par_minute=settings.rate_refusals,
         plausibles_par_minute=settings.rate_bank_refusals,
     )
+
+
+def _instructions(settings: Settings) -> dict[str, Consignes]:
+    """How each caisse is paid otherwise."""
+    return {
+        caisse: Consignes()._replace(**given.model_dump(exclude_none=True))
+        for caisse, given in settings.caisse_instructions.items()
+    }
 
 
 def _merchants(settings: Settings) -> frozenset[str]:
