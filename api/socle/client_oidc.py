@@ -91,7 +91,8 @@ class ClientOIDC:
             if refus.error == "invalid_grant":
                 raise ConnexionRefusee from refus
             raise EmetteurInjoignable(f"l'émetteur nous refuse : {refus.error}") from refus
-        except (httpx.HTTPError, ValueError) as panne:
+        # Ce que l'émetteur répond est lu par authlib, qui suppose un objet et des nombres.
+        except (httpx.HTTPError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as panne:
             raise EmetteurInjoignable from panne
 
     def _client(self, session: httpx.Client) -> OAuth2Client:
