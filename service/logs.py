@@ -19,6 +19,7 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from domain.nir import contient_un_nir, masquer_les_nir
 from service.controls import shown
 
 MASK = "***"
@@ -48,10 +49,12 @@ FORBIDDEN_KEYS = frozenset(
     }
 )
 FORBIDDEN_PARTS = ("secret", "password", "api_key", "private_key")
-NIR = re.compile(r"(?<![0-9A-Za-z])[12]\d{4}(?:\d{2}|2[AB])\d{8}(?![0-9A-Za-z])")
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
 SEALED = re.compile(r"\b(Data|Seal)=[^\s&]+")
+NIR_MIN = 10**12
+"""The least number that may be one."""
+
 DEPTH_MAX = 8
 REPEATERS = ("kafka", "psycopg.pool")
 """Libraries that say the same again at each attempt to reconnect; our own line tells the outage."""
@@ -155,6 +158,8 @@ def _masked(key: str, value: object, depth: int) -> object:  # noqa: PLR0911  on
             return {shown(str(inner)): _masked(str(inner), kept, depth - 1) for inner, kept in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_masked("", kept, depth - 1) for kept in value]
+        case int() if not isinstance(value, bool) and abs(value) >= NIR_MIN:
+            return _masked_text(str(value)) if contient_un_nir(str(value)) else value
         case None | bool() | int() | float():
             return value
         case _:
@@ -169,4 +174,4 @@ def _forbidden(key: str) -> bool:
 def _masked_text(text: str) -> str:
     text = URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     text = SEALED.sub(rf"\1={MASK}", text)
-    return shown(NIR.sub(MASK, EMAIL.sub(MASK, text)))
+    return shown(masquer_les_nir(EMAIL.sub(MASK, text), MASK))

@@ -13,14 +13,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
 from api.socle.lecture_de_jeton import INSTANT_MAX, Nature, decoder, est_d_acces, exiger_le_type
 from domain.geste import COMPTE_SYSTEME
-from domain.references import CodeCaisse, Pseudonyme
+from domain.references import CodeCaisse, PseudonymeRecu
 
 EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
 DUREE_DE_DEVELOPPEMENT: Final = timedelta(hours=12)
 NOM_SIGNES_MAX: Final = 80
 FIN_DE_SESSION: Final = "http://schemas.openid.net/event/backchannel-logout"
 
-_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 REVENDICATION_CAISSES: Final = "caisses"
 """La revendication d'un partenaire qui nomme ses caisses : une liste de codes à trois chiffres."""

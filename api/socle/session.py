@@ -26,11 +26,11 @@ from api.socle.dependances import Dependances, Moyens
 from api.socle.identite import Identite, RoleUtilisateur
 from api.socle.sessions_tenues import Tenue
 from domain.avis import Canal
-from domain.references import Pseudonyme
+from domain.references import PseudonymeRecu
 
 COOKIE: Final = "creances_session"
 _OCTETS: Final = 16
-_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 
 class Session(NamedTuple):
