@@ -36,7 +36,10 @@ def is_secret(field: FieldInfo) -> bool:
 def _read_duration(value: object) -> object:
     """Read `15 min` or a bare number of seconds; leave the rest to pydantic."""
     if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|j)?\s*", value)):
-        return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
+        try:
+            return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
+        except OverflowError:
+            raise ValueError("est trop long") from None
     return value
 
 
