@@ -56,30 +56,36 @@ NIR_MIN = 10**12
 """The least number that may be one."""
 
 DEPTH_MAX = 8
-REPEATERS = ("kafka", "psycopg.pool")
-"""Libraries that say the same again at each attempt to reconnect; our own line tells the outage."""
+REPEATERS = ("kafka", "psycopg.pool", "uvicorn")
+"""Libraries that say the same again at each attempt to reconnect (our own line tells the outage), or at each request
+that anybody garbles."""
+
 REPEAT_SECONDS = 60.0
 REPEATS_KEPT = 1_000
 
 
 class Repeats(logging.Filter):
-    """Let a library say the same thing once a minute: ten minutes without Kafka must not bury everything else."""
+    """Let a library say the same thing once a minute, and how often: a flood must not bury everything else."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.clock = clock
-        self._said: dict[tuple[str, str], float] = {}
+        self._said: dict[tuple[str, str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether this record passes."""
+        """Say whether this record passes; one that stands for others bears their number (`fois`)."""
         if not record.name.startswith(REPEATERS):
             return True
-        said, now = (record.name, str(record.msg)), self.clock()
-        if now - self._said.get(said, float("-inf")) < REPEAT_SECONDS:
+        said, now = (record.name, str(record.msg), record.exc_info and record.exc_info[0]), self.clock()
+        since, kept_back = self._said.get(said, (float("-inf"), 0))
+        if now - since < REPEAT_SECONDS:
+            self._said[said] = since, kept_back + 1
             return False
         if len(self._said) >= REPEATS_KEPT:  # A library that puts its values into the message itself.
             self._said.clear()
-        self._said[said] = now
+        self._said[said] = now, 0
+        if kept_back:
+            record.fois = kept_back + 1
         return True
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import structlog.testing
 from pydantic import SecretStr
+from starlette.types import Message
 
 from api.application import Limites
 from api.socle.rebuts import COPIES_TRANSMISES
@@ -136,6 +137,28 @@ def test_un_flot_de_refus_se_dit_en_une_ligne_avec_son_nombre(service: Service) 
             service.client.post("/kiosque/retour", data={"Data": str(n), "Seal": "0"})
     for evenement in ("notification_refusee", "retour_irrecevable"):
         assert [dite["fois"] for dite in dites if dite["event"] == evenement] == [1]
+
+
+def test_ceux_qui_partent_avant_la_fin_se_disent_en_une_ligne(service: Service) -> None:
+    async def partir() -> None:
+        portee = {
+            "type": "http", "method": "POST", "path": "/kiosque/notification", "raw_path": b"/kiosque/notification",
+            "query_string": b"", "headers": [], "client": ("192.0.2.1", 1), "server": ("s", 80), "scheme": "http",
+            "root_path": "", "http_version": "1.1",
+        }  # fmt: skip
+
+        async def recevoir() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def envoyer(_: Message) -> None:
+            pass
+
+        for _ in range(20):
+            await service.application(dict(portee), recevoir, envoyer)
+
+    with structlog.testing.capture_logs() as dites:
+        asyncio.run(partir())
+    assert [dite["fois"] for dite in dites if dite["event"] == "client_parti"] == [1]
 
 
 def test_un_formulaire_trop_grand_n_est_ni_lu_ni_garde(service: Service) -> None:

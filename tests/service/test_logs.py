@@ -112,3 +112,15 @@ def test_une_bibliotheque_ne_repete_la_meme_chose_qu_une_fois_par_minute() -> No
     assert [dire("engine.consumer", "consommateur_interrompu") for _ in range(2)] == [True, True]
     heure = 61.0
     assert dire("kafka.net", "connexion %s refusée")
+
+
+def test_un_flot_de_requetes_illisibles_se_dit_en_une_ligne_puis_avec_son_nombre(sortie: io.StringIO) -> None:
+    heure = 0.0
+    (filtre,) = [filtre for filtre in logging.getLogger().handlers[0].filters if isinstance(filtre, Repeats)]
+    filtre.clock = lambda: heure
+    for _ in range(50):  # Ce que le serveur dit de chaque requête que n'importe qui abîme.
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    heure = 61.0
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    lignes = [json.loads(ligne) for ligne in sortie.getvalue().splitlines()]
+    assert [ligne.get("fois") for ligne in lignes] == [None, 50]
