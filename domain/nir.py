@@ -77,9 +77,9 @@ def masquer_les_nir(texte: str, masque: str) -> str:
 
 
 def _contient(texte: str, premier: str) -> bool:
-    texte = _lisible(texte)
-    if len(texte) < SIGNES_MIN:  # Le plus souvent : chaque avis relu passe par ici.
+    if len(texte) < SIGNES_MIN and texte.isascii():  # Le plus souvent : chaque avis relu passe par ici.
         return False
+    texte = _lisible(texte)
     # Ponctué à sa façon, un nombre devant lui ne le cache pas ; ponctué autrement, ses chiffres se suivent.
     if not (_PONCTUE[premier].search(texte) or _CONTENU[premier].search(_serrer(texte))):
         return False
