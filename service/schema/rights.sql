@@ -107,17 +107,17 @@ BEGIN
     SET LOCAL ROLE creances_service;
     GRANT USAGE ON SCHEMA vues TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
         creances_relance, creances_exploitation, creances_lecture;
+    SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
+    WHERE rolname = ANY (connus) AND rolname <> 'creances_service';
     FOR un IN SELECT relname FROM pg_class
               WHERE relnamespace = 'vues'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
                 AND pg_get_userbyid(relowner) = 'creances_service' LOOP
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON vues.%I FROM ', un.relname) || tous;
         EXECUTE format('GRANT SELECT ON vues.%I TO creances_api, creances_consommateur, creances_suiveur,
                         creances_publication, creances_relance, creances_exploitation, creances_lecture', un.relname);
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON vues.%I TO creances_suiveur', un.relname);
     END LOOP;
     -- L'état qu'un rôle dit de lui-même n'est pas la position, ni le bail, de qui suit le journal.
-    SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
-    WHERE rolname = ANY (connus) AND rolname NOT IN ('creances_service', 'creances_suiveur');
-    EXECUTE 'REVOKE INSERT, UPDATE, DELETE ON vues.suiveurs FROM ' || tous;
     FOR un IN SELECT rolname FROM pg_roles
               WHERE rolname = ANY (connus)
                 AND rolname NOT IN ('creances_service', 'creances_suiveur', 'creances_lecture') LOOP
@@ -126,13 +126,16 @@ BEGIN
                         ON vues.suiveurs TO %I', un.rolname);
     END LOOP;
     -- La publication suit le journal : elle mène, et avance.
-    GRANT UPDATE (position, tenue, bail, bail_expire_le, bail_session) ON vues.suiveurs TO creances_publication;
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO colonnes FROM pg_attribute
+    WHERE attrelid = 'vues.suiveurs'::regclass
+      AND attname IN ('position', 'tenue', 'bail', 'bail_expire_le', 'bail_session');
+    EXECUTE format('GRANT UPDATE (%s) ON vues.suiveurs TO creances_publication', colonnes);
     GRANT INSERT, UPDATE ON vues.sorts TO creances_consommateur;
     GRANT INSERT, UPDATE ON vues.publications TO creances_publication;
     GRANT INSERT, UPDATE, DELETE ON vues.soldes_publies TO creances_publication;
     GRANT INSERT, UPDATE, DELETE ON vues.ecartes TO creances_publication, creances_exploitation;
     -- Un règlement libère ce qui était écarté, et relève les formulaires refusés.
-    GRANT UPDATE ON vues.ecartes TO creances_api;
+    GRANT UPDATE (libere_le) ON vues.ecartes TO creances_api;
     GRANT INSERT, UPDATE ON vues.rebuts, vues.lectures_de_rebuts TO creances_api, creances_relance,
         creances_exploitation;
     -- Un partenaire qui lit le fil dit, en demandant la suite, où il en est.

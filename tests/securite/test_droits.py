@@ -246,6 +246,7 @@ def test_ce_que_personne_ne_peut(conn: psycopg.Connection[Any], role: str, inter
         ("creances_api", "UPDATE acces.sessions SET sujet = ''"),
         ("creances_service", "UPDATE acces.sessions SET assure = 'a-2'"),
         ("creances_api", "UPDATE vues.suiveurs SET position = 0"),
+        ("creances_api", "UPDATE vues.ecartes SET cause = ''"),
         ("creances_consommateur", "UPDATE vues.suiveurs SET position = 0"),
         ("creances_consommateur", "UPDATE vues.suiveurs SET tenue = 0"),
         ("creances_relance", "UPDATE vues.suiveurs SET position = 0"),
@@ -305,6 +306,8 @@ def test_ce_qui_est_donne_de_trop_est_repris_a_la_migration_suivante(base: Any) 
         ("creances_lecture", "UPDATE ON journal.evenements"),
         ("creances_exploitation", "UPDATE ON acces.sessions"),
         ("creances_sceau", "UPDATE ON vues.suiveurs"),
+        ("creances_lecture", "UPDATE ON vues.restant_du"),
+        ("creances_api", "DELETE ON vues.ecartes"),
     ]
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         for role, droit in trop:
