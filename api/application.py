@@ -68,7 +68,8 @@ def creer_api(dependances: Dependances) -> FastAPI:
     mesures = Mesures(dependances.metriques)
     limites = dependances.limites
     pool = _pool(dependances)
-    moyens = Moyens(dependances, pool, debits_de(limites), Place(limites), Consigne(pool))
+    place = Place(limites, banque_connue=bool(dependances.reseaux_de_la_banque))
+    moyens = Moyens(dependances, pool, debits_de(limites), place, Consigne(pool))
 
     @asynccontextmanager
     async def duree_de_vie(_: FastAPI) -> AsyncIterator[None]:

@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.relance_au_retour import relance_au_retour
-from api.socle.debits import Genre, adresse_de
-from api.socle.dependances import DeLApplication, Moyens
+from api.socle.debits import Genre, adresse_de, vient_de
+from api.socle.dependances import DeLApplication, Dependances, Moyens
 from api.socle.enveloppe import correlation
 from api.socle.kafka import EnTetes
 from api.socle.problemes import Probleme
-from api.socle.rebuts import COPIES_TRANSMISES, Sort, empreinte
+from api.socle.rebuts import COPIES_TRANSMISES, Provenance, Sort, empreinte
 from api.socle.retours import retenir_retour
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
@@ -108,7 +108,8 @@ async def revenir(requete: Request, moyens: DeLApplication) -> Response:
     lecture = _lire(requete, moyens, await requete.body()).lecture
     match lecture:
         case Rejetee(refus=refus):
-            structlog.get_logger().info("retour_irrecevable", code=refus.code)
+            if (fois := moyens.redites.fois(("retour_irrecevable", refus.code))) is not None:
+                structlog.get_logger().info("retour_irrecevable", code=refus.code, fois=fois)
             return RedirectResponse("/", status_code=303)
         case Verifiee(reponse=lue):
             reponse = RedirectResponse(f"/paiements/{lue.transaction}", status_code=303)
@@ -138,12 +139,14 @@ async def _mettre_aux_rebuts(
 ) -> None:
     """Garde le message refusé s'il y a la place ; lève KafkaIndisponible (la banque recommence), ou Probleme 429."""
     dependances, adresse = moyens.dependances, adresse_de(requete)
-    plausible = est_plausible(champs, dependances.commercants)
+    provenance = _provenance(requete, champs, dependances)
     vue = empreinte(champs) if champs else hashlib.sha256(valeur).digest()
-    sort = Sort.PLEIN
+    admis, sort = True, Sort.PLEIN
+    if provenance is Provenance.PLAUSIBLE:
+        admis = moyens.debits.admettre(Genre.PLAUSIBLE, adresse)
     if vue in moyens.refuses:
         sort = Sort.COPIE
-    elif moyens.place.prendre(len(valeur), adresse, dependances.horloge(), plausible=plausible):
+    elif admis and moyens.place.prendre(len(valeur), adresse, dependances.horloge(), provenance):
         sort = Sort.GARDE
         en_tetes: EnTetes = [
             ("cause", str(refus).encode()),
@@ -153,7 +156,25 @@ async def _mettre_aux_rebuts(
         await dependances.publier("rebuts", None, valeur, en_tetes)
         moyens.refuses.retenir(vue)
     requete.app.state.mesures.formulaires_refuses.labels(refus.code, sort).inc()
-    structlog.get_logger().warning("notification_refusee", code=refus.code, detail=refus.detail, gardee=sort)
+    if (fois := moyens.redites.fois(("notification_refusee", f"{refus.code} {sort} {provenance}"))) is not None:
+        structlog.get_logger().warning(
+            "notification_refusee", code=refus.code, detail=refus.detail, gardee=sort, provenance=provenance, fois=fois
+        )
     await moyens.consigne.refuser(f"formulaire de la banque refusé : {refus.code}", requete=requete)
-    if not plausible:
-        moyens.debits.exiger(Genre.REFUS, adresse)
+    match provenance:
+        case Provenance.BANQUE:
+            pass
+        case Provenance.PLAUSIBLE if not admis:
+            raise moyens.debits.trop(Genre.PLAUSIBLE)
+        case Provenance.PLAUSIBLE:
+            pass
+        case Provenance.AUTRE:
+            moyens.debits.exiger(Genre.REFUS, adresse)
+        case _:
+            assert_never(provenance)
+
+
+def _provenance(requete: Request, champs: ValeurDuTopic, dependances: Dependances) -> Provenance:
+    if vient_de(requete, dependances.reseaux_de_la_banque):
+        return Provenance.BANQUE
+    return Provenance.PLAUSIBLE if est_plausible(champs, dependances.commercants) else Provenance.AUTRE

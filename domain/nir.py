@@ -1,38 +1,100 @@
-"""Le NIR (numéro de sécurité sociale) : reconnu pour être refusé, car aucun événement ne doit en porter."""
+"""Le NIR (numéro de sécurité sociale) et le NIA, qui l'attend : reconnus pour être refusés, ou masqués.
+
+Aucun événement ne doit en porter. Le NIA d'une personne en cours d'immatriculation a la même forme, sous un premier
+chiffre à lui (3, 4, 7 ou 8), et devient souvent son NIR : il se traite comme lui.
+"""
 
 import re
 import unicodedata
 from typing import Final
 
-_PARTIES: Final = ("[12]", "[0-9]{2}", "(?:0[1-9]|1[0-2]|[2-9][0-9])", "(?:[0-9]{2}|2[AB])", "[0-9]{3}", "[0-9]{3}")
-"""Le sexe, l'année, le mois, le département, la commune, l'ordre ; la clé, de deux chiffres, manque parfois."""
+_PARTIES: Final = ("[0-9]{2}", "(?:0[1-9]|1[0-2]|[2-9][0-9])", "(?:[0-9]{2}|2[AB])", "[0-9]{3}", "[0-9]{3}")
+"""L'année, le mois, le département, la commune, l'ordre ; la clé, de deux chiffres, manque parfois."""
+
+_DEFINITIF: Final = "[12]"
+_TOUT: Final = "[1-478]"
+"""Le premier chiffre : celui d'un NIR, celui d'un NIR ou d'un NIA."""
 
 _ENTRE: Final = r"[\s.,/_\-\u00ad\u00b7\u200b-\u200d\u2010-\u2015\u2060\ufeff]{0,3}"
 """Ce que l'on met entre elles, ou qu'un texte collé y apporte sans que rien ne s'en voie."""
 
 
-def _motif(entre: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![0-9]){entre.join(_PARTIES)}(?:{entre}[0-9]{{2}})?(?![0-9])")
+def _motif(premier: str, entre: str) -> re.Pattern[str]:
+    corps = entre.join((premier, *_PARTIES))
+    return re.compile(rf"(?<![0-9]){corps}(?:{entre}[0-9]{{2}})?(?![0-9])", re.IGNORECASE)
 
 
-_CONTENU: Final = _motif("")
-_PONCTUE: Final = _motif(_ENTRE)
+_CONTENU: Final = {premier: _motif(premier, "") for premier in (_DEFINITIF, _TOUT)}
+_PONCTUE: Final = {premier: _motif(premier, _ENTRE) for premier in (_DEFINITIF, _TOUT)}
 
 SIGNES_MIN: Final = 13
 """Le NIR sans sa clé ni ponctuation : rien de plus court ne peut en contenir un."""
 
-_PONCTUATION: Final = re.compile(r"[\s._-]")
+_PONCTUATION: Final = re.compile(r"[\s._-]+")
+_SUITE: Final = re.compile(r"[0-9](?:[\s._-]*(?:[0-9]|(?<=2)[AB]))+", re.IGNORECASE)
+"""Des chiffres qui se suivent, leur ponctuation ôtée : tout ce que `_CONTENU` pourrait y lire."""
+
+_HEXA: Final = "[0-9a-f]"
+_OPAQUE: Final = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_HEXA}{{8}}-(?:{_HEXA}{{4}}-){{3}}{_HEXA}{{12}}|{_HEXA}{{32}}|{_HEXA}{{40}}|{_HEXA}{{64}})"
+    r"(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+_LETTRES_MIN: Final = 4
+"""Lettres différentes, au moins, de ce que le hasard ou une empreinte a tiré ; un NIR rempli de zéros n'en a pas."""
 
 
 def contient_un_nir(texte: str) -> bool:
-    """Dit si le texte est ou contient un NIR, avec ou sans sa clé, juste ou non, ponctué ou non.
+    """Dit si le texte est ou contient un NIR ou un NIA, avec ou sans sa clé, juste ou non, ponctué ou non.
 
     Seule une suite entière de 13 ou 15 chiffres compte : un identifiant plus long n'est pas un NIR parce qu'une part
-    de ses chiffres en a la forme.
+    de ses chiffres en a la forme. De même, un UUID ou une empreinte n'en est pas un par hasard.
     """
-    if not texte.isascii():
-        texte = unicodedata.normalize("NFKC", texte)  # Les chiffres pleine chasse se lisent comme les autres.
-    if len(texte) < SIGNES_MIN:  # Le plus souvent : chaque avis relu passe par ici.
+    return _contient(texte, _TOUT)
+
+
+def contient_un_nir_definitif(texte: str) -> bool:
+    """La même question sans les NIA : ce qui est inscrit depuis longtemps doit pouvoir se relire."""
+    return _contient(texte, _DEFINITIF)
+
+
+def masquer_les_nir(texte: str, masque: str) -> str:
+    """Le texte, `masque` à la place de ce que `contient_un_nir` y reconnaît ; tel quel s'il n'y a rien."""
+    if not contient_un_nir(texte):
+        return texte
+    gardes: list[str] = []
+
+    def garder(trouve: re.Match[str]) -> str:
+        if not _est_tire(trouve[0]):
+            return trouve[0]
+        gardes.append(trouve[0])
+        return "\0"
+
+    reste = _OPAQUE.sub(garder, _lisible(texte))
+    reste = _PONCTUE[_TOUT].sub(masque, reste)
+    reste = _SUITE.sub(lambda suite: masque if _CONTENU[_TOUT].search(_serrer(suite[0])) else suite[0], reste)
+    return re.sub("\0", lambda _: gardes.pop(0), reste)
+
+
+def _contient(texte: str, premier: str) -> bool:
+    if len(texte) < SIGNES_MIN and texte.isascii():  # Le plus souvent : chaque avis relu passe par ici.
         return False
+    texte = _lisible(texte)
     # Ponctué à sa façon, un nombre devant lui ne le cache pas ; ponctué autrement, ses chiffres se suivent.
-    return bool(_PONCTUE.search(texte.upper()) or _CONTENU.search(_PONCTUATION.sub("", texte).upper()))
+    if not (_PONCTUE[premier].search(texte) or _CONTENU[premier].search(_serrer(texte))):
+        return False
+    reste = _OPAQUE.sub(lambda trouve: "\0" if _est_tire(trouve[0]) else trouve[0], texte)
+    return bool(_PONCTUE[premier].search(reste) or _CONTENU[premier].search(_serrer(reste)))
+
+
+def _lisible(texte: str) -> str:
+    # Les chiffres pleine chasse se lisent comme les autres ; le zéro binaire tient lieu de ce qui est mis de côté.
+    return (texte if texte.isascii() else unicodedata.normalize("NFKC", texte)).replace("\0", " ")
+
+
+def _serrer(texte: str) -> str:
+    return _PONCTUATION.sub("", texte)
+
+
+def _est_tire(mot: str) -> bool:
+    return len(set(mot.lower()) & set("abcdef")) >= _LETTRES_MIN

@@ -3,12 +3,12 @@
 import re
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple, NewType
+from typing import Annotated, Final, NamedTuple, NewType, TypeAlias
 
 from pydantic import AfterValidator, StringConstraints
 
 from domain.diffusion import Diffusion
-from domain.nir import contient_un_nir
+from domain.nir import contient_un_nir, contient_un_nir_definitif
 
 REFERENCE: Final = re.compile(r"[0-9]{16}[A-Z]")
 TRANSACTION: Final = re.compile(r"[A-Za-z0-9]{1,35}")
@@ -51,9 +51,18 @@ _COLLEE: Final = re.compile(
 )
 
 
+_UN_NIR: Final = "un numéro de sécurité sociale ne peut ni servir de pseudonyme, ni y figurer"
+
+
 def _sans_nir(pseudonyme: str) -> str:
+    if contient_un_nir_definitif(pseudonyme):
+        raise ValueError(_UN_NIR)
+    return pseudonyme
+
+
+def _sans_nir_ni_nia(pseudonyme: str) -> str:
     if contient_un_nir(pseudonyme):
-        raise ValueError("un numéro de sécurité sociale ne peut ni servir de pseudonyme, ni y figurer")
+        raise ValueError(_UN_NIR)
     return pseudonyme
 
 
@@ -67,6 +76,9 @@ Pseudonyme = NewType(
     ],
 )
 """L'assuré, tel que les événements le connaissent : opaque ; un NIR, avec ou sans clé, est refusé."""
+
+PseudonymeRecu: TypeAlias = Annotated[Pseudonyme, AfterValidator(_sans_nir_ni_nia)]
+"""Celui qui arrive d'un message, d'un jeton, d'une recherche : un NIA n'entre pas, mais ce qui est inscrit se relit."""
 
 CodeCaisse = NewType("CodeCaisse", Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), Diffusion.PUBLIQUE])
 """Les trois premiers chiffres d'une référence ; un code inconnu est gardé tel quel."""

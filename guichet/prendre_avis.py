@@ -19,7 +19,7 @@ from domain.delai import jour_de_paris
 from domain.fautes import autres_fautes, faute_dite
 from domain.monnaie import Centimes
 from domain.politique import Politique
-from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance
+from domain.references import CodeCaisse, PseudonymeRecu, ReferenceCreance
 from domain.refus import AvisInconnu, Refus
 from domain.sort import Sort, Verdict
 from engine.batch import Batch
@@ -63,7 +63,7 @@ class MessageAvisEmis(_Entrant):
     """`avis_emis`."""
 
     type: Literal["avis_emis"]
-    assure: Pseudonyme
+    assure: PseudonymeRecu
     caisse: CodeCaisse
     nature: Nature
     montant_initial_centimes: CentimesPositifs

@@ -1,6 +1,7 @@
 """La forme de la notification de la banque : pour la documentation de l'API, et pour ce qui est refusé."""
 
 import base64
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -18,13 +19,20 @@ CORPS_DECRIT: Final[dict[str, object]] = {
 }
 """Par type de contenu, le schéma du corps (OpenAPI)."""
 
+PLAUSIBLE_SIGNES_MAX: Final = 8 * 1024
+"""Ce que la banque envoie tient en 3 Kio, encodage compris : au-delà, un message n'a pas l'allure des siens."""
+
+_SCEAU: Final = re.compile(r"[0-9a-fA-F]{64}")
+
 SCELLES: Final = ("Data", "DataBase64", "Seal")
 
 
 def est_plausible(valeur: Mapping[str, str], marchands: AbstractSet[str]) -> bool:
     """Dit si un message refusé a l'allure de ceux de la banque pour l'un de nos marchands : il est gardé d'abord."""
     donnees = valeur.get("Data", "")
-    if not donnees or not valeur.get("Seal"):
+    if not donnees or not _SCEAU.fullmatch(valeur.get("Seal", "").strip()):
+        return False
+    if sum(map(len, valeur.values())) > PLAUSIBLE_SIGNES_MAX:
         return False
     if "|" not in donnees:
         # Quoi qu'en dise `Encode`, qui peut manquer ou s'écrire autrement ; le remplissage manque parfois aussi.

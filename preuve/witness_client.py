@@ -2,7 +2,9 @@
 
 import queue
 import threading
-from typing import Final
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final, TypeAlias
 
 import httpx
 
@@ -12,11 +14,24 @@ ANSWER_WITHIN_S: Final = 10.0
 """How long a witness may take to answer, from the connection to the last byte (seconds)."""
 
 
+Open: TypeAlias = Callable[[float], AbstractContextManager[httpx.Client]]
+"""Opens a client whose exchanges last so many seconds at most."""
+
+
+def _opened(within_s: float) -> httpx.Client:
+    """A client that bounds each read only."""
+    return httpx.Client(timeout=within_s, trust_env=False)
+
+
 class Caller:
     """Asks one witness; is used by one thread."""
 
-    def __init__(self, url: str, *, within_s: float = ANSWER_WITHIN_S) -> None:
-        """`url`: the witness's address; redirections and proxies are not followed."""
+    def __init__(self, url: str, *, within_s: float = ANSWER_WITHIN_S, opened: Open = _opened) -> None:
+        """`url`: the witness's address; redirections and proxies are not followed.
+
+        `opened`: a client that bounds the whole exchange, so that a witness that drips is given up, and asked again.
+        """
+        self._open = opened
         self._url = url.rstrip("/") + PATH
         self._within_s = within_s
         self._under_way: threading.Thread | None = None
@@ -39,7 +54,7 @@ class Caller:
     def _ask(self, body: bytes) -> Answer:
         content = b""
         try:
-            with httpx.stream("POST", self._url, content=body, timeout=self._within_s, trust_env=False) as answer:
+            with self._open(self._within_s) as client, client.stream("POST", self._url, content=body) as answer:
                 for part in answer.iter_raw():
                     content += part
                     if len(content) > ANSWER_MAX:

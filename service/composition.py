@@ -20,6 +20,7 @@ from engine.follower import Follower, View
 from engine.mapper import EventMapper
 from engine.recorder import ORDER_HELD_MAX_S, Recorder
 from guichet.guichet import Adresses, Guichet
+from kiosque.echeance import client_borne
 from preuve.folder import TileFolder
 from preuve.notes import Verifier
 from preuve.role import SealingRole
@@ -247,8 +248,9 @@ def witnesses(
     """What has the sealed log cosigned, a role a witness; `recall`: see WitnessRole."""
     url = required(settings.database_url, "DATABASE_URL")
     interval_s = settings.preuve_temoins_interval.total_seconds()
+    opened = partial(client_borne, environnement=False)
     return [
-        WitnessRole(url, one.verifier, Caller(one.url), interval_s=interval_s, recall=recall)
+        WitnessRole(url, one.verifier, Caller(one.url, opened=opened), interval_s=interval_s, recall=recall)
         for one in settings.preuve_temoins
     ]
 

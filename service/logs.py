@@ -19,6 +19,7 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from domain.nir import contient_un_nir, masquer_les_nir
 from service.controls import shown
 
 MASK = "***"
@@ -48,35 +49,43 @@ FORBIDDEN_KEYS = frozenset(
     }
 )
 FORBIDDEN_PARTS = ("secret", "password", "api_key", "private_key")
-NIR = re.compile(r"(?<![0-9A-Za-z])[12]\d{4}(?:\d{2}|2[AB])\d{8}(?![0-9A-Za-z])")
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
 SEALED = re.compile(r"\b(Data|Seal)=[^\s&]+")
+NIR_MIN = 10**12
+"""The least number that may be one."""
+
 DEPTH_MAX = 8
-REPEATERS = ("kafka", "psycopg.pool")
-"""Libraries that say the same again at each attempt to reconnect; our own line tells the outage."""
+REPEATERS = ("kafka", "psycopg.pool", "uvicorn")
+"""Libraries that say the same again at each attempt to reconnect (our own line tells the outage), or at each request
+that anybody garbles."""
+
 REPEAT_SECONDS = 60.0
 REPEATS_KEPT = 1_000
 
 
 class Repeats(logging.Filter):
-    """Let a library say the same thing once a minute: ten minutes without Kafka must not bury everything else."""
+    """Let a library say the same thing once a minute, and how often: a flood must not bury everything else."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.clock = clock
-        self._said: dict[tuple[str, str], float] = {}
+        self._said: dict[tuple[str, str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether this record passes."""
+        """Say whether this record passes; one that stands for others bears their number (`fois`)."""
         if not record.name.startswith(REPEATERS):
             return True
-        said, now = (record.name, str(record.msg)), self.clock()
-        if now - self._said.get(said, float("-inf")) < REPEAT_SECONDS:
+        said, now = (record.name, str(record.msg), record.exc_info and record.exc_info[0]), self.clock()
+        since, kept_back = self._said.get(said, (float("-inf"), 0))
+        if now - since < REPEAT_SECONDS:
+            self._said[said] = since, kept_back + 1
             return False
         if len(self._said) >= REPEATS_KEPT:  # A library that puts its values into the message itself.
             self._said.clear()
-        self._said[said] = now
+        self._said[said] = now, 0
+        if kept_back:
+            record.fois = kept_back + 1
         return True
 
 
@@ -155,6 +164,8 @@ def _masked(key: str, value: object, depth: int) -> object:  # noqa: PLR0911  on
             return {shown(str(inner)): _masked(str(inner), kept, depth - 1) for inner, kept in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_masked("", kept, depth - 1) for kept in value]
+        case int() if not isinstance(value, bool) and abs(value) >= NIR_MIN:
+            return _masked_text(str(value)) if contient_un_nir(str(value)) else value
         case None | bool() | int() | float():
             return value
         case _:
@@ -169,4 +180,4 @@ def _forbidden(key: str) -> bool:
 def _masked_text(text: str) -> str:
     text = URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     text = SEALED.sub(rf"\1={MASK}", text)
-    return shown(NIR.sub(MASK, EMAIL.sub(MASK, text)))
+    return shown(masquer_les_nir(EMAIL.sub(MASK, text), MASK))

@@ -1,7 +1,11 @@
 """Where receipts by e-mail leave: an SMTP server, or in the demonstration a mailbox that its page shows."""
 
 import smtplib
+import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Final
@@ -10,6 +14,47 @@ from api.socle.courriel import BoiteDeDemonstration, Courriel, CourrielImpossibl
 from service.settings import Settings
 
 TIMEOUT_SECONDS: Final = 10.0
+EXCHANGE_SECONDS: Final = 30.0
+"""For a whole message, from the connection to the last answer."""
+
+
+class _Cut:
+    """Ends an exchange that lasts too long: smtplib bounds each read only, and a server may drip its answers."""
+
+    def __init__(self) -> None:
+        self.server: smtplib.SMTP | None = None
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Cut the connection if the block is not over after `EXCHANGE_SECONDS`."""
+        timer = threading.Timer(EXCHANGE_SECONDS, self._shut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _shut(self) -> None:
+        if self.server is not None and (open_socket := self.server.sock) is not None:
+            with suppress(OSError):  # Over already.
+                open_socket.shutdown(socket.SHUT_RDWR)
+
+
+class _CutSMTP(smtplib.SMTP):
+    """A connection known to its cut before its first read, which is the greeting."""
+
+    def __init__(self, cut: _Cut, host: str, port: int) -> None:
+        cut.server = self
+        super().__init__(host, port, timeout=TIMEOUT_SECONDS)
+
+
+class _CutSMTPOverTLS(smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte."""
+
+    def __init__(self, cut: _Cut, host: str, port: int, context: ssl.SSLContext) -> None:
+        cut.server = self
+        super().__init__(host, port, timeout=TIMEOUT_SECONDS, context=context)
 
 
 class SmtpCourriel:
@@ -32,12 +77,18 @@ class SmtpCourriel:
         except (OSError, smtplib.SMTPException) as failure:
             raise CourrielImpossible(type(failure).__name__) from None
 
-    def _connect(self) -> smtplib.SMTP:
+    @contextmanager
+    def _connect(self) -> Iterator[smtplib.SMTP]:
         host, port = str(self._settings.smtp_host), self._settings.smtp_port
-        if self._settings.smtp_tls == "tls":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS, context=context)
-        return smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
+        cut = _Cut()
+        with cut.in_time():
+            if self._settings.smtp_tls == "tls":
+                context = ssl.create_default_context()
+                server: smtplib.SMTP = _CutSMTPOverTLS(cut, host, port, context)
+            else:
+                server = _CutSMTP(cut, host, port)
+            with server:
+                yield server
 
 
 def outgoing_mail(settings: Settings, *, demo: bool) -> Courriel | None:

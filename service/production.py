@@ -12,8 +12,11 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
+from service.networks import is_everyone, unfit_networks
+from service.production_secrets import unfit_secrets
 from service.role_names import RoleKind
 from service.settings import PREFIX, Merchant, Settings
+from service.settings.values import split
 
 _PUBLISHED_MERCHANTS: Final = re.compile(r"0020010000000\d\d|211000021310001")
 _PUBLISHED_KEYS: Final = re.compile(r"\d{15}_KEY\d+", re.IGNORECASE)
@@ -27,9 +30,6 @@ WAITED_MAX: Final = timedelta(seconds=10)
 
 _ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
-
-_NARROWEST: Final = {4: 8, 6: 16}
-"""By IP version, the shortest prefix that may be somebody's own network (10.0.0.0/8); a shorter one is the world's."""
 
 
 class Gap(NamedTuple):
@@ -63,6 +63,7 @@ def find_gaps(
     `environment` is what libpq reads besides the URL (PGHOST, PGSSLMODE).
     """
     found = [*_bank(settings), *_addresses(settings), *_database(settings, environment), *_kafka(settings)]
+    found += unfit_secrets(settings)
     if RoleKind.API in roles:
         found += _people(settings)
     if RoleKind.SCELLER in roles:
@@ -184,7 +185,11 @@ def _people(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.pseudonym_secret is None:
         yield "pseudonym_secret", "manque : le customerId viendrait d'une clé que la banque connaît."
     if settings.trusted_proxies is not None:
-        yield from (("trusted_proxies", cause) for cause in _unfit_proxies(settings.trusted_proxies))
+        yield from (("trusted_proxies", cause) for cause in unfit_networks(settings.trusted_proxies))
+    if settings.kiosque_networks is not None and is_everyone(
+        [ip_network(network) for network in split(settings.kiosque_networks)]
+    ):
+        yield "kiosque_networks", "est tout le monde : chacun prendrait la place des messages de la banque."
     if 0 != settings.ops_port_apart == settings.api_port and _overlap(settings.ops_host, settings.api_host):
         yield "ops_port", "est celui de l'API : un seul des deux s'ouvrirait, et la santé ou le public manquerait."
     if settings.smtp_host is not None and settings.smtp_tls == "none" and not _is_this_machine(settings.smtp_host):
@@ -197,20 +202,6 @@ def _seal(settings: Settings) -> Iterator[tuple[str, str]]:
     for name in ("preuve_key", "preuve_salt"):
         if getattr(settings, name) is None:
             yield name, "manque : le sceau ne se tire pas au hasard."
-
-
-def _unfit_proxies(proxies: str) -> Iterator[str]:
-    """Why these cannot be believed, each cause once: two halves of the world are everyone as well."""
-    networks, unreadable = [], False
-    for proxy in filter(None, map(str.strip, proxies.split(","))):
-        try:
-            networks.append(ip_network("::/0" if proxy == "*" else proxy, strict=False))
-        except ValueError:
-            unreadable = True
-    if any(network.prefixlen < _NARROWEST[network.version] for network in networks):
-        yield "croit tout le monde : chacun choisirait l'adresse sous laquelle il est compté."
-    if unreadable:
-        yield "nomme ce qui n'est ni une adresse ni un réseau : personne n'y serait reconnu."
 
 
 def _overlap(one: str, other: str) -> bool:

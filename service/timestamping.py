@@ -18,9 +18,12 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from kiosque.echeance import client_borne
 from service.files import unreadable
 
 TIMEOUT_S: Final = 10.0
+"""For the whole answer."""
+
 RESPONSE_MAX_BYTES: Final = 64 * 1024
 """A token with its certificates is a few kilobytes."""
 
@@ -57,19 +60,27 @@ def stamp(url: str, roots: Sequence[Certificate], sealed: bytes) -> Stamp:
         .cert_request(cert_request=True)
         .build()
     )
+    answer = _ask(url, request.as_bytes())
+    return Stamp(verify(answer, roots, sealed, nonce=request.nonce), answer)
+
+
+def _ask(url: str, request: bytes) -> bytes:
+    """Everything it answers, bounded in time and in bytes. Raises NoTimestamp."""
+    headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
+    answer = bytearray()
     try:
-        answer = httpx.post(
-            url,
-            content=request.as_bytes(),
-            headers={"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"},
-            timeout=TIMEOUT_S,
-        )
-        answer.raise_for_status()
-    except httpx.HTTPError as cause:
+        with (
+            client_borne(TIMEOUT_S) as client,
+            client.stream("POST", url, content=request, headers=headers) as response,
+        ):
+            response.raise_for_status()
+            for part in response.iter_bytes():
+                answer += part
+                if len(answer) > RESPONSE_MAX_BYTES:
+                    raise NoTimestamp("L'autorité d'horodatage répond trop long.")
+    except (httpx.HTTPError, httpx.InvalidURL) as cause:
         raise NoTimestamp(f"L'autorité d'horodatage ne répond pas : {type(cause).__name__}.") from cause
-    if len(answer.content) > RESPONSE_MAX_BYTES:
-        raise NoTimestamp("L'autorité d'horodatage répond trop long.")
-    return Stamp(verify(answer.content, roots, sealed, nonce=request.nonce), answer.content)
+    return bytes(answer)
 
 
 def verify(response: bytes, roots: Sequence[Certificate], sealed: bytes, *, nonce: int | None = None) -> datetime:

@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_network
 
 import structlog
 from fastapi import FastAPI
@@ -33,6 +34,7 @@ from service.publisher import Publisher
 from service.reports.due import ReportsCollector
 from service.reports.merchants import merchants_of
 from service.settings import Settings
+from service.settings.values import split
 from service.tokens import tokens_of
 
 
@@ -79,11 +81,9 @@ def api(
             horloge=lambda: datetime.now(UTC),
             limites=_limits(settings),
             commercants=_merchants(settings),
+            reseaux_de_la_banque=tuple(map(ip_network, split(settings.kiosque_networks))),
             demo=demo,
-            consignes={
-                caisse: Consignes()._replace(**given.model_dump(exclude_none=True))
-                for caisse, given in settings.caisse_instructions.items()
-            },
+            consignes=_instructions(settings),
             courriel=outgoing_mail(settings, demo=demo),
             connexion=sign_in(settings, issuer),
             secret_de_session=session_secret(settings),
@@ -116,11 +116,21 @@ def _limits(settings: Settings) -> Limites:
         rebuts_par_adresse_octets_par_jour=settings.dead_letters_address_bytes,
         rebuts_octets_par_jour=settings.dead_letters_bytes,
         rebuts_de_la_banque_octets_par_jour=settings.dead_letters_bank_bytes,
+        rebuts_plausibles_par_adresse_octets_par_jour=settings.dead_letters_bank_address_bytes,
         lectures_par_minute=settings.rate_reads,
         ecritures_par_minute=settings.rate_writes,
         connexions_par_minute=settings.rate_sign_ins,
         refus_par_minute=settings.rate_refusals,
+        plausibles_par_minute=settings.rate_bank_refusals,
     )
+
+
+def _instructions(settings: Settings) -> dict[str, Consignes]:
+    """How each caisse is paid otherwise."""
+    return {
+        caisse: Consignes()._replace(**given.model_dump(exclude_none=True))
+        for caisse, given in settings.caisse_instructions.items()
+    }
 
 
 def _merchants(settings: Settings) -> frozenset[str]:

@@ -81,3 +81,37 @@ def _demarrer(application: Any, prises: ExitStack) -> tuple[str, _Serveur, threa
     fil = threading.Thread(target=serveur.run, kwargs={"sockets": [prise]}, daemon=True)
     fil.start()
     return f"http://127.0.0.1:{prise.getsockname()[1]}", serveur, fil
+
+
+@contextmanager
+def goutte_a_goutte(debut: bytes, *, pause_s: float = 0.02) -> Iterator[int]:
+    """Le port d'un serveur qui accepte, et envoie un octet de temps à autre, sans jamais finir."""
+    arret = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as ecoutee:
+
+        def servir() -> None:
+            while not arret.is_set():
+                try:
+                    prise, _ = ecoutee.accept()
+                except OSError:
+                    return
+                threading.Thread(target=egrener, args=(prise,), daemon=True).start()
+
+        def egrener(prise: socket.socket) -> None:
+            with prise:
+                for octet in debut + b"a" * 10_000:
+                    if arret.wait(pause_s):
+                        return
+                    try:
+                        prise.sendall(bytes([octet]))
+                    except OSError:
+                        return
+
+        fil = threading.Thread(target=servir, daemon=True)
+        fil.start()
+        try:
+            yield ecoutee.getsockname()[1]
+        finally:
+            arret.set()
+            ecoutee.shutdown(socket.SHUT_RDWR)
+            fil.join(10)

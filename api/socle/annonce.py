@@ -1,11 +1,12 @@
 """Ce que l'émetteur OIDC dit de lui-même, et comment on le lui demande : jamais sans borne de temps ni de taille."""
 
 import json
-import time
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
+
+from kiosque.echeance import client_borne
 
 DELAI_D_EMETTEUR_S: Final = 5.0
 """Attente d'une réponse entière de l'émetteur (secondes)."""
@@ -47,17 +48,16 @@ def sans_repetition(paires: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def lire_json(adresse: str) -> dict[str, Any]:
     """L'objet JSON que sert cette adresse ; lève EmetteurInjoignable."""
-    fin = time.monotonic() + DELAI_D_EMETTEUR_S
     corps = bytearray()
     try:
-        with httpx.stream("GET", adresse, timeout=DELAI_D_EMETTEUR_S, follow_redirects=False) as reponse:
+        with client_borne(DELAI_D_EMETTEUR_S) as client, client.stream("GET", adresse) as reponse:
             reponse.raise_for_status()
             for morceau in reponse.iter_bytes():
                 corps += morceau
-                if len(corps) > OCTETS_MAX or time.monotonic() > fin:
+                if len(corps) > OCTETS_MAX:
                     raise EmetteurInjoignable("réponse trop longue")
         lu = json.loads(corps, object_pairs_hook=sans_repetition)
-    except (httpx.HTTPError, ValueError, RecursionError) as panne:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as panne:
         raise EmetteurInjoignable from panne
     if not isinstance(lu, dict):
         raise EmetteurInjoignable("ce n'est pas un objet JSON")

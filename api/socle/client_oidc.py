@@ -3,6 +3,7 @@
 L'adresse et la demande de jeton sont composées par authlib ; le jeton d'identité est vérifié comme ceux de l'API.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -12,6 +13,7 @@ from authlib.oauth2 import OAuth2Client, OAuth2Error
 
 from api.socle.emetteur import DELAI_D_EMETTEUR_S, Annonce, Emetteur, EmetteurInjoignable
 from api.socle.identite import FinDemandee, Identite, JetonInvalide, VerificateurOIDC
+from kiosque.echeance import client_borne
 
 PORTEE: Final = "openid profile"
 
@@ -89,7 +91,8 @@ class ClientOIDC:
             if refus.error == "invalid_grant":
                 raise ConnexionRefusee from refus
             raise EmetteurInjoignable(f"l'émetteur nous refuse : {refus.error}") from refus
-        except (httpx.HTTPError, ValueError) as panne:
+        # Ce que l'émetteur répond est lu par authlib, qui suppose un objet et des nombres.
+        except (httpx.HTTPError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as panne:
             raise EmetteurInjoignable from panne
 
     def _client(self, session: httpx.Client) -> OAuth2Client:
@@ -103,8 +106,8 @@ class ClientOIDC:
         )
 
     @staticmethod
-    def _session() -> httpx.Client:
-        return httpx.Client(timeout=DELAI_D_EMETTEUR_S, follow_redirects=False)
+    def _session() -> AbstractContextManager[httpx.Client]:
+        return client_borne(DELAI_D_EMETTEUR_S)
 
 
 def _offerte(adresse: str | None, quoi: str) -> str:

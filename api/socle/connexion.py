@@ -86,7 +86,7 @@ async def se_connecter(
             limiter=dependances.connexion.emetteur.fils,
         )
     except EmetteurInjoignable as panne:
-        return _injoignable(panne)
+        return _injoignable(panne, moyens)
     reponse = RedirectResponse(adresse, status_code=303)
     _poser_aller(reponse, aller, dependances)
     return reponse
@@ -109,11 +109,13 @@ async def revenir_de_l_emetteur(
     moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
     aller = _aller_de(requete, dependances)
     if aller is None or not hmac.compare_digest(aller.etat.encode(), state.encode()):
-        structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None)
+        if (fois := moyens.redites.fois(("connexion_sans_demande", str(aller is not None)))) is not None:
+            structlog.get_logger().warning("connexion_sans_demande", cookie=aller is not None, fois=fois)
         await moyens.consigne.refuser("retour de connexion qui ne répond à aucune demande", requete=requete)
         reponse: Response = _interrompue("Cette réponse ne correspond à aucune demande de connexion en cours.", 400)
     elif error is not None or not code:
-        structlog.get_logger().info("connexion_abandonnee")
+        if (fois := moyens.redites.fois(("connexion_abandonnee", ""))) is not None:
+            structlog.get_logger().info("connexion_abandonnee", fois=fois)
         reponse = _interrompue("La connexion n'a pas abouti.", 401)
     else:
         canal = passage_de(requete, dependances).canal
@@ -140,7 +142,7 @@ async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
                 dependances.connexion.adresse_de_fin, limiter=dependances.connexion.emetteur.fils
             )
         except EmetteurInjoignable as panne:  # La session d'ici finit quand même.
-            structlog.get_logger().warning("emetteur_injoignable", cause=repr(panne.__cause__ or panne))
+            _dire("emetteur_injoignable", panne.__cause__ or panne, moyens)
     reponse: Response = RedirectResponse("/", status_code=303)
     if dependances.connexion is not None:
         # Une page, et non une redirection : `form-action` interdirait à un formulaire de mener hors d'ici.
@@ -164,13 +166,13 @@ async def _identifier(
             partial(client.identifier, code, aller.verifieur, aller.nonce, iss), limiter=client.emetteur.fils
         )
     except EmetteurInjoignable as panne:
-        return _injoignable(panne)
+        return _injoignable(panne, moyens)
     except ConnexionRefusee as refus:
-        structlog.get_logger().warning("connexion_refusee", cause=repr(refus.__cause__))
+        _dire("connexion_refusee", refus.__cause__, moyens)
         await moyens.consigne.refuser("connexion refusée par l'émetteur", requete=requete)
         return _interrompue("Cette demande de connexion a déjà servi, ou a expiré.", 400)
     except JetonInvalide as refus:
-        structlog.get_logger().warning("identite_refusee", cause=repr(refus.__cause__))
+        _dire("identite_refusee", refus.__cause__, moyens)
         await moyens.consigne.refuser("identité refusée", requete=requete)
         return _interrompue("Votre identité n'a pas pu être vérifiée.", 403)
     session = sessions.session_pour(identite)
@@ -202,8 +204,14 @@ def _aller_de(requete: Request, dependances: Dependances) -> Aller | None:
         return None
 
 
-def _injoignable(panne: EmetteurInjoignable) -> Response:
-    structlog.get_logger().warning("emetteur_injoignable", cause=repr(panne.__cause__ or panne))
+def _dire(evenement: str, cause: BaseException | None, moyens: Moyens) -> None:
+    """Ce que n'importe qui peut provoquer se dit une fois par période, avec son nombre."""
+    if (fois := moyens.redites.fois((evenement, type(cause).__name__))) is not None:
+        structlog.get_logger().warning(evenement, cause=repr(cause), fois=fois)
+
+
+def _injoignable(panne: EmetteurInjoignable, moyens: Moyens) -> Response:
+    _dire("emetteur_injoignable", panne.__cause__ or panne, moyens)
     phrase = "Le service de connexion ne répond pas : merci de recommencer dans quelques instants."
     reponse = message("Connexion momentanément impossible", phrase, 503)
     reponse.headers["Retry-After"] = str(REPRISE_S)

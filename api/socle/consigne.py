@@ -1,7 +1,6 @@
 """Ce que l'API inscrit au journal de la sûreté : connexions, fins, refus. Un flot de refus y tient en peu de lignes."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,13 +11,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.requests import Request
 
 from api.socle.rate_limiter import RateLimiter
+from api.socle.redites import Redites
 from engine.outages import describe
 from engine.security_log import UNKNOWN, Kind, SecurityEvent, network_of, note_async
 
-MEME_REFUS_S: Final = 60.0
-"""Un refus semblable, du même réseau, est compté pendant ce temps avant d'être écrit de nouveau (secondes)."""
-
-REFUS_SUIVIS_MAX: Final = 5_000
 LIGNES_PAR_SECONDE: Final = 1.0
 LIGNES_EN_RAFALE: Final = 60
 
@@ -31,9 +27,9 @@ class Consigne:
     ) -> None:
         """Rien n'a été refusé encore."""
         self._pool = pool
-        self._horloge_s = horloge_s
-        self._vus: OrderedDict[tuple[str | None, str], tuple[float, int]] = OrderedDict()
-        self._seau = RateLimiter(LIGNES_PAR_SECONDE, LIGNES_EN_RAFALE, horloge_s)
+        seau = RateLimiter(LIGNES_PAR_SECONDE, LIGNES_EN_RAFALE, horloge_s)
+        self._redites: Redites[tuple[str | None, str]] = Redites(seau.prendre, horloge_s)
+        self._pannes: Redites[str] = Redites(horloge_s=horloge_s)
 
     async def noter(self, genre: Kind, acteur: str, detail: str, *, requete: Request, objet: str | None = None) -> None:
         """Écrit un événement ; une base absente n'empêche rien de ce qu'il raconte."""
@@ -41,26 +37,18 @@ class Consigne:
 
     async def refuser(self, detail: str, *, requete: Request, acteur: str = UNKNOWN) -> None:
         """Écrit un refus, ou le compte s'il ressemble à un autre de la dernière minute."""
-        cle, maintenant = (reseau_de(requete), detail), self._horloge_s()
-        depuis, fois = self._vus.get(cle, (float("-inf"), 0))
-        if maintenant - depuis < MEME_REFUS_S or not self._seau.prendre():
-            self._retenir(cle, depuis, fois + 1)
-            return
-        self._retenir(cle, maintenant, 0)
-        await self._ecrire(SecurityEvent(Kind.REFUSAL, acteur, detail, None, cle[0], fois + 1))
-
-    def _retenir(self, cle: tuple[str | None, str], depuis: float, fois: int) -> None:
-        self._vus[cle] = (depuis, fois)
-        self._vus.move_to_end(cle)
-        if len(self._vus) > REFUS_SUIVIS_MAX:
-            self._vus.popitem(last=False)
+        reseau = reseau_de(requete)
+        if (fois := self._redites.fois((reseau, detail))) is not None:
+            await self._ecrire(SecurityEvent(Kind.REFUSAL, acteur, detail, None, reseau, fois))
 
     async def _ecrire(self, evenement: SecurityEvent) -> None:
         try:
             async with self._pool.connection() as conn:
                 await note_async(conn, evenement)
         except (psycopg.Error, PoolTimeout) as panne:
-            structlog.get_logger().warning("surete_non_consignee", genre=evenement.kind, cause=describe(panne))
+            if (fois := self._pannes.fois(evenement.kind)) is not None:
+                cause = describe(panne)
+                structlog.get_logger().warning("surete_non_consignee", genre=evenement.kind, cause=cause, fois=fois)
 
 
 def reseau_de(requete: Request) -> str | None:

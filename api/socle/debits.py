@@ -7,10 +7,10 @@ banque n'y sont pas : seuls les formulaires refusés comptent, à leur adresse.
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address
-from typing import Final, NamedTuple
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final, NamedTuple, TypeAlias
 
 from starlette.requests import Request
 
@@ -25,6 +25,9 @@ _PREFIXE_IPV6: Final = 64
 """Un abonné reçoit tout un réseau : ses adresses comptent ensemble."""
 
 
+Reseau: TypeAlias = IPv4Network | IPv6Network
+
+
 class Genre(StrEnum):
     """Ce qui se compte à part."""
 
@@ -32,6 +35,8 @@ class Genre(StrEnum):
     ECRITURE = "ecriture"
     CONNEXION = "connexion"
     REFUS = "refus"
+    PLAUSIBLE = "plausible"
+    """Un formulaire refusé qui a l'allure de ceux de la banque, sans venir d'un réseau à elle."""
     COURRIEL = "courriel"
 
 
@@ -46,6 +51,9 @@ COURRIELS: Final = Debit(5 / 3600, 5)
 """Cinq courriels d'avance, puis cinq par heure : un reçu s'envoie à soi, pas à tous."""
 
 
+PLAUSIBLES: Final = Debit(4, 240)
+
+
 class Debits:
     """Les seaux de chaque appelant ; pour un seul fil d'exécution."""
 
@@ -56,6 +64,8 @@ class Debits:
         connexions: Debit,
         refus: Debit,
         horloge_s: Callable[[], float] = time.monotonic,
+        *,
+        plausibles: Debit = PLAUSIBLES,
     ) -> None:
         """Un débit par genre."""
         self._debits = {
@@ -63,6 +73,7 @@ class Debits:
             Genre.ECRITURE: ecritures,
             Genre.CONNEXION: connexions,
             Genre.REFUS: refus,
+            Genre.PLAUSIBLE: plausibles,
             Genre.COURRIEL: COURRIELS,
         }
         self._horloge_s = horloge_s
@@ -83,10 +94,14 @@ class Debits:
     def exiger(self, genre: Genre, appelant: str) -> None:
         """Compte un appel ; lève Probleme 429 au-delà du débit."""
         if not self.admettre(genre, appelant):
-            par_seconde = self._debits[genre].par_seconde
-            attente_s = math.ceil(1 / par_seconde) if par_seconde > 0 else 60
-            detail = "Vous avez fait trop de demandes en peu de temps : merci de recommencer dans quelques instants."
-            raise Probleme(429, "trop_de_demandes", detail, en_tetes={"Retry-After": str(attente_s)})
+            raise self.trop(genre)
+
+    def trop(self, genre: Genre) -> Probleme:
+        """Le refus d'un appel de ce genre, au-delà du débit : 429, et quand revenir."""
+        par_seconde = self._debits[genre].par_seconde
+        attente_s = math.ceil(1 / par_seconde) if par_seconde > 0 else 60
+        detail = "Vous avez fait trop de demandes en peu de temps : merci de recommencer dans quelques instants."
+        return Probleme(429, "trop_de_demandes", detail, en_tetes={"Retry-After": str(attente_s)})
 
 
 def debits_de(limites: Limites) -> Debits:
@@ -96,6 +111,7 @@ def debits_de(limites: Limites) -> Debits:
         _par_minute(limites.ecritures_par_minute),
         _par_minute(limites.connexions_par_minute),
         _par_minute(limites.refus_par_minute),
+        plausibles=_par_minute(limites.plausibles_par_minute),
     )
 
 
@@ -110,11 +126,23 @@ def genre_de(requete: Request) -> Genre:
 
 def adresse_de(requete: Request) -> str:
     """L'adresse du client ; celle que dit un mandataire n'y est que si un réglage le nomme."""
+    adresse = _adresse(requete)
+    if isinstance(adresse, IPv6Address):
+        return str(int(adresse) >> (128 - _PREFIXE_IPV6))
+    return str(adresse)
+
+
+def vient_de(requete: Request, reseaux: Sequence[Reseau]) -> bool:
+    """Dit si le client est de l'un de ces réseaux."""
+    adresse = _adresse(requete)
+    return not isinstance(adresse, str) and any(adresse in reseau for reseau in reseaux)
+
+
+def _adresse(requete: Request) -> IPv4Address | IPv6Address | str:
+    """L'adresse, une IPv4 dite en IPv6 rendue à elle-même ; telle quelle si ce n'en est pas une."""
     hote = requete.client.host if requete.client else ""
     try:
         adresse = ip_address(hote)
     except ValueError:
         return hote
-    if isinstance(adresse, IPv6Address):
-        return str(adresse.ipv4_mapped or int(adresse) >> (128 - _PREFIXE_IPV6))
-    return hote
+    return (adresse.ipv4_mapped if isinstance(adresse, IPv6Address) else None) or adresse

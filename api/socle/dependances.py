@@ -16,11 +16,12 @@ from api.socle.client_oidc import ClientOIDC
 from api.socle.consigne import Consigne
 from api.socle.consignes import Consignes
 from api.socle.courriel import Courriel
-from api.socle.debits import Debits
+from api.socle.debits import Debits, Reseau
 from api.socle.identite import Verificateur
 from api.socle.kafka import Publier
 from api.socle.limites import Limites
 from api.socle.rebuts import Memoire, Place
+from api.socle.redites import Redites
 from api.socle.traces import Traceur
 from guichet.guichet import Guichet
 from guichet.reglement.rejouer import Boite
@@ -50,6 +51,8 @@ class Dependances:
     limites: Limites = field(default_factory=Limites)
     commercants: frozenset[str] = frozenset()
     """Les identifiants de nos commerçants : ce qui les porte passe d'abord aux rebuts."""
+    reseaux_de_la_banque: tuple[Reseau, ...] = ()
+    """D'où la banque notifie ; ce qui en vient n'est compté avec personne. Vide : on ne le sait pas."""
     demo: bool = False
     """Vrai : la page d'accueil laisse choisir qui l'on est."""
     secret_de_session: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_DE_SESSION_OCTETS), repr=False)
@@ -108,6 +111,8 @@ class Moyens:
     debits: Debits
     place: Place
     consigne: Consigne
+    redites: Redites[tuple[str, str]] = field(default_factory=Redites)
+    """Ce que n'importe qui fait dire au journal des processus : par événement, et par cause."""
     refuses: Memoire = field(default_factory=Memoire)
     """Les formulaires refusés déjà gardés."""
     pris: Memoire = field(default_factory=Memoire)

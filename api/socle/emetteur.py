@@ -50,7 +50,7 @@ def _kid(jeton: str) -> str:
     """La clé que le jeton nomme, s'il peut être vérifié ; lève JetonInvalide."""
     try:
         entete = jwt.get_unverified_header(jeton)
-    except (jwt.PyJWTError, ValueError) as erreur:
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as erreur:
         raise JetonInvalide from erreur
     kid = entete.get("kid")
     if entete.get("alg") not in ALGORITHMES_OIDC or not isinstance(kid, str):

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.socle.erreurs import repondre
-from api.socle.mesures import Mesures
+from api.socle.mesures import METHODES, Mesures
 from api.socle.problemes import Probleme
+from api.socle.redites import Redites
 from api.socle.traces import Conclure, Traceur
 
 EN_TETE = b"x-correlation-id"
@@ -29,6 +30,7 @@ class Enveloppe:
         self.application = application
         self.mesures = mesures
         self.traceur = traceur
+        self._partis: Redites[tuple[str, str]] = Redites()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sert une requête."""
@@ -57,7 +59,9 @@ class Enveloppe:
         try:
             await self.application(scope, receive, envoyer)
         except ClientDisconnect:
-            structlog.get_logger().info("client_parti", methode=scope["method"], route=_route(scope))
+            methode, route = scope["method"] if scope["method"] in METHODES else "autre", _route(scope)
+            if (fois := self._partis.fois((methode, route))) is not None:
+                structlog.get_logger().info("client_parti", methode=methode, route=route, fois=fois)
         except Exception:
             structlog.get_logger().exception("erreur_interne", methode=scope["method"], route=_route(scope))
             if statut:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.socle.dependances import Moyens
 from api.socle.erreurs import repondre
 from api.socle.fautes import fautes_de
 from api.socle.identite import EmetteurInjoignable
@@ -68,8 +69,8 @@ async def _validation(requete: Request, erreur: RequestValidationError) -> Respo
     return await repondre(requete.scope, fautes_de(erreur.errors()))
 
 
-async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
-    structlog.get_logger().warning("kafka_indisponible", cause=str(erreur))
+async def _kafka(requete: Request, erreur: KafkaIndisponible) -> Response:
+    _dire(requete, "kafka_indisponible", str(erreur))
     detail = "Le message n'a pas pu être pris en charge : il doit être envoyé de nouveau."
     return indisponible("kafka_indisponible", detail).reponse()
 
@@ -77,7 +78,7 @@ async def _kafka(_: Request, erreur: KafkaIndisponible) -> Response:
 async def _base(requete: Request, erreur: Exception) -> Response:
     if not is_outage(erreur):
         raise erreur
-    structlog.get_logger().warning("base_indisponible", cause=describe(erreur))
+    _dire(requete, "base_indisponible", describe(erreur))
     detail = "Le service est momentanément indisponible : merci de recommencer dans quelques instants."
     return await repondre(requete.scope, indisponible("base_indisponible", detail))
 
@@ -91,7 +92,14 @@ async def _illisible(requete: Request, erreur: UnreadableStream) -> Response:
     return await repondre(requete.scope, indisponible("creance_illisible", detail))
 
 
-async def _emetteur(_: Request, erreur: EmetteurInjoignable) -> Response:
-    structlog.get_logger().warning("emetteur_injoignable", cause=repr(erreur.__cause__))
+async def _emetteur(requete: Request, erreur: EmetteurInjoignable) -> Response:
+    _dire(requete, "emetteur_injoignable", repr(erreur.__cause__))
     detail = "Les jetons ne peuvent pas être vérifiés pour l'instant : merci de recommencer."
     return indisponible("emetteur_injoignable", detail).reponse()
+
+
+def _dire(requete: Request, panne: str, cause: str) -> None:
+    """Une panne se dit une fois par période, avec le nombre de demandes qu'elle a fait refuser."""
+    moyens: Moyens = requete.app.state.moyens
+    if (fois := moyens.redites.fois((panne, cause))) is not None:
+        structlog.get_logger().warning(panne, cause=cause, fois=fois)

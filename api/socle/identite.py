@@ -1,7 +1,6 @@
 """Qui appelle : les rôles, et la lecture des jetons, de développement ou d'un émetteur OIDC."""
 
 import hmac
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,30 +8,19 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import jwt
-from jwt.utils import base64url_decode
 from pydantic import Field, TypeAdapter, ValidationError
 
-from api.socle.annonce import sans_repetition
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
+from api.socle.lecture_de_jeton import INSTANT_MAX, Nature, decoder, est_d_acces, exiger_le_type
 from domain.geste import COMPTE_SYSTEME
-from domain.references import CodeCaisse, Pseudonyme
+from domain.references import CodeCaisse, PseudonymeRecu
 
 EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
 DUREE_DE_DEVELOPPEMENT: Final = timedelta(hours=12)
-TOLERANCE_D_HORLOGE: Final = timedelta(seconds=30)
-"""Écart admis entre notre horloge et celle de l'émetteur."""
-
 NOM_SIGNES_MAX: Final = 80
-INSTANT_MAX: Final = 2**35
-"""Un instant d'ici mille ans : au-delà, ce n'est pas un nombre de secondes."""
-
 FIN_DE_SESSION: Final = "http://schemas.openid.net/event/backchannel-logout"
 
-D_IDENTITE: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events"})
-D_ACCES: Final = frozenset({"scope", "scp", "client_id"})
-"""Ce que portent seuls les jetons d'identité (et de fin de session), et seuls les jetons d'accès."""
-
-_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 REVENDICATION_CAISSES: Final = "caisses"
 """La revendication d'un partenaire qui nomme ses caisses : une liste de codes à trois chiffres."""
@@ -112,7 +100,8 @@ class VerificateurDeDeveloppement:
 
     async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton ; lève JetonInvalide."""
-        contenu = _decoder(jeton, self.secret, ["HS256"], self.audience, EMETTEUR_DE_DEVELOPPEMENT)
+        contenu = decoder(jeton, self.secret, ["HS256"], self.audience, EMETTEUR_DE_DEVELOPPEMENT)
+        exiger_le_type(jeton, contenu, Nature.ACCES)
         return _identite(contenu, "role", "assure")
 
 
@@ -142,13 +131,14 @@ class VerificateurOIDC:
         """L'appelant de ce jeton d'accès ; lève JetonInvalide ou EmetteurInjoignable."""
         cle = await self.emetteur.trouver_cle(jeton)
         identite = self._lire(jeton, cle, None)
-        if not _est_d_acces(jeton, exige=self._audience_partagee):
+        if not est_d_acces(jeton, exige=self._audience_partagee):
             raise JetonInvalide
         return identite
 
     def lire_fin(self, jeton: str) -> FinDemandee:
         """Ce qu'un `logout_token` demande (OpenID Connect Back-Channel Logout) ; bloquante, lève JetonInvalide."""
-        contenu = _decoder(jeton, self.emetteur.cle_de(jeton), list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
+        contenu = decoder(jeton, self.emetteur.cle_de(jeton), list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
+        exiger_le_type(jeton, contenu, Nature.FIN)
         evenements, sujet, sid = contenu.get("events"), contenu.get("sub"), contenu.get("sid")
         if not isinstance(evenements, dict) or not isinstance(evenements.get(FIN_DE_SESSION), dict):
             raise JetonInvalide
@@ -167,8 +157,9 @@ class VerificateurOIDC:
 
     def _lire(self, jeton: str, cle: Any, nonce: str | None) -> Identite:
         # La clé est connue : l'annonce l'est donc aussi, et `nom` n'attend rien.
-        contenu = _decoder(jeton, cle, list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
+        contenu = decoder(jeton, cle, list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
         if nonce is not None:
+            exiger_le_type(jeton, contenu, Nature.IDENTITE)
             audience, demandeur = contenu["aud"], contenu.get("azp")
             plusieurs = isinstance(audience, list) and len(audience) > 1
             if demandeur not in ({self.audience} if plusieurs else {None, self.audience}):
@@ -176,21 +167,6 @@ class VerificateurOIDC:
             if not hmac.compare_digest(str(contenu.get("nonce")).encode(), nonce.encode()):
                 raise JetonInvalide
         return _identite(contenu, *self.revendications)
-
-
-def _est_d_acces(jeton: str, *, exige: bool) -> bool:
-    """Dit si un jeton vérifié est d'accès : un jeton d'identité prouve qui s'est connecté, il n'ouvre aucun appel.
-
-    RFC 9068 le dit par son type. D'autres émetteurs ne le disent pas : un jeton est alors d'accès s'il ne porte rien
-    d'un jeton d'identité ; avec `exige`, s'il porte ce qu'un tel jeton n'a pas (une portée, un client).
-    """
-    entete = jwt.get_unverified_header(jeton)
-    if str(entete.get("typ", "")).lower() in {"at+jwt", "application/at+jwt"}:
-        return True
-    contenu: dict[str, Any] = jwt.decode(jeton, options={"verify_signature": False})
-    if str(contenu.get("typ", "")).upper() in {"ID", "LOGOUT"} or not D_IDENTITE.isdisjoint(contenu):
-        return False
-    return not exige or not D_ACCES.isdisjoint(contenu) or contenu.get("typ") == "Bearer"
 
 
 def emettre_jeton(
@@ -222,26 +198,6 @@ def emettre_jeton(
     return jwt.encode(contenu, secret, algorithm="HS256")
 
 
-def _decoder(jeton: str, cle: Any, algorithmes: list[str], audience: str, emetteur: str) -> dict[str, Any]:
-    """Le contenu d'un jeton vérifié ; lève JetonInvalide."""
-    try:
-        # Une clé répétée dirait deux choses, l'une à qui a signé, l'autre à nous : aucune n'est choisie.
-        for partie in jeton.split(".")[:2]:
-            json.loads(base64url_decode(partie), object_pairs_hook=sans_repetition)
-        contenu: dict[str, Any] = jwt.decode(
-            jeton,
-            cle,
-            algorithms=algorithmes,
-            audience=audience,
-            issuer=emetteur,
-            leeway=TOLERANCE_D_HORLOGE,
-            options={"require": ["exp", "aud", "iss"]},
-        )
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as erreur:  # Lu avant que rien ne soit vérifié.
-        raise JetonInvalide from erreur
-    return contenu
-
-
 def _nom(dit: object) -> str | None:
     """Le nom (`name`), si c'en est un : une ligne, bornée. Un nom étrange n'empêche pas de se connecter."""
     nom = " ".join(dit.split()) if isinstance(dit, str) else ""
@@ -271,7 +227,7 @@ def _identite(contenu: dict[str, Any], nom_role: str, nom_assure: str) -> Identi
             )
         assure = _PSEUDONYME.validate_python(contenu.get(nom_assure))
         return Identite(role, assure, nom=nom, derniere_connexion=derniere, sujet=sujet, sid=sid)
-    except (ValidationError, ValueError) as erreur:
+    except (ValidationError, ValueError, RecursionError) as erreur:
         raise JetonInvalide from erreur
 
 

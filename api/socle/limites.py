@@ -26,7 +26,10 @@ class Limites:
     rebuts_par_adresse_octets_par_jour: int = 2 * MIO
     rebuts_octets_par_jour: int = 50 * MIO
     rebuts_de_la_banque_octets_par_jour: int = 500 * MIO
-    """À part des deux autres : ce qui porte l'identifiant d'un de nos commerçants."""
+    """À part des deux autres : ce qui vient des réseaux de la banque, ou a l'allure de ses messages."""
+    rebuts_plausibles_par_adresse_octets_par_jour: int = 20 * MIO
+    plausibles_par_minute: int = 240
+    """Par adresse qui n'est pas de la banque : ce qui a l'allure de ses messages, et n'importe qui sait l'imiter."""
     lectures_par_minute: int = 1200
     ecritures_par_minute: int = 120
     """Par personne, comme les lectures."""

@@ -26,7 +26,7 @@ from api.socle.dependances import Dependances, Moyens
 from api.socle.identite import Identite, RoleUtilisateur
 from api.socle.sessions_tenues import Tenue
 from domain.avis import Canal
-from domain.references import Pseudonyme
+from domain.references import PseudonymeRecu
 
 COOKIE: Final = "creances_session"
 REPOSE_APRES_S: Final = 60
@@ -36,7 +36,7 @@ AVANCE_S: Final = 60
 CARACTERES_MAX: Final = 2_048
 """Les nôtres en ont moins : un plus long n'est pas de nous."""
 _OCTETS: Final = 16
-_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 
 class Session(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 from pydantic import TypeAdapter, ValidationError
 
 from domain.delai import jour_de_paris
-from domain.references import TRANSACTION, Pseudonyme, lire_reference
+from domain.references import TRANSACTION, PseudonymeRecu, lire_reference
 from domain.refus import Refus
 from engine.database import Database
 from engine.recorder import Recorder
@@ -26,7 +26,7 @@ from projections.lectures.recherche import Resultats, trouver
 from projections.lectures.saisie import lire_recherche
 from projections.lectures.suite import Demande, Dossier
 
-_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 
 class Genre(StrEnum):

@@ -9,6 +9,7 @@ import httpx
 
 from domain.avis import Canal
 from domain.reponse import ReponseBancaire
+from kiosque.echeance import transport_borne
 from kiosque.interface import (
     DemandeDePaiement,
     DemandeInvalide,
@@ -42,7 +43,6 @@ from kiosque.sips.donnees import decoder, premieres, valeur_de
 from kiosque.sips.enveloppe import fermer, octets_de, ouvrir, recueillir
 from kiosque.sips.office.client import ANNULATION, DIAGNOSTIC, REMBOURSEMENT, ClientOffice, authentique
 from kiosque.sips.office.diagnostic import est_inconnue, extraire_diagnostic, plates
-from kiosque.sips.office.echeance import transport_borne
 from kiosque.sips.office.operations import OperationsOffice, OperationVoulue
 from kiosque.sips.office.sceau import ecrire_json, lire_json
 from kiosque.sips.reglages import PAR_DEFAUT, ReglagesSips

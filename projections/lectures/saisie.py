@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from domain.geste import lire_id
 from domain.monnaie import CENTIMES_MAX, euros
 from domain.nir import contient_un_nir
-from domain.references import TRANSACTION, Pseudonyme, ReferenceCreance, lire_reference_tapee
+from domain.references import TRANSACTION, PseudonymeRecu, ReferenceCreance, lire_reference_tapee
 from domain.refus import Refus
 
 SAISIE_MAX: Final = 200
@@ -34,7 +34,7 @@ _ORIGINE: Final = re.compile(
 _CORRELATION: Final = re.compile(r"[0-9a-f]{32}")
 _AUTORISATION: Final = re.compile(r"[A-Za-z0-9]{2,12}")
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(Pseudonyme)
+_PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 _RELATIFS: Final = {"hier": 1, "avant-hier": 2, "aujourd'hui": 0, "aujourd’hui": 0, "ce matin": 0}
 _SEMAINE: Final = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")

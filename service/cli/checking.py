@@ -1,5 +1,7 @@
 """The command that says, without starting anything, what keeps production from starting."""
 
+import os
+
 import typer
 
 from service.cli.application import PROBLEM, Json, app, configured_settings, console, errors, print_json
@@ -7,16 +9,27 @@ from service.cli.application import PROBLEM, Json, app, configured_settings, con
 
 @app.command()
 def check(*, as_json: Json = False) -> None:
-    """Ce qui empêcherait la production de démarrer, tout à la fois ; sort avec 1 s'il manque quelque chose."""
-    from service.production import find_gaps
+    """Ce qui empêcherait la production de démarrer, et ce qui y est douteux, tout à la fois ; sort avec 1 s'il y en a.
 
-    gaps = find_gaps(configured_settings())
+    Ce qui n'est que douteux (`blocks` : faux) n'empêche pas de démarrer.
+    """
+    from dotenv import dotenv_values
+
+    from service.production import find_gaps
+    from service.production_doubts import find_doubts
+
+    settings = configured_settings()
+    given = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+    told = [
+        *((gap.setting, gap.cause, True) for gap in find_gaps(settings)),
+        *((setting, cause, False) for setting, cause in find_doubts(settings, given)),
+    ]
     if as_json:
-        print_json([{"setting": gap.setting, "cause": gap.cause} for gap in gaps])
-    elif gaps:
-        for gap in gaps:
-            errors.print(f"{gap.setting} : {gap.cause}", soft_wrap=True)
+        print_json([{"setting": setting, "cause": cause, "blocks": blocks} for setting, cause, blocks in told])
     else:
-        console.print("Rien ne manque à la production.")
-    if gaps:
+        for setting, cause, _ in told:
+            errors.print(f"{setting} : {cause}", soft_wrap=True)
+        if not told:
+            console.print("Rien ne manque à la production.")
+    if told:
         raise typer.Exit(PROBLEM)

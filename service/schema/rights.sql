@@ -9,10 +9,17 @@ DECLARE
     une record;
     colonnes text;
     un record;
+    -- Tous les rôles d'ici, et eux seuls : ce qui est repris l'est à chacun, sans qu'une liste en oublie un.
+    connus CONSTANT text[] := ARRAY['creances_service', 'creances_api', 'creances_consommateur', 'creances_suiveur',
+                                    'creances_publication', 'creances_relance', 'creances_exploitation',
+                                    'creances_lecture', 'creances_sceau'];
+    tous text;
 BEGIN
     IF to_regclass('journal.horloge') IS NULL THEN
         RETURN;  -- Une base arrêtée avant 0020_droits.sql.
     END IF;
+    SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
+    WHERE rolname = ANY (connus);
     -- Le journal : ce que personne ne choisit, et des déclencheurs que rien n'endort.
     FOR une IN SELECT c.oid, c.relname FROM pg_class c
                WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind IN ('r', 'p') LOOP
@@ -20,9 +27,8 @@ BEGIN
                   WHERE tgrelid = une.oid AND NOT tgisinternal AND tgenabled <> 'A' LOOP
             EXECUTE format('ALTER TABLE journal.%I ENABLE ALWAYS TRIGGER %I', une.relname, un.tgname);
         END LOOP;
-        EXECUTE format('REVOKE INSERT ON journal.%I FROM creances_service, creances_api, creances_consommateur,
-                        creances_suiveur, creances_publication, creances_relance, creances_exploitation,
-                        creances_lecture', une.relname);
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON journal.%I FROM ', une.relname)
+                || tous;
         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO colonnes FROM pg_attribute a
         WHERE a.attrelid = une.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = ''
           AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par');
@@ -75,30 +81,61 @@ BEGIN
         GRANT SELECT ON journal.points, journal.sceaux TO creances_relance;
     END IF;
 
-    -- Les sessions des pages : l'API les ouvre et les finit, un administrateur les finit.
+    -- Les sessions des pages : l'API les ouvre, les suit et les finit ; un administrateur les voit et les finit. Qui s'y
+    -- est connecté, quand, et par quel numéro ne change jamais.
     GRANT USAGE ON SCHEMA acces TO creances_api, creances_exploitation;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON acces.sessions TO creances_api;
-    GRANT SELECT, UPDATE ON acces.sessions TO creances_exploitation;
+    EXECUTE 'REVOKE ALL ON acces.sessions FROM ' || tous;
+    GRANT SELECT, INSERT, DELETE ON acces.sessions TO creances_service, creances_api;
+    GRANT UPDATE (canal, vue_le, finie_le, fin) ON acces.sessions TO creances_service, creances_api;
+    GRANT SELECT (empreinte, role, assure, canal, ouverte_le, vue_le, finie_le, fin),
+          UPDATE (finie_le, fin) ON acces.sessions TO creances_exploitation;
+
+    -- Qui écrit prend l'ordre, qui rapproche prend le sien ; personne d'autre ne peut les tenir, et arrêter tous les
+    -- autres. Ces fonctions sont à PostgreSQL : seul un superutilisateur les reprend à tous (docs/production.md).
+    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        FOR un IN SELECT p.oid::regprocedure AS fonction FROM pg_proc p
+                  WHERE p.pronamespace = 'pg_catalog'::regnamespace
+                    AND p.proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$' LOOP
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', un.fonction);
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO creances_service, creances_api, creances_consommateur,
+                            creances_suiveur, creances_relance, creances_exploitation, %I', un.fonction,
+                           (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()));
+        END LOOP;
+    END IF;
 
     -- Les vues : à creances_service, qui les reconstruit ; un suiveur les tient, les autres les lisent. Chacun dit son état.
     SET LOCAL ROLE creances_service;
     GRANT USAGE ON SCHEMA vues TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
         creances_relance, creances_exploitation, creances_lecture;
+    SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
+    WHERE rolname = ANY (connus) AND rolname <> 'creances_service';
     FOR un IN SELECT relname FROM pg_class
               WHERE relnamespace = 'vues'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
                 AND pg_get_userbyid(relowner) = 'creances_service' LOOP
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON vues.%I FROM ', un.relname) || tous;
         EXECUTE format('GRANT SELECT ON vues.%I TO creances_api, creances_consommateur, creances_suiveur,
                         creances_publication, creances_relance, creances_exploitation, creances_lecture', un.relname);
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON vues.%I TO creances_suiveur', un.relname);
     END LOOP;
-    GRANT INSERT, UPDATE ON vues.suiveurs TO creances_api, creances_consommateur, creances_publication, creances_relance,
-        creances_exploitation;
+    -- L'état qu'un rôle dit de lui-même n'est pas la position, ni le bail, de qui suit le journal.
+    FOR un IN SELECT rolname FROM pg_roles
+              WHERE rolname = ANY (connus)
+                AND rolname NOT IN ('creances_service', 'creances_suiveur', 'creances_lecture') LOOP
+        EXECUTE format('GRANT INSERT (nom, etat, meneur, battement_le, interruptions, derniere_erreur, erreur_le),
+                        UPDATE (etat, meneur, battement_le, interruptions, derniere_erreur, erreur_le)
+                        ON vues.suiveurs TO %I', un.rolname);
+    END LOOP;
+    -- La publication suit le journal : elle mène, et avance.
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO colonnes FROM pg_attribute
+    WHERE attrelid = 'vues.suiveurs'::regclass
+      AND attname IN ('position', 'tenue', 'bail', 'bail_expire_le', 'bail_session');
+    EXECUTE format('GRANT UPDATE (%s) ON vues.suiveurs TO creances_publication', colonnes);
     GRANT INSERT, UPDATE ON vues.sorts TO creances_consommateur;
     GRANT INSERT, UPDATE ON vues.publications TO creances_publication;
     GRANT INSERT, UPDATE, DELETE ON vues.soldes_publies TO creances_publication;
     GRANT INSERT, UPDATE, DELETE ON vues.ecartes TO creances_publication, creances_exploitation;
     -- Un règlement libère ce qui était écarté, et relève les formulaires refusés.
-    GRANT UPDATE ON vues.ecartes TO creances_api;
+    GRANT UPDATE (libere_le) ON vues.ecartes TO creances_api;
     GRANT INSERT, UPDATE ON vues.rebuts, vues.lectures_de_rebuts TO creances_api, creances_relance,
         creances_exploitation;
     -- Un partenaire qui lit le fil dit, en demandant la suite, où il en est.
@@ -106,7 +143,7 @@ BEGIN
     GRANT DELETE ON vues.messagerie TO creances_relance;
     IF to_regclass('journal.sceaux') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA vues TO creances_sceau;
-        GRANT SELECT, INSERT, UPDATE ON vues.suiveurs TO creances_sceau;
+        GRANT SELECT ON vues.suiveurs TO creances_sceau;
     END IF;
     -- La veille, qui tourne avec la relance ; une reconstruction est à creances_service.
     IF to_regclass('vues.releves_de_retard') IS NOT NULL THEN

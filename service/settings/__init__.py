@@ -7,7 +7,7 @@ variable counts as not given. Durations read `15 min`, `24 h`, `500 ms`, a bare 
 from service.settings.bank import Merchant
 from service.settings.development import demo_witness_key, development_jwt_secret, drawn_secret
 from service.settings.settings import Settings
-from service.settings.table import HIDDEN, SettingRow, settings_table, unknown_variables
+from service.settings.table import HIDDEN, SettingRow, known_variables, settings_table, unknown_variables
 from service.settings.values import PREFIX
 from service.settings.web import Instructions
 
@@ -21,6 +21,7 @@ __all__ = [
     "demo_witness_key",
     "development_jwt_secret",
     "drawn_secret",
+    "known_variables",
     "settings_table",
     "unknown_variables",
 ]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import JSON, SECRET, Concern, Duration, HttpUrl, LongSecret, Port
+from service.settings.values import JSON, SECRET, Concern, Duration, HttpUrl, LongSecret, Networks, Port
 
 
 class Merchant(BaseModel):
@@ -44,6 +44,11 @@ class KiosqueSettings(Concern):
     kiosque_office_closed_from: time = Field(time(22), description="Début, à Paris, des heures sans opération.")
     kiosque_office_closed_until: time = Field(
         time(23), description="Fin, à Paris, des heures sans opération ; égale au début : il n'y en a pas."
+    )
+    kiosque_networks: Networks | None = Field(
+        None,
+        description="Adresses ou réseaux, séparés par des virgules, d'où la banque notifie : ses formulaires refusés y"
+        " ont leur place aux rebuts, que nul autre ne prend. Absent : elle est comptée comme qui l'imite.",
     )
     kiosque_timeout: Duration = Field(timedelta(seconds=5), description="Attente maximale d'une réponse du kiosque.")
     kiosque_merchant_id: str = Field(

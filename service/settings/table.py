@@ -32,11 +32,18 @@ def settings_table(settings: Settings) -> list[SettingRow]:
     ]
 
 
+def known_variables() -> set[str]:
+    """Every variable that is read: a setting, or the file that holds a secret one."""
+    fields = Settings.model_fields.items()
+    return {f"{PREFIX}{name.upper()}" for name, _ in fields} | {
+        f"{PREFIX}{name.upper()}_FILE" for name, field in fields if is_secret(field)
+    }
+
+
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Return the `CREANCES_…` variables that name no setting: most often a spelling mistake."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    files = {f"{PREFIX}{name.upper()}_FILE" for name, field in Settings.model_fields.items() if is_secret(field)}
-    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known | files)
+    known = known_variables()
+    return sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
 
 
 def _shown(name: str, value: object, *, secret: bool) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -35,7 +36,10 @@ def is_secret(field: FieldInfo) -> bool:
 def _read_duration(value: object) -> object:
     """Read `15 min` or a bare number of seconds; leave the rest to pydantic."""
     if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|j)?\s*", value)):
-        return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
+        try:
+            return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
+        except OverflowError:
+            raise ValueError("est trop long") from None
     return value
 
 
@@ -80,6 +84,20 @@ def _takes_a_path(value: str) -> str:
     return value
 
 
+def split(value: str | None) -> list[str]:
+    """What a setting lists between commas."""
+    return [part for part in map(str.strip, (value or "").split(",")) if part]
+
+
+def _networks(value: str) -> str:
+    for network in split(value):
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError("doit être des adresses ou des réseaux, séparés par des virgules") from None
+    return value
+
+
 def _is_there(value: Path) -> Path:
     if not value.is_file():
         raise ValueError("ce fichier n'existe pas")
@@ -104,5 +122,6 @@ HttpUrl = Annotated[str, AfterValidator(_http)]
 BaseUrl = Annotated[str, AfterValidator(_http), AfterValidator(_takes_a_path)]
 """An address to which paths are added: neither query nor fragment."""
 
+Networks = Annotated[str, AfterValidator(_networks)]
 ExistingFile = Annotated[Path, AfterValidator(_is_there)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]

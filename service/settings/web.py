@@ -68,12 +68,23 @@ class WebSettings(Concern):
     dead_letters_bank_bytes: int = Field(
         500 * 1024**2,
         ge=0,
-        description="Formulaires refusés gardés par jour qui portent un de nos commerçants, en octets ; à part.",
+        description="Formulaires refusés gardés par jour qui ont l'allure de ceux de la banque, en octets ; à part.",
+    )
+    dead_letters_bank_address_bytes: int = Field(
+        20 * 1024**2,
+        ge=0,
+        description="Les mêmes, gardés par jour d'une adresse qui n'est pas de KIOSQUE_NETWORKS, en octets.",
     )
     rate_reads: int = Field(1200, ge=1, description="Consultations d'une personne par minute, au plus.")
     rate_writes: int = Field(120, ge=1, description="Paiements et envois d'une personne par minute, au plus.")
     rate_sign_ins: int = Field(120, ge=1, description="Connexions d'une adresse par minute, au plus.")
     rate_refusals: int = Field(120, ge=1, description="Jetons et formulaires refusés à une adresse par minute.")
+    rate_bank_refusals: int = Field(
+        240,
+        ge=1,
+        description="Formulaires refusés par minute qui ont l'allure de ceux de la banque, d'une adresse qui n'est pas"
+        " de KIOSQUE_NETWORKS.",
+    )
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
     )

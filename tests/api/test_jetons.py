@@ -2,13 +2,28 @@
 
 import asyncio
 import hmac
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as essais
+from hypothesis import strategies as st
 from jwt.utils import base64url_decode, base64url_encode
 
-from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
+from api.socle.emetteur import _kid
+from api.socle.identite import (
+    EMETTEUR_DE_DEVELOPPEMENT,
+    Identite,
+    JetonInvalide,
+    RoleUtilisateur,
+    VerificateurDeDeveloppement,
+    emettre_jeton,
+)
 from api.socle.jetons import GARDE_S, JETONS_MAX, JetonsGardes
+from tests.outils import exemples
 
 SECRET = "un secret de test de trente-deux octets"
 MAINTENANT = datetime.now(UTC).replace(microsecond=0)
@@ -100,3 +115,74 @@ def test_un_jeton_trop_profond_est_refuse_comme_un_autre(ou: str) -> None:
     parties = {"contenu": (en_tete, profond, signature), "en-tête": (profond, contenu, signature)}[ou]
     with pytest.raises(JetonInvalide):
         asyncio.run(Compteur().verifier(".".join(parties)))
+
+
+def signer(contenu: bytes, en_tete: bytes = b'{"alg":"HS256","typ":"JWT"}') -> str:
+    """Un jeton dont la signature tient, quoi que disent ses octets."""
+    a_signer = b".".join(map(base64url_encode, (en_tete, contenu)))
+    return b".".join((a_signer, base64url_encode(hmac.digest(SECRET.encode(), a_signer, "sha256")))).decode()
+
+
+def lire_par_tous(signe: str) -> Identite | None:
+    """Ce que le service en lit ; None : refusé. Toute autre erreur serait une réponse 500."""
+    try:
+        return asyncio.run(JetonsGardes(VerificateurDeDeveloppement(SECRET, "creances")).verifier(signe))
+    except JetonInvalide:
+        return None
+
+
+BON: dict[str, Any] = {
+    "iss": EMETTEUR_DE_DEVELOPPEMENT,
+    "aud": "creances",
+    "exp": 2_000_000_000,
+    "role": "assure",
+    "assure": "a-1",
+    "sub": "a-1",
+}
+
+
+@pytest.mark.parametrize("nom", ["exp", "nbf", "iat", "auth_time"])
+@pytest.mark.parametrize(
+    "valeur",
+    ["9" * 400, "9" * 5_000, "-" + "9" * 400, "1e400", "-1e400", "NaN", "Infinity", "-Infinity", "true", '"1"', "[]"],
+)
+def test_un_instant_qui_n_en_est_pas_un_n_ouvre_rien(nom: str, valeur: str) -> None:
+    dits = {cle: json.dumps(dit) for cle, dit in BON.items()} | {nom: valeur}
+    contenu = "{" + ",".join(f'"{cle}":{dit}' for cle, dit in dits.items()) + "}"
+    assert lire_par_tous(signer(contenu.encode())) is None
+
+
+VALEURS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(10**300, 10**400)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["assure", "support", "creances", "Bearer", "a-1", "1" * 200, "\ud800"]),
+    lambda dedans: st.lists(dedans, max_size=3) | st.dictionaries(st.text(max_size=5), dedans, max_size=3),
+    max_leaves=5,
+)
+NOMS = (*BON, "nbf", "iat", "auth_time", "typ", "token_use", "name", "last_login", "sid", "caisses", "nonce", "jti")
+
+
+@essais(max_examples=exemples(300, 5_000), deadline=None)
+@given(st.dictionaries(st.sampled_from(NOMS), VALEURS, max_size=4))
+def test_aucune_revendication_signee_ne_fait_tomber_qui_la_lit(autres: dict[str, Any]) -> None:
+    lue = lire_par_tous(signer(json.dumps(BON | autres).encode()))
+    assert lue is None or isinstance(lue.role, RoleUtilisateur)
+
+
+@essais(max_examples=exemples(100, 2_000), deadline=None)
+@given(st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "jwk", "x5c"]), VALEURS, max_size=4))
+def test_aucun_en_tete_signe_ne_fait_tomber_qui_le_lit(autres: dict[str, Any]) -> None:
+    en_tete = json.dumps({"alg": "HS256"} | autres).encode()
+    assert lire_par_tous(signer(json.dumps(BON).encode(), en_tete)) in {None, Identite(RoleUtilisateur.ASSURE, "a-1")}
+    with suppress(JetonInvalide):
+        _kid(signer(json.dumps(BON).encode(), en_tete))
+
+
+@pytest.mark.parametrize("profondeur", [900, 5_000, 50_000])
+def test_un_en_tete_profond_ne_fait_pas_tomber_qui_cherche_sa_cle(profondeur: int) -> None:
+    with pytest.raises(JetonInvalide):
+        _kid(signer(b"{}", b'{"alg":"RS256","a":' + b"[" * profondeur + b"]" * profondeur + b"}"))

@@ -39,7 +39,7 @@ def consignes(service: Service) -> list[tuple[str, str, str, int]]:
         return conn.execute("SELECT genre, acteur, detail, fois FROM journal.securite ORDER BY rang").fetchall()
 
 
-def jeton_de_fin(emetteur: EmetteurDEssai, cle: Any = CLE, **plus: Any) -> str:
+def jeton_de_fin(emetteur: EmetteurDEssai, cle: Any = CLE, genre: str = "logout+jwt", **plus: Any) -> str:
     contenu = {
         "iss": emetteur.url,
         "aud": CLIENT,
@@ -50,7 +50,7 @@ def jeton_de_fin(emetteur: EmetteurDEssai, cle: Any = CLE, **plus: Any) -> str:
         "sid": "s-42",
     } | plus
     presents = {nom: valeur for nom, valeur in contenu.items() if valeur is not None}
-    return jwt.encode(presents, cle, algorithm="RS256", headers={"kid": "k1", "typ": "logout+jwt"})
+    return jwt.encode(presents, cle, algorithm="RS256", headers={"kid": "k1", "typ": genre})
 
 
 class TestFinParLEmetteur:
@@ -77,6 +77,9 @@ class TestFinParLEmetteur:
             {"jti": None},
             {"sid": None},
             {"sid": 3},
+            {"genre": "at+jwt"},
+            {"typ": "Refresh"},
+            {"iat": 10**400},
             {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
         ],
     )
@@ -171,6 +174,27 @@ class TestJetonDAcces:
         } | plus
         signe = jwt.encode(contenu, CLE, algorithm="RS256", headers={"kid": "k1"} | entete)
         return anyio.run(VerificateurOIDC(Emetteur(emetteur.url), "creances", client=client).verifier, signe)
+
+    @pytest.mark.parametrize("genre", ["Refresh", "Offline", "Logout", "DPoP", "Serialized-ID", "id", 1, ["Bearer"]])
+    def test_un_jeton_d_un_autre_type_n_ouvre_aucun_appel(self, emetteur: EmetteurDEssai, genre: Any) -> None:
+        for entete in ({}, {"typ": "at+jwt"}):
+            with pytest.raises(JetonInvalide):
+                self.verifier(emetteur, None, entete, typ=genre)
+
+    @pytest.mark.parametrize("genre", ["logout+jwt", "dpop+jwt", "secevent+jwt", "refresh+jwt", "rt+jwt"])
+    def test_ni_celui_dont_l_en_tete_le_dit(self, emetteur: EmetteurDEssai, genre: str) -> None:
+        with pytest.raises(JetonInvalide):
+            self.verifier(emetteur, None, {"typ": genre})
+
+    def test_celui_qui_dit_etre_d_acces_ouvre(self, emetteur: EmetteurDEssai) -> None:
+        for entete, plus in (
+            ({"typ": "JWT"}, {"typ": "Bearer"}),
+            ({"typ": "at+JWT"}, {}),
+            ({}, {"token_use": "access"}),
+        ):
+            assert self.verifier(emetteur, None, entete, **plus).assure == "a-1"
+        with pytest.raises(JetonInvalide):
+            self.verifier(emetteur, None, {}, token_use="id")
 
     @pytest.mark.parametrize("plus", [{"nonce": "n"}, {"at_hash": "h"}, {"typ": "ID"}, {"events": {}}])
     def test_un_jeton_d_identite_n_ouvre_aucun_appel(self, emetteur: EmetteurDEssai, plus: dict[str, Any]) -> None:

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as essais
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from domain.avis import Avis, Canal, Mode, Moyen
@@ -14,7 +18,7 @@ from domain.creance import Créance
 from domain.delai import depart_du_delai, jour_de_paris
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, Somme, euros
-from domain.nir import contient_un_nir
+from domain.nir import contient_un_nir, masquer_les_nir
 from domain.notification import appliquer_reponse, expirer
 from domain.ouverture import ACocher, decider_imputations, exiger_consultable, ouvrir_paiement
 from domain.paiement import Fin, Paiement
@@ -22,6 +26,7 @@ from domain.politique import Politique
 from domain.references import (
     CodeCaisse,
     Pseudonyme,
+    PseudonymeRecu,
     ReferenceCreance,
     ReferenceTransaction,
     composer_transaction,
@@ -47,6 +52,7 @@ from domain.refus import (
 )
 from domain.reponse import Issue, ReponseBancaire
 from domain.sort import Sort
+from tests.outils import exemples
 
 P = Politique()
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
@@ -622,6 +628,47 @@ def test_un_pseudonyme_ne_contient_jamais_un_nir_avec_ou_sans_sa_cle(nir: str) -
 )
 def test_un_nir_se_reconnait_derriere_un_nombre_et_quoi_qui_le_ponctue(texte: str) -> None:
     assert contient_un_nir(texte)
+
+
+@pytest.mark.parametrize("premier", "123478")
+@pytest.mark.parametrize("suite", ["550814168025", "55081416802538", "5-5081.4168 02538", "55082A168025"])
+def test_un_numero_d_attente_se_traite_comme_celui_qu_il_attend(premier: str, suite: str) -> None:
+    numero = f"{premier}{suite}"
+    assert contient_un_nir(numero)
+    assert masquer_les_nir(f"vu {numero}, puis rien", "***") == "vu ***, puis rien"
+    with pytest.raises(ValidationError):
+        TypeAdapter(PseudonymeRecu).validate_python(f"a{numero.replace(' ', '')}")
+
+
+def test_un_numero_d_attente_deja_inscrit_se_relit() -> None:
+    assert TypeAdapter(Pseudonyme).validate_python("7550814168025") == "7550814168025"
+    with pytest.raises(ValidationError):
+        TypeAdapter(Pseudonyme).validate_python("2550814168025")
+
+
+@essais(max_examples=exemples(200, 5_000), deadline=None)
+@given(st.uuids(version=4), st.booleans())
+def test_un_pseudonyme_tire_au_hasard_n_est_pas_pris_pour_un_nir(tire: UUID, compact: bool) -> None:  # noqa: FBT001
+    texte = tire.hex if compact else str(tire)
+    if len(set(texte) & set("abcdef")) >= 4:
+        assert not contient_un_nir(texte)
+        assert masquer_les_nir(f"assuré {texte}.", "***") == f"assuré {texte}."
+
+
+@pytest.mark.parametrize("rempli", ["0" * 16 + "a" * 3 + "2550814168025", "a" * 19 + "2550814168025"])
+def test_un_nir_rempli_jusqu_a_la_taille_d_une_empreinte_en_reste_un(rempli: str) -> None:
+    assert contient_un_nir(rempli)
+
+
+@essais(max_examples=exemples(300, 5_000), deadline=None)
+@given(
+    st.lists(st.sampled_from([*"0123456789", "2A", "2b", " ", "-", ".", ",", "a", "2550814168025", "\0"]), max_size=40)
+)
+def test_ce_qui_est_reconnu_est_masque_et_rien_d_autre(morceaux: list[str]) -> None:
+    texte = "".join(morceaux)
+    masque = masquer_les_nir(texte, "***")
+    assert (masque != texte) == contient_un_nir(texte)
+    assert not contient_un_nir(masque)
 
 
 @pytest.mark.parametrize("texte", ["20/11/2026 à 10 h 12", "1 234 567,89 €", "20.11.26, 14 h 05, poste 168 025"])

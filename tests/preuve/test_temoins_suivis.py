@@ -25,6 +25,7 @@ from tests.outils import attendre
 from tests.preuve.temoins import CLE_DU_TEMOIN
 from tests.preuve.test_preuve import FAITS, REFERENCE, ecrire_des_faits
 from tests.preuve.test_sceau import PUBLIQUE, SCEAU, noter, sceller
+from tests.serveurs import goutte_a_goutte
 
 UN = Signer("temoin.example/un", KeyType.COSIGNATURE, CLE_DU_TEMOIN)
 
@@ -261,40 +262,12 @@ def test_le_temoin_est_suivi_jusqu_a_l_arret(base: Any, conn: psycopg.Connection
     assert etat(conn)[0] == "inactif"
 
 
-@pytest.fixture
-def goutte_a_goutte() -> Iterator[str]:
-    """Un témoin qui accepte, et n'envoie qu'un octet de temps à autre."""
-    arret = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as ecoute:
-
-        def servir() -> None:
-            while not arret.is_set():
-                try:
-                    prise, _ = ecoute.accept()
-                except OSError:
-                    return
-                with prise:
-                    for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Attente: " + b"a" * 10_000:
-                        if arret.wait(0.02):
-                            return
-                        try:
-                            prise.sendall(bytes([octet]))
-                        except OSError:
-                            break
-
-        fil = threading.Thread(target=servir, daemon=True)
-        fil.start()
-        yield f"http://127.0.0.1:{ecoute.getsockname()[1]}"
-        arret.set()
-        ecoute.shutdown(socket.SHUT_RDWR)
-        fil.join(10)
-
-
-def test_un_temoin_qui_traine_est_quitte_au_bout_du_temps_dit(goutte_a_goutte: str) -> None:
-    appel = Caller(goutte_a_goutte, within_s=0.3)
-    demande = Request(0, (), "rien\n\n— a b\n")
-    assert appel(demande) == Unusable("n'a pas répondu en 0.3 s")
-    assert appel(demande) == Unusable("n'en finit pas de répondre à la demande d'avant")
+def test_un_temoin_qui_traine_est_quitte_au_bout_du_temps_dit() -> None:
+    with goutte_a_goutte(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Attente: ") as port:
+        appel = Caller(f"http://127.0.0.1:{port}", within_s=0.3)
+        demande = Request(0, (), "rien\n\n— a b\n")
+        assert appel(demande) == Unusable("n'a pas répondu en 0.3 s")
+        assert appel(demande) == Unusable("n'en finit pas de répondre à la demande d'avant")
 
 
 def test_ce_qui_n_est_pas_un_temoin_est_dit() -> None:

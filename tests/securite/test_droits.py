@@ -9,6 +9,8 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
+from tests.outils import RACINE
+
 # Ce que chaque rôle ajoute au journal. Une table nouvelle y prend sa place, ici et dans service/schema/rights.sql.
 AJOUTE: Final = {
     "creances_api": {
@@ -231,6 +233,29 @@ def test_ce_que_personne_ne_peut(conn: psycopg.Connection[Any], role: str, inter
             ("INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('f', 1, 't', '', 'c')"),
         ),
         ("creances_exploitation", "DELETE FROM acces.sessions"),
+        ("creances_exploitation", "UPDATE acces.sessions SET assure = 'a-2'"),
+        ("creances_exploitation", "UPDATE acces.sessions SET empreinte = sha256('x')"),
+        ("creances_exploitation", "UPDATE acces.sessions SET vue_le = 'infinity'"),
+        ("creances_exploitation", "SELECT sujet, sid FROM acces.sessions"),
+        ("creances_exploitation", "INSERT INTO acces.sessions (empreinte) VALUES ('')"),
+        ("creances_exploitation", "UPDATE vues.suiveurs SET position = 0"),
+        ("creances_exploitation", "UPDATE vues.suiveurs SET bail = NULL, bail_expire_le = NULL"),
+        ("creances_exploitation", "INSERT INTO vues.suiveurs (nom, position) VALUES ('x', 9)"),
+        ("creances_api", "UPDATE acces.sessions SET role = 'support'"),
+        ("creances_api", "UPDATE acces.sessions SET assure = 'a-2'"),
+        ("creances_api", "UPDATE acces.sessions SET ouverte_le = 'infinity'"),
+        ("creances_api", "UPDATE acces.sessions SET sujet = ''"),
+        ("creances_service", "UPDATE acces.sessions SET assure = 'a-2'"),
+        ("creances_api", "UPDATE vues.suiveurs SET position = 0"),
+        ("creances_api", "UPDATE vues.ecartes SET cause = ''"),
+        ("creances_consommateur", "UPDATE vues.suiveurs SET position = 0"),
+        ("creances_consommateur", "UPDATE vues.suiveurs SET tenue = 0"),
+        ("creances_relance", "UPDATE vues.suiveurs SET position = 0"),
+        ("creances_relance", "UPDATE vues.suiveurs SET nom = 'autre'"),
+        ("creances_sceau", "UPDATE vues.suiveurs SET position = 0"),
+        ("creances_sceau", "UPDATE vues.suiveurs SET bail_session = 0"),
+        ("creances_publication", "UPDATE vues.suiveurs SET nom = 'autre'"),
+        ("creances_publication", "DELETE FROM vues.suiveurs"),
         ("creances_sceau", "INSERT INTO journal.notes (objet, texte, auteur) VALUES ('o', 't', 'a')"),
         ("creances_sceau", "SELECT * FROM acces.sessions"),
         ("creances_sceau", "SELECT * FROM vues.restant_du"),
@@ -241,6 +266,62 @@ def test_ce_qui_est_a_un_autre_role(conn: psycopg.Connection[Any], role: str, in
     devenir(conn, role)
     with pytest.raises(InsufficientPrivilege):
         conn.execute(interdit.encode())
+
+
+@pytest.mark.parametrize("role", ["creances_lecture", "creances_publication", "creances_sceau"])
+@pytest.mark.parametrize(
+    "verrou",
+    [
+        "pg_advisory_lock(1)",
+        "pg_advisory_lock(1, 1)",
+        "pg_advisory_xact_lock(x'6F72646572'::int8)",
+        "pg_try_advisory_lock(1)",
+        "pg_advisory_lock_shared(1)",
+        "pg_try_advisory_xact_lock_shared(1, 1)",
+    ],
+)
+def test_qui_n_ecrit_pas_les_evenements_ne_tient_aucun_verrou(
+    conn: psycopg.Connection[Any], role: str, verrou: str
+) -> None:
+    devenir(conn, role)
+    with pytest.raises(InsufficientPrivilege):
+        conn.execute(f"SELECT {verrou}".encode())
+
+
+@pytest.mark.parametrize("role", ["creances_api", "creances_exploitation", "creances_service"])
+@pytest.mark.parametrize("fin", ["finie_le = NULL, fin = NULL", "finie_le = 'infinity'", "fin = 'canal'"])
+def test_une_session_finie_ne_se_rouvre_pas(conn: psycopg.Connection[Any], role: str, fin: str) -> None:
+    conn.execute(
+        "INSERT INTO acces.sessions (empreinte, role, canal, ouverte_le, vue_le)"
+        " VALUES (sha256('x'), 'assure', 'web', now(), now())"
+    )
+    devenir(conn, role)
+    conn.execute("UPDATE acces.sessions SET finie_le = now(), fin = 'administrateur' WHERE finie_le IS NULL")
+    with pytest.raises(InsufficientPrivilege):
+        conn.execute(f"UPDATE acces.sessions SET {fin}".encode())  # noqa: S608 (constantes)
+
+
+def test_ce_qui_est_donne_de_trop_est_repris_a_la_migration_suivante(base: Any) -> None:
+    trop = [
+        ("creances_sceau", "INSERT ON journal.notes"),
+        ("creances_lecture", "UPDATE ON journal.evenements"),
+        ("creances_exploitation", "UPDATE ON acces.sessions"),
+        ("creances_sceau", "UPDATE ON vues.suiveurs"),
+        ("creances_lecture", "UPDATE ON vues.restant_du"),
+        ("creances_api", "DELETE ON vues.ecartes"),
+    ]
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        for role, droit in trop:
+            if " vues." in droit:
+                conn.execute("SET ROLE creances_service")
+            conn.execute(f"GRANT {droit} TO {role}".encode())
+            conn.execute("RESET ROLE")
+        conn.execute((RACINE / "service/schema/rights.sql").read_bytes())
+        for role, droit in trop:
+            quoi, _, table = droit.partition(" ON ")
+            assert conn.execute("SELECT has_table_privilege(%s, %s, %s)", (role, table, quoi)).fetchone() == (False,), (
+                droit
+            )
 
 
 def test_aucune_colonne_que_la_base_donne_n_est_ouverte_a_l_ecriture(conn: psycopg.Connection[Any]) -> None:

@@ -60,6 +60,23 @@ def test_ni_sceau_ni_donnee_personnelle_ni_secret_n_est_ecrit(sortie: io.StringI
     assert "@db/creances" in texte
 
 
+@pytest.mark.parametrize(
+    "nir",
+    ["2550814168025", "255081416802538", "7550814168025", "a2550814168025", "2 55 08 14 168 025 38", 2550814168025],
+)
+def test_un_nir_sans_sa_cle_ou_d_attente_n_est_pas_ecrit(sortie: io.StringIO, nir: str | int) -> None:
+    structlog.get_logger("essai").info("vu", cause=f"assuré {nir} inconnu", assure=nir, lus=[nir])
+    lue = json.loads(sortie.getvalue())
+    assert (lue["assure"].removeprefix("a"), [dit.removeprefix("a") for dit in lue["lus"]]) == ("***", ["***"])
+    assert str(nir) not in sortie.getvalue()
+
+
+def test_un_numero_de_correlation_reste_entier(sortie: io.StringIO) -> None:
+    structlog.get_logger("essai").info("vu", correlation="8540f76cf2550814168025ca3b0d1e9f", offset=1764259765123456)
+    lue = json.loads(sortie.getvalue())
+    assert (lue["correlation"], lue["offset"]) == ("8540f76cf2550814168025ca3b0d1e9f", 1764259765123456)
+
+
 def test_une_reference_de_creance_n_est_pas_prise_pour_un_nir(sortie: io.StringIO) -> None:
     structlog.get_logger("essai").info("avis.taken", reference="2011701200010075F", merchant="002001000000001")
     assert json.loads(sortie.getvalue())["reference"] == "2011701200010075F"
@@ -95,3 +112,15 @@ def test_une_bibliotheque_ne_repete_la_meme_chose_qu_une_fois_par_minute() -> No
     assert [dire("engine.consumer", "consommateur_interrompu") for _ in range(2)] == [True, True]
     heure = 61.0
     assert dire("kafka.net", "connexion %s refusée")
+
+
+def test_un_flot_de_requetes_illisibles_se_dit_en_une_ligne_puis_avec_son_nombre(sortie: io.StringIO) -> None:
+    heure = 0.0
+    (filtre,) = [filtre for filtre in logging.getLogger().handlers[0].filters if isinstance(filtre, Repeats)]
+    filtre.clock = lambda: heure
+    for _ in range(50):  # Ce que le serveur dit de chaque requête que n'importe qui abîme.
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    heure = 61.0
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    lignes = [json.loads(ligne) for ligne in sortie.getvalue().splitlines()]
+    assert [ligne.get("fois") for ligne in lignes] == [None, 50]

@@ -3,11 +3,14 @@
 import contextlib
 import json
 import subprocess
+from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from annotated_types import Le
 from hypothesis import given
 from hypothesis import settings as essais
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from typer.testing import CliRunner
 import service.cli  # noqa: F401  registers the commands
 from service.cli.application import app
 from service.production import find_gaps
+from service.production_doubts import LONG, find_doubts
 from service.settings import Settings
 from tests.outils import commande, exemples
 
@@ -24,18 +28,25 @@ COMPLETE = {
     "mode": "production",
     "database_url": "postgresql://c:s@db/creances?sslmode=verify-full",
     "kafka_bootstrap": "kafka:9093",
-    "kafka_security_protocol": "SSL",
+    "kafka_security_protocol": "SASL_SSL",
+    "kafka_sasl_mechanism": "SCRAM-SHA-512",
+    "kafka_sasl_username": "creances",
+    "kafka_sasl_password": "Vq3xLw9ZrT",
     "kiosque_merchant_id": "211000012340001",
     "kiosque_secret_key": "une clé du commerçant",
     "kiosque_url": "https://paiement.exemple.fr/paypage",
     "public_url": "https://creances.exemple.fr",
     "oidc_issuer": "https://connexion.exemple.fr",
-    "session_secret": "x" * 32,
-    "pseudonym_secret": "p" * 32,
+    "session_secret": sha256(b"sessions").hexdigest(),
+    "pseudonym_secret": sha256(b"pseudonymes").hexdigest(),
     "preuve_origin": "creances.exemple.fr/journal",
-    "preuve_key": "0a" * 32,
-    "preuve_salt": "s" * 32,
+    "preuve_key": sha256(b"sceau").hexdigest(),
+    "preuve_salt": sha256(b"sels").hexdigest(),
 }
+
+
+def de_production() -> dict[str, Any]:
+    return dict(COMPLETE)
 
 
 def lancer(dossier: Path, *arguments: str, **reglages: object) -> subprocess.CompletedProcess[str]:
@@ -90,6 +101,27 @@ def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str)
         ({"trusted_proxies": "::/0"}, "trusted_proxies"),
         ({"trusted_proxies": "0.0.0.0/1, 128.0.0.0/1"}, "trusted_proxies"),
         ({"trusted_proxies": "mandataire.exemple.fr"}, "trusted_proxies"),
+        ({"trusted_proxies": "10.0.0.1/8"}, "trusted_proxies"),
+        ({"trusted_proxies": "::ffff:0:0/96"}, "trusted_proxies"),
+        ({"trusted_proxies": "::ffff:0.0.0.0/96"}, "trusted_proxies"),
+        ({"trusted_proxies": "::ffff:0:0/97, ::ffff:128.0.0.0/97"}, "trusted_proxies"),
+        ({"trusted_proxies": "::/16"}, "trusted_proxies"),
+        ({"trusted_proxies": "::/96"}, "trusted_proxies"),
+        ({"trusted_proxies": "64:ff9b::/96"}, "trusted_proxies"),
+        ({"trusted_proxies": "2002::/16"}, "trusted_proxies"),
+        ({"trusted_proxies": ", ".join(f"{n}.0.0.0/8" for n in range(256))}, "trusted_proxies"),
+        ({"trusted_proxies": "10.0.0.0/8, ::ffff:11.0.0.0/104"}, "trusted_proxies"),
+        ({"kiosque_networks": "0.0.0.0/0"}, "kiosque_networks"),
+        ({"kiosque_networks": "::ffff:0:0/96"}, "kiosque_networks"),
+        ({"session_secret": "x" * 32}, "session_secret"),
+        ({"session_secret": "abcdefgh" * 4}, "session_secret"),
+        ({"pseudonym_secret": COMPLETE["session_secret"]}, "pseudonym_secret"),
+        ({"session_previous_secret": COMPLETE["preuve_salt"]}, "preuve_salt"),
+        ({"preuve_key": COMPLETE["session_secret"]}, "preuve_key"),
+        ({"kafka_sasl_password": "Changeme1"}, "kafka_sasl_password"),
+        ({"kafka_sasl_password": COMPLETE["kiosque_secret_key"]}, "kiosque_secret_key"),
+        ({"database_url": "postgresql://c:postgres@db/x?sslmode=require"}, "database_url"),
+        ({"database_url": "postgresql://c:Vq3xLw9ZrT@db/x?sslmode=require"}, "database_url"),
         ({"smtp_host": "mail.exemple.fr", "smtp_sender": "a@exemple.fr", "smtp_tls": "none"}, "smtp_tls"),
         ({"pseudonym_secret": None}, "pseudonym_secret"),
         ({"order_held_max": "11 s"}, "order_held_max"),
@@ -109,8 +141,71 @@ def test_une_base_que_l_environnement_nomme_n_est_pas_sur_cette_machine(ailleurs
     assert find_gaps(reglages, environment=ailleurs | {"PGSSLMODE": "require"}) == []
 
 
+@pytest.mark.parametrize(
+    ("donnees", "attendu", "dit"),
+    [
+        ({"CREANCES_SESION_SECRET": "x"}, "CREANCES_SESION_SECRET", "CREANCES_SESSION_SECRET ?"),
+        ({"creances_databse_url": "x"}, "creances_databse_url", "CREANCES_DATABASE_URL ?"),
+        ({"CREANCES_KAFKA_SASL_PASWORD_FILE": "x"}, "CREANCES_KAFKA_SASL_PASWORD_FILE", "PASSWORD_FILE ?"),
+        ({"CREANCE_SESSION_SECRET": "x"}, "CREANCE_SESSION_SECRET", "CREANCES_SESSION_SECRET ?"),
+        ({"CREANCES_TOUT_AUTRE_CHOSE_ENCORE": "x"}, "CREANCES_TOUT_AUTRE_CHOSE_ENCORE", "aucun réglage."),
+    ],
+)
+def test_une_variable_mal_ecrite_est_dite_avec_la_plus_proche(donnees: dict[str, str], attendu: str, dit: str) -> None:
+    ((nom, cause),) = find_doubts(Settings(_env_file=None, **de_production()), donnees)
+    assert nom == attendu
+    assert dit in cause
+
+
+@pytest.mark.parametrize(
+    ("reglages", "attendu"),
+    [
+        ({"log_level": "DEBUG"}, "LOG_LEVEL"),
+        ({"kafka_security_protocol": "SSL"}, "KAFKA_SSL_CERTFILE"),
+        ({"session_idle_max": "1 h", "session_max_age": "30 min"}, "SESSION_IDLE_MAX"),
+        *(({nom: plus_long * 2}, nom.upper()) for nom, plus_long in LONG.items() if not nom.startswith("politique_")),
+        ({"politique_expirer_apres": "30 j"}, "POLITIQUE_EXPIRER_APRES"),
+    ],
+)
+def test_ce_qui_est_douteux_est_nomme_et_n_empeche_rien(reglages: dict[str, Any], attendu: str) -> None:
+    lus = Settings(_env_file=None, **(de_production() | reglages))
+    assert f"CREANCES_{attendu}" in {nom for nom, _ in find_doubts(lus, {})}
+    assert find_gaps(lus, environment={}) == []
+
+
+def test_rien_n_est_douteux_par_defaut_et_chaque_attente_a_sa_borne() -> None:
+    assert list(find_doubts(Settings(_env_file=None, **de_production()), {"PATH": "/bin", "DATABASE_URL": "x"})) == []
+    attentes = {
+        nom
+        for nom, champ in Settings.model_fields.items()
+        if isinstance(champ.default, timedelta) and not any(isinstance(borne, Le) for borne in champ.metadata)
+    }
+    gardees = {nom for nom in attentes if nom.startswith("retention_")} | {
+        "politique_delai_affichage", "politique_avance_maximum", "approbation_delai",
+    }  # fmt: skip
+    assert attentes - gardees - {"order_held_max"} == set(LONG)
+
+
+def test_check_dit_ce_qui_est_douteux(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CREANCES_LOG_LEVELL=INFO\n")
+    fini = lancer(tmp_path, "check", "--json", **COMPLETE, log_level="DEBUG")
+    assert fini.returncode == 1
+    dits = {dit["setting"]: dit["blocks"] for dit in json.loads(fini.stdout)}
+    assert dits == {"CREANCES_LOG_LEVELL": False, "CREANCES_LOG_LEVEL": False}
+
+
+@pytest.mark.parametrize("duree", ["9" * 30 + " j", "99999999999999 h"])
+def test_une_duree_sans_fin_est_refusee_par_une_phrase(duree: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"http_body_timeout": duree})
+
+
 def test_un_mandataire_et_un_courriel_de_confiance_ne_manquent_de_rien() -> None:
-    surs = {"trusted_proxies": "10.0.0.0/8,192.0.2.1", "smtp_host": "127.0.0.1", "smtp_sender": "a@b.fr"}
+    surs = {
+        "trusted_proxies": "10.0.0.0/8,192.0.2.1,::ffff:192.0.2.2,2001:db8::/32",
+        "smtp_host": "127.0.0.1",
+        "smtp_sender": "a@b.fr",
+    }
     reglages: dict[str, Any] = COMPLETE | surs | {"smtp_tls": "none"}
     assert find_gaps(Settings(_env_file=None, **reglages), environment={}) == []
 

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import httpx
 
+from kiosque.echeance import avant
 from kiosque.interface import FormulaireIrrecevable
 from kiosque.operation import Indeterminee
-from kiosque.sips.office.echeance import avant
 from kiosque.sips.office.sceau import Json, ecrire_json, lire_json, sceau_tient, sceller_json
 from kiosque.sips.sceau import Marchand, Trousseau
 

@@ -1,6 +1,6 @@
-"""Borner une question entière, en-têtes de la réponse compris.
+"""Borner une question entière, en-têtes de la réponse compris : à la banque, et à tout autre serveur que l'on appelle.
 
-httpx ne borne que chaque lecture : une banque qui égrène ses octets tient sinon qui l'interroge aussi longtemps qu'elle
+httpx ne borne que chaque lecture : un serveur qui égrène ses octets tient sinon qui l'interroge aussi longtemps qu'il
 veut.
 """
 
@@ -31,10 +31,28 @@ def avant(secondes: float) -> Iterator[None]:
 def transport_borne(limites: httpx.Limits, mandataire: str | None) -> httpx.HTTPTransport:
     """Un transport qui respecte `avant` ; l'environnement n'est pas consulté."""
     transport = httpx.HTTPTransport(limits=limites, proxy=mandataire, trust_env=False)
+    _borner(transport)
+    return transport
+
+
+@contextmanager
+def client_borne(secondes: float, *, environnement: bool = True) -> Iterator[httpx.Client]:
+    """Un client dont tout ce qui se demande dans le bloc finit avant tant de secondes ; il ne suit aucune redirection.
+
+    `environnement` : les mandataires et les certificats que l'environnement nomme valent.
+    """
+    with httpx.Client(timeout=secondes, follow_redirects=False, trust_env=environnement) as client:
+        for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001  un par mandataire
+            if isinstance(transport, httpx.HTTPTransport):
+                _borner(transport)
+        with avant(secondes):
+            yield client
+
+
+def _borner(transport: httpx.HTTPTransport) -> None:
     # httpx n'a pas de réglage pour cela ; son bassin de connexions, lui, reçoit de quoi il tire ses prises.
     bassin: Any = transport._pool  # noqa: SLF001
     bassin._network_backend = _Reseau(bassin._network_backend)  # noqa: SLF001
-    return transport
 
 
 def _reste(delai: float | None) -> float | None:
