@@ -1,7 +1,6 @@
 """L'accusé de réception : ce que l'assuré trouve dans sa messagerie une fois son paiement accepté par la banque.
 
-Source des textes et des dates : page « suite à la demande » du pas-à-pas (janvier 2026), hors la rubrique « Ecrire un
-message » qu'elle nomme : notre messagerie ne l'a pas.
+Source des textes et des dates : page « suite à la demande » du pas-à-pas (janvier 2026).
 """
 
 from calendar import monthrange
@@ -19,7 +18,8 @@ CONSERVATION_MOIS: Final = 6
 """Mois pendant lesquels le message est gardé (« Sera supprimé le »)."""
 
 _RENSEIGNEMENT: Final = (
-    "Pour tout renseignement complémentaire concernant votre démarche, vous pouvez nous contacter par téléphone (*)."
+    "Pour tout renseignement complémentaire concernant votre démarche, vous pouvez nous contacter dans la rubrique"
+    ' "Ma Messagerie / Ecrire un message" (*).'
 )
 _MOIS_PAR_AN: Final = 12
 
@@ -59,7 +59,7 @@ class Accuse(NamedTuple):
     def note(self) -> str:
         """La note de bas de message, appelée par (*)."""
         return (
-            "(*) au 36 46 (coût 0,06 euro/min + prix appel), depuis l'étranger composez le"
+            "(*) ou par téléphone au 36 46 (coût 0,06 euro/min + prix appel), depuis l'étranger composez le"
             " +33 811 70 36 46 (tarif variable selon l'opérateur téléphonique)."
         )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import typst
 
-from api.assure.lecture import Justificatif
+from api.assure.justificatif import Justificatif
 from api.socle.rendu import heure, jour
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
 from domain.caisses import nom_de_caisse

@@ -7,13 +7,13 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from api.assure.justificatif import justificatif_de
 from api.assure.lecture import (
     a_suivre,
     est_confirme,
     est_consultable,
     etat_du_paiement,
     fermes_parmi,
-    justificatif_de,
     lire_compte,
     repris_possible,
 )

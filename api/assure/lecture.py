@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 import anyio.to_thread
 
 from api.socle.dependances import Moyens
-from domain.imputation import Imputation
 from domain.ouverture import ACocher, caisses_en_verification
-from domain.paiement import Fin, Paiement
+from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, CodeCaisse, ReferenceTransaction, lire_reference
 from domain.refus import PaiementClos, PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
@@ -230,39 +229,6 @@ def attentes(sans_fin: Sequence[LignePaiement], fermes: Collection[str], retours
 def a_suivre(paiement: LignePaiement) -> bool:
     """Dit si la page doit encore changer d'elle-même : la réponse, ou sa prise en compte, est attendue."""
     return paiement.statut in SANS_FIN or (paiement.statut == "accepte" and paiement.affiche_le is None)
-
-
-class Justificatif(NamedTuple):
-    """Ce qui prouve un paiement : son partage et, une fois accepté, ce que la banque en a dit."""
-
-    parts: tuple[Imputation, ...] = ()
-    carte_masquee: str | None = None
-    autorisation: str | None = None
-    annonce: int = 0
-    """Ce que la banque dit, sous son sceau, avoir pris d'un autre montant que celui demandé (centimes)."""
-
-
-def justificatif_de(guichet: Guichet, transaction: str) -> Justificatif:
-    """Ce que le journal sait d'un paiement ; vide s'il est inconnu."""
-    flux = Paiement.flux(ReferenceTransaction(transaction))
-    justificatif = Justificatif()
-    with guichet.base.transaction() as conn:
-        histoire = guichet.recorder.history(conn, flux)
-    for lu in histoire:
-        match lu.event:
-            case Paiement.PaiementOuvert():
-                justificatif = justificatif._replace(parts=lu.event.imputations)
-            case Paiement.PaiementConclu() if lu.event.issue is Fin.ACCEPTE:
-                justificatif = justificatif._replace(
-                    carte_masquee=lu.event.carte_masquee, autorisation=lu.event.autorisation
-                )
-            case Paiement.EncaissementNonImputé():
-                justificatif = justificatif._replace(annonce=justificatif.annonce + lu.event.montant)
-            case Paiement.AcceptationPrécisée():
-                justificatif = justificatif._replace(autorisation=lu.event.autorisation)
-            case _:
-                pass  # Le reste de son histoire ne prouve rien à la personne.
-    return justificatif
 
 
 async def etat_du_paiement(moyens: Moyens, assure: str, transaction: str) -> LignePaiement:

@@ -5,7 +5,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.accuse_pdf import recu_en_pdf
-from api.assure.lecture import etat_du_paiement, justificatif_de
+from api.assure.justificatif import justificatif_de
+from api.assure.lecture import etat_du_paiement
 from api.assure.visite import AssureConnecte
 from api.socle.route_directe import RouteDirecte
 from domain.refus import PaiementInconnu

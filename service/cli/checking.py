@@ -9,7 +9,7 @@ from service.cli.application import PROBLEM, Json, app, configured_settings, con
 
 @app.command()
 def check(*, as_json: Json = False) -> None:
-    """Ce qui empêcherait la production de démarrer, et ce qui y est douteux, tout à la fois ; sort avec 1 s'il y en a.
+    """Ce qui empêche la production de démarrer, et ce qui y est douteux ; sort avec 1 si quelque chose l'empêche.
 
     Ce qui n'est que douteux (`blocks` : faux) n'empêche pas de démarrer.
     """

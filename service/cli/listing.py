@@ -74,7 +74,7 @@ COMMANDS: Final = {
     ),
     "check": Listed(
         "checking",
-        "Ce qui empêcherait la production de démarrer, tout à la fois ; sort avec 1 s'il manque quelque chose.",
+        "Ce qui empêche la production de démarrer, et ce qui y est douteux ; sort avec 1 si quelque chose l'empêche.",
     ),
     "balance": Listed("looking", "Le solde d'une créance, tel que la vue le montre."),
     "lag": Listed(

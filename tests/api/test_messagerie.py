@@ -80,10 +80,10 @@ def test_le_message_est_celui_du_pas_a_pas_mot_pour_mot(service: Service) -> Non
         " Sera supprimé le 05/01/2019"
         " Bonjour,"
         " Nous accusons réception de votre paiement de créance du 05/07/2018."
-        " Pour tout renseignement complémentaire concernant votre démarche, vous pouvez nous contacter par"
-        " téléphone (*)."
+        " Pour tout renseignement complémentaire concernant votre démarche, vous pouvez nous contacter dans la"
+        ' rubrique "Ma Messagerie / Ecrire un message" (*).'
         " Avec toute notre attention, Votre caisse d'Assurance Maladie."
-        " (*) au 36 46 (coût 0,06 euro/min + prix appel), depuis l'étranger composez le"
+        " (*) ou par téléphone au 36 46 (coût 0,06 euro/min + prix appel), depuis l'étranger composez le"
         " +33 811 70 36 46 (tarif variable selon l'opérateur téléphonique)."
         " Voir le reçu du paiement Supprimer Télécharger en PDF Imprimer Imprimer Retour"
     )
