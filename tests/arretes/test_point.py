@@ -16,6 +16,7 @@ from domain.delai import PARIS
 from preuve.checkpoints import Checkpoint
 from preuve.covering import Counted, Cover, covers
 from preuve.notes import read
+from preuve.rows import GENERATION_BITS
 from preuve.seal import Sealer, Sealing, sign
 from projections.arretes.contenu import PointDeControle, lire
 from projections.arretes.lecture import Cloture, dernieres
@@ -102,12 +103,16 @@ def test_un_evenement_d_avant_dont_la_transaction_a_commence_plus_tard_est_hors_
     sceller(conn)
     avant = dernier_point(conn)
     with psycopg.connect(base.url) as premiere:
-        premiere.execute("SELECT pg_current_xact_id()")
+        # Combien de transactions, de toutes les bases du serveur, l'ont précédée depuis ce qui est scellé.
+        [(precedentes,)] = premiere.execute(
+            "SELECT pg_current_xact_id()::text::bigint - (max(jusqu_a) & (1::bigint << %s) - 1) FROM journal.sceaux",
+            (GENERATION_BITS,),
+        ).fetchall()
         ecrire_des_faits(conn, FAITS[0])
         ecrire_des_faits(premiere, FAITS[1])
-    scelleur = Sealer(SCEAU, transactions_at_once=1)
-    while dernier_point(conn) == avant:
-        assert scelleur.advance(conn)
+    scelleur = Sealer(SCEAU, transactions_at_once=precedentes)
+    assert scelleur.advance(conn)
+    assert dernier_point(conn) != avant
     [(position, scellee)] = conn.execute(
         "SELECT (SELECT max(position) FROM journal.evenements), max(position) FROM journal.sceaux"
     ).fetchall()
