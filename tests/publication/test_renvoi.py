@@ -183,6 +183,8 @@ def test_un_renvoi_a_un_partenaire_ne_touche_ni_les_autres_ni_ce_qui_n_est_pas_a
 REFUSES: list[tuple[list[str], int]] = [
     (["--partenaire", "cpam-381"], 2),
     (["--from", "1", "--partenaire", "a b"], 2),
+    (["--from", "1", "--partenaire", "cpam-381", "--caisse", "zzz"], 2),
+    (["--from", "1", "--caisse", "381", "--caisse", "38"], 2),
     (["--from", "1", "--since", "2026-01-01"], 2),
     (["--since", "avant-hier"], 2),
     (["--since", "2099-01-01"], 2),
