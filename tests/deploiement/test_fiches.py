@@ -24,6 +24,9 @@ VALEURS: Final = {
     "ROLES": "consommateur_avis",
     "TRANSACTION": "PCLCB1",
     "RAISON": "essai",
+    "VUE": "restant_du",
+    "TOPIC": "creances.avis",
+    "PARTITION": "0",
     "RAPPORTS": "f.csv",
 }
 
