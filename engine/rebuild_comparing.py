@@ -46,11 +46,9 @@ def compare(  # noqa: PLR0917  (what is compared, and up to where)
                 if moved and not rows.prefix:
                     continue  # Counts of many streams: they cannot leave out those that moved.
                 progress("comparaison", compared, 0)
-                limit = TOLD + len(moved) * len(tables)
-                found, different, seen = shadow.differences(conn, rows, shadow.SCHEMA, limit=limit)
-                kept = [one for one in found if moved.isdisjoint(shadow.streams_of(rows, one))]
-                told += kept
-                count += different - (len(found) - len(kept))
+                found, different, seen = shadow.differences(conn, rows, shadow.SCHEMA, without=moved, limit=TOLD)
+                told += found
+                count += different
                 compared += seen
             return told[:TOLD], count, compared
     finally:

@@ -5,7 +5,7 @@ instead; whatever else they name stays the live one.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -177,24 +177,21 @@ def differences(
     *,
     within: tuple[str, str] | None = None,
     keys: Sequence[str] | None = None,
+    without: Collection[str] = (),
     limit: int,
 ) -> tuple[list[Difference], int, int]:
     """Where the shadow (left) and the live table (right) do not hold the same.
 
-    `within`: only the rows whose stream is above the first and up to the second; `keys`: only those. Returns the first
-    `limit`, how many there are, and how many rows were compared.
+    `within`: only the rows whose stream is above the first and up to the second; `keys`: only those;
+    `without`: those of these streams are no difference. Returns the first `limit`, how many there are, and how many
+    rows were compared.
     """
-    compared = rows.compared(list(columns(conn, rows.table)))
     conditions, parameters = _conditions(rows, within, keys)
     sides = [
         sql.SQL("(SELECT * FROM {} AS r WHERE {})").format(_named(where, rows.table), sql.SQL(conditions))
         for where in (schema, LIVE)
     ]
     same_key = sql.SQL(" AND ").join(_both(column, "=") for column in rows.key)
-    left, right = (
-        sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier(side, column) for column in compared))
-        for side in ("n", "v")
-    )
     key = sql.SQL(" || ',' || ").join(
         sql.SQL("coalesce({}, {})::text").format(sql.Identifier("n", column), sql.Identifier("v", column))
         for column in rows.key
@@ -203,12 +200,10 @@ def differences(
         sql.Literal(rows.prefix), sql.Identifier("n", rows.column), sql.Identifier("v", rows.column)
     )
     absent = [sql.Identifier(side, rows.key[0]) for side in ("n", "v")]
-    differs = sql.SQL("({no_left} IS NULL OR {no_right} IS NULL OR {left} IS DISTINCT FROM {right})").format(
-        no_left=absent[0], no_right=absent[1], left=left, right=right
-    )
+    differs, apart = _differs(rows, rows.compared(list(columns(conn, rows.table))), absent, without)
     joined = sql.SQL("{} AS n FULL JOIN {} AS v ON {}").format(*sides, same_key)
     counted = sql.SQL("SELECT count(*) FILTER (WHERE {}), count({}) FROM {}").format(differs, absent[1], joined)
-    different, seen = conn.execute(counted, parameters * 2).fetchone() or (0, 0)
+    different, seen = conn.execute(counted, apart + parameters * 2).fetchone() or (0, 0)
     if not different:
         return [], 0, seen
     # The rows are only made JSON once they are few.
@@ -226,7 +221,7 @@ def differences(
         differs=differs,
         limit=sql.Literal(limit),
     )
-    found = conn.execute(query, parameters * 2).fetchall()
+    found = conn.execute(query, parameters * 2 + apart).fetchall()
     return [Difference(rows.table, *one) for one in found], different, seen
 
 
@@ -237,6 +232,34 @@ def streams_of(rows: Rows, one: Difference) -> set[str]:
         column, prefix = rows.also
         streams |= {f"{prefix}{side[column]}" for side in (one.left, one.right) if side and side.get(column)}
     return streams
+
+
+def _differs(
+    rows: Rows, compared: Sequence[str], absent: Sequence[sql.Identifier], without: Collection[str]
+) -> tuple[sql.Composed, tuple[Any, ...]]:
+    """Whether the two sides of a row differ in these columns, none of its streams being left out, with parameters."""
+    left, right = (
+        sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier(side, column) for column in compared))
+        for side in ("n", "v")
+    )
+    differs = sql.SQL("({no_left} IS NULL OR {no_right} IS NULL OR {left} IS DISTINCT FROM {right})").format(
+        no_left=absent[0], no_right=absent[1], left=left, right=right
+    )
+    if not without:
+        return differs, ()
+    streams = _streams(rows)
+    differs += sql.SQL("").join(sql.SQL(" AND {} <> ALL (%s::text[])").format(one) for one in streams)
+    return differs, (list(without),) * len(streams)
+
+
+def _streams(rows: Rows) -> list[sql.Composed]:
+    """The streams that a row of either side comes from, as expressions that are never null."""
+    columns = [(rows.column, rows.prefix), *([rows.also] if rows.also is not None else [])]
+    return [
+        sql.SQL("coalesce({} || {}::text, '')").format(sql.Literal(prefix), sql.Identifier(side, column))
+        for column, prefix in columns
+        for side in ("n", "v")
+    ]
 
 
 def _conditions(rows: Rows, within: tuple[str, str] | None, keys: Sequence[str] | None) -> tuple[str, tuple[Any, ...]]:

@@ -88,19 +88,17 @@ class Comparateur:
                 fautifs |= self._rejouer_l_autre_flux(table, (depuis, borne), ecartes, position)
             constats = [self._irrejouable(lignes, flux, cause) for flux, cause in fautifs.items()]
             comparees, total = 0 if a_rejouer is None or marques is None else marques.lignes, len(fautifs)
-            differents = ecartes | fautifs.keys()
+            tus = differents = ecartes | fautifs.keys()
             for table in ensemble:
                 if table.list_ and not tenues:
                     continue
                 trouvees, differentes, vues = shadow.differences(
-                    self.conn, table, TEMPORARY, limit=DITES_MAX + len(ecartes) + len(fautifs),
-                    within=(depuis, borne),
+                    self.conn, table, TEMPORARY, limit=DITES_MAX, within=(depuis, borne), without=tus,
                     keys=None if a_rejouer is None else [flux.removeprefix(table.prefix) for flux in a_rejouer],
                 )  # fmt: skip
-                gardees = [une for une in trouvees if streams_of(table, une).isdisjoint(ecartes | fautifs.keys())]
-                constats += self._constats(table, gardees, position)
+                constats += self._constats(table, trouvees, position)
                 comparees += vues
-                total += differentes - (len(trouvees) - len(gardees))
+                total += differentes
                 differents = differents.union(*(streams_of(table, une) for une in trouvees))
             if finie and tenues:
                 faux, comptees = self._comptes()

@@ -6,8 +6,10 @@ est celle du dernier accord, ni les uns ni les autres n'ont changé. Elle trouve
 (64 bits) : le sceau trouve cela. Un bloc est pourtant rejoué en entier une fois par jour environ.
 """
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection, sql
@@ -28,9 +30,12 @@ SELECT max(flux), count(*) FROM (
 ) AS suivants
 """
 
+# Ni une date qu'une horloge fausse a mise trop loin, ni une borne abîmée ne se croient.
 _LIRE: Final = """
-SELECT jusqu_a, CASE WHEN refaire_le > clock_timestamp() THEN marques ELSE '{}' END FROM vues.accords
-WHERE vue = %s AND nom_table = %s AND apres = %s
+SELECT jusqu_a,
+       CASE WHEN refaire_le BETWEEN clock_timestamp() AND clock_timestamp() + interval '36 hours' THEN marques
+            ELSE '{}' END
+FROM vues.accords WHERE vue = %s AND nom_table = %s AND apres = %s AND jusqu_a > apres
 """
 
 # Le premier bloc qui commence plus loin : un bloc nouveau ne le chevauche pas.
@@ -98,6 +103,19 @@ def garder_le_bloc(conn: Connection[Any], vue: str, lignes: Rows, bornes: tuple[
     conn.execute(_REMPLACER, (vue, lignes.table, apres, jusqu_a))
     valeurs = {"vue": vue, "table": lignes.table, "apres": apres, "jusqu_a": jusqu_a}
     conn.execute(_GARDER, valeurs | {"marques": accord.marques, "entier": accord.entier})
+
+
+def edition_du_code(dossiers: Iterable[Path] | None = None) -> str:
+    """Une empreinte de ce code : celui du domaine, de la machine et des vues, dont suivent les lignes refaites.
+
+    Deux livraisons peuvent porter le même numéro ; elles n'ont pas la même édition.
+    """
+    racine = Path(__file__).parent.parent
+    empreinte = sha256()
+    for dossier in dossiers or [racine / piece for piece in ("domain", "engine", "projections")]:
+        for fichier in sorted(dossier.rglob("*.py")):
+            empreinte.update(f"{fichier.relative_to(dossier)}\0".encode() + fichier.read_bytes())
+    return empreinte.hexdigest()
 
 
 def graine(edition: str) -> int:

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from service.composition import FOLLOWERS
 from service.role_names import ALL, RoleKind
 
-ROLES: Final = tuple(role.signs for role in ALL if role.kind is not RoleKind.API and role.signs)
+_NAMED: Final = tuple(role.signs for role in ALL if role.kind is not RoleKind.API and role.signs)
+ROLES: Final = (*_NAMED, *(name for name in FOLLOWERS if name not in _NAMED))
 """The names under which roles sign, as `creances lag` prints them."""
 
 # The state of these roles, and the age of their last sign of life by the database's own clock.

@@ -128,7 +128,8 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"], s
     root.handlers = [handler]
     root.setLevel(level)
     logging.getLogger("httpx").setLevel(max(logging.WARNING, root.level))  # One line a request, with its URL.
-    logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))  # Each reconnection attempt, at INFO.
+    kafka = logging.getLogger("kafka")  # Each reconnection attempt, at INFO; a command may have silenced it for good.
+    kafka.setLevel(max(logging.WARNING, root.level, kafka.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -55,9 +55,9 @@ def _names(admin: KafkaAdminClient) -> list[str]:
 def _behind(admin: KafkaAdminClient, group: str, ends: dict[TopicPartition, int]) -> Iterator[dict[str, Any]]:
     read = {tp: offset for tp, offset in _offsets(admin, group).items() if tp in ends}
     for topic in sorted({tp.topic for tp in read}):
-        # A partition without an offset has not been read at all.
+        # A partition without an offset has not been read at all; one read beyond its end is no lead on the others.
         partitions: dict[int, dict[str, Any]] = {
-            tp.partition: {"lu": read.get(tp), "fin": end, "retard": end - (read.get(tp) or 0)}
+            tp.partition: {"lu": read.get(tp), "fin": end, "retard": max(end - (read.get(tp) or 0), 0)}
             for tp, end in ends.items()
             if tp.topic == topic
         }

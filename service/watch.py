@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Final
 
 import structlog
@@ -22,7 +21,7 @@ from guichet.guichet import Guichet
 from projections.lectures.horloge import etat_de_l_horloge
 from projections.lectures.releves import PointDHorloge, effacer_les_vieux, noter_l_horloge, noter_les_retards
 from projections.parite import Comparateur
-from projections.parite_accords import lire_le_bloc
+from projections.parite_accords import edition_du_code, lire_le_bloc
 from projections.parite_tenue import noter, noter_un_manque, ou_en_est
 from projections.vues import VUES
 from service import leases
@@ -73,8 +72,9 @@ class Watch:
                 self._reader.close()
 
     def _watch(self, conn: Connection[Any], stop: threading.Event) -> None:
+        edition = edition_du_code()
         comparers = {
-            name: Comparateur(conn, view, self._counter.recorder, edition=version("creances"))
+            name: Comparateur(conn, view, self._counter.recorder, edition=edition)
             for name, view in VUES.items()
             if view.par_flux
         }

@@ -20,7 +20,7 @@ def repondre(requete: Request, corps: bytes, type_de_contenu: str = "application
     """
     etiquette = f'W/"{hashlib.sha256(corps).hexdigest()[:32]}"'
     en_tetes = {"ETag": etiquette, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Authorization"}
-    if etiquette in _tenues(requete):
+    if _tenues(requete) & {etiquette.removeprefix("W/"), "*"}:
         return Response(status_code=304, headers=en_tetes)
     if len(corps) >= COMPRESSEE_DES_OCTETS and _accepte_gzip(requete):
         return Response(
@@ -32,8 +32,9 @@ def repondre(requete: Request, corps: bytes, type_de_contenu: str = "application
 
 
 def _tenues(requete: Request) -> set[str]:
+    """Celles que l'appelant tient, sans leur marque de faiblesse : la comparaison l'ignore (RFC 9110, 13.1.2)."""
     dites = requete.headers.get("if-none-match", "")
-    return {etiquette.strip() for etiquette in dites.split(",")}
+    return {etiquette.strip().removeprefix("W/") for etiquette in dites.split(",")}
 
 
 def _accepte_gzip(requete: Request) -> bool:

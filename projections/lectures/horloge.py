@@ -84,14 +84,15 @@ def prevoir(delai_s: float, maintenant: datetime, plus_ancien_s: float, passe: S
     """Ce que ce passé annonce ; `plus_ancien_s` vaut 0 si rien n'attend.
 
     Le rythme est la pente de la marge entre le premier relevé de la fenêtre et maintenant : une file qui s'écoule perd
-    moins d'une seconde par seconde, une file arrêtée en perd une.
+    moins d'une seconde par seconde, une file arrêtée en perd une. Aucune n'en perd plus : une acceptation arrivée
+    vieille n'a pas vieilli si vite.
     """
     marge_s = delai_s - plus_ancien_s
     recents = [point for point in passe if maintenant - FENETRE <= point.le < maintenant]
     perdue = 1.0 if plus_ancien_s > 0 else 0.0  # Sans passé : comme si rien ne s'affichait.
     if recents:
         ecoulees_s = (maintenant - recents[0].le).total_seconds()
-        perdue = (plus_ancien_s - recents[0].plus_ancien_s) / max(ecoulees_s, 1.0)
+        perdue = min((plus_ancien_s - recents[0].plus_ancien_s) / max(ecoulees_s, 1.0), 1.0)
     if marge_s <= 0:
         dans_s: float | None = 0.0
     else:

@@ -24,6 +24,7 @@ from service.cli.application import (
     readable_failures,
     start_roles,
 )
+from service.controls import shown
 from service.settings import Settings
 
 
@@ -55,6 +56,8 @@ def publish(
         if partner is not None or caisse:
             raise typer.BadParameter("--partenaire et --caisse vont avec --from, --since ou --reference")
         start_roles(read_settings(data_dir), ["publish"])
+    if strange := [one for one in caisse or () if not re.fullmatch(r"[0-9]{3}", one)]:
+        raise typer.BadParameter(f"une caisse est un code de trois chiffres, non {', '.join(map(shown, strange))}")
     if start is not None and since is not None:
         raise typer.BadParameter("--from et --since disent deux départs")
     _resend(start, since, reference, partner, caisse, as_json=as_json, data_dir=data_dir)

@@ -7,6 +7,11 @@ from typing import Final
 
 import pytest
 
+from publication.etat import EtatDesSoldes
+from publication.publication import Publication
+from service.health import ROLES
+from service.role_names import RoleKind, role_named
+from tests.deploiement.machine import ROLES as CONTENEURS
 from tests.deploiement.machine import SERVICES, SORTIE, blocs
 from tests.deploy.test_compose import analyser
 from tests.outils import RACINE
@@ -24,6 +29,9 @@ VALEURS: Final = {
     "ROLES": "consommateur_avis",
     "TRANSACTION": "PCLCB1",
     "RAISON": "essai",
+    "VUE": "restant_du",
+    "TOPIC": "creances.avis",
+    "PARTITION": "0",
     "RAPPORTS": "f.csv",
 }
 
@@ -79,3 +87,21 @@ def test_chaque_fiche_qui_guerit_dit_comment_on_le_sait() -> None:
     for fiche in FICHES:
         if "relancer" in blocs(fiche) or "lacher" in blocs(fiche):
             assert "fini" in blocs(fiche), fiche
+
+
+def test_la_fiche_d_un_role_dit_le_conteneur_de_chacun() -> None:
+    """L'alerte nomme un rôle, la commande veut un conteneur : à trois heures du matin, rien ne se devine."""
+    texte = (RACINE / "docs/runbooks/role-inactif.md").read_text("utf-8")
+    dits = {
+        role: service
+        for roles, service in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| `([\w-]+)` \|$", texte, re.MULTILINE)
+        for role in re.findall(r"`(\w+)`", roles)
+    }
+    attendus = {
+        signe: service
+        for service, noms in CONTENEURS.items()
+        for nom in noms
+        if (role := role_named(nom)).kind is not RoleKind.API and (signe := role.signs)
+    }
+    assert dits == attendus | {EtatDesSoldes.nom: attendus[Publication.nom]}
+    assert set(dits) == set(ROLES)

@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -31,6 +32,8 @@ from tests.deploiement.postgresql import postgresql_archive
 from tests.deploiement.promtool import sonne_sur
 from tests.outils import CREANCES, RACINE, attendre
 from tests.pannes.conftest import kafka_relaye as kafka_relaye  # noqa: PLC0414 (une fixture)
+from tests.pannes.test_topics import refus_de_position as refus_de_position  # noqa: PLC0414 (une fixture)
+from tests.pannes.test_topics import topic_id
 from tests.relais import Relais, par_le_relais, serveur_postgresql
 
 pytestmark = [
@@ -145,6 +148,64 @@ def test_un_evenement_empoisonne(e: Exploitation, base: Any) -> None:
     e.machine.jouer("evenements-ecartes.md", "liberer", ID=ecarte)
     assert e.soldes()[UN["reference"]][1] == 20_00
     attendre_la_fin(e, "EvenementsEcartes")
+
+
+# --- Une vue, une partition, un retard -------------------------------------------------------------------------------
+
+
+def test_une_ligne_d_une_vue_change_a_la_main(e: Exploitation, base: Any) -> None:
+    e.demarrer()
+    e.avis(UN, DEUX)
+    attendre(lambda: len(e.soldes()) == 2, secondes=30, quoi="la vue")
+    avant = e.soldes()
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        conn.execute("UPDATE vues.restant_du SET solde = 1 WHERE reference = %s", (UN["reference"],))
+    attendre_l_alerte(e, "VueDifferente")
+    assert UN["reference"] in e.machine.jouer("vue-differente.md", "regarder")
+    e.machine.jouer("vue-differente.md", "refaire", VUE="restant_du")
+    assert e.soldes() == avant
+    attendre_la_fin(e, "VueDifferente")
+
+
+@pytest.mark.usefixtures("refus_de_position")
+def test_une_partition_est_devenue_plus_courte(e: Exploitation) -> None:
+    e.demarrer("api", "project", "publish", "relance")
+    topic = e.settings.topic_avis
+    with closing(psycopg.connect(str(e.settings.database_url), autocommit=True)) as conn:
+        for partition in (0, 1):
+            conn.execute(
+                "INSERT INTO journal.positions (topic_id, topic, partition, depuis, jusqu_a)"
+                " VALUES (%s, %s, %s, 0, 999)",
+                (topic_id(e.b, topic), topic, partition),
+            )
+    e.demarrer("consume-avis")
+    attendre_l_alerte(e, "PartitionsArretees")
+    assert topic in e.machine.jouer("partitions-arretees.md", "regarder").replace("\n", "")
+    e.machine.lancer(f"creances reprendre-partition {topic} 1 --motif essai")
+    e.machine.jouer("partitions-arretees.md", "reprendre", TOPIC=topic, PARTITION="0")
+    e.avis(UN, DEUX)
+    attendre(lambda: len(e.soldes()) == 2, secondes=30, quoi="la vue")
+    attendre_la_fin(e, "PartitionsArretees")
+
+
+def test_l_affichage_et_un_retard_se_regardent_et_se_rattrapent_et_l_api_revient(e: Exploitation) -> None:
+    e.demarrer()
+    e.avis(UN)
+    attendre(e.soldes, secondes=30, quoi="la vue")
+    ouvert = e.ouvert(UN["reference"])
+    e.machine.docker("compose", "stop", "project")
+    e.payer(ouvert)
+    attendre(lambda: e.sorts(e.settings.topic_notifications), secondes=30, quoi="l'accord")
+    base_de = urlsplit(str(e.settings.database_url)).path[1:]
+    assert "delai_affichage" in e.machine.jouer("delai-affichage.md", "regarder", BASE=base_de)
+    e.machine.docker("compose", "up", "--detach", "project")
+    e.machine.jouer("delai-affichage.md", "fini")
+    assert "soldes" in e.machine.jouer("retard.md", "regarder")
+    e.machine.jouer("retard.md", "fini")
+    e.machine.docker("compose", "stop", "api")
+    e.machine.jouer("api-absente.md", "relancer")
+    attendre(e.repond, secondes=30, quoi="l'API")
+    assert "api" in e.machine.jouer("api-absente.md", "fini")
 
 
 # --- Un serveur s'en va ----------------------------------------------------------------------------------------------

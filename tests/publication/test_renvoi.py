@@ -183,6 +183,8 @@ def test_un_renvoi_a_un_partenaire_ne_touche_ni_les_autres_ni_ce_qui_n_est_pas_a
 REFUSES: list[tuple[list[str], int]] = [
     (["--partenaire", "cpam-381"], 2),
     (["--from", "1", "--partenaire", "a b"], 2),
+    (["--from", "1", "--partenaire", "cpam-381", "--caisse", "zzz"], 2),
+    (["--from", "1", "--caisse", "381", "--caisse", "38"], 2),
     (["--from", "1", "--since", "2026-01-01"], 2),
     (["--since", "avant-hier"], 2),
     (["--since", "2099-01-01"], 2),
@@ -216,4 +218,14 @@ def test_ce_qu_a_lu_chaque_groupe_et_son_retard_se_voient(recorder: Recorder, se
     [sien] = [un for un in dit["groupes"] if un["groupe"] == settings.topic_prefix]
     assert (sien["topic"], sien["retard_messages"]) == (settings.topic_evenements, sum(fins.values()))
     assert dit["fil"] == []
+    # Au-delà de la fin (un topic raccourci, une fin lue trop bas) : ce n'est pas de l'avance sur une autre partition.
+    lecteur = KafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap, group_id=settings.topic_prefix, enable_auto_commit=False
+    )
+    lecteur.assign(partitions)
+    lecteur.commit({tp: OffsetAndMetadata(fins[tp] + 90 if tp.partition == 0 else 0, "", -1) for tp in partitions})
+    lecteur.close()
+    dit = json.loads(creances(settings, "partenaires", "--json").stdout)
+    [sien] = [un for un in dit["groupes"] if un["groupe"] == settings.topic_prefix]
+    assert sien["retard_messages"] == sum(fins.values()) - fins[partitions[0]]
     assert settings.topic_prefix in creances(settings, "partenaires").stdout

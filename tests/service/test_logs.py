@@ -7,8 +7,9 @@ from typing import Literal
 import pytest
 import structlog
 
+from service.cli.application import quiet
 from service.controls import CONTROLS
-from service.logs import Repeats, bind_role, configure_logs
+from service.logs import REPEATERS, Repeats, bind_role, configure_logs
 
 
 @pytest.fixture
@@ -124,3 +125,17 @@ def test_un_flot_de_requetes_illisibles_se_dit_en_une_ligne_puis_avec_son_nombre
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     lignes = [json.loads(ligne) for ligne in sortie.getvalue().splitlines()]
     assert [ligne.get("fois") for ligne in lignes] == [None, 50]
+
+
+@pytest.mark.usefixtures("sortie")
+def test_une_commande_qui_a_fait_taire_kafka_n_est_pas_dementie_par_la_lecture_des_reglages() -> None:
+    """`partenaires`, `lost` et `replay` se taisent avant de lire les réglages, qui posent les journaux."""
+    bavardes = [logging.getLogger(nom) for nom in REPEATERS]
+    niveaux = [une.level for une in bavardes]
+    try:
+        quiet()
+        configure_logs("INFO", "json", io.StringIO())
+        assert {une.getEffectiveLevel() for une in bavardes} == {logging.CRITICAL}
+    finally:
+        for une, niveau in zip(bavardes, niveaux, strict=True):
+            une.setLevel(niveau)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from projections.vues.delai_affichage import DelaiAffichage
 from service import composition, roles
 from service.clock import ClockCollector
+from service.lag import lag
 from service.publisher import Publisher
 from tests.consumers.banc import Banc, banc
 from tests.outils import attendre, commande
@@ -60,6 +61,12 @@ def test_un_role_inconnu_est_un_mauvais_usage_et_une_base_absente_un_defaut(b: B
     assert healthy(b, "restant_dû") == (2, {})
     ailleurs = Banc(b.settings.model_copy(update={"database_url": "postgresql://x@127.0.0.1:1/x"}), b.guichet, b.conn)
     assert healthy(ailleurs, "restant_du") == (1, {})
+
+
+def test_tout_role_que_le_retard_nomme_se_demande_par_ce_nom(b: Banc) -> None:
+    """La fiche de RoleInactif rend à `healthy` le nom que l'alerte et `lag` donnent ; un témoin n'est pas un rôle."""
+    noms = [ligne["nom"] for ligne in lag(b.settings, b.guichet.base) if ligne["genre"] != "temoin"]
+    assert set(noms) == set(healthy(b, *noms)[1])
 
 
 def test_l_horloge_dit_ce_qui_attend_son_affichage_et_depuis_quand(b: Banc) -> None:
