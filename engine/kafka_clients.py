@@ -14,7 +14,8 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.transaction_manager import TransactionState
 
-import engine.kafka_records  # noqa: F401 (whoever opens a client reads leniently)
+import engine.kafka_records
+import engine.kafka_sockets  # noqa: F401 (and leaves no socket of a refused connection)
 from engine import kafka_waits
 from engine.kafka_security import refused_certificate
 from engine.outages import Outage

@@ -2,7 +2,9 @@
 
 import gc
 import logging
+import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.net.inet import KafkaNetSocket, create_connection
+from kafka.net.selector import NetworkSelector
 
 from engine import kafka_clients as clients
 from engine import kafka_reader as lecteur
@@ -43,6 +47,23 @@ def test_un_client_qui_ne_trouve_aucun_courtier_ne_laisse_ni_fil_ni_descripteur(
     gc.collect()
     attendre(lambda: threading.active_count() <= fils, quoi="les fils finis")
     attendre(lambda: ouverts() <= descripteurs, quoi="les descripteurs rendus")
+
+
+def test_une_connexion_refusee_rend_sa_prise_sans_attendre_le_ramasse_miettes() -> None:
+    prises: list[socket.socket] = []
+
+    class Retenues(KafkaNetSocket):  # type: ignore[misc]  # kafka-python n'est pas typé
+        SCHEMES = ("retenues",)
+
+        def socket(self, *arguments: int) -> socket.socket:
+            prises.append(super().socket(*arguments))
+            return prises[-1]
+
+    net = NetworkSelector()
+    with pytest.raises(KafkaError):
+        net.run(create_connection, net, "127.0.0.1", port_libre(), (), "retenues://x", time.monotonic() + 5)
+    assert [prise.fileno() for prise in prises] == [-1]
+    net.close()
 
 
 def test_demander_un_topic_absent_ne_le_cree_pas(kafka: str, prefixe: str) -> None:
