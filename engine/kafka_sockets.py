@@ -16,7 +16,7 @@ async def _connect(
     factory: KafkaNetSocket, net: Any, connecting: socket.socket, *arguments: Any, **options: Any
 ) -> Any:
     try:
-        return await _CONNECT(factory, net, connecting, *rest, **options)
+        return await _CONNECT(factory, net, connecting, *arguments, **options)
     except BaseException:  # Refused, too late, or its loop is gone: the loop no longer watches it.
         connecting.close()
         raise
