@@ -19,7 +19,7 @@ from api.relance_au_retour import relance_au_retour
 from api.socle.debits import Genre, adresse_de, vient_de
 from api.socle.dependances import DeLApplication, Dependances, Moyens
 from api.socle.enveloppe import correlation
-from api.socle.kafka import EnTetes
+from api.socle.kafka import EnTetes, KafkaIndisponible
 from api.socle.problemes import Probleme
 from api.socle.rebuts import COPIES_TRANSMISES, Provenance, Sort, empreinte
 from api.socle.retours import retenir_retour
@@ -153,7 +153,11 @@ async def _mettre_aux_rebuts(
             ("origine", ORIGINE),
             ("sha256", hashlib.sha256(valeur).hexdigest().encode()),
         ]
-        await dependances.publier("rebuts", None, valeur, en_tetes)
+        try:
+            await dependances.publier("rebuts", None, valeur, en_tetes)
+        except KafkaIndisponible:  # Rien d'autre : qui part avant la réponse ne se fait pas rendre ce qui est gardé.
+            moyens.place.rendre(len(valeur), adresse, provenance)
+            raise
         moyens.refuses.retenir(vue)
     requete.app.state.mesures.formulaires_refuses.labels(refus.code, sort).inc()
     if (fois := moyens.redites.fois(("notification_refusee", f"{refus.code} {sort} {provenance}"))) is not None:

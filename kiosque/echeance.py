@@ -20,8 +20,13 @@ RESTE_S_MIN: Final = 0.001
 
 @contextmanager
 def avant(secondes: float) -> Iterator[None]:
-    """Tout ce que ce fil lit ou écrit dans le bloc, par un transport d'ici, finit avant tant de secondes."""
-    jeton = _ECHEANCE.set(time.monotonic() + secondes)
+    """Tout ce que ce fil lit ou écrit dans le bloc, par un transport d'ici, finit avant tant de secondes.
+
+    Dans un autre bloc, l'échéance la plus proche vaut : nul ne reporte celle de qui l'appelle.
+    """
+    echeance = time.monotonic() + secondes
+    autour = _ECHEANCE.get()
+    jeton = _ECHEANCE.set(echeance if autour is None else min(autour, echeance))
     try:
         yield
     finally:

@@ -45,6 +45,11 @@ def find_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[
         yield f"{PREFIX}SESSION_IDLE_MAX", "dépasse SESSION_MAX_AGE : rien ne finit une session qui ne sert plus."
     if settings.log_level == "DEBUG":
         yield f"{PREFIX}LOG_LEVEL", "DEBUG écrit ce que disent les bibliothèques, et noie le reste : INFO."
+    if settings.kiosque_networks is None:
+        yield (
+            f"{PREFIX}KIOSQUE_NETWORKS",
+            "manque : parmi les formulaires refusés, la banque partage sa place avec qui l'imite.",
+        )
     if settings.kafka_security_protocol == "SSL" and settings.kafka_ssl_certfile is None:
         yield (
             f"{PREFIX}KAFKA_SSL_CERTFILE",

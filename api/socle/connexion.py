@@ -178,6 +178,8 @@ async def _identifier(
     session = sessions.session_pour(identite)
     suite = identite.role.accueil if aller.suite == "/" else aller.suite
     reponse = RedirectResponse(suite, status_code=303)
+    # Celle que ce navigateur tenait, d'elle ou d'un autre, ne survit pas dans une copie de son cookie.
+    await sessions.finir(requete, "deconnexion", moyens)
     await sessions.ouvrir(reponse, session, canal, moyens, chez_l_emetteur=(identite.sujet, identite.sid))
     objet = sessions_tenues.nom_de(session.numero)
     await moyens.consigne.noter(Kind.SIGN_IN, identite.acteur, "connexion aux pages", requete=requete, objet=objet)

@@ -69,6 +69,7 @@ async def choisir_un_agent(requete: Request, moyens: DeLApplication) -> Response
     reponse = RedirectResponse(AGENTS[nom].accueil if nom in AGENTS else "/", status_code=303)
     if nom in AGENTS:
         session = sessions.nouvelle_session(None, AGENTS[nom], nom)
+        await sessions.finir(requete, "deconnexion", moyens)
         await sessions.ouvrir(reponse, session, Canal.WEB, moyens)
         await moyens.consigne.noter(Kind.SIGN_IN, nom, "choix de la démonstration", requete=requete)
     return reponse
@@ -87,6 +88,7 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
         return await page_de_choix(requete, moyens, suite, inconnu=tape, statut=422)
     reponse = RedirectResponse(suite, status_code=303)
     canal = passage_de(requete, moyens.dependances).canal
+    await sessions.finir(requete, "deconnexion", moyens)
     await sessions.ouvrir(reponse, session, canal, moyens)
     if session.assure is not None:
         await moyens.consigne.noter(Kind.SIGN_IN, session.assure, "choix de la démonstration", requete=requete)

@@ -83,6 +83,8 @@ class _Compte:
 
     def tient(self, octets: int, adresse: str) -> bool:
         siens = self._adresses.get(adresse, 0) + octets
+        if adresse in self._adresses:  # Qui revient, même refusé, ne se fait pas oublier : sa part ne renaît pas.
+            self._adresses.move_to_end(adresse)
         return siens <= self._par_adresse_max and self.pris + octets <= self._max
 
     def compter(self, octets: int, adresse: str) -> None:
@@ -90,6 +92,12 @@ class _Compte:
         self._adresses[adresse] = self._adresses.get(adresse, 0) + octets
         if len(self._adresses) > ADRESSES_MAX:
             self._adresses.popitem(last=False)
+
+    def rendre(self, octets: int, adresse: str) -> None:
+        # Jamais sous zéro : le jour a pu changer entre les deux.
+        self.pris = max(0, self.pris - octets)
+        if adresse in self._adresses:
+            self._adresses[adresse] = max(0, self._adresses[adresse] - octets)
 
 
 class Place:
@@ -132,3 +140,7 @@ class Place:
         if libre:
             compte.compter(octets, adresse)
         return libre
+
+    def rendre(self, octets: int, adresse: str, provenance: Provenance) -> None:
+        """Rend la place d'un message que Kafka n'a pas pris : la banque le renvoie. Le débit, lui, est dépensé."""
+        self._comptes[provenance].rendre(octets, adresse)

@@ -18,8 +18,12 @@ BEGIN
     IF to_regclass('journal.horloge') IS NULL THEN
         RETURN;  -- Une base arrêtée avant 0020_droits.sql.
     END IF;
-    SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
+    -- Et PUBLIC : ce qui est donné à tous l'est à chacun.
+    SELECT 'PUBLIC, ' || string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
     WHERE rolname = ANY (connus);
+    EXECUTE 'REVOKE ALL ON SCHEMA journal, acces FROM ' || tous;
+    EXECUTE 'REVOKE ALL ON ALL SEQUENCES IN SCHEMA journal FROM ' || tous;
+    EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON public.creances_migrations FROM ' || tous;
     -- Le journal : ce que personne ne choisit, et des déclencheurs que rien n'endort.
     FOR une IN SELECT c.oid, c.relname FROM pg_class c
                WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind IN ('r', 'p') LOOP
@@ -27,8 +31,7 @@ BEGIN
                   WHERE tgrelid = une.oid AND NOT tgisinternal AND tgenabled <> 'A' LOOP
             EXECUTE format('ALTER TABLE journal.%I ENABLE ALWAYS TRIGGER %I', une.relname, un.tgname);
         END LOOP;
-        EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON journal.%I FROM ', une.relname)
-                || tous;
+        EXECUTE format('REVOKE ALL ON journal.%I FROM ', une.relname) || tous;
         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO colonnes FROM pg_attribute a
         WHERE a.attrelid = une.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = ''
           AND a.attname NOT IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par');
@@ -57,7 +60,7 @@ BEGIN
         END LOOP;
     END LOOP;
 
-    GRANT USAGE ON SCHEMA journal TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
+    GRANT USAGE ON SCHEMA journal TO creances_service, creances_api, creances_consommateur, creances_suiveur, creances_publication,
         creances_relance, creances_exploitation, creances_lecture;
     GRANT SELECT ON journal.evenements TO creances_suiveur, creances_publication, creances_relance;
     -- Ce que chacun regarde en démarrant : le journal est-il en retard sur ce que Kafka a vu (service/rewind.py).
@@ -68,7 +71,7 @@ BEGIN
         GRANT SELECT ON journal.arretes, journal.jetons_d_arrete, journal.rapports, journal.lignes_de_rapport,
             journal.ecarts_de_rapport TO creances_relance;
     END IF;
-    GRANT USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_api;
+    GRANT USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_service, creances_api;
     -- Lire l'heure du lot n'est pas la fixer.
     GRANT SELECT ON SEQUENCE journal.horloge TO creances_service, creances_api, creances_consommateur, creances_suiveur,
         creances_relance;
@@ -83,7 +86,7 @@ BEGIN
 
     -- Les sessions des pages : l'API les ouvre, les suit et les finit ; un administrateur les voit et les finit. Qui s'y
     -- est connecté, quand, et par quel numéro ne change jamais.
-    GRANT USAGE ON SCHEMA acces TO creances_api, creances_exploitation;
+    GRANT USAGE ON SCHEMA acces TO creances_service, creances_api, creances_exploitation;
     EXECUTE 'REVOKE ALL ON acces.sessions FROM ' || tous;
     GRANT SELECT, INSERT, DELETE ON acces.sessions TO creances_service, creances_api;
     GRANT UPDATE (canal, vue_le, finie_le, fin) ON acces.sessions TO creances_service, creances_api;
@@ -96,7 +99,7 @@ BEGIN
         FOR un IN SELECT p.oid::regprocedure AS fonction FROM pg_proc p
                   WHERE p.pronamespace = 'pg_catalog'::regnamespace
                     AND p.proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$' LOOP
-            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', un.fonction);
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM ', un.fonction) || tous;
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO creances_service, creances_api, creances_consommateur,
                             creances_suiveur, creances_relance, creances_exploitation, %I', un.fonction,
                            (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()));
@@ -105,10 +108,11 @@ BEGIN
 
     -- Les vues : à creances_service, qui les reconstruit ; un suiveur les tient, les autres les lisent. Chacun dit son état.
     SET LOCAL ROLE creances_service;
+    SELECT 'PUBLIC, ' || string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
+    WHERE rolname = ANY (connus) AND rolname <> 'creances_service';
+    EXECUTE 'REVOKE ALL ON SCHEMA vues FROM ' || tous;
     GRANT USAGE ON SCHEMA vues TO creances_api, creances_consommateur, creances_suiveur, creances_publication,
         creances_relance, creances_exploitation, creances_lecture;
-    SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) INTO tous FROM pg_roles
-    WHERE rolname = ANY (connus) AND rolname <> 'creances_service';
     FOR un IN SELECT relname FROM pg_class
               WHERE relnamespace = 'vues'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
                 AND pg_get_userbyid(relowner) = 'creances_service' LOOP

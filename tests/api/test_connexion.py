@@ -430,3 +430,16 @@ class TestSansEmetteur:
             reponse = service.client.get(adresse)
             assert reponse.status_code == 401
             assert "Connectez-vous à votre compte ameli" in reponse.text
+
+
+def test_se_connecter_de_nouveau_finit_la_session_d_avant(service: Service) -> None:
+    adresse = partir(service)
+    aller = dict(service.client.cookies)
+    service.client.get(accepter(adresse))
+    copie = dict(service.client.cookies)
+    service.client.cookies.update(aller)
+    service.client.get(accepter(adresse))
+    assert connecte(service)
+    service.client.cookies.clear()
+    service.client.cookies.update(copie)
+    assert not connecte(service)

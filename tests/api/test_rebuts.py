@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from starlette.types import Message
 
 from api.application import Limites
-from api.socle.rebuts import COPIES_TRANSMISES
+from api.socle.rebuts import COPIES_TRANSMISES, Place, Provenance
 from kiosque.sips.sceau import Marchand
 from tests.api.conftest import MARCHAND, Service, notification
 
@@ -70,6 +71,17 @@ class TestPlace:
         assert len(service.webhook_sender.messages) == 3
 
 
+def test_une_adresse_qui_revient_n_est_pas_oubliee_avant_les_autres(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.socle.rebuts.ADRESSES_MAX", 3)
+    place = Place(Limites(rebuts_plausibles_par_adresse_octets_par_jour=10), banque_connue=True)
+    instant = datetime(2026, 11, 27, tzinfo=UTC)
+    gardes = 0
+    for n in range(50):
+        gardes += place.prendre(1, "192.0.2.1", instant, Provenance.PLAUSIBLE)
+        place.prendre(1, f"198.51.100.{n}", instant, Provenance.PLAUSIBLE)
+    assert gardes == 10
+
+
 class TestPlausibles:
     """Ce qui a l'allure des messages de la banque, et que n'importe qui compose : un commerçant se connaît."""
 
@@ -108,6 +120,14 @@ class TestPlausibles:
         grands = (champs | {"Data": champs["Data"] + "|x=" + "y" * 20_000} for champs in formulaires)
         poster_de(service, "192.0.2.1", *grands)
         assert octets_gardes(service) == 0
+
+    @pytest.mark.parametrize("adresse", ["127.0.0.1", "192.0.2.1"])
+    def test_ce_que_kafka_n_a_pas_pris_ne_prend_pas_de_place(self, service: Service, adresse: str) -> None:
+        service.webhook_sender.en_panne = True
+        assert set(self.faux(service, 100, adresse)) == {503}
+        service.webhook_sender.en_panne = False
+        assert self.faux(service, 1, adresse) == [400]
+        assert len(service.webhook_sender.messages) == 1
 
     @pytest.mark.parametrize("sceau", ["0", "z" * 64, "0" * 63])
     def test_un_sceau_qui_n_en_a_pas_la_forme_n_a_que_la_place_de_tous(self, service: Service, sceau: str) -> None:

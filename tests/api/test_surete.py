@@ -13,6 +13,7 @@ import pytest
 from api.socle.client_oidc import ClientOIDC
 from api.socle.emetteur import Emetteur
 from api.socle.identite import FIN_DE_SESSION, Identite, JetonInvalide, RoleUtilisateur, VerificateurOIDC
+from api.socle.limites import Limites
 from engine.security_log import network_of
 from tests.api.conftest import SECRET as SECRET_LONG
 from tests.api.conftest import Service, jeton, notification, porteur
@@ -31,7 +32,11 @@ def emetteur() -> Iterator[EmetteurDEssai]:
 @pytest.fixture
 def reglages_api(emetteur: EmetteurDEssai) -> dict[str, Any]:
     client = ClientOIDC(Emetteur(emetteur.url), CLIENT, SECRET, RETOUR, "http://service.test/deconnecte")
-    return {"connexion": client, "secret_de_session": SECRET_LONG}
+    return {
+        "connexion": client,
+        "secret_de_session": SECRET_LONG,
+        "limites": Limites(connexions_par_minute=40, refus_par_minute=100_000),
+    }
 
 
 def consignes(service: Service) -> list[tuple[str, str, str, int]]:
@@ -90,6 +95,18 @@ class TestFinParLEmetteur:
         fin = service.client.post("/connexion/fin", data={"logout_token": jeton_de_fin(emetteur, **plus)})
         assert fin.status_code == 400
         assert connecte(service)
+
+    def test_seules_les_demandes_refusees_comptent(self, service: Service, emetteur: EmetteurDEssai) -> None:
+        # L'émetteur finit beaucoup de sessions d'une adresse, et ne redemande pas : aucune n'est laissée ouverte.
+        def demander(**plus: Any) -> int:
+            return service.client.post(
+                "/connexion/fin", data={"logout_token": jeton_de_fin(emetteur, **plus)}
+            ).status_code
+
+        par_minute = service.dependances_api.limites.connexions_par_minute
+        assert {demander(sid=f"s-{n}") for n in range(par_minute + 10)} == {200}
+        assert [demander(cle=AUTRE_CLE) for _ in range(par_minute + 10)][-5:] == [429] * 5
+        assert demander() == 200
 
     def test_la_session_d_un_autre_dure(self, service: Service, emetteur: EmetteurDEssai) -> None:
         se_connecter(service)

@@ -324,6 +324,43 @@ def test_ce_qui_est_donne_de_trop_est_repris_a_la_migration_suivante(base: Any) 
             )
 
 
+@pytest.mark.parametrize(
+    ("donne", "essai"),
+    [
+        ("SELECT ON journal.cles_idempotence TO creances_lecture", "SELECT * FROM journal.cles_idempotence"),
+        ("SELECT (sujet) ON acces.sessions TO creances_exploitation", "SELECT sujet FROM acces.sessions"),
+        ("INSERT ON journal.evenements TO PUBLIC", "INSERT INTO journal.evenements DEFAULT VALUES"),
+        ("SELECT ON acces.sessions TO PUBLIC", "SELECT count(*) FROM acces.sessions"),
+        ("UPDATE ON vues.restant_du TO PUBLIC", "UPDATE vues.restant_du SET solde = 0"),
+        ("UPDATE ON SEQUENCE journal.horloge TO creances_lecture", "SELECT setval('journal.horloge', 1)"),
+        ("UPDATE ON SEQUENCE journal.horloge TO PUBLIC", "SELECT setval('journal.horloge', 1)"),
+        (
+            "USAGE ON SEQUENCE journal.numeros_de_transaction TO creances_lecture",
+            "SELECT nextval('journal.numeros_de_transaction')",
+        ),
+        ("CREATE ON SCHEMA journal TO creances_lecture", "CREATE TABLE journal.autre (n int)"),
+        ("EXECUTE ON FUNCTION pg_advisory_lock(int8) TO creances_lecture", "SELECT pg_advisory_lock(1)"),
+        ("CREATE ON SCHEMA vues TO PUBLIC", "CREATE TABLE vues.autre (n int)"),
+        ("USAGE ON SCHEMA acces TO creances_lecture", "SELECT 'acces.sessions'::regclass"),
+        (
+            "INSERT, UPDATE ON public.creances_migrations TO creances_lecture",
+            "UPDATE public.creances_migrations SET empreinte = ''",
+        ),
+    ],
+)
+def test_ce_qui_est_donne_de_trop_ne_sert_plus_apres_la_migration_suivante(base: Any, donne: str, essai: str) -> None:
+    role = "creances_exploitation" if "creances_exploitation" in donne else "creances_lecture"
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        if "vues" in donne:
+            conn.execute("SET ROLE creances_service")
+        conn.execute(f"GRANT {donne}".encode())
+        conn.execute("RESET ROLE")
+        conn.execute((RACINE / "service/schema/rights.sql").read_bytes())
+        devenir(conn, role)
+        with pytest.raises(InsufficientPrivilege):
+            conn.execute(essai.encode())
+
+
 def test_aucune_colonne_que_la_base_donne_n_est_ouverte_a_l_ecriture(conn: psycopg.Connection[Any]) -> None:
     ouvertes = conn.execute(
         "SELECT r.rolname, c.relname, a.attname FROM pg_roles r, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"

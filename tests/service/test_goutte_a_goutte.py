@@ -15,7 +15,8 @@ from api.socle.annonce import Annonce, EmetteurInjoignable, lire_json
 from api.socle.client_oidc import ClientOIDC
 from api.socle.courriel import CourrielImpossible, Message
 from api.socle.emetteur import Emetteur
-from kiosque.echeance import client_borne
+from kiosque import echeance
+from kiosque.echeance import avant, client_borne
 from preuve.witness_client import Caller
 from preuve.witness_protocol import Request, Unusable
 from service import mail, timestamping
@@ -97,3 +98,12 @@ def test_un_temoin_qui_egrene_est_demande_de_nouveau() -> None:
         for _ in range(2):
             assert isinstance(appel(demande), Unusable)
             attendre(lambda: appel._under_way is not None and not appel._under_way.is_alive(), quoi="la demande finie")
+
+
+def test_un_bloc_dans_un_autre_n_en_reporte_pas_l_echeance() -> None:
+    with avant(BORNE_S):
+        with avant(TROP_S):
+            assert 0 < (echeance._reste(None) or 0) <= BORNE_S
+        with avant(BORNE_S / 2):
+            assert 0 < (echeance._reste(None) or 0) <= BORNE_S / 2
+        assert 0 < (echeance._reste(TROP_S) or 0) <= BORNE_S

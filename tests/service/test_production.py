@@ -35,6 +35,7 @@ COMPLETE = {
     "kiosque_merchant_id": "211000012340001",
     "kiosque_secret_key": "une clé du commerçant",
     "kiosque_url": "https://paiement.exemple.fr/paypage",
+    "kiosque_networks": "192.0.2.0/24",
     "public_url": "https://creances.exemple.fr",
     "oidc_issuer": "https://connexion.exemple.fr",
     "session_secret": sha256(b"sessions").hexdigest(),
@@ -72,7 +73,7 @@ def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Pa
         "kafka_security_protocol", "oidc_issuer", "session_secret", "pseudonym_secret",
     }  # fmt: skip
     du_sceau = {"preuve_origin", "preuve_key", "preuve_salt"}
-    assert manques(tmp_path, **reglages) == attendus | du_sceau
+    assert manques(tmp_path, **reglages) == attendus | du_sceau | {"kiosque_networks"}  # Un doute, qui n'empêche rien.
     for roles, en_plus in (("api", set()), ("up", du_sceau)):
         fini = lancer(tmp_path, roles, **reglages)
         assert fini.returncode == 2
@@ -162,6 +163,7 @@ def test_une_variable_mal_ecrite_est_dite_avec_la_plus_proche(donnees: dict[str,
     [
         ({"log_level": "DEBUG"}, "LOG_LEVEL"),
         ({"kafka_security_protocol": "SSL"}, "KAFKA_SSL_CERTFILE"),
+        ({"kiosque_networks": None}, "KIOSQUE_NETWORKS"),
         ({"session_idle_max": "1 h", "session_max_age": "30 min"}, "SESSION_IDLE_MAX"),
         *(({nom: plus_long * 2}, nom.upper()) for nom, plus_long in LONG.items() if not nom.startswith("politique_")),
         ({"politique_expirer_apres": "30 j"}, "POLITIQUE_EXPIRER_APRES"),
