@@ -206,8 +206,8 @@ def test_on_reprend_a_une_ligne(importer: Import, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "dit"),
     [
-        (["absent.jsonl"], "illisible"),
-        (["."], "illisible"),
+        (["absent.jsonl"], "inaccessible"),
+        (["."], "inaccessible"),
         (["README.md"], ".jsonl ou .csv"),
         (["README.md", "--format", "xml"], "formats connus"),
         (["-", "--from-line", "0"], "greater than or equal to 1"),
