@@ -241,6 +241,7 @@ class Paiement(Agregat):
         def apply(self, paiement: "Paiement") -> None:
             paiement.remboursement = self
             paiement.envois = 0
+            paiement.dernier_envoi = None
 
     class RemboursementEnvoyé(Event):
         """La demande part vers la banque : enregistré avant chaque envoi, qui a donc peut-être eu lieu."""
@@ -250,6 +251,7 @@ class Paiement(Agregat):
 
         def apply(self, paiement: "Paiement") -> None:
             paiement.envois += 1
+            paiement.dernier_envoi = self.timestamp
 
     class RemboursementFait(Event):
         """La banque l'a rendu."""
@@ -316,9 +318,10 @@ class Paiement(Agregat):
         self.regle: Fin | None = None
         """La fin d'un paiement en vérification, une fois son argent réglé."""
         self.remboursement: Paiement.RemboursementDemandé | None = None
+        """Celui dont la banque n'a pas encore répondu."""
         self.envois = 0
         """Combien de fois il est parti vers la banque, ou a pu partir."""
-        """Celui dont la banque n'a pas encore répondu."""
+        self.dernier_envoi: datetime | None = None
         self.recredite = 0
         """Ce qu'elle a rendu sur la carte, en centimes."""
 
@@ -568,6 +571,13 @@ class Paiement(Agregat):
     def peut_etre_envoye(self) -> bool:
         """Vrai si le remboursement demandé a pu partir vers la banque."""
         return self.remboursement is not None and (self.envois > 0 or not self.remboursement.suivi)
+
+    @property
+    def sans_reponse_depuis(self) -> datetime | None:
+        """Depuis quand le remboursement demandé, peut-être parti, est sans réponse ; None s'il n'est jamais parti."""
+        if self.remboursement is None or not self.peut_etre_envoye:
+            return None
+        return self.dernier_envoi or self.remboursement.timestamp
 
     def noter_envoi(self, demande: int, apres: int, *, maintenant: datetime) -> bool:
         """Enregistre que le remboursement demandé à cette version part vers la banque.

@@ -1,7 +1,10 @@
 """Ce que donne une annulation ou un remboursement demandé à une banque, et ce qui l'empêche de se faire deux fois."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
+
+from domain.delai import PARIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,18 @@ class Envois(Protocol):
     def peut_etre(self) -> bool:
         """Vrai si elle a pu être envoyée déjà, même par un processus mort depuis ; faux : jamais."""
 
+    @property
+    def sans_reponse_depuis(self) -> datetime | None:
+        """L'instant du dernier envoi dont aucune réponse n'est connue ; None s'il n'y en a pas."""
+
     def noter(self) -> bool:
-        """Retient durablement qu'un envoi va partir ; `peut_etre` est vrai ensuite.
+        """Retient durablement qu'un envoi va partir ; `peut_etre` est vrai, et l'envoi sans réponse, ensuite.
 
         Faux si l'opération n'est plus voulue, ou si un autre l'a envoyée depuis : rien ne doit alors partir.
         """
+
+    def repondu(self) -> None:
+        """La banque a refusé le dernier envoi : lui n'a rien fait. Tenu en mémoire : un processus mort l'ignore."""
 
 
 UN_AUTRE_L_ENVOIE = Indeterminee("un autre vient de l'envoyer, ou elle n'est plus voulue")
@@ -94,3 +104,19 @@ def comparer_reste(
     if garde == reste_avant - montant:
         return Faite(garde)
     return Indeterminee(f"la banque garde {garde} centimes, {reste_avant} étaient attendus")
+
+
+def trop_tot(envois: Envois, maintenant: datetime, delai: timedelta) -> Indeterminee | None:
+    """Dit d'attendre si un envoi sans réponse date de moins de `delai` ; None si un reste inchangé vaut preuve.
+
+    La banque peut écrire ce qu'elle a fait bien après l'avoir fait : jusque-là, ne pas le voir n'est pas savoir qu'elle
+    ne l'a pas fait. Renvoyer rendrait deux fois ; conclure à un refus laisserait rendre une seconde fois autrement.
+    """
+    depuis = envois.sans_reponse_depuis
+    if depuis is None or maintenant - depuis >= delai:
+        return None
+    limite = (depuis + delai).astimezone(PARIS)
+    return Indeterminee(
+        "envoyée sans réponse : la banque peut ne l'écrire que plus tard ;"
+        f" d'ici au {limite:%d/%m/%Y à %H:%M}, elle est seulement regardée"
+    )

@@ -41,6 +41,7 @@ def kiosk(settings: Settings) -> Kiosque:
             version_operations=settings.kiosque_office_operations_version,
             sceau_exige=settings.kiosque_office_seal_required,
             heures_closes=(settings.kiosque_office_closed_from, settings.kiosque_office_closed_until),
+            delai_de_renvoi=settings.kiosque_office_resend_after,
             delai_s=settings.kiosque_timeout.total_seconds(),
             essais_admis=settings.mode != "production",
             secrets_de_pseudonyme=tuple(filter(None, (settings.pseudonym_secret, settings.pseudonym_previous_secret))),

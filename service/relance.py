@@ -24,7 +24,7 @@ from guichet.relancer_paiement import Relance, Transmettre, relancer_paiement
 from projections.vues.messagerie import purger
 from projections.vues.paiements import finis_sans_accord, sans_reponse
 from service.settings import Settings
-from service.upkeep import finish_refunds, note_refused_forms
+from service.upkeep import Refunds, note_refused_forms
 
 NAME: Final = "relance"
 
@@ -69,6 +69,7 @@ class RelanceRole:
         self._ended_again: set[str] = set()
         self._pauses: dict[str, Pause] = {}
         self._full = False
+        self._refunds = Refunds(counter)
         self._log = structlog.get_logger()
         self._state = RoleState(counter.base.url, NAME)
         self._retry = Backoff(self._log, "tournee_interrompue")
@@ -105,7 +106,7 @@ class RelanceRole:
             if purged := purger(conn, self._clock()):
                 self._log.info("messages_purges", nombre=purged)
             tracing.purge(conn, self._clock())
-        finish_refunds(self._counter, self._clock())
+        self._refunds.round(self._clock(), lambda: self._beats_on(stop))
         note_refused_forms(self._settings)
         return outcomes
 
@@ -213,3 +214,8 @@ class RelanceRole:
         if self._state.is_due:
             with self._counter.base.transaction() as conn:
                 self._state.dire(conn, "actif")
+
+    def _beats_on(self, stop: threading.Event) -> bool:
+        """Give a sign of life if it is due; False once the role is stopping."""
+        self._beat()
+        return not stop.is_set()

@@ -2,7 +2,8 @@
 
 La demande est enregistrée avant d'être envoyée, avec ce que la banque gardait, et chaque envoi l'est avant de partir :
 reposée après un silence ou une coupure, elle ne se fait jamais deux fois, et jamais envoyée, rien n'est pris pour elle
-(voir `kiosque.operation`). Sans réponse, elle attend ; la relance la repose.
+(voir `kiosque.operation`). Sans réponse, elle attend ; la relance regarde encore, et ne la renvoie que bien plus tard :
+la banque peut écrire en retard ce qu'elle a fait.
 """
 
 from datetime import datetime
@@ -85,11 +86,17 @@ class EnvoisNotes:
         self._maintenant = maintenant
         self._envois = paiement.envois
         self._peut_etre = paiement.peut_etre_envoye
+        self._sans_reponse_depuis = paiement.sans_reponse_depuis
 
     @property
     def peut_etre(self) -> bool:
         """Vrai si le remboursement a pu partir."""
         return self._peut_etre
+
+    @property
+    def sans_reponse_depuis(self) -> datetime | None:
+        """L'instant du dernier envoi dont aucune réponse n'est connue."""
+        return self._sans_reponse_depuis
 
     def noter(self) -> bool:
         """Enregistre l'envoi avant qu'il parte ; faux si un autre l'a envoyé depuis, ou s'il n'est plus demandé."""
@@ -106,7 +113,12 @@ class EnvoisNotes:
             return False
         self._envois += 1
         self._peut_etre = True
+        self._sans_reponse_depuis = self._maintenant
         return True
+
+    def repondu(self) -> None:
+        """La banque a refusé le dernier envoi."""
+        self._sans_reponse_depuis = None
 
 
 def _conclure(guichet: Guichet, ident: str, refus: str | None, maintenant: datetime) -> Reglement:

@@ -108,6 +108,7 @@ class Sips:
             version_diagnostic=reglages.version_diagnostic,
             version_operations=reglages.version_operations,
             heures_closes=reglages.heures_closes,
+            delai_de_renvoi=reglages.delai_de_renvoi,
             horloge=horloge,
         )
 

@@ -1,7 +1,7 @@
 """Les réglages du kiosque Sips : où il est, sous quels contrats, avec quelles clés."""
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import time, timedelta
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -21,9 +21,10 @@ class ReglagesSips(BaseModel):
     nous savons encore lire et interroger. `delai_s` : secondes au plus pour une question entière.
     `version_diagnostic`, `version_operations` : les `interfaceVersion` d'Office. `sceau_exige` : faux sur la seule
     plateforme de test, qui ne scelle pas ses réponses. `heures_closes` : quand aucune opération ne se fait, à
-    Paris. `mandataire` : le proxy HTTP de sortie, s'il en faut un ; l'environnement n'est pas consulté.
-    `secrets_de_pseudonyme` : le courant, puis le précédent. `essais_admis` : faux en production, où ce qui vient d'une
-    plateforme d'essai n'est pas de l'argent, fût-il scellé.
+    Paris. `delai_de_renvoi` : après un envoi sans réponse, le temps que la banque peut mettre à écrire ce qu'elle a
+    fait ; d'ici là, un reste inchangé ne prouve rien. `mandataire` : le proxy HTTP de sortie, s'il en faut un ;
+    l'environnement n'est pas consulté. `secrets_de_pseudonyme` : le courant, puis le précédent. `essais_admis` : faux
+    en production, où ce qui vient d'une plateforme d'essai n'est pas de l'argent, fût-il scellé.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class ReglagesSips(BaseModel):
     version_operations: str = Field(default="CR_WS_2.55", pattern=r"^CR_WS_[0-9]\.[0-9]{1,3}$")
     sceau_exige: bool = True
     heures_closes: tuple[time, time] = (time(22), time(23))
+    delai_de_renvoi: timedelta = timedelta(hours=6)
     delai_s: float = Field(default=5.0, gt=0, le=60)
     mandataire: str | None = None
     secrets_de_pseudonyme: tuple[SecretStr, ...] = ()

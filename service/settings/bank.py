@@ -45,6 +45,11 @@ class KiosqueSettings(Concern):
     kiosque_office_closed_until: time = Field(
         time(23), description="Fin, à Paris, des heures sans opération ; égale au début : il n'y en a pas."
     )
+    kiosque_office_resend_after: Duration = Field(
+        timedelta(hours=6),
+        description="Après une opération envoyée sans réponse : temps que la banque peut mettre à écrire ce qu'elle a"
+        " fait ; d'ici là, rien n'est renvoyé ni tenu pour refusé.",
+    )
     kiosque_networks: Networks | None = Field(
         None,
         description="Adresses ou réseaux, séparés par des virgules, d'où la banque notifie : ses formulaires refusés y"

@@ -7,7 +7,7 @@ import base64
 import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -33,7 +33,16 @@ from kiosque.interface import (
     ValeurDuTopic,
     Verifiee,
 )
-from kiosque.operation import UN_AUTRE_L_ENVOIE, Envois, Faite, Indeterminee, NonOfferte, Operation, comparer_reste
+from kiosque.operation import (
+    UN_AUTRE_L_ENVOIE,
+    Envois,
+    Faite,
+    Indeterminee,
+    NonOfferte,
+    Operation,
+    comparer_reste,
+    trop_tot,
+)
 
 ISSUES = {"CAPTURED": Issue.ACCEPTEE, "REJECTED": Issue.REFUSEE, "CANCELLED": Issue.REFUSEE}
 Question = Callable[[str], tuple[int, bytes]]
@@ -41,6 +50,7 @@ Question = Callable[[str], tuple[int, bytes]]
 Envoi = Callable[[str, int], int]
 """POST de ces centimes au chemin donné : le statut HTTP ; lève OSError sans réponse."""
 REGARDS_MAX = 2
+DELAI_DE_RENVOI = timedelta(hours=6)
 
 
 def _sans_operation(chemin: str, montant: int) -> int:
@@ -58,13 +68,14 @@ class Directe:
         cles: Mapping[str, bytes],
         demander: Question,
         *,
+        horloge: Callable[[], datetime] = lambda: datetime.now(UTC),
         envoyer: Envoi = _sans_operation,
         caisses: Mapping[str, str] = MappingProxyType({}),
         retires: Sequence[str] = (),
     ) -> None:
         """`caisses` : celles dont le marchand n'est pas `marchand`."""
         self._marchand, self._cles, self._demander = marchand, MappingProxyType(dict(cles)), demander
-        self._envoyer = envoyer
+        self._envoyer, self._horloge = envoyer, horloge
         self._caisses, self._connus = caisses, {marchand, *caisses.values(), *retires}
 
     def marchand_de(self, caisse: str) -> str:
@@ -131,14 +142,14 @@ class Directe:
         return self._operer(chemin, "refund", montant, reste_avant, envois)
 
     def _operer(self, chemin: str, nom: str, montant: int, reste_avant: int, envois: Envois) -> Operation:
-        """Regarde, envoie, et regarde de nouveau sans réponse : la seconde fois, l'envoi a pu aboutir."""
+        """Regarde, envoie une fois, et regarde de nouveau sans réponse : l'envoi a pu aboutir."""
         for _ in range(REGARDS_MAX):
             garde = self._garde(chemin)
             if garde is None:
                 return Indeterminee("la banque ne dit pas ce qu'elle garde")
             bougee = comparer_reste(garde, montant, reste_avant, peut_etre_envoyee=envois.peut_etre)
-            if bougee is not None:
-                return bougee
+            if (issue := bougee or trop_tot(envois, self._horloge(), DELAI_DE_RENVOI)) is not None:
+                return issue
             if not envois.noter():
                 return UN_AUTRE_L_ENVOIE
             try:

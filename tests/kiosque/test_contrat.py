@@ -5,8 +5,8 @@ import hmac
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from domain.avis import Canal
 from domain.reponse import Issue
 from kiosque.interface import DemandeDePaiement, Inconnue, Indice, Kiosque, Rejetee, Requete, Trouvee, Verifiee
-from kiosque.operation import AutreReste, Faite, Indeterminee, NonOfferte, Operation
+from kiosque.operation import AutreReste, Faite, Indeterminee, NonOfferte, Operation, Reportee
 from kiosque.sips.office.sceau import ecrire_json, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Algorithme, Marchand, sceller
 from tests.kiosque.envois import Memoire
 from tests.kiosque.seconde_banque import Directe
+from tests.outils import exemples
 
 MARCHAND = "002001000000001"
 CLE = b"002001000000001_KEY1"
@@ -45,13 +46,28 @@ class Compte:
     envois: int = 0
     perdre: bool = False
     """Vrai : elle fait la prochaine opération, et sa réponse se perd."""
+    ignorer: bool = False
+    """Vrai : elle ne fait pas la prochaine, et n'y répond pas."""
+    heure: datetime = LE
+    ecrit: list[tuple[datetime, int]] = field(default_factory=list)
+    """Ce qu'elle a retiré, et à partir de quand elle le montre."""
+    retard: timedelta = timedelta()
+    """Ce qu'elle met à l'écrire là où elle se laisse interroger."""
 
     def retirer(self, montant: int) -> bool:
         """Fait l'opération ; dit si la réponse arrive."""
         self.envois += 1
-        self.garde -= montant
-        perdue, self.perdre = self.perdre, False
+        if not self.ignorer:
+            self.garde -= montant
+            self.ecrit.append((self.heure + self.retard, montant))
+        perdue = self.perdre or self.ignorer
+        self.perdre = self.ignorer = False
         return not perdue
+
+    @property
+    def montre(self) -> int:
+        """Ce qu'elle dit garder, à cette heure."""
+        return self.garde + sum(montant for des, montant in self.ecrit if des > self.heure)
 
 
 @dataclass
@@ -101,14 +117,14 @@ def de_sips(pile: ExitStack) -> Banque:
                 "transactionStatus": statut,
                 "transactionReference": transaction,
                 "originAmount": str(montant),
-                "currentAmount": str(compte.garde),
+                "currentAmount": str(compte.montre),
             }
         return httpx.Response(200, content=ecrire_json({**champs, "seal": sceller_json(champs, CLE)}))
 
     marchand = Marchand.model_validate({"id": MARCHAND, "cles": {1: CLE.decode()}, "version_courante": 1})
     client = pile.enter_context(httpx.Client(transport=httpx.MockTransport(office)))
     reglages = ReglagesSips(url="http://k.test/p", office="http://k.test", marchands={"": marchand})
-    return Banque(Sips(reglages, client, horloge=lambda: LE), poster, connues, panne, compte)
+    return Banque(Sips(reglages, client, horloge=lambda: compte.heure), poster, connues, panne, compte)
 
 
 def directe(_: ExitStack) -> Banque:
@@ -123,7 +139,7 @@ def directe(_: ExitStack) -> Banque:
             "references": {"merchantReference": transaction, "merchantParameters": "j1"},
         }
         paiement: dict[str, Any] = {"status": mots[issue], "paymentOutput": sortie, "authorisationCode": "761208"}
-        paiement["amountKept"] = compte.garde
+        paiement["amountKept"] = compte.montre
         return json.dumps({"merchantId": MARCHAND, "created": LE.isoformat(), "payment": paiement}).encode()
 
     def poster(issue: Issue, montant: int) -> Requete:
@@ -143,7 +159,8 @@ def directe(_: ExitStack) -> Banque:
             raise TimeoutError
         return 201
 
-    return Banque(Directe(MARCHAND, {"clé-a": CLE}, demander, envoyer=envoyer), poster, connues, panne, compte)
+    kiosque = Directe(MARCHAND, {"clé-a": CLE}, demander, horloge=lambda: compte.heure, envoyer=envoyer)
+    return Banque(kiosque, poster, connues, panne, compte)
 
 
 @pytest.fixture(params=[de_sips, directe], ids=["sips", "directe"])
@@ -266,11 +283,72 @@ def test_peut_etre_envoyee_un_reste_diminue_d_autant_dit_qu_elle_est_faite(banqu
 
 @pytest.mark.parametrize("nom", OPERATIONS)
 def test_une_reponse_perdue_ne_fait_rien_refaire(banque: Banque, nom: str) -> None:
-    envois = Memoire()
+    envois = Memoire(horloge=lambda: banque.compte.heure)
     banque.compte.perdre = True
     assert operer(banque, nom, envois) == Faite(15_00)
     assert operer(banque, nom, envois) == Faite(15_00)
     assert (banque.compte.garde, banque.compte.envois, envois.notes) == (15_00, 1, 1)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_une_banque_qui_l_ecrit_en_retard_ne_la_fait_pas_deux_fois(banque: Banque, nom: str) -> None:
+    compte = banque.compte
+    envois = Memoire(horloge=lambda: compte.heure)
+    compte.perdre, compte.retard = True, timedelta(hours=5)
+    for _ in range(5):
+        assert isinstance(operer(banque, nom, envois), Indeterminee)
+        compte.heure += timedelta(hours=1)
+    assert operer(banque, nom, envois) == Faite(15_00)
+    assert (compte.garde, compte.envois, envois.notes) == (15_00, 1, 1)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+def test_ni_faite_ni_dite_elle_repart_quand_la_banque_l_aurait_ecrite(banque: Banque, nom: str) -> None:
+    compte = banque.compte
+    envois = Memoire(horloge=lambda: compte.heure)
+    compte.ignorer = True
+    for _ in range(2):
+        assert isinstance(operer(banque, nom, envois), Indeterminee)
+        compte.heure += timedelta(hours=3)
+    assert operer(banque, nom, envois) == Faite(15_00)
+    assert (compte.garde, compte.envois, envois.notes) == (15_00, 2, 2)
+
+
+@pytest.mark.parametrize("nom", OPERATIONS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=exemples(60, 1000), deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["faite", "perdue", "ignoree", "muette"]),
+            st.integers(0, 350),
+            st.integers(1, 500),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_quoi_qu_elle_fasse_elle_ne_rend_qu_une_fois(
+    banque: Banque, nom: str, tours: list[tuple[str, int, int, bool]]
+) -> None:
+    """Un retard d'écriture sous les 6 h, des silences, des processus tués : une fois, et jamais crue refusée."""
+    compte = banque.compte
+    compte.garde, compte.envois, compte.ecrit, compte.heure = 20_00, 0, [], LE
+    envois = Memoire(horloge=lambda: compte.heure)
+    for fait, retard, attente, tue in tours:
+        compte.perdre, compte.ignorer, banque.panne[0] = fait == "perdue", fait == "ignoree", fait == "muette"
+        compte.retard = timedelta(minutes=retard)
+        rendue = operer(banque, nom, envois)
+        banque.panne[0] = False
+        faites = len(compte.ecrit)
+        assert faites <= 1
+        if isinstance(rendue, Faite):
+            assert faites == 1
+        else:
+            assert isinstance(rendue, Indeterminee | Reportee)
+        if tue and envois.notes:  # Un autre processus n'en sait que ce que le journal garde.
+            envois = replace(envois, sans_reponse_depuis=envois.sans_reponse_depuis or compte.heure)
+        compte.heure += timedelta(minutes=attente)
 
 
 @pytest.mark.parametrize("nom", OPERATIONS)

@@ -320,14 +320,14 @@ class Banque:
         ([2000, 1500], [None], Faite, 1),
         ([2000, 1500], ["24"], Faite, 1),
         ([2000, 2000], ["24"], OperationRefusee, 1),
-        ([2000, 2000], [None, "00"], Faite, 2),
-        ([2000, 2000, 2000], [None, None], Indeterminee, 2),
+        ([2000, 2000], [None, "00"], Indeterminee, 1),
+        ([2000, 2000], ["99", "00"], Indeterminee, 1),
         ([2000, 1000], [None], Indeterminee, 1),
         ([2000], ["57"], OperationRefusee, 1),
         ([2000], ["40"], NonOfferte, 1),
     ],
 )
-def test_apres_un_silence_on_regarde_on_compare_et_alors_seulement_on_renvoie(
+def test_apres_un_silence_on_regarde_on_compare_et_rien_n_est_renvoye_aussitot(
     gardes: list[int], codes: list[str | None], attendu: type, envois: int
 ) -> None:
     banque = Banque(gardes, codes)

@@ -21,7 +21,7 @@ from kiosque.sips.office.sceau import ecrire_json, sceller_json
 from kiosque.sips.paypage import Sips
 from kiosque.sips.reglages import ReglagesSips
 from kiosque.sips.sceau import Marchand
-from tests.kiosque.banc import banc
+from tests.kiosque.banc import Montre, banc
 from tests.kiosque.envois import Memoire
 from tests.relais import Relais
 
@@ -80,10 +80,12 @@ def banque(repondre: Reponse) -> Iterator[str]:
 
 
 @contextmanager
-def kiosque(url: str, delai_s: float = DELAI_S) -> Iterator[Sips]:
+def kiosque(
+    url: str, delai_s: float = DELAI_S, horloge: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Sips]:
     marchand = Marchand.model_validate({"id": MARCHAND, "cles": {1: CLE.decode()}, "version_courante": 1})
     reglages = ReglagesSips(url=url, office=url, marchands={"": marchand}, delai_s=delai_s, heures_closes=JAMAIS)
-    with Sips(reglages) as ouvert:
+    with Sips(reglages, horloge=horloge) as ouvert:
         yield ouvert
 
 
@@ -286,10 +288,58 @@ def test_faite_et_mal_dite_l_operation_n_est_pas_renvoyee(dite: bytes | None) ->
 
 
 @pytest.mark.parametrize("dite", SANS_REPONSE)
-def test_ni_faite_ni_dite_elle_est_renvoyee_une_fois(dite: bytes | None) -> None:
-    caisse = Caisse([(False, dite), (True, dit("00"))])
-    assert rembourser(caisse) == Faite(15_00)
-    assert (caisse.envois, caisse.garde) == (2, 15_00)
+@pytest.mark.parametrize("ensuite", ["00", "24", "51", "57"])
+def test_ni_faite_ni_dite_elle_attend_puis_repart_et_l_on_croit_ce_qui_en_est_dit(
+    dite: bytes | None, ensuite: str
+) -> None:
+    montre = Montre(datetime.now(UTC))
+    caisse = Caisse([(False, dite), (ensuite == "00", dit(ensuite))])
+    envois = Memoire(horloge=montre)
+    with banque(caisse) as url, kiosque(url, horloge=montre) as k:
+        for _ in range(6):
+            rendue = k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
+            assert isinstance(rendue, Indeterminee), "elle peut ne l'écrire que plus tard : ni renvoi, ni refus"
+            montre.avancer(minutes=60)
+        rendue = k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
+    assert isinstance(rendue, Faite if ensuite == "00" else OperationRefusee)
+    assert (caisse.envois, caisse.garde) == (2, 15_00 if ensuite == "00" else 20_00)
+
+
+@pytest.mark.parametrize("toujours", [{"transactionStatus": "TO_CAPTURE"}, {"transactionStatus": "REFUSED"}], ids=repr)
+def test_sans_reponse_un_autre_etat_n_est_pas_un_refus(toujours: dict[str, str]) -> None:
+    caisse = Caisse([(False, None)])
+    with banque(caisse) as url, kiosque(url) as k:
+        envois = Memoire()
+        k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
+        caisse.toujours = toujours
+        rendue = k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
+    assert isinstance(rendue, Indeterminee), "aucune annulation ne suit un remboursement dont rien n'est su"
+    assert caisse.envois == 1
+
+
+def test_une_banque_qui_ne_se_laisse_plus_interroger_ne_fait_rien_conclure() -> None:
+    caisse = Caisse([(True, None)], getTransDataResponseCode="40", currentAmount="2000")
+    with banque(caisse) as url, kiosque(url) as k:
+        envois = Memoire(peut_etre=True, sans_reponse_depuis=datetime(2026, 1, 1, tzinfo=UTC))
+        assert isinstance(k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois), Indeterminee)
+    assert caisse.envois == 0
+
+
+def test_une_note_vieille_quand_son_envoi_partirait_ne_part_pas() -> None:
+    """Un processus gelé entre la note et l'envoi : un autre a pu prendre le tour depuis."""
+    montre = Montre(datetime.now(UTC))
+
+    class Gele(Memoire):
+        def noter(self) -> bool:
+            note = super().noter()
+            montre.avancer(minutes=7 * 60)
+            return note
+
+    caisse = Caisse([(True, dit("00"))])
+    with banque(caisse) as url, kiosque(url, horloge=montre) as k:
+        envois = Gele(horloge=montre)
+        assert isinstance(k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois), Indeterminee)
+    assert (caisse.envois, envois.notes) == (0, 1)
 
 
 @pytest.mark.parametrize(

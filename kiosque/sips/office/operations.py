@@ -5,6 +5,9 @@ l'opération, elle n'a pas eu lieu ; égal à ce qui la suit, elle est faite, si
 personne doit regarder. Jamais envoyée, un reste qui a bougé n'est pas de notre fait : rien ne part. Et si la banque
 dit avoir fait une opération de ce genre sans que ce qu'elle garde ait bougé, une personne aussi : rien n'est envoyé une
 seconde fois sur la foi d'un montant qu'elle ne tient pas à jour.
+
+Elle peut aussi l'écrire en retard. Un envoi resté sans réponse n'est donc suivi d'aucun autre, ni d'un refus, tant que
+`delai_de_renvoi` n'est pas passé : on regarde, et un reste inchangé ne prouve rien avant lui.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +26,7 @@ from kiosque.operation import (
     OperationRefusee,
     Reportee,
     comparer_reste,
+    trop_tot,
 )
 from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de_service
 from kiosque.sips.donnees import valeur_de
@@ -35,11 +39,9 @@ IMPOSSIBLE: Final = "24"
 """Dans l'état du paiement : un remboursement avant la remise en banque, une annulation après."""
 NON_PERMISE: Final = "40"
 A_REPOSER: Final = frozenset({"", "60", "62", "90", "91", "94", "97", "98", "99"})
-"""La banque n'a pas su répondre (ou s'est tue) : si rien n'a bougé, l'opération se renvoie."""
+"""La banque n'a pas su répondre (ou s'est tue) : elle a peut-être fait l'opération, ou la fera."""
 SANS_CONCLUSION: Final = frozenset({TRANSACTION_INCONNUE, "34"})
 """Inconnue ne prouve pas une absence, et un sceau refusé se répare : rien n'est fait, mais rien n'est jugé."""
-
-ENVOIS_MAX: Final = 2
 
 STATUT_REQUIS: Final = {ANNULATION: A_REMETTRE, REMBOURSEMENT: REMISE}
 """Une annulation précède la remise en banque, un remboursement la suit."""
@@ -53,6 +55,9 @@ NOMS_FAITS: Final = {
 
 AVANCE_D_HORLOGE: Final = timedelta(minutes=10)
 """L'horloge de la banque peut être en retard d'autant sur la nôtre."""
+
+VALIDITE_D_UNE_NOTE: Final = timedelta(minutes=1)
+"""Un envoi noté part dans ce temps ou ne part pas : un processus gelé entre les deux n'envoie rien à son réveil."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,17 @@ class OperationsOffice:
         version_diagnostic: str,
         version_operations: str,
         heures_closes: tuple[time, time],
+        delai_de_renvoi: timedelta,
         horloge: Callable[[], datetime],
     ) -> None:
-        """`heures_closes` : à Paris, quand la banque n'en fait aucune (de l'une, comprise, à l'autre)."""
+        """`heures_closes` : à Paris, quand la banque n'en fait aucune (de l'une, comprise, à l'autre).
+
+        `delai_de_renvoi` : après un envoi sans réponse, le temps que la banque peut mettre à écrire ce qu'elle a fait.
+        """
         self._client = client
         self._versions = (version_diagnostic, version_operations)
         self._heures_closes = heures_closes
+        self._delai_de_renvoi = delai_de_renvoi
         self._horloge = horloge
 
     def operer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation:
@@ -91,29 +101,30 @@ class OperationsOffice:
         return self._regarder(voulue, marchand) or self._envoyer_puis_regarder(voulue, marchand)
 
     def _envoyer_puis_regarder(self, voulue: OperationVoulue, marchand: Marchand) -> Operation:
-        """Envoie, regarde, et ne renvoie que si rien n'a bougé.
+        """Envoie une fois, et regarde avant de conclure.
 
         On regarde quel que soit le code : 24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien.
         """
-        depuis = self._horloge() - AVANCE_D_HORLOGE
-        for _ in range(ENVOIS_MAX):
-            if (report := self._heure_close()) is not None:
-                return report
-            if not voulue.envois.noter():
-                return UN_AUTRE_L_ENVOIE
-            reponse = self._envoyer(voulue, marchand)
-            if not isinstance(reponse, str):
-                return reponse
-            if (issue := self._regarder(voulue, marchand, depuis) or _juger(voulue, reponse)) is not None:
-                return issue
-        return Indeterminee("la banque ne dit pas si l'opération est faite")
+        if (report := self._heure_close()) is not None:
+            return report
+        depart = self._horloge()
+        if not voulue.envois.noter():
+            return UN_AUTRE_L_ENVOIE
+        if self._horloge() - depart > VALIDITE_D_UNE_NOTE:
+            return Indeterminee("l'envoi a été noté trop longtemps avant de partir : il ne part pas")
+        reponse = self._envoyer(voulue, marchand)
+        if not isinstance(reponse, str):
+            return reponse
+        if reponse not in A_REPOSER:
+            voulue.envois.repondu()
+        return self._regarder(voulue, marchand, depart - AVANCE_D_HORLOGE) or _juger(voulue, reponse)
 
     def _regarder(
         self, voulue: OperationVoulue, marchand: Marchand, depuis: datetime | None = None
     ) -> Operation | None:
         """Ce que la banque garde dit tout : None si l'opération reste à faire et peut l'être.
 
-        `depuis` : l'opération a été envoyée après cet instant ; None : ou jamais, ou par un processus mort depuis.
+        `depuis` : elle vient d'être envoyée, après cet instant ; None : elle ne l'a pas été par cet appel.
         """
         question = {"interfaceVersion": self._versions[0], "transactionReference": voulue.transaction}
         reponse = self._client.demander(DIAGNOSTIC, question, marchand)
@@ -121,11 +132,15 @@ class OperationsOffice:
             return reponse
         valeurs = plates(reponse.objet)
         code, statut = code_d_appel(valeurs), valeur_de(valeurs, "transactionStatus")
-        if code == NON_PERMISE:
+        if code == NON_PERMISE and not voulue.envois.peut_etre:
             return NonOfferte(sens_de_service(code))
         if code != ACCEPTE or statut is None or valeurs.get("transactionReference") != voulue.transaction:
             return Indeterminee(f"le diagnostic n'aboutit pas ({sens_de_service(code)})")
-        return _comparer(voulue, statut, valeurs, depuis)
+        sans_reponse = voulue.envois.sans_reponse_depuis
+        if depuis is None and sans_reponse is not None:
+            depuis = sans_reponse - AVANCE_D_HORLOGE
+        attendre = trop_tot(voulue.envois, self._horloge(), self._delai_de_renvoi)
+        return _comparer(voulue, statut, valeurs, depuis, attendre)
 
     def _envoyer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation | str:
         """Envoie l'opération ; rend un code, ou un texte vide sans réponse, s'il faut regarder avant de conclure."""
@@ -153,11 +168,9 @@ class OperationsOffice:
         return Reportee(f"pas d'opération de {debut:%H:%M} à {fin:%H:%M}, heure de Paris") if close else None
 
 
-def _juger(voulue: OperationVoulue, code: str) -> Operation | None:
-    """Ce que vaut ce code quand rien n'a bougé ; None : l'opération se renvoie."""
-    if code in A_REPOSER:
-        return None
-    if code in SANS_CONCLUSION:
+def _juger(voulue: OperationVoulue, code: str) -> Operation:
+    """Ce que vaut ce code quand rien n'a bougé."""
+    if code in A_REPOSER | SANS_CONCLUSION:
         return Indeterminee(f"la banque répond {code} ({sens_de_service(code)}), et rien n'a bougé")
     return _refusee(voulue, code, sens_de_service(code))
 
@@ -167,9 +180,16 @@ def _refusee(voulue: OperationVoulue, code: str, cause: str) -> OperationRefusee
 
 
 def _comparer(
-    voulue: OperationVoulue, statut: str, valeurs: Mapping[str, str], depuis: datetime | None
+    voulue: OperationVoulue,
+    statut: str,
+    valeurs: Mapping[str, str],
+    depuis: datetime | None,
+    attendre: Indeterminee | None,
 ) -> Operation | None:
-    """Ce que la banque garde, contre ce qu'elle gardait avant et doit garder après ; None : elle reste à faire."""
+    """Ce que la banque garde, contre ce qu'elle gardait avant et doit garder après ; None : elle reste à faire.
+
+    `attendre` : ce que vaut un reste inchangé tant que la banque peut ne pas avoir écrit ce qu'elle a fait.
+    """
     garde = valeur_de(valeurs, "currentAmount")
     if garde is None or not MONTANT.fullmatch(garde):
         return Indeterminee("la banque ne dit pas ce qu'elle garde du paiement")
@@ -178,6 +198,8 @@ def _comparer(
         return bougee
     if statut in STATUTS_FAITS[voulue.service] or _deja_dite(voulue, valeurs, depuis):
         return Indeterminee(f"la banque garde {garde} centimes, et dit pourtant l'opération faite")
+    if attendre is not None:
+        return attendre
     if statut != STATUT_REQUIS[voulue.service]:
         return _refusee(voulue, IMPOSSIBLE, f"opération impossible dans l'état {statut[:32]}")
     return None

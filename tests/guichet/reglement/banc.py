@@ -26,7 +26,7 @@ from guichet.reglement.approuver import approuver
 from guichet.reglement.dossiers import gestes_d_un_message
 from guichet.reglement.proposer import Reglement, proposer
 from kiosque.interface import Etat, Inconnue
-from kiosque.operation import UN_AUTRE_L_ENVOIE, Envois, Faite, Indeterminee, Operation, comparer_reste
+from kiosque.operation import UN_AUTRE_L_ENVOIE, Envois, Faite, Indeterminee, Operation, comparer_reste, trop_tot
 from kiosque.sips.paypage import Sips
 from projections.lectures.anomalies import anomalies_ouvertes
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
@@ -37,6 +37,7 @@ from tests.audit.monde import lot_decide
 T0 = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 MARCHAND = "002001000000001"
 POLITIQUE = Politique()
+DELAI_DE_RENVOI = timedelta(hours=6)
 PRISES = frozenset({Sort.APPLIQUEE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT})
 """Les sorts d'une acceptation qui est de l'argent neuf."""
 
@@ -60,6 +61,8 @@ class Banque:
     """Vrai : elle fait la prochaine opération, et sa réponse se perd."""
     etat: Etat = field(default_factory=Inconnue)
     """Ce qu'elle répond à une question."""
+    heure: datetime = T0
+    """L'heure de qui lui parle."""
 
     def interroger(self, transaction: str, marchand: str) -> Etat:
         """Ce qu'un test lui dicte."""
@@ -75,8 +78,8 @@ class Banque:
             return self.dictees.pop(0)
         garde = self.gardes[transaction]
         bougee = comparer_reste(garde, montant, reste_avant, peut_etre_envoyee=envois.peut_etre)
-        if bougee is not None:
-            return bougee
+        if (issue := bougee or trop_tot(envois, self.heure, DELAI_DE_RENVOI)) is not None:
+            return issue
         if not envois.noter():
             return UN_AUTRE_L_ENVOIE
         self.gardes[transaction] -= montant

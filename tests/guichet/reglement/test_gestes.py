@@ -36,7 +36,7 @@ from kiosque.operation import (
 )
 from projections.audit import auditer
 from projections.lectures.anomalies import anomalies_reglees
-from tests.guichet.reglement.banc import T0, Banc, reference
+from tests.guichet.reglement.banc import DELAI_DE_RENVOI, T0, Banc, reference
 
 
 def sans_ecart(b: Banc) -> None:
@@ -300,7 +300,7 @@ def test_une_reponse_perdue_se_retrouve_au_reste_et_ne_rend_qu_une_fois(b: Banc)
     b.banque.perdre = True
     b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
     assert b.approuver(ident).suite is Suite.EN_EXECUTION
-    assert (b.paiement("T1").envois, b.paiement("T1").peut_etre_envoye) == (1, True)
+    assert (b.paiement("T1").envois, b.paiement("T1").sans_reponse_depuis) == (1, T0)
     assert executer(b.guichet, ident, T0).suite is Suite.REGLE
     assert b.banque.rendus == {("T1", 20_00): 20_00}
     sans_ecart(b)
@@ -323,6 +323,8 @@ def test_un_processus_tue_entre_la_note_et_l_envoi_laisse_peut_etre_envoyee(b: B
         b.approuver(ident)
     b.banque.rembourser = rembourser  # type: ignore[method-assign]
     assert b.paiement("T1").peut_etre_envoye
+    assert executer(b.guichet, ident, T0).suite is Suite.EN_EXECUTION, "la banque peut l'écrire plus tard"
+    b.banque.heure = T0 + DELAI_DE_RENVOI
     assert executer(b.guichet, ident, T0).suite is Suite.REGLE
     assert b.banque.rendus == {("T1", 20_00): 20_00}, "rien n'avait bougé : elle se fait maintenant"
     sans_ecart(b)
