@@ -17,6 +17,11 @@ COMPACTED: Final = {
 """A state topic: the former balances of a créance are gone a day later at the latest, so that reading it is short."""
 
 
+BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
+"""Of a topic that others write to: by the time that a producer gives, a clock that is years behind has its messages
+deleted before they are read, and one that is hours ahead has them refused."""
+
+
 def topic_configs(settings: Settings, topic: str) -> dict[str, str]:
     """What a topic is created with: the size of its messages, and the retention that the contract promises."""
     if topic in {settings.topic_soldes, settings.topic_points}:
@@ -31,9 +36,10 @@ def topic_configs(settings: Settings, topic: str) -> dict[str, str]:
         size, kept = MESSAGE_BYTES_MAX, settings.retention_entrees
     milliseconds = round(kept.total_seconds() * 1000)
     # -1: no bound by size, or a busy day would cut the promise short.
-    return {
+    configs = {
         "max.message.bytes": str(size),
         "cleanup.policy": "delete",
         "retention.ms": str(milliseconds),
         "retention.bytes": "-1",
     }
+    return configs | BROKER_TIME if topic in {come.topic for come in settings.incoming.values()} else configs

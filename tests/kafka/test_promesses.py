@@ -2,12 +2,15 @@
 
 import json
 import shlex
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from service import kafka
 from service.kafka import create_topics, topics
 from service.settings import Settings
 from service.topic_promises import broken_promises
@@ -62,3 +65,19 @@ def test_sur_apache_kafka_une_retention_d_autrefois_se_dit_et_se_repare(settings
         topic = mots[mots.index("--entity-name") + 1]
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {nom: valeur})])
     assert broken_promises(settings) == []
+
+
+@pytest.mark.usefixtures("apache")
+@pytest.mark.parametrize("ecart", [-timedelta(days=20_000), timedelta(hours=2)], ids=["1972", "dans deux heures"])
+def test_l_heure_d_une_caisse_n_efface_ni_ne_refuse_aucun_de_ses_messages(settings: Settings, ecart: timedelta) -> None:
+    """Par l'heure du producteur, la rétention effaçait avant lecture ce qui venait d'une horloge en retard."""
+    create_topics(settings)
+    avant = datetime.now(UTC)
+    donnee = round((avant + ecart).timestamp() * 1000)
+    with closing(kafka.producer(settings)) as producteur:
+        ecrit = producteur.send(settings.topic_avis, value=b"{}", partition=0, timestamp_ms=donnee).get(timeout=60)
+    with closing(kafka.reader(settings)) as lecteur:
+        [lu] = kafka.read_until(lecteur, settings.topic_avis, {0: ecrit.offset}, {0: ecrit.offset + 1}, 60)
+    assert (
+        avant - timedelta(minutes=1) < datetime.fromtimestamp(lu.timestamp / 1000, UTC) < avant + timedelta(minutes=5)
+    )
