@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
@@ -38,16 +39,17 @@ REGLAGES: Final = {
 RESEAU: Final = {"postgresql": {"cidrs": ["10.1.0.0/24"]}, "kafka": {"cidrs": ["10.2.0.0/24"]}}
 SERVEUR_HTTP: Final = "api"
 
+HELM: Final = shutil.which("helm") or str(Path(sys.prefix) / "helm" / "helm")
+"""Celui de la machine, ou celui que `make helm` a mis dans l'environnement."""
+
 # En intégration, ce qui manque échoue.
-sans_helm = pytest.mark.skipif(
-    shutil.which("helm") is None and "CI" not in os.environ, reason="il manque helm (make helm)"
-)
+sans_helm = pytest.mark.skipif(not Path(HELM).is_file() and "CI" not in os.environ, reason="il manque helm (make helm)")
 pytestmark = sans_helm
 
 
 def helm(*arguments: str, valeurs: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["helm", *arguments, "--kube-version", "1.31.0", "--values", "-"],  # noqa: S607
+        [HELM, *arguments, "--kube-version", "1.31.0", "--values", "-"],
         input=json.dumps(valeurs or {"settings": REGLAGES, "network": RESEAU}),
         capture_output=True,
         text=True,
