@@ -121,6 +121,8 @@ class Bureau:
             "database_url": s.database_url,
             "kafka_bootstrap": s.kafka_bootstrap,
             "kiosque_url": s.kiosque_url,
+            "kiosque_office_closed_from": s.kiosque_office_closed_from,
+            "kiosque_office_closed_until": s.kiosque_office_closed_until,
         }
         if par:
             reglages |= {"jwt_secret": SECRET, "agent_token": jeton_de(par)}
