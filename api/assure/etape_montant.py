@@ -74,7 +74,10 @@ def page_du_montant(
         "saisie_rendue": saisie is not None,
         "trop_peu": 0 < solde < politique.minimum_par_paiement,
         "montant": saisie.montant if saisie else "",
-        "fautes": [_a_sa_place(_faute(un, visite, lignes), payable=payable, attendus=attendus.nombre) for un in refus],
+        "fautes": [
+            _a_sa_place(_faute(un, visite, lignes, consultation.fermes), payable=payable, attendus=attendus.nombre)
+            for un in refus
+        ],
         "attentes": attendus,
         "payable": payable,
         "invite": lignes[0].invite if lignes[0].raison is None else bool(cochables),
@@ -193,7 +196,7 @@ def _a_sa_place(faute: Faute, *, payable: bool, attendus: int) -> Faute:
     return faute._replace(cible="selection") if absente else faute
 
 
-def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:
+def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher], fermes: Collection[str]) -> Faute:
     if isinstance(refus, RestantDuInsuffisant) and any(ligne.cochee for ligne in lignes):
         # Les lignes cochées peuvent se payer, avec d'autres : c'est leur somme qui ne suffit pas.
         solde = sum(ligne.creance.restant_du for ligne in lignes if ligne.cochee)
@@ -205,7 +208,7 @@ def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faut
         return Faute("selection", phrase)
     if isinstance(refus, SelectionInvalide) and (trop := _en_trop(visite, lignes)):
         return Faute("selection", trop)
-    return Faute(_cible(refus), _phrase(refus, visite))
+    return Faute(_cible(refus), _phrase(refus, visite, fermes))
 
 
 def _en_trop(visite: Visite, lignes: Sequence[LigneACocher]) -> str:
@@ -220,11 +223,12 @@ def _en_trop(visite: Visite, lignes: Sequence[LigneACocher]) -> str:
     )
 
 
-def _phrase(refus: Refus, visite: Visite) -> str:
+def _phrase(refus: Refus, visite: Visite, fermes: Collection[str]) -> str:
     if not isinstance(refus, PaiementEnCours):
         return refus.phrase
     confirme = not visite.retours.isdisjoint(refus.transactions)
-    return phrase_en_cours(refus, visite.moyens.dependances.horloge(), confirme=confirme)
+    ferme = bool(refus.transactions) and all(transaction in fermes for transaction in refus.transactions)
+    return phrase_en_cours(refus, visite.moyens.dependances.horloge(), confirme=confirme, ferme=ferme)
 
 
 def _cible(refus: Refus) -> str:

@@ -165,18 +165,22 @@ class Raisons:
             case PaiementEnCours():
                 siens = self._par_caisse.get(ligne.caisse, ())
                 confirmes = bool(siens) and all(est_confirme(paiement, self._retours) for paiement in siens)
-                phrase = phrase_en_cours(refus, self._maintenant, confirme=confirmes)
-                if not confirmes and siens and all(paiement.transaction in self._fermes for paiement in siens):
-                    phrase = REPONSE_ATTENDUE
+                fermes = bool(siens) and all(paiement.transaction in self._fermes for paiement in siens)
+                phrase = phrase_en_cours(refus, self._maintenant, confirme=confirmes, ferme=fermes)
                 return Raison(refus.code, phrase, refus.jusqu_a)
             case _:
                 return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
 
 
-def phrase_en_cours(refus: PaiementEnCours, maintenant: datetime, *, confirme: bool) -> str:
-    """Ce que lit une personne qu'un paiement en cours arrête : le reprendre n'est dit que tant que cela se peut."""
+def phrase_en_cours(refus: PaiementEnCours, maintenant: datetime, *, confirme: bool, ferme: bool) -> str:
+    """Ce que lit une personne qu'un paiement en cours arrête : le reprendre n'est dit que tant que cela se peut.
+
+    `confirme` : la banque l'a reçu. `ferme` : aucun de ceux qui l'arrêtent ne se reprend plus.
+    """
     if confirme:
         return CONFIRMATION_ATTENDUE
+    if ferme:
+        return REPONSE_ATTENDUE
     if refus.jusqu_a is not None and refus.jusqu_a <= maintenant:
         return REPONSE_ATTENDUE
     return refus.phrase

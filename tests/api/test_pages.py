@@ -584,6 +584,11 @@ class TestJamaisDeuxPaiements:
             for adresse in ("/creances", f"/payer?reference={AUTRE}"):
                 dite = lisible(service.client.get(adresse))
                 assert ("vous pouvez le reprendre" in dite, "repris jusqu'à" in dite) == (False, False), adresse
+            encore = verifier(service, chercher(service, AUTRE), reference=AUTRE, references=[REF, AUTRE])
+            assert encore.status_code == 409
+            dite = lisible(encore)
+            assert ("vous pouvez le reprendre" in dite, "repris jusqu'à" in dite) == (False, False), "à l'envoi aussi"
+            assert "attend la réponse de la banque ; ne payez pas une seconde fois" in dite
 
     def test_passe_le_delai_l_etape_2_et_la_liste_disent_d_attendre_et_menent_a_son_etat(
         self, service: Service
