@@ -98,8 +98,10 @@ class Consumer:
         self._a_verifier = False
         self._ouvert_a = 0.0
         self._awaited: set[str] | None = set()
-        """The streams that messages wait for and that the last batches touched; None: all of them, once in a while,
+        """The streams that messages wait for and that the last batches touched; None: some of all, once in a while,
         since a stream may have been mended."""
+        self._looked_to = 0
+        """The rank up to which all were looked at: those that nothing will release keep the others from nothing."""
 
     # --- The loop ---------------------------------------------------------------------------------------------------
 
@@ -180,8 +182,11 @@ class Consumer:
         """Apply what waited and can be applied, one stream at a time, in order; the rest goes on waiting."""
         streams, self._awaited = self._awaited, set()
         with self.base.transaction() as conn:
-            ones = waiting_room.waiting(conn, self.topic, streams)
-        for stream, messages in ones:
+            ones = waiting_room.waiting(conn, self.topic, streams, after=self._looked_to if streams is None else 0)
+        if streams is None:
+            full = len(ones) == waiting_room.STREAMS_MAX
+            self._looked_to = max(one.first for one in ones) if full else 0
+        for stream, messages, _ in ones:
             try:
                 applied = decide(self.base, self.recorder, partial(self._release, messages))
             except PositionConflict:

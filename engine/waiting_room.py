@@ -17,7 +17,7 @@ from engine.clocks import AT_MOST, latest, ours
 from engine.messages import Message
 
 STREAMS_MAX: Final = 200
-"""Streams taken up in one round."""
+"""Streams taken up in one round, of all those that wait."""
 
 # Keeps messages with their content.
 _HOLD: Final = f"""
@@ -42,11 +42,11 @@ _AWAITED: Final = f"SELECT DISTINCT a.flux FROM journal.attentes a WHERE a.flux 
 
 # Everything of a topic that waits, stream by stream, in the order it was read.
 _WAITING: Final = f"""
-SELECT a.flux, a.topic_id, a.topic, a.partition, a.decalage, a.cle, a.valeur, a.recu_le
+SELECT a.flux, a.topic_id, a.topic, a.partition, a.decalage, a.cle, a.valeur, a.recu_le, a.rang
 FROM journal.attentes a
 WHERE a.flux IN (SELECT a.flux FROM journal.attentes a
                  WHERE a.topic = %b AND (%b::text[] IS NULL OR a.flux = ANY (%b::text[])) AND {_OPEN}
-                 GROUP BY a.flux ORDER BY min(a.rang) LIMIT %b)
+                 GROUP BY a.flux HAVING min(a.rang) > %b ORDER BY min(a.rang) LIMIT %b)
   AND a.topic = %b AND {_OPEN}
 ORDER BY a.flux, a.rang
 """  # noqa: S608
@@ -62,6 +62,8 @@ class Waiting(NamedTuple):
 
     stream: str
     messages: list[Message]
+    first: int
+    """The rank of the oldest: what waits longer has a smaller one."""
 
 
 def hold(conn: Connection[Any], held: Sequence[Held], clock: Callable[[], datetime] = ours) -> None:
@@ -106,20 +108,26 @@ def awaited(conn: Connection[Any], streams: Iterable[str]) -> set[str]:
     return {stream for (stream,) in conn.execute(_AWAITED, (names,))} if names else set()
 
 
-def waiting(conn: Connection[Any], topic: str, streams: Iterable[str] | None = None) -> list[Waiting]:
-    """What waits on this topic, for these streams or for any; the streams that waited longest are taken up first."""
+def waiting(
+    conn: Connection[Any], topic: str, streams: Iterable[str] | None = None, *, after: int = 0
+) -> list[Waiting]:
+    """What waits on this topic: for each of these streams, or for the next `STREAMS_MAX` of all of them.
+
+    `after`: the streams whose oldest message has a larger rank, those that waited longest first.
+    """
     wanted = None if streams is None else list(streams)
-    rows = conn.execute(_WAITING, (topic, wanted, wanted, STREAMS_MAX, topic)).fetchall()
-    return [
-        Waiting(
-            stream,
-            [
+    most = STREAMS_MAX if wanted is None else len(wanted)
+    rows = conn.execute(_WAITING, (topic, wanted, wanted, after, most, topic)).fetchall()
+    found = []
+    for stream, ones in groupby(rows, key=lambda row: str(row[0])):
+        messages, ranks = [], []
+        for _, topic_id, name, number, offset, key, value, received_at, rank in ones:
+            messages.append(
                 Message(Partition(topic_id, name, number), offset, key, bytes(value), received_at, held=True)
-                for _, topic_id, name, number, offset, key, value, received_at in ones
-            ],
-        )
-        for stream, ones in groupby(rows, key=lambda row: str(row[0]))
-    ]
+            )
+            ranks.append(rank)
+        found.append(Waiting(stream, messages, ranks[0]))
+    return found
 
 
 def counts(conn: Connection[Any]) -> dict[str, tuple[int, Any]]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 from kafka.errors import InvalidTimestampError
 
+from engine import waiting_room
 from engine.messages import kafka_time
 from service import composition, kafka
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, cheque, notification
@@ -102,6 +103,61 @@ def test_une_acceptation_devant_une_creance_illisible_attend_sa_reparation_et_le
     assert (solde(b, 1), solde(b, 2)) == (87_09 - 25_00, 87_09 - 25_00)
     evenements = [ligne[2] for ligne in b.journal() if ligne[0] == flux]
     assert evenements.count("creance.PaiementAccepte") == 1
+
+
+# --- Ceux que rien ne lèvera ne retiennent personne ------------------------------------------------------------------
+
+
+@pytest.fixture
+def peu_a_la_fois(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Ce que le rôle reprend de flux à la fois, réduit."""
+    monkeypatch.setattr(waiting_room, "STREAMS_MAX", 3)
+    return 3
+
+
+def sans_avis(b: Banc, combien: int) -> None:
+    """Des chèques dont l'avis ne viendra jamais."""
+    b.emettre_avis(*(cheque(numero, 5_00) for numero in range(101, 101 + combien)))
+    b.consommer("avis", combien)
+    assert ouvertes(b) == combien
+
+
+def test_des_cheques_que_rien_ne_levera_ne_retiennent_pas_une_creance_reparee(
+    b: Banc, base: Any, peu_a_la_fois: int
+) -> None:
+    sans_avis(b, 2 * peu_a_la_fois)
+    b.emettre_avis(avis(1))
+    b.consommer("avis", 2 * peu_a_la_fois + 1)
+    flux = f"creance-{avis(1)['reference']}"
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        bon = abimer(proprietaire, flux, ILLISIBLE)
+        b.emettre_avis(cheque(1, 5_00))
+        b.consommer("avis", 2 * peu_a_la_fois + 2)
+        abimer(proprietaire, flux, bon)
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.horloge = lambda: MAINTENANT
+    for _ in range(4):
+        boucle._awaited = None
+        boucle.release()
+    assert ouvertes(b) == 2 * peu_a_la_fois
+    b.projeter()
+    assert solde(b, 1) == 87_09 - 5_00
+
+
+def test_des_avis_venus_ensemble_levent_tous_leurs_cheques(b: Banc, peu_a_la_fois: int) -> None:
+    sans_avis(b, peu_a_la_fois)
+    numeros = range(1, 3 * peu_a_la_fois)
+    b.emettre_avis(*(cheque(numero, 5_00) for numero in numeros))
+    b.consommer("avis", peu_a_la_fois + len(numeros))
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.horloge = lambda: MAINTENANT
+    b.emettre_avis(*(avis(numero) for numero in numeros))
+    b.consommer("avis", peu_a_la_fois + 2 * len(numeros))
+    boucle._awaited = {f"creance-{avis(numero)['reference']}" for numero in numeros}
+    boucle.release()
+    assert ouvertes(b) == peu_a_la_fois
+    b.projeter()
+    assert {solde(b, numero) for numero in numeros} == {87_09 - 5_00}
 
 
 @pytest.mark.parametrize(
