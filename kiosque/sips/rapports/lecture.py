@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from kiosque.rapports import Entete, Genre, LigneDeRapport, Octets, RapportRefuse
+from kiosque.rapports import LIBELLES, Entete, Genre, LigneDeRapport, Octets, RapportRefuse
 from kiosque.sips.codes import ACCEPTE, NE_CONCLUENT_RIEN
 from kiosque.sips.rapports.colonnes import REQUIS, Champ, NomsDesColonnes, genre_de, normaliser
 from kiosque.sips.rapports.valeurs import (
@@ -197,7 +197,7 @@ def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonn
         else:
             if champ in REQUIS[genre]:
                 attendus = " ou ".join(candidats)
-                raise RapportRefuse(f"la colonne manque au rapport des {genre.value}", ligne=2, champ=attendus)
+                raise RapportRefuse(f"la colonne manque au rapport des {LIBELLES[genre]}", ligne=2, champ=attendus)
     return EnteteLue(
         genre=genre,
         genere_le=_date_du_titre(titre),
