@@ -4,6 +4,7 @@ import io
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from guichet.rapprochement.jugement import Somme
 from guichet.rapprocher import Bilan
 from kiosque.rapports import Genre, RapportRefuse
 from service.reports.telling import due_sentences, tell, tell_refused
+from tests.rapports.banc import banc, operations
 
 JOUR = date(2026, 6, 1)
 
@@ -106,6 +108,14 @@ def test_l_etat_d_un_paiement_est_dit_en_francais(etat: str) -> None:
     assert ecart.etat_chez_nous == etat
     assert etat not in ecart.cause
     assert ecart.cause.startswith("la banque a pris 20,00\N{NO-BREAK SPACE}€ ; ici le paiement ")
+
+
+def test_une_anomalie_dit_de_quel_rapport_elle_vient(base: Any) -> None:
+    """Le même écart vient de trois rapports : trois anomalies que rien d'autre ne distinguerait."""
+    with banc(base.url) as b:
+        b.rapprocher(operations([("T1", "DEBIT_CAPTURE", 20_00, "CAPTURED")]))
+        [(cause,)] = b.conn.execute("SELECT cause FROM vues.ecarts_ouverts").fetchall()
+    assert cause.startswith("rapport des opérations, 01/06/2026 : la banque a pris 20,00\N{NO-BREAK SPACE}€ pour une ")
 
 
 def test_un_paiement_inconnu_reste_inconnu() -> None:
