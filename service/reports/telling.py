@@ -73,7 +73,7 @@ def due_sentences(missing: Sequence[str], now: datetime) -> list[str]:
     return [
         f"Marchand {merchant} : le rapport des transactions du {day} manque ; il est à demander à la banque."
         for merchant in missing
-    ] or [f"Aucun rapport n'est attendu : ceux du {day} sont là."]
+    ] or [f"Aucun rapport n'est attendu : chaque marchand en a un qui va au moins jusqu'au {day}."]
 
 
 def _write_json(told: dict[str, object]) -> None:
