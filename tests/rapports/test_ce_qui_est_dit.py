@@ -92,7 +92,9 @@ def test_le_nom_d_un_fichier_ne_commande_aucun_terminal_en_json_non_plus(capsys:
 )
 def test_le_rapport_attendu_est_dit_de_son_jour(heure_utc: int, jour: str) -> None:
     maintenant = datetime(2026, 6, 2, heure_utc, tzinfo=UTC)
-    assert due_sentences([], maintenant) == [f"Aucun rapport n'est attendu : chaque marchand en a un qui va au moins jusqu'au {jour}."]
+    assert due_sentences([], maintenant) == [
+        f"Aucun rapport n'est attendu : chaque marchand en a un qui va au moins jusqu'au {jour}."
+    ]
     assert due_sentences(["002001000000001"], maintenant) == [
         f"Marchand 002001000000001 : le rapport des transactions du {jour} manque ; il est à demander à la banque."
     ]
