@@ -130,7 +130,7 @@ def _recevoir_acceptation(
         if paiement.encaisser_sans_imputer(acceptation, Sort.MONTANT_INCOHERENT, maintenant=maintenant):
             return Verdict(Sort.MONTANT_INCOHERENT, "acceptée de nouveau sous une autre autorisation")
         return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
-    tardive = "" if paiement.fin is None else f", après une fin « {paiement.fin} »"
+    tardive = "" if paiement.fin is None else f", après une fin « {paiement.fin.dite} »"
     paiement.conclure(
         Fin.ACCEPTE,
         "accepté par la banque",

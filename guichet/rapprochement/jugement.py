@@ -27,7 +27,7 @@ from guichet.rapprochement.ecarts import (
     remise_diminuee,
 )
 from guichet.rapprochement.registre import RapportInscrit
-from kiosque.rapports import Genre, LecteurDeRapports
+from kiosque.rapports import LIBELLES, Genre, LecteurDeRapports
 
 AVANCE_D_HORLOGE: Final = timedelta(hours=1)
 """La banque peut dater un paiement d'un peu plus tard que nous ne l'enregistrons."""
@@ -144,7 +144,7 @@ class Jugement:
 
     def _explication(self, vrai: Ecart | None) -> str:
         quand = f"{self._rapport.genere_le.astimezone(PARIS):%d/%m/%Y}"
-        par = f"au rapport des {self._rapport.genre.value} du {quand}"
+        par = f"au rapport des {LIBELLES[self._rapport.genre]} du {quand}"
         return f"les deux côtés s'accordent, {par}" if vrai is None else f"remplacé, {par} : {vrai.cause}"
 
     def _garder(self, ecarts: Iterable[Ecart]) -> None:

@@ -258,6 +258,8 @@ WHERE (SELECT tenue = position FROM vues.suiveurs WHERE nom = 'delai_affichage')
 """,  # noqa: S608
 }
 
+# Un rapport est pris jusqu'à deux jours avant la date de son titre (`guichet.rapprocher.AVANCE_MAX`), une heure en plus
+# pour l'horloge qui l'inscrit.
 RAPPORTS: Final[dict[str, str]] = {
     "les rapports de la banque": f"""
 SELECT format('rapport %s : %s lignes annoncées, %s gardées', r.rang, r.lignes, l.lignes)
@@ -268,7 +270,7 @@ UNION ALL
 SELECT format('rapport %s : lu avant celui qui le précède, ou en avance sur son heure', rang)
 FROM (SELECT *, lag(enregistre_le) OVER (ORDER BY rang) AS avant, lag(position) OVER (ORDER BY rang) AS bout
       FROM journal.rapports) AS r
-WHERE enregistre_le < avant - interval '1 hour' OR position < bout OR genere_le > enregistre_le + interval '1 day'
+WHERE enregistre_le < avant - interval '1 hour' OR position < bout OR genere_le > enregistre_le + interval '49 hours'
    OR position > (SELECT coalesce(max(position), 0) FROM journal.evenements)
    OR enregistre_le > clock_timestamp() + interval '1 hour' OR couvre_jusqua > genere_le + interval '1 day'
 UNION ALL

@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from domain.geste import GESTES, Geste, Source, composer_id, lire_id
 from domain.monnaie import euros
+from domain.paiement import Fin
 from engine.messages import EARLIEST
 from engine.positions import stopped_partitions
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
@@ -198,6 +199,8 @@ def compter_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) ->
     return {genre: resume.nombre for genre, resume in resumer_les_ouvertes(conn, filtre).items()}
 
 
+_DITES: Final = {fin.value: fin.dite for fin in Fin}
+
 # --- Chaque source ---------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +216,7 @@ def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
         cause = f"{pris} pour un paiement de {euros(voulu)}."
     else:
         autre = f" (autorisation {autorisation})" if autorisation else ""
-        cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {statut}."
+        cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {_DITES.get(statut, statut)}."
     if c.montant != montant:
         cause += f" Il en reste {euros(c.montant)} à régler."
     return _ligne(c, cause, gestes)

@@ -96,6 +96,16 @@ def test_l_acceptation_du_bon_montant_domine_encore_apres_le_reglement(b: Banc) 
     sans_ecart(b)
 
 
+def test_l_etat_d_un_paiement_paye_deux_fois_se_lit_en_francais(b: Banc) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00, autorisation="A")
+    b.repondre("T1", 20_00, autorisation="B")
+    b.projeter()
+    [ligne] = b.ouvertes()
+    assert ligne.cause.endswith("pour le même paiement (autorisation B), déjà accepté.")
+
+
 def test_ce_qui_depasse_la_dette_ne_se_conclut_pas_une_part_se_conclut_l_autre_se_rend(b: Banc) -> None:
     b.ouvrir_creance(1, 20_00)
     b.payer("T1", 20_00, 1)
