@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from api.socle.consignes import Consignes
@@ -136,6 +137,22 @@ def test_un_paiement_en_verification_se_dit_partout_et_nulle_part_on_n_invite_a_
     assert 'id="payer">' not in page.text
     assert " checked" not in page.text
     assert not any(touche in lisible(page) for touche in ("Tout régler", "Le maximum", "Cocher les autres"))
+
+
+@pytest.mark.parametrize("adresse", ["/", "/creances", "/autres-moyens"])
+def test_une_verification_se_dit_encore_apres_vingt_autres_paiements(service: Service, adresse: str) -> None:
+    en_verification(service, AUTRE)
+    service.catch_up()
+    with psycopg.connect(service.url_base) as conn:
+        conn.execute(
+            "INSERT INTO vues.paiements"
+            " (transaction, assure, caisse, canal, montant, statut, ouvert_le, expire_le, conclu_le, version)"
+            " SELECT 'APRES' || n, assure, caisse, canal, montant, 'expire', ouvert_le + n * interval '1 second',"
+            " expire_le, conclu_le, version FROM vues.paiements, generate_series(1, 20) AS n"
+        )
+    page = service.client.get(adresse)
+    assert VERIFIE in lisible(page)
+    assert '<a class="bouton" href="/payer' not in page.text
 
 
 def test_une_autre_caisse_se_paie_pendant_une_verification(service: Service) -> None:
