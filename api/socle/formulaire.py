@@ -14,7 +14,7 @@ class FormulairePerime(RefusDeSaisie):
     """Le formulaire n'est pas d'une page de cette session."""
 
     code = "formulaire_perime"
-    enonce = "Ce formulaire a expiré : merci de recommencer votre recherche."
+    enonce = "Ce formulaire a expiré, et rien n'a été changé : merci de rouvrir la page et de recommencer."
 
 
 async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session, Champs]:
