@@ -76,7 +76,7 @@ def dossier_de_paiement(
     siennes = _faits_de_paiement(conn, recorder, [transaction], demande)
     jusqu_a = siennes[-1].fait.enregistre_le if siennes and demande.version is not None else demande.au
     references = [str(part["reference"]) for ligne in siennes for part in _donnee(ligne, "imputations") or ()]
-    creances = _histoires(conn, recorder, references, Demande(demande.instant))
+    creances = _histoires(conn, recorder, references, Demande(demande.instant), nommees=True)
     parts = [
         Ligne(fait, Créance.flux(reference))
         for reference, histoire in creances.items()
@@ -100,7 +100,7 @@ def dossier_de_l_assure(
     references, transactions = conn.execute(_DE_L_ASSURE, {"assure": assure}).fetchone() or ([], [])
     if not references and not transactions:
         return None
-    histoires = _histoires(conn, recorder, references, demande)
+    histoires = _histoires(conn, recorder, references, demande, nommees=True)
     des_creances = [
         Ligne(fait, Créance.flux(reference)) for reference, histoire in histoires.items() for fait in _faits(histoire)
     ]
@@ -118,9 +118,10 @@ def dossier_de_l_assure(
 
 
 def _histoires(
-    conn: Connection[Any], recorder: Recorder, references: Iterable[str], demande: Demande
+    conn: Connection[Any], recorder: Recorder, references: Iterable[str], demande: Demande, *, nommees: bool = False
 ) -> dict[str, Histoire]:
-    return historiques(conn, recorder, list(references), au=demande.au, a_la_version=demande.version)
+    voulues = list(references)
+    return historiques(conn, recorder, voulues, au=demande.au, a_la_version=demande.version, nommees=nommees)
 
 
 def _faits(histoire: Histoire) -> list[Etape | Illisible]:

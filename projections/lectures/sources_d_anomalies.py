@@ -201,6 +201,9 @@ def compter_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) ->
 # --- Chaque source ---------------------------------------------------------------------------------------------------
 
 
+_EN_LETTRES: Final = {"accepte": "accepté", "echoue": "échoué", "expire": "clos", "en_verification": "en vérification"}
+
+
 def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     montant, autorisation, voulu, statut = reste
     gestes = GESTES[Source.ARGENT] - (frozenset() if voulu is not None else {Geste.CONCLURE})
@@ -213,7 +216,7 @@ def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
         cause = f"{pris} pour un paiement de {euros(voulu)}."
     else:
         autre = f" (autorisation {autorisation})" if autorisation else ""
-        cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {statut}."
+        cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {_EN_LETTRES.get(statut, statut)}."
     if c.montant != montant:
         cause += f" Il en reste {euros(c.montant)} à régler."
     return _ligne(c, cause, gestes)
