@@ -46,6 +46,7 @@ from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
+from projections.lectures.phrases import VERIFICATION
 from projections.lectures.suite import Demande, Dossier
 
 VERSION_CHIFFRES: Final = 7
@@ -224,16 +225,20 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),
-        "a_dire": [*_repetee(dossier), *_a_dire(faits)],
+        "a_dire": [*_repetee(dossier), *_a_dire(dossier, faits)],
         "courbe": courbe_de(dossier, agent.moyens.dependances.horloge()),
         "dessin": (LARGEUR, HAUTEUR),
         "voisins": _voisins(consultee),
     }
 
 
-def _a_dire(faits: list[Etape]) -> list[str]:
-    """Les dernières phrases à lire à la personne, la plus récente d'abord : deux fois la même n'apprend rien."""
-    return list(dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase))[:3]
+def _a_dire(dossier: Dossier, faits: list[Etape]) -> list[str]:
+    """Les dernières phrases à lire à la personne, la plus récente d'abord : deux fois la même n'apprend rien.
+
+    Une vérification en cours passe avant tout ; finie, elle ne se dit plus.
+    """
+    phrases = dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase not in {"", VERIFICATION})
+    return [*([VERIFICATION] if dossier.en_verification else []), *phrases][:3]
 
 
 def _repetee(dossier: Dossier) -> list[str]:

@@ -163,3 +163,25 @@ def test_un_remboursement_que_la_banque_tait_s_abandonne_par_la_page(service: Se
     assert "Abandonné : rien n'a bougé" in lisible(service.client.get(abandonne.headers["Location"]))
     suivre(service)
     assert "Ce qui peut en être fait" in lisible(page(service, f"/support/anomalies/{orphelin}"))
+
+
+def test_ailleurs_que_chez_elle_une_creance_est_nommee(service: Service) -> None:
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 20_00)
+    entrer(service)
+    for chemin in (f"/support/paiements/{transaction}", "/support/assures/a-1"):
+        dit = lisible(page(service, chemin))
+        assert "cette créance" not in dit, chemin
+        assert f"sur la créance {REF}." in dit, chemin
+    assert "sur cette créance." in lisible(page(service, f"/support/creances/{REF}"))
+
+
+def test_une_seconde_autorisation_se_dit_en_francais(service: Service) -> None:
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 20_00)
+    recevoir(service, transaction, 20_00, authorisationId="555555")
+    suivre(service)
+    entrer(service)
+    assert "(autorisation 555555), déjà accepté." in lisible(page(service, "/support/anomalies"))
