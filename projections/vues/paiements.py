@@ -109,22 +109,19 @@ _EN_JSON: Final = """
 SELECT coalesce(json_agg(json_build_array(
            transaction, assure, caisse, canal, coalesce(montant_regle, montant), statut, code, cause,
            ouvert_le, expire_le, conclu_le, accepte_le, affiche_le) ORDER BY ouvert_le DESC, transaction DESC), '[]')
-FROM ({paiements} ORDER BY {ordre}p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers
+FROM ({paiements} ORDER BY p.ouvert_le DESC, p.transaction DESC LIMIT %(limite)s) AS derniers
 """
 
 # Les derniers paiements d'un assuré, le plus récent d'abord, en une valeur JSON : pour qui les lit avec autre chose.
-# Ceux qui n'ont pas de fin en sont toujours : une vérification peut durer plus que vingt paiements.
 CEUX_DE_L_ASSURE: Final = _EN_JSON.format(
     paiements="SELECT p.*, coalesce(d.affiche_le, p.regle_le) AS affiche_le"  # noqa: S608
-    f" FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s",
-    ordre="(p.statut IN ('en_cours', 'en_verification')) DESC, ",
+    f" FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"
 )
 
 # Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
 CEUX_SANS_FIN: Final = _EN_JSON.format(
     paiements="SELECT p.*, NULL AS affiche_le FROM vues.paiements p WHERE p.assure = %(assure)s"
-    " AND p.statut IN ('en_cours', 'en_verification')",
-    ordre="",
+    " AND p.statut IN ('en_cours', 'en_verification')"
 )
 
 
