@@ -80,7 +80,7 @@ class PaiementEnCours(Refus):
     phrase_sans_reprise: ClassVar[str] = (
         "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
     )
-    """Son délai est passé, ou sa dette a baissé : il ne se reprend plus, et rien ne dit encore que la banque l'ait pris."""
+    """Son délai est passé, ou sa dette a baissé ; rien ne dit encore que la banque l'ait pris."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from projections.vues.paiements import paiement as lire_paiement
 from projections.vues.restant_du import LigneCreance
 
 PAIEMENTS_RECENTS: Final = 20
-"""Derniers paiements d'un assuré que ses pages regardent ; elles regardent aussi ceux, plus anciens, qui sont sans fin."""
+"""Derniers paiements d'un assuré que ses pages regardent, avec ceux, plus anciens, qui sont sans fin."""
 
 AUCUNE: Final = ""
 """Cherchée à la place d'une saisie qui n'est pas une référence : le même travail, et rien n'y répond."""

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import Service, porteur
-from tests.api.navigation import AUTRE, REF, champ, chercher, devenir, fautes, lisible, payer, transaction_de, verifier
+from api.assure import lecture
+from tests.api.conftest import Service
+from tests.api.navigation import AUTRE, REF, chercher, devenir, fautes, lisible, payer, transaction_de, verifier
 
 SANS_REPRISE = (
     "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
@@ -67,13 +68,15 @@ def test_sous_le_minimum_le_premier_bouton_est_celui_qui_peut_reussir(service: S
     refusee = verifier(service, page, "12,50")
     assert premiers(refusee) == ["Cocher les autres et payer : 50,00 €"]
     assert [phrase for _, phrase in fautes(refusee)] == [
-        f"La référence cochée ne fait que {eur('12,50')} : cochez-en d'autres de la même caisse, pour atteindre {eur('16,00')}."
+        f"La référence cochée ne fait que {eur('12,50')} : cochez-en d'autres de la même caisse,"
+        f" pour atteindre {eur('16,00')}."
     ]
 
 
 def premiers(page: httpx.Response) -> list[str]:
     """Les boutons qu'une personne voit d'abord : ceux qui ne sont ni seconds, ni cachés, ni de simples liens."""
-    corps = re.sub(r"<(template|noscript)[ >].*?</\1>", "", page.text.partition("<main")[2].partition("</main>")[0], flags=re.S)
+    contenu = page.text.partition("<main")[2].partition("</main>")[0]
+    corps = re.sub(r"<(template|noscript)[ >].*?</\1>", "", contenu, flags=re.DOTALL)
     boutons = re.findall(r"<button([^>]*)>([^<]*)</button>", corps)
     return [" ".join(texte.split()) for attributs, texte in boutons if "class=" not in attributs]
 
@@ -82,12 +85,15 @@ def eur(montant: str) -> str:
     return f"{montant}\N{NO-BREAK SPACE}€"
 
 
-def test_une_verification_se_dit_encore_apres_vingt_paiements(service: Service) -> None:
+def test_une_verification_plus_ancienne_que_les_derniers_paiements_se_dit_encore(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lecture, "PAIEMENTS_RECENTS", 2)
     for reference in (REF, AUTRE):
         service.avis(reference, 45_00)
     devenir(service)
     service.repondre(transaction_de(payer(service, chercher(service))), 21_00)
-    for rang in range(21):
+    for rang in range(3):
         refuse = service.payer(AUTRE, cle=f"essai-{rang}").json()["transaction"]
         service.repondre(refuse, 20_00, "05")
     for adresse in ("/", "/creances", "/autres-moyens", f"/payer?reference={REF}"):
