@@ -74,10 +74,7 @@ def page_du_montant(
         "saisie_rendue": saisie is not None,
         "trop_peu": 0 < solde < politique.minimum_par_paiement,
         "montant": saisie.montant if saisie else "",
-        "fautes": [
-            _a_sa_place(_faute(un, visite, lignes, consultation.fermes), payable=payable, attendus=attendus.nombre)
-            for un in refus
-        ],
+        "fautes": [_a_sa_place(_faute(un, visite, lignes), payable=payable, attendus=attendus.nombre) for un in refus],
         "attentes": attendus,
         "payable": payable,
         "invite": lignes[0].invite if lignes[0].raison is None else bool(cochables),
@@ -196,19 +193,19 @@ def _a_sa_place(faute: Faute, *, payable: bool, attendus: int) -> Faute:
     return faute._replace(cible="selection") if absente else faute
 
 
-def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher], fermes: Collection[str]) -> Faute:
+def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:
     if isinstance(refus, RestantDuInsuffisant) and any(ligne.cochee for ligne in lignes):
         # Les lignes cochées peuvent se payer, avec d'autres : c'est leur somme qui ne suffit pas.
-        solde = sum(ligne.creance.restant_du for ligne in lignes if ligne.cochee)
+        restants = [ligne.creance.restant_du for ligne in lignes if ligne.cochee]
         minimum = visite.moyens.dependances.guichet.politique.minimum_par_paiement
+        dit = "Les références cochées ne font" if len(restants) > 1 else "La référence cochée ne fait"
         phrase = (
-            f"Les références cochées ne font que {euros(solde)} : cochez-en d'autres de la même caisse,"
-            f" pour atteindre {euros(minimum)}."
+            f"{dit} que {euros(sum(restants))} : cochez-en d'autres de la même caisse, pour atteindre {euros(minimum)}."
         )
         return Faute("selection", phrase)
     if isinstance(refus, SelectionInvalide) and (trop := _en_trop(visite, lignes)):
         return Faute("selection", trop)
-    return Faute(_cible(refus), _phrase(refus, visite, fermes))
+    return Faute(_cible(refus), _phrase(refus, visite))
 
 
 def _en_trop(visite: Visite, lignes: Sequence[LigneACocher]) -> str:
@@ -223,12 +220,11 @@ def _en_trop(visite: Visite, lignes: Sequence[LigneACocher]) -> str:
     )
 
 
-def _phrase(refus: Refus, visite: Visite, fermes: Collection[str]) -> str:
+def _phrase(refus: Refus, visite: Visite) -> str:
     if not isinstance(refus, PaiementEnCours):
         return refus.phrase
     confirme = not visite.retours.isdisjoint(refus.transactions)
-    ferme = bool(refus.transactions) and all(transaction in fermes for transaction in refus.transactions)
-    return phrase_en_cours(refus, visite.moyens.dependances.horloge(), confirme=confirme, ferme=ferme)
+    return phrase_en_cours(refus, visite.moyens.dependances.horloge(), confirme=confirme)
 
 
 def _cible(refus: Refus) -> str:

@@ -16,7 +16,7 @@ from api.assure.etape_montant import (
     tout_cocher,
 )
 from api.assure.etape_reference import page_de_la_reference
-from api.assure.lecture import Consultation, consulter
+from api.assure.lecture import Consultation, consulter, selon_la_reprise
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
 from api.assure.visite import visite_d_un_envoi
 from api.socle.enveloppe import correlation
@@ -92,7 +92,7 @@ async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> 
     except PartageChange as refus:
         return await _faire_relire(visite, consultation, saisie, refus)
     except Refus as refus:
-        return _refuser(visite, consultation, saisie, refus)
+        return await _refuser(visite, consultation, saisie, refus)
     return visite.mener(f"/paiements/{ouvert.transaction}/kiosque")
 
 
@@ -106,7 +106,7 @@ async def _montrer_partage(visite: Visite, consultation: Consultation, saisie: S
     try:
         prevision = await _prevoir(visite, saisie)
     except Refus as refus:
-        return _refuser(visite, consultation, saisie, refus)
+        return await _refuser(visite, consultation, saisie, refus)
     return page_du_montant(visite, consultation, saisie=saisie, prevision=prevision)
 
 
@@ -114,7 +114,7 @@ async def _faire_relire(visite: Visite, consultation: Consultation, saisie: Sais
     try:
         prevision = await _prevoir(visite, saisie)
     except Refus as autre:
-        return _refuser(visite, consultation, saisie, autre)
+        return await _refuser(visite, consultation, saisie, autre)
     return page_de_verification(visite, consultation, saisie, prevision, refus=refus)
 
 
@@ -126,8 +126,9 @@ async def _prevoir(visite: Visite, saisie: Saisie) -> tuple[PartPrevue, ...]:
     )
 
 
-def _refuser(visite: Visite, consultation: Consultation, saisie: Saisie, refus: Refus) -> Response:
-    return page_du_montant(visite, consultation, saisie=saisie, refus=[refus], statut=statut_de(type(refus)))
+async def _refuser(visite: Visite, consultation: Consultation, saisie: Saisie, refus: Refus) -> Response:
+    dit = await selon_la_reprise(visite.moyens, refus)
+    return page_du_montant(visite, consultation, saisie=saisie, refus=[dit], statut=statut_de(type(dit)))
 
 
 def _fautes_de_saisie(saisie: Saisie) -> list[Refus]:

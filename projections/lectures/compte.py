@@ -9,8 +9,8 @@ from psycopg import AsyncConnection
 from projections.vues.paiements import CEUX_DE_L_ASSURE, CEUX_SANS_FIN, LignePaiement, ligne_paiement
 from projections.vues.restant_du import CELLES_DE_L_ASSURE, LigneCreance
 
-# Les créances d'un assuré et ses derniers paiements : deux listes.
-_TOUS: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_DE_L_ASSURE})"
+# Les créances d'un assuré, ses derniers paiements, et ceux sans fin : un plus ancien que les derniers en est aussi.
+_TOUS: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
 
 SANS_FIN: Final = f"({CELLES_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
 """Les mêmes créances, et les seuls paiements sans fin : deux colonnes, que `compte_de` lit.
@@ -28,7 +28,7 @@ class Compte(NamedTuple):
     creances: list[LigneCreance]
     """La plus ancienne d'abord."""
     paiements: list[LignePaiement]
-    """Les derniers, le plus récent d'abord."""
+    """Les derniers, le plus récent d'abord, puis ceux, plus anciens, qui n'ont pas encore de fin."""
 
 
 async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *, sans_fin: bool = False) -> Compte:
@@ -36,8 +36,11 @@ async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *,
     curseur = await conn.execute(
         f"SELECT {SANS_FIN}" if sans_fin else _TOUS, {"assure": assure, "limite": paiements_max}, prepare=True
     )
-    creances, paiements = await curseur.fetchone() or ([], [])
-    return compte_de(creances, paiements)
+    creances, paiements, *plus_anciens = await curseur.fetchone() or ([], [])
+    lu = compte_de(creances, paiements)
+    deja = {paiement.transaction for paiement in lu.paiements}
+    restes = [un for anciens in plus_anciens for un in compte_de([], anciens).paiements if un.transaction not in deja]
+    return Compte(lu.creances, lu.paiements + restes)
 
 
 def compte_de(creances: Sequence[Sequence[Any]], paiements: Sequence[Sequence[Any]]) -> Compte:
