@@ -68,8 +68,10 @@ def test_sous_le_minimum_le_premier_bouton_est_celui_qui_peut_reussir(service: S
     refusee = verifier(service, page, "12,50")
     assert premiers(refusee) == ["Cocher les autres et payer : 50,00 €"]
     assert [phrase for _, phrase in fautes(refusee)] == [
-        f"La référence cochée ne fait que {eur('12,50')} : cochez-en d'autres de la même caisse,"
-        f" pour atteindre {eur('16,00')}."
+        (
+            f"La référence cochée ne fait que {eur('12,50')} : cochez-en d'autres de la même caisse,"
+            f" pour atteindre {eur('16,00')}."
+        )
     ]
 
 
