@@ -313,9 +313,6 @@ WHERE c.clot IS NOT NULL AND c.rapport IS NULL
   AND NOT EXISTS (SELECT FROM journal.evenements e
                   WHERE e.flux = '{_D_UN_ECART}' || c.clot AND e.topic = '{Anomalie.AnomalieRéglée.TOPIC}')
 UNION ALL
-SELECT format('écart de rapport %s : ouvert sans rapport', o.rang)
-FROM journal.ecarts_de_rapport o WHERE o.clot IS NULL AND o.rapport IS NULL
-UNION ALL
 SELECT DISTINCT format('journal : %s, réglé, mais rien ne le ferme', e.flux)
 FROM journal.evenements e
 WHERE e.flux LIKE '{_D_UN_ECART}%' AND e.topic = '{Anomalie.AnomalieRéglée.TOPIC}'

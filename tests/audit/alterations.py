@@ -517,7 +517,6 @@ ALTERATIONS: Final = (
     # --- Ce que deux personnes, ou une, ont fait d'un écart ---
     Alteration("la fermeture d'un écart que des personnes ont réglé", "DELETE FROM journal.ecarts_de_rapport WHERE clot IS NOT NULL AND rapport IS NULL"),
     Alteration("un écart fermé sans que personne l'ait réglé", "INSERT INTO journal.ecarts_de_rapport (clot, genre_de_rapport, genre, transaction, marchand, jour, montant, montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause) SELECT o.rang, genre_de_rapport, genre, transaction, marchand, jour, montant, montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, 'x' FROM journal.ecarts_de_rapport o WHERE o.clot IS NULL AND NOT EXISTS (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = o.rang) LIMIT 1"),
-    Alteration("un écart ouvert sans rapport", _change("journal.ecarts_de_rapport", "rapport = NULL", "clot IS NULL")),
     Alteration("tous les écarts effacés", "DELETE FROM journal.ecarts_de_rapport"),
     # --- Une copie qui apprenait quelque chose ---
     Alteration("l'autorisation venue après, effacée du journal", "DELETE FROM journal.evenements WHERE topic = 'paiement.AcceptationPrecisee' AND position = (SELECT max(position) FROM journal.evenements WHERE topic = 'paiement.AcceptationPrecisee')"),
