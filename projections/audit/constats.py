@@ -6,8 +6,9 @@ Plus de 300 lignes : une requête par constat.
 
 from typing import Final
 
-from domain.anomalie import FAITS_D_ANOMALIE
+from domain.anomalie import FAITS_D_ANOMALIE, Anomalie
 from domain.creance import Créance
+from domain.geste import Source
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 from projections.vues.durees import ECARTS
@@ -61,6 +62,12 @@ _PERMIS: Final = " OR ".join(
 
 _A_LA_MEME_HEURE: Final = "abs(extract(epoch FROM {} - {})) > 3600"
 
+_D_UN_ECART: Final = f"{Anomalie.flux(Source.ECART.value)}-"
+"""Le début du flux d'un écart de rapport que des personnes ont réglé."""
+
+_AUTORISATION: Final = """'"autorisation":"([^"]*)"'"""
+"""Où un fait d'un paiement dit l'autorisation de la banque."""
+
 # La première origine de chaque message, avec ce qu'il faut pour juger un fait qui s'en réclame.
 _CAUSE: Final = "'kafka:' || topic || '/' || partition || '@' || decalage"
 _ORIGINES: Final = f"""
@@ -107,6 +114,16 @@ WHERE e.topic = '{Paiement.AcceptationPrécisée.TOPIC}'
       AND position(to_json(s.marchand)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0
       AND position('"montant":' || s.montant || ',' IN convert_from(e.etat, 'SQL_ASCII')) > 0))
 UNION ALL
+SELECT format('journal : %s ne sait rien de l''autorisation que dit le message « %s », pourtant tenu pour une copie',
+              '{Paiement.flux("")}' || s.objet, left({_CAUSE}, 80))
+FROM journal.sorts s
+WHERE s.sort = 'doublon' AND s.champs ->> 'issue' = 'acceptee'
+  AND coalesce(s.champs ->> 'autorisation', '') NOT IN ('', 'null')
+  AND NOT EXISTS (SELECT FROM journal.evenements e
+                  WHERE e.flux = '{Paiement.flux("")}' || s.objet
+                    AND ltrim(substring(convert_from(e.etat, 'SQL_ASCII') FROM {_AUTORISATION}), '0')
+                        = ltrim(substring(to_json(s.champs ->> 'autorisation')::text FROM '^"(.*)"$'), '0'))
+UNION ALL
 SELECT format('journal : %s v%s : n''a pas l''heure de son message « %s »', e.flux, e.version, left(e.cause, 80))
 FROM journal.evenements e JOIN ({_ORIGINES}) AS s USING (cause)
 WHERE s.sort <> 'en_souffrance' AND {_A_LA_MEME_HEURE.format("e.enregistre_le", "s.enregistre_le")}
@@ -150,6 +167,7 @@ UNION ALL
 SELECT format('topic : %s, rang %s, rencontré avant celui qui le précède', topic, rang)
 FROM (SELECT *, lag(enregistre_le) OVER (ORDER BY rang) AS avant FROM journal.topics) AS t
 WHERE enregistre_le < avant - interval '1 hour' OR enregistre_le > clock_timestamp() + interval '1 hour'
+   OR enregistre_le < (SELECT min(e.enregistre_le) FROM journal.epoques e) - interval '1 hour'
 UNION ALL
 SELECT format('topic : %s, rencontré après qu''il a été lu', t.topic)
 FROM journal.topics t
@@ -199,6 +217,9 @@ UNION ALL
 SELECT format('attente : %s/%s@%s, %s avant ceux qui le précèdent', topic, partition, decalage, flux)
 FROM (SELECT *, lag(decalage) OVER (PARTITION BY topic_id, partition ORDER BY rang) AS avant FROM journal.attentes) AS a
 WHERE decalage < avant
+UNION ALL
+SELECT format('attente : %s/%s@%s réglée dans l''avenir', topic_id, partition, decalage)
+FROM journal.attentes_reglees WHERE enregistre_le > clock_timestamp() + interval '1 hour'
 """,  # noqa: S608
     "les époques": """
 SELECT 'époque : le journal n''en a aucune' WHERE NOT EXISTS (SELECT FROM journal.epoques)
@@ -214,33 +235,6 @@ WHERE p.le > e.enregistre_le + interval '1 hour'
 UNION ALL
 SELECT format('publication : %s publie sous l''époque %s, qui n''existe pas', p.suiveur, p.epoque)
 FROM vues.publications p WHERE NOT EXISTS (SELECT FROM journal.epoques e WHERE e.nom = p.epoque)
-""",
-    "les gardes": r"""
-SELECT format('garde : %s n''est plus en ajout seul', c.oid::regclass)
-FROM pg_class c
-WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind = 'r'
-  AND NOT EXISTS (SELECT FROM pg_trigger t
-                  WHERE t.tgrelid = c.oid AND t.tgname = 'ajout_seul' AND t.tgenabled IN ('O', 'A')
-                    AND t.tgfoid = to_regprocedure('journal.refuser_modification()'))
-UNION ALL
-SELECT format('garde : %s laisse faire ce qu''elle devait refuser', p.oid::regprocedure)
-FROM pg_proc p WHERE p.oid = to_regprocedure('journal.refuser_modification()') AND p.prosrc !~* 'raise\s+exception'
-UNION ALL
-SELECT format('garde : %s a une règle de réécriture, %s', c.oid::regclass, r.rulename)
-FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND r.rulename <> '_RETURN'
-UNION ALL
-SELECT format('garde : %s cache des lignes à certains', c.oid::regclass)
-FROM pg_class c
-WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND c.relrowsecurity
-UNION ALL
-SELECT format('garde : %s.%s peut être choisi par qui écrit', a.attrelid::regclass, a.attname)
-FROM pg_attribute a
-WHERE a.attrelid = to_regclass('journal.evenements') AND a.attname = 'position' AND a.attidentity <> 'a'
-UNION ALL
-SELECT 'garde : un arrêté peut ne pas suivre le précédent'
-WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('journal.arretes') AND tgname = 'suite'
-                  AND tgenabled IN ('O', 'A') AND tgfoid = to_regprocedure('journal.suivre_l_arrete()'))
 """,
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)
@@ -270,8 +264,8 @@ UNION ALL
 SELECT format('rapport %s : lu avant celui qui le précède, ou en avance sur son heure', rang)
 FROM (SELECT *, lag(enregistre_le) OVER (ORDER BY rang) AS avant, lag(position) OVER (ORDER BY rang) AS bout
       FROM journal.rapports) AS r
-WHERE enregistre_le < avant - interval '1 hour' OR position < bout OR genere_le > enregistre_le + interval '49 hours'
-   OR position > (SELECT coalesce(max(position), 0) FROM journal.evenements)
+WHERE enregistre_le < avant - interval '1 hour' OR genere_le > enregistre_le + interval '49 hours'
+   OR position < coalesce(bout, 0) OR position > (SELECT coalesce(max(position), 0) FROM journal.evenements)
    OR enregistre_le > clock_timestamp() + interval '1 hour' OR couvre_jusqua > genere_le + interval '1 day'
 UNION ALL
 SELECT format('rapport %s : le journal n''en était pas à la position %s', r.rang, r.position)
@@ -311,6 +305,19 @@ FROM journal.ecarts_de_rapport e
 WHERE e.rapport IS NOT NULL AND NOT EXISTS (
     SELECT FROM journal.rapports r WHERE r.rang = e.rapport
       AND NOT {_A_LA_MEME_HEURE.format("r.enregistre_le", "e.enregistre_le")})
+""",  # noqa: S608
+    "les écarts réglés": f"""
+SELECT format('écart de rapport %s : fermé sans rapport, ni personne qui l''ait réglé', c.clot)
+FROM journal.ecarts_de_rapport c
+WHERE c.clot IS NOT NULL AND c.rapport IS NULL
+  AND NOT EXISTS (SELECT FROM journal.evenements e
+                  WHERE e.flux = '{_D_UN_ECART}' || c.clot AND e.topic = '{Anomalie.AnomalieRéglée.TOPIC}')
+UNION ALL
+SELECT DISTINCT format('journal : %s, réglé, mais rien ne le ferme', e.flux)
+FROM journal.evenements e
+WHERE e.flux LIKE '{_D_UN_ECART}%' AND e.topic = '{Anomalie.AnomalieRéglée.TOPIC}'
+  AND NOT EXISTS (SELECT FROM journal.ecarts_de_rapport c
+                  WHERE c.rapport IS NULL AND c.clot::text = substr(e.flux, length('{_D_UN_ECART}') + 1))
 """,  # noqa: S608
     "les écarts ouverts": """
 SELECT format('écarts ouverts : la vue et la table diffèrent sur l''écart %s', coalesce(v.rang, t.rang))
