@@ -1,4 +1,7 @@
-"""Les pages du support : chercher, lire une histoire, noter, emporter. Sans script, et tout au clavier."""
+"""Les pages du support : chercher, lire une histoire, noter, emporter. Sans script, et tout au clavier.
+
+Plus de 300 lignes : chaque page, et tout ce que la même adresse peut demander d'une histoire.
+"""
 
 import json
 from datetime import datetime
@@ -26,6 +29,7 @@ from api.support.consultation import (
 )
 from api.support.courbe import HAUTEUR, LARGEUR, courbe_de
 from api.support.export import en_csv
+from api.support.pages_anomalies import montrer_une
 from api.support.reglements import ouvertes_de
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
@@ -42,6 +46,7 @@ from guichet.acces import (
     lister_acces,
     noter_acces,
 )
+from guichet.notes import NoteIrrecevable
 from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
@@ -102,6 +107,8 @@ async def _noter_une_anomalie(agent: Agent, ident: str, texte: str) -> Response:
     adresse = f"{RECHERCHE}/anomalies/{ident}"
     try:
         await anyio.to_thread.run_sync(partial(annoter, agent.sources, agent.lecteur, f"anomalie-{ident}", texte))
+    except NoteIrrecevable as refus:
+        return await montrer_une(agent, ident, refus=refus, saisie={"texte": texte})
     except Refus as refus:
         return agent.refuser(refus, statut_de(type(refus)), q=ident)
     return agent.visite.mener(agent.lien(adresse) + "#notes")
@@ -192,21 +199,29 @@ async def _montrer(
     except Refus as dit:  # L'instant ou la version : l'histoire d'aujourd'hui est là, avec ce qui ne va pas.
         statut, refus = statut_de(type(dit)), dit
         consultee = await _consulter(agent, objet, {})
-    comparaison = None
+    comparaison, comparaison_refusee = None, False
     if refus is None:
         try:
             comparaison = _comparaison(agent, consultee.dossier, demandes)
         except Refus as dit:
-            statut, refus = statut_de(type(dit)), dit
+            statut, refus, comparaison_refusee = statut_de(type(dit)), dit, True
     valeurs = _valeurs(agent, consultee) | {
         "a_regler": await anyio.to_thread.run_sync(partial(_a_regler, agent, consultee)),
         "refus": refus,
+        "fautif": _fautif(demandes, ailleurs=comparaison_refusee),
         "demandes": dict.fromkeys(_DEMANDES, "") | demandes,
         "comparaison": comparaison,
         "note": note,
         "refus_de_note": refus_de_note,
     }
     return agent.rendre("support-histoire.html", valeurs, statut=statut if refus_de_note is None else 422)
+
+
+def _fautif(demandes: dict[str, str], *, ailleurs: bool) -> str:
+    """Le champ dont vient un refus ; `ailleurs` : c'est une borne de la comparaison."""
+    if ailleurs:
+        return "entre"
+    return "au" if demandes.get("au", "").strip() else "version"
 
 
 def _sans_motif(demandes: dict[str, str]) -> dict[str, str]:
