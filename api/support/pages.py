@@ -1,7 +1,4 @@
-"""Les pages du support : chercher, lire une histoire, noter, emporter. Sans script, et tout au clavier.
-
-Plus de 300 lignes : chaque page, et tout ce que la même adresse peut demander d'une histoire.
-"""
+"""Les pages du support : chercher, lire une histoire, noter, emporter. Sans script, et tout au clavier."""
 
 import json
 from datetime import datetime
@@ -21,6 +18,7 @@ from api.support.consultation import (
     Genre,
     Objet,
     ObjetInconnu,
+    a_dire,
     annoter,
     chercher,
     consulter,
@@ -34,7 +32,6 @@ from api.support.reglements import ouvertes_de
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
 from domain.refus import Refus
-from domain.sort import Sort
 from guichet.acces import (
     ACCES_LUS_MAX,
     CONTROLE,
@@ -51,7 +48,6 @@ from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
-from projections.lectures.phrases import VERIFICATION
 from projections.lectures.suite import Demande, Dossier
 
 VERSION_CHIFFRES: Final = 7
@@ -240,27 +236,11 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),
-        "a_dire": [*_repetee(dossier), *_a_dire(dossier, faits)],
+        "a_dire": a_dire(dossier),
         "courbe": courbe_de(dossier, agent.moyens.dependances.horloge()),
         "dessin": (LARGEUR, HAUTEUR),
         "voisins": _voisins(consultee),
     }
-
-
-def _a_dire(dossier: Dossier, faits: list[Etape]) -> list[str]:
-    """Les dernières phrases à lire à la personne, la plus récente d'abord : deux fois la même n'apprend rien.
-
-    Une vérification en cours passe avant tout ; finie, elle ne se dit plus.
-    """
-    phrases = dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase not in {"", VERIFICATION})
-    return [*([VERIFICATION] if dossier.en_verification else []), *phrases][:3]
-
-
-def _repetee(dossier: Dossier) -> list[str]:
-    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
-    if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
-        return []
-    return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]
 
 
 def _voisins(consultee: Consultee) -> list[Objet]:

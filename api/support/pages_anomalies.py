@@ -24,7 +24,7 @@ from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, Somme
 from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
-from domain.refus import MontantSuperieurAOuvert, PieceManquante, Refus, TexteIrrecevable
+from domain.refus import GesteImpossible, MontantSuperieurAOuvert, PieceManquante, Refus, TexteIrrecevable
 from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import Note, NoteIrrecevable, notes_de
 from guichet.reglement.acte import lire_texte
@@ -247,6 +247,8 @@ def _fautif(refus: Refus, saisie: Mapping[str, str], etat: str) -> str:
     champ = ""
     if isinstance(refus, TexteIrrecevable):
         champ = "raison" if not geste or _illisible(saisie.get("raison", "")) else "preuve"
+    elif isinstance(refus, GesteImpossible) and geste in {Geste.RATTACHER, Geste.APPLIQUER}:
+        champ = "creances"
     elif isinstance(refus, PieceManquante):
         champ = "preuve"
     elif isinstance(refus, (SaisieDeReglement, MontantDeReglement, MontantSuperieurAOuvert)):

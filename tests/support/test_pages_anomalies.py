@@ -192,6 +192,8 @@ def test_une_seconde_autorisation_se_dit_en_francais(service: Service) -> None:
     ("champs", "fautif"),
     [
         ({"geste": "rattacher", "creances": "n'importe", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": "", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": "3819999999999998F", "raison": "vu avec elle"}, "creances-rattacher"),
         ({"geste": "rattacher", "creances": f"{REF} 30", "raison": "vu avec elle"}, "creances-rattacher"),
         ({"geste": "rattacher", "creances": f"{REF} 0", "raison": "vu avec elle"}, "creances-rattacher"),
         ({"geste": "rattacher", "creances": REF, "raison": "<b>"}, "raison-rattacher"),
