@@ -25,8 +25,8 @@ _MONTANT: Final = re.compile(
     re.IGNORECASE,
 )
 _CARTE: Final = re.compile(
-    r"(?P<mot>carte|cb|fini(?:ssant)?\s+par)?\s*(?P<debut>[0-9 ]{0,9}?)\s*"
-    r"(?P<masque>[*#•·xX.…-]{1,19})?\s*(?P<fin>[0-9]{2,6})"
+    r"(?P<mot>(?:carte|cb)?\s*fini(?:ssant|e|t)?\s+par|carte|cb)?\s*(?P<debut>[0-9 ]{0,9}?)\s*"
+    r"(?P<masque>[*#•·xX.…-](?:[*#•·xX.… -]{0,20}[*#•·xX.…-])?)?\s*(?P<fin>[0-9]{2,6})"
 )
 _ORIGINE: Final = re.compile(
     r"kafka:(?P<topic>[A-Za-z0-9._-]{1,249})/(?P<partition>[0-9]{1,6})@(?P<decalage>[0-9]{1,18})"
@@ -65,7 +65,7 @@ _ISO: Final = re.compile(r"\b(?P<a>[0-9]{4})-(?P<m>[0-9]{2})-(?P<j>[0-9]{2})\b")
 _BARRES: Final = re.compile(r"\b(?P<j>[0-9]{1,2})/(?P<m>[0-9]{1,2})(?:/(?P<a>[0-9]{4}|[0-9]{2}))?\b")
 _LETTRES: Final = re.compile(rf"\b(?P<j>[0-9]{{1,2}})(?:er)?\s+(?P<mois>{'|'.join(_MOIS)})(?:\s+(?P<a>[0-9]{{4}}))?\b")
 _CREUX: Final = re.compile(
-    r"\b(?:le|du|de|la|en|un|d'|paiement|payé|paye|montant|dernier|à|vers)\b|[,;.]", re.IGNORECASE
+    r"\b(?:le|du|de|la|en|un|d'|paiement|payé|paye|montant|dernier|à|vers|matin|soir|après-midi)\b|[,;.]", re.IGNORECASE
 )
 
 

@@ -232,11 +232,14 @@ def _sort(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     return _ligne(c, phrase(f"{cause} ({topic}, partition {partition}, position {offset})"), gestes)
 
 
+_DE_LUI_MEME: Final = "Dès que ce qu'il attend arrive, il s'applique de lui-même."
+
+
 def _attente(c: Communes, reste: tuple[Any, ...], gestes_d_un_message: GestesDUnMessage) -> LigneDAnomalie:
     raison, valeur, sort, suite = reste
     montant, gestes = gestes_d_un_message(bytes(valeur))
     if sort is None:
-        return _ligne(c._replace(montant=montant), phrase(raison), gestes)
+        return _ligne(c._replace(montant=montant), f"{phrase(raison)} {_DE_LUI_MEME}", gestes)
     dite = phrase(f"le message attendait ; levé, il n'a pas pu être appliqué : {suite}")
     return _ligne(c._replace(montant=montant), dite, GESTES[Source.LEVEE])
 

@@ -217,3 +217,25 @@ def test_un_refus_de_la_banque_se_dit_encore_un_echec(service: Service) -> None:
     recevoir(service, transaction, 20_00, "05")
     entrer(service)
     assert a_dire(service, f"/support/creances/{REF}")[0].startswith("Le paiement n'a pas abouti")
+
+
+@pytest.mark.parametrize(
+    ("demande", "fautif", "phrase"),
+    [
+        ({"au": "2026"}, "au", "Cette date ne se lit pas"),
+        ({"version": "99"}, "version", "la dernière est la 4"),
+        ({"version": "abc"}, "version", "une version est un nombre"),
+        ({"entre": "demain", "et": "2"}, "entre", "Cette date ne se lit pas"),
+        ({"entre": "99", "et": "2"}, "entre", "la dernière est la 4"),
+    ],
+)
+def test_un_refus_de_l_histoire_mene_au_champ_dont_il_vient(
+    paye: tuple[Service, str], demande: dict[str, str], fautif: str, phrase: str
+) -> None:
+    service, _ = paye
+    entrer(service)
+    refusee = page(service, f"/support/creances/{REF}", **demande)
+    assert refusee.status_code == 422
+    assert f'<a href="#{fautif}">' in refusee.text
+    assert fautif in re.findall(r'id="([^"]*)"[^>]* aria-invalid="true"', refusee.text)
+    assert phrase in lisible(refusee)

@@ -62,6 +62,10 @@ JEUDI = date(2026, 11, 26)
         ("4970##########01", [ParCarte("4970", "01")]),
         ("4970 **** 01", [ParCarte("4970", "01")]),
         ("carte 1234", [ParCarte("", "1234")]),
+        ("5017 **** **** 0000", [ParCarte("5017", "0000")]),  # Telle qu'un ticket l'imprime.
+        ("carte finissant par 00", [ParCarte("", "00")]),
+        ("20 € hier soir", [ParMontant(20_00, date(2026, 11, 25))]),
+        ("20,00 ce matin", [ParMontant(20_00, date(2026, 11, 26))]),
         ("4970…01", [ParCarte("4970", "01")]),
         ("c" * 32, [ParCorrelation("c" * 32)]),
         ("kafka:creances.avis/4@23", [ParOrigine("creances.avis", 4, 23)]),
