@@ -222,7 +222,7 @@ class TestLeParcours:
         page = chercher(service)
         assert "Il faut au moins 16 € par paiement : cochez d'autres références" in lisible(page)
         seule = verifier(service, page, "16", action="partage")
-        ensemble = "Les références cochées ne font que 7,00 € : cochez-en d'autres de la même caisse"
+        ensemble = "La référence cochée ne fait que 7,00 € : cochez-en d'autres de la même caisse"
         assert any(ensemble in phrase.replace("\N{NO-BREAK SPACE}", " ") for _, phrase in fautes(seule))
         assert "autre moyen de paiement" not in lisible(seule)
         touchee = verifier(service, page, "", references=[REF, AUTRE], action="montant:1900")
