@@ -9,7 +9,7 @@ import pytest
 
 from api.assure import lecture
 from tests.api.conftest import Service
-from tests.api.navigation import AUTRE, REF, chercher, devenir, fautes, lisible, payer, transaction_de, verifier
+from tests.api.navigation import AUTRE, REF, champ, chercher, devenir, fautes, lisible, payer, transaction_de, verifier
 
 SANS_REPRISE = (
     "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
@@ -67,12 +67,8 @@ def test_sous_le_minimum_le_premier_bouton_est_celui_qui_peut_reussir(service: S
     assert premiers(cochees) == ["Payer"]
     refusee = verifier(service, page, "12,50")
     assert premiers(refusee) == ["Cocher les autres et payer : 50,00 €"]
-    assert [phrase for _, phrase in fautes(refusee)] == [
-        (
-            f"La référence cochée ne fait que {eur('12,50')} : cochez-en d'autres de la même caisse,"
-            f" pour atteindre {eur('16,00')}."
-        )
-    ]
+    dit = "La référence cochée ne fait que 12,50 € : cochez-en d'autres de la même caisse, pour atteindre 16,00 €."
+    assert [phrase.replace("\N{NO-BREAK SPACE}", " ") for _, phrase in fautes(refusee)] == [dit]
 
 
 def premiers(page: httpx.Response) -> list[str]:
@@ -81,10 +77,6 @@ def premiers(page: httpx.Response) -> list[str]:
     corps = re.sub(r"<(template|noscript)[ >].*?</\1>", "", contenu, flags=re.DOTALL)
     boutons = re.findall(r"<button([^>]*)>([^<]*)</button>", corps)
     return [" ".join(texte.split()) for attributs, texte in boutons if "class=" not in attributs]
-
-
-def eur(montant: str) -> str:
-    return f"{montant}\N{NO-BREAK SPACE}€"
 
 
 def test_une_verification_plus_ancienne_que_les_derniers_paiements_se_dit_encore(
@@ -102,3 +94,70 @@ def test_une_verification_plus_ancienne_que_les_derniers_paiements_se_dit_encore
         page = service.client.get(adresse)
         assert "Nous vérifions votre paiement de 20,00 €" in lisible(page), adresse
         assert '<a class="bouton" href="/payer' not in page.text
+
+
+PERIME = "Ce formulaire a expiré : rien n'a été envoyé ni payé. Merci de recommencer."
+
+
+def test_un_formulaire_d_avant_la_reconnexion_remontre_ce_qui_etait_coche_et_saisi(service: Service) -> None:
+    for reference in (REF, AUTRE):
+        service.avis(reference, 60_00)
+    devenir(service)
+    ancienne = chercher(service)
+    devenir(service)
+    relue = verifier(service, ancienne, "42,50", references=[REF, AUTRE])
+    assert relue.status_code == httpx.codes.FORBIDDEN
+    assert fautes(relue) == [("selection", PERIME)]
+    assert (relue.text.count("checked>"), champ(relue, "montant")) == (2, "42,50")
+    assert transaction_de(payer(service, relue, "42,50", references=[REF, AUTRE]))
+
+
+@pytest.mark.parametrize(("suivant", "canal"), [("a-2", None), ("a-1", "bms")])
+def test_rien_n_en_est_remontre_a_une_autre_personne_ni_a_la_borne(
+    service: Service, suivant: str, canal: str | None
+) -> None:
+    service.avis(REF, 60_00)
+    devenir(service)
+    ancienne = chercher(service)
+    devenir(service, suivant, canal)
+    refusee = verifier(service, ancienne, "42,50")
+    assert (refusee.status_code, REF in refusee.text, "42,50" in refusee.text) == (403, False, False)
+
+
+def test_d_un_autre_site_rien_n_est_remontre(service: Service) -> None:
+    service.avis(REF, 60_00)
+    devenir(service)
+    page = chercher(service)
+    donnees = {"jeton": champ(page, "jeton"), "cle": champ(page, "cle"), "reference": REF, "references": REF}
+    venue = service.client.post("/payer", data=donnees, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (venue.status_code, 'id="montant"' in venue.text) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "adresse", ["/presence", "/paiements/PCLCB000000000001/courriel", "/messagerie/T1/suppression"]
+)
+def test_un_formulaire_expire_ne_parle_de_recherche_a_personne(service: Service, adresse: str) -> None:
+    devenir(service)
+    refuse = service.client.post(adresse, data={"jeton": "faux"})
+    assert refuse.status_code in {403, 404}
+    assert "recherche" not in lisible(refuse)
+
+
+def test_se_deconnecter_d_une_session_deja_finie_n_est_pas_une_erreur(service: Service) -> None:
+    devenir(service)
+    jeton = champ(service.client.get("/"), "jeton")
+    for _ in range(2):
+        assert service.client.post("/deconnexion", data={"jeton": jeton}).headers["Location"] == "/"
+    ailleurs = service.client.post("/deconnexion", data={"jeton": jeton}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert ailleurs.status_code == httpx.codes.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("adresse", "statut"), [("/messagerie/T1", 404), ("/messagerie/T1/accuse.pdf", 404), ("/support", 403)]
+)
+def test_ce_qui_n_est_pas_a_la_personne_lui_laisse_son_menu(service: Service, adresse: str, statut: int) -> None:
+    devenir(service)
+    page = service.client.get(adresse)
+    assert page.status_code == statut
+    assert 'aria-label="Rubriques"' in page.text
+    assert page.text.count(">Se déconnecter<") == 1
