@@ -111,7 +111,8 @@ def _exiger_que_rien_ne_soit_en_route(paiement: Paiement, maintenant: datetime) 
     if depuis is not None and maintenant < depuis + ENVOI_EN_ROUTE:
         limite = (depuis + ENVOI_EN_ROUTE).astimezone(PARIS)
         raise GesteImpossible(
-            f"La demande est partie vers la banque, qui peut encore répondre : d'ici {limite:%H:%M}, rien ne s'abandonne."
+            "La demande est partie vers la banque, qui peut encore répondre :"
+            f" elle ne s'abandonne pas avant {limite:%H:%M} (heure de Paris)."
         )
 
 
