@@ -4,6 +4,7 @@ Two readings: `lire` validates all that the event's class says; `read` is the le
 reads over and over what this service wrote. What the lean one does not read, the strict one decides.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 from uuid import UUID
@@ -22,6 +23,7 @@ _NOT_IN_STATE: Final = {"originator_id", "originator_version"}
 _VERSION: Final = b'{"class_version"'
 """How a state that says its version begins; one without it is of version 1."""
 
+_IS_VERSION: Final = re.compile("[0-9]{1,18}").fullmatch
 _VERSION_MARK: Final = "@"
 """Between a topic and a version, in the name of a kind of event."""
 
@@ -71,9 +73,12 @@ class EventMapper(Mapper[str]):
 
     def knows(self, kind: str) -> bool:
         """Whether what `unknown` once named can be read now."""
+        if kind in self._classes:
+            return True
         topic, _, version = kind.partition(_VERSION_MARK)
         known = self._classes.get(topic)
-        return known is not None and int(version or 1) <= known.class_version
+        # A topic that only looks like one of ours with a version is a topic that nobody knows.
+        return known is not None and _IS_VERSION(version) is not None and int(version) <= known.class_version
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """The event as it is stored. Raises MapperDeserialisationError if it could not be read again."""

@@ -169,3 +169,17 @@ def test_ce_qui_vient_d_une_version_plus_recente_se_reconnait(
 def test_une_version_plus_recente_ne_se_lit_pas_comme_la_notre() -> None:
     with pytest.raises(Exception, match="version 2"):
         MAPPER.lire("a", 1, Pas.TOPIC, b'{"class_version":2,"longueur":1,"timestamp":"2026-06-01T10:00:00Z"}')
+
+
+@pytest.mark.parametrize("suite", ["abc", "", "٣", "-1", "9" * 5000])
+def test_un_topic_qui_ressemble_a_une_version_est_un_inconnu_comme_les_autres(base: Any, suite: str) -> None:
+    """Seul son flux est écarté : aucune vue ne s'arrête de le rencontrer."""
+    topic = f"{Pas.TOPIC}@{suite}"
+    assert not MAPPER.knows(topic)
+    with psycopg.connect(base.url_proprietaire) as conn:
+        conn.execute(
+            "INSERT INTO journal.evenements (flux, version, topic, etat, cause) VALUES ('creance-X', 1, %s, '{}', '')",
+            (topic,),
+        )
+    for _ in range(2):  # La seconde fois, qui la mène demande si l'on connaît désormais ce qu'elle a écarté.
+        Follower(base.url, Trace(), mapper=MAPPER).catch_up()
