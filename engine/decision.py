@@ -26,9 +26,11 @@ def decide(database: Database, recorder: Recorder, decision: Callable[[Connectio
     After `OPTIMISTIC_ATTEMPTS` conflicts the write order is taken before loading: the next attempt cannot lose. If the
     answer to the commit was lost, the decision run again finds what is recorded: its key, or the state it produced.
 
-    Raises LogContradicts if it loses all the same.
+    Raises LogContradicts if it then loses the very version that it lost before: what is stored belies itself. Another
+    one is only another name already taken.
     """
     conflicts = outages = 0
+    lost = ""
     while True:
         ordered = conflicts >= OPTIMISTIC_ATTEMPTS
         try:
@@ -37,8 +39,9 @@ def decide(database: Database, recorder: Recorder, decision: Callable[[Connectio
                     recorder.take_order(conn)
                 return decision(conn)
         except (VersionConflict, KeyConflict) as conflict:
-            if ordered and isinstance(conflict, VersionConflict):
-                raise LogContradicts(str(conflict)) from conflict
+            if ordered and isinstance(conflict, VersionConflict) and str(conflict) == lost:
+                raise LogContradicts(lost) from conflict
+            lost = str(conflict)
             conflicts += 1
             structlog.get_logger().info("decision_reprise", conflit=type(conflict).__name__, essai=conflicts)
         except Exception as error:

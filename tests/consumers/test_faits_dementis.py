@@ -99,6 +99,19 @@ def test_une_version_prise_que_personne_ne_prend_n_est_pas_retentee_sans_fin(b: 
     assert len(essais) == 4
 
 
+def test_des_noms_deja_pris_s_essaient_jusqu_au_premier_libre(b: Banc) -> None:
+    """Le nom d'un paiement est tiré à chaque essai : en trouver plusieurs pris n'est pas une faute."""
+    noms = iter(range(12))
+
+    def decision(_conn: object) -> int:
+        nom = next(noms)
+        if nom < 10:
+            raise VersionConflict(f"paiement-{nom} v1")
+        return nom
+
+    assert decide(b.guichet.base, b.guichet.recorder, decision) == 10
+
+
 @given(st.text(st.characters()))
 def test_ce_qui_dit_une_faute_se_range_toujours(texte: str) -> None:
     for dit in (storable(texte), describe(ValueError(texte))[:CAUSE_MAX]):
