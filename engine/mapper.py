@@ -23,9 +23,10 @@ _NOT_IN_STATE: Final = {"originator_id", "originator_version"}
 _VERSION: Final = b'{"class_version"'
 """How a state that says its version begins; one without it is of version 1."""
 
-_IS_VERSION: Final = re.compile("[0-9]{1,18}").fullmatch
 _VERSION_MARK: Final = "@"
 """Between a topic and a version, in the name of a kind of event."""
+
+_A_VERSION: Final = re.compile(r"[0-9]{1,9}")
 
 
 class UnreadableStream(MapperDeserialisationError):
@@ -72,13 +73,15 @@ class EventMapper(Mapper[str]):
         return f"{topic}{_VERSION_MARK}{stored}"
 
     def knows(self, kind: str) -> bool:
-        """Whether what `unknown` once named can be read now."""
-        if kind in self._classes:
-            return True
-        topic, _, version = kind.partition(_VERSION_MARK)
+        """Whether what `unknown` once named can be read now.
+
+        A damaged row may name anything: what is no version is one that nobody will ever know.
+        """
+        topic, mark, version = kind.partition(_VERSION_MARK)
         known = self._classes.get(topic)
-        # A topic that only looks like one of ours with a version is a topic that nobody knows.
-        return known is not None and _IS_VERSION(version) is not None and int(version) <= known.class_version
+        if known is None or not mark:
+            return known is not None
+        return _A_VERSION.fullmatch(version) is not None and int(version) <= known.class_version
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """The event as it is stored. Raises MapperDeserialisationError if it could not be read again."""
@@ -154,7 +157,7 @@ def _stored_version(state: bytes) -> int:
     """The version that a state says; 1 for one that cannot be read: reading it will tell why."""
     try:
         return int(from_json(state)["class_version"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return 1
 
 

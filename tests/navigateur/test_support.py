@@ -155,6 +155,7 @@ def test_la_reponse_de_la_banque_ne_deborde_pas(pile: Pile, visiteurs: Any, larg
     venu.aller(f"/support/paiements/{transaction}?motif=essai")
     venu.page.get_by_role("button", name="Interroger la banque maintenant").click()
     venu.lit("La banque dit comme nous")
+    venu.page.wait_for_load_state()  # Le texte est là avant la feuille de style, qui fait la largeur.
     assert venu.page.evaluate("document.documentElement.scrollWidth") <= largeur
     assert infractions(venu.page) == []
 
