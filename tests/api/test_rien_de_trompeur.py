@@ -1,11 +1,13 @@
 """Ce qu'une page dit est vrai de l'instant où elle le dit, et son premier bouton peut réussir."""
 
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from pypdf import PdfReader
 
 from api.assure import lecture
 from engine.follower import Follower
@@ -200,3 +202,19 @@ def test_la_page_du_paiement_dit_la_seconde_prise(service: Service) -> None:
     page = lisible(service.client.get(f"/paiements/{pris_deux_fois(service)}"))
     assert PRIS_DEUX_FOIS in page
     assert "Nous vous remercions pour votre paiement" in page
+
+
+def test_le_recu_porte_la_meme_heure_sur_la_page_dans_les_listes_et_en_pdf(service: Service) -> None:
+    service.maintenant = datetime(2026, 7, 5, 21, 58, tzinfo=UTC)
+    service.avis(REF, 45_00)
+    devenir(service)
+    transaction = transaction_de(payer(service, chercher(service)))
+    service.maintenant += timedelta(minutes=7)
+    service.repondre(transaction, 20_00)
+    service.maintenant = datetime(2026, 7, 5, 22, 6, tzinfo=UTC)
+    pdf = PdfReader(io.BytesIO(service.client.get(f"/paiements/{transaction}/recu.pdf").content))
+    assert "06/07/2026 à 00 h 05" in pdf.pages[0].extract_text().replace("\N{NO-BREAK SPACE}", " ")
+    for adresse in (f"/paiements/{transaction}", "/paiements", "/"):
+        page = lisible(service.client.get(adresse))
+        assert "06/07/2026 à 00 h 05" in page, adresse
+        assert "05/07/2026" not in page, adresse
