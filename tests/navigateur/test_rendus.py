@@ -52,6 +52,15 @@ def test_le_papier_ne_porte_que_ce_qui_s_y_lit(pile: Pile, visiteur: Visiteur) -
     assert {nom: restes for nom, restes in vus.items() if restes} == {}
 
 
+def test_imprime_depuis_un_fond_sombre_un_champ_se_lit(visiteurs: Any) -> None:
+    venu: Visiteur = visiteurs(color_scheme="dark", reduced_motion="reduce")
+    venu.entrer("n-papier-sombre")
+    venu.aller("/payer")
+    venu.page.emulate_media(media="print", color_scheme="dark")
+    champ = venu.page.get_by_label("Référence de l'avis")
+    assert champ.evaluate("champ => getComputedStyle(champ).backgroundColor") == "rgb(255, 255, 255)"
+
+
 @pytest.mark.parametrize("fond", ["light", "dark"])
 def test_en_couleurs_forcees_le_champ_fautif_se_voit_encore(visiteurs: Any, fond: str) -> None:
     venu: Visiteur = visiteurs(forced_colors="active", color_scheme=fond)
