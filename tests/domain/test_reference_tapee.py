@@ -43,7 +43,7 @@ def test_toute_saisie_est_une_reference_ou_un_defaut(saisie: str) -> None:
         ("1 3811701200010075F", DefautDeReference.CHIFFRES_EN_TROP),
         ("3811701200010075ſ", DefautDeReference.FORME),
         ("3811701200010075FF", DefautDeReference.LETTRES_EN_TROP),
-        ("381170120OO10075 f b", DefautDeReference.LETTRES_EN_TROP),
+        ("381170120OO10075fb", DefautDeReference.LETTRES_EN_TROP),
         ("381170120001007", (DefautDeReference.CHIFFRES_MANQUANTS, DefautDeReference.LETTRE_ABSENTE)),
         ("38117012X0010075F", DefautDeReference.SIGNE_DEPLACE),
         ("3811701200010075 merci", DefautDeReference.FORME),
