@@ -57,10 +57,12 @@ Avancement = Callable[[str, int, int], None]
 """Reçoit ce qui est lu, combien d'événements, sur combien."""
 
 _QUAND: Final = """
-SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal.evenements),
-       (SELECT count(*) FROM journal.evenements), (SELECT coalesce(max(nom), '') FROM journal.epoques),
-       current_database() || ', PostgreSQL ' || current_setting('server_version')
+SELECT clock_timestamp(), current_database() || ', PostgreSQL ' || current_setting('server_version')
 """
+
+_BOUT: Final = "SELECT coalesce(max(position), 0), count(*) FROM journal.evenements"
+
+_EPOQUE: Final = "SELECT coalesce(max(nom), '') FROM journal.epoques"
 
 _LES_VUES: Final = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
@@ -99,12 +101,29 @@ def auditer(
     seul = conn.info.transaction_status is not TransactionStatus.IDLE
     with _instantane(conn):
         conn.execute(_DUREES)
-        quand = conn.execute(_QUAND).fetchone()
-        if quand is not None:
-            rapport.instant, rapport.tete, rapport.evenements, rapport.epoque, rapport.base = quand
-        rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
+        _situer(conn, rapport)
         _Audit(conn, rapport, maintenant or rapport.instant, reference, avancer, seul=seul).faire()
     return rapport
+
+
+def _situer(conn: Connection[Any], rapport: Rapport) -> None:
+    """Ce que le rapport dit de ce qu'il lit ; une table qui manque y est nommée, et le reste est audité."""
+
+    def le_bout() -> None:
+        rapport.tete, rapport.evenements = conn.execute(_BOUT).fetchone() or (0, 0)
+
+    def l_epoque() -> None:
+        (rapport.epoque,) = conn.execute(_EPOQUE).fetchone() or ("",)
+
+    def les_positions() -> None:
+        rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
+
+    quand = conn.execute(_QUAND).fetchone()
+    if quand is not None:
+        rapport.instant, rapport.base = quand
+    sans_s_arreter(conn, rapport, "le bout du journal", le_bout)
+    sans_s_arreter(conn, rapport, "l'époque", l_epoque)
+    sans_s_arreter(conn, rapport, "les positions des suiveurs", les_positions)
 
 
 @contextmanager
@@ -168,9 +187,13 @@ class _Audit:
 
     def _preparer(self, contexte: Contexte) -> None:
         flux = None if self._reference is None else Créance.flux(self._reference)
-        for suiveur, nom, position, cause in self._conn.execute(_ECARTES, (flux, flux)):
-            contexte.ecartes.setdefault((suiveur, nom), position)
-            self._rapport.ecart(f"{suiveur} : événement {position} de {nom} écarté ({cause})")
+
+        def les_ecartes() -> None:
+            for suiveur, nom, position, cause in self._conn.execute(_ECARTES, (flux, flux)):
+                contexte.ecartes.setdefault((suiveur, nom), position)
+                self._rapport.ecart(f"{suiveur} : événement {position} de {nom} écarté ({cause})")
+
+        sans_s_arreter(self._conn, self._rapport, "les événements écartés", les_ecartes)
         if self._reference is None:
             sans_s_arreter(
                 self._conn,
