@@ -49,6 +49,7 @@ from projections.audit.relations import (
     SORTS,
     TROP_PERCUS,
 )
+from projections.audit.structure import comparer_la_structure
 from projections.comptes.totaux import Comptable
 
 __all__ = ["ECARTS_MAX", "Avancement", "Rapport", "auditer", "solde_par_la_formule"]
@@ -315,6 +316,7 @@ def _constater(conn: Connection[Any], rapport: Rapport) -> None:
 
     for nom, requete in (CONSTATS | RAPPORTS).items():
         sans_s_arreter(conn, rapport, nom, partial(constater, requete))
+    sans_s_arreter(conn, rapport, "la structure", partial(comparer_la_structure, conn, rapport))
     sans_s_arreter(conn, rapport, "les arrêtés", partial(arretes.controler, conn, rapport))
     sans_s_arreter(conn, rapport, "les anomalies", partial(compter_les_anomalies, conn, rapport))
 

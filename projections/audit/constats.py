@@ -216,16 +216,6 @@ SELECT format('publication : %s publie sous l''époque %s, qui n''existe pas', p
 FROM vues.publications p WHERE NOT EXISTS (SELECT FROM journal.epoques e WHERE e.nom = p.epoque)
 """,
     "les gardes": r"""
-SELECT format('garde : %s n''est plus en ajout seul', c.oid::regclass)
-FROM pg_class c
-WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind = 'r'
-  AND NOT EXISTS (SELECT FROM pg_trigger t
-                  WHERE t.tgrelid = c.oid AND t.tgname = 'ajout_seul' AND t.tgenabled IN ('O', 'A')
-                    AND t.tgfoid = to_regprocedure('journal.refuser_modification()'))
-UNION ALL
-SELECT format('garde : %s laisse faire ce qu''elle devait refuser', p.oid::regprocedure)
-FROM pg_proc p WHERE p.oid = to_regprocedure('journal.refuser_modification()') AND p.prosrc !~* 'raise\s+exception'
-UNION ALL
 SELECT format('garde : %s a une règle de réécriture, %s', c.oid::regclass, r.rulename)
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
 WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND r.rulename <> '_RETURN'
@@ -234,13 +224,24 @@ SELECT format('garde : %s cache des lignes à certains', c.oid::regclass)
 FROM pg_class c
 WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND c.relrowsecurity
 UNION ALL
-SELECT format('garde : %s.%s peut être choisi par qui écrit', a.attrelid::regclass, a.attname)
-FROM pg_attribute a
-WHERE a.attrelid = to_regclass('journal.evenements') AND a.attname = 'position' AND a.attidentity <> 'a'
+SELECT format('garde : %s peut %s dans %s', coalesce(nullif(d.grantee, 0)::regrole::text, 'tout le monde'),
+              d.privilege_type, c.oid::regclass)
+FROM pg_class c, aclexplode(c.relacl) AS d
+WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind <> 'S' AND d.grantee <> c.relowner
+  AND d.privilege_type <> 'SELECT'
 UNION ALL
-SELECT 'garde : un arrêté peut ne pas suivre le précédent'
-WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('journal.arretes') AND tgname = 'suite'
-                  AND tgenabled IN ('O', 'A') AND tgfoid = to_regprocedure('journal.suivre_l_arrete()'))
+SELECT format('garde : %s peut %s %s de %s', coalesce(nullif(d.grantee, 0)::regrole::text, 'tout le monde'),
+              d.privilege_type, a.attname, c.oid::regclass)
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid, aclexplode(a.attacl) AS d
+WHERE c.relnamespace = 'journal'::regnamespace AND d.grantee <> c.relowner
+  AND (d.privilege_type NOT IN ('SELECT', 'INSERT')
+       OR d.privilege_type = 'INSERT'
+          AND (a.attidentity <> '' OR a.attname IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par')))
+UNION ALL
+SELECT 'garde : l''horloge du journal n''est pas à l''heure de son dernier événement'
+FROM (SELECT max(enregistre_le) AS le FROM journal.evenements) AS e,
+     LATERAL (SELECT 'epoch'::timestamptz + interval '1 microsecond' * journal.dernier_instant() AS le) AS h
+WHERE h.le < e.le OR h.le > clock_timestamp() + interval '1 hour'
 """,
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)
