@@ -269,6 +269,7 @@ ALTERATIONS: Final = (
         )
     ),
     Alteration("un écart fermé effacé", "DELETE FROM journal.ecarts_de_rapport WHERE rang = (SELECT min(clot) FROM journal.ecarts_de_rapport)"),
+    Alteration("toutes les lignes des rapports effacées", "DELETE FROM journal.lignes_de_rapport"),
     Alteration("le rapport d'un écart", _change("journal.ecarts_de_rapport", "rapport = 99")),
     Alteration("l'heure d'un écart", _change("journal.ecarts_de_rapport", _H)),
     Alteration("la vue des écarts ouverts qui ne montre plus rien", "CREATE OR REPLACE VIEW vues.ecarts_ouverts AS SELECT * FROM journal.ecarts_de_rapport WHERE false"),
@@ -546,10 +547,11 @@ ALTERATIONS: Final = (
         "aucun autre endroit de la base ne le redit ; le sceau, si",
     ),
     Alteration(
-        "un écart de rapport ouvert, effacé ou changé",
+        "un écart de rapport ouvert, une ligne de rapport ou un jeton effacés",
         "DELETE FROM journal.ecarts_de_rapport e WHERE clot IS NULL AND NOT EXISTS"
-        " (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = e.rang)",
-        "il se déduit du rapport, dont la relecture le rouvre ; l'audit ne rejuge pas les rapports",
+        " (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = e.rang); "
+        + _efface("journal.lignes_de_rapport") + "; " + _efface("journal.jetons_d_arrete"),
+        "ils se déduisent du rapport ou de l'arrêté, que l'audit ne refait pas ; le sceau les montre",
     ),
     Alteration(
         "l'heure que dit un avis, le solde qu'il portait, le motif d'une rectification",
