@@ -238,10 +238,10 @@ WHERE c.relnamespace = 'journal'::regnamespace AND d.grantee <> c.relowner
        OR d.privilege_type = 'INSERT'
           AND (a.attidentity <> '' OR a.attname IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par')))
 UNION ALL
-SELECT 'garde : l''horloge du journal n''est pas à l''heure de son dernier événement'
-FROM (SELECT max(enregistre_le) AS le FROM journal.evenements) AS e,
-     LATERAL (SELECT 'epoch'::timestamptz + interval '1 microsecond' * journal.dernier_instant() AS le) AS h
-WHERE h.le < e.le OR h.le > clock_timestamp() + interval '1 hour'
+-- Reculée, elle se voit à la première heure qui n'est pas dans l'ordre ; avancée, elle daterait tout de l'avenir.
+SELECT 'garde : l''horloge du journal est en avance'
+WHERE 'epoch'::timestamptz + interval '1 microsecond' * journal.dernier_instant()
+      > clock_timestamp() + interval '1 hour'
 """,
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from projections.audit import structure
+from projections.audit import auditer, structure
 from projections.audit.structure import FICHIER, en_texte, lire_la_structure
 from service.embedded import throwaway_folder
 from service.schema import migrate
@@ -33,3 +33,14 @@ def test_le_plus_ancien_postgresql_dit_la_meme() -> None:
         migrate(url, "postgres")
         with psycopg.connect(url) as conn:
             assert en_texte(lire_la_structure(conn)).splitlines() == ATTENDUE.read_text(encoding="utf-8").splitlines()
+
+
+def test_l_horloge_du_journal_avancee_est_dite(base: Any) -> None:
+    """Une suite ne se défait pas avec sa transaction : elle n'est pas de la table des altérations."""
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        assert auditer(conn).ecarts == []
+        conn.execute(
+            "SELECT setval('journal.horloge', (extract(epoch FROM now() + interval '2 hours') * 1000000)::int8)"
+        )
+    with psycopg.connect(base.url, autocommit=True) as conn:
+        assert auditer(conn).ecarts == ["garde : l'horloge du journal est en avance"]
