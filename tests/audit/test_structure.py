@@ -39,8 +39,7 @@ def test_l_horloge_du_journal_avancee_est_dite(base: Any) -> None:
     """Une suite ne se défait pas avec sa transaction : elle n'est pas de la table des altérations."""
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
         assert auditer(conn).ecarts == []
-        conn.execute(
-            "SELECT setval('journal.horloge', (extract(epoch FROM now() + interval '2 hours') * 1000000)::int8)"
-        )
+        demain = "(extract(epoch FROM now() + interval '1 day') * 1000000)::int8"
+        conn.execute(f"SELECT setval('journal.horloge', {demain})".encode())
     with psycopg.connect(base.url, autocommit=True) as conn:
         assert auditer(conn).ecarts == ["garde : l'horloge du journal est en avance"]
