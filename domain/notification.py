@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from domain.autorisation import meme_forme
 from domain.creance import Créance
 from domain.delai import depart_du_delai, precede
+from domain.monnaie import euros
 from domain.paiement import Acceptation, Encaissement, Fin, Paiement
 from domain.references import ReferenceCreance
 from domain.reponse import Issue, ReponseBancaire
@@ -130,7 +131,7 @@ def _recevoir_acceptation(
         if paiement.encaisser_sans_imputer(acceptation, Sort.MONTANT_INCOHERENT, maintenant=maintenant):
             return Verdict(Sort.MONTANT_INCOHERENT, "acceptée de nouveau sous une autre autorisation")
         return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
-    tardive = "" if paiement.fin is None else f", après une fin « {paiement.fin} »"
+    tardive = "" if paiement.fin is None else f", après une fin « {paiement.fin.dite} »"
     paiement.conclure(
         Fin.ACCEPTE,
         "accepté par la banque",
@@ -166,7 +167,7 @@ def _recevoir_autre_montant(
             creances[imputation.reference].constater_echec(paiement.transaction, cause, maintenant=maintenant)
     if not nouveau:
         return Verdict(Sort.DOUBLON, _DEJA_ENCAISSE)
-    cause = f"{acceptation.montant} centimes acceptés pour un paiement de {paiement.montant}"
+    cause = f"{euros(acceptation.montant)} acceptés pour un paiement de {euros(paiement.montant)}"
     return Verdict(Sort.MONTANT_INCOHERENT, cause)
 
 

@@ -5,7 +5,7 @@ Plus de 300 lignes : tout le vocabulaire de l'agrégat, ses faits et ses décisi
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, get_args
+from typing import Annotated, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, assert_never, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -35,6 +35,21 @@ class Fin(StrEnum):
     """Inconnu du kiosque passé le délai : nous l'avons clos nous-mêmes. Une acceptation peut encore suivre."""
     EN_VERIFICATION = "en_verification"
     """La banque a pris un autre montant : ne pas payer de nouveau. L'acceptation du bon montant peut encore suivre."""
+
+    @property
+    def dite(self) -> str:
+        """Le mot d'une personne, dans une phrase."""
+        match self:
+            case Fin.ACCEPTE:
+                return "accepté"
+            case Fin.ECHOUE:
+                return "échoué"
+            case Fin.EXPIRE:
+                return "expiré"
+            case Fin.EN_VERIFICATION:
+                return "en vérification"
+            case jamais:
+                assert_never(jamais)
 
 
 class Encaissement(NamedTuple):

@@ -77,15 +77,32 @@ class PaiementEnCours(Refus):
         "Un paiement est déjà en cours pour cette référence de courrier : vous pouvez le reprendre, ou attendre sa fin."
     )
 
-    def __init__(self, jusqu_a: datetime | None, transactions: tuple[ReferenceTransaction, ...]) -> None:
-        """Retient quelles transactions sont en cours, et jusqu'à quand ; None si une vue en retard l'ignore encore."""
+    phrase_sans_reprise: ClassVar[str] = (
+        "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
+    )
+    """Son délai est passé, ou sa dette a baissé ; rien ne dit encore que la banque l'ait pris."""
+
+    def __init__(
+        self,
+        jusqu_a: datetime | None,
+        transactions: tuple[ReferenceTransaction, ...],
+        *,
+        reprenable: bool = True,
+    ) -> None:
+        """Retient quelles transactions sont en cours, et jusqu'à quand ; None si une vue en retard l'ignore encore.
+
+        `reprenable` : faux si le formulaire d'aucune ne se remet plus.
+        """
         super().__init__(jusqu_a, transactions)
         self.jusqu_a = jusqu_a
         self.transactions = transactions
+        self.reprenable = reprenable
 
     @property
     def phrase(self) -> str:
         """La phrase, avec l'heure de Paris jusqu'à laquelle le paiement peut être repris."""
+        if not self.reprenable:
+            return self.phrase_sans_reprise
         if self.jusqu_a is None:
             return super().phrase
         heure = self.jusqu_a.astimezone(PARIS)

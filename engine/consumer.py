@@ -38,7 +38,6 @@ REJECTED: Final = "rejetee"
 
 Prendre = Callable[[Connection[Any], Sequence[Message], datetime], Outcome]
 
-
 PLACE_MAX_S: Final = 30.0
 """How long a consumer may be without an answer about its share before it joins anew (seconds).
 
@@ -98,8 +97,10 @@ class Consumer:
         self._a_verifier = False
         self._ouvert_a = 0.0
         self._awaited: set[str] | None = set()
-        """The streams that messages wait for and that the last batches touched; None: all of them, once in a while,
+        """The streams that messages wait for and that the last batches touched; None: some of all, once in a while,
         since a stream may have been mended."""
+        self._looked_to = 0
+        """The rank up to which all were looked at: those that nothing will release keep the others from nothing."""
 
     # --- The loop ---------------------------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Consumer:
             self._a_verifier = self._a_replacer = not self.placement.check_bounds(consommateur)
         self.etape("lire")
         try:
-            lots = lecteur.poll(consommateur, self.attente_s)
+            lots = lecteur.poll(consommateur, 0 if self._awaited else self.attente_s)
         except OffsetOutOfRangeError:
             self._a_verifier = True
             return
@@ -180,22 +181,34 @@ class Consumer:
         """Apply what waited and can be applied, one stream at a time, in order; the rest goes on waiting."""
         streams, self._awaited = self._awaited, set()
         with self.base.transaction() as conn:
-            ones = waiting_room.waiting(conn, self.topic, streams)
-        for stream, messages in ones:
-            try:
-                applied = decide(self.base, self.recorder, partial(self._release, messages))
-            except PositionConflict:
-                continue  # Somebody else did.
-            except Exception as erreur:
-                if is_outage(erreur):
-                    raise
-                self._log.exception("attente_fautive", flux=stream)
-                continue
-            if applied:
-                self._log.info("attente_levee", flux=stream, messages=applied)
+            ones = waiting_room.waiting(conn, self.topic, streams, after=self._looked_to if streams is None else 0)
+        if streams is None:
+            full = len(ones) == waiting_room.STREAMS_MAX
+            self._looked_to = max(one.first for one in ones) if full else 0
+        for stream, messages, _ in ones:
+            if self._lift(stream, messages) and len(messages) == waiting_room.MESSAGES_MAX:
+                self._awaited.add(stream)  # The next ones of it, once the line has gone on.
 
-    def _release(self, messages: Sequence[Message], conn: Connection[Any]) -> int:
-        traitement = self.prendre(conn, messages, self.horloge())
+    def _lift(self, stream: str, messages: Sequence[Message]) -> int:
+        """Apply these, in order; return how many no longer wait. A faulty one is rejected alone, as in a batch."""
+        try:
+            applied = decide(self.base, self.recorder, partial(self._release, messages, self.prendre))
+        except PositionConflict:
+            return 0  # Somebody else did.
+        except Exception as erreur:
+            if is_outage(erreur):
+                raise
+            self._log.exception("attente_fautive", flux=stream, messages=len(messages))
+            if milieu := len(messages) // 2:
+                return self._lift(stream, messages[:milieu]) + self._lift(stream, messages[milieu:])
+            rejeter = _rejeter(f"faute imprévue : {describe(erreur)}")
+            return decide(self.base, self.recorder, partial(self._release, messages, rejeter))
+        if applied:
+            self._log.info("attente_levee", flux=stream, messages=applied)
+        return applied
+
+    def _release(self, messages: Sequence[Message], prendre: Prendre, conn: Connection[Any]) -> int:
+        traitement = prendre(conn, messages, self.horloge())
         lot = traitement.lot
         lot.settled = [Settled(fate.partition, fate.offset, fate.sort, fate.cause) for fate in lot.fates]
         lot.fates = []

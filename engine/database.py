@@ -8,7 +8,7 @@ import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg_pool import ConnectionPool
 
-from engine import arrays, pooler  # noqa: F401  (`arrays`: how lists are sent)
+from engine import arrays, instants, pooler  # noqa: F401  (how lists are sent, and times read)
 from engine.outages import is_outage, is_retryable
 
 CONNECT_TIMEOUT_S: Final = 5

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from psycopg import Connection
 
-from engine import lists, set_aside, tracing
+from engine import instants, lists, set_aside, tracing
 from engine.backoff import Backoff
 from engine.database import connect
 from engine.lease import LEASE_S, LeadershipLost, Lease
@@ -185,7 +185,7 @@ class Follower:
 
     def _fetch(self, conn: Connection[Any], since: int, until: int) -> list[_Row]:
         wanted = (since, until, self._topics, self._known, self.lot_max)
-        return list(map(_Row._make, conn.execute(_NEXT, wanted, binary=True).fetchall()))
+        return list(map(_Row._make, instants.rows(conn, _NEXT, wanted)))
 
     def _apply_or_isolate(self, conn: Connection[Any], rows: Sequence[_Row], since: int, until: int) -> None:
         """Apply these events and move on; a faulty batch is cut in two until the faulty event is alone."""

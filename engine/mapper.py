@@ -4,6 +4,7 @@ Two readings: `lire` validates all that the event's class says; `read` is the le
 reads over and over what this service wrote. What the lean one does not read, the strict one decides.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 from uuid import UUID
@@ -24,6 +25,8 @@ _VERSION: Final = b'{"class_version"'
 
 _VERSION_MARK: Final = "@"
 """Between a topic and a version, in the name of a kind of event."""
+
+_A_VERSION: Final = re.compile(r"[0-9]{1,9}")
 
 
 class UnreadableStream(MapperDeserialisationError):
@@ -70,10 +73,15 @@ class EventMapper(Mapper[str]):
         return f"{topic}{_VERSION_MARK}{stored}"
 
     def knows(self, kind: str) -> bool:
-        """Whether what `unknown` once named can be read now."""
-        topic, _, version = kind.partition(_VERSION_MARK)
+        """Whether what `unknown` once named can be read now.
+
+        A damaged row may name anything: what is no version is one that nobody will ever know.
+        """
+        topic, mark, version = kind.partition(_VERSION_MARK)
         known = self._classes.get(topic)
-        return known is not None and int(version or 1) <= known.class_version
+        if known is None or not mark:
+            return known is not None
+        return _A_VERSION.fullmatch(version) is not None and int(version) <= known.class_version
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """The event as it is stored. Raises MapperDeserialisationError if it could not be read again."""
@@ -149,7 +157,7 @@ def _stored_version(state: bytes) -> int:
     """The version that a state says; 1 for one that cannot be read: reading it will tell why."""
     try:
         return int(from_json(state)["class_version"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return 1
 
 

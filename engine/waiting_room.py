@@ -17,7 +17,10 @@ from engine.clocks import AT_MOST, latest, ours
 from engine.messages import Message
 
 STREAMS_MAX: Final = 200
-"""Streams taken up in one round."""
+"""Streams taken up in one round, of all those that wait."""
+
+MESSAGES_MAX: Final = 100
+"""Messages of one stream taken up at a time: the oldest. A reference that thousands wait for holds nobody else up."""
 
 # Keeps messages with their content.
 _HOLD: Final = f"""
@@ -40,15 +43,15 @@ NOT EXISTS (SELECT FROM journal.attentes_reglees r
 # The streams, of these, that somebody waits for.
 _AWAITED: Final = f"SELECT DISTINCT a.flux FROM journal.attentes a WHERE a.flux = ANY (%b::text[]) AND {_OPEN}"  # noqa: S608
 
-# Everything of a topic that waits, stream by stream, in the order it was read.
+# The oldest of a topic that wait, stream by stream, in the order they were read.
 _WAITING: Final = f"""
-SELECT a.flux, a.topic_id, a.topic, a.partition, a.decalage, a.cle, a.valeur, a.recu_le
-FROM journal.attentes a
-WHERE a.flux IN (SELECT a.flux FROM journal.attentes a
-                 WHERE a.topic = %b AND (%b::text[] IS NULL OR a.flux = ANY (%b::text[])) AND {_OPEN}
-                 GROUP BY a.flux ORDER BY min(a.rang) LIMIT %b)
-  AND a.topic = %b AND {_OPEN}
-ORDER BY a.flux, a.rang
+SELECT o.flux, o.topic_id, o.topic, o.partition, o.decalage, o.cle, o.valeur, o.recu_le, o.rang
+FROM (SELECT a.flux FROM journal.attentes a
+      WHERE a.topic = %b AND (%b::text[] IS NULL OR a.flux = ANY (%b::text[])) AND {_OPEN}
+      GROUP BY a.flux HAVING min(a.rang) > %b ORDER BY min(a.rang) LIMIT %b) AS s
+CROSS JOIN LATERAL (SELECT a.* FROM journal.attentes a
+                    WHERE a.flux = s.flux AND a.topic = %b AND {_OPEN} ORDER BY a.rang LIMIT %b) AS o
+ORDER BY o.flux, o.rang
 """  # noqa: S608
 
 # How many wait on each topic, and since when the oldest does.
@@ -62,6 +65,8 @@ class Waiting(NamedTuple):
 
     stream: str
     messages: list[Message]
+    first: int
+    """The rank of the oldest: what waits longer has a smaller one."""
 
 
 def hold(conn: Connection[Any], held: Sequence[Held], clock: Callable[[], datetime] = ours) -> None:
@@ -106,20 +111,27 @@ def awaited(conn: Connection[Any], streams: Iterable[str]) -> set[str]:
     return {stream for (stream,) in conn.execute(_AWAITED, (names,))} if names else set()
 
 
-def waiting(conn: Connection[Any], topic: str, streams: Iterable[str] | None = None) -> list[Waiting]:
-    """What waits on this topic, for these streams or for any; the streams that waited longest are taken up first."""
+def waiting(
+    conn: Connection[Any], topic: str, streams: Iterable[str] | None = None, *, after: int = 0
+) -> list[Waiting]:
+    """What waits on this topic: for each of these streams, or for the next `STREAMS_MAX` of all of them.
+
+    Of each stream the `MESSAGES_MAX` oldest: what keeps them waiting keeps the later ones too.
+    `after`: the streams whose oldest message has a larger rank, those that waited longest first.
+    """
     wanted = None if streams is None else list(streams)
-    rows = conn.execute(_WAITING, (topic, wanted, wanted, STREAMS_MAX, topic)).fetchall()
-    return [
-        Waiting(
-            stream,
-            [
+    most = STREAMS_MAX if wanted is None else len(wanted)
+    rows = conn.execute(_WAITING, (topic, wanted, wanted, after, most, topic, MESSAGES_MAX)).fetchall()
+    found = []
+    for stream, ones in groupby(rows, key=lambda row: str(row[0])):
+        messages, ranks = [], []
+        for _, topic_id, name, number, offset, key, value, received_at, rank in ones:
+            messages.append(
                 Message(Partition(topic_id, name, number), offset, key, bytes(value), received_at, held=True)
-                for _, topic_id, name, number, offset, key, value, received_at in ones
-            ],
-        )
-        for stream, ones in groupby(rows, key=lambda row: str(row[0]))
-    ]
+            )
+            ranks.append(rank)
+        found.append(Waiting(stream, messages, ranks[0]))
+    return found
 
 
 def counts(conn: Connection[Any]) -> dict[str, tuple[int, Any]]:

@@ -5,9 +5,9 @@ Un message illisible ou contradictoire a son sort et ne retient jamais les autre
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, Final, Literal, assert_never
 
 from psycopg import Connection
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -261,9 +261,23 @@ def _decider(
             assert_never(lu)
 
 
+_DE_FORME: Final = frozenset({"string_pattern_mismatch", "literal_error", "enum"})
+_ATTENDUS: Final[Mapping[str, str]] = {
+    "reference": "16 chiffres et 1 lettre capitale, sans espace",
+    "assure": "1 à 64 lettres sans accent, chiffres, points, tirets ou _, une lettre ou un chiffre d'abord",
+    "caisse": "3 chiffres, zéro de tête compris",
+    "nature": "PF/FR",
+    "mode": " ou ".join(Mode),
+    "moyen": " ou ".join(Moyen),
+    "message_id": "1 à 100 lettres sans accent, chiffres, points, tirets, : ou _, une lettre ou un chiffre d'abord",
+}
+"""Ce que chaque champ attend, pour qui doit corriger son fichier : la forme seule ne le dirait pas."""
+
+
 def _phrase(erreur: ValidationError) -> str:
     """La première faute, en français : où, et quoi."""
     fautes = erreur.errors(include_url=False, include_input=False, include_context=False)
     premiere = fautes[0]
     champ = ".".join(str(partie) for partie in premiere["loc"][1:]) or "message"
-    return f"{champ} : {faute_dite(premiere)}{autres_fautes(len(fautes) - 1)}"
+    attendu = f" ({_ATTENDUS[champ]})" if premiere["type"] in _DE_FORME and champ in _ATTENDUS else ""
+    return f"{champ} : {faute_dite(premiere)}{attendu}{autres_fautes(len(fautes) - 1)}"

@@ -7,7 +7,7 @@ ensuite, hors d'elle, et sa réponse entre comme n'importe quelle notification.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from io import BufferedIOBase
 from typing import Any, Final, assert_never
@@ -94,6 +94,8 @@ class Bilan:
     transmises: int = 0
     inconnues: int = 0
     sans_reponse: int = 0
+    illisibles: dict[str, str] = field(default_factory=dict)
+    """Les transactions que rien n'a jugées, notre côté ne pouvant être lu, et pourquoi."""
 
 
 def rapprocher(
@@ -147,6 +149,7 @@ def rapprocher(
         leves=leves,
         sommes=jugement.sommes,
         a_demander=[ecart for ecart in jugement.ecarts.values() if ecart.a_demander],
+        illisibles=jugement.illisibles,
     )
 
 
@@ -193,18 +196,22 @@ def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -
 def rapports_attendus(conn: Connection[Any], marchands: Sequence[str], maintenant: datetime) -> list[str]:
     """Les marchands dont le rapport de transactions de la veille aurait dû arriver avant midi, heure de Paris.
 
-    Avant midi, c'est celui de l'avant-veille qui est dû.
+    Avant midi, c'est celui de l'avant-veille qui est dû : voir `jour_attendu`.
     """
-    ici = maintenant.astimezone(PARIS)
-    jusqua = ici.replace(hour=0, minute=0, second=0, microsecond=0)
-    if ici.hour < MIDI:
-        jusqua = (jusqua - timedelta(hours=12)).replace(hour=0)
+    dernier_jour = jour_attendu(maintenant) + timedelta(days=1)
+    jusqua = datetime(dernier_jour.year, dernier_jour.month, dernier_jour.day, tzinfo=PARIS)
     attendus = []
     for marchand in dict.fromkeys(marchands):
         dernier = registre.dernier_rapport(conn, Genre.TRANSACTIONS, marchand)
         if dernier is None or dernier.couvre_jusqua < jusqua:
             attendus.append(marchand)
     return attendus
+
+
+def jour_attendu(maintenant: datetime) -> date:
+    """Le jour de Paris dont le rapport doit être là : la veille, ou l'avant-veille avant midi."""
+    ici = maintenant.astimezone(PARIS)
+    return ici.date() - timedelta(days=1 if ici.hour >= MIDI else 2)
 
 
 def _demander(ecart: Ecart, reglages: Reglages, demander: Demander) -> Interrogation:

@@ -37,8 +37,8 @@ class FormulaireIrrecevable(Exception):
         self.detail = detail[:DETAIL_CARACTERES_MAX]
 
     def __str__(self) -> str:
-        """La phrase, suivie du détail s'il y en a un."""
-        return f"{self.phrase} ({self.detail})" if self.detail else self.phrase
+        """La phrase, avec le détail s'il y en a un."""
+        return f"{self.phrase.removesuffix('.')} ({self.detail})." if self.detail else self.phrase
 
 
 class SceauInvalide(FormulaireIrrecevable):

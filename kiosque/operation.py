@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from domain.delai import PARIS
+from domain.monnaie import euros
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class AutreReste:
     def cause(self) -> str:
         """Ce que lit la personne qui devra régler autrement."""
         return (
-            f"la banque ne garde pas ce que nous croyons : {self.garde} centimes, {self.attendu} attendus ; "
+            f"la banque ne garde pas ce que nous croyons : {euros(self.garde)}, {euros(self.attendu)} attendus ; "
             "voyez avec elle ce qu'elle a déjà rendu"
         )
 
@@ -103,7 +104,7 @@ def comparer_reste(
         return AutreReste(garde, reste_avant)
     if garde == reste_avant - montant:
         return Faite(garde)
-    return Indeterminee(f"la banque garde {garde} centimes, {reste_avant} étaient attendus")
+    return Indeterminee(f"la banque garde {euros(garde)}, {euros(reste_avant)} étaient attendus")
 
 
 def trop_tot(envois: Envois, maintenant: datetime, delai: timedelta) -> Indeterminee | None:

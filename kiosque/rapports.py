@@ -1,10 +1,10 @@
 """Ce que le système attend des rapports quotidiens d'une banque, quelle qu'elle soit : rien ici ne parle de Sips."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Genre(StrEnum):
@@ -18,6 +18,15 @@ class Genre(StrEnum):
     """Ce que l'acquéreur a crédité, et ses frais."""
     IMPAYES = "impayes"
     """Les paiements que leur porteur conteste."""
+
+
+LIBELLES: Final[Mapping[Genre, str]] = {
+    Genre.TRANSACTIONS: "transactions",
+    Genre.OPERATIONS: "opérations",
+    Genre.RAPPROCHEMENTS: "rapprochements",
+    Genre.IMPAYES: "impayés",
+}
+"""Ce qu'une personne lit de chaque genre : « le rapport des … »."""
 
 
 class RapportRefuse(Exception):

@@ -138,20 +138,21 @@ def quand(instant: datetime) -> str:
     return f"{instant.astimezone(PARIS):%d/%m/%Y à %H h %M}"
 
 
-def phrase(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
-    """Ce que le support peut en lire à la personne, tel quel : aucun mot propre à la banque."""
+def phrase(fait: FaitDeCreance, creance: str = "cette créance") -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+    """Ce que le support peut en lire à la personne, tel quel : aucun mot propre à la banque.
+
+    `creance` : comment la nommer, là où d'autres se racontent aussi.
+    """
     match fait:
         case Créance.AvisEmis():
             return f"La caisse a émis un avis de {euros(fait.montant_initial)}, daté du {fait.date_emission:%d/%m/%Y}."
         case Créance.PaiementInitié():
             return (
-                f"Un paiement en ligne de {euros(fait.part)} sur cette créance a commencé le {quand(fait.timestamp)} ;"
+                f"Un paiement en ligne de {euros(fait.part)} sur {creance} a commencé le {quand(fait.timestamp)} ;"
                 f" il pouvait être fini jusqu'au {quand(fait.expire_le)}."
             )
         case Créance.PaiementAccepté():
-            return (
-                f"La banque a accepté le paiement le {quand(fait.accepte_le)} : {euros(fait.part)} sur cette créance."
-            )
+            return f"La banque a accepté le paiement le {quand(fait.accepte_le)} : {euros(fait.part)} sur {creance}."
         case Créance.PaiementÉchoué():
             return f"Le paiement n'a pas abouti : {euros(fait.part_liberee)} ne sont plus réservés."
         case Créance.PaiementAffiché():
@@ -159,7 +160,7 @@ def phrase(fait: FaitDeCreance) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas 
         case Créance.PaiementContrepassé():
             return f"Le paiement accepté a été repris : {euros(fait.part)} sont de nouveau dus."
         case Créance.EncaissementRattaché():
-            return f"{euros(fait.part)} que la banque avait pris ont été mis sur cette créance."
+            return f"{euros(fait.part)} que la banque avait pris ont été mis sur {creance}."
         case Créance.TropPerçuConstaté():
             if not fait.total:
                 return "Il n'y a plus de trop-perçu."

@@ -4,11 +4,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from psycopg import Connection
 
 from engine import clocks
 from engine.database import Database
 from guichet.arreter import horodater
+from projections.arretes.contenu import ArreteIllisible
 from projections.arretes.lecture import cloture_du, jetons_gardes, jours_sans_jeton
 from service.settings import Settings
 from service.timestamping import NoTimestamp, roots_of, stamp, verify
@@ -17,7 +19,9 @@ AT_ONCE: Final = 50
 
 
 def stamp_closings(settings: Settings, base: Database) -> int:
-    """Stamp the closings that have no token yet, the oldest first; return how many. Raises NoTimestamp.
+    """Stamp the closings that have no token yet, the oldest first; return how many days had none. Raises NoTimestamp.
+
+    One whose bytes are no longer a closing's is left, and told: the others have their time.
 
     Without an authority in the settings: none; while PostgreSQL's clock and ours disagree, none either, and NoTimestamp
     says so: a token is kept beside the time at which it came, and this one would contradict it for good.
@@ -31,8 +35,12 @@ def stamp_closings(settings: Settings, base: Database) -> int:
     if (said := clocks.disagreement(gap)) is not None:
         raise NoTimestamp(said)
     for day in days:
-        with base.transaction() as conn:
-            closing = cloture_du(conn, day)
+        try:
+            with base.transaction() as conn:
+                closing = cloture_du(conn, day)
+        except ArreteIllisible as cause:
+            structlog.get_logger().error("arrete_illisible", jour=day.isoformat(), cause=str(cause))
+            continue
         if closing is None:
             continue
         got = stamp(settings.tsa_url, roots, closing.octets)

@@ -123,19 +123,25 @@ def _records(consumer: KafkaConsumer, tp: TopicPartition, start: int, end: int) 
             return
 
 
-def _row(topic_id: UUID, topic: str, partition: int, record: Any, headers: Mapping[str, bytes]) -> tuple[Any, ...]:
+def _row(
+    topic_id: UUID, topic: str, partition: int, record: Any, headers: Mapping[str, bytes | None]
+) -> tuple[Any, ...]:
     transaction, amount = _claimed(record.value or b"")
-    cause = headers.get("cause", b"").decode(errors="replace").replace("\x00", "") or "sans cause"
-    digest = headers.get("sha256", b"").decode(errors="replace").replace("\x00", "")
+    cause, digest = (_text(headers.get(name)) for name in ("cause", "sha256"))
     seen = kafka_time(record.timestamp, datetime.now(UTC))
-    return topic_id, topic, partition, record.offset, cause, transaction, amount, digest, seen
+    return topic_id, topic, partition, record.offset, cause or "sans cause", transaction, amount, digest, seen
+
+
+def _text(header: bytes | None) -> str:
+    """What a header says, if it is there and has a value, as PostgreSQL can keep it."""
+    return (header or b"").decode(errors="replace").replace("\x00", "")
 
 
 def _claimed(value: bytes) -> tuple[str | None, int]:
     """What the form claims to be about, and the amount in centimes; nothing proves it."""
     try:
         return bank.claimed(json.loads(value))
-    except (ValueError, LookupError, TypeError, AttributeError, FormulaireIrrecevable):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, FormulaireIrrecevable):
         return None, 0
 
 

@@ -135,7 +135,7 @@ def _own_time(state: bytes | None, recorded: datetime | None) -> datetime | None
     """The time that an event says of itself; the one it was recorded at if it cannot be read."""
     try:
         own = datetime.fromisoformat(json.loads(state or b"")["timestamp"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return recorded
     return own if own.tzinfo else recorded
 

@@ -191,7 +191,7 @@ def _records(
 
 def _event(record: Any, base: str) -> Published | None:
     """What this message says; None for one that is not of this log, or that we did not write."""
-    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     stream, _, version = headers.get("ce_id", "").rpartition(":")
     source = headers.get("ce_source", "")
     if headers.get("ce_type") in TYPES_DES_MARQUES:
@@ -200,7 +200,7 @@ def _event(record: Any, base: str) -> Published | None:
         return None
     try:
         data = json.loads(record.value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     if not isinstance(data, dict):
         return None

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
+from domain.delai import PARIS
 from service.networks import is_everyone, unfit_networks
 from service.production_secrets import unfit_secrets
 from service.role_names import RoleKind
@@ -94,7 +95,7 @@ def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _expired_keys(settings: Settings) -> Iterator[tuple[str, str]]:
-    today = datetime.now(UTC).date()
+    today = datetime.now(PARIS).date()
     for where, merchant in (
         ("kiosque_key_expires_on", settings.merchant("")),
         *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),

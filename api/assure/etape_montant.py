@@ -196,11 +196,11 @@ def _a_sa_place(faute: Faute, *, payable: bool, attendus: int) -> Faute:
 def _faute(refus: Refus, visite: Visite, lignes: Sequence[LigneACocher]) -> Faute:
     if isinstance(refus, RestantDuInsuffisant) and any(ligne.cochee for ligne in lignes):
         # Les lignes cochées peuvent se payer, avec d'autres : c'est leur somme qui ne suffit pas.
-        solde = sum(ligne.creance.restant_du for ligne in lignes if ligne.cochee)
+        restants = [ligne.creance.restant_du for ligne in lignes if ligne.cochee]
         minimum = visite.moyens.dependances.guichet.politique.minimum_par_paiement
+        dit = "Les références cochées ne font" if len(restants) > 1 else "La référence cochée ne fait"
         phrase = (
-            f"Les références cochées ne font que {euros(solde)} : cochez-en d'autres de la même caisse,"
-            f" pour atteindre {euros(minimum)}."
+            f"{dit} que {euros(sum(restants))} : cochez-en d'autres de la même caisse, pour atteindre {euros(minimum)}."
         )
         return Faute("selection", phrase)
     if isinstance(refus, SelectionInvalide) and (trop := _en_trop(visite, lignes)):

@@ -16,12 +16,15 @@ from api.assure.etape_montant import (
     tout_cocher,
 )
 from api.assure.etape_reference import page_de_la_reference
-from api.assure.lecture import Consultation, consulter
+from api.assure.lecture import Consultation, consulter, selon_la_reprise
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
 from api.assure.visite import visite_d_un_envoi
+from api.socle.corps import lire_formulaire
 from api.socle.enveloppe import correlation
+from api.socle.formulaire import FormulairePerime, JetonPerime
 from api.socle.problemes import statut_de
 from api.socle.visite import Visite, champs_de
+from domain.avis import Canal
 from domain.refus import PaiementClos, ReferenceNonOuverte, Refus, SelectionInvalide
 from guichet.ouvrir_paiement import PartageChange, ouvrir_paiement
 from guichet.prevoir_paiement import PartPrevue, prevoir_paiement
@@ -47,7 +50,10 @@ async def payer(requete: Request) -> Response:
     aussi les autres) et `page:numéro` (une autre page du tableau).
     """
     visite = await visite_d_un_envoi(requete, lambda champs: adresse_de_la_saisie(lire_saisie(champs)))
-    saisie = lire_saisie(await champs_de(requete, visite))
+    try:
+        saisie = lire_saisie(await champs_de(requete, visite))
+    except JetonPerime as perime:
+        return await _remontrer(visite, lire_saisie(await lire_formulaire(requete)), perime)
     try:
         consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
     except ReferenceNonOuverte as refus:
@@ -65,6 +71,21 @@ async def payer(requete: Request) -> Response:
             return await _montrer_partage(visite, consultation, saisie)
         case _:
             return await _payer(visite, consultation, saisie)
+
+
+async def _remontrer(visite: Visite, saisie: Saisie, perime: JetonPerime) -> Response:
+    """L'étape 2 d'une page ouverte avant une reconnexion : rien n'en est ouvert, rien n'en est perdu.
+
+    Pas à la borne, ni d'une créance qui n'est pas de cette personne : une autre l'avait peut-être tapée.
+    """
+    if visite.canal is Canal.BMS:
+        raise perime
+    try:
+        consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
+    except ReferenceNonOuverte:
+        raise perime from None
+    refus = [FormulairePerime()]
+    return page_du_montant(visite, consultation, saisie=saisie, refus=refus, statut=perime.statut)
 
 
 def _tourner(visite: Visite, consultation: Consultation, saisie: Saisie) -> Response:
@@ -92,7 +113,7 @@ async def _payer(visite: Visite, consultation: Consultation, saisie: Saisie) -> 
     except PartageChange as refus:
         return await _faire_relire(visite, consultation, saisie, refus)
     except Refus as refus:
-        return _refuser(visite, consultation, saisie, refus)
+        return await _refuser(visite, consultation, saisie, refus)
     return visite.mener(f"/paiements/{ouvert.transaction}/kiosque")
 
 
@@ -106,7 +127,7 @@ async def _montrer_partage(visite: Visite, consultation: Consultation, saisie: S
     try:
         prevision = await _prevoir(visite, saisie)
     except Refus as refus:
-        return _refuser(visite, consultation, saisie, refus)
+        return await _refuser(visite, consultation, saisie, refus)
     return page_du_montant(visite, consultation, saisie=saisie, prevision=prevision)
 
 
@@ -114,7 +135,7 @@ async def _faire_relire(visite: Visite, consultation: Consultation, saisie: Sais
     try:
         prevision = await _prevoir(visite, saisie)
     except Refus as autre:
-        return _refuser(visite, consultation, saisie, autre)
+        return await _refuser(visite, consultation, saisie, autre)
     return page_de_verification(visite, consultation, saisie, prevision, refus=refus)
 
 
@@ -126,8 +147,9 @@ async def _prevoir(visite: Visite, saisie: Saisie) -> tuple[PartPrevue, ...]:
     )
 
 
-def _refuser(visite: Visite, consultation: Consultation, saisie: Saisie, refus: Refus) -> Response:
-    return page_du_montant(visite, consultation, saisie=saisie, refus=[refus], statut=statut_de(type(refus)))
+async def _refuser(visite: Visite, consultation: Consultation, saisie: Saisie, refus: Refus) -> Response:
+    dit = await selon_la_reprise(visite.moyens, refus)
+    return page_du_montant(visite, consultation, saisie=saisie, refus=[dit], statut=statut_de(type(dit)))
 
 
 def _fautes_de_saisie(saisie: Saisie) -> list[Refus]:

@@ -13,7 +13,7 @@ from domain.ouverture import ACocher, caisses_en_verification
 from domain.paiement import Paiement
 from domain.politique import Politique
 from domain.references import TRANSACTION, CodeCaisse, ReferenceTransaction, lire_reference
-from domain.refus import PaiementClos, PaiementEnCours, PaiementInconnu, ReferenceNonOuverte
+from domain.refus import PaiementClos, PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, Refus
 from guichet.guichet import Guichet
 from guichet.reprendre_paiement import paiements_fermes
 from projections.lectures.compte import Compte, compte
@@ -22,7 +22,7 @@ from projections.vues.paiements import paiement as lire_paiement
 from projections.vues.restant_du import LigneCreance
 
 PAIEMENTS_RECENTS: Final = 20
-"""Derniers paiements d'un assuré que l'on regarde pour trouver ceux qui sont en cours."""
+"""Derniers paiements d'un assuré que ses pages regardent."""
 
 AUCUNE: Final = ""
 """Cherchée à la place d'une saisie qui n'est pas une référence : le même travail, et rien n'y répond."""
@@ -42,11 +42,6 @@ REGLEES: Final = {
 CONFIRMATION_ATTENDUE: Final = (
     "La banque a bien reçu votre paiement, nous attendons sa confirmation ; ne payez pas une seconde fois."
 )
-
-REPONSE_ATTENDUE: Final = (
-    "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
-)
-"""Passé son délai, il ne se reprend plus, et rien ne dit encore que la banque l'ait pris."""
 
 
 class Consultation(NamedTuple):
@@ -82,7 +77,7 @@ async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
 
 async def consultation_de(moyens: Moyens, lu: Compte, saisie: str) -> Consultation:
     """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève ReferenceNonOuverte."""
-    creances, sans_fin = lu
+    creances, sans_fin, _ = lu
     reference = lire_reference(saisie) or AUCUNE
     consultables = [ligne for ligne in creances if est_consultable(ligne)]
     cherchee = next((ligne for ligne in consultables if ligne.reference == reference), None)
@@ -165,9 +160,9 @@ class Raisons:
             case PaiementEnCours():
                 siens = self._par_caisse.get(ligne.caisse, ())
                 confirmes = bool(siens) and all(est_confirme(paiement, self._retours) for paiement in siens)
+                if siens and all(paiement.transaction in self._fermes for paiement in siens):
+                    refus = PaiementEnCours(refus.jusqu_a, refus.transactions, reprenable=False)
                 phrase = phrase_en_cours(refus, self._maintenant, confirme=confirmes)
-                if not confirmes and siens and all(paiement.transaction in self._fermes for paiement in siens):
-                    phrase = REPONSE_ATTENDUE
                 return Raison(refus.code, phrase, refus.jusqu_a)
             case _:
                 return Raison(refus.code, REGLEES.get(ligne.statut, refus.phrase))
@@ -178,18 +173,23 @@ def phrase_en_cours(refus: PaiementEnCours, maintenant: datetime, *, confirme: b
     if confirme:
         return CONFIRMATION_ATTENDUE
     if refus.jusqu_a is not None and refus.jusqu_a <= maintenant:
-        return REPONSE_ATTENDUE
+        return refus.phrase_sans_reprise
     return refus.phrase
+
+
+async def selon_la_reprise(moyens: Moyens, refus: Refus) -> Refus:
+    """Le même refus ; s'il tient à des paiements dont aucun ne se remet plus, il n'offre pas de les reprendre."""
+    if not isinstance(refus, PaiementEnCours) or not refus.transactions:
+        return refus
+    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
+    fermes = await anyio.to_thread.run_sync(partial(paiements_fermes, guichet, refus.transactions, maintenant))
+    reprenable = any(transaction not in fermes for transaction in refus.transactions)
+    return PaiementEnCours(refus.jusqu_a, refus.transactions, reprenable=reprenable)
 
 
 def est_confirme(paiement: LignePaiement, retours: AbstractSet[str]) -> bool:
     """Dit si la banque a reçu ce paiement, ou si nous le vérifions auprès d'elle : il ne se reprend pas."""
     return paiement.statut == EN_VERIFICATION or (paiement.statut == "en_cours" and paiement.transaction in retours)
-
-
-def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
-    """Ceux qui n'ont pas encore de fin."""
-    return [paiement for paiement in paiements if paiement.statut in SANS_FIN]
 
 
 def repris_possible(paiement: LignePaiement, fermes: Collection[str], retours: AbstractSet[str] = frozenset()) -> bool:

@@ -13,7 +13,7 @@ from api.assure.accuse_pdf import accuse_en_pdf
 from api.assure.visite import AssureConnecte
 from api.socle.dependances import Moyens
 from api.socle.rendu import message as page_d_une_phrase
-from api.socle.visite import AccesRefuse, Visite, champs_de
+from api.socle.visite import AccesRefuse, Visite, cadre, champs_de
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
 from domain.references import Pseudonyme, ReferenceTransaction
 from domain.refus import MessageInconnu
@@ -119,4 +119,5 @@ async def _au_guichet(
             action, dependances.guichet, visite.assure, transaction, dependances.horloge()
         )
     except MessageInconnu as inconnu:
-        raise AccesRefuse(page_d_une_phrase("Message introuvable", inconnu.phrase, 404)) from None
+        menu = cadre(visite.moyens, visite.session, visite.passage)
+        raise AccesRefuse(page_d_une_phrase("Message introuvable", inconnu.phrase, 404, menu)) from None

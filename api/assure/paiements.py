@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
 
-from api.assure.lecture import etat_du_paiement
+from api.assure.lecture import etat_du_paiement, selon_la_reprise
 from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert
 from api.socle.acces import Assure
 from api.socle.corps import lire_json
@@ -18,7 +18,7 @@ from api.socle.problemes import Probleme
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes, schema_de
 from domain.references import TRANSACTION, ReferenceCreance, ReferenceTransaction
-from domain.refus import PaiementInconnu
+from domain.refus import PaiementEnCours, PaiementInconnu
 from guichet.ouvrir_paiement import Demande, ouvrir_paiement
 from guichet.reprendre_paiement import reprendre_paiement
 
@@ -66,7 +66,10 @@ async def ouvrir(
         corps.empreinte,
         correlation=correlation(),
     )
-    ouvert = await anyio.to_thread.run_sync(partial(ouvrir_paiement, guichet, demande, maintenant))
+    try:
+        ouvert = await anyio.to_thread.run_sync(partial(ouvrir_paiement, guichet, demande, maintenant))
+    except PaiementEnCours as refus:
+        raise await selon_la_reprise(moyens, refus) from None
     return PaiementOuvert.de(ouvert)
 
 

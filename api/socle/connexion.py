@@ -27,7 +27,7 @@ from api.socle.cookies import lire_cookie, oublier, poser_cookie
 from api.socle.debits import Genre, adresse_de
 from api.socle.dependances import DeLApplication, Dependances, Moyens
 from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
-from api.socle.formulaire import formulaire
+from api.socle.formulaire import JetonPerime, formulaire
 from api.socle.problemes import REPRISE_S
 from api.socle.rendu import message, page
 from api.socle.suite import suite_locale
@@ -128,8 +128,12 @@ async def revenir_de_l_emetteur(
 
 @routes.post("/deconnexion")
 async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
-    """Finit la session ici, puis chez l'émetteur s'il l'offre."""
-    await formulaire(requete, moyens)
+    """Finit la session ici, puis chez l'émetteur s'il l'offre ; déjà finie, elle l'est comme la personne le veut."""
+    try:
+        await formulaire(requete, moyens)
+    except JetonPerime:
+        if (await sessions.session_de(requete, moyens)).role is not None:
+            raise
     tenue = sessions.lue(requete, moyens.dependances)
     await sessions.finir(requete, "deconnexion", moyens)
     if tenue is not None and tenue.role is not None:

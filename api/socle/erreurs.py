@@ -26,6 +26,10 @@ _TITRES: Final = {
 }
 
 _PHRASES: Final = {
+    "formulaire_perime": (
+        "Rien n'a été envoyé ni payé : la page avait été ouverte avant votre connexion, ou ailleurs. Rouvrez-la, et"
+        " recommencez."
+    ),
     "methode_non_permise": (
         "Cette adresse ne sert qu'à un bouton de nos pages : ouverte seule, elle ne montre rien. Rien n'a été payé ni"
         " changé. Revenez à la page où vous étiez, ou choisissez la suite ici."

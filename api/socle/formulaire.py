@@ -14,7 +14,15 @@ class FormulairePerime(RefusDeSaisie):
     """Le formulaire n'est pas d'une page de cette session."""
 
     code = "formulaire_perime"
-    enonce = "Ce formulaire a expiré : merci de recommencer votre recherche."
+    enonce = "Ce formulaire a expiré : rien n'a été envoyé ni payé. Merci de recommencer."
+
+
+class JetonPerime(Probleme):
+    """Un formulaire de nos pages, mais d'une autre session : d'avant une reconnexion, le plus souvent."""
+
+    def __init__(self) -> None:
+        """Le problème qu'un formulaire venu d'ailleurs reçoit aussi."""
+        super().__init__(403, FormulairePerime.code, FormulairePerime().phrase)
 
 
 async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session, Champs]:
@@ -27,5 +35,5 @@ async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session
         raise Probleme(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
     session = await sessions.session_de(requete, moyens)
     if not sessions.jeton_valable(session, dict(champs).get("jeton", ""), moyens.dependances):
-        raise Probleme(403, FormulairePerime.code, FormulairePerime().phrase)
+        raise JetonPerime
     return session, champs

@@ -141,14 +141,8 @@ async def session_de_role(
     if session.role is not None:
         detail = f"page réservée au rôle {role.value}, demandée sous le rôle {session.role.value}"
         await moyens.consigne.refuser(detail, requete=requete, acteur=session.acteur)
-        jeton = sessions.jeton_de_formulaire(session, dependances)
-        raise AccesRefuse(
-            page(
-                "connexion-refus.html",
-                {"assure": None, "jeton": jeton, "role": role, "accueil": session.role.accueil},
-                statut=403,
-            )
-        )
+        valeurs = cadre(moyens, session, passage_de(requete, dependances)) | {"role": role}
+        raise AccesRefuse(page("connexion-refus.html", valeurs, statut=403))
     # Seule une page que le navigateur ouvre mène ailleurs ; un formulaire ou un script reçoit 401.
     if requete.method != "GET" or not document or not dependances.connectable:
         raise AccesRefuse(par_le_compte(possible=dependances.connectable))

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from domain.delai import jour_de_paris
 from domain.references import TRANSACTION, PseudonymeRecu, lire_reference
 from domain.refus import Refus
+from domain.sort import Sort
 from engine.database import Database
 from engine.recorder import Recorder
 from guichet.acces import Lecteur, Motif, noter_acces
@@ -21,7 +22,9 @@ from guichet.notes import Note, ObjetDeNoteInconnu, ecrire_note, notes_de
 from guichet.reglement.dossiers import gestes_d_un_message
 from projections.lectures.anomalies import existe
 from projections.lectures.dossier import dossier_de_creance, dossier_de_l_assure, dossier_de_paiement
+from projections.lectures.historique import Etape
 from projections.lectures.instant import ObjetInconnu, lire_instant
+from projections.lectures.phrases import VERIFICATION
 from projections.lectures.recherche import Resultats, trouver
 from projections.lectures.saisie import lire_recherche
 from projections.lectures.suite import Demande, Dossier
@@ -111,9 +114,16 @@ def chercher(moyens: Moyens, lecteur: Lecteur, saisie: str, motif: Motif, *, mai
 
     Ce qui est écrit de la recherche est ce qui en a été compris, jamais la saisie elle-même.
     """
+    base, recorder = moyens
     criteres = lire_recherche(saisie, jour_de_paris(maintenant))
-    with moyens[0].transaction() as conn:
+    with base.transaction() as conn:
         resultats = trouver(conn, criteres)
+        # Un nom bien écrit n'est pas celui de quelque chose : rien n'est proposé qui ne s'ouvrirait pas.
+        resultats.trouves = [
+            trouve
+            for trouve in resultats.trouves
+            if trouve.genre != "anomalie" or existe(conn, recorder, trouve.nom, gestes_d_un_message=gestes_d_un_message)
+        ]
         compris = " ; ".join(resultats.compris)
         noter_acces(conn, lecteur, quoi="recherche", objet=compris, assures=resultats.assures, motif=motif)
     return resultats
@@ -143,3 +153,20 @@ _LECTURES: Final = {
 }
 
 __all__ = ["Consultee", "Genre", "Objet", "ObjetInconnu", "annoter", "consulter", "deviner_objet", "lire_demande"]
+
+
+def a_dire(dossier: Dossier) -> list[str]:
+    """Les dernières phrases à lire à la personne, la plus récente d'abord : deux fois la même n'apprend rien.
+
+    Une vérification en cours passe avant tout ; finie, elle ne se dit plus.
+    """
+    faits = [ligne.fait for ligne in dossier.lignes if isinstance(ligne.fait, Etape)]
+    phrases = dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase not in {"", VERIFICATION})
+    return [*_repetee(dossier), *[*([VERIFICATION] if dossier.en_verification else []), *phrases][:3]]
+
+
+def _repetee(dossier: Dossier) -> list[str]:
+    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
+    if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
+        return []
+    return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]

@@ -18,6 +18,7 @@ from api.support.consultation import (
     Genre,
     Objet,
     ObjetInconnu,
+    a_dire,
     annoter,
     chercher,
     consulter,
@@ -26,11 +27,11 @@ from api.support.consultation import (
 )
 from api.support.courbe import HAUTEUR, LARGEUR, courbe_de
 from api.support.export import en_csv
+from api.support.pages_anomalies import montrer_une
 from api.support.reglements import ouvertes_de
 from api.support.visite import PAGES, RECHERCHE, Agent, AgentConnecte, AuditeurConnecte, page_de
 from domain.geste import lire_id
 from domain.refus import Refus
-from domain.sort import Sort
 from guichet.acces import (
     ACCES_LUS_MAX,
     CONTROLE,
@@ -42,6 +43,7 @@ from guichet.acces import (
     lister_acces,
     noter_acces,
 )
+from guichet.notes import NoteIrrecevable
 from projections.lectures.comparaison import Comparaison, comparer, version_a
 from projections.lectures.historique import Etape
 from projections.lectures.instant import VersionInconnue, lire_instant
@@ -101,6 +103,8 @@ async def _noter_une_anomalie(agent: Agent, ident: str, texte: str) -> Response:
     adresse = f"{RECHERCHE}/anomalies/{ident}"
     try:
         await anyio.to_thread.run_sync(partial(annoter, agent.sources, agent.lecteur, f"anomalie-{ident}", texte))
+    except NoteIrrecevable as refus:
+        return await montrer_une(agent, ident, refus=refus, saisie={"texte": texte})
     except Refus as refus:
         return agent.refuser(refus, statut_de(type(refus)), q=ident)
     return agent.visite.mener(agent.lien(adresse) + "#notes")
@@ -191,21 +195,29 @@ async def _montrer(
     except Refus as dit:  # L'instant ou la version : l'histoire d'aujourd'hui est là, avec ce qui ne va pas.
         statut, refus = statut_de(type(dit)), dit
         consultee = await _consulter(agent, objet, {})
-    comparaison = None
+    comparaison, comparaison_refusee = None, False
     if refus is None:
         try:
             comparaison = _comparaison(agent, consultee.dossier, demandes)
         except Refus as dit:
-            statut, refus = statut_de(type(dit)), dit
+            statut, refus, comparaison_refusee = statut_de(type(dit)), dit, True
     valeurs = _valeurs(agent, consultee) | {
         "a_regler": await anyio.to_thread.run_sync(partial(_a_regler, agent, consultee)),
         "refus": refus,
+        "fautif": _fautif(demandes, ailleurs=comparaison_refusee),
         "demandes": dict.fromkeys(_DEMANDES, "") | demandes,
         "comparaison": comparaison,
         "note": note,
         "refus_de_note": refus_de_note,
     }
     return agent.rendre("support-histoire.html", valeurs, statut=statut if refus_de_note is None else 422)
+
+
+def _fautif(demandes: dict[str, str], *, ailleurs: bool) -> str:
+    """Le champ dont vient un refus ; `ailleurs` : c'est une borne de la comparaison."""
+    if ailleurs:
+        return "entre"
+    return "au" if demandes.get("au", "").strip() else "version"
 
 
 def _sans_motif(demandes: dict[str, str]) -> dict[str, str]:
@@ -224,23 +236,11 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
         "notes": consultee.notes,
         "etat": soldes[-1] if soldes else None,
         "total": next((ligne.total for ligne in reversed(dossier.lignes) if ligne.total is not None), None),
-        "a_dire": [*_repetee(dossier), *_a_dire(faits)],
+        "a_dire": a_dire(dossier),
         "courbe": courbe_de(dossier, agent.moyens.dependances.horloge()),
         "dessin": (LARGEUR, HAUTEUR),
         "voisins": _voisins(consultee),
     }
-
-
-def _a_dire(faits: list[Etape]) -> list[str]:
-    """Les dernières phrases à lire à la personne, la plus récente d'abord : deux fois la même n'apprend rien."""
-    return list(dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase))[:3]
-
-
-def _repetee(dossier: Dossier) -> list[str]:
-    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
-    if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
-        return []
-    return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]
 
 
 def _voisins(consultee: Consultee) -> list[Objet]:

@@ -1,4 +1,7 @@
-"""Les pages des anomalies : les voir, proposer un règlement, l'approuver ou le décliner ; interroger la banque."""
+"""Les pages des anomalies : les voir, proposer un règlement, l'approuver ou le décliner ; interroger la banque.
+
+Plus de 300 lignes : chaque geste, ce qu'il demande, et le champ où son refus se montre.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,7 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.assure.saisie import lire_montant
+from api.assure.saisie import MontantIllisible, lire_montant
 from api.socle.problemes import Probleme, RefusDeSaisie, statut_de
 from api.socle.visite import champs_de
 from api.support.anomalies import transmettre
@@ -21,9 +24,10 @@ from domain.geste import A_DEUX, Geste, Proposition, Voie
 from domain.imputation import Imputation
 from domain.monnaie import Centimes, Somme
 from domain.references import TRANSACTION, ReferenceTransaction, lire_reference
-from domain.refus import Refus
+from domain.refus import GesteImpossible, MontantSuperieurAOuvert, PieceManquante, Refus, TexteIrrecevable
 from guichet.acces import MotifIrrecevable, MotifRequis
-from guichet.notes import Note, notes_de
+from guichet.notes import Note, NoteIrrecevable, notes_de
+from guichet.reglement.acte import lire_texte
 from guichet.reglement.approuver import approuver, decliner
 from guichet.reglement.demander import Comparaison, demander
 from guichet.reglement.proposer import Reglement, proposer
@@ -83,6 +87,13 @@ class SaisieDeReglement(RefusDeSaisie):
     )
 
 
+class MontantDeReglement(RefusDeSaisie):
+    """Un montant à régler ne se lit pas ; zéro n'en est pas un : il passerait pour « tout »."""
+
+    code = "montant_de_reglement_illisible"
+    enonce = "Un montant s'écrit en euros, par exemple 20,00 ; vide, il vaut tout ce qui reste à régler."
+
+
 @routes.get("/anomalies")
 async def voir_la_liste(agent: AgentConnecte, etat: str = "ouverte", genre: str = "", apres: str = "") -> Response:
     """Tout ce qui est ouvert, le plus ancien d'abord ; ou ce qui vient d'être réglé. `apres` : la page suivante."""
@@ -105,7 +116,7 @@ async def voir_la_liste(agent: AgentConnecte, etat: str = "ouverte", genre: str 
 @routes.get("/anomalies/{ident}")
 async def voir_une(ident: str, agent: AgentConnecte) -> Response:
     """Une anomalie, ce qui peut en être fait, et ce que des personnes en ont fait."""
-    return await _montrer(agent, ident)
+    return await montrer_une(agent, ident)
 
 
 @routes.post("/anomalies/{ident}/reglement")
@@ -178,13 +189,14 @@ async def _agir(agent: Agent, ident: str, faire: Callable[[], Reglement], champs
     try:
         await anyio.to_thread.run_sync(faire)
     except Refus as refus:
-        return await _montrer(agent, ident, refus=refus, saisie=champs)
+        return await montrer_une(agent, ident, refus=refus, saisie=champs)
     return agent.visite.mener(agent.lien(f"{RECHERCHE}/anomalies/{ident}"))
 
 
-async def _montrer(
+async def montrer_une(
     agent: Agent, ident: str, *, refus: Refus | None = None, saisie: dict[str, str] | None = None
 ) -> Response:
+    """La page d'une anomalie, avec ce qui a été refusé d'elle, et ce qui était saisi."""
     dependances = agent.moyens.dependances
     adresse = f"{RECHERCHE}/anomalies/{ident}"
     try:
@@ -211,6 +223,7 @@ async def _montrer(
         "voies": list(Voie),
         "fait": _confirmation(montree.histoire, dependances.horloge()),
         "refus": refus,
+        "fautif": _fautif(refus, saisie or {}, montree.ligne.etat) if refus else "",
         "saisie": saisie or {},
         "page": adresse,
     }
@@ -223,6 +236,36 @@ def _confirmation(histoire: Sequence[Mapping[str, Any]], maintenant: datetime) -
         return ""
     phrase, cause = CONFIRMATIONS.get(histoire[-1]["type"], ""), histoire[-1].get("cause")
     return f"{phrase} Cause : {cause}." if phrase and cause else phrase
+
+
+def _fautif(refus: Refus, saisie: Mapping[str, str], etat: str) -> str:
+    """Où est, sur la page, ce qui est refusé : le champ quand c'est lui, sinon ce qui dit où en est l'anomalie."""
+    if isinstance(refus, NoteIrrecevable):
+        return "texte"
+    geste = saisie.get("geste", "")
+    formulaire = {"ouverte": geste, "proposee": "refus", "en_execution": "abandon"}.get(etat, "")
+    champ = ""
+    if isinstance(refus, TexteIrrecevable):
+        champ = "raison" if not geste or _illisible(saisie.get("raison", "")) else "preuve"
+    elif isinstance(refus, GesteImpossible) and geste in {Geste.RATTACHER, Geste.APPLIQUER}:
+        champ = "creances"
+    elif isinstance(refus, PieceManquante):
+        champ = "preuve"
+    elif isinstance(refus, (SaisieDeReglement, MontantDeReglement, MontantSuperieurAOuvert)):
+        transaction = saisie.get("transaction", "").strip()
+        fautive = isinstance(refus, SaisieDeReglement) and transaction and not TRANSACTION.fullmatch(transaction)
+        champ = "transaction" if fautive else "montant" if saisie.get("montant", "").strip() else "creances"
+    if champ and formulaire:
+        return f"{champ}-{formulaire}"
+    return "gestes" if formulaire else "titre-quoi"
+
+
+def _illisible(texte: str) -> bool:
+    try:
+        lire_texte(texte)
+    except TexteIrrecevable:
+        return True
+    return False
 
 
 def _demander_le_motif(agent: Agent, refus: Refus, page: str) -> Response:
@@ -241,7 +284,7 @@ def _proposition(champs: dict[str, str]) -> Proposition:
         raise SaisieDeReglement from None
     return Proposition.model_construct(
         geste=geste,
-        montant=Somme(lire_montant(montant) if montant else 0),
+        montant=Somme(_montant(montant) if montant else 0),
         imputations=tuple(_part(ligne) for ligne in champs.get("creances", "").splitlines() if ligne.strip()),
         voie=par,
         transaction=ReferenceTransaction(transaction) if transaction else None,
@@ -257,4 +300,14 @@ def _part(ligne: str) -> Imputation:
         reference, reste = lire_reference(ligne), ""
     if reference is None:
         raise SaisieDeReglement
-    return Imputation(reference=reference, part=lire_montant(reste.strip("=: ")) if reste.strip() else Centimes(0))
+    return Imputation(reference=reference, part=_montant(reste.strip("=: ")) if reste.strip() else Centimes(0))
+
+
+def _montant(texte: str) -> Centimes:
+    try:
+        lu = lire_montant(texte)
+    except MontantIllisible:
+        raise MontantDeReglement from None
+    if not lu:
+        raise MontantDeReglement
+    return lu

@@ -22,6 +22,16 @@ ABSENT_LA_BAS: Final = "absent"
 EN_COURS: Final = "en_cours"
 NON_IMPUTE: Final = "non_impute"
 
+_ETATS_DITS: Final[Mapping[str, str]] = {
+    Fin.ACCEPTE.value: "est accepté",
+    Fin.ECHOUE.value: "a échoué",
+    Fin.EXPIRE.value: "a expiré",
+    Fin.EN_VERIFICATION.value: "est en vérification",
+    EN_COURS: "est en cours",
+    NON_IMPUTE: "n'a rien donné à aucune créance",
+}
+"""L'état d'un paiement, dans une phrase."""
+
 
 class GenreEcart(StrEnum):
     """Ce qui ne s'accorde pas."""
@@ -215,7 +225,7 @@ def _sur_le_pris(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
                 a_demander=True,
             )
         ]
-    cause = f"la banque a pris {euros(banque.pris)} ; ici le paiement est {nous.etat}"
+    cause = f"la banque a pris {euros(banque.pris)} ; ici le paiement {_ETATS_DITS[nous.etat]}"
     return [
         _ecart(
             GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=banque.pris, montant_banque=banque.pris, a_demander=True

@@ -11,7 +11,7 @@ from psycopg import Connection
 from engine.clocks import AT_MOST, latest
 from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import Ecart, GenreEcart
-from kiosque.rapports import Genre, LigneDeRapport
+from kiosque.rapports import LIBELLES, Genre, LigneDeRapport
 
 VERROU: Final = 0x726170706F727473
 """Verrou consultatif (« rapports ») : deux rapprochements ne se jugent pas l'un sur l'autre."""
@@ -233,8 +233,15 @@ def inscrire_ecarts(conn: Connection[Any], rapport: int | None, ecarts: Iterable
             (
                 (
                     clot, rapport, ecart.genre_de_rapport.value, ecart.genre.value, ecart.transaction, ecart.marchand,
-                    ecart.jour, ecart.montant, *ecart.cotes, ecart.cause, latest(),
+                    ecart.jour, ecart.montant, *ecart.cotes, _cause_gardee(clot, ecart), latest(),
                 )
                 for clot, ecart in ecarts
             ),
         )  # fmt: skip
+
+
+def _cause_gardee(clot: int | None, ecart: Ecart) -> str:
+    """La cause, précédée du rapport qui le montre : plusieurs peuvent montrer le même écart, chacun a son anomalie."""
+    if clot is not None:
+        return ecart.cause
+    return f"rapport des {LIBELLES[ecart.genre_de_rapport]}, {ecart.jour:%d/%m/%Y} : {ecart.cause}"

@@ -16,7 +16,7 @@ from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from domain.creance import Créance
-from projections.audit import a_part, arretes, messages, rapports, remboursements, vues
+from projections.audit import a_part, arretes, gardes, messages, rapports, remboursements, vues
 from projections.audit.anomalies import compter_les_anomalies
 from projections.audit.constats import CONSTATS, RAPPORTS
 from projections.audit.contexte import Contexte
@@ -49,7 +49,6 @@ from projections.audit.relations import (
     SORTS,
     TROP_PERCUS,
 )
-from projections.audit.structure import comparer_la_structure
 from projections.comptes.totaux import Comptable
 
 __all__ = ["ECARTS_MAX", "Avancement", "Rapport", "auditer", "solde_par_la_formule"]
@@ -57,11 +56,9 @@ __all__ = ["ECARTS_MAX", "Avancement", "Rapport", "auditer", "solde_par_la_formu
 Avancement = Callable[[str, int, int], None]
 """Reçoit ce qui est lu, combien d'événements, sur combien."""
 
-_QUAND: Final = """
-SELECT clock_timestamp(), current_database() || ', PostgreSQL ' || current_setting('server_version')
-"""
+_OU: Final = "SELECT clock_timestamp(), current_database() || ', PostgreSQL ' || current_setting('server_version')"
 
-_BOUT: Final = "SELECT coalesce(max(position), 0), count(*) FROM journal.evenements"
+_TETE: Final = "SELECT coalesce(max(position), 0), count(*) FROM journal.evenements"
 
 _EPOQUE: Final = "SELECT coalesce(max(nom), '') FROM journal.epoques"
 
@@ -80,6 +77,15 @@ _DUREES: Final = """
 SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true),
        set_config('cursor_tuple_fraction', '1', true)
 """
+
+DES_VUES: Final = frozenset(
+    relation.nom
+    for relation in (
+        *(RESTANT_DU, PAIEMENTS, DELAI, MESSAGERIE, GESTES, ARGENT, REGLEMENTS),
+        *(TROP_PERCUS, EN_COURS, SANS_ACCORD, NON_AFFICHES),
+    )
+)
+"""Ce qui compare une vue au journal arrêté à la position de cette vue."""
 
 _Lecture = tuple[str, frozenset[str], Callable[[], None]]
 """Une lecture : son nom, les relations dont elle dit un côté, et ce qui la fait."""
@@ -102,29 +108,25 @@ def auditer(
     seul = conn.info.transaction_status is not TransactionStatus.IDLE
     with _instantane(conn):
         conn.execute(_DUREES)
-        _situer(conn, rapport)
-        _Audit(conn, rapport, maintenant or rapport.instant, reference, avancer, seul=seul).faire()
+        rapport.instant, rapport.base = conn.execute(_OU).fetchone() or (rapport.instant, "")
+        sans_s_arreter(conn, rapport, "le bout du journal", partial(_lire_le_bout, conn, rapport))
+        sans_s_arreter(conn, rapport, "l'époque", partial(_lire_l_epoque, conn, rapport))
+        situees = sans_s_arreter(conn, rapport, "où en sont les vues", partial(_situer_les_vues, conn, rapport))
+        audit = _Audit(conn, rapport, maintenant or rapport.instant, reference, avancer, seul=seul, situees=situees)
+        audit.faire()
     return rapport
 
 
-def _situer(conn: Connection[Any], rapport: Rapport) -> None:
-    """Ce que le rapport dit de ce qu'il lit ; une table qui manque y est nommée, et le reste est audité."""
+def _lire_le_bout(conn: Connection[Any], rapport: Rapport) -> None:
+    rapport.tete, rapport.evenements = conn.execute(_TETE).fetchone() or (0, 0)
 
-    def le_bout() -> None:
-        rapport.tete, rapport.evenements = conn.execute(_BOUT).fetchone() or (0, 0)
 
-    def l_epoque() -> None:
-        (rapport.epoque,) = conn.execute(_EPOQUE).fetchone() or ("",)
+def _lire_l_epoque(conn: Connection[Any], rapport: Rapport) -> None:
+    (rapport.epoque,) = conn.execute(_EPOQUE).fetchone() or ("",)
 
-    def les_positions() -> None:
-        rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
 
-    quand = conn.execute(_QUAND).fetchone()
-    if quand is not None:
-        rapport.instant, rapport.base = quand
-    sans_s_arreter(conn, rapport, "le bout du journal", le_bout)
-    sans_s_arreter(conn, rapport, "l'époque", l_epoque)
-    sans_s_arreter(conn, rapport, "les positions des suiveurs", les_positions)
+def _situer_les_vues(conn: Connection[Any], rapport: Rapport) -> None:
+    rapport.positions = dict(conn.execute(_POSITIONS).fetchall())
 
 
 @contextmanager
@@ -159,13 +161,16 @@ class _Audit:
         avancer: Avancement,
         *,
         seul: bool,
+        situees: bool,
     ) -> None:
+        """`situees` : faux si rien ne dit où en sont les vues ; elles ne se comparent alors à rien."""
         self._conn = conn
         self._rapport = rapport
         self._maintenant = maintenant
         self._reference = reference
         self._avancer = avancer
         self._seul = seul
+        self._situees = situees
 
     def faire(self) -> None:
         """Lit tout une fois ; ce qui ne s'accorde pas est relu, pour être nommé."""
@@ -173,7 +178,7 @@ class _Audit:
         sommes = Sommes()
         premiere = Contexte(rapport, sommes, self._maintenant)
         self._preparer(premiere)
-        manquees: set[str] = set()
+        manquees: set[str] = set() if self._situees else set(DES_VUES)
         with self._constats():
             for nom, relations, lecture in self._lectures(premiere):
                 self._avancer(nom, 0 if nom == "le journal" else rapport.evenements, rapport.evenements)
@@ -187,14 +192,7 @@ class _Audit:
             self._verifier_les_totaux(premiere)
 
     def _preparer(self, contexte: Contexte) -> None:
-        flux = None if self._reference is None else Créance.flux(self._reference)
-
-        def les_ecartes() -> None:
-            for suiveur, nom, position, cause in self._conn.execute(_ECARTES, (flux, flux)):
-                contexte.ecartes.setdefault((suiveur, nom), position)
-                self._rapport.ecart(f"{suiveur} : événement {position} de {nom} écarté ({cause})")
-
-        sans_s_arreter(self._conn, self._rapport, "les événements écartés", les_ecartes)
+        sans_s_arreter(self._conn, self._rapport, "les événements écartés", partial(self._lire_les_ecartes, contexte))
         if self._reference is None:
             sans_s_arreter(
                 self._conn,
@@ -202,6 +200,12 @@ class _Audit:
                 "les messages retenus",
                 lambda: contexte.retenus.update(messages.causes_retenues(self._conn)),
             )
+
+    def _lire_les_ecartes(self, contexte: Contexte) -> None:
+        flux = None if self._reference is None else Créance.flux(self._reference)
+        for suiveur, nom, position, cause in self._conn.execute(_ECARTES, (flux, flux)):
+            contexte.ecartes.setdefault((suiveur, nom), position)
+            self._rapport.ecart(f"{suiveur} : événement {position} de {nom} écarté ({cause})")
 
     def _lectures(self, contexte: Contexte) -> list[_Lecture]:
         """Chaque côté de chaque relation, dans l'ordre où les lire : le journal d'abord."""
@@ -316,7 +320,7 @@ def _constater(conn: Connection[Any], rapport: Rapport) -> None:
 
     for nom, requete in (CONSTATS | RAPPORTS).items():
         sans_s_arreter(conn, rapport, nom, partial(constater, requete))
-    sans_s_arreter(conn, rapport, "la structure", partial(comparer_la_structure, conn, rapport))
+    sans_s_arreter(conn, rapport, "les gardes", partial(gardes.controler, conn, rapport))
     sans_s_arreter(conn, rapport, "les arrêtés", partial(arretes.controler, conn, rapport))
     sans_s_arreter(conn, rapport, "les anomalies", partial(compter_les_anomalies, conn, rapport))
 

@@ -6,8 +6,9 @@ Plus de 300 lignes : une requête par constat.
 
 from typing import Final
 
-from domain.anomalie import FAITS_D_ANOMALIE
+from domain.anomalie import FAITS_D_ANOMALIE, Anomalie
 from domain.creance import Créance
+from domain.geste import Source
 from domain.messagerie import Messagerie
 from domain.paiement import Paiement
 from projections.vues.durees import ECARTS
@@ -61,6 +62,12 @@ _PERMIS: Final = " OR ".join(
 
 _A_LA_MEME_HEURE: Final = "abs(extract(epoch FROM {} - {})) > 3600"
 
+_D_UN_ECART: Final = f"{Anomalie.flux(Source.ECART.value)}-"
+"""Le début du flux d'un écart de rapport que des personnes ont réglé."""
+
+_AUTORISATION: Final = """'"autorisation":"([^"]*)"'"""
+"""Où un fait d'un paiement dit l'autorisation de la banque."""
+
 # La première origine de chaque message, avec ce qu'il faut pour juger un fait qui s'en réclame.
 _CAUSE: Final = "'kafka:' || topic || '/' || partition || '@' || decalage"
 _ORIGINES: Final = f"""
@@ -107,6 +114,16 @@ WHERE e.topic = '{Paiement.AcceptationPrécisée.TOPIC}'
       AND position(to_json(s.marchand)::text IN convert_from(e.etat, 'SQL_ASCII')) > 0
       AND position('"montant":' || s.montant || ',' IN convert_from(e.etat, 'SQL_ASCII')) > 0))
 UNION ALL
+SELECT format('journal : %s ne sait rien de l''autorisation que dit le message « %s », pourtant tenu pour une copie',
+              '{Paiement.flux("")}' || s.objet, left({_CAUSE}, 80))
+FROM journal.sorts s
+WHERE s.sort = 'doublon' AND s.champs ->> 'issue' = 'acceptee'
+  AND coalesce(s.champs ->> 'autorisation', '') NOT IN ('', 'null')
+  AND NOT EXISTS (SELECT FROM journal.evenements e
+                  WHERE e.flux = '{Paiement.flux("")}' || s.objet
+                    AND ltrim(substring(convert_from(e.etat, 'SQL_ASCII') FROM {_AUTORISATION}), '0')
+                        = ltrim(substring(to_json(s.champs ->> 'autorisation')::text FROM '^"(.*)"$'), '0'))
+UNION ALL
 SELECT format('journal : %s v%s : n''a pas l''heure de son message « %s »', e.flux, e.version, left(e.cause, 80))
 FROM journal.evenements e JOIN ({_ORIGINES}) AS s USING (cause)
 WHERE s.sort <> 'en_souffrance' AND {_A_LA_MEME_HEURE.format("e.enregistre_le", "s.enregistre_le")}
@@ -150,6 +167,7 @@ UNION ALL
 SELECT format('topic : %s, rang %s, rencontré avant celui qui le précède', topic, rang)
 FROM (SELECT *, lag(enregistre_le) OVER (ORDER BY rang) AS avant FROM journal.topics) AS t
 WHERE enregistre_le < avant - interval '1 hour' OR enregistre_le > clock_timestamp() + interval '1 hour'
+   OR enregistre_le < (SELECT min(e.enregistre_le) FROM journal.epoques e) - interval '1 hour'
 UNION ALL
 SELECT format('topic : %s, rencontré après qu''il a été lu', t.topic)
 FROM journal.topics t
@@ -199,6 +217,9 @@ UNION ALL
 SELECT format('attente : %s/%s@%s, %s avant ceux qui le précèdent', topic, partition, decalage, flux)
 FROM (SELECT *, lag(decalage) OVER (PARTITION BY topic_id, partition ORDER BY rang) AS avant FROM journal.attentes) AS a
 WHERE decalage < avant
+UNION ALL
+SELECT format('attente : %s/%s@%s réglée dans l''avenir', topic_id, partition, decalage)
+FROM journal.attentes_reglees WHERE enregistre_le > clock_timestamp() + interval '1 hour'
 """,  # noqa: S608
     "les époques": """
 SELECT 'époque : le journal n''en a aucune' WHERE NOT EXISTS (SELECT FROM journal.epoques)
@@ -214,34 +235,6 @@ WHERE p.le > e.enregistre_le + interval '1 hour'
 UNION ALL
 SELECT format('publication : %s publie sous l''époque %s, qui n''existe pas', p.suiveur, p.epoque)
 FROM vues.publications p WHERE NOT EXISTS (SELECT FROM journal.epoques e WHERE e.nom = p.epoque)
-""",
-    "les gardes": r"""
-SELECT format('garde : %s a une règle de réécriture, %s', c.oid::regclass, r.rulename)
-FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND r.rulename <> '_RETURN'
-UNION ALL
-SELECT format('garde : %s cache des lignes à certains', c.oid::regclass)
-FROM pg_class c
-WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace) AND c.relrowsecurity
-UNION ALL
-SELECT format('garde : %s peut %s dans %s', coalesce(nullif(d.grantee, 0)::regrole::text, 'tout le monde'),
-              d.privilege_type, c.oid::regclass)
-FROM pg_class c, aclexplode(c.relacl) AS d
-WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind <> 'S' AND d.grantee <> c.relowner
-  AND d.privilege_type <> 'SELECT'
-UNION ALL
-SELECT format('garde : %s peut %s %s de %s', coalesce(nullif(d.grantee, 0)::regrole::text, 'tout le monde'),
-              d.privilege_type, a.attname, c.oid::regclass)
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid, aclexplode(a.attacl) AS d
-WHERE c.relnamespace = 'journal'::regnamespace AND d.grantee <> c.relowner
-  AND (d.privilege_type NOT IN ('SELECT', 'INSERT')
-       OR d.privilege_type = 'INSERT'
-          AND (a.attidentity <> '' OR a.attname IN ('enregistre_le', 'lu_par', 'ouverte_par', 'ecrit_par')))
-UNION ALL
--- Reculée, elle se voit à la première heure qui n'est pas dans l'ordre ; avancée, elle daterait tout de l'avenir.
-SELECT 'garde : l''horloge du journal est en avance'
-WHERE 'epoch'::timestamptz + interval '1 microsecond' * journal.dernier_instant()
-      > clock_timestamp() + interval '1 hour'
 """,
     "les suiveurs": """
 SELECT format('%s : à la position %s, au-delà du bout du journal', nom, position)
@@ -259,6 +252,8 @@ WHERE (SELECT tenue = position FROM vues.suiveurs WHERE nom = 'delai_affichage')
 """,  # noqa: S608
 }
 
+# Un rapport est pris jusqu'à deux jours avant la date de son titre (`guichet.rapprocher.AVANCE_MAX`), une heure en plus
+# pour l'horloge qui l'inscrit.
 RAPPORTS: Final[dict[str, str]] = {
     "les rapports de la banque": f"""
 SELECT format('rapport %s : %s lignes annoncées, %s gardées', r.rang, r.lignes, l.lignes)
@@ -274,8 +269,8 @@ UNION ALL
 SELECT format('rapport %s : lu avant celui qui le précède, ou en avance sur son heure', rang)
 FROM (SELECT *, lag(enregistre_le) OVER (ORDER BY rang) AS avant, lag(position) OVER (ORDER BY rang) AS bout
       FROM journal.rapports) AS r
-WHERE enregistre_le < avant - interval '1 hour' OR position < bout OR genere_le > enregistre_le + interval '1 day'
-   OR position > (SELECT coalesce(max(position), 0) FROM journal.evenements)
+WHERE enregistre_le < avant - interval '1 hour' OR genere_le > enregistre_le + interval '49 hours'
+   OR position < coalesce(bout, 0) OR position > (SELECT coalesce(max(position), 0) FROM journal.evenements)
    OR enregistre_le > clock_timestamp() + interval '1 hour' OR couvre_jusqua > genere_le + interval '1 day'
 UNION ALL
 SELECT format('rapport %s : le journal n''en était pas à la position %s', r.rang, r.position)
@@ -315,6 +310,19 @@ FROM journal.ecarts_de_rapport e
 WHERE e.rapport IS NOT NULL AND NOT EXISTS (
     SELECT FROM journal.rapports r WHERE r.rang = e.rapport
       AND NOT {_A_LA_MEME_HEURE.format("r.enregistre_le", "e.enregistre_le")})
+""",  # noqa: S608
+    "les écarts réglés": f"""
+SELECT format('écart de rapport %s : fermé sans rapport, ni personne qui l''ait réglé', c.clot)
+FROM journal.ecarts_de_rapport c
+WHERE c.clot IS NOT NULL AND c.rapport IS NULL
+  AND NOT EXISTS (SELECT FROM journal.evenements e
+                  WHERE e.flux = '{_D_UN_ECART}' || c.clot AND e.topic = '{Anomalie.AnomalieRéglée.TOPIC}')
+UNION ALL
+SELECT DISTINCT format('journal : %s, réglé, mais rien ne le ferme', e.flux)
+FROM journal.evenements e
+WHERE e.flux LIKE '{_D_UN_ECART}%' AND e.topic = '{Anomalie.AnomalieRéglée.TOPIC}'
+  AND NOT EXISTS (SELECT FROM journal.ecarts_de_rapport c
+                  WHERE c.rapport IS NULL AND c.clot::text = substr(e.flux, length('{_D_UN_ECART}') + 1))
 """,  # noqa: S608
     "les écarts ouverts": """
 SELECT format('écarts ouverts : la vue et la table diffèrent sur l''écart %s', coalesce(v.rang, t.rang))

@@ -10,12 +10,12 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.creance import Créance
-from domain.paiement import FaitDePaiement, Paiement, est_de_paiement
+from domain.paiement import FaitDePaiement, Fin, Paiement, est_de_paiement
 from engine.recorder import Recorder
 from projections.lectures.historique import HORS_DONNEES, Etape, Histoire, Illisible, historiques
 from projections.lectures.instant import RienEncore, VersionInconnue
 from projections.lectures.messages_recus import messages_recus
-from projections.lectures.phrases import phrase_de_paiement
+from projections.lectures.phrases import mis_en_verification, phrase_de_paiement
 from projections.lectures.suite import TOUT, Demande, Dossier, Ligne
 
 # Les faits d'un paiement.
@@ -33,6 +33,14 @@ SELECT cle, correlation FROM journal.cles_idempotence WHERE auteur = %s AND cle 
 
 # Les faits d'autres flux que ces messages ont causés.
 _CAUSES: Final = "SELECT flux, version, cause FROM journal.evenements WHERE flux = ANY (%s) AND cause = ANY (%s)"
+
+# Comment des paiements ont fini, chacun dans l'ordre.
+_FINS: Final = """
+SELECT flux, version, topic, etat, cause FROM journal.evenements
+WHERE flux = ANY (%(flux)s) AND topic = ANY (%(topics)s) AND (%(au)s::timestamptz IS NULL OR enregistre_le <= %(au)s)
+ORDER BY flux, version
+"""
+_TOPICS_DE_FIN: Final = [Paiement.PaiementConclu.TOPIC, Paiement.PaiementRéglé.TOPIC]
 
 # Où commence et où finit un flux.
 _BORNES: Final = "SELECT min(enregistre_le), max(version) FROM journal.evenements WHERE flux = %s"
@@ -61,6 +69,7 @@ def dossier_de_creance(
     assures = {str(assure) for ligne in lignes if (assure := _donnee(ligne, "assure"))}
     jusqu_a = lignes[-1].fait.enregistre_le if demande.version is not None else demande.au
     dossier = Dossier(flux, assures, lignes, [], derniere, *demande)
+    _dire_les_verifications(conn, recorder, dossier, jusqu_a)
     return _lier(conn, dossier, [reference, *transactions], jusqu_a)
 
 
@@ -76,7 +85,7 @@ def dossier_de_paiement(
     siennes = _faits_de_paiement(conn, recorder, [transaction], demande)
     jusqu_a = siennes[-1].fait.enregistre_le if siennes and demande.version is not None else demande.au
     references = [str(part["reference"]) for ligne in siennes for part in _donnee(ligne, "imputations") or ()]
-    creances = _histoires(conn, recorder, references, Demande(demande.instant))
+    creances = _histoires(conn, recorder, references, Demande(demande.instant), nommees=True)
     parts = [
         Ligne(fait, Créance.flux(reference))
         for reference, histoire in creances.items()
@@ -87,6 +96,7 @@ def dossier_de_paiement(
     lignes = sorted([*siennes, *parts], key=_place)
     assures = {str(assure) for ligne in lignes if (assure := _donnee(ligne, "assure"))}
     dossier = _lier(conn, Dossier(flux, assures, lignes, [], derniere or 0, *demande), [transaction], jusqu_a)
+    _dire_les_verifications(conn, recorder, dossier, jusqu_a)
     return dossier if derniere is not None or dossier.messages else None
 
 
@@ -100,7 +110,7 @@ def dossier_de_l_assure(
     references, transactions = conn.execute(_DE_L_ASSURE, {"assure": assure}).fetchone() or ([], [])
     if not references and not transactions:
         return None
-    histoires = _histoires(conn, recorder, references, demande)
+    histoires = _histoires(conn, recorder, references, demande, nommees=True)
     des_creances = [
         Ligne(fait, Créance.flux(reference)) for reference, histoire in histoires.items() for fait in _faits(histoire)
     ]
@@ -114,13 +124,15 @@ def dossier_de_l_assure(
             restants[ligne.flux] = ligne.fait.restant_du
             ligne.total = sum(restants.values())
     dossier = Dossier(f"assure-{assure}", {assure}, lignes, [], 0, *demande)
+    _dire_les_verifications(conn, recorder, dossier, demande.au)
     return _lier(conn, dossier, [*references, *transactions], demande.au)
 
 
 def _histoires(
-    conn: Connection[Any], recorder: Recorder, references: Iterable[str], demande: Demande
+    conn: Connection[Any], recorder: Recorder, references: Iterable[str], demande: Demande, *, nommees: bool = False
 ) -> dict[str, Histoire]:
-    return historiques(conn, recorder, list(references), au=demande.au, a_la_version=demande.version)
+    voulues = list(references)
+    return historiques(conn, recorder, voulues, au=demande.au, a_la_version=demande.version, nommees=nommees)
 
 
 def _faits(histoire: Histoire) -> list[Etape | Illisible]:
@@ -183,6 +195,34 @@ def _exiger_de_paiement(fait: object) -> FaitDePaiement:
     if not est_de_paiement(fait):
         raise TypeError(f"{type(fait).__name__} n'est pas un fait d'un paiement")
     return fait
+
+
+def _dire_les_verifications(conn: Connection[Any], recorder: Recorder, dossier: Dossier, au: datetime | None) -> None:
+    """Ne laisse pas lire « n'a pas abouti » d'un paiement que la banque a pris : la personne paierait encore."""
+    leves = [(ligne, str(_donnee(ligne, "transaction"))) for ligne in dossier.lignes if _est_un_echec(ligne)]
+    if not leves:
+        return
+    flux = [Paiement.flux(nom) for nom in {transaction for _, transaction in leves}]
+    criteres = {"flux": flux, "topics": _TOPICS_DE_FIN, "au": au}
+    commencees = set()
+    for sien, version, topic, etat, cause in conn.execute(_FINS, criteres, binary=True):
+        try:
+            fin = recorder.mapper.lire(sien, version, topic, etat)
+        except Exception:  # noqa: BLE001, S112 (illisible, il se dit sur la page du paiement)
+            continue
+        nom = Paiement.transaction_de(sien)
+        if isinstance(fin, Paiement.PaiementConclu) and fin.issue is Fin.EN_VERIFICATION:
+            commencees.add((str(nom), cause))
+            dossier.en_verification.add(nom)
+        else:
+            dossier.en_verification.discard(nom)
+    for ligne, transaction in leves:
+        if isinstance(ligne.fait, Etape) and (transaction, ligne.fait.cause) in commencees:
+            ligne.fait = ligne.fait._replace(phrase=mis_en_verification(int(_donnee(ligne, "part_liberee"))))
+
+
+def _est_un_echec(ligne: Ligne) -> bool:
+    return isinstance(ligne.fait, Etape) and ligne.fait.type == Créance.PaiementÉchoué.__name__
 
 
 def _lier(conn: Connection[Any], dossier: Dossier, objets: Sequence[str], au: datetime | None) -> Dossier:

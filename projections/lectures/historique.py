@@ -110,8 +110,12 @@ def historiques(
     *,
     au: datetime | None = None,
     a_la_version: int | None = None,
+    nommees: bool = False,
 ) -> dict[str, Histoire]:
-    """L'histoire de chacune de ces créances, en une requête ; vide pour une inconnue."""
+    """L'histoire de chacune de ces créances, en une requête ; vide pour une inconnue.
+
+    `nommees` : leurs phrases se lisent ailleurs que chez elles, et disent de laquelle elles parlent.
+    """
     histoires = {reference: Histoire([], []) for reference in references}
     creances: dict[str, Créance] = {}
     criteres = {"flux": [Créance.flux(reference) for reference in references], "version": a_la_version, "au": au}
@@ -125,7 +129,8 @@ def historiques(
             raison = str(illisible) or repr(illisible)
             histoire.illisibles.append(Illisible(position, version, topic, enregistre_le, cause, raison))
         else:
-            histoire.etapes.append(_etape(fait, creance, RecordedEvent(position, fait, cause, enregistre_le)))
+            nom = f"la créance {Créance.reference_de(flux)}" if nommees else "cette créance"
+            histoire.etapes.append(_etape(fait, creance, RecordedEvent(position, fait, cause, enregistre_le), nom))
     return histoires
 
 
@@ -142,7 +147,7 @@ def _appliquer(creance: Créance | None, fait: Fait, *, saute: bool) -> Créance
     return creance
 
 
-def _etape(fait: Fait, creance: Créance, lu: RecordedEvent) -> Etape:
+def _etape(fait: Fait, creance: Créance, lu: RecordedEvent, nom: str) -> Etape:
     return Etape(
         position=lu.position,
         version=fait.originator_version,
@@ -155,5 +160,5 @@ def _etape(fait: Fait, creance: Créance, lu: RecordedEvent) -> Etape:
         restant_du=creance.restant_du,
         en_cours=creance.reserve,
         trop_percu=creance.trop_percu,
-        phrase=phrase(fait) if est_de_creance(fait) else "",
+        phrase=phrase(fait, nom) if est_de_creance(fait) else "",
     )

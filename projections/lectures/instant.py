@@ -62,13 +62,15 @@ class VersionInconnue(Refus):
     phrase_de_base = "Cette version n'existe pas"
 
     def __init__(self, derniere: int) -> None:
-        """`derniere` : la dernière qui existe."""
+        """`derniere` : la dernière qui existe ; 0 si ce qui est demandé n'est pas même un nombre."""
         super().__init__(derniere)
         self.derniere = derniere
 
     @property
     def phrase(self) -> str:
         """La phrase, qui dit lesquelles existent."""
+        if not self.derniere:
+            return f"{self.phrase_de_base} : une version est un nombre, à partir de 1."
         return f"{self.phrase_de_base} : la dernière est la {self.derniere}."
 
 

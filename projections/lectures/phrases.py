@@ -10,6 +10,14 @@ from domain.paiement import FaitDePaiement, Fin, Paiement
 from domain.sort import Sort
 from projections.effets import quand
 
+VERIFICATION: Final = "Nous vérifions votre paiement auprès de la banque ; ne payez pas une seconde fois."
+"""À dire tant que le paiement est en vérification, et plus ensuite."""
+
+
+def mis_en_verification(libere: int) -> str:
+    """Ce que veut dire, sur une créance, la réservation levée d'un paiement dont la banque a pris autre chose."""
+    return f"La banque a pris un autre montant que celui du paiement : {euros(libere)} ne sont plus réservés."
+
 
 def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
     """Ce qu'un fait d'un paiement veut dire."""
@@ -59,7 +67,7 @@ def _fin(fait: Paiement.PaiementConclu) -> str:
         case Fin.EXPIRE:
             return f"Le paiement n'a pas été terminé à temps : il a été clos le {quand(fait.timestamp)}."
         case Fin.EN_VERIFICATION:
-            return "Nous vérifions votre paiement auprès de la banque ; ne payez pas une seconde fois."
+            return VERIFICATION
         case _:
             assert_never(fait.issue)
 

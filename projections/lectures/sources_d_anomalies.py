@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from domain.geste import GESTES, Geste, Source, composer_id, lire_id
 from domain.monnaie import euros
+from domain.paiement import Fin
 from engine.messages import EARLIEST
 from engine.positions import stopped_partitions
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
@@ -204,6 +205,8 @@ def compter_les_ouvertes(conn: Connection[Any], filtre: Filtre | None = None) ->
     return {genre: resume.nombre for genre, resume in resumer_les_ouvertes(conn, filtre).items()}
 
 
+_DITES: Final = {fin.value: fin.dite for fin in Fin}
+
 # --- Chaque source ---------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +222,7 @@ def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
         cause = f"{pris} pour un paiement de {euros(voulu)}."
     else:
         autre = f" (autorisation {autorisation})" if autorisation else ""
-        cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {statut}."
+        cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {_DITES.get(statut, statut)}."
     if c.montant != montant:
         cause += f" Il en reste {euros(c.montant)} à régler."
     return _ligne(c, cause, gestes)
@@ -239,11 +242,14 @@ def _sort(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     return _ligne(c, phrase(f"{cause} ({topic}, partition {partition}, position {offset})"), gestes)
 
 
+_DE_LUI_MEME: Final = "Dès que ce qu'il attend arrive, il s'applique de lui-même."
+
+
 def _attente(c: Communes, reste: tuple[Any, ...], gestes_d_un_message: GestesDUnMessage) -> LigneDAnomalie:
     raison, valeur, sort, suite = reste
     montant, gestes = gestes_d_un_message(bytes(valeur))
     if sort is None:
-        return _ligne(c._replace(montant=montant), phrase(raison), gestes)
+        return _ligne(c._replace(montant=montant), f"{phrase(raison)} {_DE_LUI_MEME}", gestes)
     dite = phrase(f"le message attendait ; levé, il n'a pas pu être appliqué : {suite}")
     return _ligne(c._replace(montant=montant), dite, GESTES[Source.LEVEE])
 

@@ -1,7 +1,7 @@
 """Une histoire, prête à être montrée : ses lignes dans l'ordre du journal, ses messages, et l'instant demandé."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +46,8 @@ class Dossier:
     """Celle d'aujourd'hui, quel que soit l'instant demandé ; 0 pour un assuré."""
     instant: Instant | None = None
     version: int | None = None
+    en_verification: set[str] = field(default_factory=set)
+    """Les paiements que l'on vérifie auprès de la banque, à l'instant demandé."""
 
     @property
     def illisibles(self) -> list[Illisible]:

@@ -21,10 +21,16 @@ _TRANCHE: Final = (
     + " END)::int8"
 )
 
+SANS_FIN_MS: Final = 10**15
+"""La durée d'un paiement dont une heure est sans fin : PostgreSQL en connaît, une main peut en écrire une, et aucune ne
+doit arrêter le compte des autres."""
+
 # La tranche de chaque paiement affiché, parmi des parts.
 TRANCHES: Final = (
     f"SELECT transaction, {_TRANCHE} AS tranche_ms FROM ("  # noqa: S608 (constantes)
-    "SELECT transaction, greatest(extract(epoch FROM max(affiche_le) - min(accepte_le)) * 1000, 0) AS ms"
+    "SELECT transaction, CASE WHEN isfinite(max(affiche_le)) AND isfinite(min(accepte_le))"
+    " THEN greatest(extract(epoch FROM max(affiche_le) - min(accepte_le)) * 1000, 0)"
+    f" ELSE {SANS_FIN_MS} END AS ms"
     " FROM {parts} AS parts GROUP BY transaction HAVING count(*) = count(affiche_le)"
     ") AS finis"
 )

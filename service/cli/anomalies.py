@@ -309,8 +309,8 @@ def _told_refusals() -> Iterator[None]:
 
 def _centimes(text: str) -> Centimes:
     read = _AMOUNT.fullmatch(text.strip().removesuffix("€").strip())
-    if read is None or (amount := int(read[1]) * 100 + int(read[2] or 0)) > CENTIMES_MAX:
-        raise typer.BadParameter(f"{text!r} : un montant s'écrit en euros, 20 ou 20,00")
+    if read is None or not 0 < (amount := int(read[1]) * 100 + int(read[2] or 0)) <= CENTIMES_MAX:
+        raise typer.BadParameter(f"{text!r} : un montant s'écrit en euros, 20 ou 20,00 ; absent, il vaut tout")
     return Centimes(amount)
 
 

@@ -31,12 +31,14 @@ def tell_list(rows: list[LigneDAnomalie], *, as_json: bool, settled: bool = Fals
             _tell_narrowly(row)
         return
     table = Table(
-        *map(whole, ("Anomalie", "Genre", "État", "Montant", "Caisse", "Assuré", "Depuis")), "Cause", "Gestes"
+        *map(whole, ("Anomalie", "Genre", "État", "Montant", "Créance ou paiement", "Caisse", "Assuré", "Depuis")),
+        "Cause",
+        "Gestes",
     )
     for row in rows:
         since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
         amount = euros(row.montant) if row.montant else ""
-        who = (row.caisse or "", row.assure or "")
+        who = (row.reference or row.transaction or "", row.caisse or "", row.assure or "")
         table.add_row(row.id, row.genre, row.etat, amount, *who, since, row.cause, _gestures(row))
     console.print(table)
 
@@ -47,9 +49,10 @@ def _tell_narrowly(row: LigneDAnomalie) -> None:
     since = f"{row.depuis.astimezone(PARIS):%d/%m/%Y %H:%M}"
     console.print(f"{row.id} : {row.genre}, {row.etat}{amount}, {since}", soft_wrap=True, highlight=False)
     console.print(f"    {row.cause}", soft_wrap=True, highlight=False)
-    who = [f"{name} {value}" for name, value in (("caisse", row.caisse), ("assuré", row.assure)) if value]
-    if who:
-        console.print(f"    {', '.join(who)}", soft_wrap=True, highlight=False)
+    named = (("créance", row.reference), ("paiement", row.transaction), ("caisse", row.caisse), ("assuré", row.assure))
+    about = [f"{name} {value}" for name, value in named if value]
+    if about:
+        console.print(f"    {', '.join(about)}", soft_wrap=True, highlight=False)
     console.print(f"    gestes : {_gestures(row)}", soft_wrap=True, highlight=False)
 
 

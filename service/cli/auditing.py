@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from datetime import UTC, date, datetime, time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -62,6 +63,7 @@ def audit(
 ) -> None:
     """Recalcule tout depuis le journal et compare ; sort avec 1 s'il y a un écart, 3 si tout n'a pas pu se lire."""
     from projections.audit import auditer
+    from projections.audit.lecture import sans_s_arreter
 
     if preuve:
         audit_seals(data_dir, as_json=as_json)
@@ -71,9 +73,10 @@ def audit(
     with connection(data_dir) as (settings, conn), progress_bar() as advance:
         report = auditer(conn, wanted, depuis=first_day, avancer=advance)
         if wanted is None:
-            _check_points(conn, settings, report)
+            sans_s_arreter(conn, report, "les points signés", partial(_check_points, conn, settings, report))
             if settings.tsa_roots is not None:
-                _check_signatures(conn, settings.tsa_roots, report)
+                signed = partial(_check_signatures, conn, settings.tsa_roots, report)
+                sans_s_arreter(conn, report, "les horodatages", signed)
     if wanted is not None and not report.creances and not report.ecarts_comptes and report.complet:
         fail("Cette référence est inconnue.")
     if as_json:

@@ -42,7 +42,7 @@ def rapprocher(
     """Rapproche les rapports de la banque de nos paiements : chaque écart devient une anomalie.
 
     Un rapport est pris en entier ou refusé en entier, et ne compte qu'une fois. Sort avec 1 si quelque chose diffère,
-    2 si un rapport est refusé.
+    2 si un rapport est refusé, 3 si notre côté d'une transaction est illisible : elle seule n'est pas jugée.
     """
     from service.reports.run import reconcile_files, watch_folder
 
@@ -74,12 +74,14 @@ def _tell_due(data_dir: Path | None, *, as_json: bool) -> None:
 
     from guichet.rapprocher import rapports_attendus
     from service.reports.merchants import merchants_of
+    from service.reports.telling import due_sentences
 
+    now = datetime.now(UTC)
     with connection(data_dir) as (settings, conn):
-        missing = rapports_attendus(conn, merchants_of(settings), datetime.now(UTC))
+        missing = rapports_attendus(conn, merchants_of(settings), now)
     if as_json:
         print_json({"rapports_attendus": missing})
     else:
-        for merchant in missing:
-            console.print(f"Marchand {merchant} : le rapport de transactions de la veille manque.", highlight=False)
+        for sentence in due_sentences(missing, now):
+            console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(PROBLEM if missing else 0)

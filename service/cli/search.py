@@ -55,4 +55,4 @@ def search(
         if found.tronques:
             console.print("Il y en a d'autres : précisez le jour, ou cherchez par un nom.")
     if not found.trouves:
-        fail(f"Rien ne répond à {', ni à '.join(found.compris)}.")
+        fail(f"Rien ne répond. Compris : {', ou '.join(found.compris)}.")

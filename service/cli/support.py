@@ -104,11 +104,14 @@ def history(
 
 def _tell(found: "Consultee") -> None:
     """On a terminal: what happened, what came in, what was noted."""
+    from api.support.consultation import a_dire
     from projections.lectures.historique import Etape
 
     dossier = found.dossier
     if dossier.instant is not None or dossier.version is not None:
         console.print(dossier.phrase)
+    for sentence in a_dire(dossier):
+        console.print(f"À dire à la personne : « {sentence} »", soft_wrap=True, markup=False, highlight=False)
     console.print(history_table([line.fait for line in dossier.lignes if isinstance(line.fait, Etape)]))
     for bad in dossier.illisibles:
         sentence = f"Illisible : v{bad.version} ({bad.topic}), à la position {bad.position} : {bad.raison}"

@@ -11,14 +11,14 @@ from domain.monnaie import euros
 from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import Bilan
 from guichet.relancer_paiement import Relance, relancer_paiement
-from kiosque.rapports import Genre
+from kiosque.rapports import LIBELLES, Genre
 from kiosque.simulateur.rapports import Faute
 from service import composition
 from service.demo.person import CARD_ACCEPTED, Person
 from service.demo.stage import DemoFailed, Stage
 from service.publisher import Publisher
 from service.reports.run import Reconciler
-from service.reports.telling import KINDS, tell
+from service.reports.telling import counted, tell
 
 LOST_PAYMENT: Final = 16_00
 """What the lost acceptance took, in cents."""
@@ -78,8 +78,8 @@ def _tell(stage: Stage, summary: Bilan) -> None:
     if summary.genre is Genre.TRANSACTIONS:
         tell(summary, stage.console, as_json=False)
         return
-    sentence = f"Rapport des {KINDS[summary.genre]} : {summary.lignes} lignes, {len(summary.ecarts)} écart"
-    stage.add(sentence + ("s." if len(summary.ecarts) > 1 else "."))
+    rows, differences = counted(summary.lignes, "ligne"), counted(len(summary.ecarts), "écart")
+    stage.add(f"Rapport des {LIBELLES[summary.genre]} : {rows}, {differences}.")
 
 
 def _ask_office(stage: Stage, transaction: str) -> Relance:

@@ -48,6 +48,9 @@ KNOWN: Final = f"séparateurs connus : {', '.join(SEPARATORS.values())}"
 
 BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 AS_UTF_8: Final = "enregistrez-le en « CSV UTF-8 »"
+BINARY: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF")
+"""How a workbook (.xlsx, .ods; the old .xls), a gzip and a PDF begin, whatever their name."""
+NOT_CSV: Final = "un classeur ou une archive, pas du CSV : enregistrez la feuille en « CSV UTF-8 »"
 WIDE: Final = "des octets nuls : le fichier est en UTF-16 ; enregistrez-le en CSV UTF-8"
 
 
@@ -134,13 +137,15 @@ def _rest_of_record(line: Line, lines: Lines) -> list[Line]:
 def _check_cells(cells: Sequence[str], columns: Sequence[str], separator: str) -> None:
     """Refuse a record that is not one cell a column, or a cell that has swallowed whole lines."""
     if len(cells) != len(columns):
-        raise Unreadable(f"{len(cells)} colonnes, l'en-tête en a {len(columns)}")
+        raise Unreadable(f"{len(cells)} colonne{'s' if len(cells) > 1 else ''}, l'en-tête en a {len(columns)}")
     if any("\n" in cell and cell.count(separator) >= len(columns) - 1 for cell in cells):
         raise Unreadable(UNCLOSED)
 
 
 def _heading(octets: bytes) -> str:
     """The header's text, without the byte order marks that programs put before each other's."""
+    if octets.startswith(BINARY):
+        raise Unreadable(NOT_CSV)
     if octets.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in octets:
         raise Unreadable(WIDE)
     return _text(octets).lstrip(BOM)
@@ -171,6 +176,8 @@ def _check_columns(columns: Sequence[str], separator: str) -> None:
             raise Unreadable(f"les colonnes ne se séparent pas par {SEPARATORS[separator]} ({KNOWN})")
         raise Unreadable(f"l'en-tête manque : la première ligne nomme les colonnes ({', '.join(COLUMNS)})")
     for number, name in enumerate(columns, 1):
+        if not name:
+            raise Unreadable(f"colonne {number} sans nom (connues : {', '.join(COLUMNS)})")
         if name not in COLUMNS:
             raise Unreadable(f"colonne {number} inconnue : « {name} » (connues : {', '.join(COLUMNS)})")
         if name in columns[: number - 1]:

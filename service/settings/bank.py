@@ -47,6 +47,8 @@ class KiosqueSettings(Concern):
     )
     kiosque_office_resend_after: Duration = Field(
         timedelta(hours=6),
+        ge=timedelta(hours=1),
+        le=timedelta(days=7),
         description="Après une opération envoyée sans réponse : temps que la banque peut mettre à écrire ce qu'elle a"
         " fait ; d'ici là, rien n'est renvoyé ni tenu pour refusé.",
     )

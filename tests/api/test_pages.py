@@ -222,7 +222,7 @@ class TestLeParcours:
         page = chercher(service)
         assert "Il faut au moins 16 € par paiement : cochez d'autres références" in lisible(page)
         seule = verifier(service, page, "16", action="partage")
-        ensemble = "Les références cochées ne font que 7,00 € : cochez-en d'autres de la même caisse"
+        ensemble = "La référence cochée ne fait que 7,00 € : cochez-en d'autres de la même caisse"
         assert any(ensemble in phrase.replace("\N{NO-BREAK SPACE}", " ") for _, phrase in fautes(seule))
         assert "autre moyen de paiement" not in lisible(seule)
         touchee = verifier(service, page, "", references=[REF, AUTRE], action="montant:1900")
@@ -584,6 +584,11 @@ class TestJamaisDeuxPaiements:
             for adresse in ("/creances", f"/payer?reference={AUTRE}"):
                 dite = lisible(service.client.get(adresse))
                 assert ("vous pouvez le reprendre" in dite, "repris jusqu'à" in dite) == (False, False), adresse
+            encore = verifier(service, chercher(service, AUTRE), reference=AUTRE, references=[REF, AUTRE])
+            assert encore.status_code == 409
+            dite = lisible(encore)
+            assert ("vous pouvez le reprendre" in dite, "repris jusqu'à" in dite) == (False, False), "à l'envoi aussi"
+            assert "attend la réponse de la banque ; ne payez pas une seconde fois" in dite
 
     def test_passe_le_delai_l_etape_2_et_la_liste_disent_d_attendre_et_menent_a_son_etat(
         self, service: Service

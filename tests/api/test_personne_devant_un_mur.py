@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from api.socle.consignes import Consignes
@@ -138,6 +139,22 @@ def test_un_paiement_en_verification_se_dit_partout_et_nulle_part_on_n_invite_a_
     assert not any(touche in lisible(page) for touche in ("Tout régler", "Le maximum", "Cocher les autres"))
 
 
+@pytest.mark.parametrize("adresse", ["/", "/creances", "/autres-moyens"])
+def test_une_verification_se_dit_encore_apres_vingt_autres_paiements(service: Service, adresse: str) -> None:
+    en_verification(service, AUTRE)
+    service.catch_up()
+    with psycopg.connect(service.url_base) as conn:
+        conn.execute(
+            "INSERT INTO vues.paiements"
+            " (transaction, assure, caisse, canal, montant, statut, ouvert_le, expire_le, conclu_le, version)"
+            " SELECT 'APRES' || n, assure, caisse, canal, montant, 'expire', ouvert_le + n * interval '1 second',"
+            " expire_le, conclu_le, version FROM vues.paiements, generate_series(1, 20) AS n"
+        )
+    page = service.client.get(adresse)
+    assert VERIFIE in lisible(page)
+    assert '<a class="bouton" href="/payer' not in page.text
+
+
 def test_une_autre_caisse_se_paie_pendant_une_verification(service: Service) -> None:
     en_verification(service, AILLEURS)
     assert '<a class="bouton" href="/payer">' in service.client.get("/").text
@@ -196,7 +213,7 @@ def test_deux_creances_qui_se_paient_toutes_en_ligne_le_disent_sans_se_compter_d
             "381170X20001007",
             "il en manque 1, « X » est à la place d'un chiffre et il manque la lettre à la fin de votre référence.",
         ),
-        ("3811701200010075FF", "Votre référence compte 17 chiffres : il y en a 1 de trop et « F » est à la place"),
+        ("3811701200010075FF", "Votre référence se termine par plusieurs lettres : gardez celle de votre courrier."),
     ],
 )
 def test_plusieurs_fautes_d_une_reference_se_disent_en_une_phrase(service: Service, tapee: str, dit: str) -> None:

@@ -13,10 +13,13 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolatio
 from domain.delai import PARIS
 from engine.database import Database
 from projections.arretes.contenu import ArreteIllisible, PointDeControle, lire
-from projections.arretes.lecture import cloture_du, dernieres
+from projections.arretes.lecture import cloture_du, dernieres, jours_sans_jeton
 from projections.arretes.recalcul import recalculer
+from service import composition
 from service.closing import ClosingDiffers, close_days
+from service.closing_stamps import stamp_closings
 from service.composition import recorder_on
+from service.settings import Settings
 from tests.arretes.autorite import autorite, creer
 from tests.arretes.histoires import connexion, histoire
 from tests.outils import commande, se_tuer
@@ -242,6 +245,25 @@ def test_l_heure_vient_d_une_autorite_verifiee_et_l_arrete_ne_l_attend_pas(trois
     faite = commande("archiver", PREMIER.year, dossier, **url | {"tsa_url": tsa.url, "tsa_roots": tsa.racines})
     assert faite.returncode == 0, faite.stderr
     verifier_l_archive(dossier)
+
+
+def test_une_cloture_alteree_n_empeche_pas_d_horodater_les_autres(trois_jours: Any, tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, database_url=trois_jours.url)
+    for jours in range(2):
+        assert commande("arrete", PREMIER + timedelta(days=jours), database_url=trois_jours.url).returncode == 0
+    with connexion(trois_jours.url_proprietaire) as conn:
+        for instruction in (
+            "ALTER TABLE journal.arretes DISABLE TRIGGER ALL",
+            "UPDATE journal.arretes SET contenu = '{}' WHERE numero = 1",
+            "ALTER TABLE journal.arretes ENABLE TRIGGER ALL",
+        ):
+            conn.execute(instruction.encode())
+    guichet = composition.guichet(settings, application="essai")
+    with autorite(tmp_path / "tsa") as tsa:
+        stamp_closings(settings.model_copy(update={"tsa_url": tsa.url, "tsa_roots": tsa.racines}), guichet.base)
+    guichet.base.fermer()
+    with connexion(trois_jours.url) as conn:
+        assert jours_sans_jeton(conn, 9) == [PREMIER]
 
 
 def verifier_l_archive(dossier: Path) -> None:

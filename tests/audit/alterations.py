@@ -513,6 +513,47 @@ ALTERATIONS: Final = (
     Alteration("le droit d'effacer, donné à tous", f"{PUIS}; GRANT DELETE ON journal.evenements TO PUBLIC"),
     Alteration("le droit de choisir une heure, donné à un rôle", f"{PUIS}; GRANT INSERT (enregistre_le) ON journal.evenements TO creances_lecture"),
     Alteration("le droit de changer une colonne, donné à un rôle", f"{PUIS}; GRANT UPDATE (etat) ON journal.evenements TO creances_lecture"),
+    *(
+        Alteration(f"le déclencheur {nom} de {table}, {verbe}", f"{PUIS}; {sql.format(nom=nom, table=table)}")
+        for table, nom in (
+            ("acces", "consigne"),
+            ("arretes", "suite"),
+            ("epoques", "consignee"),
+            ("epoques", "date"),
+            ("epoques", "generation"),
+            ("epoques", "sauter"),
+            ("evenements", "a_l_heure"),
+            ("evenements", "date"),
+            ("jetons_d_arrete", "date"),
+        )
+        for verbe, sql in (
+            ("ôté", "DROP TRIGGER {nom} ON journal.{table}"),
+            ("endormi", "ALTER TABLE journal.{table} DISABLE TRIGGER {nom}"),
+            ("pour les seules répliques", "ALTER TABLE journal.{table} ENABLE REPLICA TRIGGER {nom}"),
+        )
+    ),
+    Alteration("une heure que qui écrit choisit", f"{PUIS}; CREATE OR REPLACE FUNCTION journal.dater() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW;END;'"),
+    Alteration("un déclencheur qui détourne ce qui s'écrit", f"{PUIS}; CREATE FUNCTION journal.rien() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL;END;'; CREATE TRIGGER rien BEFORE INSERT ON journal.sorts FOR EACH ROW EXECUTE FUNCTION journal.rien()"),
+    Alteration("un déclencheur sur une vue", f"{PUIS}; CREATE TRIGGER rien BEFORE INSERT ON vues.argent FOR EACH ROW EXECUTE FUNCTION journal.refuser_modification()"),
+    *(
+        Alteration(f"{table} {verbe}", f"{PUIS}; {sql.format(table)}")
+        for table in (
+            *("journal.epoques", "journal.evenements", "vues.ecartes", "vues.suiveurs"),
+            *("journal.acces", "journal.notes", "journal.securite", "journal.sceaux"),
+        )
+        for verbe, sql in (("ôtée", "DROP TABLE {} CASCADE"), ("renommée", "ALTER TABLE {} RENAME TO ailleurs"))
+    ),
+    # --- Ce que deux personnes, ou une, ont fait d'un écart ---
+    Alteration("la fermeture d'un écart que des personnes ont réglé", "DELETE FROM journal.ecarts_de_rapport WHERE clot IS NOT NULL AND rapport IS NULL"),
+    Alteration("un écart fermé sans que personne l'ait réglé", "INSERT INTO journal.ecarts_de_rapport (clot, genre_de_rapport, genre, transaction, marchand, jour, montant, montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause) SELECT o.rang, genre_de_rapport, genre, transaction, marchand, jour, montant, montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, 'x' FROM journal.ecarts_de_rapport o WHERE o.clot IS NULL AND NOT EXISTS (SELECT FROM journal.ecarts_de_rapport c WHERE c.clot = o.rang) LIMIT 1"),
+    Alteration("tous les écarts effacés", "DELETE FROM journal.ecarts_de_rapport"),
+    # --- Une copie qui apprenait quelque chose ---
+    Alteration("l'autorisation venue après, effacée du journal", "DELETE FROM journal.evenements WHERE topic = 'paiement.AcceptationPrecisee' AND position = (SELECT max(position) FROM journal.evenements WHERE topic = 'paiement.AcceptationPrecisee')"),
+    Alteration("l'autorisation que dit une copie", _change("journal.sorts", "champs = champs || '{\"autorisation\": \"999999\"}'", "sort = 'doublon' AND champs ->> 'issue' = 'acceptee' AND champs ->> 'autorisation' IS NOT NULL")),
+    # --- Des heures que rien n'a pu donner ---
+    Alteration("un règlement d'attente dans l'avenir", _change("journal.attentes_reglees", "enregistre_le = 'infinity'")),
+    Alteration("un topic rencontré avant le journal", _change("journal.topics", "enregistre_le = '-infinity'")),
+    Alteration("un rapport lu avant le début du journal", _change("journal.rapports", "position = -1")),
     # --- Ce que seule une preuve montrerait ---
     Alteration(
         "un paiement inconnu effacé partout à la fois",

@@ -78,7 +78,7 @@ class Monde:
         """Ce que fait le consommateur de ce topic quand ce qui manquait est là."""
         prendre = prendre_avis if topic_id == AVIS else prendre_notifications
         with self.guichet.base.transaction() as conn:
-            for _, messages in waiting(conn, TOPICS[topic_id]):
+            for _, messages, _ in waiting(conn, TOPICS[topic_id]):
                 lot = prendre(self.guichet, conn, messages, MAINTENANT).lot
                 lot.settled = [Settled(sort.partition, sort.offset, sort.sort, sort.cause) for sort in lot.fates]
                 lot.fates = []

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from projections.audit import auditer
+from projections.audit import auditer, gardes
 from tests.consumers.banc import MAINTENANT
 
 
@@ -33,3 +33,10 @@ def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any])
 def test_un_monde_complet_est_net(proprietaire: psycopg.Connection[Any]) -> None:
     rapport = auditer(proprietaire, maintenant=MAINTENANT)
     assert (rapport.ecarts, rapport.illisibles, rapport.non_controles) == ([], {}, [])
+
+
+def test_les_tables_que_l_audit_connait_sont_celles_de_la_base(proprietaire: psycopg.Connection[Any]) -> None:
+    tables = proprietaire.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind IN ('r', 'p')"
+    ).fetchall()
+    assert {nom for (nom,) in tables} == set(gardes.TABLES)

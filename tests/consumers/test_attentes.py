@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 from kafka.errors import InvalidTimestampError
 
-from engine.messages import kafka_time
+from engine import waiting_room
+from engine.batch import Partition
+from engine.messages import Message, kafka_time
+from guichet.prendre_avis import prendre_avis
 from service import composition, kafka
 from tests.consumers.banc import MAINTENANT, Banc, avis, banc, cheque, notification
 
@@ -102,6 +106,124 @@ def test_une_acceptation_devant_une_creance_illisible_attend_sa_reparation_et_le
     assert (solde(b, 1), solde(b, 2)) == (87_09 - 25_00, 87_09 - 25_00)
     evenements = [ligne[2] for ligne in b.journal() if ligne[0] == flux]
     assert evenements.count("creance.PaiementAccepte") == 1
+
+
+# --- Ceux que rien ne lèvera ne retiennent personne ------------------------------------------------------------------
+
+
+@pytest.fixture
+def peu_a_la_fois(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Ce que le rôle reprend de flux à la fois, réduit."""
+    monkeypatch.setattr(waiting_room, "STREAMS_MAX", 3)
+    return 3
+
+
+def sans_avis(b: Banc, combien: int) -> None:
+    """Des chèques dont l'avis ne viendra jamais."""
+    b.emettre_avis(*(cheque(numero, 5_00) for numero in range(101, 101 + combien)))
+    b.consommer("avis", combien)
+    assert ouvertes(b) == combien
+
+
+def test_des_cheques_que_rien_ne_levera_ne_retiennent_pas_une_creance_reparee(
+    b: Banc, base: Any, peu_a_la_fois: int
+) -> None:
+    sans_avis(b, 2 * peu_a_la_fois)
+    b.emettre_avis(avis(1))
+    b.consommer("avis", 2 * peu_a_la_fois + 1)
+    flux = f"creance-{avis(1)['reference']}"
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        bon = abimer(proprietaire, flux, ILLISIBLE)
+        b.emettre_avis(cheque(1, 5_00))
+        b.consommer("avis", 2 * peu_a_la_fois + 2)
+        abimer(proprietaire, flux, bon)
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.horloge = lambda: MAINTENANT
+    for _ in range(4):
+        boucle._awaited = None
+        boucle.release()
+    assert ouvertes(b) == 2 * peu_a_la_fois
+    b.projeter()
+    assert solde(b, 1) == 87_09 - 5_00
+
+
+def test_des_avis_venus_ensemble_levent_tous_leurs_cheques(b: Banc, peu_a_la_fois: int) -> None:
+    sans_avis(b, peu_a_la_fois)
+    numeros = range(1, 3 * peu_a_la_fois)
+    b.emettre_avis(*(cheque(numero, 5_00) for numero in numeros))
+    b.consommer("avis", peu_a_la_fois + len(numeros))
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.horloge = lambda: MAINTENANT
+    b.emettre_avis(*(avis(numero) for numero in numeros))
+    b.consommer("avis", peu_a_la_fois + 2 * len(numeros))
+    boucle._awaited = {f"creance-{avis(numero)['reference']}" for numero in numeros}
+    boucle.release()
+    assert ouvertes(b) == peu_a_la_fois
+    b.projeter()
+    assert {solde(b, numero) for numero in numeros} == {87_09 - 5_00}
+
+
+def test_mille_cheques_pour_un_avis_absent_ne_sont_pas_relus_tous_a_chaque_lot(
+    b: Banc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sinon la ligne entière s'arrête pour une référence : 8 s pour huit mille, vingt minutes pour cent mille."""
+    monkeypatch.setattr(waiting_room, "MESSAGES_MAX", 10, raising=False)
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.horloge = lambda: MAINTENANT
+    partition, rangs = Partition(uuid4(), boucle.topic, 0), iter(range(1_000))
+    relus: list[int] = []
+    boucle.placement.attendues = {0: 0}
+
+    def prendre(conn: Any, messages: Any, maintenant: Any) -> Any:
+        relus.append(len(messages))
+        return prendre_avis(b.guichet, conn, messages, maintenant)
+
+    boucle.prendre = prendre
+
+    def lire(*messages: dict[str, Any]) -> None:
+        boucle.enregistrer(
+            [Message(partition, next(rangs), None, json.dumps(message).encode(), MAINTENANT) for message in messages]
+        )
+        while boucle._awaited:
+            boucle.release()
+
+    boucle._awaited = set()
+    for lot in range(20):
+        lire(*(cheque(1, 1_00, f"m{lot}-{numero}") for numero in range(10)))
+    assert sum(relus) <= 2 * 200
+    assert ouvertes(b) == 200
+    lire(avis(1, montant=500_00))
+    assert ouvertes(b) == 0
+    b.projeter()
+    assert solde(b, 1) == 300_00
+
+
+def test_un_message_fautif_qui_attendait_est_rejete_seul_et_les_autres_s_appliquent(b: Banc) -> None:
+    """Un défaut du code devant un seul ne retient pas la créance pour toujours, dit par le seul journal technique."""
+    b.emettre_avis(*(cheque(1, 1_00, f"m{numero}") for numero in range(5)))
+    b.consommer("avis", 5)
+    boucle = composition.consumer(b.settings, b.guichet, "avis")
+    boucle.horloge = lambda: MAINTENANT
+    b.prendre("avis", avis(1))
+
+    def prendre(conn: Any, messages: Any, maintenant: Any) -> Any:
+        if any(b'"m2"' in message.valeur for message in messages):
+            raise ZeroDivisionError("défaut planté")
+        return prendre_avis(b.guichet, conn, messages, maintenant)
+
+    boucle.prendre = prendre
+    boucle._awaited = None
+    boucle.release()
+    assert ouvertes(b) == 0
+    reglees = b.conn.execute("SELECT sort, cause FROM journal.attentes_reglees WHERE sort <> 'appliquee'").fetchall()
+    ((sort, cause),) = reglees
+    assert sort == "rejetee"
+    assert "défaut planté" in cause
+    (rebut,) = b.rebuts(b.settings.topic_avis, 1)
+    assert b'"m2"' in rebut.value
+    boucle.rebuts.fermer()
+    b.projeter()
+    assert solde(b, 1) == 87_09 - 4_00
 
 
 @pytest.mark.parametrize(

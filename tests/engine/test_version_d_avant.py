@@ -169,3 +169,28 @@ def test_ce_qui_vient_d_une_version_plus_recente_se_reconnait(
 def test_une_version_plus_recente_ne_se_lit_pas_comme_la_notre() -> None:
     with pytest.raises(Exception, match="version 2"):
         MAPPER.lire("a", 1, Pas.TOPIC, b'{"class_version":2,"longueur":1,"timestamp":"2026-06-01T10:00:00Z"}')
+
+
+@pytest.mark.parametrize(
+    "topic", [f"{Pas.TOPIC}@x", f"{Pas.TOPIC}@", f"{Pas.TOPIC}@1", f"{Pas.TOPIC}@{'9' * 5_000}", "@"]
+)
+def test_un_genre_abime_dont_le_nom_imite_une_version_n_arrete_que_son_flux(
+    base: Any, recorder: Recorder, service: psycopg.Connection[Any], proprietaire: psycopg.Connection[Any], topic: str
+) -> None:
+    """Mis de côté, il serait relu à chaque prise du meneur : y lever arrêterait la vue pour toujours."""
+    ecrire(recorder, pas("gate", 1), pas("sain", 1))
+    proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
+    proprietaire.execute("UPDATE journal.evenements SET topic = %s WHERE flux = 'gate'", (topic,))
+    trace = vue(service)
+    for version in (2, 3):
+        Follower(base.url, trace, mapper=MAPPER).catch_up()
+        ecrire(recorder, pas("sain", version))
+    Follower(base.url, trace, mapper=MAPPER).catch_up()
+    ecartes = "SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = %s"
+    assert service.execute(ecartes, (trace.nom,)).fetchall() == [("gate",)]
+    assert trace.lots == [1, 1, 1]
+
+
+@pytest.mark.parametrize("version", [b"1e400", b"-1e400", b"NaN", b"[1]", b'"x"', b"9" * 5_000])
+def test_une_version_qui_n_en_est_pas_une_est_laissee_a_la_lecture_qui_dira_pourquoi(version: bytes) -> None:
+    assert MAPPER.unknown(Pas.TOPIC, b'{"class_version":%b,"longueur":1}' % version) is None

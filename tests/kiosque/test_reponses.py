@@ -147,7 +147,7 @@ def test_une_valeur_libre_impropre_est_jetee_sans_perdre_l_accord(lue: Lire, val
 def test_un_refus_dit_sa_phrase_et_son_code() -> None:
     refus = FormulaireIllisible("un champ est répété" + "x" * 999)
     assert refus.code == "formulaire_illisible"
-    assert str(refus).startswith("Le message de la banque est illisible ou incomplet. (un champ est répété")
+    assert str(refus).startswith("Le message de la banque est illisible ou incomplet (un champ est répété")
     assert len(str(refus)) < 300
     assert {sous.code for sous in FormulaireIrrecevable.__subclasses__()} == {
         "sceau_invalide",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import notification
 from tests.navigateur.conftest import Pile, Visiteur
 from tests.navigateur.test_accessibilite import infractions
 from tests.outils import attendre
@@ -126,9 +127,36 @@ def test_rien_ne_deborde_de_l_ecran(pile: Pile, visiteurs: object, largeur: int)
     venu: Visiteur = visiteurs(viewport={"width": largeur, "height": 800})  # type: ignore[operator]
     reference = pile.avis(assure=f"n-support-{largeur}")
     devenir_agent(venu)
-    for chemin in ("/support", f"/support/creances/{reference}?motif=essai"):
+    pile.poster(notification(f"DEBORDE{largeur}", 23_00 + largeur))
+    prise = "SELECT 1 FROM vues.argent WHERE transaction = %s"
+    attendre(lambda: pile.lire(prise, f"DEBORDE{largeur}"), secondes=30)
+    venu.aller(f"/support/creances/{reference}?motif=essai")
+    venu.page.get_by_label("Ajouter une note").fill("W" * 500)
+    venu.page.get_by_role("button", name="Noter").click()
+    venu.page.locator(".note").wait_for()
+
+    def tient() -> bool:
+        return venu.largeur() <= largeur
+
+    assert tient(), "une note d'un seul mot"
+    # Le message se dit par sa place dans Kafka, d'un seul mot.
+    for chemin in ("/support", "/support/anomalies?motif=essai", f"/support?q=DEBORDE{largeur}&motif=essai"):
         venu.aller(chemin)
-        assert venu.page.evaluate("document.documentElement.scrollWidth") <= largeur, chemin
+        assert tient(), chemin
+    venu.aller(f"/support?q={(23_00 + largeur) // 100},{(23_00 + largeur) % 100:02d}+€&motif=essai")
+    assert tient(), "les résultats"
+
+
+@pytest.mark.parametrize("largeur", [1280, 320])
+def test_la_reponse_de_la_banque_ne_deborde_pas(pile: Pile, visiteurs: Any, largeur: int) -> None:
+    _, transaction = payer(pile, visiteurs(), f"n-reponse-{largeur}")
+    venu: Visiteur = visiteurs(viewport={"width": largeur, "height": 800})
+    devenir_agent(venu)
+    venu.aller(f"/support/paiements/{transaction}?motif=essai")
+    venu.page.get_by_role("button", name="Interroger la banque maintenant").click()
+    venu.lit("La banque dit comme nous")
+    assert venu.largeur() <= largeur
+    assert infractions(venu.page) == []
 
 
 def test_la_note_se_lit_aussi_en_sombre(pile: Pile, visiteurs: Any) -> None:

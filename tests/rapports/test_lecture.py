@@ -81,10 +81,10 @@ def test_les_noms_des_colonnes_se_reglent() -> None:
     ("contenu", "phrase"),
     [
         (b"", "le fichier est vide"),
-        (texte("FILE;request;office;v19"), "ligne 1 : la première ligne commence par TITLE"),
+        (texte("FILE;request;office;v19"), "ligne 1 : TITLE est attendu au début"),
         (texte("TITLE;RIEN;20261125", "HEADER;a;b", "END"), "ligne 1 : ni le titre ni les colonnes"),
         (texte("TITLE;TRANSACTIONS;sans date", *LIGNES[1:]), "ligne 1 : le titre ne porte pas de date"),
-        (texte(LIGNES[0], *LIGNES[2:]), "ligne 2 : la deuxième ligne commence par HEADER"),
+        (texte(LIGNES[0], *LIGNES[2:]), "ligne 2 : HEADER est attendu au début"),
         (texte(*LIGNES).replace(b"amount", b"total"), "ligne 2, colonne amount ou originAmount"),
         (texte(*LIGNES).replace(b"currencyCode", b"AMOUNT"), "ligne 2, colonne amount : la colonne est donnée deux"),
         (texte(*LIGNES[:-1]), "ligne 4 : le fichier est coupé : la dernière ligne, END, manque"),

@@ -14,11 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from domain.delai import PARIS
 from domain.paiement import Fin
 from guichet.rapprochement.ecarts import GenreEcart
-from guichet.rapprocher import Interrogation, Reglages, demander_a_la_banque, rapports_attendus
+from guichet.rapprocher import AVANCE_MAX, Interrogation, Reglages, demander_a_la_banque, rapports_attendus
 from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
+from projections.audit.constats import RAPPORTS
 from tests.outils import CREANCES, RACINE, attendre, commande, environnement
 from tests.rapports.banc import (
     AUTRE_MARCHAND,
@@ -69,6 +71,15 @@ def test_ce_qui_manque_ici_est_demande_a_la_banque_puis_leve_par_le_rapport_suiv
     assert (suivant.leves, b.ouverts()) == (1, [])
     cause = b.conn.execute("SELECT cause FROM journal.ecarts_de_rapport WHERE clot IS NOT NULL").fetchone()
     assert cause == ("les deux côtés s'accordent, au rapport des transactions du 03/06/2026",)
+
+
+def test_un_rapport_date_de_demain_est_lu_et_l_audit_n_y_voit_rien_a_redire(b: Banc) -> None:
+    """Le plus loin qu'un titre puisse dater : ce qui est pris n'est pas un écart pour toujours."""
+    plus_loin = (datetime.now(UTC) + AVANCE_MAX).astimezone(PARIS)
+    b.rapprocher(rapport([], genere=f"{plus_loin:%Y%m%d}"))
+    assert b.conn.execute("SELECT count(*) FROM journal.rapports").fetchone() == (1,)
+    for requete in RAPPORTS.values():
+        assert b.conn.execute(requete).fetchall() == []
 
 
 def test_une_banque_injoignable_ne_perd_aucune_question(b: Banc) -> None:

@@ -95,7 +95,11 @@ def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
         pytest.param(texte(COLONNES.replace(";mode", "")), "colonne absente : mode", id="colonne absente"),
         pytest.param(texte(ligne()), "l'en-tête manque", id="sans en-tête"),
         pytest.param(b"<html>;\n<body>\n", "l'en-tête manque", id="une page"),
-        pytest.param(b"PK\x03\x04\x14\x00\xff", "octets nuls", id="une archive"),
+        pytest.param(b"PK\x03\x04\x14\x00\xff", "un classeur ou une archive, pas du CSV", id="classeur"),
+        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1", "un classeur ou une archive, pas du CSV", id="vieux .xls"),
+        pytest.param(b"\x1f\x8b\x08\x00abc", "un classeur ou une archive, pas du CSV", id="gzip"),
+        pytest.param(b"%PDF-1.4\n", "un classeur ou une archive, pas du CSV", id="PDF"),
+        pytest.param(texte(COLONNES.replace(";mode", ";;mode")), "colonne 8 sans nom (connues : ", id="sans nom"),
     ],
 )  # fmt: skip
 def test_un_fichier_qui_n_en_est_pas_un_est_refuse_a_son_en_tete(contenu: bytes, cause: str) -> None:
@@ -126,11 +130,19 @@ def test_un_fichier_qui_n_en_est_pas_un_est_refuse_a_son_en_tete(contenu: bytes,
         pytest.param(ligne(montant="0"), "montant_initial_centimes : le montant doit être positif", id="montant nul"),
         pytest.param(ligne(montant=""), "montant_initial_centimes : champ absent", id="sans montant"),
         *(
-            pytest.param(ligne(r), "reference : la forme", id=f"référence {r}")
+            pytest.param(
+                ligne(r),
+                "reference : la forme n'est pas celle attendue (16 chiffres et 1 lettre capitale, sans espace)",
+                id=f"référence {r}",
+            )
             for r in ("3811701200000001f", "381 17012 00000001 F", "3,81E+15", "'3811701200000001F")
         ),
-        pytest.param(ligne(caisse="11"), "caisse : la forme", id="zéro de tête perdu"),
-        pytest.param(ligne(mode="Papier"), "mode : valeur inconnue", id="mode"),
+        pytest.param(
+            ligne(caisse="11"),
+            "caisse : la forme n'est pas celle attendue (3 chiffres, zéro de tête compris)",
+            id="zéro de tête perdu",
+        ),
+        pytest.param(ligne(mode="Papier"), "mode : valeur inconnue (dematerialise ou papier)", id="mode"),
         pytest.param(ligne(assure="a\0"), "assure : la forme", id="octet nul"),
         pytest.param(ligne(assure="=1+1"), "assure : la forme", id="formule"),
         pytest.param(ligne(assure="2550814168025"), "assure : un numéro de sécurité sociale", id="NIR sans clé"),
@@ -141,7 +153,7 @@ def test_un_fichier_qui_n_en_est_pas_un_est_refuse_a_son_en_tete(contenu: bytes,
         pytest.param(
             ligne(assure="\udce9"), "octets qui ne sont pas de l'UTF-8, à la place 18 : enregistrez", id="cp1252"
         ),
-        pytest.param("\0" * 100, "1 colonnes, l'en-tête en a 8", id="octets nuls"),
+        pytest.param("\0" * 100, "1 colonne, l'en-tête en a 8", id="octets nuls"),
     ],
 )  # fmt: skip
 def test_une_mauvaise_ligne_est_nommee_et_les_autres_passent(mauvaise: str, cause: str) -> None:

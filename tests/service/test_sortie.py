@@ -102,6 +102,8 @@ def test_sur_un_terminal_etroit_rien_n_est_coupe(
         montant=12_00,
         depuis=maintenant,
         cause="La créance a reçu 12,00 € de trop : ils sont à rendre.",
+        reference="3812601500000059C",
+        transaction="PCLCB263310000001",
         caisse="381",
         assure="a-7c1e",
         gestes=(Geste.REMBOURSER, Geste.FAUSSE_ALERTE),
@@ -110,5 +112,5 @@ def test_sur_un_terminal_etroit_rien_n_est_coupe(
     dit = capsys.readouterr().out
     assert f"trop_percu-3812601500000059C : trop_percu, ouverte, {euros(12_00)}" in dit
     assert ligne.cause in dit
-    assert "caisse 381, assuré a-7c1e" in dit
+    assert "créance 3812601500000059C, paiement PCLCB263310000001, caisse 381, assuré a-7c1e" in dit
     assert "gestes : rembourser, fausse_alerte" in dit

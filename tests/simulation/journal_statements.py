@@ -237,11 +237,15 @@ def _awaited(server: Server, transaction: Transaction, params: Any) -> Answer:
 
 
 def _waiting(server: Server, transaction: Transaction, params: Any) -> Answer:
-    topic, streams, _, most, _ = params
+    topic, streams, _, after, most, _, messages_max = params
     rows = [row for row in still_waiting(server, transaction) if row.topic == topic]
-    wanted = list(dict.fromkeys(row.flux for row in rows if streams is None or row.flux in streams))[:most]
-    rows = sorted((row for row in rows if row.flux in wanted), key=lambda row: (row.flux, row.rang))
-    return Answer([(row.flux, *row[1:8]) for row in rows])
+    first: dict[str, int] = {}
+    for row in rows:
+        if streams is None or row.flux in streams:
+            first.setdefault(row.flux, row.rang)
+    wanted = [flux for flux, rang in first.items() if rang > after][:most]
+    kept = [row for flux in sorted(wanted) for row in [one for one in rows if one.flux == flux][:messages_max]]
+    return Answer([(row.flux, *row[1:8], row.rang) for row in kept])
 
 
 STATEMENTS: dict[str, tuple[str, Statement]] = {

@@ -43,6 +43,7 @@ def test_la_commande_dit_chaque_message_avec_le_fait_qu_il_a_cause(paye: tuple[S
     etapes = json.loads(commande("history", REF, "--motif", MOTIF, "--json").stdout)
     assert [recue["sort"] for etape in etapes for recue in etape["notifications"]] == ["appliquee", "doublon"]
     dit = commande("history", paye[1], "--motif", MOTIF)
+    assert "À dire à la personne : « La banque a accepté le paiement le" in dit.stdout
     assert dit.exit_code == 0
     assert "761208" in dit.output
     assert commande("history", "--assure", "a-1", "--motif", MOTIF, "--csv").stdout.count("\n") > 6

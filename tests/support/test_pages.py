@@ -1,5 +1,6 @@
 """Les pages du support : au clavier, sans script, sans impasse, et rien n'y est montré sans motif."""
 
+import html
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pytest
 
 from api.support.pages import version_de
 from projections.lectures.instant import InstantIllisible, VersionInconnue
+from projections.lectures.phrases import VERIFICATION
 from projections.lectures.suite import Dossier
 from tests.api.navigation import NAVIGATEUR, champ, lisible
 from tests.support.banc import MOTIF, REF, Service, acces, paiement, recevoir
@@ -185,3 +187,55 @@ def test_une_version_de_mille_et_plus_se_compare(borne: str, version: int) -> No
 def test_un_nombre_au_dela_de_l_histoire_n_est_ni_une_version_ni_un_jour(borne: str, refus: type[Exception]) -> None:
     with pytest.raises(refus):
         version_de(cast("Dossier", SimpleNamespace(derniere_version=30)), borne, T0)
+
+
+def a_dire(service: Service, chemin: str, **parametres: str) -> list[str]:
+    """Ce que la page donne à lire à la personne, dans l'ordre."""
+    lue = html.unescape(page(service, chemin, **parametres).text)
+    return re.findall(r"<li>«\s(.*?)\s»</li>", lue.partition('<ul class="a-dire">')[2].partition("</ul>")[0])
+
+
+def test_un_paiement_en_verification_n_est_dit_echoue_nulle_part(service: Service) -> None:
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 21_00)
+    entrer(service)
+    chemins = (f"/support/creances/{REF}", f"/support/paiements/{transaction}", "/support/assures/a-1")
+    for chemin in chemins:
+        dites = a_dire(service, chemin)
+        assert dites[0] == VERIFICATION, (chemin, dites)
+        assert "n'a pas abouti" not in lisible(page(service, chemin)), chemin
+    recevoir(service, transaction, 20_00, authorisationId="555555")
+    for chemin in chemins:
+        assert VERIFICATION not in a_dire(service, chemin), chemin
+    assert a_dire(service, f"/support/creances/{REF}", version="3")[0] == VERIFICATION
+
+
+def test_un_refus_de_la_banque_se_dit_encore_un_echec(service: Service) -> None:
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 20_00, "05")
+    entrer(service)
+    assert a_dire(service, f"/support/creances/{REF}")[0].startswith("Le paiement n'a pas abouti")
+
+
+@pytest.mark.parametrize(
+    ("demande", "fautif", "phrase"),
+    [
+        ({"au": "2026"}, "au", "Cette date ne se lit pas"),
+        ({"version": "99"}, "version", "la dernière est la 4"),
+        ({"version": "abc"}, "version", "une version est un nombre"),
+        ({"entre": "demain", "et": "2"}, "entre", "Cette date ne se lit pas"),
+        ({"entre": "99", "et": "2"}, "entre", "la dernière est la 4"),
+    ],
+)
+def test_un_refus_de_l_histoire_mene_au_champ_dont_il_vient(
+    paye: tuple[Service, str], demande: dict[str, str], fautif: str, phrase: str
+) -> None:
+    service, _ = paye
+    entrer(service)
+    refusee = page(service, f"/support/creances/{REF}", **demande)
+    assert refusee.status_code == 422
+    assert f'<a href="#{fautif}">' in refusee.text
+    assert fautif in re.findall(r'id="([^"]*)"[^>]* aria-invalid="true"', refusee.text)
+    assert phrase in lisible(refusee)

@@ -9,6 +9,7 @@ import pytest
 
 from api.support.pages_anomalies import CONFIRMATIONS
 from engine.follower import Follower
+from projections.lectures.sources_d_anomalies import Communes, _attente
 from projections.vues.anomalies import Anomalies
 from tests.api.navigation import champ, lisible
 from tests.mapper import MAPPER
@@ -163,3 +164,84 @@ def test_un_remboursement_que_la_banque_tait_s_abandonne_par_la_page(service: Se
     assert "Abandonné : rien n'a bougé" in lisible(service.client.get(abandonne.headers["Location"]))
     suivre(service)
     assert "Ce qui peut en être fait" in lisible(page(service, f"/support/anomalies/{orphelin}"))
+
+
+def test_ailleurs_que_chez_elle_une_creance_est_nommee(service: Service) -> None:
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 20_00)
+    entrer(service)
+    for chemin in (f"/support/paiements/{transaction}", "/support/assures/a-1"):
+        dit = lisible(page(service, chemin))
+        assert "cette créance" not in dit, chemin
+        assert f"sur la créance {REF}." in dit, chemin
+    assert "sur cette créance." in lisible(page(service, f"/support/creances/{REF}"))
+
+
+def test_une_seconde_autorisation_se_dit_en_francais(service: Service) -> None:
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    recevoir(service, transaction, 20_00)
+    recevoir(service, transaction, 20_00, authorisationId="555555")
+    suivre(service)
+    entrer(service)
+    assert "(autorisation 555555), déjà accepté." in lisible(page(service, "/support/anomalies"))
+
+
+@pytest.mark.parametrize(
+    ("champs", "fautif"),
+    [
+        ({"geste": "rattacher", "creances": "n'importe", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": "", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": "3819999999999998F", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": f"{REF} 30", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": f"{REF} 0", "raison": "vu avec elle"}, "creances-rattacher"),
+        ({"geste": "rattacher", "creances": REF, "raison": "<b>"}, "raison-rattacher"),
+        ({"geste": "rattacher", "creances": REF, "raison": "vu avec elle", "preuve": "<b>"}, "preuve-rattacher"),
+        ({"geste": "rendre", "voie": "virement", "raison": "vu avec elle"}, "preuve-rendre"),
+        ({"geste": "rendre", "voie": "carte", "montant": "abc", "raison": "vu avec elle"}, "montant-rendre"),
+        ({"geste": "rendre", "voie": "carte", "montant": "0", "raison": "vu avec elle"}, "montant-rendre"),
+        ({"geste": "rendre", "voie": "carte", "transaction": "<b>", "raison": "vu avec elle"}, "transaction-rendre"),
+    ],
+)
+def test_un_reglement_refuse_montre_le_champ_fautif(
+    service: Service, orphelin: str, champs: dict[str, str], fautif: str
+) -> None:
+    entrer(service)
+    refuse = poster(service, orphelin, "reglement", **champs)
+    assert refuse.status_code in {409, 422}
+    assert f'<a href="#{fautif}">' in refuse.text
+    assert re.findall(r'id="([^"]*)"[^>]* aria-invalid="true"', refuse.text) == [fautif]
+    assert "votre paiement" not in lisible(refuse)
+    assert "attend une seconde personne" not in lisible(page(service, f"/support/anomalies/{orphelin}"))
+
+
+def test_regler_ce_qui_l_est_deja_mene_a_ce_qui_en_est_dit(service: Service, orphelin: str) -> None:
+    entrer(service)
+    poster(service, orphelin, "reglement", geste="rattacher", creances=REF, raison="vu avec elle")
+    entrer(service, "paul")
+    poster(service, orphelin, "approbation", decision="approuver")
+    suivre(service)
+    encore = poster(service, orphelin, "reglement", geste="rattacher", creances=REF, raison="vu avec elle")
+    assert (encore.status_code, '<a href="#titre-quoi">' in encore.text) == (409, True)
+    assert 'id="titre-quoi"' in encore.text
+    assert "Réglée le" in lisible(encore)
+
+
+def test_une_note_refusee_sur_une_anomalie_reste_sous_les_yeux(service: Service, orphelin: str) -> None:
+    entrer(service)
+    vue = page(service, f"/support/anomalies/{orphelin}")
+    champs = {"jeton": champ(vue, "jeton"), "objet": f"anomalie-{orphelin}", "texte": "NIR 255081416802538"}
+    refusee = service.client.post("/support/notes", params={"motif": MOTIF}, data=champs)
+    assert (refusee.status_code, '<a href="#texte">' in refusee.text) == (422, True)
+    assert "NIR 255081416802538</textarea>" in refusee.text
+    assert "Ce qui peut en être fait" in refusee.text
+
+
+def test_un_cheque_sans_avis_dit_qu_il_s_appliquera_de_lui_meme() -> None:
+    ligne = _attente(
+        Communes("attente-1", "en_souffrance", datetime.now(UTC), 0, REF, None, None, None),
+        ("aucun avis n'a été reçu", b"", None, None),
+        lambda _: (30_00, frozenset()),
+    )
+    assert ligne.cause.endswith("Dès que ce qu'il attend arrive, il s'applique de lui-même.")

@@ -23,7 +23,7 @@ function euros(centimes) {
 
 // Les mêmes écritures que le serveur : 20 ; 20,5 ; 20.50 € ; 20 euros ; 16€50. Null si ce n'est pas un montant, ou s'il fait doute.
 function centimes(texte) {
-  const serre = texte.trim();
+  const serre = texte.replace(/^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$/g, "");
   const trouve =
     /^€?\s*(\d{1,9}|\d{1,3}(?:\s\d{3}){1,2})(?:[.,](\d{1,2}))?\s*(?:€|euros?|eur)?$/i.exec(serre) ??
     /^(\d{1,9})\s*€\s*(\d{2})$/.exec(serre);
@@ -40,10 +40,11 @@ function calculer() {
   const melees = new Set(cochees.map((une) => une.dataset.caisse)).size > 1;
   document.querySelector("#caisses").hidden = !melees || document.querySelector("#faute-selection") !== null;
   const voulu = centimes(montant.value);
-  document.querySelector("#trop-peu").hidden = melees || restant === 0 || restant >= minimum;
+  const tropPeu = !melees && restant > 0 && restant < minimum;
+  document.querySelector("#trop-peu").hidden = !tropPeu;
   const retenue = cochees.some((une) => enVerification.has(une.dataset.caisse));
-  proposer(melees || retenue ? [] : propositions(cochees));
-  if (cochees.length > 0) inviter(!retenue);
+  proposer(melees || retenue ? [] : propositions(cochees), tropPeu);
+  if (cochees.length > 0) inviter(!retenue, tropPeu);
   const permis = voulu !== null && voulu >= minimum && voulu <= maximum && voulu <= somme(cochees, "disponible");
   const vousPayez = document.querySelector("#vous-payez");
   if (vousPayez) {
@@ -53,9 +54,10 @@ function calculer() {
   montrer(permis && !melees ? repartir(voulu, cochees) : [], permis && !melees ? blocage(voulu, cochees) : null);
 }
 
-function inviter(invite) {
+// Sous le minimum, « Payer » ne peut pas réussir : le premier bouton est la touche qui coche les autres.
+function inviter(invite, tropPeu) {
   const payer = document.querySelector("#payer");
-  payer.classList.toggle("second", !invite);
+  payer.classList.toggle("second", !invite || tropPeu);
   payer.textContent = invite ? "Payer" : "Payer quand même";
 }
 
@@ -93,13 +95,14 @@ function ensemble(caisse) {
 }
 
 // Les touches ne changent qu'avec les lignes cochées : celle qui a le focus le garde.
-function proposer(proposees) {
+function proposer(proposees, tropPeu) {
   const cle = JSON.stringify(proposees);
   if (touches.dataset.cle === cle) return;
   touches.dataset.cle = cle;
   const boutons = proposees.map(([libelle, total, aCocher = []]) => {
     const bouton = document.querySelector("#gabarit-touche").content.cloneNode(true).firstElementChild;
     bouton.textContent = `${libelle}${INSECABLE}: ${euros(total)}`;
+    bouton.classList.toggle("second", !tropPeu);
     bouton.addEventListener("click", () => {
       const tenait = document.activeElement === bouton;
       for (const une of cases) une.checked ||= aCocher.includes(une.value);

@@ -16,6 +16,7 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 from domain.delai import PARIS
+from domain.monnaie import euros
 from kiosque.operation import (
     UN_AUTRE_L_ENVOIE,
     Envois,
@@ -197,7 +198,7 @@ def _comparer(
     if bougee is not None:
         return bougee
     if statut in STATUTS_FAITS[voulue.service] or _deja_dite(voulue, valeurs, depuis):
-        return Indeterminee(f"la banque garde {garde} centimes, et dit pourtant l'opération faite")
+        return Indeterminee(f"la banque garde {euros(int(garde))}, et dit pourtant l'opération faite")
     if attendre is not None:
         return attendre
     if statut != STATUT_REQUIS[voulue.service]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from kiosque.rapports import Entete, Genre, LigneDeRapport, Octets, RapportRefuse
+from kiosque.rapports import LIBELLES, Entete, Genre, LigneDeRapport, Octets, RapportRefuse
 from kiosque.sips.codes import ACCEPTE, NE_CONCLUENT_RIEN
 from kiosque.sips.rapports.colonnes import REQUIS, Champ, NomsDesColonnes, genre_de, normaliser
+from kiosque.sips.rapports.lignes import RETOUR_SEUL, Lignes
 from kiosque.sips.rapports.valeurs import (
     exiger_euro,
     lire_instant,
@@ -22,14 +23,13 @@ from kiosque.sips.rapports.valeurs import (
     lire_texte,
 )
 
-LIGNE_OCTETS_MAX: Final = 64 * 1024
 ANNULEE: Final = "CANCELLED"
 DEBIT: Final = "DEBIT_CAPTURE"
 CREDIT: Final = "CREDIT_CAPTURE"
 SEPARATEURS: Final = ("\t", ";", ",", "|")
 """La banque laisse le choix du sien ; la première ligne le montre."""
 
-RETOUR_SEUL: Final = "les lignes finissent par un retour chariot seul : LF ou CRLF est attendu"
+SANS_TITRE: Final = "TITLE est attendu au début du fichier, puis son séparateur (« ; », tabulation, « , » ou « | »)"
 APRES_LE_RAPPORT_MAX: Final = timedelta(days=31)
 """Une ligne datée de plus tard encore après le rapport qui la porte est une date abîmée."""
 
@@ -39,8 +39,6 @@ AVANT_LE_RAPPORT_MAX: Final = timedelta(days=731)
 _FIN: Final = re.compile(r"END|FIN(?![A-Z]).*", re.DOTALL)
 _MOTS_DE_TETE: Final = frozenset({"TITLE", "HEADER"})
 _BLANCS: Final = " \t\r\n;,|"
-_UTF_8: Final = b"\xef\xbb\xbf"
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _ABSENTE: Final = "null"
 _VIDES: Final[dict[Champ, str | None]] = dict.fromkeys(Champ)
 _MARCHAND: Final = re.compile(r"[0-9]{15}")
@@ -62,21 +60,23 @@ class RapportSips:
 
     def __init__(self, fichier: Octets, noms: NomsDesColonnes) -> None:
         """Lit les deux premières lignes ; lève RapportRefuse."""
-        self._lignes = _Lignes(fichier)
+        self._lignes = Lignes(fichier)
         titre_brut = next(self._lignes, None)
         if titre_brut is None:
             raise RapportRefuse("le fichier est vide")
         premiere = titre_brut.lstrip('"').upper()
         separateur = next((s for s in SEPARATEURS if premiere.startswith((f"TITLE{s}", f'TITLE"{s}'))), None)
         if separateur is None:
-            attendu = "la première ligne commence par TITLE, puis son séparateur (« ; », tabulation, « , » ou « | »)"
-            raise RapportRefuse(attendu, ligne=1)
+            raise RapportRefuse(SANS_TITRE, ligne=1)
         if "\r" in titre_brut.rstrip("\r\n"):
             raise RapportRefuse(RETOUR_SEUL, ligne=1)
         titre = next(csv.reader([titre_brut], delimiter=separateur))
         self._csv = csv.reader(self._lignes, delimiter=separateur, strict=True)
         self._debut = 2
-        self._entete = _lire_entete(titre, self._suivante() or [], noms)
+        colonnes = self._suivante()
+        if colonnes is None:
+            raise RapportRefuse("le fichier est coupé : il finit après son titre", ligne=1)
+        self._entete = _lire_entete(titre, colonnes, noms)
 
     @property
     def entete(self) -> EnteteLue:
@@ -144,43 +144,9 @@ class RapportsSips:
         return etat == ANNULEE
 
 
-class _Lignes:
-    """Les lignes en texte : UTF-8, ou cp1252 pour celle qui n'en est pas."""
-
-    def __init__(self, fichier: Octets) -> None:
-        self._fichier = fichier
-        self.numero = 0
-        self.octets = 0
-
-    def __iter__(self) -> "_Lignes":
-        return self
-
-    def __next__(self) -> str:
-        ligne = self._fichier.readline(LIGNE_OCTETS_MAX + 1)
-        if not ligne:
-            raise StopIteration
-        self.numero += 1
-        self.octets += len(ligne)
-        if len(ligne) > LIGNE_OCTETS_MAX:
-            # Un fichier à retours seuls n'est, pour qui cherche la fin d'une ligne, qu'une ligne immense.
-            trop = RETOUR_SEUL if b"\r" in ligne[:-1] else f"la ligne dépasse {LIGNE_OCTETS_MAX} octets"
-            raise RapportRefuse(trop, ligne=self.numero)
-        if self.numero == 1:
-            if ligne.startswith(_UTF_16):
-                raise RapportRefuse("le fichier est en UTF-16 : UTF-8 ou cp1252 est attendu", ligne=1)
-            while ligne.startswith(_UTF_8):
-                ligne = ligne.removeprefix(_UTF_8)
-        if b"\0" in ligne:
-            raise RapportRefuse("un octet nul : ce n'est pas du texte", ligne=self.numero)
-        try:
-            return ligne.decode("utf-8")
-        except UnicodeDecodeError:
-            return ligne.decode("cp1252", errors="replace")
-
-
 def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonnes) -> EnteteLue:
     if not cases or cases[0].strip().upper() != "HEADER":
-        raise RapportRefuse("la deuxième ligne commence par HEADER", ligne=2)
+        raise RapportRefuse("HEADER est attendu au début de la deuxième ligne", ligne=2)
     colonnes = [normaliser(nom) for nom in cases]
     genre = genre_de(" ".join(titre[1:]), colonnes)
     if genre is None:
@@ -197,7 +163,7 @@ def _lire_entete(titre: Sequence[str], cases: Sequence[str], noms: NomsDesColonn
         else:
             if champ in REQUIS[genre]:
                 attendus = " ou ".join(candidats)
-                raise RapportRefuse(f"la colonne manque au rapport des {genre.value}", ligne=2, champ=attendus)
+                raise RapportRefuse(f"la colonne manque au rapport des {LIBELLES[genre]}", ligne=2, champ=attendus)
     return EnteteLue(
         genre=genre,
         genere_le=_date_du_titre(titre),

@@ -1,6 +1,6 @@
 """Les autres règlements, chacun de l'appel au solde : ce qu'il change, ce qu'il refuse, ce que l'audit en dit."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from domain.refus import (
 )
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
-from guichet.reglement.approuver import decliner
+from guichet.reglement.approuver import ENVOI_EN_ROUTE, decliner
 from guichet.reglement.banque import executer
 from guichet.reglement.proposer import Suite
 from guichet.reglement.signaler import signaler
@@ -94,6 +94,16 @@ def test_l_acceptation_du_bon_montant_domine_encore_apres_le_reglement(b: Banc) 
     assert b.creance(1).restant_du == 48_09
     assert b.paiement("T1").fin is Fin.ACCEPTE
     sans_ecart(b)
+
+
+def test_l_etat_d_un_paiement_paye_deux_fois_se_lit_en_francais(b: Banc) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00, autorisation="A")
+    b.repondre("T1", 20_00, autorisation="B")
+    b.projeter()
+    [ligne] = b.ouvertes()
+    assert ligne.cause.endswith("pour le même paiement (autorisation B), déjà accepté.")
 
 
 def test_ce_qui_depasse_la_dette_ne_se_conclut_pas_une_part_se_conclut_l_autre_se_rend(b: Banc) -> None:
@@ -226,6 +236,36 @@ def test_un_remboursement_que_la_banque_n_execute_pas_s_abandonne_par_une_autre_
     b.approuver(ident)
     assert b.ouvertes() == []
     sans_ecart(b)
+
+
+def test_un_remboursement_parti_vers_la_banque_ne_s_abandonne_pas_pendant_qu_elle_repond(b: Banc) -> None:
+    """Décliner à l'instant où un autre approuve n'abandonne pas ce que la banque est en train de rendre."""
+    ident = trop_percu(b)
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    rembourser = b.banque.rembourser
+
+    def pendant_ce_temps(*dits: Any, **plus: Any) -> Operation:
+        fait = rembourser(*dits, **plus)
+        with pytest.raises(GesteImpossible, match="partie vers la banque"):
+            decliner(b.guichet, ident, "agent-3", "pas d'accord", T0)
+        return fait
+
+    b.banque.rembourser = pendant_ce_temps  # type: ignore[method-assign]
+    assert b.approuver(ident).suite is Suite.REGLE
+    assert (b.banque.rendus, b.paiement("T1").recredite) == ({("T1", 20_00): 20_00}, 20_00)
+    sans_ecart(b)
+
+
+def test_un_remboursement_parti_sans_reponse_s_abandonne_une_fois_que_la_banque_n_a_plus_a_repondre(b: Banc) -> None:
+    ident = trop_percu(b)
+    b.proposer(ident, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
+    b.banque.perdre = True
+    assert b.approuver(ident).suite is Suite.EN_EXECUTION
+    tot = T0 + ENVOI_EN_ROUTE - timedelta(microseconds=1)
+    with pytest.raises(GesteImpossible):
+        decliner(b.guichet, ident, "agent-3", "vu avec la banque", tot)
+    fait = decliner(b.guichet, ident, "agent-3", "vu avec la banque", T0 + ENVOI_EN_ROUTE)
+    assert fait.suite is Suite.ABANDONNE
 
 
 def test_pas_encore_remis_en_banque_le_paiement_s_annule_au_lieu_de_se_rembourser(b: Banc) -> None:
