@@ -122,7 +122,9 @@ def _trop_percu(cle: _Cle) -> Dossier | None:
     creance = cle.guichet.charger_creances(cle.conn, [reference]).get(reference)
     if creance is None:
         return None
-    trop = creance.trop_percu
+    trop, proposee = creance.trop_percu, cle.anomalie.proposee
+    if not trop and proposee is not None and cle.anomalie.approuvee_par is not None:
+        trop = proposee.proposition.montant  # La banque peut encore le rendre : une personne doit pouvoir y renoncer.
     return Dossier(cle.ident, Source.TROP_PERCU, trop > 0, trop, GESTES[Source.TROP_PERCU], reference=reference)
 
 

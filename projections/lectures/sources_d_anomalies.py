@@ -65,13 +65,19 @@ FROM vues.argent a LEFT JOIN vues.paiements p USING (transaction)
 WHERE a.reste > 0
 """
 
+# Un remboursement que la banque exécute se voit jusqu'à sa réponse, même si la créance n'a plus rien de trop.
 _TROP_PERCUS: Final = """
 SELECT 'trop_percu-' || r.reference AS id, 'trop_percu' AS genre,
-       coalesce(e.enregistre_le, timestamptz 'epoch') AS depuis, -r.solde AS montant, r.reference,
-       NULL::text AS transaction, r.caisse, r.assure
-FROM vues.trop_percus t JOIN vues.restant_du r USING (reference)
+       coalesce(e.enregistre_le, timestamptz 'epoch') AS depuis,
+       CASE WHEN r.solde < 0 THEN -r.solde ELSE (g.proposition->>'montant')::int8 END AS montant, r.reference,
+       NULL::text AS transaction, r.caisse, r.assure, r.solde >= 0 AS en_route
+FROM (SELECT reference FROM vues.trop_percus
+      UNION SELECT substr(anomalie, length('trop_percu-') + 1) FROM vues.reglements
+      WHERE etat = 'en_execution' AND anomalie LIKE 'trop_percu-%%') AS t
+JOIN vues.restant_du r USING (reference)
+LEFT JOIN vues.reglements g ON g.etat = 'en_execution' AND g.anomalie = 'trop_percu-' || r.reference
 LEFT JOIN journal.evenements e ON e.position = r.position
-WHERE r.solde < 0
+WHERE r.solde < 0 OR g.anomalie IS NOT NULL
 """
 
 # La première liste est celle de l'index partiel `sorts_anomalies` ; de l'argent pris est dit par cet argent.
@@ -222,7 +228,11 @@ def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     return _ligne(c, cause, gestes)
 
 
-def _trop_percu(c: Communes, _reste: tuple[Any, ...]) -> LigneDAnomalie:
+def _trop_percu(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
+    (en_route,) = reste
+    if en_route:
+        rien = "la créance n'a plus rien de trop, mais la banque peut encore les rendre, ou les a rendus"
+        return _ligne(c, f"{euros(c.montant)} sont demandés à la banque : {rien}.")
     return _ligne(c, f"La créance a reçu {euros(c.montant)} de trop : ils sont à rendre.")
 
 
