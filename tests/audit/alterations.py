@@ -497,6 +497,7 @@ ALTERATIONS: Final = (
     Alteration("des numéros redonnés après une restauration", f"{PUIS}; ALTER TABLE journal.epoques DISABLE TRIGGER sauter"),
     Alteration("des accès que rien ne consigne plus", f"{PUIS}; DROP TRIGGER consigne ON journal.acces"),
     Alteration("un déclencheur de plus, qui perd ce qui s'écrit", f"{PUIS}; CREATE FUNCTION journal.perdre() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL;END;'; CREATE TRIGGER zz BEFORE INSERT ON journal.sorts FOR EACH ROW EXECUTE FUNCTION journal.perdre()"),
+    Alteration("des différences qu'une vue ne montre plus", f"{PUIS}; CREATE OR REPLACE VIEW vues.ecarts_ouverts AS SELECT * FROM journal.ecarts_de_rapport WHERE false"),
     Alteration("un déclencheur de plus sur une vue", f"{PUIS}; CREATE TRIGGER zz BEFORE UPDATE ON vues.restant_du FOR EACH STATEMENT EXECUTE FUNCTION journal.refuser_modification()"),
     Alteration("deux fois la même version permise", f"{PUIS}; ALTER TABLE journal.evenements DROP CONSTRAINT evenements_flux_version"),
     Alteration("deux fois la même clé permise", f"{PUIS}; ALTER TABLE journal.cles_idempotence DROP CONSTRAINT cles_idempotence_cle"),
