@@ -162,11 +162,14 @@ def a_dire(dossier: Dossier) -> list[str]:
     """
     faits = [ligne.fait for ligne in dossier.lignes if isinstance(ligne.fait, Etape)]
     phrases = dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase not in {"", VERIFICATION})
-    return [*_repetee(dossier), *[*([VERIFICATION] if dossier.en_verification else []), *phrases][:3]]
+    return [*[*([VERIFICATION] if dossier.en_verification else []), *phrases][:3], *_repetee(dossier)]
 
 
 def _repetee(dossier: Dossier) -> list[str]:
-    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
+    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse.
+
+    Elle le fait à chaque retour de la personne : ce n'est dit qu'après le reste.
+    """
     if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
         return []
     return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]

@@ -15,6 +15,8 @@ from domain.creance import Créance
 from domain.delai import PARIS
 from domain.monnaie import euros
 from domain.paiement import Paiement
+from domain.sort import Sort
+from projections.lectures.phrases import phrase_du_sort
 from projections.lectures.saisie import (
     Critere,
     ParAnomalie,
@@ -81,7 +83,7 @@ WHERE montant_initial = %(montant)s AND date_emission BETWEEN %(debut)s AND %(fi
 ORDER BY date_emission DESC LIMIT %(limite)s
 """
 
-_COLONNES: Final = "objet, sort, champs, topic, partition, decalage"
+_COLONNES: Final = "objet, sort, champs"
 _RECENTS: Final = "ORDER BY enregistre_le DESC LIMIT %(limite)s"
 
 # Les montants que la vue des paiements ne dit pas.
@@ -214,11 +216,11 @@ class _Recueil:
 
     def messages(self, lignes: Iterable[tuple[Any, ...]], pourquoi: str) -> None:
         """Ce dont ces messages parlent : un paiement, ou une créance si c'est la caisse qui parle."""
-        for objet, sort, champs, topic, partition, decalage in lignes:
+        for objet, sort, champs in lignes:
             if objet is None:
                 continue
-            origine = f"kafka:{topic}/{partition}@{decalage}"
-            self.ajouter("creance" if "type" in champs else "paiement", objet, f"{pourquoi} ({sort}, {origine})")
+            genre = "creance" if "type" in champs else "paiement"
+            self.ajouter(genre, objet, f"{pourquoi}. {phrase_du_sort(Sort(sort))}")
 
 
 def trouver(conn: Connection[Any], criteres: list[Critere]) -> Resultats:
