@@ -106,6 +106,9 @@ MOUVEMENTS: Final = {
 }
 """Ce qui change un solde, et dans quel sens."""
 
+RENDUS: Final = frozenset({"contrepasse", "rembourse"})
+"""Ceux qui quittent le marchand d'un paiement sans que le paiement lui-même le dise."""
+
 PRISES: Final = ("preleve_par_la_banque", "rendu")
 """Ce qui bouge aussi, sans changer de solde."""
 
