@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol, assert_never
 
 import jwt
 from pydantic import Field, TypeAdapter, ValidationError
@@ -42,11 +42,17 @@ class RoleUtilisateur(StrEnum):
     @property
     def accueil(self) -> str:
         """La page par où commence une personne de ce rôle ; celle de tous, s'il n'a pas de pages à lui."""
-        return {
-            RoleUtilisateur.SUPPORT: "/support",
-            RoleUtilisateur.AUDIT: "/support/acces",
-            RoleUtilisateur.EXPLOITATION: "/exploitation",
-        }.get(self, "/")
+        match self:
+            case RoleUtilisateur.SUPPORT:
+                return "/support"
+            case RoleUtilisateur.AUDIT:
+                return "/support/acces"
+            case RoleUtilisateur.EXPLOITATION:
+                return "/exploitation"
+            case RoleUtilisateur.ASSURE | RoleUtilisateur.PARTENAIRE:
+                return "/"
+            case _:
+                assert_never(self)
 
 
 PERSONNE_MAX: Final = 128

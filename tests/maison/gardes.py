@@ -4,6 +4,8 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator, Mapping
+from enum import EnumMeta
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -143,3 +145,21 @@ def module_long(source: str) -> bool:
     """Vrai au-delà de 300 lignes sans raison dite dans les vingt premières."""
     lignes = source.splitlines()
     return len(lignes) > MODULE_LIGNES_MAX and not RAISON.search("\n".join(lignes[:20]))
+
+
+def tables(source: str, connus: Mapping[str, object]) -> Iterator[tuple[int, EnumMeta, set[str]]]:
+    """Chaque table d'un module dont les clés sont d'une même énumération : sa ligne, elle, et les membres qui manquent.
+
+    `connus` : ce que nomme ce module. Une seule clé n'est pas une table.
+    """
+    for noeud in ast.walk(ast.parse(source)):
+        if not isinstance(noeud, ast.Dict) or len(noeud.keys) < 2:
+            continue
+        cles = [
+            (cle.value.id, cle.attr)
+            for cle in noeud.keys
+            if isinstance(cle, ast.Attribute) and isinstance(cle.value, ast.Name)
+        ]
+        classe = connus.get(cles[0][0]) if cles else None
+        if len(cles) == len(noeud.keys) and len({nom for nom, _ in cles}) == 1 and isinstance(classe, EnumMeta):
+            yield noeud.lineno, classe, set(classe.__members__) - {membre for _, membre in cles}
