@@ -148,18 +148,23 @@ def module_long(source: str) -> bool:
 
 
 def tables(source: str, connus: Mapping[str, object]) -> Iterator[tuple[int, EnumMeta, set[str]]]:
-    """Chaque table d'un module dont les clés sont d'une même énumération : sa ligne, elle, et les membres qui manquent.
+    """Chaque table d'un module dont des clés sont d'une énumération : sa ligne, elle, et les membres qui manquent.
 
-    `connus` : ce que nomme ce module. Une seule clé n'est pas une table.
+    `connus` : ce que nomme ce module. Une seule clé n'est pas une table, ni celle qui en reprend une autre (`**`).
     """
     for noeud in ast.walk(ast.parse(source)):
-        if not isinstance(noeud, ast.Dict) or len(noeud.keys) < 2:
+        if not isinstance(noeud, ast.Dict) or None in noeud.keys:
             continue
-        cles = [
-            (cle.value.id, cle.attr)
-            for cle in noeud.keys
-            if isinstance(cle, ast.Attribute) and isinstance(cle.value, ast.Name)
-        ]
-        classe = connus.get(cles[0][0]) if cles else None
-        if len(cles) == len(noeud.keys) and len({nom for nom, _ in cles}) == 1 and isinstance(classe, EnumMeta):
-            yield noeud.lineno, classe, set(classe.__members__) - {membre for _, membre in cles}
+        dits: dict[str, set[str]] = {}
+        for cle in noeud.keys:
+            match cle:
+                case (
+                    ast.Attribute(attr="value", value=ast.Attribute(attr=membre, value=ast.Name(id=nom)))
+                    | ast.Attribute(attr=membre, value=ast.Name(id=nom))
+                ):
+                    dits.setdefault(nom, set()).add(membre)
+                case _:
+                    pass
+        for nom, membres in dits.items():
+            if len(membres) > 1 and isinstance(classe := connus.get(nom), EnumMeta):
+                yield noeud.lineno, classe, set(classe.__members__) - membres
