@@ -180,6 +180,63 @@ def phrase(fait: FaitDeCreance, creance: str = "cette créance") -> str:  # noqa
             assert_never(fait)
 
 
+VERIFICATION: Final = "Nous vérifions votre paiement auprès de la banque ; ne payez pas une seconde fois."
+"""À dire tant que le paiement est en vérification, et plus ensuite."""
+
+
+def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+    """Ce qu'un fait d'un paiement veut dire."""
+    match fait:
+        case Paiement.PaiementOuvert():
+            return f"Un paiement en ligne de {euros(fait.montant)} a commencé le {quand(fait.timestamp)}."
+        case Paiement.PaiementConclu():
+            return _fin(fait)
+        case Paiement.EncaissementNonImputé():
+            return (
+                f"La banque a pris {euros(fait.montant)} le {quand(fait.accepte_le)} ; cette somme n'est encore sur"
+                " aucune créance."
+            )
+        case Paiement.AcceptationPrécisée():
+            return "La banque a précisé le numéro d'autorisation du paiement déjà accepté."
+        case Paiement.EncaissementImputé():
+            references = ", ".join(imputation.reference for imputation in fait.imputations)
+            return f"{euros(fait.montant)} que la banque avait pris ont été mis sur {references}."
+        case Paiement.EncaissementRendu():
+            qui = "La banque a repris d'elle-même" if fait.voie is None else "Nous avons rendu"
+            return f"{qui} {euros(fait.montant)}."
+        case Paiement.PaiementRéglé():
+            if fait.accepte_le is None:
+                return f"La vérification est finie le {quand(fait.timestamp)} : l'argent a été rendu."
+            return (
+                f"La vérification est finie : {euros(fait.montant)} pris le {quand(fait.accepte_le)} ont été comptés."
+            )
+        case Paiement.RemboursementDemandé():
+            return f"Nous avons demandé à la banque de rendre {euros(fait.montant)} sur la carte."
+        case Paiement.RemboursementEnvoyé():
+            return "La demande est partie vers la banque."
+        case Paiement.RemboursementFait():
+            return f"La banque a rendu {euros(fait.montant)} sur la carte, le {quand(fait.timestamp)}."
+        case Paiement.RemboursementRefusé():
+            return "La banque ne peut pas rendre cette somme sur la carte : rien n'a bougé."
+        case _:
+            assert_never(fait)
+
+
+def _fin(fait: Paiement.PaiementConclu) -> str:
+    match fait.issue:
+        case Fin.ACCEPTE:
+            presume = " (heure de réception : la banque n'en a pas donné)" if fait.depart_presume else ""
+            return f"La banque a accepté le paiement le {quand(fait.accepte_le or fait.timestamp)}{presume}."
+        case Fin.ECHOUE:
+            return f"La banque n'a pas accepté le paiement, le {quand(fait.timestamp)}."
+        case Fin.EXPIRE:
+            return f"Le paiement n'a pas été terminé à temps : il a été clos le {quand(fait.timestamp)}."
+        case Fin.EN_VERIFICATION:
+            return VERIFICATION
+        case _:
+            assert_never(fait.issue)
+
+
 # --- Ce que les clôtures en comptent ---------------------------------------------------------------------------------
 
 

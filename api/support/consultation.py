@@ -20,11 +20,11 @@ from engine.recorder import Recorder
 from guichet.acces import Lecteur, Motif, noter_acces
 from guichet.notes import Note, ObjetDeNoteInconnu, ecrire_note, notes_de
 from guichet.reglement.dossiers import gestes_d_un_message
+from projections.effets import VERIFICATION
 from projections.lectures.anomalies import existe
 from projections.lectures.dossier import dossier_de_creance, dossier_de_l_assure, dossier_de_paiement
 from projections.lectures.historique import Etape
 from projections.lectures.instant import ObjetInconnu, lire_instant
-from projections.lectures.phrases import VERIFICATION
 from projections.lectures.recherche import Resultats, trouver
 from projections.lectures.saisie import lire_recherche
 from projections.lectures.suite import Demande, Dossier

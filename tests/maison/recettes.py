@@ -124,6 +124,59 @@ def _avant(suite: str, quoi: str, *, retrait: int) -> tuple[str, str]:
     return rf"{re.escape(fin)}(?={suite})", f"{marge}case Créance.AvisContesté():\n{marge}    {quoi}\n{fin}"
 
 
+_CLASSE_DE_PAIEMENT: Final = '''
+    class RappelEnvoyé(Event):
+        """La personne a été invitée à finir son paiement."""
+
+        TOPIC: ClassVar[str] = "paiement.RappelEnvoye"
+
+        def apply(self, paiement: "Paiement") -> None:
+            """Rien n'en change."""
+'''
+
+
+def un_evenement_de_paiement(copie: Copie) -> None:
+    """`RappelEnvoyé`, que le support lit et que l'audit connaît."""
+    copie.changer(
+        "domain/paiement.py",
+        (r"\n    def __init__\(", _CLASSE_DE_PAIEMENT + "\n    def __init__("),
+        (r"    \| Paiement\.PaiementRéglé\n", "    | Paiement.PaiementRéglé\n    | Paiement.RappelEnvoyé\n"),
+    )
+    lecteurs = {"projections/effets.py", "projections/audit/paiements.py"}
+    exiger(copie.mypy(), lecteurs, "l'union connaît l'événement ; mypy nomme")
+    copie.changer(
+        "projections/effets.py",
+        (
+            r"        case Paiement\.RemboursementEnvoyé\(\):\n",
+            (
+                "        case Paiement.RappelEnvoyé():\n"
+                '            return "Un rappel est parti."\n        case Paiement.RemboursementEnvoyé():\n'
+            ),
+        ),
+        (
+            r"\n            \| Paiement\.RemboursementEnvoyé\(\)",
+            "\n            | Paiement.RappelEnvoyé()\n            | Paiement.RemboursementEnvoyé()",
+        ),
+        (r"_REGLEMENTS: Final = \(\n", "_REGLEMENTS: Final = (\n    Paiement.RappelEnvoyé,\n"),
+        (
+            r"\n            Paiement\.RemboursementEnvoyé,",
+            "\n            Paiement.RappelEnvoyé,\n            Paiement.RemboursementEnvoyé,",
+        ),
+    )
+    exiger(copie.mypy(), lecteurs - {"projections/effets.py"}, "les lecteurs l'ont décidé ; mypy nomme")
+    copie.changer(
+        "projections/audit/paiements.py",
+        (
+            r"            case Paiement\.RemboursementEnvoyé\(\):\n",
+            (
+                "            case Paiement.RappelEnvoyé():\n"
+                "                pass\n            case Paiement.RemboursementEnvoyé():\n"
+            ),
+        ),
+    )
+    exiger(copie.mypy(), set(), "l'audit aussi ; mypy nomme")
+
+
 def une_vue(copie: Copie) -> None:
     """`avis_par_caisse`, qui lit un seul événement."""
     copie.creer("projections/vues/avis_par_caisse.py", _VUE)
@@ -158,7 +211,15 @@ def une_vue(copie: Copie) -> None:
     exiger(copie.tests(*muette), True, "ses colonnes commentées, il passe")  # noqa: FBT003
 
 
-RECETTES: Final = {un_evenement: 3, une_vue: 3, un_topic: 5, une_page: 3, un_role: 2, une_banque: 2}
+RECETTES: Final = {
+    un_evenement: 3,
+    un_evenement_de_paiement: 3,
+    une_vue: 3,
+    un_topic: 5,
+    une_page: 3,
+    un_role: 2,
+    une_banque: 2,
+}
 """Chacune, et les fichiers du produit qu'elle touche au plus : ce que la page annonce."""
 
 
