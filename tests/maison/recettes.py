@@ -7,6 +7,7 @@ et le compte des fichiers du produit touchés est celui qu'annonce la page. Sort
 import json
 import re
 import sys
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.maison.copie import Copie, RecetteFausse, exiger, jouer
@@ -211,7 +212,7 @@ def une_vue(copie: Copie) -> None:
     exiger(copie.tests(*muette), True, "ses colonnes commentées, il passe")  # noqa: FBT003
 
 
-RECETTES: Final = {
+RECETTES: Final[Mapping[Callable[[Copie], None], int]] = {
     un_evenement: 3,
     un_evenement_de_paiement: 3,
     une_vue: 3,
