@@ -186,6 +186,20 @@ def tables(source: str, connus: Mapping[str, object]) -> Iterator[tuple[int, Enu
                 yield noeud.lineno, classe, set(classe.__members__) - membres
 
 
+def ensembles(source: str) -> list[str]:
+    """Les ensembles fermés que déclare un module : ses énumérations, ses alternatives de textes."""
+    noms = []
+    for noeud in ast.parse(source).body:
+        match noeud:
+            case ast.ClassDef(name=nom, bases=[ast.Name(id="Enum" | "StrEnum" | "IntEnum")]):
+                noms.append(nom)
+            case ast.Assign(targets=[ast.Name(id=nom)], value=ast.Subscript(value=ast.Name(id="Literal"))):
+                noms.append(nom)
+            case _:
+                pass
+    return noms
+
+
 def modules_importes(sources: Mapping[str, str]) -> dict[str, set[str]]:
     """Ce que chacun importe des autres, même tard ; `from a import b` est `a.b`, si c'est un module."""
     trouves: dict[str, set[str]] = {}

@@ -133,6 +133,22 @@ def test_une_table_par_enumeration_en_dit_chaque_membre() -> None:
     assert manquent == []
 
 
+def test_deux_ensembles_fermes_ne_portent_pas_le_meme_nom() -> None:
+    trouves: dict[str, list[str]] = {}
+    for fichier in gardes.sources(*gardes.DOSSIERS):
+        for nom in gardes.ensembles(fichier.read_text("utf-8")):
+            trouves.setdefault(nom, []).append(str(fichier.relative_to(RACINE)))
+    assert len(trouves) > 30
+    assert {nom: ou for nom, ou in trouves.items() if len(ou) > 1} == {}
+
+
+def test_un_ensemble_ferme_est_vu() -> None:
+    assert gardes.ensembles('class A(StrEnum):\n    X = "x"\nB = Literal["x", "y"]\nclass C:\n    pass\nD = "x"') == [
+        "A",
+        "B",
+    ]
+
+
 def test_ce_qu_une_attente_devient_est_dit_de_chaque_geste_qu_elle_laisse() -> None:
     assert set(DEVENUS) == GESTES[Source.ATTENTE]
 
