@@ -1,4 +1,4 @@
-"""Ce que chaque fait change pour qui le lit : le seul lieu, avec l'audit, qui décide de chaque fait.
+"""Ce que chaque fait d'argent ou de messagerie change pour qui le lit : seul l'audit en décide aussi, à part.
 
 Chaque `match` finit par `assert_never` sur la somme fermée des faits : un fait nouveau dont rien n'est décidé ici est
 nommé par mypy. Les vues et les lectures n'ajoutent que leur SQL. L'audit n'emploie pas ce module : il le vérifie.

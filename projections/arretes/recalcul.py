@@ -11,7 +11,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from projections.arretes.contenu import Axe, Tableau
-from projections.comptes.totaux import CHAMPS, MOUVEMENTS, RENDUS, Totaux
+from projections.comptes.totaux import CHAMPS, MOUVEMENTS, RENDUS, RESTES, Totaux
 from projections.effets import ECRITURES
 
 # Un caractère nul, que le JSON de PostgreSQL n'admet pas, ne se trouve que dans un texte libre, qui ne compte pas ici.
@@ -116,9 +116,6 @@ FROM cumules JOIN cles c USING (axe, cle)
 WHERE tranche > 0 AND (c.depuis <= tranche OR axe = 'ensemble') GROUP BY tranche, axe, cle ORDER BY tranche, axe, cle
 """
 
-_CUMULES: Final = frozenset({"cloture", "non_rattache", "trop_percu", "en_cours", "restant_du"})
-"""Ce qui se lit depuis le début, et non du jour seul."""
-
 
 def recalculer(conn: Connection[Any], bornes: Sequence[int]) -> list[Tableau]:
     """Les totaux de chaque tranche : de la première borne (exclue) à la deuxième, et ainsi de suite."""
@@ -136,7 +133,7 @@ def recalculer(conn: Connection[Any], bornes: Sequence[int]) -> list[Tableau]:
         "moins": [une.moins for une in ECRITURES.values()],
     }
     for tranche, axe, cle, dits in conn.execute(_TOUT, parametres):
-        valeurs = {nom: cumul if nom in _CUMULES else du_jour for nom, (du_jour, cumul) in dits.items()}
+        valeurs = {nom: cumul if nom in RESTES else du_jour for nom, (du_jour, cumul) in dits.items()}
         clos, cumul = dits["cloture"]
         tableaux[tranche - 1][Axe(axe)][cle] = Totaux(ouverture=cumul - clos, **valeurs)
     return tableaux
