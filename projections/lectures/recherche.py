@@ -14,8 +14,9 @@ from psycopg import Connection
 from domain.creance import Créance
 from domain.delai import PARIS
 from domain.monnaie import euros
-from domain.paiement import Paiement
+from domain.paiement import Fin, Paiement
 from domain.sort import Sort
+from domain.statut import StatutDePaiement
 from projections.lectures.phrases import phrase_du_sort
 from projections.lectures.saisie import (
     Critere,
@@ -39,11 +40,8 @@ DERNIER_JOUR: Final = date(2999, 12, 31)
 """Ce que vaut un jour qui n'est pas dit."""
 
 _EN_CLAIR: Final = {
-    "en_cours": "en attente de la banque",
-    "accepte": "accepté",
-    "echoue": "échoué",
-    "expire": "expiré",
-    "en_verification": "en vérification",
+    StatutDePaiement.EN_COURS.value: "en attente de la banque",
+    **{fin.value: fin.dite for fin in Fin},
 }
 
 # Ce que les vues disent de ces créances et de ces paiements : de quoi les reconnaître d'un coup d'œil.

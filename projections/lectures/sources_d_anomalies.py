@@ -13,9 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from domain.ecart import GenreEcart
 from domain.geste import GESTES, Geste, Source, composer_id, lire_id
+from domain.gestes_permis import gestes_d_argent, gestes_d_un_ecart, gestes_d_un_sort
 from domain.monnaie import euros
 from domain.paiement import Fin
+from domain.sort import Sort
 from engine.messages import EARLIEST
 from engine.positions import stopped_partitions
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
@@ -212,7 +215,6 @@ _DITES: Final = {fin.value: fin.dite for fin in Fin}
 
 def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     montant, autorisation, voulu, statut = reste
-    gestes = GESTES[Source.ARGENT] - (frozenset() if voulu is not None else {Geste.CONCLURE})
     pris = f"La banque a pris {euros(montant)}"
     if voulu is None:
         cause = f"{pris} pour un paiement inconnu : l'argent attend d'être rattaché."
@@ -225,7 +227,7 @@ def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
         cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {_DITES.get(statut, statut)}."
     if c.montant != montant:
         cause += f" Il en reste {euros(c.montant)} à régler."
-    return _ligne(c, cause, gestes)
+    return _ligne(c, cause, gestes_d_argent(connu=voulu is not None))
 
 
 def _trop_percu(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
@@ -238,7 +240,7 @@ def _trop_percu(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
 
 def _sort(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     cause, topic, partition, offset = reste
-    gestes = GESTES[Source.SORT] if c.genre == "rejetee" else frozenset({Geste.FAUSSE_ALERTE})
+    gestes = gestes_d_un_sort(Sort(c.genre))
     return _ligne(c, phrase(f"{cause} ({topic}, partition {partition}, position {offset})"), gestes)
 
 
@@ -256,8 +258,7 @@ def _attente(c: Communes, reste: tuple[Any, ...], gestes_d_un_message: GestesDUn
 
 def _ecart(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     (cause,) = reste
-    contrepasser = {Geste.CONTREPASSER} if c.genre in {"impaye", "remboursement", "autre_etat"} else set()
-    return _ligne(c, phrase(cause), frozenset({Geste.FAUSSE_ALERTE, *contrepasser}))
+    return _ligne(c, phrase(cause), gestes_d_un_ecart(GenreEcart(c.genre)))
 
 
 def _ecarte(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from domain.delai import PARIS
+from domain.ecart import GenreEcart
 from domain.paiement import Fin
-from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import AVANCE_MAX, Interrogation, Reglages, demander_a_la_banque, rapports_attendus
 from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from api.support.pages import version_de
+from projections.effets import VERIFICATION
 from projections.lectures.instant import InstantIllisible, VersionInconnue
-from projections.lectures.phrases import VERIFICATION
 from projections.lectures.suite import Dossier
 from tests.api.navigation import NAVIGATEUR, champ, lisible
 from tests.support.banc import MOTIF, REF, Service, acces, paiement, recevoir

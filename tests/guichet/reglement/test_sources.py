@@ -6,11 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from domain.ecart import GenreEcart
 from domain.geste import GESTES, Geste, Source
 from domain.refus import AnomalieDejaReglee, AnomalieInconnue, GesteImpossible
 from engine import positions
 from engine.batch import Advance, Batch, Fate, Partition
-from guichet.rapprochement.ecarts import Ecart, GenreEcart
+from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.registre import inscrire_ecarts
 from guichet.reglement.approuver import decliner
 from guichet.reglement.dossiers import _LECTEURS
