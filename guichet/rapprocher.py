@@ -89,6 +89,10 @@ class Bilan:
     """Écarts qui s'ouvrent avec lui."""
     leves: int
     """Écarts qu'il explique."""
+    corrigees: int
+    """Lignes de rapports précédents qu'il corrige."""
+    depassees: int
+    """Ses lignes qu'un rapport plus tardif, déjà lu, a corrigées."""
     sommes: Sommes
     a_demander: list[Ecart] = field(default_factory=list)
     transmises: int = 0
@@ -147,6 +151,8 @@ def rapprocher(
         ecarts=propres,
         ouverts=ouverts,
         leves=leves,
+        corrigees=jugement.corrigees,
+        depassees=jugement.depassees,
         sommes=jugement.sommes,
         a_demander=[ecart for ecart in jugement.ecarts.values() if ecart.a_demander],
         illisibles=jugement.illisibles,

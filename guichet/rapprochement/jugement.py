@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby, islice
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
 from psycopg import Connection
@@ -72,6 +72,10 @@ class Jugement:
         self.sommes: Sommes = {}
         self.transactions = 0
         self.accordees = 0
+        self.corrigees = 0
+        """Lignes de rapports précédents que celui-ci corrige."""
+        self.depassees = 0
+        """Lignes du fichier qu'un rapport plus tardif, déjà lu, corrige."""
         self.illisibles: dict[str, str] = {}
         """Les transactions dont notre côté ne peut pas être lu, et pourquoi : elles seules ne sont pas jugées."""
         self._couvrants: list[RapportInscrit] = []
@@ -81,6 +85,8 @@ class Jugement:
         for jours, banque, nous in self._face_a_face(self._rapport.genre, None):
             trouves = classer(banque, nous)
             self.transactions += 1
+            self.corrigees += jours[0].corrigees
+            self.depassees += jours[0].depassees
             self.accordees += not trouves
             self._garder(trouves)
             self._sommer(jours, banque, nous)
@@ -169,10 +175,10 @@ class Jugement:
 
     def _face_a_face(
         self, genre: Genre, transactions: Sequence[str] | None
-    ) -> Iterator[tuple[list[tuple[Any, ...]], CoteBanque, CoteNous]]:
+    ) -> Iterator[tuple[list[dits.JourDit], CoteBanque, CoteNous]]:
         """Chaque transaction, les jours que la banque en dit, son côté et le nôtre."""
         lignes = dits.cotes(self._conn, genre, transactions)
-        groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=itemgetter(0)))
+        groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=attrgetter("transaction")))
         while tranche := list(islice(groupes, TRANCHE)):
             banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
             rendues = [banque.transaction for banque in banques if banque.rendu]
@@ -188,20 +194,20 @@ class Jugement:
                     continue
                 yield jours, _dater(banque, jours, nous[transaction]), nous[transaction]
 
-    def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
-        codes = frozenset(code for jour in jours for code in jour[5])
-        etats = frozenset(etat for jour in jours for etat in jour[6])
+    def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[dits.JourDit]) -> CoteBanque:
+        codes = frozenset(code for jour in jours for code in jour.codes)
+        etats = frozenset(etat for jour in jours for etat in jour.etats)
         pris_sous = Counter[str]()
         for jour in jours:
-            if jour[1]:
-                pris_sous[jour[1]] += jour[3]
+            if jour.marchand:
+                pris_sous[jour.marchand] += jour.pris
         return CoteBanque(
             genre=genre,
             transaction=transaction,
-            marchand=next((jour[1] for jour in jours if jour[1]), None),
-            jour=jours[0][2],
-            pris=sum(jour[3] for jour in jours),
-            rendu=sum(jour[4] for jour in jours),
+            marchand=next((jour.marchand for jour in jours if jour.marchand), None),
+            jour=jours[0].le,
+            pris=sum(jour.pris for jour in jours),
+            rendu=sum(jour.rendu for jour in jours),
             codes=codes,
             etats=etats,
             refuse=any(map(self._lecteur.refuse, codes)),
@@ -248,42 +254,42 @@ class Jugement:
 
     # --- Les sommes --------------------------------------------------------------------------------------------------
 
-    def _sommer(self, jours: Sequence[tuple[Any, ...]], banque: CoteBanque, nous: CoteNous) -> None:
+    def _sommer(self, jours: Sequence[dits.JourDit], banque: CoteBanque, nous: CoteNous) -> None:
         """Ajoute ce que le fichier dit, et notre part de la même chose, aux jours de la banque."""
-        dans_le_fichier = [jour for jour in jours if jour[7]]
-        rendu_ailleurs = banque.rendu - sum(jour[9] for jour in jours)
-        rendeur = next((j for j in dans_le_fichier if j[9]), None)
+        dans_le_fichier = [jour for jour in jours if jour.lue]
+        rendu_ailleurs = banque.rendu - sum(jour.rendu_lu for jour in jours)
+        rendeur = next((j for j in dans_le_fichier if j.rendu_lu), None)
         for jour in dans_le_fichier:
-            somme = self._somme(jour[1] or nous.marchand, jour[2])
-            somme.banque_pris += jour[8]
-            somme.banque_rendu += jour[9]
-            somme.frais += jour[10]
+            somme = self._somme(jour.marchand or nous.marchand, jour.le)
+            somme.banque_pris += jour.pris_lu
+            somme.banque_rendu += jour.rendu_lu
+            somme.frais += jour.frais_lus
             if jour is rendeur:
                 somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
         # Chaque marchand a sa part ; si le rapport n'en nomme pas, c'est celle du paiement entier.
-        nommes = {jour[1] for jour in dans_le_fichier}
+        nommes = {jour.marchand for jour in dans_le_fichier}
         for marchand in [None] if None in nommes else sorted(nommes):
-            siens = [jour for jour in jours if marchand in {None, jour[1]}]
-            ailleurs = sum(jour[3] - jour[8] for jour in siens)
+            siens = [jour for jour in jours if marchand in {None, jour.marchand}]
+            ailleurs = sum(jour.pris - jour.pris_lu for jour in siens)
             # Le premier jour qui porte de l'argent la reçoit : la banque et nous parlons de la même remise.
-            lus = [jour for jour in siens if jour[7]]
-            porteur = next((jour for jour in lus if jour[8]), lus[0])
-            if porteur[8] or banque.genre is Genre.TRANSACTIONS:
+            lus = [jour for jour in siens if jour.lue]
+            porteur = next((jour for jour in lus if jour.pris_lu), lus[0])
+            if porteur.pris_lu or banque.genre is Genre.TRANSACTIONS:
                 part = nous.pris if marchand is None else nous.pris_sous.get(marchand, 0)
                 if remise_diminuee(banque, nous):
                     part -= nous.repris
-                self._somme(porteur[1] or nous.marchand, porteur[2]).nous_pris += max(0, part - ailleurs)
+                self._somme(porteur.marchand or nous.marchand, porteur.le).nous_pris += max(0, part - ailleurs)
 
     def _somme(self, marchand: str | None, jour: date | None) -> Somme:
         return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
 
 
-def _dater(banque: CoteBanque, jours: Sequence[tuple[Any, ...]], nous: CoteNous) -> CoteBanque:
+def _dater(banque: CoteBanque, jours: Sequence[dits.JourDit], nous: CoteNous) -> CoteBanque:
     """Le côté de la banque, et ce qu'il dit pris avant que notre paiement soit ouvert.
 
     Les autres rapports datent la remise ou l'impayé, qui suivent : ils ne disent pas quand la personne a payé.
     """
     if nous.ouvert_le is None or banque.genre is not Genre.TRANSACTIONS:
         return banque
-    pris = [(quand, montant) for jour in jours for quand, montant in zip(jour[11], jour[12], strict=True)]
+    pris = [(quand, montant) for jour in jours for quand, montant in zip(jour.instants, jour.montants, strict=True)]
     return banque._replace(avant=sum(montant for quand, montant in pris if precede(quand, nous.ouvert_le)))

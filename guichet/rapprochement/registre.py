@@ -49,7 +49,7 @@ SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST} RETURNING rang
 _INSCRIRE_LIGNES: Final = f"""
 INSERT INTO journal.lignes_de_rapport (rapport, {_COLONNES})
 SELECT %s, {_COLONNES} FROM pg_temp.lues, {AT_MOST} ORDER BY numero
-ON CONFLICT (cle) DO NOTHING
+ON CONFLICT (cle, rapport) DO NOTHING
 """  # noqa: S608
 
 _LIRE_RAPPORT: Final = """
@@ -84,6 +84,13 @@ INSERT INTO journal.ecarts_de_rapport (clot, rapport, genre_de_rapport, genre, t
                                        montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause)
 SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST}
 """  # noqa: S608
+
+
+# Celles qu'aucun rapport n'avait dites.
+_NOUVELLES: Final = """
+SELECT count(DISTINCT u.cle) FROM pg_temp.lues u
+WHERE NOT EXISTS (SELECT FROM journal.lignes_de_rapport l WHERE l.cle = u.cle)
+"""
 
 
 class RapportInscrit(NamedTuple):
@@ -178,7 +185,8 @@ def _rapport(ligne: tuple[Any, ...] | None) -> RapportInscrit | None:
 def inscrire_rapport(
     conn: Connection[Any], rapport: RapportInscrit, empreinte: bytes, fichier: str, lignes: int
 ) -> tuple[RapportInscrit, int]:
-    """Inscrit le rapport (son rang est donné ici) et ses lignes nouvelles ; rend aussi leur nombre."""
+    """Inscrit le rapport (son rang est donné ici) et ses lignes ; rend aussi le nombre des nouvelles."""
+    (nouvelles,) = conn.execute(_NOUVELLES).fetchone() or (0,)
     (rang,) = conn.execute(
         _INSCRIRE_RAPPORT,
         (
@@ -186,7 +194,7 @@ def inscrire_rapport(
             rapport.couvre_jusqua, rapport.position, fichier, lignes, latest(),
         ),
     ).fetchone() or (0,)  # fmt: skip
-    nouvelles = conn.execute(_INSCRIRE_LIGNES, (rang, latest())).rowcount
+    conn.execute(_INSCRIRE_LIGNES, (rang, latest()))
     return rapport._replace(rang=rang), nouvelles
 
 

@@ -41,6 +41,12 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
         f"{counted(summary.lignes, 'ligne')} dont {counted(summary.nouvelles, 'nouvelle')} ; "
         f"{counted(summary.accordees, 'transaction')} sur {summary.transactions} {agree}.",
     )
+    if summary.corrigees:
+        told = "corrigée par celui-ci" if summary.corrigees == 1 else "corrigées par celui-ci"
+        _say(console, f"{counted(summary.corrigees, 'ligne')} d'un rapport précédent {told}.")
+    if summary.depassees:
+        told = "est déjà corrigée" if summary.depassees == 1 else "sont déjà corrigées"
+        _say(console, f"{counted(summary.depassees, 'ligne')} de ce rapport {told} par un rapport plus tardif.")
     if summary.sommes:
         console.print(_sums(summary))
     for transaction, why in list(summary.illisibles.items())[:SHOWN_MAX]:
@@ -122,6 +128,8 @@ def as_dict(summary: Bilan) -> dict[str, object]:
         "non_jugees": summary.illisibles,
         "ouverts": summary.ouverts,
         "leves": summary.leves,
+        "lignes_corrigees": summary.corrigees,
+        "lignes_depassees": summary.depassees,
         "banque_interrogee": {
             "transmises": summary.transmises,
             "inconnues": summary.inconnues,
