@@ -100,8 +100,8 @@ def _meme_operation(une: Affirmee, autre: Affirmee) -> bool:
     """Dit si deux affirmations différentes parlent de la même opération : l'une corrige l'autre.
 
     Un numéro présent des deux côtés la nomme : l'autorisation d'une transaction, le rang d'une opération. Sans lui il y
-    faut la même heure (absente, le même jour), et que nul rapport ne dise les deux : il n'en corrigerait aucune. Un jour
-    sans heure ne suffit pas à dire que de l'argent pris ne l'a pas été.
+    faut la même heure (absente, le même jour), et que nul rapport ne dise les deux : il n'en corrigerait aucune. Un
+    jour sans heure ne suffit pas à dire que de l'argent pris ne l'a pas été.
     """
     a, b = une.dite, autre.dite
     autorisations = meme_forme(a.autorisation), meme_forme(b.autorisation)

@@ -61,7 +61,7 @@ class JourDit(NamedTuple):
     instants: Sequence[datetime]
     montants: Sequence[int]
     corrigees: int
-    """Lignes d'autres rapports que de plus tardifs ont corrigées ; de la transaction entière, dites à son premier jour."""
+    """Lignes d'autres rapports que de plus tardifs ont corrigées ; de toute la transaction, à son premier jour."""
     depassees: int
     """De même, celles du fichier."""
 

@@ -268,7 +268,7 @@ class Jugement:
                 somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
         # Chaque marchand a sa part ; si le rapport n'en nomme pas, c'est celle du paiement entier.
         nommes = {jour.marchand for jour in dans_le_fichier}
-        for marchand in [None] if None in nommes else sorted(nommes):
+        for marchand in [None] if None in nommes else sorted(filter(None, nommes)):
             siens = [jour for jour in jours if marchand in {None, jour.marchand}]
             ailleurs = sum(jour.pris - jour.pris_lu for jour in siens)
             # Le premier jour qui porte de l'argent la reçoit : la banque et nous parlons de la même remise.

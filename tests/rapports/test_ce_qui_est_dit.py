@@ -34,6 +34,8 @@ def bilan(lignes: int = 0, *, fichier: str = "impayes.csv", genre: Genre = Genre
         ecarts=[],
         ouverts=lignes,
         leves=lignes,
+        corrigees=lignes,
+        depassees=lignes,
         sommes=sommes,
         transmises=lignes,
         inconnues=lignes,
