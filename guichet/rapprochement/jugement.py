@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import groupby, islice
+from itertools import groupby, islice, product
 from operator import attrgetter
 from typing import Any, Final
 
@@ -50,6 +50,11 @@ class Somme:
 
 Sommes = dict[tuple[str, date], Somme]
 
+Cle = tuple[Genre, str, GenreEcart]
+
+DEMANDES_MAX: Final = 1_000
+"""Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
+
 RENDU_AILLEURS: Final = {Genre.OPERATIONS: Genre.IMPAYES, Genre.IMPAYES: Genre.OPERATIONS}
 """L'argent rendu que dit l'autre rapport ; les rapprochements redisent celui des opérations."""
 
@@ -67,8 +72,12 @@ class Jugement:
         self._conn = conn
         self._rapport = rapport
         self._lecteur = lecteur
-        self.ecarts: dict[tuple[Genre, str, GenreEcart], Ecart] = {}
-        """Les écarts qui sont vrais maintenant, de ce qui a été jugé."""
+        self.ecarts: dict[Cle, Ecart] = {}
+        """Les écarts de ce rapport : ce que dit le fichier, et ce qui y manque."""
+        self.a_demander: list[Ecart] = []
+        """Ceux que la banque peut expliquer, les plus anciens compris : `DEMANDES_MAX` au plus."""
+        self.questions = 0
+        """Combien il y en a en tout."""
         self.sommes: Sommes = {}
         self.transactions = 0
         self.accordees = 0
@@ -111,34 +120,64 @@ class Jugement:
     def tenir_les_ecarts(self) -> tuple[int, int]:
         """Juge de nouveau les écarts ouverts, ferme ceux qui sont expliqués, ouvre les nouveaux ; rend ces comptes.
 
-        Ajoute à `ecarts` ceux, anciens, qui restent vrais.
+        Par tranches : la mémoire ne grandit pas avec ce qui est resté ouvert.
         """
-        anciens = registre.ecarts_ouverts(self._conn)
-        self._rejuger([ecart for _, ecart in anciens])
-        leves: list[tuple[int | None, Ecart]] = []
-        gardes = set()
-        for rang, ancien in anciens:
-            if ancien.transaction in self.illisibles:  # Personne ne sait s'il est encore vrai.
-                self._garder([ancien])
-            vrai = self.ecarts.get(ancien.cle)
-            if vrai is not None and vrai.cotes == ancien.cotes:
-                gardes.add(ancien.cle)
-            else:
-                leves.append((rang, ancien._replace(cause=self._explication(vrai))))
-        nouveaux = [(None, ecart) for cle, ecart in self.ecarts.items() if cle not in gardes]
-        registre.inscrire_ecarts(self._conn, self._rapport.rang, [*leves, *nouveaux])
-        return len(nouveaux), len(leves)
+        du_fichier = {ecart.transaction for ecart in self.ecarts.values()}
+        a_ouvrir = dict.fromkeys(self.ecarts)
+        for ecart in self.ecarts.values():
+            self._noter_la_question(ecart)
+        ouverts = leves = 0
+        for anciens in registre.ecarts_ouverts(self._conn):
+            vrais = self._encore_vrais(anciens, du_fichier)
+            fermes: list[tuple[int | None, Ecart]] = []
+            gardes = set()
+            for rang, ancien in anciens:
+                vrai = vrais.get(ancien.cle)
+                if vrai is not None and vrai.cotes == ancien.cotes:
+                    gardes.add(ancien.cle)
+                else:
+                    fermes.append((rang, ancien._replace(cause=self._explication(vrai))))
+            neufs: list[tuple[int | None, Ecart]] = [(None, e) for cle, e in vrais.items() if cle not in gardes]
+            registre.inscrire_ecarts(self._conn, self._rapport.rang, [*fermes, *neufs])
+            ouverts, leves = ouverts + len(neufs), leves + len(fermes)
+            for cle, vrai in vrais.items():
+                if cle in a_ouvrir:
+                    del a_ouvrir[cle]
+                else:
+                    self._noter_la_question(vrai)
+        registre.inscrire_ecarts(self._conn, self._rapport.rang, ((None, self.ecarts[cle]) for cle in a_ouvrir))
+        return ouverts + len(a_ouvrir), leves
 
-    def _rejuger(self, anciens: Sequence[Ecart]) -> None:
+    def _noter_la_question(self, ecart: Ecart) -> None:
+        if ecart.a_demander:
+            self.questions += 1
+            if len(self.a_demander) < DEMANDES_MAX:
+                self.a_demander.append(ecart)
+
+    def _encore_vrais(self, anciens: Sequence[tuple[int, Ecart]], du_fichier: set[str]) -> dict[Cle, Ecart]:
+        """Ce qui est vrai maintenant des transactions de ces écarts, ouverts avant ce rapport."""
+        vrais: dict[Cle, Ecart] = {}
+        for ecart in self._rejuger([ecart for _, ecart in anciens]):
+            vrais[ecart.cle] = ecart
+        for _, ancien in anciens:
+            if ancien.transaction in self.illisibles:  # Personne ne sait s'il est encore vrai.
+                vrais[ancien.cle] = ancien
+        for transaction in {ancien.transaction for _, ancien in anciens} & du_fichier:
+            for cle in product(Genre, (transaction,), GenreEcart):
+                if (trouve := self.ecarts.get(cle)) is not None:
+                    vrais.setdefault(cle, trouve)
+        return vrais
+
+    def _rejuger(self, anciens: Sequence[Ecart]) -> Iterator[Ecart]:
         for genre in Genre:
             transactions = [ecart.transaction for ecart in anciens if ecart.genre_de_rapport is genre]
             if transactions:
                 for _, banque, nous in self._face_a_face(genre, sorted(set(transactions))):
-                    self._garder(classer(banque, nous))
+                    yield from classer(banque, nous)
         absents = [ecart.transaction for ecart in anciens if ecart.genre is GenreEcart.MANQUE_LA_BAS]
         for transaction, nous in self._absentes(absents).items():
             if nous.pris:
-                self._garder([manque_la_bas(transaction, nous)])
+                yield manque_la_bas(transaction, nous)
 
     def _absentes(self, transactions: Sequence[str]) -> dict[str, CoteNous]:
         """Notre côté de celles dont aucun rapport de transactions ne parle depuis qu'elles sont ouvertes ici.

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -225,12 +226,17 @@ def flux_depuis(conn: Connection[Any], depuis: int, bout: int, topics: Sequence[
         position = lignes[-1][0]
 
 
-def ecarts_ouverts(conn: Connection[Any]) -> list[tuple[int, Ecart]]:
-    """Les écarts encore ouverts, chacun avec son rang."""
-    return [
-        (rang, Ecart(Genre(rapport), GenreEcart(genre), *reste))
-        for rang, rapport, genre, *reste in conn.execute(_OUVERTS + "ORDER BY rang")
-    ]
+def ecarts_ouverts(conn: Connection[Any]) -> Iterator[list[tuple[int, Ecart]]]:
+    """Les écarts encore ouverts, chacun avec son rang, par tranches : ceux d'une transaction sont dans la même."""
+    with conn.cursor(name="ecarts_ouverts") as curseur:
+        curseur.itersize = TRANCHE
+        curseur.execute(_OUVERTS + "ORDER BY transaction, rang")
+        par_transaction = (list(lignes) for _, lignes in groupby(curseur, key=itemgetter(3)))
+        while groupes := list(islice(par_transaction, TRANCHE)):
+            yield [
+                (rang, Ecart(Genre(rapport), GenreEcart(genre), *reste))
+                for rang, rapport, genre, *reste in chain.from_iterable(groupes)
+            ]
 
 
 def inscrire_ecarts(conn: Connection[Any], rapport: int | None, ecarts: Iterable[tuple[int | None, Ecart]]) -> None:
