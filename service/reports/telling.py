@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -89,9 +89,22 @@ def due_sentences(missing: Sequence[str], now: datetime) -> list[str]:
 
 
 def _write_json(told: dict[str, object]) -> None:
-    """One line; the name of a file may hold anything."""
-    sys.stdout.write(escaped_json(json.dumps(told, ensure_ascii=False)) + "\n")
+    """One line; the name of a file may hold anything. A list is written one by one: a report may open 200,000."""
+    for rank, (key, value) in enumerate(told.items()):
+        sys.stdout.write(f"{', ' if rank else '{'}{_json(key)}: ")
+        if isinstance(value, Iterator):
+            sys.stdout.write("[")
+            for place, one in enumerate(value):
+                sys.stdout.write(f"{', ' if place else ''}{_json(one)}")
+            sys.stdout.write("]")
+        else:
+            sys.stdout.write(_json(value))
+    sys.stdout.write("}\n")
     sys.stdout.flush()
+
+
+def _json(value: object) -> str:
+    return escaped_json(json.dumps(value, ensure_ascii=False))
 
 
 def _say(console: Console, sentence: str) -> None:
@@ -124,7 +137,7 @@ def as_dict(summary: Bilan) -> dict[str, object]:
             {"marchand": merchant or None, "jour": day.isoformat(), **asdict(summary.sommes[merchant, day])}
             for merchant, day in sorted(summary.sommes)
         ],
-        "ecarts": [_as_dict(difference) for difference in summary.ecarts],
+        "ecarts": (_as_dict(difference) for difference in summary.ecarts),
         "non_jugees": summary.illisibles,
         "ouverts": summary.ouverts,
         "leves": summary.leves,
