@@ -170,6 +170,14 @@ def test_deux_remboursements_partiels_pareils_restent_deux(b: Banc) -> None:
     assert (ecart.genre.value, ecart.montant) == ("remboursement", 10_00)
 
 
+def test_un_paiement_de_la_seconde_heure_du_changement_d_heure_est_le_sien(b: Banc) -> None:
+    """2 h 30 vient deux fois le 25 octobre 2026 ; la banque date celui de la seconde sans dire laquelle."""
+    b.payer("T1", a=datetime(2026, 10, 25, 1, 25, tzinfo=UTC))
+    regles = replace(REGLAGES, horloge=lambda: datetime(2026, 10, 26, 9, tzinfo=UTC))
+    contenu = rapport([Ligne("T1", le="2026-10-25 02:30:00")], genere="20261026")
+    assert rapprocher(b.guichet, BytesIO(contenu), "jt", regles).ecarts == []
+
+
 # --- Ce qui est rendu ------------------------------------------------------------------------------------------------
 
 
