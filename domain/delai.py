@@ -31,7 +31,7 @@ def a_paris(local: datetime) -> datetime:
 
 
 def a_paris_au_plus_tard(local: datetime) -> datetime:
-    """L'instant que dit cette heure, lue à Paris ; au changement d'heure, dite deux fois ou jamais, le plus tard des deux.
+    """L'instant que dit cette heure, lue à Paris ; dite deux fois ou jamais, le plus tard des deux.
 
     La banque n'écrit pas toujours son décalage : au plus tôt, un paiement semblerait accepté avant d'avoir été ouvert.
     """

@@ -86,6 +86,10 @@ class Bilan:
     """Écarts qui s'ouvrent avec lui."""
     leves: int
     """Écarts qu'il explique."""
+    restent: int
+    """Écarts ouverts en tout, ceux des autres rapports compris."""
+    fermes: list[Ecart]
+    """Les premiers de ceux qu'il explique, chacun avec son explication."""
     corrigees: int
     """Lignes de rapports précédents qu'il corrige."""
     depassees: int
@@ -150,6 +154,8 @@ def rapprocher(
         ecarts=list(jugement.ecarts.values()),
         ouverts=ouverts,
         leves=leves,
+        restent=jugement.restent,
+        fermes=jugement.fermes,
         corrigees=jugement.corrigees,
         depassees=jugement.depassees,
         sommes=jugement.sommes,

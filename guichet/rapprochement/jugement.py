@@ -55,6 +55,9 @@ Cle = tuple[Genre, str, GenreEcart]
 DEMANDES_MAX: Final = 1_000
 """Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
 
+FERMES_MAX: Final = 50
+"""Écarts fermés qu'une personne lit au plus."""
+
 RENDU_AILLEURS: Final = {Genre.OPERATIONS: Genre.IMPAYES, Genre.IMPAYES: Genre.OPERATIONS}
 """L'argent rendu que dit l'autre rapport ; les rapprochements redisent celui des opérations."""
 
@@ -76,6 +79,10 @@ class Jugement:
         """Les écarts de ce rapport : ce que dit le fichier, et ce qui y manque."""
         self.a_demander: list[Ecart] = []
         """Ceux que la banque peut expliquer, les plus anciens compris : `DEMANDES_MAX` au plus."""
+        self.fermes: list[Ecart] = []
+        """Les premiers qu'il a fermés, `FERMES_MAX` au plus, chacun avec son explication."""
+        self.restent = 0
+        """Combien restent ouverts, tous rapports réunis."""
         self.questions = 0
         """Combien il y en a en tout."""
         self.sommes: Sommes = {}
@@ -140,12 +147,15 @@ class Jugement:
             neufs: list[tuple[int | None, Ecart]] = [(None, e) for cle, e in vrais.items() if cle not in gardes]
             registre.inscrire_ecarts(self._conn, self._rapport.rang, [*fermes, *neufs])
             ouverts, leves = ouverts + len(neufs), leves + len(fermes)
+            self.restent += len(anciens) - len(fermes) + len(neufs)
+            self.fermes += [ferme for _, ferme in fermes[: FERMES_MAX - len(self.fermes)]]
             for cle, vrai in vrais.items():
                 if cle in a_ouvrir:
                     del a_ouvrir[cle]
                 else:
                     self._noter_la_question(vrai)
         registre.inscrire_ecarts(self._conn, self._rapport.rang, ((None, self.ecarts[cle]) for cle in a_ouvrir))
+        self.restent += len(a_ouvrir)
         return ouverts + len(a_ouvrir), leves
 
     def _noter_la_question(self, ecart: Ecart) -> None:

@@ -27,8 +27,8 @@ ALWAYS_SHOWN: Final = 2
 """The sums that are always shown: what was taken, on both sides."""
 
 
-def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
-    """The summary of a report: with `as_json`, one line of JSON."""
+def tell(summary: Bilan, console: Console, *, as_json: bool, asked: bool = True) -> None:
+    """The summary of a report: with `as_json`, one line of JSON. `asked`: whether the bank may have been asked."""
     if as_json:
         _write_json(as_dict(summary))
         return
@@ -38,15 +38,14 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
     _say(
         console,
         f"{summary.fichier} : rapport des {LIBELLES[summary.genre]} daté du {day:%d/%m/%Y}{again}, "
-        f"{counted(summary.lignes, 'ligne')} dont {counted(summary.nouvelles, 'nouvelle')} ; "
-        f"{counted(summary.accordees, 'transaction')} sur {summary.transactions} {agree}.",
+        + (
+            f"{counted(summary.lignes, 'ligne')} dont {counted(summary.nouvelles, 'nouvelle')} ; "
+            f"{counted(summary.accordees, 'transaction')} sur {summary.transactions} {agree}."
+            if summary.lignes
+            else "aucune ligne."
+        ),
     )
-    if summary.corrigees:
-        told = "corrigée par celui-ci" if summary.corrigees == 1 else "corrigées par celui-ci"
-        _say(console, f"{counted(summary.corrigees, 'ligne')} d'un rapport précédent {told}.")
-    if summary.depassees:
-        told = "est déjà corrigée" if summary.depassees == 1 else "sont déjà corrigées"
-        _say(console, f"{counted(summary.depassees, 'ligne')} de ce rapport {told} par un rapport plus tardif.")
+    _say_corrected(summary, console)
     if summary.sommes:
         console.print(_sums(summary))
     for transaction, why in list(summary.illisibles.items())[:SHOWN_MAX]:
@@ -59,12 +58,42 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
         console.print(_differences(summary.ecarts[:SHOWN_MAX]))
     if (more := len(summary.ecarts) - SHOWN_MAX) > 0:
         _say(console, f"… et {more} {'autres écarts' if more > 1 else 'autre écart'} (--json les dit tous).")
+    _say_closed(summary, console)
     _say(
         console,
-        f"Écarts : {len(summary.ecarts)} ici, {summary.ouverts} {'nouveaux' if summary.ouverts > 1 else 'nouveau'}, "
-        f"{counted(summary.leves, 'levé')}. "
+        f"Écarts : {len(summary.ecarts)} dans ce rapport ; {counted(summary.ouverts, 'ouvert')}, "
+        f"{counted(summary.leves, 'levé')} ; {summary.restent} à régler en tout. {_asked(summary, asked=asked)}",
+    )
+
+
+def _say_corrected(summary: Bilan, console: Console) -> None:
+    """What a later report says otherwise."""
+    if summary.corrigees:
+        told = "corrigée par celui-ci" if summary.corrigees == 1 else "corrigées par celui-ci"
+        _say(console, f"{counted(summary.corrigees, 'ligne')} d'un rapport précédent {told}.")
+    if summary.depassees:
+        told = "est déjà corrigée" if summary.depassees == 1 else "sont déjà corrigées"
+        _say(console, f"{counted(summary.depassees, 'ligne')} de ce rapport {told} par un rapport plus tardif.")
+
+
+def _say_closed(summary: Bilan, console: Console) -> None:
+    """The differences that this report explains."""
+    for closed in summary.fermes:
+        _say(console, f"Levé : {closed.genre.value} de {closed.transaction}, {euros(closed.montant)} ; {closed.cause}.")
+    if (more := summary.leves - len(summary.fermes)) > 0:
+        _say(console, f"… et {counted(more, 'autre')} {_agreed('levé', more)}.")
+
+
+def _asked(summary: Bilan, *, asked: bool) -> str:
+    """What the bank answered; it is not asked where nothing calls for it, or where the person said so."""
+    questions = len(summary.a_demander) + summary.au_dela
+    if not questions:
+        return "Rien n'est à demander à la banque."
+    if not asked:
+        return f"Banque non interrogée ({counted(questions, 'question')} à lui poser)."
+    return (
         f"Banque interrogée : {counted(summary.transmises, 'réponse')} {_agreed('transmise', summary.transmises)}, "
-        f"{counted(summary.inconnues, 'inconnue')}, {summary.sans_reponse} sans réponse.",
+        f"{counted(summary.inconnues, 'inconnue')}, {summary.sans_reponse} sans réponse."
     )
 
 
@@ -141,6 +170,7 @@ def as_dict(summary: Bilan) -> dict[str, object]:
         "non_jugees": summary.illisibles,
         "ouverts": summary.ouverts,
         "leves": summary.leves,
+        "ouverts_en_tout": summary.restent,
         "lignes_corrigees": summary.corrigees,
         "lignes_depassees": summary.depassees,
         "banque_interrogee": {

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from guichet.rapprochement.ecarts import INCONNU_ICI, CoteBanque, CoteNous, classer, cote_nous
+from guichet.rapprochement.ecarts import INCONNU_ICI, CoteBanque, CoteNous, Ecart, GenreEcart, classer, cote_nous
 from guichet.rapprochement.jugement import Somme
 from guichet.rapprocher import Bilan
 from kiosque.rapports import Genre, RapportRefuse
@@ -17,6 +18,10 @@ from service.reports.telling import due_sentences, tell, tell_refused
 from tests.rapports.banc import banc, operations
 
 JOUR = date(2026, 6, 1)
+ECART = Ecart(
+    Genre.OPERATIONS, GenreEcart.AUTRE_MONTANT, "T1", None, JOUR, 1_00, 21_00, 20_00, "CAPTURED", "accepte",
+    "21,00 € à la banque, 20,00 € ici",
+)  # fmt: skip
 
 
 def bilan(lignes: int = 0, *, fichier: str = "impayes.csv", genre: Genre = Genre.IMPAYES) -> Bilan:
@@ -34,6 +39,9 @@ def bilan(lignes: int = 0, *, fichier: str = "impayes.csv", genre: Genre = Genre
         ecarts=[],
         ouverts=lignes,
         leves=lignes,
+        restent=lignes,
+        fermes=[],
+        a_demander=[ECART] * lignes,
         corrigees=lignes,
         depassees=lignes,
         sommes=sommes,
@@ -42,16 +50,25 @@ def bilan(lignes: int = 0, *, fichier: str = "impayes.csv", genre: Genre = Genre
     )
 
 
-def dit(resume: Bilan, largeur: int = 80) -> list[str]:
+def dit(resume: Bilan, largeur: int = 80, *, asked: bool = True) -> list[str]:
     sortie = io.StringIO()
-    tell(resume, Console(file=sortie, width=largeur), as_json=False)
+    tell(resume, Console(file=sortie, width=largeur), as_json=False, asked=asked)
     return sortie.getvalue().splitlines()
 
 
 def test_un_rapport_sans_ligne_ne_montre_pas_de_tableau_vide() -> None:
     tete, fin = dit(bilan())
-    assert tete.endswith("daté du 02/06/2026, 0 ligne dont 0 nouvelle ; 0 transaction sur 0 s'accorde.")
-    assert fin.endswith("0 nouveau, 0 levé. Banque interrogée : 0 réponse transmise, 0 inconnue, 0 sans réponse.")
+    assert tete.endswith("daté du 02/06/2026, aucune ligne.")
+    assert fin == (
+        "Écarts : 0 dans ce rapport ; 0 ouvert, 0 levé ; 0 à régler en tout. Rien n'est à demander à la banque."
+    )
+
+
+def test_ce_qui_est_leve_est_nomme_et_une_banque_non_interrogee_ne_l_est_pas() -> None:
+    ferme = ECART._replace(cause="les deux côtés s'accordent, au rapport des opérations du 02/06/2026")
+    *_, leve, fin = dit(replace(bilan(1), fermes=[ferme]), asked=False)
+    assert leve == "Levé : autre_montant de T1, 1,00\N{NO-BREAK SPACE}€ ; " + ferme.cause + "."
+    assert fin.endswith("1 à régler en tout. Banque non interrogée (1 question à lui poser).")
 
 
 @pytest.mark.parametrize(
@@ -60,12 +77,14 @@ def test_un_rapport_sans_ligne_ne_montre_pas_de_tableau_vide() -> None:
         (
             1,
             "1 ligne dont 1 nouvelle ; 1 transaction sur 1 s'accorde.",
-            "1 nouveau, 1 levé. Banque interrogée : 1 réponse transmise, 1 inconnue, 0 sans réponse.",
+            "1 ouvert, 1 levé ; 1 à régler en tout. "
+            "Banque interrogée : 1 réponse transmise, 1 inconnue, 0 sans réponse.",
         ),
         (
             2,
             "2 lignes dont 2 nouvelles ; 2 transactions sur 2 s'accordent.",
-            "2 nouveaux, 2 levés. Banque interrogée : 2 réponses transmises, 2 inconnues, 0 sans réponse.",
+            "2 ouverts, 2 levés ; 2 à régler en tout. "
+            "Banque interrogée : 2 réponses transmises, 2 inconnues, 0 sans réponse.",
         ),
     ],
 )
