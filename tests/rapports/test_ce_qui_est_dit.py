@@ -77,14 +77,18 @@ def test_ce_qui_est_leve_est_nomme_et_une_banque_non_interrogee_ne_l_est_pas() -
         (
             1,
             "1 ligne dont 1 nouvelle ; 1 transaction sur 1 s'accorde.",
-            "1 ouvert, 1 levé ; 1 à régler en tout. "
-            "Banque interrogée : 1 réponse transmise, 1 inconnue, 0 sans réponse.",
+            (
+                "1 ouvert, 1 levé ; 1 à régler en tout. "
+                "Banque interrogée : 1 réponse transmise, 1 inconnue, 0 sans réponse."
+            ),
         ),
         (
             2,
             "2 lignes dont 2 nouvelles ; 2 transactions sur 2 s'accordent.",
-            "2 ouverts, 2 levés ; 2 à régler en tout. "
-            "Banque interrogée : 2 réponses transmises, 2 inconnues, 0 sans réponse.",
+            (
+                "2 ouverts, 2 levés ; 2 à régler en tout. "
+                "Banque interrogée : 2 réponses transmises, 2 inconnues, 0 sans réponse."
+            ),
         ),
     ],
 )
