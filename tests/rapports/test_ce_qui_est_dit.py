@@ -147,3 +147,28 @@ def test_une_anomalie_dit_de_quel_rapport_elle_vient(base: Any) -> None:
 
 def test_un_paiement_inconnu_reste_inconnu() -> None:
     assert cote_nous(None).etat == INCONNU_ICI
+
+
+@pytest.mark.parametrize(
+    ("nous", "suite"),
+    [
+        (CoteNous(INCONNU_ICI, None, None, 0, 0, {}), " d'une transaction inconnue ici : rien n'est à contre-passer"),
+        (CoteNous("echoue", None, None, 0, 0, {}), " ; ici le paiement a échoué : rien n'est à contre-passer"),
+        (
+            CoteNous("accepte", None, None, 20_00, 5_00, {}),
+            ", dont 5,00\N{NO-BREAK SPACE}€ repris ici : la contre-passation est à proposer",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("genre", "debut"), [(Genre.IMPAYES, "le porteur conteste"), (Genre.OPERATIONS, "la banque a rendu")]
+)
+def test_une_contre_passation_n_est_proposee_que_s_il_y_a_de_quoi(
+    genre: Genre, debut: str, nous: CoteNous, suite: str
+) -> None:
+    banque = CoteBanque(
+        genre, "T1", None, JOUR, 0, 20_00, frozenset(), frozenset(), refuse=False, annule=False, pris_sous={},
+        rendu_ailleurs=0,
+    )  # fmt: skip
+    [ecart] = classer(banque, nous)
+    assert ecart.cause == f"{debut} 20,00\N{NO-BREAK SPACE}€{suite}"
