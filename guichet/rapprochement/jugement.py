@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby, islice, product
 from operator import attrgetter
+from random import randrange
 from typing import Any, Final
 
 from psycopg import Connection
@@ -53,7 +54,7 @@ Sommes = dict[tuple[str, date], Somme]
 Cle = tuple[Genre, str, GenreEcart]
 
 DEMANDES_MAX: Final = 1_000
-"""Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
+"""Questions posées à la banque après un rapport, au plus, tirées au sort ; les suivants posent les autres."""
 
 FERMES_MAX: Final = 50
 """Écarts fermés qu'une personne lit au plus."""
@@ -159,10 +160,14 @@ class Jugement:
         return ouverts + len(a_ouvrir), leves
 
     def _noter_la_question(self, ecart: Ecart) -> None:
-        if ecart.a_demander:
-            self.questions += 1
-            if len(self.a_demander) < DEMANDES_MAX:
-                self.a_demander.append(ecart)
+        """Chacune a la même chance d'être posée : celles que la banque ne connaît pas ne cachent pas les autres."""
+        if not ecart.a_demander:
+            return
+        self.questions += 1
+        if len(self.a_demander) < DEMANDES_MAX:
+            self.a_demander.append(ecart)
+        elif (place := randrange(self.questions)) < DEMANDES_MAX:  # noqa: S311  no secret: a fair share
+            self.a_demander[place] = ecart
 
     def _encore_vrais(self, anciens: Sequence[tuple[int, Ecart]], du_fichier: set[str]) -> dict[Cle, Ecart]:
         """Ce qui est vrai maintenant des transactions de ces écarts, ouverts avant ce rapport."""
