@@ -78,8 +78,10 @@ def retenir(dites: Iterable[Dite]) -> Retenues:
     toutes = [affirmee for ensemble in possibles.values() for affirmee in _separer(ensemble)]
     retenues = Retenues([], [])
     for ensemble in _par_transaction(toutes):
+        dernier = max(affirmee.dite.tour for affirmee in ensemble)
         for affirmee in ensemble:
-            cote = retenues.remplacees if _remplacee(affirmee, ensemble) else retenues.affirmees
+            remplacee = affirmee.dite.tour < dernier and _remplacee(affirmee, ensemble)
+            cote = retenues.remplacees if remplacee else retenues.affirmees
             cote.append(affirmee)
     return retenues
 

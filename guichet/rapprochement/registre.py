@@ -12,7 +12,7 @@ from psycopg import Connection
 from engine.clocks import AT_MOST, latest
 from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import Ecart, GenreEcart
-from kiosque.rapports import LIBELLES, Genre, LigneDeRapport
+from kiosque.rapports import LIBELLES, Genre, LigneDeRapport, RapportRefuse
 
 VERROU: Final = 0x726170706F727473
 """Verrou consultatif (« rapports ») : deux rapprochements ne se jugent pas l'un sur l'autre."""
@@ -39,6 +39,13 @@ _RESUMER: Final = """
 SELECT count(*), count(DISTINCT cle), min(survenu_le),
        coalesce(array_agg(DISTINCT marchand) FILTER (WHERE marchand IS NOT NULL), '{}')
 FROM pg_temp.lues
+"""
+
+LIGNES_PAR_TRANSACTION_MAX: Final = 1_000
+"""Lignes différentes d'une transaction dans un rapport : les comparer entre elles ne doit pas durer."""
+
+_TROP_DITE: Final = """
+SELECT max(numero) FROM pg_temp.lues GROUP BY transaction HAVING count(DISTINCT cle) > %s LIMIT 1
 """
 
 _INSCRIRE_RAPPORT: Final = f"""
@@ -132,7 +139,7 @@ def cle_de(ligne: LigneDeRapport) -> bytes:
 
 
 def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Callable[[int], None]) -> Resume:
-    """Copie les lignes dans la table des lignes lues, par paquets ; `avancer` reçoit leur compte."""
+    """Copie les lignes dans la table des lignes lues, par paquets ; `avancer` reçoit leur compte. Lève RapportRefuse."""
     suite = iter(lignes)
     lues = 0
     while paquet := list(islice(suite, PAQUET)):
@@ -149,6 +156,9 @@ def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Ca
         avancer(lues)
     conn.execute("ANALYZE pg_temp.lues")
     total, distinctes, premier, marchands = conn.execute(_RESUMER).fetchone() or (0, 0, None, [])
+    if (trop := conn.execute(_TROP_DITE, (LIGNES_PAR_TRANSACTION_MAX,)).fetchone()) is not None:
+        cause = f"plus de {LIGNES_PAR_TRANSACTION_MAX} lignes différentes d'une même transaction"
+        raise RapportRefuse(cause, ligne=trop[0])
     return Resume(total, distinctes, premier, tuple(marchands))
 
 
