@@ -19,7 +19,8 @@ from domain.references import TRANSACTION
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
 from guichet.rapprochement.ecarts import Ecart
-from guichet.rapprochement.jugement import Jugement, Sommes
+from guichet.rapprochement.jugement import Jugement
+from guichet.rapprochement.sommes import Sommes
 from guichet.relancer_paiement import Transmettre
 from kiosque.interface import Inconnue, Kiosque, Trouvee
 from kiosque.operation import Indeterminee

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from itertools import groupby, islice, product
 from operator import attrgetter
 from random import randrange
@@ -17,7 +16,6 @@ from domain.paiement import Paiement
 from guichet.guichet import Guichet, sans_dementi
 from guichet.rapprochement import cotes as dits
 from guichet.rapprochement import registre
-from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import (
     CoteBanque,
     CoteNous,
@@ -26,9 +24,9 @@ from guichet.rapprochement.ecarts import (
     classer,
     cote_nous,
     manque_la_bas,
-    remise_diminuee,
 )
 from guichet.rapprochement.registre import RapportInscrit
+from guichet.rapprochement.sommes import Sommes, somme_de, sommer
 from kiosque.rapports import LIBELLES, Genre, LecteurDeRapports
 
 AVANCE_D_HORLOGE: Final = timedelta(hours=1)
@@ -37,19 +35,6 @@ AVANCE_D_HORLOGE: Final = timedelta(hours=1)
 RETARD_MAX: Final = timedelta(days=60)
 """Un paiement enregistré plus tard encore après son jour n'est plus cherché dans les rapports de ce jour."""
 
-
-@dataclass(slots=True)
-class Somme:
-    """Les deux côtés d'un marchand et d'un jour, en centimes."""
-
-    banque_pris: int = 0
-    banque_rendu: int = 0
-    frais: int = 0
-    nous_pris: int = 0
-    nous_repris: int = 0
-
-
-Sommes = dict[tuple[str, date], Somme]
 
 Cle = tuple[Genre, str, GenreEcart]
 
@@ -106,7 +91,7 @@ class Jugement:
             self.depassees += jours[0].depassees
             self.accordees += not trouves
             self._garder(trouves)
-            self._sommer(jours, banque, nous)
+            sommer(self.sommes, jours, banque, nous)
 
     def chercher_ce_qui_manque_la_bas(self) -> None:
         """Cherche les paiements acceptés chez nous, un jour qu'un rapport couvre, dont aucun rapport ne parle."""
@@ -119,11 +104,11 @@ class Jugement:
             # Ce qui a été enregistré en retard, pour un jour déjà couvert, n'a encore été confronté à rien.
             depuis = min(depuis, precedent.position)
         for flux in registre.flux_depuis(self._conn, depuis, bout, _PRIS):
-            transactions = [Paiement.transaction_de(nom) for nom in flux]
-            for transaction, nous in self._absentes(transactions).items():
-                if nous.pris and self._couvert(nous):
+            for transaction, nous in self._absentes([Paiement.transaction_de(nom) for nom in flux]).items():
+                connu = (Genre.TRANSACTIONS, transaction, GenreEcart.MANQUE_LA_BAS) in self.ecarts
+                if nous.pris and self._couvert(nous) and not connu:
                     self._garder([manque_la_bas(transaction, nous)])
-                    self._somme(nous.marchand, nous.jour).nous_pris += nous.pris
+                    somme_de(self.sommes, nous.marchand, nous.jour).nous_pris += nous.pris
 
     def tenir_les_ecarts(self) -> tuple[int, int]:
         """Juge de nouveau les écarts ouverts, ferme ceux qui sont expliqués, ouvre les nouveaux ; rend ces comptes.
@@ -171,12 +156,9 @@ class Jugement:
 
     def _encore_vrais(self, anciens: Sequence[tuple[int, Ecart]], du_fichier: set[str]) -> dict[Cle, Ecart]:
         """Ce qui est vrai maintenant des transactions de ces écarts, ouverts avant ce rapport."""
-        vrais: dict[Cle, Ecart] = {}
-        for ecart in self._rejuger([ecart for _, ecart in anciens]):
-            vrais[ecart.cle] = ecart
-        for _, ancien in anciens:
-            if ancien.transaction in self.illisibles:  # Personne ne sait s'il est encore vrai.
-                vrais[ancien.cle] = ancien
+        vrais = {ecart.cle: ecart for ecart in self._rejuger([ecart for _, ecart in anciens])}
+        # De ceux-là, personne ne sait s'ils sont encore vrais.
+        vrais |= {ancien.cle: ancien for _, ancien in anciens if ancien.transaction in self.illisibles}
         for transaction in {ancien.transaction for _, ancien in anciens} & du_fichier:
             for cle in product(Genre, (transaction,), GenreEcart):
                 if (trouve := self.ecarts.get(cle)) is not None:
@@ -233,7 +215,7 @@ class Jugement:
         """Chaque transaction, les jours que la banque en dit, son côté et le nôtre."""
         lignes = dits.cotes(self._conn, genre, transactions)
         groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=attrgetter("transaction")))
-        while tranche := list(islice(groupes, TRANCHE)):
+        while tranche := list(islice(groupes, dits.TRANCHE)):
             banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
             rendues = [banque.transaction for banque in banques if banque.rendu]
             if rendues and genre in RENDU_AILLEURS:
@@ -305,37 +287,6 @@ class Jugement:
             )
             for transaction, paiement in paiements.items()
         }
-
-    # --- Les sommes --------------------------------------------------------------------------------------------------
-
-    def _sommer(self, jours: Sequence[dits.JourDit], banque: CoteBanque, nous: CoteNous) -> None:
-        """Ajoute ce que le fichier dit, et notre part de la même chose, aux jours de la banque."""
-        dans_le_fichier = [jour for jour in jours if jour.lue]
-        rendu_ailleurs = banque.rendu - sum(jour.rendu_lu for jour in jours)
-        rendeur = next((j for j in dans_le_fichier if j.rendu_lu), None)
-        for jour in dans_le_fichier:
-            somme = self._somme(jour.marchand or nous.marchand, jour.le)
-            somme.banque_pris += jour.pris_lu
-            somme.banque_rendu += jour.rendu_lu
-            somme.frais += jour.frais_lus
-            if jour is rendeur:
-                somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
-        # Chaque marchand a sa part ; si le rapport n'en nomme pas, c'est celle du paiement entier.
-        nommes = {jour.marchand for jour in dans_le_fichier}
-        for marchand in [None] if None in nommes else sorted(filter(None, nommes)):
-            siens = [jour for jour in jours if marchand in {None, jour.marchand}]
-            ailleurs = sum(jour.pris - jour.pris_lu for jour in siens)
-            # Le premier jour qui porte de l'argent la reçoit : la banque et nous parlons de la même remise.
-            lus = [jour for jour in siens if jour.lue]
-            porteur = next((jour for jour in lus if jour.pris_lu), lus[0])
-            if porteur.pris_lu or banque.genre is Genre.TRANSACTIONS:
-                part = nous.pris if marchand is None else nous.pris_sous.get(marchand, 0)
-                if remise_diminuee(banque, nous):
-                    part -= nous.repris
-                self._somme(porteur.marchand or nous.marchand, porteur.le).nous_pris += max(0, part - ailleurs)
-
-    def _somme(self, marchand: str | None, jour: date | None) -> Somme:
-        return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
 
 
 def _dater(banque: CoteBanque, jours: Sequence[dits.JourDit], nous: CoteNous) -> CoteBanque:

@@ -139,7 +139,7 @@ def cle_de(ligne: LigneDeRapport) -> bytes:
 
 
 def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Callable[[int], None]) -> Resume:
-    """Copie les lignes dans la table des lignes lues, par paquets ; `avancer` reçoit leur compte. Lève RapportRefuse."""
+    """Copie les lignes dans la table des lues, par paquets ; `avancer` reçoit leur compte ; lève RapportRefuse."""
     suite = iter(lignes)
     lues = 0
     while paquet := list(islice(suite, PAQUET)):

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from guichet.rapprochement.ecarts import INCONNU_ICI, CoteBanque, CoteNous, Ecart, GenreEcart, classer, cote_nous
-from guichet.rapprochement.jugement import Somme
+from guichet.rapprochement.sommes import Somme
 from guichet.rapprocher import Bilan
 from kiosque.rapports import Genre, RapportRefuse
 from service.reports.telling import due_sentences, tell, tell_refused
