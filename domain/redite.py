@@ -4,7 +4,7 @@ Absent n'est pas différent : deux lignes dont rien de présent ne diffère sont
 dépend ni de leur ordre, ni du nombre de fois où elles sont dites.
 Et ce qu'elle corrige : la même opération, dite autrement par un rapport plus tardif, remplace ce que les précédents en
 disaient (docs/adr/0059). Un rapport plus tardif est celui que la banque a fait plus tard, dans quelque ordre qu'ils
-soient lus ; seuls deux rapports du même instant se départagent par leur lecture.
+soient lus ; ce que disent deux rapports du même instant se départage par sa première lecture.
 Minuit juste, à Paris, est un jour dont l'heure est absente (`domain.delai.precede`).
 """
 
@@ -52,7 +52,7 @@ class Affirmee(NamedTuple):
     """Ce que la banque affirme une fois, et les rangs des lignes qui le disent, parmi celles données."""
 
     dite: Dite
-    """Sous le dernier rapport qui le dit."""
+    """Sous le dernier rapport qui le dit ; de plusieurs du même instant, le premier lu."""
     rangs: tuple[int, ...]
     rapports: frozenset[int]
 
@@ -155,7 +155,8 @@ def _affirmee(membres: list[tuple[int, Dite]]) -> Affirmee:
     """La plus complète, ses cases absentes prises aux autres ; son argent, de celle qui nomme l'opération."""
     dites = [dite for _, dite in membres]
     nommee = next((dite for dite in dites if dite.operation is not None), dites[0])
-    derniere = max(dites, key=lambda dite: dite.tour)
+    # Une copie du même instant n'en fait pas une parole plus tardive.
+    derniere = max(dites, key=lambda dite: (dite.genere_le, -dite.rapport))
     complete = dites[0]._replace(
         survenu_le=next((dite.survenu_le for dite in dites if _heure(dite) is not None), dites[0].survenu_le),
         marchand=next((dite.marchand for dite in dites if dite.marchand is not None), None),

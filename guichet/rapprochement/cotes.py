@@ -90,7 +90,8 @@ def _par_jour(transaction: str, lignes: Sequence[tuple[Any, ...]]) -> Iterator[J
     for dite, rangs, _ in retenues.affirmees:
         siennes = [lignes[rang] for rang in rangs]
         lues = [ligne for ligne in siennes if ligne[-1]]
-        derniers = [lignes[rang] for rang in rangs if dites[rang].tour == dite.tour]
+        dernier = max(dites[rang].tour for rang in rangs)
+        derniers = [lignes[rang] for rang in rangs if dites[rang].tour == dernier]
         # Celle du fichier date ce que les autres redisent : les sommes d'un fichier sont de ses jours.
         retenue = min(lues or siennes, key=itemgetter(2))
         jour = jours.setdefault((retenue[-2], dite.marchand), _Jour())

@@ -79,3 +79,13 @@ def test_l_etat_d_une_transaction_est_celui_du_dernier_rapport(b: Banc) -> None:
     assert b.ouverts() == [("autre_etat", "T1")]
     b.rapprocher(operations([("T1", "DEBIT_CAPTURE", 20_00, "CAPTURED")], genere="20260603"))
     assert b.ouverts() == []
+
+
+def test_une_copie_du_rapport_fautif_au_meme_instant_ne_defait_pas_la_correction(b: Banc) -> None:
+    """Le fichier d'avant, renvoyé sous d'autres fins de ligne : rien de plus n'y est dit."""
+    b.payer("T1")
+    fautif = rapport([FAUX])
+    b.rapprocher(fautif)
+    assert b.rapprocher(rapport([JUSTE])).ecarts == []
+    copie = b.rapprocher(fautif.replace(b"\n", b"\r\n"))
+    assert (copie.deja_lu, copie.depassees, copie.ecarts, b.ouverts()) == (False, 1, [], [])
