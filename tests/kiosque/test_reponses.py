@@ -76,7 +76,7 @@ def test_un_code_inconnu_est_un_refus_qui_garde_son_code(lue: Lire, code: str) -
 
 
 @pytest.mark.parametrize("nom", ["transactionReference", "amount", "responseCode"])
-@pytest.mark.parametrize("valeur", [None, "", "null", "é", "1\n", "12 34", "x" * 36])
+@pytest.mark.parametrize("valeur", [None, "", "null", "é", "1\n2", "12 34", "x" * 36])
 def test_un_champ_exige_absent_ou_mal_forme_est_illisible(lue: Lire, nom: str, valeur: str | None) -> None:
     with pytest.raises(FormulaireIllisible):
         lue(**{nom: valeur})
