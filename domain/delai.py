@@ -1,6 +1,6 @@
 """Le temps du service : le jour de Paris, et le départ du délai d'affichage de 24 h."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,14 @@ def a_paris(local: datetime) -> datetime:
     if dit.utcoffset() != dit.replace(fold=1).utcoffset():
         raise ValueError("cette heure-là n'a pas existé à Paris, ou deux fois")
     return dit
+
+
+def a_paris_au_plus_tard(local: datetime) -> datetime:
+    """L'instant que dit cette heure, lue à Paris ; dite deux fois ou jamais, le plus tard des deux.
+
+    La banque n'écrit pas toujours son décalage : au plus tôt, un paiement semblerait accepté avant d'avoir été ouvert.
+    """
+    return max(local.replace(tzinfo=PARIS, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def jour_de_paris(instant: datetime) -> date:

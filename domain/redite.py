@@ -1,7 +1,10 @@
 """Ce que la banque dit deux fois dans ses rapports : la même ligne, dont une fois une case manque.
 
 Absent n'est pas différent : deux lignes dont rien de présent ne diffère sont la même, redite. Ce qui en est compté ne
-dépend ni de leur ordre, ni des rapports qui les portent, ni du nombre de fois où elles sont dites.
+dépend ni de leur ordre, ni du nombre de fois où elles sont dites.
+Et ce qu'elle corrige : la même opération, dite autrement par un rapport plus tardif, remplace ce que les précédents en
+disaient (docs/adr/0059). Un rapport plus tardif est celui que la banque a fait plus tard, dans quelque ordre qu'ils
+soient lus ; ce que disent deux rapports du même instant se départage par sa première lecture.
 Minuit juste, à Paris, est un jour dont l'heure est absente (`domain.delai.precede`).
 """
 
@@ -19,7 +22,10 @@ _Facultatifs: TypeAlias = tuple[str | int | datetime | None, ...]
 
 
 class Dite(NamedTuple):
-    """Une ligne de la banque ; ses champs portent les noms des colonnes de `journal.lignes_de_rapport`."""
+    """Une ligne de la banque ; ses champs portent les noms des colonnes de `journal.lignes_de_rapport`.
+
+    Et `genere_le`, celui de `journal.rapports` : l'instant où la banque a fait le rapport qui la porte.
+    """
 
     genre: str
     transaction: str
@@ -33,29 +39,106 @@ class Dite(NamedTuple):
     autorisation: str | None
     pris: int
     rendu: int
+    rapport: int
+    genere_le: datetime
+
+    @property
+    def tour(self) -> tuple[datetime, int]:
+        """Ce qui range les rapports du plus ancien au plus tardif."""
+        return self.genere_le, self.rapport
 
 
 class Affirmee(NamedTuple):
     """Ce que la banque affirme une fois, et les rangs des lignes qui le disent, parmi celles données."""
 
     dite: Dite
+    """Sous le dernier rapport qui le dit ; de plusieurs du même instant, le premier lu."""
     rangs: tuple[int, ...]
+    rapports: frozenset[int]
+
+
+class Retenues(NamedTuple):
+    """Ce que la banque affirme, et ce qu'elle a remplacé depuis."""
+
+    affirmees: list[Affirmee]
+    remplacees: list[Affirmee]
 
 
 def affirmees(dites: Iterable[Dite]) -> list[Affirmee]:
     """Ce que ces lignes affirment, chaque chose une fois, complétée de tout ce qu'une redite en précise."""
+    return retenir(dites).affirmees
+
+
+def retenir(dites: Iterable[Dite]) -> Retenues:
+    """Ce que ces lignes affirment, et ce que d'autres, de rapports plus tardifs, y remplacent."""
     possibles: dict[tuple[object, ...], list[tuple[int, Dite]]] = {}
     for rang, dite in enumerate(dites):
         jour = None if dite.genre == TRANSACTIONS else jour_de_paris(dite.survenu_le)
         possibles.setdefault((dite.genre, dite.transaction, dite.montant, jour), []).append((rang, dite))
-    return [affirmee for ensemble in possibles.values() for affirmee in _separer(ensemble)]
+    toutes = [affirmee for ensemble in possibles.values() for affirmee in _separer(ensemble)]
+    retenues = Retenues([], [])
+    for ensemble in _par_transaction(toutes):
+        dernier = max(affirmee.dite.tour for affirmee in ensemble)
+        for affirmee in ensemble:
+            remplacee = affirmee.dite.tour < dernier and _remplacee(affirmee, ensemble)
+            cote = retenues.remplacees if remplacee else retenues.affirmees
+            cote.append(affirmee)
+    return retenues
+
+
+def _par_transaction(toutes: list[Affirmee]) -> Iterable[list[Affirmee]]:
+    ensembles: dict[tuple[str, str], list[Affirmee]] = {}
+    for affirmee in toutes:
+        ensembles.setdefault((affirmee.dite.genre, affirmee.dite.transaction), []).append(affirmee)
+    return ensembles.values()
+
+
+def _remplacee(une: Affirmee, autres: list[Affirmee]) -> bool:
+    """Dit si un rapport plus tardif que le dernier qui l'affirme dit autrement la même opération."""
+    return any(autre.dite.tour > une.dite.tour and _meme_operation(une, autre) for autre in autres)
+
+
+def _meme_operation(une: Affirmee, autre: Affirmee) -> bool:
+    """Dit si deux affirmations différentes parlent de la même opération : l'une corrige l'autre.
+
+    Un numéro présent des deux côtés la nomme : l'autorisation d'une transaction, le rang d'une opération. Sans lui il y
+    faut la même heure (absente, le même jour), et que nul rapport ne dise les deux : il n'en corrigerait aucune. Un
+    jour sans heure ne suffit pas à dire que de l'argent pris ne l'a pas été.
+    """
+    a, b = une.dite, autre.dite
+    autorisations = meme_forme(a.autorisation), meme_forme(b.autorisation)
+    if not _compatibles(
+        (a.marchand, a.operation, a.sequence, autorisations[0]), (b.marchand, b.operation, b.sequence, autorisations[1])
+    ):
+        return False
+    numeros = autorisations if a.genre == TRANSACTIONS else (a.sequence, b.sequence)
+    if None not in numeros:
+        return a.genre == TRANSACTIONS or jour_de_paris(a.survenu_le) == jour_de_paris(b.survenu_le)
+    if _bouge(a) != _bouge(b) and (a.survenu_le != b.survenu_le or _sans_heure(a.survenu_le)):
+        return False
+    return _meme_heure(a.survenu_le, b.survenu_le) and une.rapports.isdisjoint(autre.rapports)
+
+
+def _bouge(dite: Dite) -> bool:
+    """Dit si de l'argent y bouge."""
+    return bool(dite.pris or dite.rendu)
+
+
+def _meme_heure(un: datetime, autre: datetime) -> bool:
+    if un == autre:
+        return True
+    return _sans_heure(un) != _sans_heure(autre) and jour_de_paris(un) == jour_de_paris(autre)
+
+
+def _sans_heure(instant: datetime) -> bool:
+    return instant.astimezone(PARIS).time() == time()
 
 
 def _separer(ensemble: list[tuple[int, Dite]]) -> list[Affirmee]:
     """Sépare les lignes dont une case présente diffère, des plus complètes aux moins : l'ordre reçu n'y change rien."""
     if len(ensemble) == 1:
         rang, dite = ensemble[0]
-        return [Affirmee(dite, (rang,))]
+        return [Affirmee(dite, (rang,), frozenset({dite.rapport}))]
     groupes: list[tuple[_Facultatifs, list[tuple[int, Dite]]]] = []
     for rang, dite in sorted(ensemble, key=lambda portee: _ordre(portee[1])):
         facultatifs = _facultatifs(dite)
@@ -72,6 +155,8 @@ def _affirmee(membres: list[tuple[int, Dite]]) -> Affirmee:
     """La plus complète, ses cases absentes prises aux autres ; son argent, de celle qui nomme l'opération."""
     dites = [dite for _, dite in membres]
     nommee = next((dite for dite in dites if dite.operation is not None), dites[0])
+    # Une copie du même instant n'en fait pas une parole plus tardive.
+    derniere = max(dites, key=lambda dite: (dite.genere_le, -dite.rapport))
     complete = dites[0]._replace(
         survenu_le=next((dite.survenu_le for dite in dites if _heure(dite) is not None), dites[0].survenu_le),
         marchand=next((dite.marchand for dite in dites if dite.marchand is not None), None),
@@ -82,8 +167,10 @@ def _affirmee(membres: list[tuple[int, Dite]]) -> Affirmee:
         autorisation=next((dite.autorisation for dite in dites if dite.autorisation is not None), None),
         pris=nommee.pris,
         rendu=nommee.rendu,
+        rapport=derniere.rapport,
+        genere_le=derniere.genere_le,
     )
-    return Affirmee(complete, tuple(rang for rang, _ in membres))
+    return Affirmee(complete, tuple(rang for rang, _ in membres), frozenset(dite.rapport for dite in dites))
 
 
 def _facultatifs(dite: Dite) -> _Facultatifs:
@@ -93,8 +180,7 @@ def _facultatifs(dite: Dite) -> _Facultatifs:
 
 def _heure(dite: Dite) -> datetime | None:
     """L'instant qui distingue cette ligne, s'il a une heure."""
-    sans_heure = dite.genre == TRANSACTIONS or dite.survenu_le.astimezone(PARIS).time() == time()
-    return None if sans_heure else dite.survenu_le
+    return None if dite.genre == TRANSACTIONS or _sans_heure(dite.survenu_le) else dite.survenu_le
 
 
 def _ordre(dite: Dite) -> tuple[int, tuple[tuple[bool, str | int | datetime], ...], datetime]:

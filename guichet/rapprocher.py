@@ -19,14 +19,12 @@ from domain.references import TRANSACTION
 from guichet.guichet import Guichet
 from guichet.rapprochement import registre
 from guichet.rapprochement.ecarts import Ecart
-from guichet.rapprochement.jugement import Jugement, Sommes
+from guichet.rapprochement.jugement import Jugement
+from guichet.rapprochement.sommes import Sommes
 from guichet.relancer_paiement import Transmettre
 from kiosque.interface import Inconnue, Kiosque, Trouvee
 from kiosque.operation import Indeterminee
 from kiosque.rapports import Entete, Genre, LecteurDeRapports, RapportRefuse
-
-DEMANDES_MAX: Final = 1_000
-"""Questions posées à la banque après un rapport, au plus ; le suivant reprend les autres."""
 
 INJOIGNABLES_MAX: Final = 3
 """Questions sans réponse de suite après quoi la banque est laissée : le rapport suivant les reposera."""
@@ -89,8 +87,19 @@ class Bilan:
     """Écarts qui s'ouvrent avec lui."""
     leves: int
     """Écarts qu'il explique."""
+    restent: int
+    """Écarts ouverts en tout, ceux des autres rapports compris."""
+    fermes: list[Ecart]
+    """Les premiers de ceux qu'il explique, chacun avec son explication."""
+    corrigees: int
+    """Lignes de rapports précédents qu'il corrige."""
+    depassees: int
+    """Ses lignes qu'un rapport plus tardif, déjà lu, a corrigées."""
     sommes: Sommes
     a_demander: list[Ecart] = field(default_factory=list)
+    """Ceux à demander à la banque, d'anciens compris."""
+    au_dela: int = 0
+    """Ceux qui sont trop pour une fois : un rapport suivant les demandera."""
     transmises: int = 0
     inconnues: int = 0
     sans_reponse: int = 0
@@ -132,7 +141,6 @@ def rapprocher(
         jugement.juger_fichier()
         if inscrit.genre is Genre.TRANSACTIONS:
             jugement.chercher_ce_qui_manque_la_bas()
-        propres = list(jugement.ecarts.values())
         ouverts, leves = jugement.tenir_les_ecarts()
     return Bilan(
         fichier=nom,
@@ -144,11 +152,16 @@ def rapprocher(
         nouvelles=nouvelles,
         transactions=jugement.transactions,
         accordees=jugement.accordees,
-        ecarts=propres,
+        ecarts=list(jugement.ecarts.values()),
         ouverts=ouverts,
         leves=leves,
+        restent=jugement.restent,
+        fermes=jugement.fermes,
+        corrigees=jugement.corrigees,
+        depassees=jugement.depassees,
         sommes=jugement.sommes,
-        a_demander=[ecart for ecart in jugement.ecarts.values() if ecart.a_demander],
+        a_demander=jugement.a_demander,
+        au_dela=jugement.questions - len(jugement.a_demander),
         illisibles=jugement.illisibles,
     )
 
@@ -175,9 +188,10 @@ def demander_par(kiosque: Kiosque, transmettre: Transmettre) -> Demander:
 def demander_a_la_banque(bilan: Bilan, reglages: Reglages, demander: Demander) -> None:
     """Interrogation à la banque ce qu'elle seule connaît, et le compte dans `bilan`. Lève ce que `demander` lève."""
     de_suite = 0
-    for rang, ecart in enumerate(bilan.a_demander):
+    bilan.sans_reponse += bilan.au_dela
+    for ecart in bilan.a_demander:
         demandable = TRANSACTION.fullmatch(ecart.transaction) and reglages.est_a_nous(ecart.marchand)
-        if rang >= DEMANDES_MAX or de_suite >= INJOIGNABLES_MAX or not demandable:
+        if de_suite >= INJOIGNABLES_MAX or not demandable:
             bilan.sans_reponse += 1
             continue
         demande = _demander(ecart, reglages, demander)

@@ -210,7 +210,9 @@ class Echec(StrEnum):
 class Kiosque(Protocol):
     """Le kiosque bancaire : la page de paiement hébergée, ses réponses, et l'état d'une transaction.
 
-    Aucune de ces méthodes ne lève pour ce que la banque fait ou tait : l'inconnu et l'attente sont des résultats.
+    Aucune de ces méthodes ne lève pour ce que la banque fait ou tait : l'inconnu et l'attente sont des résultats. Une
+    banque qui en hérite n'écrit pas `proteger` ni `close` si elle n'a rien à y faire ; ses opérations sont menées par
+    `kiosque.operation.une_fois_au_plus`.
     """
 
     def marchand_de(self, caisse: str) -> str:
@@ -223,7 +225,12 @@ class Kiosque(Protocol):
         """Authentifie puis lit une requête de la banque, telle que reçue."""
 
     def proteger(self, valeur: ValeurDuTopic | None, corps: bytes) -> ValeurDuTopic | None:
-        """Ce qui peut être gardé d'un message refusé ; None : le corps tel que reçu. `relire` le rouvre."""
+        """Ce qui peut être gardé d'un message refusé ; None : le corps tel que reçu. `relire` le rouvre.
+
+        Sans données de carte ni de personne : la valeur telle quelle.
+        """
+        del corps
+        return valeur
 
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         """Lit ce que le topic a gardé, sceau vérifié de nouveau : le topic n'est pas cru."""
@@ -248,7 +255,8 @@ class Kiosque(Protocol):
         """Rend ces centimes à la personne, le paiement remis en banque ; mêmes règles qu'`annuler`."""
 
     def close(self) -> None:
-        """Rend les connexions à la banque."""
+        """Rend les connexions à la banque, s'il y en a."""
+        return
 
 
 def url_permise(url: str) -> bool:

@@ -1,8 +1,9 @@
 """Ce que donne une annulation ou un remboursement demandé à une banque, et ce qui l'empêche de se faire deux fois."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from domain.delai import PARIS
 from domain.monnaie import euros
@@ -87,6 +88,16 @@ class Envois(Protocol):
         """La banque a refusé le dernier envoi : lui n'a rien fait. Tenu en mémoire : un processus mort l'ignore."""
 
 
+@dataclass(frozen=True, slots=True)
+class PeutEtre:
+    """Ce que vaut un envoi dont la réponse ne suffit pas : regarder, et si rien n'a bougé, ceci."""
+
+    sinon: Operation
+
+
+VALIDITE_D_UNE_NOTE: Final = timedelta(minutes=1)
+"""Un envoi noté part dans ce temps ou ne part pas : un processus gelé entre les deux n'envoie rien à son réveil."""
+
 UN_AUTRE_L_ENVOIE = Indeterminee("un autre vient de l'envoyer, ou elle n'est plus voulue")
 
 
@@ -105,6 +116,35 @@ def comparer_reste(
     if garde == reste_avant - montant:
         return Faite(garde)
     return Indeterminee(f"la banque garde {euros(garde)}, {euros(reste_avant)} étaient attendus")
+
+
+def une_fois_au_plus(
+    envois: Envois,
+    montant: int,
+    reste_avant: int,
+    *,
+    regarder: Callable[[datetime | None], Operation | None],
+    envoyer: Callable[[], Operation | PeutEtre],
+    horloge: Callable[[], datetime],
+) -> Operation:
+    """Regarde, note, envoie une fois, et regarde avant de conclure : ce qui ne dépend d'aucune banque.
+
+    `regarder` : ce que la banque garde, jugé ; None si l'opération reste à faire et peut l'être. Il reçoit l'instant
+    après lequel elle vient d'être envoyée, None si elle ne l'a pas été par cet appel.
+    """
+    if not 0 < montant <= reste_avant:
+        return OperationRefusee("51", "le montant est nul, ou dépasse ce que la banque garde")
+    if (issue := regarder(None)) is not None:
+        return issue
+    depart = horloge()
+    if not envois.noter():
+        return UN_AUTRE_L_ENVOIE
+    if horloge() - depart > VALIDITE_D_UNE_NOTE:
+        return Indeterminee("l'envoi a été noté trop longtemps avant de partir : il ne part pas")
+    reponse = envoyer()
+    if not isinstance(reponse, PeutEtre):
+        return reponse
+    return regarder(depart) or reponse.sinon
 
 
 def trop_tot(envois: Envois, maintenant: datetime, delai: timedelta) -> Indeterminee | None:

@@ -6,22 +6,25 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from domain.redite import Dite, affirmees
+from domain.redite import Dite, affirmees, retenir
 from kiosque.rapports import Genre
 
 TRANCHE: Final = 5_000
 """Transactions jugées ensemble."""
 
+_LIGNES: Final = """
+(SELECT l.*, r.genere_le FROM journal.lignes_de_rapport l JOIN journal.rapports r ON r.rang = l.rapport) AS l
+"""
 _COLONNES: Final = ", ".join(f"l.{champ}" for champ in Dite._fields)
 
 # Tout ce que la banque a dit de ces transactions, et si le fichier le dit.
 _DITES: Final = f"""
 SELECT {_COLONNES}, l.etat, (l.survenu_le AT TIME ZONE 'Europe/Paris')::date, u.cle IS NOT NULL
-FROM journal.lignes_de_rapport l
+FROM {_LIGNES}
 LEFT JOIN (SELECT DISTINCT cle FROM pg_temp.lues) u ON u.cle = l.cle
 WHERE l.genre = %s AND l.transaction IN (SELECT transaction FROM pg_temp.touchees)
 ORDER BY l.transaction
@@ -34,11 +37,36 @@ WHERE l.genre = %s AND l.transaction = ANY (%s) GROUP BY 1
 """
 
 _RENDUS: Final = f"""
-SELECT {_COLONNES} FROM journal.lignes_de_rapport l WHERE l.genre = %s AND l.transaction = ANY (%s) AND l.rendu > 0
+SELECT {_COLONNES} FROM {_LIGNES} WHERE l.genre = %s AND l.transaction = ANY (%s)
 """  # noqa: S608
 
 
-def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
+class JourDit(NamedTuple):
+    """Ce que la banque dit d'une transaction un jour de Paris, sous un marchand ; en centimes.
+
+    `…_lu` : ce qu'en dit le fichier déposé.
+    """
+
+    transaction: str
+    marchand: str | None
+    le: date
+    pris: int
+    rendu: int
+    codes: Sequence[str]
+    etats: Sequence[str]
+    lue: bool
+    pris_lu: int
+    rendu_lu: int
+    frais_lus: int
+    instants: Sequence[datetime]
+    montants: Sequence[int]
+    corrigees: int
+    """Lignes d'autres rapports que de plus tardifs ont corrigées ; de toute la transaction, à son premier jour."""
+    depassees: int
+    """De même, celles du fichier."""
+
+
+def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | None) -> Iterator[JourDit]:
     """Ce que la banque dit de ces transactions (None : celles du fichier), dans leur ordre, un jour par ligne."""
     conn.execute('CREATE TEMP TABLE IF NOT EXISTS touchees (transaction text COLLATE "C") ON COMMIT DROP')
     conn.execute("TRUNCATE pg_temp.touchees")
@@ -54,23 +82,30 @@ def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | Non
             yield from _par_jour(transaction, list(lignes))
 
 
-def _par_jour(transaction: str, lignes: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+def _par_jour(transaction: str, lignes: Sequence[tuple[Any, ...]]) -> Iterator[JourDit]:
     """Ce que la banque dit d'une transaction, par marchand et jour de Paris : chaque chose une fois, et datée."""
     jours: dict[tuple[date, str | None], _Jour] = {}
-    for dite, rangs in affirmees(Dite(*ligne[: len(Dite._fields)]) for ligne in lignes):
+    dites = [Dite(*ligne[: len(Dite._fields)]) for ligne in lignes]
+    retenues = retenir(dites)
+    for dite, rangs, _ in retenues.affirmees:
         siennes = [lignes[rang] for rang in rangs]
         lues = [ligne for ligne in siennes if ligne[-1]]
+        dernier = max(dites[rang].tour for rang in rangs)
+        derniers = [lignes[rang] for rang in rangs if dites[rang].tour == dernier]
         # Celle du fichier date ce que les autres redisent : les sommes d'un fichier sont de ses jours.
         retenue = min(lues or siennes, key=itemgetter(2))
         jour = jours.setdefault((retenue[-2], dite.marchand), _Jour())
-        jour.codes |= {dite.code} - {None}
-        jour.etats |= {ligne[-3] for ligne in siennes} - {None}
+        jour.codes |= {dite.code} if dite.code is not None else set()
+        jour.etats |= {ligne[-3] for ligne in derniers} - {None}
         jour.ajouter(dite._replace(survenu_le=retenue[2]), [Dite(*ligne[: len(Dite._fields)]) for ligne in lues])
+    depassees = sum(any(lignes[rang][-1] for rang in rangs) for _, rangs, _ in retenues.remplacees)
+    corrigees = len(retenues.remplacees) - depassees
     for (le, marchand), jour in sorted(jours.items(), key=lambda item: (item[0][0], item[0][1] or "\U0010ffff")):
-        yield (
+        yield JourDit(
             transaction, marchand, le, jour.pris, jour.rendu, sorted(jour.codes), sorted(jour.etats), jour.lue,
-            jour.pris_lu, jour.rendu_lu, jour.frais_lus, jour.instants, jour.montants,
+            jour.pris_lu, jour.rendu_lu, jour.frais_lus, jour.instants, jour.montants, corrigees, depassees,
         )  # fmt: skip
+        corrigees = depassees = 0
 
 
 @dataclass(slots=True)
@@ -83,7 +118,7 @@ class _Jour:
     rendu_lu: int = 0
     frais_lus: int = 0
     lue: bool = False
-    codes: set[str | None] = field(default_factory=set)
+    codes: set[str] = field(default_factory=set)
     etats: set[str] = field(default_factory=set)
     instants: list[datetime] = field(default_factory=list)
     montants: list[int] = field(default_factory=list)
@@ -111,6 +146,6 @@ def connues(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) ->
 def rendus(conn: Connection[Any], genre: Genre, transactions: Sequence[str]) -> dict[str, int]:
     """Ce qu'un genre de rapport dit rendu de chacune de ces transactions, en centimes ; absente : rien."""
     sommes: Counter[str] = Counter()
-    for dite, _ in affirmees(map(Dite._make, conn.execute(_RENDUS, (genre.value, list(transactions))))):
+    for dite, *_ in affirmees(map(Dite._make, conn.execute(_RENDUS, (genre.value, list(transactions))))):
         sommes[dite.transaction] += dite.rendu
     return dict(sommes)

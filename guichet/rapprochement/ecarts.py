@@ -262,13 +262,13 @@ def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     if du <= 0:
         return []
     if banque.genre is Genre.IMPAYES:
-        cause = f"impayé de {euros(banque.rendu)} : la contre-passation est à proposer"
+        cause = f"le porteur conteste {euros(banque.rendu)}{_a_reprendre(nous)}"
         return [
             _ecart(
                 GenreEcart.IMPAYE, banque, nous, cause, montant=du, montant_banque=banque.rendu, chez_nous=nous.repris
             )
         ]
-    cause = f"la banque a rendu {euros(banque.rendu)}, dont {euros(nous.repris)} repris sur les créances"
+    cause = f"la banque a rendu {euros(banque.rendu)}{_a_reprendre(nous)}"
     return [
         _ecart(
             GenreEcart.REMBOURSEMENT,
@@ -280,6 +280,15 @@ def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
             chez_nous=nous.repris,
         )
     ]
+
+
+def _a_reprendre(nous: CoteNous) -> str:
+    """Ce que notre côté a d'un argent que la banque n'a plus, et ce qu'une personne peut en faire."""
+    if nous.etat == INCONNU_ICI:
+        return " d'une transaction inconnue ici : rien n'est à contre-passer"
+    if not nous.pris:
+        return f" ; ici le paiement {_ETATS_DITS[nous.etat]} : rien n'est à contre-passer"
+    return f", dont {euros(nous.repris)} repris ici : la contre-passation est à proposer"
 
 
 def _ecart(

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import groupby, islice
-from operator import itemgetter
+from datetime import timedelta
+from itertools import groupby, islice, product
+from operator import attrgetter
+from random import randrange
 from typing import Any, Final
 
 from psycopg import Connection
@@ -17,7 +17,6 @@ from domain.paiement import Paiement
 from guichet.guichet import Guichet, sans_dementi
 from guichet.rapprochement import cotes as dits
 from guichet.rapprochement import registre
-from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import (
     CoteBanque,
     CoteNous,
@@ -25,9 +24,9 @@ from guichet.rapprochement.ecarts import (
     classer,
     cote_nous,
     manque_la_bas,
-    remise_diminuee,
 )
 from guichet.rapprochement.registre import RapportInscrit
+from guichet.rapprochement.sommes import Sommes, somme_de, sommer
 from kiosque.rapports import LIBELLES, Genre, LecteurDeRapports
 
 AVANCE_D_HORLOGE: Final = timedelta(hours=1)
@@ -37,18 +36,13 @@ RETARD_MAX: Final = timedelta(days=60)
 """Un paiement enregistré plus tard encore après son jour n'est plus cherché dans les rapports de ce jour."""
 
 
-@dataclass(slots=True)
-class Somme:
-    """Les deux côtés d'un marchand et d'un jour, en centimes."""
+Cle = tuple[Genre, str, GenreEcart]
 
-    banque_pris: int = 0
-    banque_rendu: int = 0
-    frais: int = 0
-    nous_pris: int = 0
-    nous_repris: int = 0
+DEMANDES_MAX: Final = 1_000
+"""Questions posées à la banque après un rapport, au plus, tirées au sort ; les suivants posent les autres."""
 
-
-Sommes = dict[tuple[str, date], Somme]
+FERMES_MAX: Final = 50
+"""Écarts fermés qu'une personne lit au plus."""
 
 RENDU_AILLEURS: Final = {Genre.OPERATIONS: Genre.IMPAYES, Genre.IMPAYES: Genre.OPERATIONS}
 """L'argent rendu que dit l'autre rapport ; les rapprochements redisent celui des opérations."""
@@ -67,11 +61,23 @@ class Jugement:
         self._conn = conn
         self._rapport = rapport
         self._lecteur = lecteur
-        self.ecarts: dict[tuple[Genre, str, GenreEcart], Ecart] = {}
-        """Les écarts qui sont vrais maintenant, de ce qui a été jugé."""
+        self.ecarts: dict[Cle, Ecart] = {}
+        """Les écarts de ce rapport : ce que dit le fichier, et ce qui y manque."""
+        self.a_demander: list[Ecart] = []
+        """Ceux que la banque peut expliquer, les plus anciens compris : `DEMANDES_MAX` au plus."""
+        self.fermes: list[Ecart] = []
+        """Les premiers qu'il a fermés, `FERMES_MAX` au plus, chacun avec son explication."""
+        self.restent = 0
+        """Combien restent ouverts, tous rapports réunis."""
+        self.questions = 0
+        """Combien il y en a en tout."""
         self.sommes: Sommes = {}
         self.transactions = 0
         self.accordees = 0
+        self.corrigees = 0
+        """Lignes de rapports précédents que celui-ci corrige."""
+        self.depassees = 0
+        """Lignes du fichier qu'un rapport plus tardif, déjà lu, corrige."""
         self.illisibles: dict[str, str] = {}
         """Les transactions dont notre côté ne peut pas être lu, et pourquoi : elles seules ne sont pas jugées."""
         self._couvrants: list[RapportInscrit] = []
@@ -81,9 +87,11 @@ class Jugement:
         for jours, banque, nous in self._face_a_face(self._rapport.genre, None):
             trouves = classer(banque, nous)
             self.transactions += 1
+            self.corrigees += jours[0].corrigees
+            self.depassees += jours[0].depassees
             self.accordees += not trouves
             self._garder(trouves)
-            self._sommer(jours, banque, nous)
+            sommer(self.sommes, jours, banque, nous)
 
     def chercher_ce_qui_manque_la_bas(self) -> None:
         """Cherche les paiements acceptés chez nous, un jour qu'un rapport couvre, dont aucun rapport ne parle."""
@@ -96,43 +104,77 @@ class Jugement:
             # Ce qui a été enregistré en retard, pour un jour déjà couvert, n'a encore été confronté à rien.
             depuis = min(depuis, precedent.position)
         for flux in registre.flux_depuis(self._conn, depuis, bout, _PRIS):
-            transactions = [Paiement.transaction_de(nom) for nom in flux]
-            for transaction, nous in self._absentes(transactions).items():
-                if nous.pris and self._couvert(nous):
+            for transaction, nous in self._absentes([Paiement.transaction_de(nom) for nom in flux]).items():
+                connu = (Genre.TRANSACTIONS, transaction, GenreEcart.MANQUE_LA_BAS) in self.ecarts
+                if nous.pris and self._couvert(nous) and not connu:
                     self._garder([manque_la_bas(transaction, nous)])
-                    self._somme(nous.marchand, nous.jour).nous_pris += nous.pris
+                    somme_de(self.sommes, nous.marchand, nous.jour).nous_pris += nous.pris
 
     def tenir_les_ecarts(self) -> tuple[int, int]:
         """Juge de nouveau les écarts ouverts, ferme ceux qui sont expliqués, ouvre les nouveaux ; rend ces comptes.
 
-        Ajoute à `ecarts` ceux, anciens, qui restent vrais.
+        Par tranches : la mémoire ne grandit pas avec ce qui est resté ouvert.
         """
-        anciens = registre.ecarts_ouverts(self._conn)
-        self._rejuger([ecart for _, ecart in anciens])
-        leves: list[tuple[int | None, Ecart]] = []
-        gardes = set()
-        for rang, ancien in anciens:
-            if ancien.transaction in self.illisibles:  # Personne ne sait s'il est encore vrai.
-                self._garder([ancien])
-            vrai = self.ecarts.get(ancien.cle)
-            if vrai is not None and vrai.cotes == ancien.cotes:
-                gardes.add(ancien.cle)
-            else:
-                leves.append((rang, ancien._replace(cause=self._explication(vrai))))
-        nouveaux = [(None, ecart) for cle, ecart in self.ecarts.items() if cle not in gardes]
-        registre.inscrire_ecarts(self._conn, self._rapport.rang, [*leves, *nouveaux])
-        return len(nouveaux), len(leves)
+        du_fichier = {ecart.transaction for ecart in self.ecarts.values()}
+        a_ouvrir = dict.fromkeys(self.ecarts)
+        for ecart in self.ecarts.values():
+            self._noter_la_question(ecart)
+        ouverts = leves = 0
+        for anciens in registre.ecarts_ouverts(self._conn):
+            vrais = self._encore_vrais(anciens, du_fichier)
+            fermes: list[tuple[int | None, Ecart]] = []
+            gardes = set()
+            for rang, ancien in anciens:
+                vrai = vrais.get(ancien.cle)
+                if vrai is not None and vrai.cotes == ancien.cotes:
+                    gardes.add(ancien.cle)
+                else:
+                    fermes.append((rang, ancien._replace(cause=self._explication(vrai))))
+            neufs: list[tuple[int | None, Ecart]] = [(None, e) for cle, e in vrais.items() if cle not in gardes]
+            registre.inscrire_ecarts(self._conn, self._rapport.rang, [*fermes, *neufs])
+            ouverts, leves = ouverts + len(neufs), leves + len(fermes)
+            self.restent += len(anciens) - len(fermes) + len(neufs)
+            self.fermes += [ferme for _, ferme in fermes[: FERMES_MAX - len(self.fermes)]]
+            for cle, vrai in vrais.items():
+                if cle in a_ouvrir:
+                    del a_ouvrir[cle]
+                else:
+                    self._noter_la_question(vrai)
+        registre.inscrire_ecarts(self._conn, self._rapport.rang, ((None, self.ecarts[cle]) for cle in a_ouvrir))
+        self.restent += len(a_ouvrir)
+        return ouverts + len(a_ouvrir), leves
 
-    def _rejuger(self, anciens: Sequence[Ecart]) -> None:
+    def _noter_la_question(self, ecart: Ecart) -> None:
+        """Chacune a la même chance d'être posée : celles que la banque ne connaît pas ne cachent pas les autres."""
+        if not ecart.a_demander:
+            return
+        self.questions += 1
+        if len(self.a_demander) < DEMANDES_MAX:
+            self.a_demander.append(ecart)
+        elif (place := randrange(self.questions)) < DEMANDES_MAX:  # noqa: S311  no secret: a fair share
+            self.a_demander[place] = ecart
+
+    def _encore_vrais(self, anciens: Sequence[tuple[int, Ecart]], du_fichier: set[str]) -> dict[Cle, Ecart]:
+        """Ce qui est vrai maintenant des transactions de ces écarts, ouverts avant ce rapport."""
+        vrais = {ecart.cle: ecart for ecart in self._rejuger([ecart for _, ecart in anciens])}
+        # De ceux-là, personne ne sait s'ils sont encore vrais.
+        vrais |= {ancien.cle: ancien for _, ancien in anciens if ancien.transaction in self.illisibles}
+        for transaction in {ancien.transaction for _, ancien in anciens} & du_fichier:
+            for cle in product(Genre, (transaction,), GenreEcart):
+                if (trouve := self.ecarts.get(cle)) is not None:
+                    vrais.setdefault(cle, trouve)
+        return vrais
+
+    def _rejuger(self, anciens: Sequence[Ecart]) -> Iterator[Ecart]:
         for genre in Genre:
             transactions = [ecart.transaction for ecart in anciens if ecart.genre_de_rapport is genre]
             if transactions:
                 for _, banque, nous in self._face_a_face(genre, sorted(set(transactions))):
-                    self._garder(classer(banque, nous))
+                    yield from classer(banque, nous)
         absents = [ecart.transaction for ecart in anciens if ecart.genre is GenreEcart.MANQUE_LA_BAS]
         for transaction, nous in self._absentes(absents).items():
             if nous.pris:
-                self._garder([manque_la_bas(transaction, nous)])
+                yield manque_la_bas(transaction, nous)
 
     def _absentes(self, transactions: Sequence[str]) -> dict[str, CoteNous]:
         """Notre côté de celles dont aucun rapport de transactions ne parle depuis qu'elles sont ouvertes ici.
@@ -169,11 +211,11 @@ class Jugement:
 
     def _face_a_face(
         self, genre: Genre, transactions: Sequence[str] | None
-    ) -> Iterator[tuple[list[tuple[Any, ...]], CoteBanque, CoteNous]]:
+    ) -> Iterator[tuple[list[dits.JourDit], CoteBanque, CoteNous]]:
         """Chaque transaction, les jours que la banque en dit, son côté et le nôtre."""
         lignes = dits.cotes(self._conn, genre, transactions)
-        groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=itemgetter(0)))
-        while tranche := list(islice(groupes, TRANCHE)):
+        groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=attrgetter("transaction")))
+        while tranche := list(islice(groupes, dits.TRANCHE)):
             banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
             rendues = [banque.transaction for banque in banques if banque.rendu]
             if rendues and genre in RENDU_AILLEURS:
@@ -188,20 +230,20 @@ class Jugement:
                     continue
                 yield jours, _dater(banque, jours, nous[transaction]), nous[transaction]
 
-    def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
-        codes = frozenset(code for jour in jours for code in jour[5])
-        etats = frozenset(etat for jour in jours for etat in jour[6])
+    def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[dits.JourDit]) -> CoteBanque:
+        codes = frozenset(code for jour in jours for code in jour.codes)
+        etats = frozenset(etat for jour in jours for etat in jour.etats)
         pris_sous = Counter[str]()
         for jour in jours:
-            if jour[1]:
-                pris_sous[jour[1]] += jour[3]
+            if jour.marchand:
+                pris_sous[jour.marchand] += jour.pris
         return CoteBanque(
             genre=genre,
             transaction=transaction,
-            marchand=next((jour[1] for jour in jours if jour[1]), None),
-            jour=jours[0][2],
-            pris=sum(jour[3] for jour in jours),
-            rendu=sum(jour[4] for jour in jours),
+            marchand=next((jour.marchand for jour in jours if jour.marchand), None),
+            jour=jours[0].le,
+            pris=sum(jour.pris for jour in jours),
+            rendu=sum(jour.rendu for jour in jours),
             codes=codes,
             etats=etats,
             refuse=any(map(self._lecteur.refuse, codes)),
@@ -246,44 +288,13 @@ class Jugement:
             for transaction, paiement in paiements.items()
         }
 
-    # --- Les sommes --------------------------------------------------------------------------------------------------
 
-    def _sommer(self, jours: Sequence[tuple[Any, ...]], banque: CoteBanque, nous: CoteNous) -> None:
-        """Ajoute ce que le fichier dit, et notre part de la même chose, aux jours de la banque."""
-        dans_le_fichier = [jour for jour in jours if jour[7]]
-        rendu_ailleurs = banque.rendu - sum(jour[9] for jour in jours)
-        rendeur = next((j for j in dans_le_fichier if j[9]), None)
-        for jour in dans_le_fichier:
-            somme = self._somme(jour[1] or nous.marchand, jour[2])
-            somme.banque_pris += jour[8]
-            somme.banque_rendu += jour[9]
-            somme.frais += jour[10]
-            if jour is rendeur:
-                somme.nous_repris += max(0, nous.repris - rendu_ailleurs)
-        # Chaque marchand a sa part ; si le rapport n'en nomme pas, c'est celle du paiement entier.
-        nommes = {jour[1] for jour in dans_le_fichier}
-        for marchand in [None] if None in nommes else sorted(nommes):
-            siens = [jour for jour in jours if marchand in {None, jour[1]}]
-            ailleurs = sum(jour[3] - jour[8] for jour in siens)
-            # Le premier jour qui porte de l'argent la reçoit : la banque et nous parlons de la même remise.
-            lus = [jour for jour in siens if jour[7]]
-            porteur = next((jour for jour in lus if jour[8]), lus[0])
-            if porteur[8] or banque.genre is Genre.TRANSACTIONS:
-                part = nous.pris if marchand is None else nous.pris_sous.get(marchand, 0)
-                if remise_diminuee(banque, nous):
-                    part -= nous.repris
-                self._somme(porteur[1] or nous.marchand, porteur[2]).nous_pris += max(0, part - ailleurs)
-
-    def _somme(self, marchand: str | None, jour: date | None) -> Somme:
-        return self.sommes.setdefault((marchand or "", jour or date.min), Somme())
-
-
-def _dater(banque: CoteBanque, jours: Sequence[tuple[Any, ...]], nous: CoteNous) -> CoteBanque:
+def _dater(banque: CoteBanque, jours: Sequence[dits.JourDit], nous: CoteNous) -> CoteBanque:
     """Le côté de la banque, et ce qu'il dit pris avant que notre paiement soit ouvert.
 
     Les autres rapports datent la remise ou l'impayé, qui suivent : ils ne disent pas quand la personne a payé.
     """
     if nous.ouvert_le is None or banque.genre is not Genre.TRANSACTIONS:
         return banque
-    pris = [(quand, montant) for jour in jours for quand, montant in zip(jour[11], jour[12], strict=True)]
+    pris = [(quand, montant) for jour in jours for quand, montant in zip(jour.instants, jour.montants, strict=True)]
     return banque._replace(avant=sum(montant for quand, montant in pris if precede(quand, nous.ouvert_le)))

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -12,7 +13,7 @@ from domain.ecart import GenreEcart
 from engine.clocks import AT_MOST, latest
 from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import Ecart
-from kiosque.rapports import LIBELLES, Genre, LigneDeRapport
+from kiosque.rapports import LIBELLES, Genre, LigneDeRapport, RapportRefuse
 
 VERROU: Final = 0x726170706F727473
 """Verrou consultatif (« rapports ») : deux rapprochements ne se jugent pas l'un sur l'autre."""
@@ -41,6 +42,13 @@ SELECT count(*), count(DISTINCT cle), min(survenu_le),
 FROM pg_temp.lues
 """
 
+LIGNES_PAR_TRANSACTION_MAX: Final = 1_000
+"""Lignes différentes d'une transaction dans un rapport : les comparer entre elles ne doit pas durer."""
+
+_TROP_DITE: Final = """
+SELECT max(numero) FROM pg_temp.lues GROUP BY transaction HAVING count(DISTINCT cle) > %s LIMIT 1
+"""
+
 _INSCRIRE_RAPPORT: Final = f"""
 INSERT INTO journal.rapports (empreinte, genre, genere_le, marchands, couvre_depuis, couvre_jusqua, position, fichier,
                               lignes)
@@ -50,7 +58,7 @@ SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST} RETURNING rang
 _INSCRIRE_LIGNES: Final = f"""
 INSERT INTO journal.lignes_de_rapport (rapport, {_COLONNES})
 SELECT %s, {_COLONNES} FROM pg_temp.lues, {AT_MOST} ORDER BY numero
-ON CONFLICT (cle) DO NOTHING
+ON CONFLICT (cle, rapport) DO NOTHING
 """  # noqa: S608
 
 _LIRE_RAPPORT: Final = """
@@ -85,6 +93,13 @@ INSERT INTO journal.ecarts_de_rapport (clot, rapport, genre_de_rapport, genre, t
                                        montant_banque, montant_chez_nous, etat_banque, etat_chez_nous, cause)
 SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM {AT_MOST}
 """  # noqa: S608
+
+
+# Celles qu'aucun rapport n'avait dites.
+_NOUVELLES: Final = """
+SELECT count(DISTINCT u.cle) FROM pg_temp.lues u
+WHERE NOT EXISTS (SELECT FROM journal.lignes_de_rapport l WHERE l.cle = u.cle)
+"""
 
 
 class RapportInscrit(NamedTuple):
@@ -125,7 +140,7 @@ def cle_de(ligne: LigneDeRapport) -> bytes:
 
 
 def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Callable[[int], None]) -> Resume:
-    """Copie les lignes dans la table des lignes lues, par paquets ; `avancer` reçoit leur compte."""
+    """Copie les lignes dans la table des lues, par paquets ; `avancer` reçoit leur compte ; lève RapportRefuse."""
     suite = iter(lignes)
     lues = 0
     while paquet := list(islice(suite, PAQUET)):
@@ -142,6 +157,9 @@ def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Ca
         avancer(lues)
     conn.execute("ANALYZE pg_temp.lues")
     total, distinctes, premier, marchands = conn.execute(_RESUMER).fetchone() or (0, 0, None, [])
+    if (trop := conn.execute(_TROP_DITE, (LIGNES_PAR_TRANSACTION_MAX,)).fetchone()) is not None:
+        cause = f"plus de {LIGNES_PAR_TRANSACTION_MAX} lignes différentes d'une même transaction"
+        raise RapportRefuse(cause, ligne=trop[0])
     return Resume(total, distinctes, premier, tuple(marchands))
 
 
@@ -179,7 +197,8 @@ def _rapport(ligne: tuple[Any, ...] | None) -> RapportInscrit | None:
 def inscrire_rapport(
     conn: Connection[Any], rapport: RapportInscrit, empreinte: bytes, fichier: str, lignes: int
 ) -> tuple[RapportInscrit, int]:
-    """Inscrit le rapport (son rang est donné ici) et ses lignes nouvelles ; rend aussi leur nombre."""
+    """Inscrit le rapport (son rang est donné ici) et ses lignes ; rend aussi le nombre des nouvelles."""
+    (nouvelles,) = conn.execute(_NOUVELLES).fetchone() or (0,)
     (rang,) = conn.execute(
         _INSCRIRE_RAPPORT,
         (
@@ -187,7 +206,7 @@ def inscrire_rapport(
             rapport.couvre_jusqua, rapport.position, fichier, lignes, latest(),
         ),
     ).fetchone() or (0,)  # fmt: skip
-    nouvelles = conn.execute(_INSCRIRE_LIGNES, (rang, latest())).rowcount
+    conn.execute(_INSCRIRE_LIGNES, (rang, latest()))
     return rapport._replace(rang=rang), nouvelles
 
 
@@ -218,12 +237,17 @@ def flux_depuis(conn: Connection[Any], depuis: int, bout: int, topics: Sequence[
         position = lignes[-1][0]
 
 
-def ecarts_ouverts(conn: Connection[Any]) -> list[tuple[int, Ecart]]:
-    """Les écarts encore ouverts, chacun avec son rang."""
-    return [
-        (rang, Ecart(Genre(rapport), GenreEcart(genre), *reste))
-        for rang, rapport, genre, *reste in conn.execute(_OUVERTS + "ORDER BY rang")
-    ]
+def ecarts_ouverts(conn: Connection[Any]) -> Iterator[list[tuple[int, Ecart]]]:
+    """Les écarts encore ouverts, chacun avec son rang, par tranches : ceux d'une transaction sont dans la même."""
+    with conn.cursor(name="ecarts_ouverts") as curseur:
+        curseur.itersize = TRANCHE
+        curseur.execute(_OUVERTS + "ORDER BY transaction, rang")
+        par_transaction = (list(lignes) for _, lignes in groupby(curseur, key=itemgetter(3)))
+        while groupes := list(islice(par_transaction, TRANCHE)):
+            yield [
+                (rang, Ecart(Genre(rapport), GenreEcart(genre), *reste))
+                for rang, rapport, genre, *reste in chain.from_iterable(groupes)
+            ]
 
 
 def inscrire_ecarts(conn: Connection[Any], rapport: int | None, ecarts: Iterable[tuple[int | None, Ecart]]) -> None:

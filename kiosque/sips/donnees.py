@@ -108,12 +108,16 @@ def encoder(texte: str, encodage: Encodage) -> str:
             assert_never(encodage)
 
 
+_AUTOUR = "\r\n\N{ZERO WIDTH NO-BREAK SPACE}"
+
+
 def decoder(data: bytes, encodage: str) -> str:
     """Le texte des paires ; lève `FormulaireIllisible` (trop long, base64 invalide).
 
     L'encodage s'écrit en majuscules ou en minuscules ; du base64 peut être replié, sans remplissage, de l'un ou l'autre
     alphabet. Un octet qui n'est pas de l'UTF-8 ne gêne que la valeur qui le porte. Ce que `Encode` omet ou dit à tort,
-    ou d'un mot inconnu, ne coûte rien : le sceau porte sur les octets, et `|` n'est jamais du base64.
+    ou d'un mot inconnu, ne coûte rien : le sceau porte sur les octets, et `|` n'est jamais du base64. Une fin de ligne
+    ou une marque d'ordre autour du tout n'est pas de la valeur qu'elle touche.
     """
     if len(data) > DATA_OCTETS_MAX:
         raise FormulaireIllisible(f"Data dépasse {DATA_OCTETS_MAX} octets")
@@ -121,7 +125,7 @@ def decoder(data: bytes, encodage: str) -> str:
         octets = data if b"|" in data else _depuis_base64(data)
     else:
         octets = _deviner(data)
-    return octets.decode("utf-8", "replace")
+    return octets.decode("utf-8", "replace").strip(_AUTOUR)
 
 
 def _deviner(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.delai import PARIS
+from domain.delai import a_paris_au_plus_tard
 from domain.monnaie import Centimes
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.reponse import ReponseBancaire
@@ -107,7 +107,7 @@ def instant_de(valeur: str | None) -> datetime | None:
         if instant.tzinfo is None:
             if not HEURE_SANS_FUSEAU.fullmatch(valeur):
                 return None
-            instant = instant.replace(tzinfo=PARIS)
+            return a_paris_au_plus_tard(instant)
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -14,10 +14,13 @@ from projections.arretes.journal import Tranche, debut_du
 
 _RAPPORTS: Final = "SELECT coalesce(max(rang), 0) FROM journal.rapports"
 
+# Toutes les lignes des transactions du jour : une correction peut les dater d'un autre.
 _LIGNES: Final = f"""
-SELECT {", ".join(Dite._fields)} FROM journal.lignes_de_rapport
-WHERE survenu_le >= %(debut)s AND survenu_le < %(fin)s AND rapport <= %(rapports)s
-  AND genre IN ('transactions', 'operations') ORDER BY transaction
+SELECT {", ".join(Dite._fields)}
+FROM journal.lignes_de_rapport JOIN (SELECT rang AS rapport, genere_le FROM journal.rapports) AS r USING (rapport)
+WHERE rapport <= %(rapports)s AND genre IN ('transactions', 'operations') AND transaction IN
+    (SELECT transaction FROM journal.lignes_de_rapport WHERE survenu_le >= %(debut)s AND survenu_le < %(fin)s)
+ORDER BY transaction
 """  # noqa: S608
 
 # Une acceptation n'est jamais enregistrée avant l'heure qu'en dit la banque : celles de ce jour-là, connues à la
@@ -91,7 +94,9 @@ def _dites(conn: Connection[Any], bornes: Mapping[str, Any]) -> dict[str, list[A
     with conn.cursor(name="dits_de_la_banque") as curseur:
         curseur.execute(_LIGNES, bornes)
         for _, lignes in groupby(map(Dite._make, curseur), key=attrgetter("transaction")):
-            for dite, _rangs in affirmees(lignes):
+            for dite, *_ in affirmees(lignes):
+                if not bornes["debut"] <= dite.survenu_le < bornes["fin"]:
+                    continue
                 somme = sommes.setdefault(dite.marchand or "", [0, 0, 0])
                 if dite.genre == TRANSACTIONS:
                     somme[0] += 1

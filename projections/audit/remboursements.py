@@ -18,8 +18,12 @@ from projections.audit.contexte import Contexte, Rendu
 OPERATION_VISIBLE: Final = timedelta(days=7)
 """Après quoi une opération faite chez la banque doit être dans ses rapports."""
 
+# Toutes les lignes de ces transactions : une correction peut ne plus rien rendre.
 _BANQUE: Final = f"""
-SELECT {", ".join(Dite._fields)} FROM journal.lignes_de_rapport WHERE genre = 'operations' AND rendu > 0
+SELECT {", ".join(Dite._fields)}
+FROM journal.lignes_de_rapport JOIN (SELECT rang AS rapport, genere_le FROM journal.rapports) AS r USING (rapport)
+WHERE genre = 'operations' AND transaction IN
+    (SELECT transaction FROM journal.lignes_de_rapport WHERE genre = 'operations' AND rendu > 0)
 ORDER BY transaction
 """  # noqa: S608
 
@@ -69,7 +73,7 @@ def _rendu_selon_la_banque(conn: Connection[Any]) -> dict[str, int]:
     with conn.cursor(name="audit_remboursements") as curseur:
         curseur.execute(_BANQUE)
         return {
-            transaction: sum(dite.rendu for dite, _ in affirmees(lignes))
+            transaction: sum(dite.rendu for dite, *_ in affirmees(lignes))
             for transaction, lignes in groupby(map(Dite._make, curseur), key=attrgetter("transaction"))
         }
 

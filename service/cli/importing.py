@@ -43,7 +43,7 @@ def import_avis(
 
     JSON : un message du contrat par ligne. CSV : les colonnes portent les noms du contrat, `;`, une tabulation ou `,`
     sépare, les montants sont des centimes entiers, une case vide est un champ absent. Sort avec 1 si une ligne est
-    refusée.
+    refusée, ou si le fichier est vide.
     """
     from service.imports.run import READERS, Job, run_import
     from service.imports.sender import TopicMissing

@@ -49,7 +49,17 @@ def checked(line: int, value: bytes, length: int, policy: Politique = POLICY) ->
 
 
 def jsonl(lines: Lines, policy: Politique = POLICY) -> Iterator[Checked | Refused]:
-    """One JSON message a line; blank lines are none."""
+    """One JSON message a line; blank lines are none, and a file of nothing else is refused: something cut it."""
+    empty = True
     for line in lines:
         if line.text and not line.text.isspace():
+            empty = False
             yield checked(line.number, line.text, line.length, policy)
+    if empty:
+        yield nothing_in(lines)
+
+
+def nothing_in(lines: Lines) -> Refused:
+    """The refusal of a file that ended without a word."""
+    cause = "le fichier n'a que des lignes vides" if lines.number > 1 else "le fichier est vide"
+    return refused(max(lines.number, 1), cause)._replace(whole_file=True)

@@ -64,7 +64,7 @@ def run_import(settings: Settings, job: Job, errors: Console, *, as_json: bool) 
                 give_up=lambda: interruption.asked,
             )
         summary = course.run()
-    report.end(summary, sentences(summary, settings.topic_avis))
+    report.end(summary, sentences(summary, settings.topic_avis, job.from_line))
     if summary.interrompu:
         return INTERRUPTED
     return BAD_LINES if summary.refusees_total or summary.arret else OK
@@ -150,8 +150,11 @@ def silence(seconds: float, waiting: int) -> str:
     )
 
 
-def sentences(summary: Summary, topic: str) -> list[str]:
+def sentences(summary: Summary, topic: str, from_line: int = 1) -> list[str]:
     """The sums, for a person."""
+    if summary.lues == 0 and summary.reprendre_a_la_ligne is None:
+        part = f"rien à partir de la ligne {from_line}" if from_line > 1 else "rien après l'en-tête"
+        return [f"Aucun message dans ce fichier : {part}."]
     told = [f"{_lines(summary.lues)} en {summary.secondes:.1f} s ({summary.lignes_par_seconde}/s)."]
     good = summary.lues - summary.refusees_total
     told.append(

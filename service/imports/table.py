@@ -21,7 +21,7 @@ from guichet.prendre_avis import (
     lire_message_de_caisse,
 )
 from service.imports.lines import Line, Lines
-from service.imports.messages import POLICY, Checked, Refused, checked, refused
+from service.imports.messages import POLICY, Checked, Refused, checked, nothing_in, refused
 
 COLUMNS: Final = list(
     dict.fromkeys(
@@ -65,6 +65,7 @@ def table(lines: Lines, policy: Politique = POLICY) -> Iterator[Checked | Refuse
     if told is not None:
         header = _header(lines)
     if header is None:
+        yield nothing_in(lines) if told is None else refused(lines.number, "l'en-tête manque : rien ne suit « sep= »")
         return
     separator = told[1].decode("latin-1") if told else next((s for s in ";\t" if s.encode() in header.text), ",")
     try:

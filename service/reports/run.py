@@ -48,7 +48,8 @@ class Reconciler:
 
     def __init__(self, settings: Settings, errors: Console, *, ask: bool) -> None:
         """Raise ValueError if the settings name a report or a field that does not exist."""
-        self._ask = ask
+        self.asks = ask
+        """Whether the bank is asked."""
         self._errors = errors
         retired = [merchant.merchant_id for merchant in settings.kiosque_retired_merchants]
         self._rules = Reglages(bank.report_reader(settings), merchants_of(settings), retired)
@@ -60,7 +61,7 @@ class Reconciler:
         size = path.stat().st_size
         with path.open("rb") as source, self._bar(path.name, size) as move:
             summary = rapprocher(self._counter, source, path.name, self._rules, move)
-        if self._ask and summary.a_demander:
+        if self.asks and summary.a_demander:
             demander_a_la_banque(summary, self._rules, demander_par(self._counter.kiosque, self._publisher.forward))
         return summary
 
@@ -103,7 +104,7 @@ def reconcile_files(
                 tell_refused(path, cause, console, errors, as_json=as_json)
                 code = REFUSED
                 continue
-            tell(summary, console, as_json=as_json)
+            tell(summary, console, as_json=as_json, asked=ask)
             if summary.ecarts:
                 code = max(code, DIFFERS)
             if summary.illisibles:
@@ -160,7 +161,7 @@ def _took(reconciler: Reconciler, path: Path, console: Console, errors: Console,
     """
     try:
         if again or not reconciler.is_known(path):
-            tell(reconciler.take(path), console, as_json=as_json)
+            tell(reconciler.take(path), console, as_json=as_json, asked=reconciler.asks)
     except RapportRefuse as cause:
         tell_refused(path, cause, console, errors, as_json=as_json)
     except (psycopg.Error, KafkaError, KafkaIndisponible, OSError) as cause:

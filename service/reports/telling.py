@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +27,8 @@ ALWAYS_SHOWN: Final = 2
 """The sums that are always shown: what was taken, on both sides."""
 
 
-def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
-    """The summary of a report: with `as_json`, one line of JSON."""
+def tell(summary: Bilan, console: Console, *, as_json: bool, asked: bool = True) -> None:
+    """The summary of a report: with `as_json`, one line of JSON. `asked`: whether the bank may have been asked."""
     if as_json:
         _write_json(as_dict(summary))
         return
@@ -38,9 +38,14 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
     _say(
         console,
         f"{summary.fichier} : rapport des {LIBELLES[summary.genre]} daté du {day:%d/%m/%Y}{again}, "
-        f"{counted(summary.lignes, 'ligne')} dont {counted(summary.nouvelles, 'nouvelle')} ; "
-        f"{counted(summary.accordees, 'transaction')} sur {summary.transactions} {agree}.",
+        + (
+            f"{counted(summary.lignes, 'ligne')} dont {counted(summary.nouvelles, 'nouvelle')} ; "
+            f"{counted(summary.accordees, 'transaction')} sur {summary.transactions} {agree}."
+            if summary.lignes
+            else "aucune ligne."
+        ),
     )
+    _say_corrected(summary, console)
     if summary.sommes:
         console.print(_sums(summary))
     for transaction, why in list(summary.illisibles.items())[:SHOWN_MAX]:
@@ -53,12 +58,42 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
         console.print(_differences(summary.ecarts[:SHOWN_MAX]))
     if (more := len(summary.ecarts) - SHOWN_MAX) > 0:
         _say(console, f"… et {more} {'autres écarts' if more > 1 else 'autre écart'} (--json les dit tous).")
+    _say_closed(summary, console)
     _say(
         console,
-        f"Écarts : {len(summary.ecarts)} ici, {summary.ouverts} {'nouveaux' if summary.ouverts > 1 else 'nouveau'}, "
-        f"{counted(summary.leves, 'levé')}. "
+        f"Écarts : {len(summary.ecarts)} dans ce rapport ; {counted(summary.ouverts, 'ouvert')}, "
+        f"{counted(summary.leves, 'levé')} ; {summary.restent} à régler en tout. {_asked(summary, asked=asked)}",
+    )
+
+
+def _say_corrected(summary: Bilan, console: Console) -> None:
+    """What a later report says otherwise."""
+    if summary.corrigees:
+        told = "corrigée par celui-ci" if summary.corrigees == 1 else "corrigées par celui-ci"
+        _say(console, f"{counted(summary.corrigees, 'ligne')} d'un rapport précédent {told}.")
+    if summary.depassees:
+        told = "est déjà corrigée" if summary.depassees == 1 else "sont déjà corrigées"
+        _say(console, f"{counted(summary.depassees, 'ligne')} de ce rapport {told} par un rapport plus tardif.")
+
+
+def _say_closed(summary: Bilan, console: Console) -> None:
+    """The differences that this report explains."""
+    for closed in summary.fermes:
+        _say(console, f"Levé : {closed.genre.value} de {closed.transaction}, {euros(closed.montant)} ; {closed.cause}.")
+    if (more := summary.leves - len(summary.fermes)) > 0:
+        _say(console, f"… et {counted(more, 'autre')} {_agreed('levé', more)}.")
+
+
+def _asked(summary: Bilan, *, asked: bool) -> str:
+    """What the bank answered; it is not asked where nothing calls for it, or where the person said so."""
+    questions = len(summary.a_demander) + summary.au_dela
+    if not questions:
+        return "Rien n'est à demander à la banque."
+    if not asked:
+        return f"Banque non interrogée ({counted(questions, 'question')} à lui poser)."
+    return (
         f"Banque interrogée : {counted(summary.transmises, 'réponse')} {_agreed('transmise', summary.transmises)}, "
-        f"{counted(summary.inconnues, 'inconnue')}, {summary.sans_reponse} sans réponse.",
+        f"{counted(summary.inconnues, 'inconnue')}, {summary.sans_reponse} sans réponse."
     )
 
 
@@ -83,9 +118,22 @@ def due_sentences(missing: Sequence[str], now: datetime) -> list[str]:
 
 
 def _write_json(told: dict[str, object]) -> None:
-    """One line; the name of a file may hold anything."""
-    sys.stdout.write(escaped_json(json.dumps(told, ensure_ascii=False)) + "\n")
+    """One line; the name of a file may hold anything. A list is written one by one: a report may open 200,000."""
+    for rank, (key, value) in enumerate(told.items()):
+        sys.stdout.write(f"{', ' if rank else '{'}{_json(key)}: ")
+        if isinstance(value, Iterator):
+            sys.stdout.write("[")
+            for place, one in enumerate(value):
+                sys.stdout.write(f"{', ' if place else ''}{_json(one)}")
+            sys.stdout.write("]")
+        else:
+            sys.stdout.write(_json(value))
+    sys.stdout.write("}\n")
     sys.stdout.flush()
+
+
+def _json(value: object) -> str:
+    return escaped_json(json.dumps(value, ensure_ascii=False))
 
 
 def _say(console: Console, sentence: str) -> None:
@@ -118,10 +166,13 @@ def as_dict(summary: Bilan) -> dict[str, object]:
             {"marchand": merchant or None, "jour": day.isoformat(), **asdict(summary.sommes[merchant, day])}
             for merchant, day in sorted(summary.sommes)
         ],
-        "ecarts": [_as_dict(difference) for difference in summary.ecarts],
+        "ecarts": (_as_dict(difference) for difference in summary.ecarts),
         "non_jugees": summary.illisibles,
         "ouverts": summary.ouverts,
         "leves": summary.leves,
+        "ouverts_en_tout": summary.restent,
+        "lignes_corrigees": summary.corrigees,
+        "lignes_depassees": summary.depassees,
         "banque_interrogee": {
             "transmises": summary.transmises,
             "inconnues": summary.inconnues,

@@ -1,5 +1,6 @@
 """Ce que la banque dit d'une journée, à côté de ce que l'arrêté en porte ; et l'audit, qui le refait."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +41,27 @@ def test_les_sommes_de_la_banque_et_leur_difference_sont_a_cote(base: Any) -> No
         dits = [ecart for ecart in auditer(h.m.conn).ecarts if ecart.startswith("arrêté")]
         assert dits == []
         assert suite.arrete.totaux[Periode.MOIS]
+
+
+def test_un_rapport_corrige_n_est_compte_qu_une_fois_et_ne_change_pas_un_arrete_deja_fait(base: Any) -> None:
+    with histoire(base.url, 1, JOUR) as h:
+        h.emettre()
+        transaction, montant = h.ouvrir()
+        h.m.repondre(transaction, montant)
+        banque = rapports.Banc(h.m.guichet, h.m.conn)
+        h.avancer(timedelta(days=1))
+        juste = Ligne(transaction, montant, le=LE, autorisation="761208")
+        for faux, heure in ((2_00, 1), (1_00, 2)):
+            lignes = [replace(juste, montant=montant + faux)]
+            banque.rapprocher(rapports.rapport(lignes, genere=f"2026-06-02T0{heure}:00:00+02:00"))
+        (close,) = close_days(h.m.guichet.base, h.m.guichet.recorder, JOUR.date())
+        (dit,) = close.arrete.banque
+        assert (dit.transactions, dit.pris, dit.difference) == (1, montant + 1_00, 1_00)
+        # Corrigé après la clôture, et daté d'un autre jour : l'audit refait ce qui était alors lu.
+        suite = replace(juste, le="2026-06-02T00:01:00+02:00")
+        banque.rapprocher(rapports.rapport([suite], genere="2026-06-03T01:00:00+02:00"))
+        assert [ecart for ecart in auditer(h.m.conn).ecarts if ecart.startswith("arrêté")] == []
+        assert banque.ouverts() == []
 
 
 def test_un_rapport_change_apres_coup_se_voit(base: Any) -> None:

@@ -19,7 +19,7 @@ LIGNES = st.builds(
     lambda genre, heure, montant, marchand, operation, sequence, frais, autorisation: Dite(
         genre, "T1", LE.replace(hour=10 if genre == "transactions" else heure), montant, marchand, operation, sequence,
         frais, "00", autorisation,
-        montant * (operation == "DEBIT_CAPTURE"), montant * (operation == "CREDIT_CAPTURE"),
+        montant * (operation == "DEBIT_CAPTURE"), montant * (operation == "CREDIT_CAPTURE"), 1, LE,
     ),
     st.sampled_from(GENRES),
     st.sampled_from([10, 11]),
@@ -42,7 +42,7 @@ def masquee(dite: Dite, absents: set[str]) -> Dite:
 def sommes(dites: list[Dite]) -> Counter[Any]:
     """Ce qui en est compté, combien de fois ; l'instant d'une transaction ne la distingue pas."""
     return Counter(
-        d._replace(survenu_le=LE if d.genre == "transactions" else d.survenu_le) for d, _ in affirmees(dites)
+        d._replace(survenu_le=LE if d.genre == "transactions" else d.survenu_le) for d, *_ in affirmees(dites)
     )
 
 
@@ -57,7 +57,7 @@ def test_redites_avec_des_cases_absentes_elles_comptent_une_fois_chacune(
     toutes = [*lignes, *(masquee(lignes[laquelle % len(lignes)], absents) for laquelle, absents in redites)]
     hasard.shuffle(toutes)
     assert sommes(toutes) == sommes(lignes)
-    assert sorted(rang for _, rangs in affirmees(toutes) for rang in rangs) == list(range(len(toutes)))
+    assert sorted(rang for affirmee in affirmees(toutes) for rang in affirmee.rangs) == list(range(len(toutes)))
 
 
 @given(
@@ -70,7 +70,7 @@ def test_une_seule_ligne_jamais_dite_en_entier_ne_compte_qu_une_fois(
 ) -> None:
     dites = [masquee(ligne, absents) for absents in masques]
     hasard.shuffle(dites)
-    ((dite, rangs),) = affirmees(dites)
+    ((dite, rangs, _),) = affirmees(dites)
     assert sorted(rangs) == list(range(len(dites)))
     if any("operation" not in absents for absents in masques):
         assert (dite.pris, dite.rendu) == (ligne.pris, ligne.rendu)
@@ -85,7 +85,7 @@ def test_l_ordre_et_le_nombre_des_redites_n_y_changent_rien(dits: list[tuple[Dit
 
 
 def test_deux_lignes_dont_une_case_presente_differe_sont_deux() -> None:
-    une = Dite("rapprochements", "T1", LE, 10_00, "M1", None, None, 8, None, "0123", 10_00, 0)
+    une = Dite("rapprochements", "T1", LE, 10_00, "M1", None, None, 8, None, "0123", 10_00, 0, 1, LE)
     assert len(affirmees([une, une._replace(frais=9)])) == 2
     assert len(affirmees([une, une._replace(marchand="M2")])) == 2
     assert len(affirmees([une, une._replace(autorisation="123")])) == 1

@@ -24,6 +24,7 @@ from kiosque.interface import (
     FormulaireIrrecevable,
     Inconnue,
     Indice,
+    Kiosque,
     Lecture,
     MarchandInconnu,
     Recue,
@@ -31,18 +32,18 @@ from kiosque.interface import (
     Requete,
     SceauInvalide,
     Trouvee,
-    ValeurDuTopic,
     Verifiee,
 )
 from kiosque.operation import (
-    UN_AUTRE_L_ENVOIE,
     Envois,
     Faite,
     Indeterminee,
     NonOfferte,
     Operation,
+    PeutEtre,
     comparer_reste,
     trop_tot,
+    une_fois_au_plus,
 )
 
 ISSUES = {"CAPTURED": Issue.ACCEPTEE, "REJECTED": Issue.REFUSEE, "CANCELLED": Issue.REFUSEE}
@@ -50,7 +51,6 @@ Question = Callable[[str], tuple[int, bytes]]
 """GET du chemin donné : le statut HTTP et le corps ; lève OSError sans réponse."""
 Envoi = Callable[[str, int], int]
 """POST de ces centimes au chemin donné : le statut HTTP ; lève OSError sans réponse."""
-REGARDS_MAX = 2
 DELAI_DE_RENVOI = timedelta(hours=6)
 
 
@@ -60,7 +60,7 @@ def _sans_operation(chemin: str, montant: int) -> int:
     return 403
 
 
-class Directe:
+class Directe(Kiosque):
     """Le kiosque de cette banque ; `cles` par identifiant, qui est un texte."""
 
     def __init__(
@@ -96,10 +96,6 @@ class Directe:
             "cle": requete.entetes.get("x-gcs-keyid", ""),
         }
         return Recue(self.relire(valeur), valeur)
-
-    def proteger(self, valeur: ValeurDuTopic | None, corps: bytes) -> ValeurDuTopic | None:  # noqa: ARG002
-        """Rien de personnel n'y voyage."""
-        return valeur
 
     def echec(self, code: str | None) -> Echec:  # noqa: ARG002
         """Elle ne dit pas pourquoi."""
@@ -137,44 +133,30 @@ class Directe:
                 return Indeterminee("réponse illisible")
 
     def annuler(self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois) -> Operation:
-        chemin = f"/v2/{marchand}/payments/{transaction}"
-        return self._operer(chemin, "cancel", montant, reste_avant, envois)
+        return self._operer(f"/v2/{marchand}/payments/{transaction}", "cancel", montant, reste_avant, envois)
 
     def rembourser(
         self, transaction: str, marchand: str, montant: int, *, reste_avant: int, envois: Envois
     ) -> Operation:
-        chemin = f"/v2/{marchand}/payments/{transaction}"
-        return self._operer(chemin, "refund", montant, reste_avant, envois)
+        return self._operer(f"/v2/{marchand}/payments/{transaction}", "refund", montant, reste_avant, envois)
 
     def _operer(self, chemin: str, nom: str, montant: int, reste_avant: int, envois: Envois) -> Operation:
-        """Regarde, envoie une fois, et regarde de nouveau sans réponse : l'envoi a pu aboutir."""
-        for _ in range(REGARDS_MAX):
-            garde = self._garde(chemin)
-            if garde is None:
+        def regarder(_depart: datetime | None) -> Operation | None:
+            try:
+                garde = json.loads(self._demander(chemin)[1])["payment"]["amountKept"]
+            except (OSError, ValueError, KeyError):
                 return Indeterminee("la banque ne dit pas ce qu'elle garde")
             bougee = comparer_reste(garde, montant, reste_avant, peut_etre_envoyee=envois.peut_etre)
-            if (issue := bougee or trop_tot(envois, self._horloge(), DELAI_DE_RENVOI)) is not None:
-                return issue
-            if not envois.noter():
-                return UN_AUTRE_L_ENVOIE
+            return bougee or trop_tot(envois, self._horloge(), DELAI_DE_RENVOI)
+
+        def envoyer() -> Operation | PeutEtre:
             try:
-                statut = self._envoyer(f"{chemin}/{nom}", montant)
+                fait = self._envoyer(f"{chemin}/{nom}", montant) == 201
             except OSError:
-                continue
-            return Faite(reste_avant - montant) if statut == 201 else NonOfferte("cette banque ne le permet pas")
-        return Indeterminee("la banque ne dit pas si l'opération est faite")
+                return PeutEtre(Indeterminee("la banque ne dit pas si l'opération est faite"))
+            return Faite(reste_avant - montant) if fait else NonOfferte("cette banque ne le permet pas")
 
-    def _garde(self, chemin: str) -> int | None:
-        try:
-            statut, corps = self._demander(chemin)
-            lu: Any = json.loads(corps) if statut == 200 else {}
-        except (OSError, ValueError):
-            return None
-        garde = lu.get("payment", {}).get("amountKept")
-        return garde if isinstance(garde, int) else None
-
-    def close(self) -> None:
-        """Rien n'est tenu ouvert entre deux questions."""
+        return une_fois_au_plus(envois, montant, reste_avant, regarder=regarder, envoyer=envoyer, horloge=self._horloge)
 
     def _reponse(self, corps: str) -> ReponseBancaire:
         try:

@@ -75,6 +75,14 @@ def url(texte: str) -> bytes:
         pytest.param(poster(data() + "|=x|y|z=|AMOUNT=9"), id="paires vides"),
         pytest.param(poster(data(x="a&b=c\r\n\0")), id="esperluette, lignes, octet nul"),
         pytest.param(poster(b"\xef\xbb\xbf" + data().encode()), id="marque d'ordre"),
+        *(
+            pytest.param(poster(data() + fin), id=f"fin de ligne {fin!r} après un champ utilisé")
+            for fin in ("\n", "\r\n", "|\r\n")
+        ),
+        pytest.param(
+            poster("\ufeff" + "|".join(reversed(data().split("|")))), id="marque d'ordre devant un champ utilisé"
+        ),
+        pytest.param(poster(standard(data() + "\n"), "base64"), id="fin de ligne en base64"),
         pytest.param(poster((data() + ACCENT).encode("latin-1")), id="latin-1"),
         pytest.param(poster(standard(data() + ACCENT), "base64"), id="base64"),
         pytest.param(poster(url(data() + ACCENT), "base64url"), id="base64url"),

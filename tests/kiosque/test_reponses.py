@@ -76,7 +76,7 @@ def test_un_code_inconnu_est_un_refus_qui_garde_son_code(lue: Lire, code: str) -
 
 
 @pytest.mark.parametrize("nom", ["transactionReference", "amount", "responseCode"])
-@pytest.mark.parametrize("valeur", [None, "", "null", "é", "1\n", "12 34", "x" * 36])
+@pytest.mark.parametrize("valeur", [None, "", "null", "é", "1\n2", "12 34", "x" * 36])
 def test_un_champ_exige_absent_ou_mal_forme_est_illisible(lue: Lire, nom: str, valeur: str | None) -> None:
     with pytest.raises(FormulaireIllisible):
         lue(**{nom: valeur})
@@ -94,9 +94,15 @@ def test_le_plus_grand_montant_du_protocole_se_lit(lue: Lire) -> None:
 
 @pytest.mark.parametrize(
     ("date", "utc"),
-    [("2026-07-01 12:00:00", "2026-07-01T10:00:00Z"), ("2026-01-01 12:00:00", "2026-01-01T11:00:00Z")],
+    [
+        ("2026-07-01 12:00:00", "2026-07-01T10:00:00Z"),
+        ("2026-01-01 12:00:00", "2026-01-01T11:00:00Z"),
+        ("2026-10-25 02:30:00", "2026-10-25T01:30:00Z"),
+        ("2026-03-29 02:30:00", "2026-03-29T01:30:00Z"),
+    ],
 )
 def test_une_date_a_l_ancienne_est_l_heure_de_paris(lue: Lire, date: str, utc: str) -> None:
+    """Celle qui y vient deux fois, ou jamais, est la plus tardive : elle ne précède pas l'ouverture du paiement."""
     assert lue(transactionDateTime=date).transaction_le == datetime.fromisoformat(utc)
 
 

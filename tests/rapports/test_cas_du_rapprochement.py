@@ -170,6 +170,14 @@ def test_deux_remboursements_partiels_pareils_restent_deux(b: Banc) -> None:
     assert (ecart.genre.value, ecart.montant) == ("remboursement", 10_00)
 
 
+def test_un_paiement_de_la_seconde_heure_du_changement_d_heure_est_le_sien(b: Banc) -> None:
+    """2 h 30 vient deux fois le 25 octobre 2026 ; la banque date celui de la seconde sans dire laquelle."""
+    b.payer("T1", a=datetime(2026, 10, 25, 1, 25, tzinfo=UTC))
+    regles = replace(REGLAGES, horloge=lambda: datetime(2026, 10, 26, 9, tzinfo=UTC))
+    contenu = rapport([Ligne("T1", le="2026-10-25 02:30:00")], genere="20261026")
+    assert rapprocher(b.guichet, BytesIO(contenu), "jt", regles).ecarts == []
+
+
 # --- Ce qui est rendu ------------------------------------------------------------------------------------------------
 
 
@@ -247,3 +255,11 @@ def test_un_montant_au_plus_grand_que_le_protocole_admet_ne_deborde_de_rien(b: B
     lignes = [Ligne("T1", 999_999_999_999, autorisation=f"{n}") for n in range(1, 30)]
     [ecart] = b.rapprocher(rapport(lignes)).ecarts
     assert ecart.montant_banque == 29 * 999_999_999_999
+
+
+def test_une_transaction_qui_remplit_le_rapport_est_refusee_et_non_comparee_sans_fin(b: Banc) -> None:
+    lignes = [Ligne("T1", autorisation=f"{n}a") for n in range(1_001)]
+    with pytest.raises(RapportRefuse, match="ligne 1003 : plus de 1000 lignes différentes d'une même transaction"):
+        b.rapprocher(rapport(lignes))
+    assert rien_n_est_inscrit(b)
+    assert b.rapprocher(rapport([Ligne("T1")] * 1_100)).nouvelles == 1, "redite, elle n'est qu'une"

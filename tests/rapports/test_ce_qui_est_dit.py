@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from guichet.rapprochement.ecarts import INCONNU_ICI, CoteBanque, CoteNous, classer, cote_nous
-from guichet.rapprochement.jugement import Somme
+from domain.ecart import GenreEcart
+from guichet.rapprochement.ecarts import INCONNU_ICI, CoteBanque, CoteNous, Ecart, classer, cote_nous
+from guichet.rapprochement.sommes import Somme
 from guichet.rapprocher import Bilan
 from kiosque.rapports import Genre, RapportRefuse
 from service.reports.telling import due_sentences, tell, tell_refused
 from tests.rapports.banc import banc, operations
 
 JOUR = date(2026, 6, 1)
+ECART = Ecart(
+    Genre.OPERATIONS, GenreEcart.AUTRE_MONTANT, "T1", None, JOUR, 1_00, 21_00, 20_00, "CAPTURED", "accepte",
+    "21,00 € à la banque, 20,00 € ici",
+)  # fmt: skip
 
 
 def bilan(lignes: int = 0, *, fichier: str = "impayes.csv", genre: Genre = Genre.IMPAYES) -> Bilan:
@@ -34,22 +40,36 @@ def bilan(lignes: int = 0, *, fichier: str = "impayes.csv", genre: Genre = Genre
         ecarts=[],
         ouverts=lignes,
         leves=lignes,
+        restent=lignes,
+        fermes=[],
+        a_demander=[ECART] * lignes,
+        corrigees=lignes,
+        depassees=lignes,
         sommes=sommes,
         transmises=lignes,
         inconnues=lignes,
     )
 
 
-def dit(resume: Bilan, largeur: int = 80) -> list[str]:
+def dit(resume: Bilan, largeur: int = 80, *, asked: bool = True) -> list[str]:
     sortie = io.StringIO()
-    tell(resume, Console(file=sortie, width=largeur), as_json=False)
+    tell(resume, Console(file=sortie, width=largeur), as_json=False, asked=asked)
     return sortie.getvalue().splitlines()
 
 
 def test_un_rapport_sans_ligne_ne_montre_pas_de_tableau_vide() -> None:
     tete, fin = dit(bilan())
-    assert tete.endswith("daté du 02/06/2026, 0 ligne dont 0 nouvelle ; 0 transaction sur 0 s'accorde.")
-    assert fin.endswith("0 nouveau, 0 levé. Banque interrogée : 0 réponse transmise, 0 inconnue, 0 sans réponse.")
+    assert tete.endswith("daté du 02/06/2026, aucune ligne.")
+    assert fin == (
+        "Écarts : 0 dans ce rapport ; 0 ouvert, 0 levé ; 0 à régler en tout. Rien n'est à demander à la banque."
+    )
+
+
+def test_ce_qui_est_leve_est_nomme_et_une_banque_non_interrogee_ne_l_est_pas() -> None:
+    ferme = ECART._replace(cause="les deux côtés s'accordent, au rapport des opérations du 02/06/2026")
+    *_, leve, fin = dit(replace(bilan(1), fermes=[ferme]), asked=False)
+    assert leve == "Levé : autre_montant de T1, 1,00\N{NO-BREAK SPACE}€ ; " + ferme.cause + "."
+    assert fin.endswith("1 à régler en tout. Banque non interrogée (1 question à lui poser).")
 
 
 @pytest.mark.parametrize(
@@ -58,12 +78,18 @@ def test_un_rapport_sans_ligne_ne_montre_pas_de_tableau_vide() -> None:
         (
             1,
             "1 ligne dont 1 nouvelle ; 1 transaction sur 1 s'accorde.",
-            "1 nouveau, 1 levé. Banque interrogée : 1 réponse transmise, 1 inconnue, 0 sans réponse.",
+            (
+                "1 ouvert, 1 levé ; 1 à régler en tout. "
+                "Banque interrogée : 1 réponse transmise, 1 inconnue, 0 sans réponse."
+            ),
         ),
         (
             2,
             "2 lignes dont 2 nouvelles ; 2 transactions sur 2 s'accordent.",
-            "2 nouveaux, 2 levés. Banque interrogée : 2 réponses transmises, 2 inconnues, 0 sans réponse.",
+            (
+                "2 ouverts, 2 levés ; 2 à régler en tout. "
+                "Banque interrogée : 2 réponses transmises, 2 inconnues, 0 sans réponse."
+            ),
         ),
     ],
 )
@@ -122,3 +148,28 @@ def test_une_anomalie_dit_de_quel_rapport_elle_vient(base: Any) -> None:
 
 def test_un_paiement_inconnu_reste_inconnu() -> None:
     assert cote_nous(None).etat == INCONNU_ICI
+
+
+@pytest.mark.parametrize(
+    ("nous", "suite"),
+    [
+        (CoteNous(INCONNU_ICI, None, None, 0, 0, {}), " d'une transaction inconnue ici : rien n'est à contre-passer"),
+        (CoteNous("echoue", None, None, 0, 0, {}), " ; ici le paiement a échoué : rien n'est à contre-passer"),
+        (
+            CoteNous("accepte", None, None, 20_00, 5_00, {}),
+            ", dont 5,00\N{NO-BREAK SPACE}€ repris ici : la contre-passation est à proposer",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("genre", "debut"), [(Genre.IMPAYES, "le porteur conteste"), (Genre.OPERATIONS, "la banque a rendu")]
+)
+def test_une_contre_passation_n_est_proposee_que_s_il_y_a_de_quoi(
+    genre: Genre, debut: str, nous: CoteNous, suite: str
+) -> None:
+    banque = CoteBanque(
+        genre, "T1", None, JOUR, 0, 20_00, frozenset(), frozenset(), refuse=False, annule=False, pris_sous={},
+        rendu_ailleurs=0,
+    )  # fmt: skip
+    [ecart] = classer(banque, nous)
+    assert ecart.cause == f"{debut} 20,00\N{NO-BREAK SPACE}€{suite}"

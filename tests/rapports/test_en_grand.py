@@ -16,7 +16,7 @@ import pytest
 
 from domain.paiement import Fin
 from tests.outils import RACINE, environnement
-from tests.rapports.banc import JOUR, MARCHAND, Banc, banc
+from tests.rapports.banc import JOUR, MARCHAND, Banc, banc, rapport
 
 pytestmark = pytest.mark.lent
 
@@ -64,11 +64,8 @@ def _rapport(chemin: Path) -> None:
         fichier.write("END\n")
 
 
-def test_un_grand_rapport_tient_dans_300_mo(base: Any, tmp_path: Path) -> None:
-    with banc(base.url) as b:
-        _chez_nous(b)
-    chemin = tmp_path / "grand.csv"
-    _rapport(chemin)
+def _commande(base: Any, chemin: Path) -> tuple[int, Any, int]:
+    """Rapproche ce fichier ; rend le code, ce qui est dit, et les octets tenus au plus."""
     debut = time.monotonic()
     fini = subprocess.run(
         [sys.executable, "-c", COMMANDE, "rapprocher", str(chemin), "--json", "--no-ask"],
@@ -78,8 +75,29 @@ def test_un_grand_rapport_tient_dans_300_mo(base: Any, tmp_path: Path) -> None:
     dit = json.loads(fini.stdout)
     octets, calcul_s = fini.stderr.decode().splitlines()[-1].split()
     mo = int(octets) / 1024 / 1024
-    print(f"{LIGNES} lignes en {secondes:.1f} s dont {calcul_s} s de calcul, {mo:.0f} Mo")  # noqa: T201  (pytest -s)
+    print(f"{chemin.name} : {LIGNES} lignes en {secondes:.1f} s dont {calcul_s} s de calcul, {mo:.0f} Mo")  # noqa: T201  (pytest -s)
+    return fini.returncode, dit, int(octets)
+
+
+def test_un_grand_rapport_tient_dans_300_mo(base: Any, tmp_path: Path) -> None:
+    with banc(base.url) as b:
+        _chez_nous(b)
+    chemin = tmp_path / "grand.csv"
+    _rapport(chemin)
+    code, dit, octets = _commande(base, chemin)
     trouves = {(ecart["genre"], ecart["transaction"]) for ecart in dit["ecarts"]}
-    assert (fini.returncode, trouves) == (1, {("manque_ici", _transaction(7)), ("manque_la_bas", _transaction(8))})
+    assert (code, trouves) == (1, {("manque_ici", _transaction(7)), ("manque_la_bas", _transaction(8))})
     assert dit["accordees"] == LIGNES - 2
-    assert int(octets) < OCTETS_MAX
+    assert octets < OCTETS_MAX
+
+
+def test_autant_d_ecarts_ouverts_n_alourdissent_ni_le_rapport_qui_les_ouvre_ni_le_suivant(
+    base: Any, tmp_path: Path
+) -> None:
+    grand, suivant = tmp_path / "grand.csv", tmp_path / "suivant.csv"
+    _rapport(grand)
+    suivant.write_bytes(rapport([], genere="20260603"))
+    code, dit, octets = _commande(base, grand)
+    assert (code, dit["ouverts"], len(dit["ecarts"]), octets < OCTETS_MAX) == (1, LIGNES - 1, LIGNES - 1, True)
+    code, dit, octets = _commande(base, suivant)
+    assert (code, dit["ouverts"], dit["leves"], octets < OCTETS_MAX) == (0, 0, 0, True)

@@ -108,7 +108,7 @@ def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
         pytest.param(rapport("END;x", ligne()), "ligne 4 : du texte suit", id="fin au milieu"),
         pytest.param(BON.replace(b"END", b"END;2"), "ligne 4 : la ligne de fin annonce 2 lignes", id="compte faux"),
         pytest.param(BON.replace(b"END", b"FIN;0"), "ligne 4 : la ligne de fin annonce 0 lignes", id="compte nul"),
-        pytest.param(BON[:-2], "ligne 4 : 1 cases au lieu de 8", id="fin coupée"),
+        pytest.param(BON[:-2], "ligne 4 : 1 case au lieu de 8", id="fin coupée"),
         pytest.param(BON[:-30], "ligne 3 : 4 cases au lieu de 8", id="ligne coupée"),
         pytest.param(BON[: len(BON) // 2], "ligne 2", id="la moitié"),
         pytest.param(rapport(ligne() + ";x"), "ligne 3 : 9 cases au lieu de 8", id="case de trop"),
@@ -141,6 +141,17 @@ def test_ce_qui_ne_change_pas_le_sens_est_lu(contenu: bytes) -> None:
             pytest.param(rapport(ligne(le=d)), "ligne 3, colonne transactionDateTime : la date est", id=f"vieux {d}")
             for d in ("20061124", "2002-06-11T23:00:00", "2023-11-24")
         ),
+        *(
+            pytest.param(vide, phrase, id=f"{vide!r}")
+            for vide, phrase in (
+                (b"", "le fichier est vide"), (MARQUE, "le fichier est vide"),
+                (MARQUE + b"\r\n", "le fichier est vide"), (b"\n  \n;;\n", "le fichier n'a que des lignes vides"),
+            )
+        ),
+        pytest.param(rapport(ligne(code="0")), "ligne 3, colonne responseCode : un code de deux signes", id="code 0"),
+        pytest.param(
+            rapport(ligne(autorisation='"=""761208"""')), "ligne 3, colonne authorisationId", id="formule de tableur"
+        ),
         pytest.param(rapport(ligne(devise="840")), "ligne 3, colonne currencyCode : l'euro", id="dollar"),
         pytest.param(rapport(ligne(marchand="2,001E+12")), "ligne 3, colonne merchantId : 15 chiffres", id="Excel"),
         pytest.param(rapport(ligne("")), "ligne 3, colonne transactionReference : la case est vide", id="sans nom"),
@@ -166,3 +177,18 @@ def test_coupe_n_importe_ou_un_rapport_est_refuse_jamais_lu_a_moitie(pas: int) -
     reste = contenu[: len(contenu) * pas // 40 - 1]
     with pytest.raises(RapportRefuse):
         lire(reste)
+
+
+def test_une_heure_dite_deux_fois_a_paris_est_lue_au_plus_tard() -> None:
+    """Au plus tôt, un paiement de la seconde semblerait pris avant d'avoir été ouvert : l'argent d'un autre."""
+    automne = [lue.survenu_le.isoformat() for lue in lire(rapport(ligne(le="2026-10-25 02:30:00")))]
+    printemps = [lue.survenu_le.isoformat() for lue in lire(rapport(ligne(le="20260329023000")))]
+    assert automne + printemps == ["2026-10-25T01:30:00+00:00", "2026-03-29T01:30:00+00:00"]
+
+
+def test_des_frais_rendus_se_deduisent_et_le_signe_d_un_impaye_ne_compte_pas() -> None:
+    frais = "TITLE;RECONCILIATIONS;20261125\nHEADER;transactionReference;remittanceDate;operationAmount;feeAmount\n"
+    [lue] = lire(f"{frais}R;T1;20261124;2000;-8\nEND\n".encode())
+    assert (lue.pris, lue.frais) == (20_00, -8)
+    impaye = "TITLE;CHARGEBACKS;20261125\nHEADER;transactionReference;chargebackDate;chargebackAmount\n"
+    assert [lue.rendu for lue in lire(f"{impaye}C;T1;20261124;-2000\nEND\n".encode())] == [20_00]

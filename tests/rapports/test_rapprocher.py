@@ -95,6 +95,16 @@ def test_une_banque_injoignable_ne_perd_aucune_question(b: Banc) -> None:
     assert len(b.rapprocher(rapport([], genere="20260603")).a_demander) == 5
 
 
+def test_au_dela_de_mille_questions_aucune_n_est_laissee_pour_toujours(b: Banc) -> None:
+    """La banque peut répondre mille fois « inconnue » : les mêmes mille ne doivent pas cacher les autres."""
+    premier = b.rapprocher(rapport([Ligne(f"X{i:04d}") for i in range(1_050)]))
+    assert (len(premier.a_demander), premier.au_dela) == (1_000, 50)
+    posees = {ecart.transaction for ecart in premier.a_demander}
+    for jour in range(3, 11):
+        posees |= {ecart.transaction for ecart in b.rapprocher(rapport([], genere=f"202606{jour:02d}")).a_demander}
+    assert len(posees) == 1_050
+
+
 def test_ce_qui_manque_la_bas_est_dit_des_seuls_jours_couverts(b: Banc) -> None:
     b.payer("PRESENTE")
     b.payer("ABSENTE", 25_00, a=JOUR + timedelta(hours=2))

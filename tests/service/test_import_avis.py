@@ -182,7 +182,34 @@ def test_l_entree_standard_se_lit_dans_les_deux_formes(importer: Import, forme: 
     code, rapport = importer.en_json("-", entree=entree)
     assert (code, rapport["envoyees"], rapport["refusees"]) == (0, 1, [])
     assert [json.loads(valeur) for _, valeur in importer.recus(1)] == [message]
-    assert importer.lancer("-", "--format", forme, entree=b"").returncode == 0
+    assert importer.lancer("-", "--format", forme, entree=b"").returncode == 1
+
+
+@pytest.mark.parametrize("forme", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("contenu", "dit"),
+    [
+        (b"", "ligne 1 : le fichier est vide"),
+        (b"\xef\xbb\xbf", "ligne 1 : le fichier est vide"),
+        (b"\n \t\r\n\n", "ligne 3 : le fichier n'a que des lignes vides"),
+    ],
+)
+def test_un_fichier_sans_rien_est_refuse_il_a_ete_coupe(
+    importer: Import, tmp_path: Path, contenu: bytes, dit: str, forme: str
+) -> None:
+    fichier = tmp_path / f"vide.{forme}"
+    fichier.write_bytes(contenu)
+    fini = importer.lancer(fichier)
+    assert (fini.returncode, fini.stderr.decode().splitlines()) == (1, [dit])
+
+
+def test_un_en_tete_seul_est_un_jour_sans_avis(importer: Import, tmp_path: Path) -> None:
+    fichier = tmp_path / "jour.csv"
+    fichier.write_bytes(b"type;reference\r\n\r\n")
+    fini = importer.lancer(fichier)
+    assert (fini.returncode, fini.stdout.decode()) == (0, "Aucun message dans ce fichier : rien après l'en-tête.\n")
+    (tmp_path / "sep.csv").write_bytes(b"sep=;\r\n")
+    assert "l'en-tête manque" in importer.lancer(tmp_path / "sep.csv").stderr.decode()
 
 
 def test_a_blanc_tout_est_verifie_et_rien_n_est_envoye(importer: Import, tmp_path: Path) -> None:

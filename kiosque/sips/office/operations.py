@@ -18,16 +18,17 @@ from typing import Final
 from domain.delai import PARIS
 from domain.monnaie import euros
 from kiosque.operation import (
-    UN_AUTRE_L_ENVOIE,
     Envois,
     Faite,
     Indeterminee,
     NonOfferte,
     Operation,
     OperationRefusee,
+    PeutEtre,
     Reportee,
     comparer_reste,
     trop_tot,
+    une_fois_au_plus,
 )
 from kiosque.sips.codes import ACCEPTE, TRANSACTION_INCONNUE, sens_de_service
 from kiosque.sips.donnees import valeur_de
@@ -56,9 +57,6 @@ NOMS_FAITS: Final = {
 
 AVANCE_D_HORLOGE: Final = timedelta(minutes=10)
 """L'horloge de la banque peut être en retard d'autant sur la nôtre."""
-
-VALIDITE_D_UNE_NOTE: Final = timedelta(minutes=1)
-"""Un envoi noté part dans ce temps ou ne part pas : un processus gelé entre les deux n'envoie rien à son réveil."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +95,19 @@ class OperationsOffice:
 
     def operer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation:
         """Fait l'opération une fois au plus, ou dit pourquoi elle ne l'est pas."""
-        if not 0 < voulue.montant <= voulue.reste_avant:
-            return OperationRefusee("51", "le montant est nul, ou dépasse ce que la banque garde")
-        return self._regarder(voulue, marchand) or self._envoyer_puis_regarder(voulue, marchand)
 
-    def _envoyer_puis_regarder(self, voulue: OperationVoulue, marchand: Marchand) -> Operation:
-        """Envoie une fois, et regarde avant de conclure.
+        def regarder(depart: datetime | None) -> Operation | None:
+            depuis = None if depart is None else depart - AVANCE_D_HORLOGE
+            return self._regarder(voulue, marchand, depuis) or (self._heure_close() if depart is None else None)
 
-        On regarde quel que soit le code : 24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien.
-        """
-        if (report := self._heure_close()) is not None:
-            return report
-        depart = self._horloge()
-        if not voulue.envois.noter():
-            return UN_AUTRE_L_ENVOIE
-        if self._horloge() - depart > VALIDITE_D_UNE_NOTE:
-            return Indeterminee("l'envoi a été noté trop longtemps avant de partir : il ne part pas")
-        reponse = self._envoyer(voulue, marchand)
-        if not isinstance(reponse, str):
-            return reponse
-        if reponse not in A_REPOSER:
-            voulue.envois.repondu()
-        return self._regarder(voulue, marchand, depart - AVANCE_D_HORLOGE) or _juger(voulue, reponse)
+        return une_fois_au_plus(
+            voulue.envois,
+            voulue.montant,
+            voulue.reste_avant,
+            regarder=regarder,
+            envoyer=lambda: self._envoyer(voulue, marchand),
+            horloge=self._horloge,
+        )
 
     def _regarder(
         self, voulue: OperationVoulue, marchand: Marchand, depuis: datetime | None = None
@@ -143,8 +132,11 @@ class OperationsOffice:
         attendre = trop_tot(voulue.envois, self._horloge(), self._delai_de_renvoi)
         return _comparer(voulue, statut, valeurs, depuis, attendre)
 
-    def _envoyer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation | str:
-        """Envoie l'opération ; rend un code, ou un texte vide sans réponse, s'il faut regarder avant de conclure."""
+    def _envoyer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation | PeutEtre:
+        """Envoie l'opération. Un autre code que « faite » ne suffit pas.
+
+        24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien.
+        """
         question = {
             "interfaceVersion": self._versions[1],
             "transactionReference": voulue.transaction,
@@ -152,15 +144,17 @@ class OperationsOffice:
             "currencyCode": EURO,
         }
         reponse = self._client.demander(voulue.service, question, marchand)
-        if isinstance(reponse, Indeterminee):
-            return ""
-        valeurs = plates(reponse.objet)
-        if valeurs.get("transactionReference", voulue.transaction) != voulue.transaction:
-            return ""
+        valeurs = {} if isinstance(reponse, Indeterminee) else plates(reponse.objet)
         code = valeur_de(valeurs, "responseCode") or ""
+        if valeurs.get("transactionReference", voulue.transaction) != voulue.transaction:
+            code = ""
         if code == ACCEPTE:
             return Faite(voulue.reste_avant - voulue.montant)
-        return NonOfferte(sens_de_service(code)) if code == NON_PERMISE else code
+        if code == NON_PERMISE:
+            return NonOfferte(sens_de_service(code))
+        if code not in A_REPOSER:
+            voulue.envois.repondu()
+        return PeutEtre(_juger(voulue, code))
 
     def _heure_close(self) -> Reportee | None:
         debut, fin = self._heures_closes

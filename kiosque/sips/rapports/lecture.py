@@ -16,6 +16,8 @@ from kiosque.sips.rapports.colonnes import REQUIS, Champ, NomsDesColonnes, genre
 from kiosque.sips.rapports.lignes import RETOUR_SEUL, Lignes
 from kiosque.sips.rapports.valeurs import (
     exiger_euro,
+    lire_autorisation,
+    lire_code,
     lire_instant,
     lire_marchand,
     lire_montant,
@@ -29,6 +31,7 @@ CREDIT: Final = "CREDIT_CAPTURE"
 SEPARATEURS: Final = ("\t", ";", ",", "|")
 """La banque laisse le choix du sien ; la première ligne le montre."""
 
+VIDE: Final = "le fichier est vide"
 SANS_TITRE: Final = "TITLE est attendu au début du fichier, puis son séparateur (« ; », tabulation, « , » ou « | »)"
 APRES_LE_RAPPORT_MAX: Final = timedelta(days=31)
 """Une ligne datée de plus tard encore après le rapport qui la porte est une date abîmée."""
@@ -63,7 +66,9 @@ class RapportSips:
         self._lignes = Lignes(fichier)
         titre_brut = next(self._lignes, None)
         if titre_brut is None:
-            raise RapportRefuse("le fichier est vide")
+            raise RapportRefuse(VIDE)
+        if not titre_brut.strip(_BLANCS) and not any(ligne.strip(_BLANCS) for ligne in self._lignes):
+            raise RapportRefuse(VIDE if self._lignes.numero == 1 else "le fichier n'a que des lignes vides")
         premiere = titre_brut.lstrip('"').upper()
         separateur = next((s for s in SEPARATEURS if premiere.startswith((f"TITLE{s}", f'TITLE"{s}'))), None)
         if separateur is None:
@@ -184,9 +189,9 @@ def _date_du_titre(titre: Sequence[str]) -> datetime:
 
 def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDeRapport:
     if len(cases) < len(entete.noms):
-        raise RapportRefuse(f"{len(cases)} cases au lieu de {len(entete.noms)} : la ligne est coupée", ligne=numero)
+        raise RapportRefuse(f"{_cases(len(cases))} au lieu de {len(entete.noms)} : la ligne est coupée", ligne=numero)
     if any(case.strip() for case in cases[len(entete.noms) :]):
-        raise RapportRefuse(f"{len(cases)} cases au lieu de {len(entete.noms)}", ligne=numero)
+        raise RapportRefuse(f"{_cases(len(cases))} au lieu de {len(entete.noms)}", ligne=numero)
     champ = Champ.TRANSACTION
     lus: dict[Champ, str | None] = _VIDES.copy()
     try:
@@ -203,9 +208,14 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
         champ = Champ.MARCHAND
         marchand = lire_marchand(nomme) if (nomme := lus[champ] or entete.marchand) else None
         champ = Champ.MONTANT
-        montant = lire_montant(lus[champ] or "", signe=entete.genre is Genre.IMPAYES)
+        # Le signe d'un impayé n'est pas documenté : c'est toujours de l'argent rendu.
+        montant = abs(lire_montant(lus[champ] or "", signe=entete.genre is Genre.IMPAYES))
         champ = Champ.FRAIS
         frais = lire_montant(lu, signe=True) if (lu := lus[champ]) else None
+        champ = Champ.CODE
+        code = lire_code(lu) if (lu := lus[champ]) and entete.genre is Genre.TRANSACTIONS else lus[champ]
+        champ = Champ.AUTORISATION
+        autorisation = lire_autorisation(lu) if (lu := lus[champ]) else None
         champ = Champ.SURVENU_LE
         survenu_le = lire_instant(lus[champ] or "")
         if survenu_le > entete.genere_le + APRES_LE_RAPPORT_MAX:
@@ -216,7 +226,6 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
         nom = entete.noms[entete.colonnes[champ]] if champ in entete.colonnes else champ.value
         raise RapportRefuse(str(erreur), ligne=numero, champ=nom) from erreur
     operation = nommee.upper() if (nommee := lus[Champ.OPERATION]) else None
-    code = lus[Champ.CODE]
     return LigneDeRapport(
         numero=numero,
         genre=entete.genre,
@@ -230,9 +239,13 @@ def _lire_ligne(entete: EnteteLue, cases: Sequence[str], numero: int) -> LigneDe
         rendu=montant if _rend(entete.genre, operation) else 0,
         etat=lus[Champ.ETAT],
         code=code,
-        autorisation=lus[Champ.AUTORISATION],
+        autorisation=autorisation,
         survenu_le=survenu_le,
     )
+
+
+def _cases(nombre: int) -> str:
+    return f"{nombre} case{'s' if nombre > 1 else ''}"
 
 
 def _prend(genre: Genre, operation: str | None, code: str | None) -> bool:
