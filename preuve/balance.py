@@ -100,7 +100,7 @@ def prove(
     read = []
     for _, row in sealed:
         _, columns = verificateur.lire_ligne(row.canonical)
-        read.append((columns, json.loads(columns["etat"])))
+        read.append((columns, verificateur.lire_json(columns["etat"].decode(), verificateur.ETAGES)))
     if not with_agents and any(name in state for _, state in read for name in AGENTS):
         raise NamesAgents
     reader = read_ahead(conn, epoch, size, [index for index, _ in sealed])

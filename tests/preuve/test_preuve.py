@@ -117,7 +117,7 @@ def _fait(preuve: bytes, **champs: object) -> bytes:
 
 FAUX: Final[tuple[tuple[Any, str], ...]] = (
     (lambda p: _change(p, restant_du_centimes=0), "« restant_du_centimes » n'est pas ce que disent les faits"),
-    (lambda p: _change(p, restant_du_centimes=1766.0), "« restant_du_centimes »"),
+    (lambda p: _change(p, restant_du_centimes=1766.0), "un nombre n'est pas entier"),
     (lambda p: _change(p, version=8), "« version »"),
     (lambda p: _change(p, phrase="Complet."), "« phrase »"),
     (lambda p: _change(p, remise={}), "ce qu'elle doit dire, et cela seul"),
