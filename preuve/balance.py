@@ -13,6 +13,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.merkle import inclusion_proof, leaf_hash
 from preuve.notes import Verifier, encode, split
 from preuve.rows import Row, of_stream
+from preuve.stamped import covering
 from preuve.tree import Leaf, indexes_of, read_ahead
 from preuve.witnessing import cosigned_by
 
@@ -73,7 +74,8 @@ def prove(
 ) -> bytes:
     """The proof of this créance's balance, up to its last sealed event. `with_agents`: its reader may know their names.
 
-    Its state is the last that one of these witnesses has cosigned if every sealed event is in it, else the last signed.
+    Its state is the last that holds every sealed event and whose time was stamped, if one of these witnesses has
+    cosigned it, or none has any such; else the last that one has cosigned; else the last signed.
     What is sealed does not change: the caller's transaction need not be one snapshot. Raises NothingSealed,
     NotYetSealed, RowNotSealed, NamesAgents.
     """
@@ -94,9 +96,8 @@ def prove(
         sealed.append((index, row))
     if not sealed:
         raise NotYetSealed
-    witnessed = cosigned_by(conn, epoch, witnesses) if witnesses else None
-    if witnessed is not None and max(index for index, _ in sealed) < _size(witnessed):
-        note, size = witnessed, _size(witnessed)
+    note, token = _state(conn, epoch, note, max(index for index, _ in sealed), witnesses)
+    size = _size(note)
     read = []
     for _, row in sealed:
         _, columns = verificateur.lire_ligne(row.canonical)
@@ -114,9 +115,22 @@ def prove(
         for index, row in sealed
     ]
     said = verificateur.conclure(reference, read)
-    return verificateur.ecrire(
-        said | {"creance": reference, "faits": facts, "format": verificateur.FORMAT, "point": note}
-    )
+    stamp = {} if token is None else {"jeton": encode(token)}
+    form = verificateur.FORMATS[token is not None]
+    return verificateur.ecrire(said | stamp | {"creance": reference, "faits": facts, "format": form, "point": note})
+
+
+def _state(
+    conn: Connection[Any], epoch: str, last: str, leaf: int, witnesses: Sequence[Verifier]
+) -> tuple[str, bytes | None]:
+    """The signed state to prove under, which holds this leaf, as `last` does; and the token of its time."""
+    witnessed = cosigned_by(conn, epoch, witnesses) if witnesses else None
+    if witnessed is not None and _size(witnessed) <= leaf:
+        witnessed = None
+    stamped = covering(conn, epoch, leaf, witnesses)
+    if stamped is not None and (stamped.cosigned or witnessed is None):
+        return stamped.note, stamped.token
+    return witnessed or last, None
 
 
 def _size(note: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-FORMAT, NOTE, COSIGNATURE, ETAGES, OCTETS_MAX = "creances-preuve-1", 1, 4, 200, 1 << 26
+FORMATS, NOTE, COSIGNATURE, ETAGES, OCTETS_MAX = ("creances-preuve-1", "creances-preuve-2"), 1, 4, 200, 1 << 26
 MOUVEMENTS: dict[str, dict[str, int]] = {  # Ce que chaque fait ajoute au solde, et en retire.
     "AvisEmis": {"montant_initial": 1}, "AvisRectifie": {"montant_initial": 1, "montant_precedent": -1},
     "AvisAnnule": {"montant_precedent": -1}, "EncaissementRecu": {"montant": -1}, "TropPercuRembourse": {"montant": 1},
@@ -147,10 +147,12 @@ def verifier(contenu: bytes, vkeys: list[str]) -> str:
     try:
         preuve, lus = lire_json(contenu.decode(), len(contenu)), []
         exiger(ecrire(preuve) == contenu, "le fichier n'est pas écrit comme il se doit")
-        exiger(preuve.pop("format") == FORMAT, "ce format de preuve n'est pas connu")
+        exiger(preuve.pop("format") == FORMATS[date := "jeton" in preuve], "ce format de preuve n'est pas connu")
         creance, point, faits = preuve.pop("creance"), preuve.pop("point"), preuve.pop("faits")
         exiger((creance + point.replace("\n", " ")).isprintable(), "un nom a un signe qui ne se voit pas")
         origine, taille, racine, temoins = verifier_point(point, vkeys)
+        jeton, vise = de_base64(preuve.pop("jeton", "")), sha256(point.rpartition("\n\n")[0].encode() + b"\n")
+        exiger(not date or b"\x04\x20" + vise.digest() in jeton, "le jeton n'est pas celui de ce point signé")
         for rang, fait in enumerate(list.copy(faits), start=1):
             exiger(sorted(fait) == ["chemin", "feuille", "ligne", "sel"], f"le fait {rang} est mal formé")
             ligne, sel, *chemin = map(de_base64, (fait["ligne"], fait["sel"], *list.copy(fait["chemin"])))
@@ -169,7 +171,8 @@ def verifier(contenu: bytes, vkeys: list[str]) -> str:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as cause:
         raise PreuveFausse(f"le fichier n'est pas une preuve ({type(cause).__name__})") from None
     vu, du = f", vu par {', '.join(temoins)}" if temoins else "", euros(attendu["restant_du_centimes"])
-    return f"Oui : {creance} doit {du}. {attendu['phrase']} Journal {origine}, {taille} lignes{vu}."
+    quand = f" Son heure est à vérifier : openssl ts -verify -digest {vise.hexdigest()}." if date else ""
+    return f"Oui : {creance} doit {du}. {attendu['phrase']} Journal {origine}, {taille} lignes{vu}.{quand}"
 
 
 def lire(fichier: str) -> bytes:

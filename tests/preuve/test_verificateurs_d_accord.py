@@ -85,7 +85,7 @@ def prouver(lignes: Sequence[bytes], ecrits: Sequence[int], dit: dict[str, Any],
     qui = {
         "creance": "R1",
         "faits": portes,
-        "format": verificateur.FORMAT,
+        "format": verificateur.FORMATS[0],
         "point": write(point, [JOURNAL.line(point)]),
     }
     return dit | qui

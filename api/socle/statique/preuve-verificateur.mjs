@@ -1,7 +1,8 @@
 // Vérifie la preuve d'un solde, comme `preuve/verificateur.py` : la même suite de contrôles, avec ce que le navigateur
 // sait calculer de lui-même (WebCrypto), et rien d'autre. Node l'exécute aussi : c'est ce fichier que les tests lisent.
 
-const FORMAT = "creances-preuve-1";
+// La seconde porte aussi l'heure qu'un tiers dit du point signé.
+const FORMATS = ["creances-preuve-1", "creances-preuve-2"];
 const NOTE = 1;
 const COSIGNATURE = 4;
 const EMPREINTE = 32;
@@ -279,12 +280,11 @@ async function verifierFait(fait, rang, taille, racine) {
 }
 
 async function controler(contenu, vkeys, passer) {
-  const { format, creance, point, faits, ...dit } = lireJson(texteDe(contenu), contenu.length);
-  exiger(
-    egaux(octetsDe(ecrire({ format, creance, point, faits, ...dit })), contenu),
-    "le fichier n'est pas écrit comme il se doit",
-  );
-  exiger(format === FORMAT, "ce format de preuve n'est pas connu");
+  const preuve = lireJson(texteDe(contenu), contenu.length);
+  exiger(egaux(octetsDe(ecrire(preuve)), contenu), "le fichier n'est pas écrit comme il se doit");
+  const { format, creance, point, faits, jeton, ...dit } = preuve;
+  const date = jeton !== undefined;
+  exiger(format === FORMATS[date ? 1 : 0], "ce format de preuve n'est pas connu");
   const formes = typeof creance === "string" && typeof point === "string" && Array.isArray(faits);
   exiger(formes, "le fichier n'est pas une preuve");
   // Un signe qui ne se voit pas, dans un nom, ferait lire autre chose que ce qui est écrit.
@@ -292,6 +292,9 @@ async function controler(contenu, vkeys, passer) {
   exiger(!/(?! )[\p{C}\p{Z}]/u.test(noms), "un nom a un signe qui ne se voit pas");
   passer("fichier");
   const { origine, taille, racine, temoins } = await verifierPoint(point, vkeys);
+  const vise = hexa(await sha256(octetsDe(`${point.slice(0, point.lastIndexOf("\n\n"))}\n`)));
+  // L'empreinte qu'un jeton RFC 3161 porte ; sa signature se vérifie avec les racines de l'autorité, qui ne sont pas ici.
+  exiger(!date || hexa(deBase64(jeton)).includes(`0420${vise}`), "le jeton n'est pas celui de ce point signé");
   passer("signature");
   const lus = [];
   for (const fait of faits) lus.push(await verifierFait(fait, lus.length + 1, taille, racine));
@@ -307,7 +310,8 @@ async function controler(contenu, vkeys, passer) {
   passer("calcul");
   const vu = temoins.length > 0 ? `, vu par ${temoins.join(", ")}` : "";
   const du = euros(attendu.restant_du_centimes);
-  return `Oui : ${creance} doit ${du}. ${attendu.phrase} Journal ${origine}, ${taille} lignes${vu}.`;
+  const quand = date ? ` Son heure est à vérifier : openssl ts -verify -digest ${vise}.` : "";
+  return `Oui : ${creance} doit ${du}. ${attendu.phrase} Journal ${origine}, ${taille} lignes${vu}.${quand}`;
 }
 
 // Ce que la preuve prouve, en une phrase ; lève PreuveFausse avec la première chose fausse, NavigateurIncapable si rien
