@@ -4,13 +4,15 @@ A token bears on the text of the state, as the log signed it: who holds the proo
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from engine.clocks import AT_MOST, latest
-from preuve.notes import Verifier, lines_of, split
+from preuve.checkpoints import Checkpoint
+from preuve.notes import NoteRefused, Verifier, lines_of, split
 
 # The last signed state, of those that a witness has cosigned if one has: unless it was shown, or one just was.
 _DUE: Final = """
@@ -26,6 +28,8 @@ _KEEP: Final = f"""
 INSERT INTO journal.jetons_de_point (epoque, taille, autorite, horodate_le, jeton)
 SELECT %b, %b, %b, %b, %b FROM {AT_MOST} ON CONFLICT DO NOTHING
 """  # noqa: S608 (constants)
+
+_TOKENS: Final = "SELECT p.note, j.jeton FROM journal.jetons_de_point j JOIN journal.points p USING (epoque, taille)"
 
 # The newest of this epoch that holds a leaf, and the lines of all who have cosigned it.
 _COVERING: Final = """
@@ -62,6 +66,16 @@ def due(conn: Connection[Any], every: timedelta) -> Due | None:
 def keep(conn: Connection[Any], state: Due, authority: str, at: datetime, token: bytes) -> None:
     """Keep a verified token."""
     conn.execute(_KEEP, (state.epoch, state.size, authority, at, token, latest()))
+
+
+def tokens(conn: Connection[Any]) -> list[tuple[Checkpoint, bytes, bytes]]:
+    """Each stamped state, what its token bears on, and the token; one that is no state is left, the rehash names it."""
+    found = []
+    for note, token in conn.execute(_TOKENS).fetchall():
+        with suppress(NoteRefused):
+            text, _ = split(note)
+            found.append((Checkpoint.parse(text), text.encode(), bytes(token)))
+    return found
 
 
 def covering(conn: Connection[Any], epoch: str, leaf: int, witnesses: Sequence[Verifier]) -> Stamped | None:

@@ -20,7 +20,7 @@ class ClosingSettings(Concern):
         None, description="Certificats racines de cette autorité (PEM) : un jeton n'est gardé que s'il en vient."
     )
     tsa_interval: Duration = Field(
-        timedelta(minutes=10),
+        timedelta(hours=1),
         description="Temps entre deux points signés dont l'heure est demandée, au moins : une preuve la porte.",
     )
     arrete_at: time = Field(

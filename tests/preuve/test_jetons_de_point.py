@@ -21,6 +21,7 @@ from service.point_stamps import stamp_point
 from service.settings import Settings
 from service.timestamping import NoTimestamp
 from tests.arretes.autorite import Autorite, autorite
+from tests.outils import commande
 from tests.preuve.test_preuve import FAITS, REFERENCE, ecrire_des_faits
 from tests.preuve.test_preuve_javascript import juger
 from tests.preuve.test_sceau import SCEAU, noter, sceller
@@ -185,3 +186,19 @@ def test_un_jeton_d_un_autre_point_ou_ote_est_vu_des_deux(
     tordue = verificateur.ecrire(preuve | {"jeton": base64.b64encode(octets).decode()})
     assert verificateur.verifier(tordue, [cle(conn)]) == dit
     assert not openssl(tordue, dit, tsa, tmp_path)
+
+
+@pytest.mark.usefixtures("conn")
+def test_un_jeton_change_dans_la_base_est_vu_par_l_audit(base: Any, tsa: Autorite) -> None:
+    def ecarts() -> list[str]:
+        dit = commande("audit", "--json", database_url=base.url, tsa_url=tsa.url, tsa_roots=tsa.racines)
+        return [ecart for ecart in json.loads(dit.stdout)["ecarts"] if "horodatage" in ecart]
+
+    taille = horodater(base, tsa)
+    assert ecarts() == []
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.jetons_de_point DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("UPDATE journal.jetons_de_point SET jeton = set_byte(jeton, length(jeton) - 5, 0)")
+        proprietaire.execute("ALTER TABLE journal.jetons_de_point ENABLE ALWAYS TRIGGER ajout_seul")
+    [ecart] = ecarts()
+    assert ecart.startswith(f"point de {taille} lignes de {SCEAU.origin}/")
