@@ -16,11 +16,9 @@ from preuve.found import Comparison, Fault, Rehashed
 from preuve.frontier import Frontier
 from preuve.helpers import Helpers, comparing_beside
 from preuve.notes import KeyType, NoteRefused, Verifier, read
-from preuve.rows import GENERATION_BITS, written_before, written_in
+from preuve.rows import GENERATION_BITS, count_after, written_before
 from preuve.seal import log_name
 from preuve.spans import READ_AT_ONCE, Span, collector_paused, compare, seals, spans, split_hashes
-
-_EVER: Final = (1 << 63) - 1
 
 ALONE_BELOW: Final = 500_000
 """Fewer leaves than this are not worth starting helpers."""
@@ -81,15 +79,15 @@ def rehash_here(
     wanted = list(spans(conn, epoch, floor))
     with collector_paused(), _compared(conn, epoch, wanted, secret, helpers) as parts:
         advance("l'arbre", 0, total)
-        states = _tree(conn, epoch, found)
+        states = _tree(conn, epoch, found, lambda size: advance("l'arbre", size, total))
         name = log_name(origin, epoch)
         _signatures(conn, epoch, [Verifier(name, KeyType.NOTE, public) for public in keys], states, found)
         advance("les lignes", 0, total)
-        _compare_former(conn, epoch, floor, secret, found)
+        _compare_former(conn, epoch, floor, secret, found, compared=lambda: advance("les lignes", found.leaves, total))
         for part in parts:
             found.add(part)
             advance("les lignes", found.leaves, total)
-    found.unsealed = sum(1 for _ in written_in(conn, wanted[-1].until if wanted else floor, _EVER))
+    found.unsealed = count_after(conn, wanted[-1].until if wanted else floor)
     return found
 
 
@@ -109,7 +107,7 @@ def _compared(
         yield (compare(conn, epoch, span, secret) for span in wanted)
 
 
-def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes]:
+def _tree(conn: Connection[Any], epoch: str, found: Rehashed, grown: Callable[[int], None]) -> dict[int, bytes]:
     """Grow the tree again from the sealed leaves; return its root after each window: one batch seals and signs it."""
     frontier, roots = Frontier(0, ()), dict[int, bytes]()
     window = (-1, -1)
@@ -128,6 +126,7 @@ def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes
             del roots[seal.before]
         window = (seal.since, seal.until)
         roots[seal.size] = frontier.root
+        grown(seal.size)
     for level, number in kept:
         found.tell(Fault.TREE, f"nœud {number} du niveau {level}, de trop")
     return roots
@@ -150,13 +149,16 @@ def _signatures(
         found.tell(Fault.SIGNATURE, f"l'arbre de {size} feuilles n'est pas signé")
 
 
-def _compare_former(conn: Connection[Any], epoch: str, floor: int, secret: bytes, found: Rehashed) -> None:
+def _compare_former(
+    conn: Connection[Any], epoch: str, floor: int, secret: bytes, found: Rehashed, *, compared: Callable[[], None]
+) -> None:
     """Compare what former generations wrote, sealed in one go, up to `floor`."""
     comparison = Comparison(secret, found)
     rows = written_before(conn, floor)
     for seal in seals(conn, epoch, former=True):
         sealed = split_hashes(seal.hashes)
         comparison.add(sealed, list(islice(rows, len(sealed))))
+        compared()
     while rest := list(islice(rows, READ_AT_ONCE)):
         comparison.add([], rest)
     comparison.close()

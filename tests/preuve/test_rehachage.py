@@ -1,6 +1,7 @@
 """Tout hacher de nouveau : ce qu'un propriétaire de la base a changé est trouvé, et nommé quand c'est encore là."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,27 @@ def altere(base: Any) -> Iterator[Altere]:
         sceller(ouverte.service)
     yield ouverte
     ouverte.fermer()
+
+
+def test_un_journal_restaure_dit_ou_il_en_est_et_ne_se_lit_pas_au_dela_du_sceau(altere: Altere) -> None:
+    """Tout ce qui vient d'avant est d'un seul bloc ; ce qui n'est pas scellé se compte, sans se lire."""
+    altere.service.execute(
+        "INSERT INTO journal.notes (objet, texte, auteur) SELECT 'o', 't', 'moi' FROM generate_series(1, 20000)"
+    )
+    faites: list[tuple[str, int]] = []
+    tracemalloc.start()
+    trouve = rehash(
+        altere.service,
+        SCEAU.origin,
+        SCEAU.secret,
+        [PUBLIQUE],
+        advance=lambda quoi, combien, _sur: faites.append((quoi, combien)),
+    )
+    _, sommet = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (trouve.count, trouve.unsealed) == (0, 20_000)
+    assert sommet < 4 << 20, f"{sommet} octets"
+    assert ("les lignes", 601) in faites, "les lignes d'avant, aussitôt comparées"
 
 
 def test_ce_qui_n_a_pas_change_est_retrouve_et_la_suite_comptee(altere: Altere) -> None:
@@ -178,6 +200,7 @@ def test_des_aides_disent_la_meme_chose_dans_le_meme_etat(base: Any, monkeypatch
             )
             sceller(altere.service)
         avancees: list[int] = []
+        arbre: list[int] = []
 
         def a_plusieurs() -> Rehashed:
             avancees.clear()
@@ -187,13 +210,14 @@ def test_des_aides_disent_la_meme_chose_dans_le_meme_etat(base: Any, monkeypatch
                 SCEAU.secret,
                 [PUBLIQUE],
                 helpers=Helpers(base.url, 2),
-                advance=lambda _quoi, faites, _sur: avancees.append(faites),
+                advance=lambda quoi, faites, _sur: (arbre if quoi == "l'arbre" else avancees).append(faites),
             )
 
         assert a_plusieurs() == altere.verifier()
         assert a_plusieurs().count == 0
         assert avancees == sorted(avancees)
         assert len(set(avancees)) > 3, "le travail est partagé"
+        assert len(set(arbre)) > 3, "l'arbre avance aussi"
         altere.changer("UPDATE journal.notes SET texte = 'autre' WHERE texte IN ('3/7', '9/1')")
         altere.changer("DELETE FROM journal.notes WHERE texte = '11/30'")
         trouve = a_plusieurs()
