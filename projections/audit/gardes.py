@@ -9,8 +9,8 @@ from projections.audit.rapport import Rapport
 TABLES: Final = (
     *("acces", "arretes", "arrets", "attentes", "attentes_reglees", "cles_idempotence", "cosignatures"),
     *("ecarts_de_rapport", "epoques", "evenements", "jetons_d_arrete", "jetons_de_point", "lignes_de_rapport"),
-    *("noeuds", "notes", "pertes", "points", "positions", "rapports", "reculs", "refus_de_temoins", "reprises", "sceaux", "securite"),
-    *("sorts", "topics"),
+    *("noeuds", "notes", "pertes", "points", "positions", "rapports", "reculs", "refus_de_temoins", "reprises"),
+    *("sceaux", "securite", "sorts", "topics"),
 )
 """Les tables du journal : toutes sont en ajout seul."""
 
