@@ -78,7 +78,7 @@ def identifiant_publie(flux: str, version: int) -> str:
 
 
 def lire_identifiant(identifiant: str) -> tuple[str, int] | None:
-    """Le flux et la version que dit un `ce_id` ; None s'il n'est pas de nous, ce qu'aucune base ne tiendrait compris."""
+    """Le flux et la version que dit un `ce_id` ; None s'il n'est pas de nous, ou que nulle base ne le tient."""
     flux, _, version = identifiant.rpartition(":")
     lisible = flux.isprintable() and version.isascii() and version.isdigit() and len(version) <= _VERSION_CHIFFRES
     return (flux, int(version)) if flux and lisible else None

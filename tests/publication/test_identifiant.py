@@ -1,4 +1,4 @@
-"""L'identifiant d'un fait publié, relu du topic par qui démarre et par qui cherche ce qui est perdu : d'où qu'il vienne."""
+"""L'identifiant d'un fait publié, relu du topic par qui démarre et par qui cherche ce qui est perdu."""
 
 from types import SimpleNamespace
 from typing import Any
