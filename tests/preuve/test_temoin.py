@@ -93,7 +93,6 @@ def test_une_demande_se_relit_telle_quelle(ancien: int, preuve: list[bytes]) -> 
         b"old 3\n" + b"A" * 43 + b"=\r\n\nnote",
         b"old 3\n" + (b"A" * 43 + b"=\n") * (PROOF_MAX + 1) + b"\nnote",
         b"\xff\n\n",
-        b"old 0\n\no\n%b\n%b\n\n\xe2\x80\x94 o AAAAAAA=\n" % (b"9" * 5_000, b"A" * 43 + b"="),
     ],
 )
 def test_une_demande_mal_ecrite_est_refusee(corps: bytes, tmp_path: Path) -> None:
@@ -104,15 +103,26 @@ def test_une_demande_mal_ecrite_est_refusee(corps: bytes, tmp_path: Path) -> Non
     temoin.close()
 
 
+def test_une_taille_de_milliers_de_chiffres_a_sa_reponse(tmp_path: Path) -> None:
+    """Avant toute signature : n'importe qui peut la demander."""
+    temoin = Witness(tmp_path / "etat", TEMOIN, {})
+    note = f"o\n{'9' * 5_000}\n{'A' * 43}=\n\n\u2014 o AAAAAAA=\n"
+    assert temoin.add_checkpoint(f"old 0\n\n{note}".encode()).status == 400
+    temoin.close()
+
+
 @pytest.mark.parametrize("longueur", ["\u00b2", "9" * 5_000, "-1", "+1", "1_0", "", "10241"])
 def test_une_longueur_qui_n_en_est_pas_une_a_sa_reponse(longueur: str, tmp_path: Path) -> None:
     temoin = Witness(tmp_path / "etat", TEMOIN, {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler(temoin)) as serveur, ecoute(serveur):
-        with closing(HTTPConnection("127.0.0.1", serveur.server_port, timeout=20)) as ligne:
-            ligne.putrequest("POST", PATH)
-            ligne.putheader("Content-Length", longueur.encode("latin-1"))
-            ligne.endheaders()
-            assert ligne.getresponse().status == 413
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler(temoin)) as serveur,
+        ecoute(serveur),
+        closing(HTTPConnection("127.0.0.1", serveur.server_port, timeout=20)) as ligne,
+    ):
+        ligne.putrequest("POST", PATH)
+        ligne.putheader("Content-Length", longueur.encode("latin-1"))
+        ligne.endheaders()
+        assert ligne.getresponse().status == 413
     temoin.close()
 
 
