@@ -15,6 +15,7 @@ from preuve.checkpoints import Checkpoint
 from preuve.found import Comparison, Fault, Rehashed
 from preuve.frontier import Frontier
 from preuve.helpers import Helpers, comparing_beside
+from preuve.leaves import misshapen
 from preuve.notes import KeyType, NoteRefused, Verifier, read
 from preuve.rows import GENERATION_BITS, count_after, written_before
 from preuve.seal import log_name
@@ -39,6 +40,9 @@ SELECT epoque, count(*) FROM journal.sceaux WHERE epoque NOT IN (SELECT nom FROM
 """
 
 _NODES: Final = "SELECT niveau, numero, empreinte FROM journal.noeuds WHERE epoque = %b ORDER BY niveau, numero"
+
+# The last event of all that transactions up to one have written.
+_POSITION: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements WHERE coalesce(ecrit_par, 0) <= %s"
 
 _POINTS: Final = "SELECT taille, note FROM journal.points WHERE epoque = %b ORDER BY taille"
 
@@ -75,6 +79,10 @@ def rehash_here(
     found = Rehashed(epoch or "")
     for gone, seals_left in conn.execute(_GONE):
         found.tell(Fault.MISSING, f"l'époque {gone}, dont il reste {seals_left} sceaux")
+    if faults := misshapen(conn):
+        for fault in faults:
+            found.tell(Fault.SHAPE, fault)
+        return found
     floor = generation << GENERATION_BITS
     wanted = list(spans(conn, epoch, floor))
     with collector_paused(), _compared(conn, epoch, wanted, secret, helpers) as parts:
@@ -110,7 +118,7 @@ def _compared(
 def _tree(conn: Connection[Any], epoch: str, found: Rehashed, grown: Callable[[int], None]) -> dict[int, bytes]:
     """Grow the tree again from the sealed leaves; return its root after each window: one batch seals and signs it."""
     frontier, roots = Frontier(0, ()), dict[int, bytes]()
-    window = (-1, -1)
+    window, position = (-1, -1), 0
     kept = {(level, number): bytes(made) for level, number, made in conn.execute(_NODES, (epoch,), binary=True)}
     for seal in chain(seals(conn, epoch, former=True), seals(conn, epoch, former=False)):
         if seal.before != frontier.size:
@@ -124,9 +132,13 @@ def _tree(conn: Connection[Any], epoch: str, found: Rehashed, grown: Callable[[i
                 found.tell(Fault.TREE, f"nœud {node.number} du niveau {node.level}")
         if (seal.since, seal.until) == window:
             del roots[seal.before]
-        window = (seal.since, seal.until)
+        elif not window[1] <= seal.since < seal.until:
+            found.tell(Fault.TREE, f"la fenêtre du sceau de {seal.size} feuilles ne suit pas la précédente")
+        window, position = (seal.since, seal.until), seal.position
         roots[seal.size] = frontier.root
         grown(seal.size)
+    if frontier.size and conn.execute(_POSITION, (window[1],)).fetchone() != (position,):
+        found.tell(Fault.TREE, f"la position du dernier sceau n'est pas {position}")
     for level, number in kept:
         found.tell(Fault.TREE, f"nœud {number} du niveau {level}, de trop")
     return roots

@@ -18,7 +18,7 @@ _SEALS_FETCHED: Final = 200
 _EVER: Final = (1 << 63) - 1
 
 _SEALS: Final = """
-SELECT taille, avant, empreintes, pics, depuis, jusqu_a FROM journal.sceaux
+SELECT taille, avant, empreintes, pics, depuis, jusqu_a, position FROM journal.sceaux
 WHERE epoque = %b AND (depuis < 0) = %b AND taille >= %b AND taille <= %b ORDER BY taille
 """
 
@@ -34,6 +34,8 @@ class SealRow(NamedTuple):
     peaks: bytes
     since: int
     until: int
+    position: int
+    """The last event's that is sealed, which `lag` counts from."""
 
 
 class Span(NamedTuple):
@@ -98,8 +100,8 @@ def seals(conn: Connection[Any], epoch: str, *, former: bool, first: int = 0, la
     with conn.cursor(f"seals_{former}", binary=True) as cursor:
         cursor.itersize = _SEALS_FETCHED
         cursor.execute(_SEALS, (epoch, former, first, last))
-        for size, before, hashes, peaks, since, until in cursor:
-            yield SealRow(size, before, bytes(hashes), bytes(peaks), since, until)
+        for size, before, hashes, peaks, since, until, position in cursor:
+            yield SealRow(size, before, bytes(hashes), bytes(peaks), since, until, position)
 
 
 def split_hashes(hashes: bytes) -> list[bytes]:

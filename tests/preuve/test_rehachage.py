@@ -153,6 +153,74 @@ def test_ce_que_le_proprietaire_change_est_trouve(altere: Altere, geste: str, fa
     assert any(nomme in difference.where for difference in trouve.differences)
 
 
+SANS_CONTRAINTE = """
+DO $$ DECLARE une record; BEGIN
+    FOR une IN SELECT conrelid::regclass AS nom, conname FROM pg_constraint
+               WHERE connamespace = 'journal'::regnamespace AND contype = 'c' LOOP
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', une.nom, une.conname);
+    END LOOP;
+END $$
+"""
+
+
+@pytest.mark.parametrize(
+    ("geste", "faute"),
+    [
+        ("UPDATE journal.sceaux SET empreintes = substring(empreintes FROM 1 FOR 31) WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET empreintes = '' WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET empreintes = empreintes || empreintes WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET pics = '' WHERE avant = 609", Fault.TREE),
+        ("UPDATE journal.sceaux SET taille = taille + 1 WHERE avant = 609", Fault.SIGNATURE),
+        ("UPDATE journal.sceaux SET taille = 9223372036854775807 WHERE avant = 609", Fault.SIGNATURE),
+        ("UPDATE journal.sceaux SET avant = -5 WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET depuis = 0 WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET jusqu_a = 9223372036854775807 WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET jusqu_a = depuis WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET position = 999", Fault.TREE),
+        ("UPDATE journal.sceaux SET epoque = 'zzz'", Fault.MISSING),
+        ("UPDATE journal.noeuds SET empreinte = '' WHERE numero = 0", Fault.TREE),
+        (
+            "UPDATE journal.points SET note = replace(note, E'\\n603\\n', E'\\n' || repeat('9', 5000) || E'\\n')",
+            Fault.SIGNATURE,
+        ),
+        ("UPDATE journal.notes SET ecrit_par = NULL WHERE texte = 'neuve 2'", Fault.CHANGED),
+        ("UPDATE journal.notes SET enregistre_le = 'infinity' WHERE texte = 'neuve 2'", Fault.CHANGED),
+        ("UPDATE journal.cles_idempotence SET reponse = repeat('9', 9000)::jsonb WHERE cle = 'k1'", Fault.CHANGED),
+        (
+            "UPDATE journal.cles_idempotence SET reponse = (repeat('[', 3000) || repeat(']', 3000))::jsonb",
+            Fault.CHANGED,
+        ),
+        ("ALTER TABLE journal.notes ADD COLUMN de_plus numeric DEFAULT 5", Fault.SHAPE),
+        ("ALTER TABLE journal.notes ALTER COLUMN texte TYPE varchar", Fault.SHAPE),
+        ("ALTER TABLE journal.notes DROP COLUMN rang CASCADE", Fault.SHAPE),
+        ("ALTER TABLE journal.notes RENAME COLUMN ecrit_par TO autre", Fault.SHAPE),
+        ("ALTER TABLE journal.notes RENAME COLUMN auteur TO autrice", Fault.CHANGED),
+        ("ALTER TABLE journal.notes DROP COLUMN auteur CASCADE", Fault.CHANGED),
+        ("ALTER TABLE journal.securite RENAME TO autre", Fault.SHAPE),
+        ("DROP TABLE journal.securite CASCADE", Fault.SHAPE),
+    ],
+)
+def test_ce_que_le_proprietaire_defait_est_dit_et_n_arrete_pas_le_controle(
+    altere: Altere, geste: str, faute: Fault
+) -> None:
+    """Les contraintes ôtées d'abord : ce qui tient la base ne tient pas son propriétaire."""
+    altere.changer(SANS_CONTRAINTE)
+    altere.changer(geste)
+    trouve = altere.verifier()
+    assert faute in {difference.fault for difference in trouve.differences}
+
+
+def test_ce_qu_aucun_json_ne_relit_se_scelle_quand_meme(altere: Altere) -> None:
+    for cle, valeur in (("fond", "[" * 3_000 + "]" * 3_000), ("fin", "9" * 9_000), ("exposant", "1" + "0" * 900)):
+        altere.service.execute(
+            "INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) SELECT 'a', %s, '', %s::jsonb",
+            (cle, valeur),
+        )
+    sceller(altere.service)
+    trouve = altere.verifier()
+    assert (trouve.count, trouve.unsealed) == (0, 0)
+
+
 def test_une_ligne_altere_n_accuse_qu_elle(altere: Altere) -> None:
     altere.changer("DELETE FROM journal.notes WHERE texte = 'n° 7'")
     altere.changer("UPDATE journal.notes SET texte = 'autre' WHERE texte = 'neuve 3'")
