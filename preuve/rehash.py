@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg import Connection, IsolationLevel
 
 from preuve.checkpoints import Checkpoint
+from preuve.collector import collector_paused
 from preuve.found import Comparison, Fault, Rehashed
 from preuve.frontier import Frontier
 from preuve.helpers import Helpers, comparing_beside
@@ -19,7 +20,7 @@ from preuve.leaves import misshapen
 from preuve.notes import KeyType, NoteRefused, Verifier, read
 from preuve.rows import GENERATION_BITS, count_after, written_before
 from preuve.seal import log_name
-from preuve.spans import READ_AT_ONCE, Span, collector_paused, compare, seals, spans, split_hashes
+from preuve.spans import READ_AT_ONCE, Span, compare, seals, spans, split_hashes
 
 ALONE_BELOW: Final = 500_000
 """Fewer leaves than this are not worth starting helpers."""

@@ -1,8 +1,6 @@
 """The sealed windows, many at a time: what is read and compared at once, here or by a helper."""
 
-import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -81,18 +79,6 @@ def compare(conn: Connection[Any], epoch: str, span: Span, secret: bytes) -> Reh
     comparison.close()
     found.leaves -= span.begin
     return found
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Without the cyclic collector: it would walk rows by the thousand, again and again, and none is in a cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def seals(conn: Connection[Any], epoch: str, *, former: bool, first: int = 0, last: int = _EVER) -> Iterator[SealRow]:
