@@ -188,6 +188,17 @@ def test_un_jeton_d_un_autre_point_ou_ote_est_vu_des_deux(
     assert not openssl(tordue, dit, tsa, tmp_path)
 
 
+def test_un_jeton_qui_n_est_plus_celui_du_point_n_ote_pas_la_preuve(
+    base: Any, conn: psycopg.Connection[Any], tsa: Autorite
+) -> None:
+    horodater(base, tsa)
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire:
+        proprietaire.execute("ALTER TABLE journal.jetons_de_point DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("UPDATE journal.jetons_de_point SET jeton = 'autre'")
+    preuve = prove(conn, SCEAU.secret, REFERENCE)
+    assert "Son heure" not in verificateur.verifier(preuve, [cle(conn)])
+
+
 @pytest.mark.usefixtures("conn")
 def test_un_jeton_change_dans_la_base_est_vu_par_l_audit(base: Any, tsa: Autorite) -> None:
     def ecarts() -> list[str]:
