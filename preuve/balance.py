@@ -11,8 +11,9 @@ from domain.refus import Refus
 from preuve import verificateur
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import inclusion_proof, leaf_hash
-from preuve.notes import Verifier, encode, split
+from preuve.notes import NoteRefused, Verifier, encode, split
 from preuve.rows import Row, of_stream
+from preuve.stamped import covering
 from preuve.tree import Leaf, indexes_of, read_ahead
 from preuve.witnessing import cosigned_by
 
@@ -59,6 +60,16 @@ class RowNotSealed(Refus):
     phrase_de_base = "Un fait de cette créance n'est pas celui qui a été scellé : `creances audit --preuve` le nomme."
 
 
+class Unprovable(Refus):
+    """What was sealed of the créance, or the state that covers it, cannot be read: nobody could verify a proof."""
+
+    code = "preuve_impossible"
+    phrase_de_base = (
+        "Un fait de cette créance, ou le point signé qui le couvre, ne se lit pas : il n'y a pas de preuve."
+        " `creances audit` et `creances audit --preuve` disent lequel."
+    )
+
+
 AGENTS: Final = ("saisi_par", "approuve_par")
 """The fields of a créance's facts that name agents."""
 
@@ -73,10 +84,20 @@ def prove(
 ) -> bytes:
     """The proof of this créance's balance, up to its last sealed event. `with_agents`: its reader may know their names.
 
-    Its state is the last that one of these witnesses has cosigned if every sealed event is in it, else the last signed.
+    Its state is the last that holds every sealed event and whose time was stamped, if one of these witnesses has
+    cosigned it, or none has any such; else the last that one has cosigned; else the last signed.
     What is sealed does not change: the caller's transaction need not be one snapshot. Raises NothingSealed,
-    NotYetSealed, RowNotSealed, NamesAgents.
+    NotYetSealed, RowNotSealed, NamesAgents, Unprovable.
     """
+    try:
+        return _prove(conn, secret, reference, with_agents=with_agents, witnesses=witnesses)
+    except (NoteRefused, verificateur.PreuveFausse):
+        raise Unprovable from None
+
+
+def _prove(
+    conn: Connection[Any], secret: bytes, reference: str, *, with_agents: bool, witnesses: Sequence[Verifier]
+) -> bytes:
     rows = of_stream(conn, Créance.flux(reference))
     if not rows:
         raise NothingSealed
@@ -94,15 +115,9 @@ def prove(
         sealed.append((index, row))
     if not sealed:
         raise NotYetSealed
-    witnessed = cosigned_by(conn, epoch, witnesses) if witnesses else None
-    if witnessed is not None and max(index for index, _ in sealed) < _size(witnessed):
-        note, size = witnessed, _size(witnessed)
-    read = []
-    for _, row in sealed:
-        _, columns = verificateur.lire_ligne(row.canonical)
-        read.append((columns, json.loads(columns["etat"])))
-    if not with_agents and any(name in state for _, state in read for name in AGENTS):
-        raise NamesAgents
+    note, token = _state(conn, epoch, note, max(index for index, _ in sealed), witnesses)
+    size = _size(note)
+    said = _said(reference, [row for _, row in sealed], with_agents=with_agents)
     reader = read_ahead(conn, epoch, size, [index for index, _ in sealed])
     facts = [
         {
@@ -113,10 +128,34 @@ def prove(
         }
         for index, row in sealed
     ]
-    said = verificateur.conclure(reference, read)
-    return verificateur.ecrire(
-        said | {"creance": reference, "faits": facts, "format": verificateur.FORMAT, "point": note}
-    )
+    stamp = {} if token is None else {"jeton": encode(token)}
+    form = verificateur.FORMATS[token is not None]
+    return verificateur.ecrire(said | stamp | {"creance": reference, "faits": facts, "format": form, "point": note})
+
+
+def _said(reference: str, rows: Sequence[Row], *, with_agents: bool) -> dict[str, Any]:
+    """What these facts make of the balance, as the verifier will make it again."""
+    try:
+        columns = [verificateur.lire_ligne(row.canonical)[1] for row in rows]
+        read = [(one, verificateur.lire_json(one["etat"].decode(), verificateur.ETAGES)) for one in columns]
+        if not with_agents and any(name in state for _, state in read for name in AGENTS):
+            raise NamesAgents
+        return verificateur.conclure(reference, read)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Unprovable from None
+
+
+def _state(
+    conn: Connection[Any], epoch: str, last: str, leaf: int, witnesses: Sequence[Verifier]
+) -> tuple[str, bytes | None]:
+    """The signed state to prove under, which holds this leaf, as `last` does; and the token of its time."""
+    witnessed = cosigned_by(conn, epoch, witnesses) if witnesses else None
+    if witnessed is not None and _size(witnessed) <= leaf:
+        witnessed = None
+    stamped = covering(conn, epoch, leaf, witnesses)
+    if stamped is not None and (stamped.cosigned or witnessed is None):
+        return stamped.note, stamped.token
+    return witnessed or last, None
 
 
 def _size(note: str) -> int:

@@ -24,10 +24,15 @@ class Checkpoint:
         """Read the text of a note. Extension lines are refused: nobody checks them. Raises NoteRefused."""
         lines = text.split("\n")
         match lines:
-            case [origin, size, root, ""] if origin and size.isascii() and size.isdigit() and str(int(size)) == size:
+            case [origin, size, root, ""] if origin and is_size(size):
                 checkpoint = cls(origin, int(size), decode(root))
                 if len(checkpoint.root) == HASH_SIZE:
                     return checkpoint
             case _:
                 pass
         raise NoteRefused(f"not a checkpoint: {text!r}")
+
+
+def is_size(text: str) -> bool:
+    """A number below 2^63, with one spelling."""
+    return text.isascii() and text.isdigit() and len(text) <= 19 and str(int(text)) == text and int(text) < 1 << 63  # noqa: PLR2004

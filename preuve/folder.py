@@ -34,7 +34,11 @@ GROUP BY depuis, jusqu_a ORDER BY 3
 """
 
 
-class RowChanged(Exception):
+class FolderStopped(Exception):
+    """The folder goes no further until somebody has looked; what is written is sealed all the same."""
+
+
+class RowChanged(FolderStopped):
     """A row is no longer what was sealed: the folder goes no further. `creances audit --preuve` names it."""
 
     def __init__(self, leaf: int) -> None:
@@ -42,7 +46,15 @@ class RowChanged(Exception):
         super().__init__(f"la ligne de la feuille {leaf} n'est plus celle qui a été scellée")
 
 
-class OtherBranch(Exception):
+class CheckpointUnreadable(FolderStopped):
+    """The folder's own checkpoint is none: something else wrote there."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        """`checkpoint`: the file."""
+        super().__init__(f"{checkpoint} n'est pas un point signé : retirez ce dossier, il sera refait")
+
+
+class OtherBranch(FolderStopped):
     """The folder holds a past that this log does not continue: an older copy was restored, and no epoch opened.
 
     Nothing is written over it: that branch was published, and is told apart by its own tiles.
@@ -66,7 +78,7 @@ class TileFolder:
         self._known = ""
 
     def follow(self, conn: Connection[Any]) -> None:
-        """Write what was signed since. Raises RowChanged, OtherBranch, OSError."""
+        """Write what was signed since. Raises FolderStopped, OSError."""
         epoch, size, note, generation = conn.execute(_POINT).fetchone() or ("", 0, "", 0)
         if note in ("", self._known):
             return
@@ -119,8 +131,11 @@ def _nothing() -> Iterator[None]:
 def _state_of(checkpoint: Path) -> Checkpoint | None:
     if not checkpoint.exists():
         return None
-    text, _ = split(checkpoint.read_text("utf-8"))
-    return Checkpoint.parse(text)
+    try:
+        text, _ = split(checkpoint.read_bytes().decode())
+        return Checkpoint.parse(text)
+    except ValueError:
+        raise CheckpointUnreadable(checkpoint) from None
 
 
 def _place(path: Path, content: bytes) -> None:

@@ -23,6 +23,8 @@ class Fault(StrEnum):
     """The same rows in another order."""
     TREE = "arbre"
     """The seals do not make the tree that they say."""
+    SHAPE = "table"
+    """A table of truth is not there, or has a column that no leaf holds: its rows cannot be read as sealed."""
     SIGNATURE = "signature"
     """A signed state is not the tree's, or is signed by nobody we know."""
 

@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection, IsolationLevel
 
 from engine.database import connect
+from preuve.collector import collector_paused
 from preuve.found import Rehashed
-from preuve.spans import Span, collector_paused, compare
+from preuve.spans import Span, compare
 
 _EXPORT: Final = "SELECT pg_export_snapshot()"
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from itertools import repeat
 from typing import Any, Final, NamedTuple
 
-from psycopg import Cursor, adapters
+from psycopg import Connection, Cursor, adapters
 from psycopg.adapt import Loader
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
@@ -101,6 +101,32 @@ def named(row: bytes) -> str:
     table = parts[0].decode()
     fields = {name.decode(): value for name, value in zip(parts[1::2], parts[2::2], strict=True)}
     return " ".join([table, *(f"{column}={_shown(fields[column])}" for column in ORDER[table] if column in fields)])
+
+
+_COLUMNS: Final = """
+SELECT t.nom, a.attname, a.atttypid FROM unnest(%b::text[]) AS t (nom)
+LEFT JOIN pg_class c ON c.relname = t.nom AND c.relnamespace = 'journal'::regnamespace AND c.relkind = 'r'
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY t.nom, a.attname
+"""
+
+
+def misshapen(conn: Connection[Any]) -> list[str]:
+    """The tables of truth whose rows cannot be read as they were sealed, and why."""
+    columns: dict[str, dict[str, int]] = {table: {} for table in ORDER}
+    for table, column, kind in conn.execute(_COLUMNS, (list(ORDER),)):
+        if column is not None:
+            columns[table][column] = kind
+    found = []
+    for table, there in columns.items():
+        missing = [column for column in (*ORDER[table], WRITTEN_BY) if column not in there]
+        found += [f"journal.{table} n'a pas de colonne {column}" for column in missing]
+        found += [
+            f"journal.{table}.{column} est d'un genre que rien ne scelle"
+            for column in there
+            if not _held(there[column])
+        ]
+    return found
 
 
 def salt(secret: bytes, row: bytes) -> bytes:
@@ -221,8 +247,14 @@ def _list_of(kind: _Kind) -> Callable[[list[Any]], bytes]:
 
 
 def _canonical_json(raw: bytes) -> bytes:
-    """A jsonb in a form that does not depend on how PostgreSQL writes it; what is sent begins with its version."""
-    return _WRITER.encode(_READER.decode(raw[1:].decode())).encode()
+    """A jsonb in a form that does not depend on how PostgreSQL writes it; what is sent begins with its version.
+
+    What Python does not read (nested by the thousand, a number without end) is left as it was sent: it is sealed too.
+    """
+    try:
+        return _WRITER.encode(_READER.decode(raw[1:].decode())).encode()
+    except (ValueError, RecursionError):
+        return raw[1:]
 
 
 _READER: Final = json.JSONDecoder(parse_float=lambda number: f"\x00{Decimal(number).normalize()}")
@@ -253,9 +285,14 @@ _RAW: Final[tuple[tuple[str, type[Loader]], ...]] = (
 )
 
 
+def _held(oid: int) -> bool:
+    known = adapters.types.get(oid)
+    return known is not None and known.name in _KINDS
+
+
 @cache
 def _kind(oid: int) -> _Kind:
     known = adapters.types.get(oid)
-    if known is not None and known.name in _KINDS:
+    if known is not None and _held(oid):
         return _Kind(b"l", _list_of(_KINDS[known.name]), is_list=True) if oid == known.array_oid else _KINDS[known.name]
     raise TypeError(f"no leaf holds a {known.name if known is not None else oid}")

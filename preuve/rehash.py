@@ -12,15 +12,15 @@ from typing import Any, Final
 from psycopg import Connection, IsolationLevel
 
 from preuve.checkpoints import Checkpoint
+from preuve.collector import collector_paused
 from preuve.found import Comparison, Fault, Rehashed
 from preuve.frontier import Frontier
 from preuve.helpers import Helpers, comparing_beside
+from preuve.leaves import misshapen
 from preuve.notes import KeyType, NoteRefused, Verifier, read
-from preuve.rows import GENERATION_BITS, written_before, written_in
+from preuve.rows import GENERATION_BITS, count_after, written_before
 from preuve.seal import log_name
-from preuve.spans import READ_AT_ONCE, Span, collector_paused, compare, seals, spans, split_hashes
-
-_EVER: Final = (1 << 63) - 1
+from preuve.spans import READ_AT_ONCE, Span, compare, seals, spans, split_hashes
 
 ALONE_BELOW: Final = 500_000
 """Fewer leaves than this are not worth starting helpers."""
@@ -41,6 +41,9 @@ SELECT epoque, count(*) FROM journal.sceaux WHERE epoque NOT IN (SELECT nom FROM
 """
 
 _NODES: Final = "SELECT niveau, numero, empreinte FROM journal.noeuds WHERE epoque = %b ORDER BY niveau, numero"
+
+# The last event of all that transactions up to one have written.
+_POSITION: Final = "SELECT coalesce(max(position), 0) FROM journal.evenements WHERE coalesce(ecrit_par, 0) <= %s"
 
 _POINTS: Final = "SELECT taille, note FROM journal.points WHERE epoque = %b ORDER BY taille"
 
@@ -77,19 +80,23 @@ def rehash_here(
     found = Rehashed(epoch or "")
     for gone, seals_left in conn.execute(_GONE):
         found.tell(Fault.MISSING, f"l'époque {gone}, dont il reste {seals_left} sceaux")
+    if faults := misshapen(conn):
+        for fault in faults:
+            found.tell(Fault.SHAPE, fault)
+        return found
     floor = generation << GENERATION_BITS
     wanted = list(spans(conn, epoch, floor))
     with collector_paused(), _compared(conn, epoch, wanted, secret, helpers) as parts:
         advance("l'arbre", 0, total)
-        states = _tree(conn, epoch, found)
+        states = _tree(conn, epoch, found, lambda size: advance("l'arbre", size, total))
         name = log_name(origin, epoch)
         _signatures(conn, epoch, [Verifier(name, KeyType.NOTE, public) for public in keys], states, found)
         advance("les lignes", 0, total)
-        _compare_former(conn, epoch, floor, secret, found)
+        _compare_former(conn, epoch, floor, secret, found, compared=lambda: advance("les lignes", found.leaves, total))
         for part in parts:
             found.add(part)
             advance("les lignes", found.leaves, total)
-    found.unsealed = sum(1 for _ in written_in(conn, wanted[-1].until if wanted else floor, _EVER))
+    found.unsealed = count_after(conn, wanted[-1].until if wanted else floor)
     return found
 
 
@@ -109,10 +116,10 @@ def _compared(
         yield (compare(conn, epoch, span, secret) for span in wanted)
 
 
-def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes]:
+def _tree(conn: Connection[Any], epoch: str, found: Rehashed, grown: Callable[[int], None]) -> dict[int, bytes]:
     """Grow the tree again from the sealed leaves; return its root after each window: one batch seals and signs it."""
     frontier, roots = Frontier(0, ()), dict[int, bytes]()
-    window = (-1, -1)
+    window, position = (-1, -1), 0
     kept = {(level, number): bytes(made) for level, number, made in conn.execute(_NODES, (epoch,), binary=True)}
     for seal in chain(seals(conn, epoch, former=True), seals(conn, epoch, former=False)):
         if seal.before != frontier.size:
@@ -126,8 +133,13 @@ def _tree(conn: Connection[Any], epoch: str, found: Rehashed) -> dict[int, bytes
                 found.tell(Fault.TREE, f"nœud {node.number} du niveau {node.level}")
         if (seal.since, seal.until) == window:
             del roots[seal.before]
-        window = (seal.since, seal.until)
+        elif not window[1] <= seal.since < seal.until:
+            found.tell(Fault.TREE, f"la fenêtre du sceau de {seal.size} feuilles ne suit pas la précédente")
+        window, position = (seal.since, seal.until), seal.position
         roots[seal.size] = frontier.root
+        grown(seal.size)
+    if frontier.size and conn.execute(_POSITION, (window[1],)).fetchone() != (position,):
+        found.tell(Fault.TREE, f"la position du dernier sceau n'est pas {position}")
     for level, number in kept:
         found.tell(Fault.TREE, f"nœud {number} du niveau {level}, de trop")
     return roots
@@ -150,13 +162,16 @@ def _signatures(
         found.tell(Fault.SIGNATURE, f"l'arbre de {size} feuilles n'est pas signé")
 
 
-def _compare_former(conn: Connection[Any], epoch: str, floor: int, secret: bytes, found: Rehashed) -> None:
+def _compare_former(
+    conn: Connection[Any], epoch: str, floor: int, secret: bytes, found: Rehashed, *, compared: Callable[[], None]
+) -> None:
     """Compare what former generations wrote, sealed in one go, up to `floor`."""
     comparison = Comparison(secret, found)
     rows = written_before(conn, floor)
     for seal in seals(conn, epoch, former=True):
         sealed = split_hashes(seal.hashes)
         comparison.add(sealed, list(islice(rows, len(sealed))))
+        compared()
     while rest := list(islice(rows, READ_AT_ONCE)):
         comparison.add([], rest)
     comparison.close()

@@ -42,6 +42,12 @@ _NTH: Final = (
     + b") AS of_tables"
 )
 
+_COUNT: Final = (
+    b"SELECT sum(n)::int8 FROM ("
+    + _of_each_table("(SELECT count(*) AS n FROM journal.{1} WHERE {w} > %(since)s)", " UNION ALL ")
+    + b") AS of_tables"
+)
+
 # The tables that have any: most have none, and asking each for its rows would cost more than the rows.
 _ANY: Final = _of_each_table(
     "(SELECT {0} WHERE EXISTS (SELECT FROM journal.{1} WHERE {w} > %(since)s AND {w} <= %(until)s))", " UNION ALL "
@@ -105,6 +111,12 @@ def within(conn: Connection[Any], since: int, until: int, rows: int) -> int:
     """How far, up to `until`, transactions go that wrote after `since` little more than so many rows of any table."""
     (nth,) = conn.execute(_NTH, {"since": since, "until": until, "rows": rows}).fetchone() or (None,)
     return until if nth is None else int(nth)
+
+
+def count_after(conn: Connection[Any], since: int) -> int:
+    """How many rows have `ecrit_par` above this one; none is read."""
+    (count,) = conn.execute(_COUNT, {"since": since}).fetchone() or (0,)
+    return int(count)
 
 
 def written_before(conn: Connection[Any], until: int) -> Iterator[Row]:

@@ -16,6 +16,7 @@ from psycopg.errors import UniqueViolation
 
 from engine.clocks import AT_MOST, latest
 from preuve.checkpoints import Checkpoint
+from preuve.collector import collector_paused
 from preuve.frontier import Frontier
 from preuve.notes import KeyType, Signer, write
 from preuve.rows import GENERATION_BITS, Row, leaf_hashes, within, written_before, written_in
@@ -114,7 +115,7 @@ class Sealer:
         """
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         try:
-            with conn.transaction():
+            with collector_paused(), conn.transaction():
                 state = self._state(conn)
                 end, looked_until = self._seal_batch(conn, state)
         except UniqueViolation:  # Another sealer was first: from where it is, next time.

@@ -1,8 +1,6 @@
 """The sealed windows, many at a time: what is read and compared at once, here or by a helper."""
 
-import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -18,7 +16,7 @@ _SEALS_FETCHED: Final = 200
 _EVER: Final = (1 << 63) - 1
 
 _SEALS: Final = """
-SELECT taille, avant, empreintes, pics, depuis, jusqu_a FROM journal.sceaux
+SELECT taille, avant, empreintes, pics, depuis, jusqu_a, position FROM journal.sceaux
 WHERE epoque = %b AND (depuis < 0) = %b AND taille >= %b AND taille <= %b ORDER BY taille
 """
 
@@ -34,6 +32,8 @@ class SealRow(NamedTuple):
     peaks: bytes
     since: int
     until: int
+    position: int
+    """The last event's that is sealed, which `lag` counts from."""
 
 
 class Span(NamedTuple):
@@ -81,25 +81,13 @@ def compare(conn: Connection[Any], epoch: str, span: Span, secret: bytes) -> Reh
     return found
 
 
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Without the cyclic collector: it would walk rows by the thousand, again and again, and none is in a cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def seals(conn: Connection[Any], epoch: str, *, former: bool, first: int = 0, last: int = _EVER) -> Iterator[SealRow]:
     """The seals of one kind, in order: those of what former generations wrote (`since` below 0), or the others."""
     with conn.cursor(f"seals_{former}", binary=True) as cursor:
         cursor.itersize = _SEALS_FETCHED
         cursor.execute(_SEALS, (epoch, former, first, last))
-        for size, before, hashes, peaks, since, until in cursor:
-            yield SealRow(size, before, bytes(hashes), bytes(peaks), since, until)
+        for size, before, hashes, peaks, since, until, position in cursor:
+            yield SealRow(size, before, bytes(hashes), bytes(peaks), since, until, position)
 
 
 def split_hashes(hashes: bytes) -> list[bytes]:

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from preuve.checkpoints import Checkpoint
+from preuve.checkpoints import Checkpoint, is_size
 from preuve.merkle import EMPTY_ROOT, verify_consistency
 from preuve.notes import KeyType, NoteRefused, Signer, Verifier, read, split
 from preuve.witness_protocol import PATH, REQUEST_MAX, SIZE_TYPE, Request
@@ -106,7 +106,7 @@ def handler(witness: Witness) -> type[BaseHTTPRequestHandler]:
             length = self.headers.get("Content-Length", "")
             if self.path != PATH:
                 told = Told(404, "not here")
-            elif not length.isdigit() or int(length) > REQUEST_MAX:
+            elif not is_size(length) or int(length) > REQUEST_MAX:
                 told = Told(413, "too long")
             else:
                 told = witness.add_checkpoint(self.rfile.read(int(length)))

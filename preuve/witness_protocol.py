@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from preuve.checkpoints import is_size
 from preuve.merkle import HASH_SIZE
 from preuve.notes import NoteRefused, decode, encode
 
@@ -47,7 +48,7 @@ class Request:
             raise NoteRefused("not text") from None
         old, *proof = head.split("\n")
         size = old.removeprefix(_OLD)
-        if not cut or size == old or not _is_size(size) or len(proof) > PROOF_MAX:
+        if not cut or size == old or not is_size(size) or len(proof) > PROOF_MAX:
             raise NoteRefused("not a request")
         hashes = tuple(decode(line) for line in proof)
         if any(len(part) != HASH_SIZE for part in hashes):
@@ -100,7 +101,7 @@ def read_answer(status: int, body: bytes) -> Answer:
     match status:
         case 200:
             return Cosigned(text)
-        case 409 if _is_size(size := text.removesuffix("\n")):
+        case 409 if is_size(size := text.removesuffix("\n")):
             return KnowsSize(int(size))
         case 422:
             return Inconsistent()
@@ -108,8 +109,3 @@ def read_answer(status: int, body: bytes) -> Answer:
             return Stranger(status)
         case _:
             return Unusable(f"réponse {status} : {text[:200]!r}")
-
-
-def _is_size(text: str) -> bool:
-    """A number below 2^63, with one spelling."""
-    return text.isascii() and text.isdigit() and len(text) <= 19 and str(int(text)) == text and int(text) < 1 << 63  # noqa: PLR2004

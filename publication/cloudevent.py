@@ -30,6 +30,9 @@ SEQUENCE_CHIFFRES: Final = 19
 """Une position du journal, écrite à longueur fixe : l'ordre des textes est celui des nombres."""
 
 
+_VERSION_CHIFFRES: Final = 18
+"""Un `bigint` tient tout nombre qui n'en a pas plus."""
+
 AUCUNE_TRACE: Final[Mapping[str, Trace]] = MappingProxyType({})
 
 
@@ -69,6 +72,18 @@ def source_publiee(fragment: int, epoque: str) -> str:
     return f"/creances/bases/{fragment}/epoques/{epoque}"
 
 
+def identifiant_publie(flux: str, version: int) -> str:
+    """Le `ce_id` d'un fait : son flux et sa version, à jamais."""
+    return f"{flux}:{version}"
+
+
+def lire_identifiant(identifiant: str) -> tuple[str, int] | None:
+    """Le flux et la version que dit un `ce_id` ; None s'il n'est pas de nous, ou que nulle base ne le tient."""
+    flux, _, version = identifiant.rpartition(":")
+    lisible = flux.isprintable() and version.isascii() and version.isdigit() and len(version) <= _VERSION_CHIFFRES
+    return (flux, int(version)) if flux and lisible else None
+
+
 def composer(
     lu: RecordedEvent, source: bytes, solde: Solde | None = None, traces: Mapping[str, Trace] = AUCUNE_TRACE
 ) -> CloudEvent:
@@ -77,7 +92,7 @@ def composer(
     `traces` : celles qui sont gardées, par `ce_id`.
     """
     fait = cast("Fait", lu.event)
-    identifiant = f"{fait.originator_id}:{fait.originator_version}"
+    identifiant = identifiant_publie(fait.originator_id, fait.originator_version)
     sujet = fait.originator_id.partition("-")[2].encode()
     return CloudEvent(
         sujet,

@@ -1,6 +1,7 @@
 """The duty of `relance` that closes the days: in one process at a time, each day once the bank has told it, or by 10.
 
-The day before yesterday and older never wait. What a closing needs of others (the authority's time) is asked after it.
+The day before yesterday and older never wait. What a closing needs of others (the authority's time) is asked after it;
+the time of the log's signed states is asked here too.
 """
 
 import threading
@@ -25,6 +26,7 @@ from service import leases
 from service.closing import close_days
 from service.closing_stamps import stamp_closings
 from service.kept_collector import KeptCollector, Silence
+from service.point_stamps import stamp_point
 from service.reports.merchants import merchants_of
 from service.settings import Settings
 from service.timestamping import NoTimestamp
@@ -88,6 +90,7 @@ class ClosingDuty:
         for one in closed:
             self._log.info("journee_arretee", jour=one.arrete.jour.isoformat(), empreinte=one.empreinte)
         stamp_closings(self._settings, self._counter.base)
+        stamp_point(self._settings, self._counter.base)
         return len(closed)
 
     def due(self, conn: Connection[Any]) -> date | None:

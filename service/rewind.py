@@ -25,7 +25,7 @@ from engine.outages import Outage, is_outage
 from engine.positions import places
 from engine.role_state import RoleState
 from guichet.recul import JournalNonVerifie, constater_recul, exiger_sans_recul, recul
-from publication.cloudevent import source_publiee
+from publication.cloudevent import lire_identifiant, source_publiee
 from publication.epoques import epoque_courante
 from publication.marques import TYPES_DES_MARQUES
 from publication.publication import Publication
@@ -248,11 +248,7 @@ def _published_further(settings: Settings, conn: Connection[Any]) -> str | None:
 
 
 def _missing(conn: Connection[Any], published: Iterable[str]) -> str | None:
-    named = [
-        (stream, int(version))
-        for stream, _, version in (identifier.rpartition(":") for identifier in published)
-        if stream and version.isascii() and version.isdigit()
-    ]
+    named = [named for identifier in published if (named := lire_identifiant(identifier)) is not None]
     found = conn.execute(_MISSING, ([stream for stream, _ in named], [version for _, version in named])).fetchone()
     return found and str(found[0])
 

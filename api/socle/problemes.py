@@ -43,7 +43,7 @@ from guichet.acces import MotifIrrecevable, MotifRequis
 from guichet.notes import NoteIrrecevable, ObjetDeNoteInconnu
 from guichet.ouvrir_paiement import CleReutilisee, FormulaireIndisponible, PartageChange
 from guichet.recul import JournalEnRetard, JournalNonVerifie
-from preuve.balance import NamesAgents, NothingSealed, NotYetSealed, RowNotSealed
+from preuve.balance import NamesAgents, NothingSealed, NotYetSealed, RowNotSealed, Unprovable
 from projections.lectures.anomalies import PageInconnue
 from projections.lectures.instant import InstantFutur, InstantIllisible, ObjetInconnu, RienEncore, VersionInconnue
 from projections.lectures.saisie import NirCherche, RechercheIllisible
@@ -127,6 +127,7 @@ STATUTS_DES_REFUS: Final[Mapping[type[Refus], int]] = {
     NotYetSealed: 503,
     NamesAgents: 409,
     RowNotSealed: 409,
+    Unprovable: 409,
     ObjetDeNoteInconnu: 404,
     RienEncore: 409,
     VersionInconnue: 422,

@@ -36,9 +36,10 @@ Un dossier par jour :
 arbre/ÉPOQUE        les feuilles de l'arbre jusqu'au dernier de ces points, bout à bout (SHA-256, 32 octets chacune)
 
 Vérifier :
-  sha256sum -c {sommes}
-  python3 {verificateur}        la chaîne, les événements, les additions, l'arbre, le point (Python 3.11, rien d'autre)
+  python3 {verificateur}        les sommes de {sommes}, la chaîne, les événements, les additions, l'arbre, le point,
+                             et les jetons si openssl est là (Python 3.11, rien d'autre) ; il dit combien il y en a
   openssl ts -verify -in JOUR/jeton.tsr -data JOUR/arrete.json -CAfile racines.pem
+  racines.pem est venu avec le reste : comparer ces certificats à ceux que l'autorité publie
 
 Chaque arrêté contient l'empreinte du précédent (« precedent ») : celle du premier de ce dossier se compare au dernier
 arrêté de l'année d'avant. Les événements portent des pseudonymes : ce dossier se garde comme une sauvegarde.

@@ -1,5 +1,7 @@
 """Vérifie un dossier d'arrêtés sans base ni service : `python3 verifier.py [DOSSIER]` ; 0 si tout est bon, sinon 1.
 
+Plus de 300 lignes : un seul fichier s'emporte avec l'archive.
+
 Il n'importe rien de nous. Il refait l'empreinte de chaque arrêté et sa chaîne, celle des événements de chaque jour, ce
 que ces événements ont fait bouger par caisse, les additions des jours, du mois, de l'année et du tout ; et, si l'arbre
 y est, la racine de chaque point et la feuille de chaque événement. Signer, un point ne le peut que par sa clé : qui la
@@ -274,9 +276,30 @@ def _heure(jour: Path, octets: bytes) -> list[str]:
     return [] if fait.returncode == 0 else ["l'horodatage ne vaut pas pour cet arrêté"]
 
 
+def sommes(dossier: Path) -> list[str]:
+    """Ce que SHA256SUMS ne dit pas comme le dossier : les tableaux et les PDF, que rien d'autre ne tient."""
+    try:
+        lignes = (dossier / "SHA256SUMS").read_text("utf-8").splitlines()
+        dites = {nom: somme for somme, _, nom in (ligne.partition("  ") for ligne in lignes)}
+        fichiers = (un for un in dossier.rglob("*") if un.is_file() and un.name != "SHA256SUMS")
+        ici = {un.relative_to(dossier).as_posix(): sha256(un.read_bytes()).hexdigest() for un in fichiers}
+    except (OSError, ValueError) as cause:
+        return [f"SHA256SUMS ne se lit pas ({type(cause).__name__})"]
+    return [f"{nom} n'est pas ce que dit SHA256SUMS" for nom in sorted(dites | ici) if dites.get(nom) != ici.get(nom)]
+
+
+def heures(dossier: Path) -> str:
+    """Combien de jours ont un jeton, et si rien ici ne peut le vérifier."""
+    combien = len(list(dossier.glob("*/jeton.tsr")))
+    verifies = shutil.which("openssl") and (dossier / "racines.pem").exists()
+    return f"{combien} jetons d'heure" + ("" if verifies or not combien else ", que rien ici ne vérifie")
+
+
 if __name__ == "__main__":
-    trouvees, lus, scelles = verifier(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent))
-    bilan = f"{lus} arrêtés lus, {len(trouvees)} fautes ; {scelles} événements sont dans l'arbre de leur point."
-    bilan = bilan if lus else "Aucun arrêté dans ce dossier."
+    dossier_lu = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
+    trouvees, lus, scelles = verifier(dossier_lu)
+    trouvees += sommes(dossier_lu)
+    bilan = f"{lus} arrêtés lus, {len(trouvees)} fautes ; {scelles} événements sont dans l'arbre de leur point ; "
+    bilan = bilan + heures(dossier_lu) + "." if lus else "Aucun arrêté dans ce dossier."
     sys.stdout.write("\n".join([*trouvees, bilan, ""]))
     sys.exit(1 if trouvees or not lus else 0)

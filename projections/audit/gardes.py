@@ -9,9 +9,9 @@ from projections.audit.structure import comparer_la_structure
 
 TABLES: Final = (
     *("acces", "arretes", "arrets", "attentes", "attentes_reglees", "cles_idempotence", "cosignatures"),
-    *("ecarts_de_rapport", "epoques", "evenements", "jetons_d_arrete", "lignes_de_rapport", "noeuds", "notes"),
-    *("pertes", "points", "positions", "rapports", "reculs", "refus_de_temoins", "reprises", "sceaux", "securite"),
-    *("sorts", "topics"),
+    *("ecarts_de_rapport", "epoques", "evenements", "jetons_d_arrete", "jetons_de_point", "lignes_de_rapport"),
+    *("noeuds", "notes", "pertes", "points", "positions", "rapports", "reculs", "refus_de_temoins", "reprises"),
+    *("sceaux", "securite", "sorts", "topics"),
 )
 """Les tables du journal : toutes sont en ajout seul."""
 

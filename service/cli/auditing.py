@@ -92,13 +92,20 @@ def audit(
 
 
 def _check_signatures(conn: "Connection[Any]", roots: Path, report: "Rapport") -> None:
-    """The closings' tokens were signed by the authority of the settings; the database does not hold its roots."""
+    """The tokens of closings and of signed states were signed by the authority of the settings, for what they bear on.
+
+    The database does not hold its roots.
+    """
     from service.closing_stamps import unsigned
+    from service.point_stamps import unsigned_points
     from service.timestamping import NoTimestamp
 
     try:
         for day in unsigned(conn, roots):
             report.ecart(f"arrêté du {day} : son horodatage n'est pas signé par l'autorité des réglages")
+        for state in unsigned_points(conn, roots):
+            said = f"point de {state.size} lignes de {state.origin}"
+            report.ecart(f"{said} : son horodatage n'est pas signé par l'autorité des réglages")
     except NoTimestamp as cause:
         report.non_controle(f"signature des horodatages : {cause}")
 

@@ -68,7 +68,7 @@ def audit_seals(data_dir: Path | None, *, as_json: bool) -> None:
 def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = None) -> None:
     """La preuve du solde d'une créance, en JSON : ses faits, leur place dans l'arbre signé, et le calcul."""
     from guichet.acces import noter_acces
-    from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, assures_de, prove
+    from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, Unprovable, assures_de, prove
     from service.composition import proof_salt, trusted
 
     wanted = read_reference(reference)
@@ -79,6 +79,6 @@ def proof(reference: Reference, *, motif: Reason = None, data_dir: DataDir = Non
             noter_acces(conn, reader(settings), quoi="preuve", objet=f"creance-{wanted}", assures=persons, motif=why)
         try:
             made = prove(conn, proof_salt(settings) or b"", wanted, witnesses=trusted(settings).witnesses)
-        except (NothingSealed, NotYetSealed, RowNotSealed) as refused:
+        except (NothingSealed, NotYetSealed, RowNotSealed, Unprovable) as refused:
             fail(refused.phrase)
     sys.stdout.write(made.decode())

@@ -41,7 +41,7 @@ def verify(
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return verificateur.lire(str(file))
     except OSError as cause:
         _end(unreadable(file, cause), USAGE)
 

@@ -49,7 +49,8 @@ BEGIN
                                                 'topics', 'pertes', 'arrets', 'reculs']),
                 ('creances_suiveur',      ARRAY['evenements', 'reculs']),
                 ('creances_publication',  ARRAY['topics', 'reculs']),
-                ('creances_relance',      ARRAY['evenements', 'reculs', 'arretes', 'jetons_d_arrete']),
+                ('creances_relance',      ARRAY['evenements', 'reculs', 'arretes', 'jetons_d_arrete',
+                                                'jetons_de_point']),
                 ('creances_sceau',        ARRAY['sceaux', 'noeuds', 'points', 'cosignatures', 'refus_de_temoins', 'reculs']),
                 ('creances_exploitation', ARRAY['arretes', 'jetons_d_arrete', 'epoques', 'reprises', 'rapports', 'lignes_de_rapport',
                                                 'ecarts_de_rapport', 'securite', 'acces', 'notes', 'reculs',
@@ -82,6 +83,10 @@ BEGIN
         GRANT SELECT ON ALL TABLES IN SCHEMA journal TO creances_sceau;
         -- Une clôture se tient sous le point signé qui couvre ce qu'elle compte.
         GRANT SELECT ON journal.points, journal.sceaux TO creances_relance;
+    END IF;
+    -- Qui demande l'heure des clôtures demande aussi celle des points, de ceux qu'un témoin a vus d'abord.
+    IF to_regclass('journal.jetons_de_point') IS NOT NULL THEN
+        GRANT SELECT ON journal.jetons_de_point, journal.cosignatures TO creances_relance;
     END IF;
 
     -- Les sessions des pages : l'API les ouvre, les suit et les finit ; un administrateur les voit et les finit. Qui s'y

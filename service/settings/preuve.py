@@ -27,9 +27,16 @@ def _public(value: str) -> str:
     return value
 
 
+def _visible(name: str) -> str:
+    """Verifiers refuse a name that holds what cannot be seen: nothing that it signs would be believed."""
+    if not name.isprintable():
+        raise ValueError("a un signe qui ne se voit pas")
+    return name
+
+
 def _cosigner(value: str) -> str:
     try:
-        of_witness = Verifier.parse(value).type is KeyType.COSIGNATURE
+        of_witness = Verifier.parse(_visible(value)).type is KeyType.COSIGNATURE
     except NoteRefused:
         of_witness = False
     if not of_witness:
@@ -54,7 +61,7 @@ class Temoin(BaseModel):
 class PreuveSettings(Concern):
     """What the log is sealed with."""
 
-    preuve_origin: Annotated[str, Field(pattern=r"^[^\s+]{1,200}$")] = Field(
+    preuve_origin: Annotated[str, Field(pattern=r"^[^\s+]{1,200}$"), AfterValidator(_visible)] = Field(
         "creances.invalid",
         description="Nom du journal scellé, unique au monde : un nom de domaine à soi, puis un chemin.",
     )

@@ -280,7 +280,8 @@ def verifier_l_archive(dossier: Path) -> None:
 
     bonne = verifiee()
     assert bonne.returncode == 0, bonne.stdout + bonne.stderr
-    assert bonne.stdout == "2 arrêtés lus, 0 fautes ; 0 événements sont dans l'arbre de leur point.\n"
+    dit = "2 arrêtés lus, 0 fautes ; 0 événements sont dans l'arbre de leur point ; 2 jetons d'heure.\n"
+    assert bonne.stdout == dit
     assert sommes() == 0
     premier, second = (dossier / (PREMIER + timedelta(days=n)).isoformat() for n in range(2))
     for fichier, de, en in (
@@ -289,6 +290,9 @@ def verifier_l_archive(dossier: Path) -> None:
         (second / "arrete.json", b'"evenements":', b'"evenements":1'),
         (premier / "evenements.jsonl", b"38117012", b"38117013"),
         (second / "jeton.tsr", b"", b""),
+        (premier / "arrete.csv", b";", b";1"),
+        (second / "arrete.pdf", b"%PDF", b"%PDE"),
+        (dossier / "racines.pem", b"BEGIN", b"BEGUN"),
     ):
         avant = fichier.read_bytes()
         apres = (premier / "jeton.tsr").read_bytes() if not de else avant.replace(de, en, 1)
@@ -297,6 +301,13 @@ def verifier_l_archive(dossier: Path) -> None:
         assert verifiee().returncode == 1, fichier
         assert sommes() == 1
         fichier.write_bytes(avant)
+    for fichier in (premier / "jeton.tsr", premier / "arrete.csv"):
+        fichier.rename(dossier.parent / "ailleurs")
+        assert verifiee().returncode == 1, fichier
+        (dossier.parent / "ailleurs").rename(fichier)
+    (premier / "en-plus.txt").write_text("rien")
+    assert verifiee().returncode == 1
+    (premier / "en-plus.txt").unlink()
     assert verifiee().returncode == 0
 
 

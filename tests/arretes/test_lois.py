@@ -1,7 +1,7 @@
 """Les lois d'une clôture : elle s'additionne, elle est ce que PostgreSQL seul recalcule, rien de tardif n'y entre."""
 
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,6 +17,15 @@ from service.closing import close_days
 from tests.arretes.histoires import Histoire, connexion, histoire
 from tests.conftest import Serveurs, nouvelle_base
 from tests.outils import exemples
+
+DEPARTS = [
+    datetime(2026, 2, 26, 20, 0, tzinfo=UTC),
+    datetime(2024, 2, 28, 22, 30, tzinfo=UTC),  # Une année bissextile.
+    datetime(2026, 3, 28, 22, 30, tzinfo=UTC),  # Le jour suivant a 23 heures.
+    datetime(2026, 10, 24, 21, 30, tzinfo=UTC),  # Celui-ci en a 25.
+    datetime(2025, 12, 30, 22, 59, tzinfo=UTC),  # Un mois et une année finissent.
+]
+"""Où une histoire peut commencer : chacune va au-delà de ce qui suit."""
 
 BOUGE = [nom for nom in CHAMPS if nom not in {"ouverture", *RESTES}]
 
@@ -39,12 +48,13 @@ def raconter(h: Histoire, pas: list[tuple[int, int, bool]]) -> dict[Any, bytes]:
 @settings(max_examples=exemples(3, 60))
 @given(
     graine=st.integers(0, 2**32),
+    depart=st.sampled_from(DEPARTS),
     pas=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 70), st.booleans()), min_size=3, max_size=8),
 )
 def test_les_jours_font_le_mois_et_le_tout_et_postgresql_dit_de_meme(
-    serveurs: Serveurs, graine: int, pas: list[tuple[int, int, bool]]
+    serveurs: Serveurs, graine: int, depart: datetime, pas: list[tuple[int, int, bool]]
 ) -> None:
-    with nouvelle_base(serveurs) as base, histoire(base.url, graine) as h, connexion(base.url) as conn:
+    with nouvelle_base(serveurs) as base, histoire(base.url, graine, depart) as h, connexion(base.url) as conn:
         h.emettre()
         ecrites = raconter(h, [*pas, (2, 30, True)])
         clotures = dernieres(conn, 1000)[::-1]

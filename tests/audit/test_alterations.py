@@ -17,7 +17,7 @@ HORS_D_AUDIT = [
     *("accords", "baux", "differences", "parite", "reconstructions", "releves_de_l_horloge", "releves_de_retard"),
     *("lectures_du_fil", "traces"),
     # Ce que le sceau tient : `creances audit --preuve` le refait en entier (tests/preuve).
-    *("sceaux", "noeuds", "points", "cosignatures", "refus_de_temoins"),
+    *("sceaux", "noeuds", "points", "cosignatures", "refus_de_temoins", "jetons_de_point"),
 ]
 """Où en sont les rôles, ce que Kafka seul redit, ce que des agents écrivent, une alerte, qui a fait quoi, et ce que le
 journal refait à tout moment, audits compris : ni argent, ni vue du journal."""

@@ -18,7 +18,8 @@ def test_chaque_table_porte_quelque_chose(proprietaire: psycopg.Connection[Any])
         if not proprietaire.execute(f"SELECT EXISTS (SELECT FROM {schema}.{table})").fetchone()[0]  # type: ignore[index]  # noqa: S608
     ]
     assert vides == [
-        *("journal.acces", "journal.cosignatures", "journal.noeuds", "journal.notes", "journal.points"),
+        *("journal.acces", "journal.cosignatures", "journal.jetons_de_point", "journal.noeuds", "journal.notes"),
+        "journal.points",
         *("journal.reculs", "journal.refus_de_temoins", "journal.sceaux"),
         "vues.accords",
         # Ce que la veille, les reconstructions, le fil et les audits tiennent de leur propre travail.

@@ -1,11 +1,16 @@
 """La page d'une preuve dans un vrai navigateur : il vérifie lui-même, et ne dit jamais oui à tort."""
 
 import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from playwright.sync_api import Route
 
+from engine.database import connect
+from preuve import stamped
 from tests.navigateur.conftest import Pile, Visiteur
 from tests.navigateur.test_accessibilite import infractions
 from tests.navigateur.test_support import devenir_agent
@@ -110,3 +115,20 @@ def test_le_support_la_verifie_aussi(pile: Pile, visiteur: Visiteur) -> None:
     avis, phrase = verdict(visiteur)
     assert (avis, reference in phrase) == ("oui", True)
     assert infractions(visiteur.page) == []
+
+
+def test_une_preuve_qui_porte_son_heure_dit_comment_la_verifier(pile: Pile, visiteur: Visiteur) -> None:
+    """Le jeton n'est ici que l'empreinte qu'il doit porter : sa signature est à openssl, avec d'autres racines."""
+    reference = scellee(pile, "n-preuve-heure")
+    with closing(connect(str(pile.settings.database_url), application="essai")) as conn:
+        point = attendre(lambda: stamped.due(conn, timedelta()), secondes=60, quoi="un point à horodater")
+        assert point is not None
+        empreinte = sha256(point.text)
+        stamped.keep(conn, point, "https://tsa.example", datetime.now(UTC), b"\x04\x20" + empreinte.digest())
+    visiteur.entrer("n-preuve-heure")
+    visiteur.aller(f"/creances/{reference}/preuve")
+    avis, phrase = verdict(visiteur)
+    assert (avis, f"openssl ts -verify -digest {empreinte.hexdigest()}." in phrase) == ("oui", True), phrase
+    assert "Une autorité d'horodatage a dit l'heure" in visiteur.page.locator("[data-pas=signature]").inner_text()
+    visiteur.page.set_viewport_size({"width": 320, "height": 640})
+    assert visiteur.largeur() <= 320

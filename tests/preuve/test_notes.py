@@ -81,6 +81,8 @@ def test_une_base64_n_a_qu_une_ecriture(tordu: str) -> None:
     [
         "origine\n012\n" + "A" * 43 + "=\n",
         "origine\n-1\n" + "A" * 43 + "=\n",
+        f"origine\n{1 << 63}\n" + "A" * 43 + "=\n",
+        f"origine\n{'9' * 5_000}\n" + "A" * 43 + "=\n",
         "origine\n१२\n" + "A" * 43 + "=\n",
         "\n12\n" + "A" * 43 + "=\n",
         "origine\n12\nQQ==\n",

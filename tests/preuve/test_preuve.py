@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from preuve import verificateur
-from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, prove
+from preuve.balance import NothingSealed, NotYetSealed, RowNotSealed, Unprovable, prove
 from preuve.notes import KeyType, Signer
 from tests.conftest import Serveurs, nouvelle_base
 from tests.consumers.banc import avis, banc
@@ -117,7 +117,7 @@ def _fait(preuve: bytes, **champs: object) -> bytes:
 
 FAUX: Final[tuple[tuple[Any, str], ...]] = (
     (lambda p: _change(p, restant_du_centimes=0), "« restant_du_centimes » n'est pas ce que disent les faits"),
-    (lambda p: _change(p, restant_du_centimes=1766.0), "« restant_du_centimes »"),
+    (lambda p: _change(p, restant_du_centimes=1766.0), "un nombre n'est pas entier"),
     (lambda p: _change(p, version=8), "« version »"),
     (lambda p: _change(p, phrase="Complet."), "« phrase »"),
     (lambda p: _change(p, remise={}), "ce qu'elle doit dire, et cela seul"),
@@ -210,6 +210,44 @@ def test_un_fait_change_n_a_pas_de_preuve(base: Any) -> None:
         proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
         proprietaire.execute("UPDATE journal.evenements SET cause = 'autre' WHERE version = 3")
         with pytest.raises(RowNotSealed):
+            prove(conn, SCEAU.secret, REFERENCE)
+
+
+@pytest.mark.parametrize(
+    "geste",
+    [
+        "UPDATE journal.evenements SET etat = '{' WHERE version = 3",
+        "UPDATE journal.evenements SET etat = '\\xff' WHERE version = 3",
+        "UPDATE journal.evenements SET etat = '{}' WHERE version = 3",
+        "UPDATE journal.evenements SET etat = '[]' WHERE version = 1",
+        "UPDATE journal.evenements SET topic = 'creance.Inconnu' WHERE version = 3",
+    ],
+)
+def test_un_fait_scelle_que_nul_ne_lit_n_a_pas_de_preuve(base: Any, geste: str) -> None:
+    """Changé avant le sceau, par qui possède la base : il est bien ce qui a été scellé."""
+    with (
+        psycopg.connect(base.url, autocommit=True) as conn,
+        psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire,
+    ):
+        ecrire_des_faits(conn, *FAITS[:3])
+        proprietaire.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
+        proprietaire.execute(geste.encode())
+        sceller(conn)
+        with pytest.raises(Unprovable):
+            prove(conn, SCEAU.secret, REFERENCE)
+
+
+@pytest.mark.parametrize("note", ["rien", "a\n\n\u2014 b AAAAAA==\n"])
+def test_un_point_qui_n_en_est_plus_un_ne_porte_pas_de_preuve(base: Any, note: str) -> None:
+    with (
+        psycopg.connect(base.url, autocommit=True) as conn,
+        psycopg.connect(base.url_proprietaire, autocommit=True) as proprietaire,
+    ):
+        ecrire_des_faits(conn, *FAITS[:3])
+        sceller(conn)
+        proprietaire.execute("ALTER TABLE journal.points DISABLE TRIGGER ajout_seul")
+        proprietaire.execute("UPDATE journal.points SET note = %s", (note,))
+        with pytest.raises(Unprovable):
             prove(conn, SCEAU.secret, REFERENCE)
 
 

@@ -1,6 +1,7 @@
 """Tout hacher de nouveau : ce qu'un propriétaire de la base a changé est trouvé, et nommé quand c'est encore là."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,27 @@ def altere(base: Any) -> Iterator[Altere]:
         sceller(ouverte.service)
     yield ouverte
     ouverte.fermer()
+
+
+def test_un_journal_restaure_dit_ou_il_en_est_et_ne_se_lit_pas_au_dela_du_sceau(altere: Altere) -> None:
+    """Tout ce qui vient d'avant est d'un seul bloc ; ce qui n'est pas scellé se compte, sans se lire."""
+    altere.service.execute(
+        "INSERT INTO journal.notes (objet, texte, auteur) SELECT 'o', 't', 'moi' FROM generate_series(1, 20000)"
+    )
+    faites: list[tuple[str, int]] = []
+    tracemalloc.start()
+    trouve = rehash(
+        altere.service,
+        SCEAU.origin,
+        SCEAU.secret,
+        [PUBLIQUE],
+        advance=lambda quoi, combien, _sur: faites.append((quoi, combien)),
+    )
+    _, sommet = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (trouve.count, trouve.unsealed) == (0, 20_000)
+    assert sommet < 4 << 20, f"{sommet} octets"
+    assert ("les lignes", 601) in faites, "les lignes d'avant, aussitôt comparées"
 
 
 def test_ce_qui_n_a_pas_change_est_retrouve_et_la_suite_comptee(altere: Altere) -> None:
@@ -131,6 +153,74 @@ def test_ce_que_le_proprietaire_change_est_trouve(altere: Altere, geste: str, fa
     assert any(nomme in difference.where for difference in trouve.differences)
 
 
+SANS_CONTRAINTE = """
+DO $$ DECLARE une record; BEGIN
+    FOR une IN SELECT conrelid::regclass AS nom, conname FROM pg_constraint
+               WHERE connamespace = 'journal'::regnamespace AND contype = 'c' LOOP
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', une.nom, une.conname);
+    END LOOP;
+END $$
+"""
+
+
+@pytest.mark.parametrize(
+    ("geste", "faute"),
+    [
+        ("UPDATE journal.sceaux SET empreintes = substring(empreintes FROM 1 FOR 31) WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET empreintes = '' WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET empreintes = empreintes || empreintes WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET pics = '' WHERE avant = 609", Fault.TREE),
+        ("UPDATE journal.sceaux SET taille = taille + 1 WHERE avant = 609", Fault.SIGNATURE),
+        ("UPDATE journal.sceaux SET taille = 9223372036854775807 WHERE avant = 609", Fault.SIGNATURE),
+        ("UPDATE journal.sceaux SET avant = -5 WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET depuis = 0 WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET jusqu_a = 9223372036854775807 WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET jusqu_a = depuis WHERE avant = 603", Fault.TREE),
+        ("UPDATE journal.sceaux SET position = 999", Fault.TREE),
+        ("UPDATE journal.sceaux SET epoque = 'zzz'", Fault.MISSING),
+        ("UPDATE journal.noeuds SET empreinte = '' WHERE numero = 0", Fault.TREE),
+        (
+            "UPDATE journal.points SET note = replace(note, E'\\n603\\n', E'\\n' || repeat('9', 5000) || E'\\n')",
+            Fault.SIGNATURE,
+        ),
+        ("UPDATE journal.notes SET ecrit_par = NULL WHERE texte = 'neuve 2'", Fault.CHANGED),
+        ("UPDATE journal.notes SET enregistre_le = 'infinity' WHERE texte = 'neuve 2'", Fault.CHANGED),
+        ("UPDATE journal.cles_idempotence SET reponse = repeat('9', 9000)::jsonb WHERE cle = 'k1'", Fault.CHANGED),
+        (
+            "UPDATE journal.cles_idempotence SET reponse = (repeat('[', 3000) || repeat(']', 3000))::jsonb",
+            Fault.CHANGED,
+        ),
+        ("ALTER TABLE journal.notes ADD COLUMN de_plus numeric DEFAULT 5", Fault.SHAPE),
+        ("ALTER TABLE journal.notes ALTER COLUMN texte TYPE varchar", Fault.SHAPE),
+        ("ALTER TABLE journal.notes DROP COLUMN rang CASCADE", Fault.SHAPE),
+        ("ALTER TABLE journal.notes RENAME COLUMN ecrit_par TO autre", Fault.SHAPE),
+        ("ALTER TABLE journal.notes RENAME COLUMN auteur TO autrice", Fault.CHANGED),
+        ("ALTER TABLE journal.notes DROP COLUMN auteur CASCADE", Fault.CHANGED),
+        ("ALTER TABLE journal.securite RENAME TO autre", Fault.SHAPE),
+        ("DROP TABLE journal.securite CASCADE", Fault.SHAPE),
+    ],
+)
+def test_ce_que_le_proprietaire_defait_est_dit_et_n_arrete_pas_le_controle(
+    altere: Altere, geste: str, faute: Fault
+) -> None:
+    """Les contraintes ôtées d'abord : ce qui tient la base ne tient pas son propriétaire."""
+    altere.changer(SANS_CONTRAINTE)
+    altere.changer(geste)
+    trouve = altere.verifier()
+    assert faute in {difference.fault for difference in trouve.differences}
+
+
+def test_ce_qu_aucun_json_ne_relit_se_scelle_quand_meme(altere: Altere) -> None:
+    for cle, valeur in (("fond", "[" * 3_000 + "]" * 3_000), ("fin", "9" * 9_000), ("exposant", "1" + "0" * 900)):
+        altere.service.execute(
+            "INSERT INTO journal.cles_idempotence (auteur, cle, empreinte, reponse) SELECT 'a', %s, '', %s::jsonb",
+            (cle, valeur),
+        )
+    sceller(altere.service)
+    trouve = altere.verifier()
+    assert (trouve.count, trouve.unsealed) == (0, 0)
+
+
 def test_une_ligne_altere_n_accuse_qu_elle(altere: Altere) -> None:
     altere.changer("DELETE FROM journal.notes WHERE texte = 'n° 7'")
     altere.changer("UPDATE journal.notes SET texte = 'autre' WHERE texte = 'neuve 3'")
@@ -178,6 +268,7 @@ def test_des_aides_disent_la_meme_chose_dans_le_meme_etat(base: Any, monkeypatch
             )
             sceller(altere.service)
         avancees: list[int] = []
+        arbre: list[int] = []
 
         def a_plusieurs() -> Rehashed:
             avancees.clear()
@@ -187,13 +278,14 @@ def test_des_aides_disent_la_meme_chose_dans_le_meme_etat(base: Any, monkeypatch
                 SCEAU.secret,
                 [PUBLIQUE],
                 helpers=Helpers(base.url, 2),
-                advance=lambda _quoi, faites, _sur: avancees.append(faites),
+                advance=lambda quoi, faites, _sur: (arbre if quoi == "l'arbre" else avancees).append(faites),
             )
 
         assert a_plusieurs() == altere.verifier()
         assert a_plusieurs().count == 0
         assert avancees == sorted(avancees)
         assert len(set(avancees)) > 3, "le travail est partagé"
+        assert len(set(arbre)) > 3, "l'arbre avance aussi"
         altere.changer("UPDATE journal.notes SET texte = 'autre' WHERE texte IN ('3/7', '9/1')")
         altere.changer("DELETE FROM journal.notes WHERE texte = '11/30'")
         trouve = a_plusieurs()

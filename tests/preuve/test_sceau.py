@@ -26,7 +26,7 @@ from tests.preuve.test_arbre import racine_naive
 
 SCEAU = Sealing("creances.example/essai", Ed25519PrivateKey.from_private_bytes(b"s" * 32), b"sel" * 11)
 PUBLIQUE = SCEAU.signer("e").verifier.public
-PREUVE = {"sceaux", "noeuds", "points", "cosignatures"}
+PREUVE = {"sceaux", "noeuds", "points", "cosignatures", "jetons_de_point"}
 
 
 @pytest.fixture

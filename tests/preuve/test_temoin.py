@@ -1,6 +1,9 @@
 """Le protocole des témoins : ce qui est demandé, ce qui est répondu, et ce que la parole d'un témoin vaut."""
 
 from collections.abc import Sequence
+from contextlib import closing
+from http.client import HTTPConnection
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 from preuve.checkpoints import Checkpoint
 from preuve.merkle import consistency_proof, leaf_hash, node_hash, root
 from preuve.notes import KeyType, NoteRefused, Signer, read, write
-from preuve.witness import Witness
+from preuve.witness import Witness, handler
 from preuve.witness_protocol import (
+    PATH,
     PROOF_MAX,
     Answer,
     Cosigned,
@@ -25,6 +29,7 @@ from preuve.witness_protocol import (
     read_answer,
 )
 from preuve.witnessing import TRIES, Contradicted, Point, Seen, Unseen, submit
+from tests.serveurs import ecoute
 
 ORIGINE: Final = "creances.example/essai"
 JOURNAL: Final = f"{ORIGINE}/20260101T000000Z"
@@ -95,6 +100,29 @@ def test_une_demande_mal_ecrite_est_refusee(corps: bytes, tmp_path: Path) -> Non
         Request.parse(corps)
     temoin = Witness(tmp_path / "etat", TEMOIN, {})
     assert temoin.add_checkpoint(corps).status == 400
+    temoin.close()
+
+
+def test_une_taille_de_milliers_de_chiffres_a_sa_reponse(tmp_path: Path) -> None:
+    """Avant toute signature : n'importe qui peut la demander."""
+    temoin = Witness(tmp_path / "etat", TEMOIN, {})
+    note = f"o\n{'9' * 5_000}\n{'A' * 43}=\n\n\u2014 o AAAAAAA=\n"
+    assert temoin.add_checkpoint(f"old 0\n\n{note}".encode()).status == 400
+    temoin.close()
+
+
+@pytest.mark.parametrize("longueur", ["\u00b2", "9" * 5_000, "-1", "+1", "1_0", "", "10241"])
+def test_une_longueur_qui_n_en_est_pas_une_a_sa_reponse(longueur: str, tmp_path: Path) -> None:
+    temoin = Witness(tmp_path / "etat", TEMOIN, {})
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler(temoin)) as serveur,
+        ecoute(serveur),
+        closing(HTTPConnection("127.0.0.1", serveur.server_port, timeout=20)) as ligne,
+    ):
+        ligne.putrequest("POST", PATH)
+        ligne.putheader("Content-Length", longueur.encode("latin-1"))
+        ligne.endheaders()
+        assert ligne.getresponse().status == 413
     temoin.close()
 
 

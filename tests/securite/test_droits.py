@@ -37,7 +37,7 @@ AJOUTE: Final = {
     },
     "creances_suiveur": {"evenements", "reculs"},
     "creances_publication": {"topics", "reculs"},
-    "creances_relance": {"evenements", "reculs", "arretes", "jetons_d_arrete"},
+    "creances_relance": {"evenements", "reculs", "arretes", "jetons_d_arrete", "jetons_de_point"},
     "creances_exploitation": {
         "arretes",
         "jetons_d_arrete",
@@ -67,7 +67,8 @@ LIT: Final[dict[str, set[str] | None]] = {
     "creances_sceau": None,
     "creances_suiveur": AU_DEMARRAGE,
     "creances_relance": AU_DEMARRAGE
-    | {"arretes", "jetons_d_arrete", "rapports", "lignes_de_rapport", "ecarts_de_rapport", "points", "sceaux"},
+    | {"arretes", "jetons_d_arrete", "rapports", "lignes_de_rapport", "ecarts_de_rapport", "points", "sceaux"}
+    | {"cosignatures", "jetons_de_point"},
     "creances_publication": AU_DEMARRAGE,
 }
 TOUS_LISENT_SAUF: Final = {"cles_idempotence"}

@@ -1,10 +1,12 @@
 // Vérifie la preuve d'un solde, comme `preuve/verificateur.py` : la même suite de contrôles, avec ce que le navigateur
 // sait calculer de lui-même (WebCrypto), et rien d'autre. Node l'exécute aussi : c'est ce fichier que les tests lisent.
 
-const FORMAT = "creances-preuve-1";
+// La seconde porte aussi l'heure qu'un tiers dit du point signé.
+const FORMATS = ["creances-preuve-1", "creances-preuve-2"];
 const NOTE = 1;
 const COSIGNATURE = 4;
 const EMPREINTE = 32;
+const ETAGES = 200;
 
 // Ce que chaque fait ajoute au solde, et en retire.
 const MOUVEMENTS = new Map([
@@ -71,14 +73,22 @@ function deBase64(texte) {
 }
 
 function entier(valeur) {
-  exiger(Number.isSafeInteger(valeur), "un nombre n'est pas entier");
+  exiger(Number.isSafeInteger(valeur), "un nombre n'est pas entier, ou est mal écrit");
   return valeur;
 }
 
 function nombreEcrit(octets) {
   const texte = texteDe(octets);
-  exiger(/^-?(0|[1-9][0-9]*)$/.test(texte), "un nombre n'est pas écrit comme il se doit");
+  exiger(/^(0|[1-9][0-9]{0,18})$/.test(texte), "un nombre n'est pas entier, ou est mal écrit");
   return texte;
+}
+
+// Un JSON que tout langage lit de même : ni virgule ni démesure, et au plus tant de listes et d'objets.
+function lireJson(texte, etages) {
+  const nu = texte.replace(/"(?:[^"\\]|\\.)*"/gs, "");
+  exiger(!/[0-9](?:[.eE]|[0-9]{15})|[NI]/.test(nu), "un nombre n'est pas entier");
+  exiger((nu.match(/[[{]/g) ?? []).length <= etages, "un texte est démesuré");
+  return JSON.parse(texte);
 }
 
 function euros(centimes) {
@@ -124,11 +134,11 @@ async function exigerEd25519() {
 
 async function lireCle(vkey) {
   const [, nom, identifiant, reste] = /^([^+]+)\+([^+]+)\+(.+)$/.exec(vkey.trim()) ?? [];
-  exiger(nom !== undefined, "la clé n'est pas écrite comme il se doit");
+  exiger(nom !== undefined, "une clé donnée n'est pas une clé Ed25519, ou ne porte pas son identifiant");
   const brut = deBase64(reste);
   const calcule = (await sha256(octetsDe(`${nom}\n`), brut)).slice(0, 4);
   const juste = brut.length === 33 && [NOTE, COSIGNATURE].includes(brut[0]) && hexa(calcule) === identifiant;
-  exiger(juste, `la clé de ${nom} n'est pas une clé Ed25519, ou ne porte pas son identifiant`);
+  exiger(juste, "une clé donnée n'est pas une clé Ed25519, ou ne porte pas son identifiant");
   return { nom, identifiant, genre: brut[0], publique: brut.slice(1) };
 }
 
@@ -140,11 +150,7 @@ async function verifierPoint(point, vkeys) {
   const lignes = texte.split("\n");
   exiger(lignes.length === 3, "le point n'est pas celui d'un arbre");
   const [origine, tailleEcrite, racine] = lignes;
-  const taille = Number(tailleEcrite);
-  exiger(
-    /^(0|[1-9][0-9]*)$/.test(tailleEcrite) && Number.isSafeInteger(taille),
-    "la taille de l'arbre est mal écrite",
-  );
+  const taille = entier(Number(nombreEcrit(octetsDe(tailleEcrite))));
   const cles = await Promise.all(vkeys.map(lireCle));
   exiger(signatures.endsWith("\n"), "le point n'est pas signé");
   const signataires = [];
@@ -208,7 +214,8 @@ function lireLigne(ligne) {
   }
   const noms = morceaux.filter((_, rang) => rang % 2 === 1).map(texteDe);
   const croissants = noms.every((nom, rang) => rang === 0 || noms[rang - 1] < nom);
-  exiger(morceaux.length % 2 === 1 && croissants, "une ligne scellée est mal formée");
+  const ascii = noms.every((nom) => /^\p{ASCII}*$/u.test(nom));
+  exiger(morceaux.length % 2 === 1 && croissants && ascii, "une ligne scellée est mal formée");
   const colonnes = new Map(noms.map((nom, rang) => [nom, morceaux[2 * rang + 2].slice(1)]));
   return { table: texteDe(morceaux[0]), colonnes };
 }
@@ -219,13 +226,12 @@ function colonne(colonnes, nom) {
   return valeur;
 }
 
-function compter(topic, etat, solde, enCours) {
-  const fait = topic.replace(/^creance\./, "");
-  exiger(MOUVEMENTS.has(fait), `un fait que ce vérificateur ne connaît pas : ${topic}`);
+function compter(fait, etat, solde, enCours) {
+  if (["PaiementInitie", "PaiementAccepte", "PaiementEchoue"].includes(fait)) {
+    exiger(typeof etat.transaction === "string", "un paiement n'a pas de nom");
+    enCours.set(etat.transaction, fait === "PaiementInitie" ? entier(etat.part) : 0);
+  }
   const mouvement = MOUVEMENTS.get(fait).reduce((somme, [nom, sens]) => somme + sens * entier(etat[nom]), 0);
-  const transaction = String(etat.transaction ?? "");
-  if (fait === "PaiementInitie") enCours.set(transaction, entier(etat.part));
-  else if (fait === "PaiementAccepte" || fait === "PaiementEchoue") enCours.delete(transaction);
   const apres = entier(solde + mouvement);
   const signeDit = mouvement < 0 ? "-" : "+";
   return [apres, `${fait} : ${euros(solde)} ${signeDit} ${euros(Math.abs(mouvement))} = ${euros(apres)}`];
@@ -240,14 +246,16 @@ function conclure(creance, faits) {
     const flux = texteDe(colonne(colonnes, "flux"));
     exiger(flux === `creance-${creance}`, `le fait ${numero} n'est pas de cette créance`);
     exiger(nombreEcrit(colonne(colonnes, "version")) === String(numero), `il manque le fait ${numero}`);
-    const [apres, phrase] = compter(texteDe(colonne(colonnes, "topic")), etat, solde, enCours);
+    const fait = texteDe(colonne(colonnes, "topic")).replace(/^creance\./, "");
+    exiger(MOUVEMENTS.has(fait), `le fait ${numero} est d'un genre que ce vérificateur ne connaît pas`);
+    const [apres, phrase] = compter(fait, etat, solde, enCours);
     solde = apres;
     calcul.push(`${numero}. ${phrase}`);
   });
   const position = entier(Number(nombreEcrit(colonne(faits.at(-1).colonnes, "position"))));
   return {
     calcul,
-    en_cours_centimes: [...enCours.values()].reduce((somme, part) => somme + part, 0),
+    en_cours_centimes: entier([...enCours.values()].reduce((somme, part) => somme + part, 0)),
     phrase: `Complet jusqu'à la version ${faits.length}, à la position ${position} ; rien n'est dit de la suite.`,
     position,
     restant_du_centimes: Math.max(solde, 0),
@@ -268,20 +276,25 @@ async function verifierFait(fait, rang, taille, racine) {
   const feuille = await sha256(octetsDe(`\u0000evenements\n${ecritPar}\n${scelle}\n`));
   const mene = await racineDepuis(feuille, entier(fait.feuille), taille, fait.chemin.map(deBase64));
   exiger(egaux(mene, racine), `le fait ${rang} n'est pas dans l'arbre signé : il a été changé`);
-  return { colonnes, etat: JSON.parse(texteDe(colonne(colonnes, "etat"))) };
+  return { colonnes, etat: lireJson(texteDe(colonne(colonnes, "etat")), ETAGES) };
 }
 
 async function controler(contenu, vkeys, passer) {
-  const { format, creance, point, faits, ...dit } = JSON.parse(texteDe(contenu));
-  exiger(
-    egaux(octetsDe(ecrire({ format, creance, point, faits, ...dit })), contenu),
-    "le fichier n'est pas écrit comme il se doit",
-  );
-  exiger(format === FORMAT, "ce format de preuve n'est pas connu");
+  const preuve = lireJson(texteDe(contenu), contenu.length);
+  exiger(egaux(octetsDe(ecrire(preuve)), contenu), "le fichier n'est pas écrit comme il se doit");
+  const { format, creance, point, faits, jeton, ...dit } = preuve;
+  const date = jeton !== undefined;
+  exiger(format === FORMATS[date ? 1 : 0], "ce format de preuve n'est pas connu");
   const formes = typeof creance === "string" && typeof point === "string" && Array.isArray(faits);
   exiger(formes, "le fichier n'est pas une preuve");
+  // Un signe qui ne se voit pas, dans un nom, ferait lire autre chose que ce qui est écrit.
+  const noms = creance + point.replaceAll("\n", " ");
+  exiger(!/(?! )[\p{C}\p{Z}]/u.test(noms), "un nom a un signe qui ne se voit pas");
   passer("fichier");
   const { origine, taille, racine, temoins } = await verifierPoint(point, vkeys);
+  const vise = hexa(await sha256(octetsDe(`${point.slice(0, point.lastIndexOf("\n\n"))}\n`)));
+  // L'empreinte qu'un jeton RFC 3161 porte ; sa signature se vérifie avec les racines de l'autorité, qui ne sont pas ici.
+  exiger(!date || hexa(deBase64(jeton)).includes(`0420${vise}`), "le jeton n'est pas celui de ce point signé");
   passer("signature");
   const lus = [];
   for (const fait of faits) lus.push(await verifierFait(fait, lus.length + 1, taille, racine));
@@ -297,7 +310,8 @@ async function controler(contenu, vkeys, passer) {
   passer("calcul");
   const vu = temoins.length > 0 ? `, vu par ${temoins.join(", ")}` : "";
   const du = euros(attendu.restant_du_centimes);
-  return `Oui : ${creance} doit ${du}. ${attendu.phrase} Journal ${origine}, ${taille} lignes${vu}.`;
+  const quand = date ? ` Son heure est à vérifier : openssl ts -verify -digest ${vise}.` : "";
+  return `Oui : ${creance} doit ${du}. ${attendu.phrase} Journal ${origine}, ${taille} lignes${vu}.${quand}`;
 }
 
 // Ce que la preuve prouve, en une phrase ; lève PreuveFausse avec la première chose fausse, NavigateurIncapable si rien
