@@ -296,10 +296,10 @@ def _arrets_retenus(conn: Connection[Any], filtre: Filtre) -> Iterator[LigneDAno
     """Les partitions à l'arrêt, peu nombreuses : le moteur les dit, et le filtre se fait ici."""
     for arret in stopped_partitions(conn):
         ident = composer_id(Source.PARTITION, arret.topic_id.hex, arret.partition, arret.position)
-        cause = (
-            f"La partition {arret.partition} de {arret.topic} est à l'arrêt : Kafka l'a raccourcie de {arret.position}"
-            f" à {arret.fin}."
-        )
+        raccourcie = f"Kafka l'a raccourcie de {arret.position} à {arret.fin}"
+        illisible = f"ce qu'elle porte à la position {arret.position} ne peut pas être lu"
+        pourquoi = raccourcie if arret.fin < arret.position else illisible
+        cause = f"La partition {arret.partition} de {arret.topic} est à l'arrêt : {pourquoi}."
         suit = filtre.apres_le is None or (arret.le, ident) > (filtre.apres_le, filtre.apres_id or "")
         if (
             suit
