@@ -42,6 +42,8 @@ _SEPARATEUR: Final = r"\s.\-\u2010-\u2015_\u00ad\u00b7\u200b-\u200d\u2060\ufeff"
 _SEPARATEURS: Final = re.compile(f"[{_SEPARATEUR}]+")
 _DEBUT: Final = re.compile(rf"(?<!\w)(?:[OoIl][{_SEPARATEUR}]{{0,2}}){{0,16}}[0-9]")
 _TAPEE: Final = re.compile(r"[0-9OoIl]{16}[A-Za-z]")
+_TROP_DE_LETTRES: Final = re.compile(r"[0-9OoIl]{16}[A-Za-z]{2,3}")
+"""Une touche enfoncée deux fois : les 16 chiffres y sont, et aucun n'est une lettre."""
 _A_PEU_PRES: Final = re.compile(r"[0-9]{1,64}[A-Za-z]?")
 _UN_MOT: Final = re.compile(r"(?=(?:[A-Za-z]*[0-9]){8})[0-9A-Za-z]{8,24}")
 """D'un seul tenant, et assez de chiffres pour que ce soit une référence mal tapée."""
@@ -103,6 +105,7 @@ class DefautDeReference(StrEnum):
     CHIFFRES_EN_TROP = "chiffres_en_trop"
     SIGNE_DEPLACE = "signe_deplace"
     """Une lettre où seul un chiffre peut être."""
+    LETTRES_EN_TROP = "lettres_en_trop"
     PLUSIEURS = "plusieurs"
     FORME = "forme"
 
@@ -147,6 +150,8 @@ def _redresser(serree: str) -> ReferenceCreance:
 
 def _mal_tapee(serree: str) -> ReferenceIllisible:
     """Tout ce qu'une saisie d'un seul tenant a de fautif : la personne corrige en une fois."""
+    if _TROP_DE_LETTRES.fullmatch(serree):
+        return ReferenceIllisible((DefautDeReference.LETTRES_EN_TROP,), CHIFFRES)
     lettre = serree[-1] not in _CHIFFRES
     corps = (serree[:-1] if lettre else serree).translate(_EN_CHIFFRES)
     deplaces = "".join(dict.fromkeys(signe for signe in corps if signe not in _CHIFFRES))

@@ -13,6 +13,13 @@ class VersionConflict(Conflict):
     """A stream has moved since it was read: load again, decide again."""
 
 
+class LogContradicts(Exception):
+    """A version that was just read is taken already, though nobody else could write: what is stored belies itself.
+
+    Deciding again would find the same, for ever: it is a fault, not a conflict.
+    """
+
+
 class PositionConflict(Conflict):
     """The partition was read further already: drop the batch and take place again."""
 

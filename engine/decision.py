@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from psycopg import Connection
 
-from engine.conflicts import KeyConflict, VersionConflict
+from engine.conflicts import KeyConflict, LogContradicts, VersionConflict
 from engine.database import Database
 from engine.outages import is_retryable
 from engine.recorder import Recorder
@@ -25,15 +25,23 @@ def decide(database: Database, recorder: Recorder, decision: Callable[[Connectio
 
     After `OPTIMISTIC_ATTEMPTS` conflicts the write order is taken before loading: the next attempt cannot lose. If the
     answer to the commit was lost, the decision run again finds what is recorded: its key, or the state it produced.
+
+    Raises LogContradicts if it then loses the very version that it lost before: what is stored belies itself. Another
+    one is only another name already taken.
     """
     conflicts = outages = 0
+    lost = ""
     while True:
+        ordered = conflicts >= OPTIMISTIC_ATTEMPTS
         try:
             with database.transaction() as conn:
-                if conflicts >= OPTIMISTIC_ATTEMPTS:
+                if ordered:
                     recorder.take_order(conn)
                 return decision(conn)
         except (VersionConflict, KeyConflict) as conflict:
+            if ordered and isinstance(conflict, VersionConflict) and str(conflict) == lost:
+                raise LogContradicts(lost) from conflict
+            lost = str(conflict)
             conflicts += 1
             structlog.get_logger().info("decision_reprise", conflit=type(conflict).__name__, essai=conflicts)
         except Exception as error:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from engine.batch import Batch, Fate, Held, Partition
+from engine.outages import storable
 
 OCTETS_MAX: Final = 64 * 1024
 """Size beyond which a message is not even decoded (bytes): no message of the contract comes near it."""
@@ -115,11 +116,13 @@ def hold_message(
         return
     lot = traitement.lot
     lot.held.append(
-        Held(
-            message.partition, message.offset, message.cle, message.valeur, message.recu_le, stream, reason[:CAUSE_MAX]
-        )
+        Held(message.partition, message.offset, message.cle, message.valeur, message.recu_le, stream, _told(reason))
     )
     add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs=dict(champs or {}), dead=False)
+
+
+def _told(cause: str) -> str:
+    return storable(cause[:CAUSE_MAX])
 
 
 class UnreadableMessage(ValueError):
@@ -153,14 +156,14 @@ def add_fate(
             message.partition,
             message.offset,
             fate,
-            cause[:CAUSE_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+            _told(cause),
             objet,
             hashlib.sha256(message.valeur).digest(),
             champs if message.correlation is None else {**champs, CORRELATION: message.correlation},
         )
     )
     if dead:
-        traitement.rebuts.append(DeadLetter(message, cause[:CAUSE_MAX]))
+        traitement.rebuts.append(DeadLetter(message, _told(cause)))
 
 
 __all__ = [

@@ -60,13 +60,18 @@ def is_retryable(erreur: BaseException) -> bool:
     return etat is None or etat[:2] in CLASSES_QUI_SE_RETENTENT or etat in ETATS_QUI_SE_RETENTENT
 
 
+def storable(text: str) -> str:
+    """The text as PostgreSQL and UTF-8 can hold it: what tells of a fault may quote what could not be stored."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
 def describe(erreur: BaseException) -> str:
     """The error in one line, with the cause that it wraps: what `lag` and the logs show."""
     dits = [_en_une_ligne(erreur)]
     cause = erreur.__cause__
     if cause is not None and str(cause) not in dits[0]:
         dits.append(_en_une_ligne(cause))
-    return " ← ".join(dits)
+    return storable(" ← ".join(dits))
 
 
 def _en_une_ligne(erreur: BaseException) -> str:

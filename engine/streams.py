@@ -58,7 +58,8 @@ class Streams:
 
         In a `conn.pipeline()` PostgreSQL looks for them at once and the caller does not wait. `unreadable`: see `load`.
         """
-        names = list(dict.fromkeys(flux))
+        # A name that PostgreSQL cannot hold is no stream's, whoever says it.
+        names = [name for name in dict.fromkeys(flux) if "\x00" not in name]
         if not names:
             return dict
         answer = conn.execute(_STREAMS, (names,), binary=True)

@@ -16,6 +16,7 @@ from domain.references import ReferenceCreance, ReferenceTransaction
 from domain.refus import PaiementInconnu
 from engine.database import Database
 from engine.decision import decide
+from engine.mapper import UnreadableStream
 from engine.recorder import Recorder
 from guichet.recul import exiger_sans_recul
 from kiosque.interface import Kiosque
@@ -29,6 +30,28 @@ JETON_OCTETS: Final = 8
 def jeton_au_hasard() -> str:
     """Un jeton, en hexadécimal."""
     return token_hex(JETON_OCTETS)
+
+
+def sans_dementi(charges: dict[str, Any], illisibles: dict[str, str] | None = None) -> dict[str, Any]:
+    """Ces créances et paiements, par flux, sans ceux qui se disent d'un autre flux que le leur.
+
+    Ce qui en serait décidé serait écrit ailleurs, ou chercherait ce qui n'y est pas : un tel flux est illisible. Il est
+    nommé dans `illisibles` ; sans elles, lève UnreadableStream.
+    """
+    for nom, agregat in tuple(charges.items()):
+        dit = (
+            Paiement.flux(agregat.transaction)
+            if isinstance(agregat, Paiement)
+            else Créance.flux(agregat.avis.reference)
+        )
+        if dit == nom:
+            continue
+        cause = f"son premier événement se dit de {dit}"
+        if illisibles is None:
+            raise UnreadableStream(nom, cause)
+        illisibles[nom] = cause
+        del charges[nom]
+    return charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +95,13 @@ class Guichet:
     ) -> dict[ReferenceCreance, Créance]:
         """Les créances qui existent, par référence, en une requête ; `illisibles` : voir `Recorder.load`."""
         demandees = list(references)
-        flux = self.recorder.load(conn, map(Créance.flux, demandees), illisibles)
+        flux = sans_dementi(self.recorder.load(conn, map(Créance.flux, demandees), illisibles), illisibles)
         return {reference: flux[nom] for reference in demandees if (nom := Créance.flux(reference)) in flux}
 
     def charger_paiement(self, conn: Connection[Any], transaction: ReferenceTransaction) -> Paiement | None:
         """Le paiement de cette transaction, s'il a un événement."""
         nom = Paiement.flux(transaction)
-        paiement: Paiement | None = self.recorder.load(conn, [nom]).get(nom)
+        paiement: Paiement | None = sans_dementi(self.recorder.load(conn, [nom])).get(nom)
         return paiement
 
     def exiger_ouvert(self, conn: Connection[Any], paiement: Paiement | None, maintenant: datetime) -> None:

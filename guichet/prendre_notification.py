@@ -5,7 +5,7 @@ paiements, puis les créances de leurs imputations.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, assert_never
 
@@ -23,7 +23,7 @@ from engine.batch import Batch
 from engine.messages import Message, Outcome, UnreadableMessage, add_fate, believable, hold_message, require_size
 from engine.recorder import collect
 from engine.waiting_room import awaited
-from guichet.guichet import Guichet
+from guichet.guichet import Guichet, sans_dementi
 from kiosque.interface import Indice, Lecture, Rejetee, Verifiee
 
 _Lue: TypeAlias = tuple[ReponseBancaire, datetime]
@@ -112,7 +112,7 @@ def prendre_notifications(
             continue
         reponse, recue_le = lue
         flux = Paiement.flux(reponse.transaction)
-        if raison := _raison_d_attendre(flux, paiements.get(reponse.transaction), illisibles, attendus):
+        if raison := _raison_d_attendre(flux, paiements.get(reponse.transaction), creances, illisibles, attendus):
             attendus.add(flux)
             champs = _champs(reponse, recue_le)
             hold_message(traitement, message, flux, raison, objet=reponse.transaction, champs=champs)
@@ -160,23 +160,32 @@ def _lire_et_charger(
         demandees: set[str] = set()
         attendues = []
         for attendre in attendus:
-            charges: list[Paiement] = list(attendre().values())
+            charges: list[Paiement] = list(sans_dementi(attendre(), illisibles).values())
             paiements |= {paiement.transaction: paiement for paiement in charges}
             references = {i.reference for paiement in charges for i in paiement.imputations} - demandees
             demandees |= references
             attendues.append(guichet.recorder.request(conn, map(Créance.flux, references), illisibles))
         for attendre in attendues:
-            creances |= {creance.avis.reference: creance for creance in attendre().values()}
+            lues_la = sans_dementi(attendre(), illisibles)
+            creances |= {creance.avis.reference: creance for creance in lues_la.values()}
     return lues, paiements, creances
 
 
-def _raison_d_attendre(flux: str, paiement: Paiement | None, illisibles: dict[str, str], attendus: set[str]) -> str:
+def _raison_d_attendre(
+    flux: str,
+    paiement: Paiement | None,
+    creances: Mapping[ReferenceCreance, Créance],
+    illisibles: Mapping[str, str],
+    attendus: set[str],
+) -> str:
     """Pourquoi cette réponse doit attendre ; vide si elle peut être appliquée."""
-    if illisibles:
-        imputations = paiement.imputations if paiement is not None else ()
-        for nom in (flux, *(Créance.flux(imputation.reference) for imputation in imputations)):
-            if nom in illisibles:
-                return f"{nom} ne peut pas être lu : {illisibles[nom]}"
+    if flux in illisibles:
+        return f"{flux} ne peut pas être lu : {illisibles[flux]}"
+    for imputation in paiement.imputations if paiement is not None else ():
+        if imputation.reference not in creances:
+            nom = Créance.flux(imputation.reference)
+            pourquoi = illisibles.get(nom, "il n'a aucun événement")
+            return f"{nom} ne peut pas être lu : {pourquoi}"
     return "des réponses plus anciennes attendent ce paiement" if flux in attendus else ""
 
 

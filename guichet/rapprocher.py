@@ -94,6 +94,8 @@ class Bilan:
     transmises: int = 0
     inconnues: int = 0
     sans_reponse: int = 0
+    illisibles: dict[str, str] = field(default_factory=dict)
+    """Les transactions que rien n'a jugées, notre côté ne pouvant être lu, et pourquoi."""
 
 
 def rapprocher(
@@ -147,6 +149,7 @@ def rapprocher(
         leves=leves,
         sommes=jugement.sommes,
         a_demander=[ecart for ecart in jugement.ecarts.values() if ecart.a_demander],
+        illisibles=jugement.illisibles,
     )
 
 

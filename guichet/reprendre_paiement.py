@@ -8,7 +8,7 @@ from domain.paiement import Paiement
 from domain.references import Pseudonyme, ReferenceTransaction
 from domain.refus import PaiementClos, PaiementInconnu
 from domain.statut import StatutDePaiement
-from guichet.guichet import Guichet
+from guichet.guichet import Guichet, sans_dementi
 from guichet.ouvrir_paiement import PaiementRemis, remettre
 
 
@@ -36,7 +36,7 @@ def paiements_fermes(
     """
     illisibles: dict[str, str] = {}
     with guichet.base.transaction() as conn:
-        charges = guichet.recorder.load(conn, map(Paiement.flux, transactions), illisibles)
+        charges = sans_dementi(guichet.recorder.load(conn, map(Paiement.flux, transactions), illisibles), illisibles)
         paiements: list[Paiement] = list(charges.values())
         references = {imputation.reference for paiement in paiements for imputation in paiement.imputations}
         creances = guichet.charger_creances(conn, references, illisibles)

@@ -16,6 +16,9 @@ _LAST_OF_16_BITS: Final = 0xFFFF
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would compute."""
 
+_CUT: Final = re.compile(r"(;\s*)(?=[=+\-@])")
+"""Where a spreadsheet set in French, which parts cells at semicolons, would begin another that it would compute."""
+
 
 def shown(text: str) -> str:
     """The text with its control characters escaped, ESC as `x1b` after a backslash."""
@@ -41,4 +44,5 @@ def escaped_json(text: str) -> str:
 
 def csv_cell(text: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
+    text = _CUT.sub(r"\1'", text)
     return f"'{text}" if text.startswith(FORMULA) else text

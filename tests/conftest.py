@@ -79,11 +79,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(test, "fixturenames", ())
         if not FIXTURES_KAFKA.isdisjoint(fixtures):
             test.add_marker(pytest.mark.kafka)
-            # Le ramasse-miettes passe quand il veut, et d'abord pendant le test lui-même.
-            test.add_marker(pytest.mark.filterwarnings(f"ignore:{PRISE_DE_KAFKA}:ResourceWarning"))
         module = vars(getattr(test, "module", None) or object)
         if not FIXTURES_SERVEUR.isdisjoint(fixtures) or not DEMARRENT_UN_SERVEUR.isdisjoint(module):
             test.add_marker(pytest.mark.serveur)
+            # Le ramasse-miettes passe quand il veut : pendant le test lui-même, ou pendant un autre du même module,
+            # dont les rôles tournent dans ce processus.
+            test.add_marker(pytest.mark.filterwarnings(f"ignore:{PRISE_DE_KAFKA}:ResourceWarning"))
 
 
 def pytest_collection_finish() -> None:

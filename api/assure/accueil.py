@@ -12,7 +12,6 @@ from api.assure.lecture import (
     Raisons,
     a_suivre,
     attentes,
-    en_cours,
     fermes_parmi,
     lire_compte,
     payables_en_ligne,
@@ -53,18 +52,17 @@ async def suivre(visite: AssureConnecte) -> Response:
 
 
 async def _valeurs(visite: Visite) -> dict[str, Any]:
-    creances, paiements = await lire_compte(visite.moyens, visite.assure)
+    creances, sans_fin, paiements = await lire_compte(visite.moyens, visite.assure)
     maintenant = visite.moyens.dependances.horloge()
     politique = visite.moyens.dependances.guichet.politique
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
     en_ligne = payables_en_ligne(dues, creances, politique)
     restant_en_ligne = sum(ligne.restant_du for ligne in en_ligne)
-    sans_fin = en_cours(paiements)
     fermes = await fermes_parmi(visite.moyens, sans_fin)
     raisons = Raisons(creances, politique, sans_fin, maintenant=maintenant, fermes=fermes)
     return {
         "courrier": await courrier_de(visite.moyens, visite.assure),
-        "issue": derniere_issue(paiements, maintenant),
+        "issue": derniere_issue(paiements, sans_fin, maintenant),
         "attentes": attentes(sans_fin, fermes, visite.retours),
         "invite": any(raisons.invite(ligne) for ligne in en_ligne),
         "paiements": paiements[:PAIEMENTS_MONTRES],
@@ -77,13 +75,17 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     }
 
 
-def derniere_issue(paiements: list[LignePaiement], maintenant: datetime) -> LignePaiement | None:
+def derniere_issue(
+    paiements: list[LignePaiement], sans_fin: list[LignePaiement], maintenant: datetime
+) -> LignePaiement | None:
     """Le dernier paiement conclu, s'il l'est depuis peu et si rien n'est en cours depuis.
 
-    Un paiement en vérification est conclu pour le journal, pas pour la personne : il n'a ni réussi ni échoué.
+    Un paiement en vérification est conclu pour le journal, pas pour la personne : il n'a pas échoué.
     """
     dernier = next(iter(paiements), None)
     if dernier is None or dernier.conclu_le is None or dernier.statut in SANS_FIN:
+        return None
+    if dernier.accepte_le is None and any(un.transaction == dernier.transaction for un in sans_fin):
         return None
     if maintenant - dernier.conclu_le > ISSUE_MONTREE:
         return None

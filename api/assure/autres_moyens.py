@@ -5,7 +5,7 @@ from itertools import groupby
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.assure.lecture import Raisons, attentes, en_cours, fermes_parmi, lire_compte
+from api.assure.lecture import Raisons, attentes, fermes_parmi, lire_compte
 from api.assure.visite import AssureConnecte
 from api.socle.consignes import PAR_DEFAUT
 from api.socle.route_directe import RouteDirecte
@@ -17,7 +17,7 @@ routes = APIRouter(include_in_schema=False, route_class=RouteDirecte)
 async def autres_moyens(visite: AssureConnecte) -> Response:
     """Chaque créance due, par caisse, avec la référence à donner."""
     par_caisse = visite.moyens.dependances.consignes
-    creances, paiements = await lire_compte(visite.moyens, visite.assure)
+    creances, sans_fin, _ = await lire_compte(visite.moyens, visite.assure)
     dues = sorted(
         (ligne for ligne in creances if ligne.restant_du and not ligne.annulee),
         key=lambda ligne: (ligne.caisse, ligne.date_emission, ligne.reference),
@@ -27,7 +27,7 @@ async def autres_moyens(visite: AssureConnecte) -> Response:
         for caisse, lignes in groupby(dues, key=lambda ligne: ligne.caisse)
     ]
     politique = visite.moyens.dependances.guichet.politique
-    sans_fin, maintenant = en_cours(paiements), visite.moyens.dependances.horloge()
+    maintenant = visite.moyens.dependances.horloge()
     fermes = await fermes_parmi(visite.moyens, sans_fin)
     raisons = Raisons(creances, politique, sans_fin, maintenant=maintenant, fermes=fermes)
     valeurs = {

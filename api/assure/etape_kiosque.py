@@ -23,6 +23,7 @@ from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import PaiementClos, PaiementInconnu
+from domain.statut import StatutDePaiement
 from guichet.reprendre_paiement import reprendre_paiement
 
 RAFRAICHIR_S: Final = 4
@@ -65,6 +66,9 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
     moyens = visite.moyens
     paiement = await etat_du_paiement(moyens, visite.assure, transaction)
     justificatif = await anyio.to_thread.run_sync(justificatif_de, moyens.dependances.guichet, transaction)
+    if justificatif.a_regler and paiement.accepte_le is None and paiement.conclu_le is not None:
+        # Refusé ou expiré pour le journal ; mais de l'argent a été pris : la personne ne lit pas qu'il a échoué.
+        paiement = paiement._replace(statut=StatutDePaiement.EN_VERIFICATION)
     creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
     fermes = await fermes_parmi(moyens, [paiement])
     clos = fermes.get(paiement.transaction)

@@ -16,6 +16,8 @@ class Justificatif(NamedTuple):
     autorisation: str | None = None
     annonce: int = 0
     """Ce que la banque dit, sous son sceau, avoir pris d'un autre montant que celui demandé (centimes)."""
+    a_regler: int = 0
+    """Ce qui en reste à régler par deux personnes (centimes)."""
 
 
 def justificatif_de(guichet: Guichet, transaction: str) -> Justificatif:
@@ -33,7 +35,12 @@ def justificatif_de(guichet: Guichet, transaction: str) -> Justificatif:
                     carte_masquee=lu.event.carte_masquee, autorisation=lu.event.autorisation
                 )
             case Paiement.EncaissementNonImputé():
-                justificatif = justificatif._replace(annonce=justificatif.annonce + lu.event.montant)
+                justificatif = justificatif._replace(
+                    annonce=justificatif.annonce + lu.event.montant,
+                    a_regler=justificatif.a_regler + lu.event.montant,
+                )
+            case Paiement.EncaissementImputé() | Paiement.EncaissementRendu():
+                justificatif = justificatif._replace(a_regler=justificatif.a_regler - lu.event.montant)
             case Paiement.AcceptationPrécisée():
                 justificatif = justificatif._replace(autorisation=lu.event.autorisation)
             case _:

@@ -22,7 +22,7 @@ from projections.vues.paiements import paiement as lire_paiement
 from projections.vues.restant_du import LigneCreance
 
 PAIEMENTS_RECENTS: Final = 20
-"""Derniers paiements d'un assuré que ses pages regardent, avec ceux, plus anciens, qui sont sans fin."""
+"""Derniers paiements d'un assuré que ses pages regardent."""
 
 AUCUNE: Final = ""
 """Cherchée à la place d'une saisie qui n'est pas une référence : le même travail, et rien n'y répond."""
@@ -77,7 +77,7 @@ async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
 
 async def consultation_de(moyens: Moyens, lu: Compte, saisie: str) -> Consultation:
     """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève ReferenceNonOuverte."""
-    creances, sans_fin = lu
+    creances, sans_fin, _ = lu
     reference = lire_reference(saisie) or AUCUNE
     consultables = [ligne for ligne in creances if est_consultable(ligne)]
     cherchee = next((ligne for ligne in consultables if ligne.reference == reference), None)
@@ -190,11 +190,6 @@ async def selon_la_reprise(moyens: Moyens, refus: Refus) -> Refus:
 def est_confirme(paiement: LignePaiement, retours: AbstractSet[str]) -> bool:
     """Dit si la banque a reçu ce paiement, ou si nous le vérifions auprès d'elle : il ne se reprend pas."""
     return paiement.statut == EN_VERIFICATION or (paiement.statut == "en_cours" and paiement.transaction in retours)
-
-
-def en_cours(paiements: list[LignePaiement]) -> list[LignePaiement]:
-    """Ceux qui n'ont pas encore de fin."""
-    return [paiement for paiement in paiements if paiement.statut in SANS_FIN]
 
 
 def repris_possible(paiement: LignePaiement, fermes: Collection[str], retours: AbstractSet[str] = frozenset()) -> bool:

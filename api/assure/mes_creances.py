@@ -13,7 +13,6 @@ from api.assure.lecture import (
     Raisons,
     a_suivre,
     attentes,
-    en_cours,
     est_consultable,
     fermes_parmi,
     lire_compte,
@@ -44,9 +43,8 @@ async def suivre(visite: AssureConnecte) -> Response:
 
 
 async def _valeurs(visite: Visite) -> dict[str, Any]:
-    creances, paiements = await lire_compte(visite.moyens, visite.assure)
+    creances, ouverts, paiements = await lire_compte(visite.moyens, visite.assure)
     guichet = visite.moyens.dependances.guichet
-    ouverts = en_cours(paiements)
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
     en_ligne = payables_en_ligne(dues, creances, guichet.politique)
     maintenant = visite.moyens.dependances.horloge()

@@ -27,6 +27,8 @@ _EN_EUROS: Final = re.compile(
 )
 _EURO_AU_MILIEU: Final = re.compile(r"([0-9]{1,9})\s*€\s*([0-9]{2})")
 _BLANCS: Final = re.compile(r"\s+")
+_BORDS: Final = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$")
+"""Les blancs autour d'un montant collé, et les signes sans largeur, que la personne ne voit pas."""
 _CLE: Final = re.compile(r"[0-9a-f]{32}")
 MONTANT_SIGNES_MAX: Final = 16
 _ECRIT: Final = re.compile(rf"[0-9., €eurosEUROS]{{1,{MONTANT_SIGNES_MAX}}}")
@@ -66,7 +68,7 @@ class ReferenceMalTapee(RefusDeSaisie):
         return f"{dit[0].upper()}{dit[1:]}. Une référence compte 16 chiffres et 1 lettre."
 
 
-def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:
+def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:  # noqa: PLR0911 (un défaut, une phrase)
     nombre = f"{lue.chiffres} chiffre{'s' if lue.chiffres > 1 else ''}"
     match defaut:
         case DefautDeReference.LETTRE_ABSENTE:
@@ -78,6 +80,8 @@ def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:
         case DefautDeReference.SIGNE_DEPLACE:
             accord = "sont à la place de chiffres" if len(lue.deplaces) > 1 else "est à la place d'un chiffre"
             return f"« {' », « '.join(lue.deplaces)} » {accord}"
+        case DefautDeReference.LETTRES_EN_TROP:
+            return "votre référence se termine par plusieurs lettres : gardez celle de votre courrier"
         case DefautDeReference.PLUSIEURS:
             return "vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite"
         case DefautDeReference.FORME:
@@ -164,7 +168,7 @@ def lire_montant(texte: str) -> Centimes:
 
     Un blanc n'est admis qu'autour du signe € et entre des milliers : `1 6,00` est peut-être 16, peut-être 1.
     """
-    serre = texte.strip()
+    serre = _BORDS.sub("", texte)
     trouve = _EN_EUROS.fullmatch(serre) or _EURO_AU_MILIEU.fullmatch(serre)
     if trouve is None:
         raise MontantIllisible

@@ -56,15 +56,15 @@ class VisiteAvecCompte(NamedTuple):
 
 async def visite_avec_compte(requete: Request) -> VisiteAvecCompte:
     """La visite de cette requête et le compte, lus de la base en une seule requête ; lève ce que lève `visite_de`."""
-    lu = Compte([], [])
+    lu = Compte([], [], [])
 
     async def lire(conn: AsyncConnection[Any], session: Session) -> Tenue | None:
         nonlocal lu
         ligne = await lire_avec(conn, session.numero, SANS_FIN, assure=session.assure, limite=PAIEMENTS_RECENTS)
         if ligne is None:
             return None
-        canal, vue_le, creances, paiements = ligne
-        lu = compte_de(creances, paiements)
+        canal, vue_le, creances, sans_fin = ligne
+        lu = compte_de(creances, sans_fin)
         return tenue_de(canal, vue_le)
 
     visite = await visite_de_role(requete, await moyens(requete), RoleUtilisateur.ASSURE, lire=lire)

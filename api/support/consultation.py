@@ -114,9 +114,16 @@ def chercher(moyens: Moyens, lecteur: Lecteur, saisie: str, motif: Motif, *, mai
 
     Ce qui est écrit de la recherche est ce qui en a été compris, jamais la saisie elle-même.
     """
+    base, recorder = moyens
     criteres = lire_recherche(saisie, jour_de_paris(maintenant))
-    with moyens[0].transaction() as conn:
+    with base.transaction() as conn:
         resultats = trouver(conn, criteres)
+        # Un nom bien écrit n'est pas celui de quelque chose : rien n'est proposé qui ne s'ouvrirait pas.
+        resultats.trouves = [
+            trouve
+            for trouve in resultats.trouves
+            if trouve.genre != "anomalie" or existe(conn, recorder, trouve.nom, gestes_d_un_message=gestes_d_un_message)
+        ]
         compris = " ; ".join(resultats.compris)
         noter_acces(conn, lecteur, quoi="recherche", objet=compris, assures=resultats.assures, motif=motif)
     return resultats

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import datetime
 from typing import Final
 
@@ -28,6 +29,8 @@ COLONNES: Final = (
 )
 _FORMULES: Final = ("=", "+", "-", "@", "\t", "\r")
 """Comment commence une cellule qu'un tableur calculerait."""
+_COUPEE: Final = re.compile(r"(;\s*)(?=[=+\-@])")
+"""Là où un tableur réglé en français, qui sépare par « ; », commencerait une autre cellule, qu'il calculerait."""
 
 
 def en_csv(dossier: Dossier) -> str:
@@ -62,4 +65,5 @@ def en_csv(dossier: Dossier) -> str:
 def _cellule(valeur: object) -> str:
     texte = "" if valeur is None else str(valeur)
     texte = "".join(signe if signe.isprintable() else " " for signe in texte)
+    texte = _COUPEE.sub(r"\1'", texte)
     return f"'{texte}" if texte.startswith(_FORMULES) and not isinstance(valeur, int) else texte

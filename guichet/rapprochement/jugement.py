@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from domain.creance import Créance
 from domain.delai import PARIS, precede
 from domain.paiement import Paiement
-from guichet.guichet import Guichet
+from guichet.guichet import Guichet, sans_dementi
 from guichet.rapprochement import cotes as dits
 from guichet.rapprochement import registre
 from guichet.rapprochement.cotes import TRANCHE
@@ -71,6 +72,8 @@ class Jugement:
         self.sommes: Sommes = {}
         self.transactions = 0
         self.accordees = 0
+        self.illisibles: dict[str, str] = {}
+        """Les transactions dont notre côté ne peut pas être lu, et pourquoi : elles seules ne sont pas jugées."""
         self._couvrants: list[RapportInscrit] = []
 
     def juger_fichier(self) -> None:
@@ -109,6 +112,8 @@ class Jugement:
         leves: list[tuple[int | None, Ecart]] = []
         gardes = set()
         for rang, ancien in anciens:
+            if ancien.transaction in self.illisibles:  # Personne ne sait s'il est encore vrai.
+                self._garder([ancien])
             vrai = self.ecarts.get(ancien.cle)
             if vrai is not None and vrai.cotes == ancien.cotes:
                 gardes.add(ancien.cle)
@@ -176,9 +181,11 @@ class Jugement:
                 banques = [b._replace(rendu_ailleurs=ailleurs.get(b.transaction, 0)) for b in banques]
             a_reprendre = {banque.transaction for banque in banques if banque.rendu or banque.annule}
             nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
-            autres = {b.transaction for b in banques if b.pris not in {0, nous[b.transaction].pris}} - a_reprendre
-            nous |= self._notre_cote(sorted(autres), autres)
+            autres = {t for b in banques if (t := b.transaction) in nous and b.pris not in {0, nous[t].pris}}
+            nous |= self._notre_cote(sorted(autres - a_reprendre), autres - a_reprendre)
             for (transaction, jours), banque in zip(tranche, banques, strict=True):
+                if transaction in self.illisibles:
+                    continue
                 yield jours, _dater(banque, jours, nous[transaction]), nous[transaction]
 
     def _cote_banque(self, genre: Genre, transaction: str, jours: Sequence[tuple[Any, ...]]) -> CoteBanque:
@@ -204,20 +211,30 @@ class Jugement:
         )
 
     def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:
-        """Notre côté de chacune ; de `a_reprendre` (None : aucune), aussi ce qui est contre-passé."""
-        charges = self._guichet.recorder.load(self._conn, map(Paiement.flux, transactions))
+        """Notre côté de chacune ; de `a_reprendre` (None : aucune), aussi ce qui est contre-passé.
+
+        Celles qui ne peuvent pas être lues n'y sont pas : elles vont à `illisibles`.
+        """
+        illisibles: dict[str, str] = {}
+        charges = self._guichet.recorder.load(self._conn, map(Paiement.flux, transactions), illisibles)
+        charges = sans_dementi(charges, illisibles)
+        self.illisibles.update((Paiement.transaction_de(nom), cause) for nom, cause in illisibles.items())
         paiements: dict[str, Paiement] = {
             transaction: charges[nom] for transaction in transactions if (nom := Paiement.flux(transaction)) in charges
         }
         repris = self._repris({t: paiements[t] for t in (a_reprendre or set()) & paiements.keys()})
-        return {t: cote_nous(paiements.get(t), repris.get(t, 0)) for t in transactions}
+        return {t: cote_nous(paiements.get(t), repris.get(t, 0)) for t in transactions if t not in self.illisibles}
 
     def _repris(self, paiements: dict[str, Paiement]) -> dict[str, int]:
         touchees = {
             t: {*(i.reference for i in paiement.imputations), *paiement.rattachements}
             for t, paiement in paiements.items()
         }
-        creances = self._guichet.charger_creances(self._conn, sorted(set().union(*touchees.values())))
+        illisibles: dict[str, str] = {}
+        creances = self._guichet.charger_creances(self._conn, sorted(set().union(*touchees.values())), illisibles)
+        for transaction, references in touchees.items() if illisibles else ():
+            for nom in illisibles.keys() & set(map(Créance.flux, references)):
+                self.illisibles[transaction] = f"{nom} : {illisibles[nom]}"
         return {
             transaction: paiement.argent_repris
             + paiement.recredite

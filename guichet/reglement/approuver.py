@@ -112,7 +112,7 @@ def _exiger_que_rien_ne_soit_en_route(paiement: Paiement, maintenant: datetime) 
         limite = (depuis + ENVOI_EN_ROUTE).astimezone(PARIS)
         raise GesteImpossible(
             "La demande est partie vers la banque, qui peut encore répondre :"
-            f" rien ne s'abandonne avant {limite:%H h %M}."
+            f" elle ne s'abandonne pas avant {limite:%H:%M} (heure de Paris)."
         )
 
 

@@ -6,10 +6,11 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection
 
+from domain.statut import StatutDePaiement
 from projections.vues.paiements import CEUX_DE_L_ASSURE, CEUX_SANS_FIN, LignePaiement, ligne_paiement
 from projections.vues.restant_du import CELLES_DE_L_ASSURE, LigneCreance
 
-# Les créances d'un assuré, ses derniers paiements, et ceux sans fin : un plus ancien que les derniers en est aussi.
+# Les créances d'un assuré, ses derniers paiements, et ceux sans fin, si anciens soient-ils : trois listes.
 _TOUS: Final = f"SELECT ({CELLES_DE_L_ASSURE}), ({CEUX_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
 
 SANS_FIN: Final = f"({CELLES_DE_L_ASSURE}), ({CEUX_SANS_FIN})"
@@ -27,8 +28,13 @@ class Compte(NamedTuple):
 
     creances: list[LigneCreance]
     """La plus ancienne d'abord."""
+    sans_fin: list[LignePaiement]
+    """Les paiements en cours ou en vérification, le plus récent d'abord, si anciens soient-ils.
+
+    En vérification aussi, quel que soit son statut, celui dont la banque a pris de l'argent qui reste à régler.
+    """
     paiements: list[LignePaiement]
-    """Les derniers, le plus récent d'abord, puis ceux, plus anciens, qui n'ont pas encore de fin."""
+    """Les derniers, le plus récent d'abord ; vide si seuls ceux sans fin ont été demandés."""
 
 
 async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *, sans_fin: bool = False) -> Compte:
@@ -36,16 +42,26 @@ async def compte(conn: AsyncConnection[Any], assure: str, paiements_max: int, *,
     curseur = await conn.execute(
         f"SELECT {SANS_FIN}" if sans_fin else _TOUS, {"assure": assure, "limite": paiements_max}, prepare=True
     )
-    creances, paiements, *plus_anciens = await curseur.fetchone() or ([], [])
-    lu = compte_de(creances, paiements)
-    deja = {paiement.transaction for paiement in lu.paiements}
-    restes = [un for anciens in plus_anciens for un in compte_de([], anciens).paiements if un.transaction not in deja]
-    return Compte(lu.creances, lu.paiements + restes)
+    creances, *paiements = await curseur.fetchone() or ([], [])
+    *derniers, ceux_sans_fin = paiements
+    return compte_de(creances, ceux_sans_fin, *derniers)
 
 
-def compte_de(creances: Sequence[Sequence[Any]], paiements: Sequence[Sequence[Any]]) -> Compte:
-    """Le compte, des deux colonnes que ses requêtes rendent."""
-    return Compte([_creance(*champs) for champs in creances], [_paiement(*champs) for champs in paiements])
+def compte_de(
+    creances: Sequence[Sequence[Any]], sans_fin: Sequence[Sequence[Any]], derniers: Sequence[Sequence[Any]] = ()
+) -> Compte:
+    """Le compte, des colonnes que ses requêtes rendent."""
+    return Compte(
+        [_creance(*champs) for champs in creances],
+        [_sans_fin(_paiement(*champs)) for champs in sans_fin],
+        [_paiement(*champs) for champs in derniers],
+    )
+
+
+def _sans_fin(paiement: LignePaiement) -> LignePaiement:
+    if paiement.statut is StatutDePaiement.EN_COURS:
+        return paiement
+    return paiement._replace(statut=StatutDePaiement.EN_VERIFICATION)
 
 
 def _creance(*champs: Any) -> LigneCreance:

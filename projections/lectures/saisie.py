@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from domain.geste import lire_id
 from domain.monnaie import CENTIMES_MAX, euros
 from domain.nir import contient_un_nir
-from domain.references import TRANSACTION, PseudonymeRecu, ReferenceCreance, lire_reference_tapee
+from domain.references import PREFIXE_TRANSACTION, TRANSACTION, PseudonymeRecu, ReferenceCreance, lire_reference_tapee
 from domain.refus import Refus
 
 SAISIE_MAX: Final = 200
@@ -32,6 +32,7 @@ _ORIGINE: Final = re.compile(
     r"kafka:(?P<topic>[A-Za-z0-9._-]{1,249})/(?P<partition>[0-9]{1,6})@(?P<decalage>[0-9]{1,18})"
 )
 _CORRELATION: Final = re.compile(r"[0-9a-f]{32}")
+_NOTRE_TRANSACTION: Final = re.compile(rf"{PREFIXE_TRANSACTION}[0-9]{{12}}")
 _AUTORISATION: Final = re.compile(r"[A-Za-z0-9]{2,12}")
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
@@ -218,12 +219,8 @@ def lire_recherche(saisie: str, aujourd_hui: date) -> list[Critere]:
     reference = lire_reference_tapee(texte)
     if isinstance(reference, str):
         return [ParReference(reference)]
-    if origine := _ORIGINE.fullmatch(texte):
-        return [ParOrigine(origine["topic"], int(origine["partition"]), int(origine["decalage"]))]
-    if lire_id(texte) is not None:
-        return [ParAnomalie(texte)]
-    if _CORRELATION.fullmatch(texte):
-        return [ParCorrelation(texte)]
+    if (nomme := _par_son_nom(texte)) is not None:
+        return [nomme]
     if (carte := _carte(texte)) is not None:
         return [carte]
     trouves = [] if " " in texte else _en_un_mot(texte)
@@ -233,6 +230,19 @@ def lire_recherche(saisie: str, aujourd_hui: date) -> list[Critere]:
     if not trouves:
         raise RechercheIllisible
     return trouves
+
+
+def _par_son_nom(texte: str) -> Critere | None:
+    """Ce qui ne peut être que le nom d'une chose, à sa forme."""
+    # Dictée, elle vient en minuscules et par groupes ; bien écrite, elle peut aussi nommer autre chose.
+    transaction = texte.replace(" ", "").upper()
+    if transaction != texte and _NOTRE_TRANSACTION.fullmatch(transaction):
+        return ParTransaction(transaction)
+    if origine := _ORIGINE.fullmatch(texte):
+        return ParOrigine(origine["topic"], int(origine["partition"]), int(origine["decalage"]))
+    if lire_id(texte) is not None:
+        return ParAnomalie(texte)
+    return ParCorrelation(texte) if _CORRELATION.fullmatch(texte) else None
 
 
 def _en_un_mot(texte: str) -> list[Critere]:

@@ -118,10 +118,11 @@ CEUX_DE_L_ASSURE: Final = _EN_JSON.format(
     f" FROM vues.paiements p {AFFICHAGE} WHERE p.assure = %(assure)s"
 )
 
-# Ceux qui n'ont pas encore de fin : rien n'en est affiché, et le plus souvent il n'y en a aucun.
+# Ceux qui n'ont pas encore de fin, ou dont la banque a pris de l'argent qui reste à régler : le plus souvent, aucun.
 CEUX_SANS_FIN: Final = _EN_JSON.format(
     paiements="SELECT p.*, NULL AS affiche_le FROM vues.paiements p WHERE p.assure = %(assure)s"
-    " AND p.statut IN ('en_cours', 'en_verification')"
+    " AND (p.statut IN ('en_cours', 'en_verification')"
+    " OR EXISTS (SELECT FROM vues.argent a WHERE a.transaction = p.transaction AND a.reste > 0))"
 )
 
 

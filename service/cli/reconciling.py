@@ -42,7 +42,7 @@ def rapprocher(
     """Rapproche les rapports de la banque de nos paiements : chaque écart devient une anomalie.
 
     Un rapport est pris en entier ou refusé en entier, et ne compte qu'une fois. Sort avec 1 si quelque chose diffère,
-    2 si un rapport est refusé.
+    2 si un rapport est refusé, 3 si notre côté d'une transaction est illisible : elle seule n'est pas jugée.
     """
     from service.reports.run import reconcile_files, watch_folder
 

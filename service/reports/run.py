@@ -30,6 +30,8 @@ from service.settings import Settings
 
 DIFFERS: Final = 1
 REFUSED: Final = 2
+UNREADABLE: Final = 3
+"""Our side of a transaction cannot be read: it alone was not judged."""
 
 BAR_AFTER_SECONDS: Final = 2.0
 """A file that takes less time shows no bar."""
@@ -104,6 +106,8 @@ def reconcile_files(
             tell(summary, console, as_json=as_json)
             if summary.ecarts:
                 code = max(code, DIFFERS)
+            if summary.illisibles:
+                code = UNREADABLE
     return code
 
 

@@ -43,6 +43,12 @@ def tell(summary: Bilan, console: Console, *, as_json: bool) -> None:
     )
     if summary.sommes:
         console.print(_sums(summary))
+    for transaction, why in list(summary.illisibles.items())[:SHOWN_MAX]:
+        _say(console, f"Non jugée : {transaction}. Notre côté ne peut pas être lu : {' '.join(why.split())}")
+    if summary.illisibles:
+        _say(
+            console, f"{counted(len(summary.illisibles), 'transaction')} à juger une fois réparée : relire ce rapport."
+        )
     if summary.ecarts:
         console.print(_differences(summary.ecarts[:SHOWN_MAX]))
     if (more := len(summary.ecarts) - SHOWN_MAX) > 0:
@@ -113,6 +119,7 @@ def as_dict(summary: Bilan) -> dict[str, object]:
             for merchant, day in sorted(summary.sommes)
         ],
         "ecarts": [_as_dict(difference) for difference in summary.ecarts],
+        "non_jugees": summary.illisibles,
         "ouverts": summary.ouverts,
         "leves": summary.leves,
         "banque_interrogee": {

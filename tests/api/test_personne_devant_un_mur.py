@@ -213,7 +213,7 @@ def test_deux_creances_qui_se_paient_toutes_en_ligne_le_disent_sans_se_compter_d
             "381170X20001007",
             "il en manque 1, « X » est à la place d'un chiffre et il manque la lettre à la fin de votre référence.",
         ),
-        ("3811701200010075FF", "Votre référence compte 17 chiffres : il y en a 1 de trop et « F » est à la place"),
+        ("3811701200010075FF", "Votre référence se termine par plusieurs lettres : gardez celle de votre courrier."),
     ],
 )
 def test_plusieurs_fautes_d_une_reference_se_disent_en_une_phrase(service: Service, tapee: str, dit: str) -> None:

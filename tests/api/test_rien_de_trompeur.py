@@ -1,15 +1,20 @@
 """Ce qu'une page dit est vrai de l'instant où elle le dit, et son premier bouton peut réussir."""
 
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from pypdf import PdfReader
 
 from api.assure import lecture
+from engine.follower import Follower
+from projections.vues.anomalies import Anomalies
 from tests.api.conftest import Service
 from tests.api.navigation import AUTRE, REF, champ, chercher, devenir, fautes, lisible, payer, transaction_de, verifier
+from tests.mapper import MAPPER
 
 SANS_REPRISE = (
     "Un paiement de cette référence de courrier attend la réponse de la banque ; ne payez pas une seconde fois."
@@ -161,3 +166,55 @@ def test_ce_qui_n_est_pas_a_la_personne_lui_laisse_son_menu(service: Service, ad
     assert page.status_code == statut
     assert 'aria-label="Rubriques"' in page.text
     assert page.text.count(">Se déconnecter<") == 1
+
+
+PRIS_DEUX_FOIS = "La banque annonce avoir pris 21,00 € de plus que ce paiement ; ne payez pas une seconde fois."
+
+
+def pris_deux_fois(service: Service, code: str = "00") -> str:
+    """Un paiement conclu, dont la banque annonce ensuite, sous son sceau, avoir pris 21,00 € de plus."""
+    for reference in (REF, AUTRE):
+        service.avis(reference, 45_00)
+    devenir(service)
+    transaction = transaction_de(payer(service, chercher(service)))
+    service.repondre(transaction, 20_00, code)
+    service.repondre(transaction, 21_00)
+    Follower(service.url_base, Anomalies(), mapper=MAPPER).catch_up()
+    return transaction
+
+
+@pytest.mark.parametrize("adresse", ["/", "/creances", "/autres-moyens", f"/payer?reference={REF}"])
+def test_une_seconde_prise_apres_l_accord_arrete_l_invitation_jusqu_a_son_reglement(
+    service: Service, adresse: str
+) -> None:
+    pris_deux_fois(service)
+    page = service.client.get(adresse)
+    assert "Nous vérifions votre paiement de 20,00 € auprès de la banque ; ne payez pas" in lisible(page)
+    assert '<a class="bouton" href="/payer' not in page.text
+    assert 'id="payer">' not in page.text
+    with service.guichet.base.transaction() as conn:
+        conn.execute("UPDATE vues.argent SET reste = 0")  # Deux personnes l'ont réglé.
+    page = service.client.get(adresse)
+    assert "Nous vérifions" not in lisible(page)
+
+
+def test_la_page_du_paiement_dit_la_seconde_prise(service: Service) -> None:
+    page = lisible(service.client.get(f"/paiements/{pris_deux_fois(service)}"))
+    assert PRIS_DEUX_FOIS in page
+    assert "Nous vous remercions pour votre paiement" in page
+
+
+def test_le_recu_porte_la_meme_heure_sur_la_page_dans_les_listes_et_en_pdf(service: Service) -> None:
+    service.maintenant = datetime(2026, 7, 5, 21, 58, tzinfo=UTC)
+    service.avis(REF, 45_00)
+    devenir(service)
+    transaction = transaction_de(payer(service, chercher(service)))
+    service.maintenant += timedelta(minutes=7)
+    service.repondre(transaction, 20_00)
+    service.maintenant = datetime(2026, 7, 5, 22, 6, tzinfo=UTC)
+    pdf = PdfReader(io.BytesIO(service.client.get(f"/paiements/{transaction}/recu.pdf").content))
+    assert "06/07/2026 à 00 h 05" in pdf.pages[0].extract_text().replace("\N{NO-BREAK SPACE}", " ")
+    for adresse in (f"/paiements/{transaction}", "/paiements", "/"):
+        page = lisible(service.client.get(adresse))
+        assert "06/07/2026 à 00 h 05" in page, adresse
+        assert "05/07/2026" not in page, adresse

@@ -265,6 +265,16 @@ class Visiteur:
         self.page.get_by_text(texte).first.wait_for()
         return True
 
+    def largeur(self) -> int:
+        """Ce que la page prend en large (pixels). Le texte y est avant la feuille de style, qui fait la largeur."""
+        self.page.wait_for_load_state()
+        return int(self.page.evaluate("document.documentElement.scrollWidth"))
+
+    def tient(self, identifiant: str) -> bool:
+        """Attend que cet élément ait le focus : une ancre ou `autofocus` le donne après que le texte est là."""
+        attendre(lambda: self.page.evaluate("document.activeElement.id") == identifiant, quoi=f"focus : {identifiant}")
+        return True
+
 
 @pytest.fixture
 def visiteurs(navigateur: Browser, pile: Pile) -> Iterator[Any]:

@@ -11,6 +11,8 @@ LUS = {
     "16\N{NO-BREAK SPACE}€": 16_00,
     "20\N{NARROW NO-BREAK SPACE}": 20_00,
     "20 euros": 20_00,
+    "\N{ZERO WIDTH NO-BREAK SPACE}20\N{ZERO WIDTH SPACE}": 20_00,
+    "\N{LEFT-TO-RIGHT MARK} 20,00 €\N{WORD JOINER} ": 20_00,
     "16,00 EUR": 16_00,
     "1 euro": 1_00,
     "1 000,00": 1_000_00,

@@ -387,7 +387,7 @@ def trouver_porte_close(pile: Pile, venir: Any, noter: Noter) -> None:
     venu.saisir("20")
     page.get_by_role("button", name="Payer", exact=True).click()
     venu.lit("Ce formulaire a expiré")
-    noter(venu, "Envoie un formulaire d'une autre session (403)")
+    noter(venu, "Envoie un formulaire d'avant une reconnexion (403)")
     with pile.instance(base=False) as url:
         page.goto(f"{url}/payer?reference={reference}")
         noter(venu, "La base de données est en panne (503)", "panne")

@@ -7,6 +7,7 @@ import pytest
 from tests.navigateur.conftest import TELEPHONE, Pile, Visiteur
 from tests.navigateur.montants import ILLISIBLES, LUS
 from tests.navigateur.test_accessibilite import infractions
+from tests.outils import attendre
 
 pytestmark = pytest.mark.lent
 
@@ -58,7 +59,7 @@ def test_cinquante_lignes_sur_un_telephone_gardent_le_total_et_payer_sous_les_ye
     assert boite["y"] + boite["height"] <= TELEPHONE["height"]
     assert page.get_by_text("Vous payez 30,00").is_visible()
     assert "1 000,00" in page.locator("#solde-barre").inner_text().replace("\N{NO-BREAK SPACE}", " ")
-    assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+    assert venu.largeur() <= TELEPHONE["width"]
     assert infractions(page) == []
 
 
@@ -81,7 +82,7 @@ def test_au_dela_de_cinquante_lignes_ce_qui_est_coche_suit_de_page_en_page(pile:
     page.locator(f"#r-{la_bas}").check()
     assert venu.lit("3 références sélectionnées")
     assert "60,00" in page.locator("#solde-barre").inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+    assert venu.largeur() <= TELEPHONE["width"]
     venu.chercher(references[0])  # Un rechargement, ou le retour d'un paiement refusé : rien n'est perdu.
     page.get_by_role("heading", name="Cochées sur une autre page").wait_for()
     assert page.locator(f"#r-{la_bas}").is_checked()
@@ -108,7 +109,7 @@ def test_le_menu_se_ferme_par_echap_et_par_un_toucher_dehors_et_tient_a_320_pixe
     page = venu.page
     resume = page.locator(".menu summary")
     resume.click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+    assert venu.largeur() <= TELEPHONE["width"]
     assert infractions(page) == []
     page.keyboard.press("Escape")
     assert not page.locator(".menu[open]").count()
@@ -182,9 +183,9 @@ def test_ce_qui_est_coche_et_saisi_attend_le_retour(pile: Pile, visiteur: Visite
     visiteur.continuer()
     page.get_by_role("button", name="Recommencer").click()
     assert page.get_by_label("Montant du paiement").input_value() == "33,50"
-    page.get_by_role("button", name="Se déconnecter").click()
-    page.get_by_role("heading").first.wait_for()
-    assert page.evaluate("sessionStorage.length") == 0
+    with page.expect_navigation():
+        page.get_by_role("button", name="Se déconnecter").click()
+    attendre(lambda: page.evaluate("sessionStorage.length") == 0, quoi="l'onglet vidé")
 
 
 def test_ce_qui_vient_d_etre_paye_ne_se_propose_plus(pile: Pile, visiteur: Visiteur) -> None:

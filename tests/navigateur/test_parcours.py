@@ -239,7 +239,7 @@ def test_a_320_pixels_rien_ne_deborde(pile: Pile, visiteurs: Any) -> None:
     larges = []
 
     def mesurer(nom: str) -> None:
-        largeur = venu.page.evaluate("document.documentElement.scrollWidth")
+        largeur = venu.largeur()
         if largeur > TELEPHONE["width"]:
             larges.append((nom, largeur))
 

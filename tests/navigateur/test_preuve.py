@@ -57,7 +57,7 @@ def test_le_payeur_va_de_son_solde_a_sa_preuve_et_son_navigateur_la_verifie(pile
     assert infractions(visiteur.page) == []
     for largeur in (1280, 320):
         visiteur.page.set_viewport_size({"width": largeur, "height": 640})
-        assert visiteur.page.evaluate("document.documentElement.scrollWidth") <= largeur
+        assert visiteur.largeur() <= largeur
 
     lue = visiteur.page.locator("#preuve").text_content() or ""
     cles = str(visiteur.page.locator("#verdict").get_attribute("data-cles")).split(" ")

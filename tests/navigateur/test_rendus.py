@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.navigateur.conftest import Pile, Visiteur
+from tests.navigateur.conftest import TELEPHONE, Pile, Visiteur
 from tests.outils import attendre
 
 pytestmark = pytest.mark.lent
@@ -50,6 +50,33 @@ def test_le_papier_ne_porte_que_ce_qui_s_y_lit(pile: Pile, visiteur: Visiteur) -
         visiteur.aller(chemin)
         vus[chemin] = sur_le_papier(page)
     assert {nom: restes for nom, restes in vus.items() if restes} == {}
+
+
+ESPACEMENTS = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
+p { margin-bottom: 2em !important }"""
+"""Ce que WCAG 1.4.12 laisse une personne régler."""
+
+
+def test_la_preuve_tient_a_320_pixels_avec_les_espacements_de_la_personne(pile: Pile, visiteurs: Any) -> None:
+    reference = pile.avis(60_00, assure="n-espacements")
+    venu: Visiteur = visiteurs(viewport=TELEPHONE)
+    venu.entrer("n-espacements")
+    page = venu.page
+    attendre(lambda: page.goto(f"{pile.url}/creances/{reference}/preuve") and page.locator(".pas").count())
+    poser = (
+        "regles => { const une = new CSSStyleSheet(); une.replaceSync(regles); document.adoptedStyleSheets = [une] }"
+    )
+    page.evaluate(poser, ESPACEMENTS)
+    assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE["width"]
+
+
+def test_imprime_depuis_un_fond_sombre_un_champ_se_lit(visiteurs: Any) -> None:
+    venu: Visiteur = visiteurs(color_scheme="dark", reduced_motion="reduce")
+    venu.entrer("n-papier-sombre")
+    venu.aller("/payer")
+    venu.page.emulate_media(media="print", color_scheme="dark")
+    champ = venu.page.get_by_label("Référence de l'avis")
+    assert champ.evaluate("champ => getComputedStyle(champ).backgroundColor") == "rgb(255, 255, 255)"
 
 
 @pytest.mark.parametrize("fond", ["light", "dark"])

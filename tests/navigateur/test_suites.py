@@ -11,8 +11,6 @@ from tests.outils import attendre
 
 pytestmark = pytest.mark.lent
 
-FOCUS = "document.activeElement.id"
-
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "sans script"])
 def test_pendant_une_verification_payer_encore_est_un_choix(pile: Pile, visiteurs: Any, *, script: bool) -> None:
@@ -32,7 +30,7 @@ def test_pendant_une_verification_payer_encore_est_un_choix(pile: Pile, visiteur
         venu.aller(chemin)
         assert venu.lit("ne payez pas une seconde fois")
         assert page.locator("main a.bouton:not(.second)[href^='/payer']").count() == 0
-        assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+        assert venu.largeur() <= TELEPHONE["width"]
         assert not script or infractions(page) == []
     # Ce que l'onglet gardait du premier essai ne se coche pas de lui-même.
     assert page.locator("input[name=references]:checked").count() == 0
@@ -66,12 +64,12 @@ def test_sans_script_le_partage_montre_prend_le_focus_et_une_faute_le_garde(pile
     venu.chercher(references[0])
     page.get_by_role("button", name="Tout régler : 20,00").click()
     page.get_by_role("table", name="Partage de votre paiement").wait_for()
-    assert page.evaluate(FOCUS) == "titre-paiement"
+    assert venu.tient("titre-paiement")
     assert page.evaluate("scrollY") > TELEPHONE["height"]
     page.get_by_label("Montant du paiement").fill("x")
     page.get_by_role("button", name="Voir les totaux et le partage").click()
     page.locator("#erreurs").wait_for()
-    attendre(lambda: page.evaluate(FOCUS) == "erreurs")
+    assert venu.tient("erreurs")
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "sans script"])

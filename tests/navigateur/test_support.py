@@ -136,7 +136,7 @@ def test_rien_ne_deborde_de_l_ecran(pile: Pile, visiteurs: object, largeur: int)
     venu.page.locator(".note").wait_for()
 
     def tient() -> bool:
-        return bool(venu.page.evaluate("document.documentElement.scrollWidth") <= largeur)
+        return venu.largeur() <= largeur
 
     assert tient(), "une note d'un seul mot"
     # Le message se dit par sa place dans Kafka, d'un seul mot.
@@ -155,7 +155,7 @@ def test_la_reponse_de_la_banque_ne_deborde_pas(pile: Pile, visiteurs: Any, larg
     venu.aller(f"/support/paiements/{transaction}?motif=essai")
     venu.page.get_by_role("button", name="Interroger la banque maintenant").click()
     venu.lit("La banque dit comme nous")
-    assert venu.page.evaluate("document.documentElement.scrollWidth") <= largeur
+    assert venu.largeur() <= largeur
     assert infractions(venu.page) == []
 
 

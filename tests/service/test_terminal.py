@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from api.support.export import _cellule
 from service.controls import CONTROLS, csv_cell, json_text, shown
 from service.terminal import DataConsole
 
@@ -38,3 +40,9 @@ def test_le_json_se_relit_et_ne_porte_aucun_caractere_de_commande(valeur: str) -
 @given(HOSTILES)
 def test_une_cellule_n_est_jamais_une_formule(valeur: str) -> None:
     assert csv_cell(valeur)[:1] not in {"=", "+", "-", "@", "\t", "\r"}
+
+
+@given(st.one_of(HOSTILES, st.text(";=+-@ x")), st.sampled_from(["", "vu", "vu ; "]))
+def test_un_tableur_qui_separe_par_un_point_virgule_n_y_lit_pas_de_formule_non_plus(valeur: str, avant: str) -> None:
+    for cellule in (csv_cell(shown(avant + valeur)), _cellule(avant + valeur)):
+        assert not re.search(r"(^|;\s*)[=+\-@]", cellule), cellule

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import service.cli.search  # noqa: F401 (inscrit ses commandes)
 from domain.references import ReferenceCreance
+from engine.follower import Follower
 from engine.messages import Message
 from guichet.prendre_avis import prendre_avis
 from projections.lectures.recherche import trouver
@@ -34,7 +35,9 @@ from projections.lectures.saisie import (
     RechercheIllisible,
     lire_recherche,
 )
+from projections.vues.anomalies import Anomalies
 from service.cli.application import app
+from tests.mapper import MAPPER
 from tests.outils import en_moins_de
 from tests.support.banc import AUTRE, MOTIF, REF, TOPIC, Service, acces, agent, paiement, recevoir
 
@@ -46,6 +49,8 @@ JEUDI = date(2026, 11, 26)
     [
         ("381 17012 0001 0075 f", [ParReference(ReferenceCreance(REF))]),
         ("Référence N° 3811701200010075f", [ParReference(ReferenceCreance(REF))]),
+        ("pclcb263310000001", [ParTransaction("PCLCB263310000001")]),
+        (" PCLCB 26331 0 000001", [ParTransaction("PCLCB263310000001")]),
         ("20 € hier", [ParMontant(20_00, date(2026, 11, 25))]),
         ("20€ hier", [ParMontant(20_00, date(2026, 11, 25))]),
         ("hier 20", [ParMontant(20_00, date(2026, 11, 25))]),
@@ -238,3 +243,18 @@ def test_aucune_recherche_ne_lit_toute_une_table_et_chacune_repond_en_moins_de_2
 
             en_moins_de(0.2, une_recherche, essais=20)
     sys.stderr.write(f"{ {saisie: round(1000 * duree) for saisie, duree in durees.items()} } ms\n")
+
+
+def test_une_anomalie_se_trouve_par_son_nom_et_celle_qui_n_existe_pas_n_est_pas_proposee(service: Service) -> None:
+    recevoir(service, "INCONNUE1", 20_00)
+    Follower(service.url_base, Anomalies(), mapper=MAPPER).catch_up()
+    for saisie, attendus in (
+        ("argent-INCONNUE1-1", ["argent-INCONNUE1-1"]),
+        ("argent-INCONNUE1-2", []),
+        ("sort-1-2-3", []),
+    ):
+        lu = service.client.get("/api/v1/support/recherche", params={"q": saisie, "motif": MOTIF}, headers=agent())
+        assert (lu.status_code, [un["nom"] for un in lu.json()["resultats"]]) == (200, attendus), saisie
+        for nom in attendus:
+            adresse = f"/api/v1/support/anomalies/{nom}"
+            assert service.client.get(adresse, params={"motif": MOTIF}, headers=agent()).status_code == 200

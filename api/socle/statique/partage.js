@@ -23,7 +23,7 @@ function euros(centimes) {
 
 // Les mêmes écritures que le serveur : 20 ; 20,5 ; 20.50 € ; 20 euros ; 16€50. Null si ce n'est pas un montant, ou s'il fait doute.
 function centimes(texte) {
-  const serre = texte.trim();
+  const serre = texte.replace(/^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$/g, "");
   const trouve =
     /^€?\s*(\d{1,9}|\d{1,3}(?:\s\d{3}){1,2})(?:[.,](\d{1,2}))?\s*(?:€|euros?|eur)?$/i.exec(serre) ??
     /^(\d{1,9})\s*€\s*(\d{2})$/.exec(serre);
