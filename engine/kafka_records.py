@@ -19,7 +19,7 @@ import zstandard
 from kafka import TopicPartition, codec
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import KafkaError
-from kafka.record import default_records
+from kafka.record import default_records, legacy_records
 from kafka.record.default_records import DefaultRecordBatch
 
 BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -29,7 +29,7 @@ _READ: Final[Any] = DefaultRecordBatch._read_msg  # noqa: SLF001 (kafka-python d
 _UNPACK: Final[Any] = Fetcher.PartitionRecords._unpack_records  # noqa: SLF001
 
 
-class UnreadableBatch(KafkaError):  # type: ignore[misc]  (kafka-python has no types)
+class UnreadableBatch(KafkaError):  # type: ignore[misc]
     """A batch of a partition cannot be read; what follows it may be."""
 
     def __init__(self, where: TopicPartition, position: int, after: int | None, cause: BaseException) -> None:
@@ -38,6 +38,8 @@ class UnreadableBatch(KafkaError):  # type: ignore[misc]  (kafka-python has no t
         super().__init__(f"{where.topic}/{where.partition} ne se lit pas à la position {position} : {cause!r}{then}")
         self.where = where
         self.position = position
+        self.beyond = position + 1 if after is None else after
+        """Where who may skip it goes on: after the batch, or the next position to try if its end is not known."""
 
 
 class _TooLarge(ValueError):
@@ -116,4 +118,5 @@ def _lz4(payload: bytes) -> bytes:
 DefaultRecordBatch._read_msg = _read  # noqa: SLF001
 Fetcher.PartitionRecords._unpack_records = _unpack  # noqa: SLF001
 # Snappy needs no bound: it swells at most some twenty times.
-vars(default_records).update(gzip_decode=_gzip, zstd_decode=_zstd, lz4_decode=_lz4)
+for _format in default_records, legacy_records:
+    vars(_format).update(gzip_decode=_gzip, zstd_decode=_zstd, lz4_decode=_lz4)

@@ -158,7 +158,7 @@ class KeptReader:
     def get(self) -> Any:
         """The reader. Raises KafkaError."""
         if self._reader is None:
-            self._reader = kafka.reader(self.settings)
+            self._reader = kafka.reader(self.settings, committed=True)
         return self._reader
 
     def close(self) -> None:
@@ -194,15 +194,15 @@ def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime)
     stopped = sorted(p for p, place in found.items() if place.arretee)
     positions = {p: max(found[p].position, start) for p, start in end.starts.items()}
     pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p] and p not in stopped}
-    oldest = kafka.oldest_by_partition(reader, row["topic"], pending) if pending else {}
+    oldest = kafka.waiting(reader, row["topic"], pending, end.ends) if pending else {}
     row |= {
-        "evenements": sum(end.ends[p] - positions[p] for p in pending),
-        "secondes": _seconds(now, min(oldest.values(), default=None)),
+        "evenements": sum(end.ends[p] - positions[p] for p in oldest),
+        "secondes": _seconds(now, min((since for since in oldest.values() if since), default=None)),
         "partitions_arretees": len(stopped),
         "partitions": [
             {
                 "partition": p,
-                "evenements": max(last - positions[p], 0),
+                "evenements": 0 if p in pending and p not in oldest else max(last - positions[p], 0),
                 "secondes": _seconds(now, oldest.get(p)),
             }
             for p, last in sorted(end.ends.items())

@@ -121,8 +121,8 @@ def lag_alerts(rows: Sequence[dict[str, Any]]) -> list[str]:
             told.append(f"{behind} Aucun paiement ne s'ouvre avant `creances epoch --open RAISON`.")
         if row.get("partitions_arretees"):
             told.append(
-                f"{row['topic']} : {row['partitions_arretees']} partition(s) arrêtée(s), leur fin est revenue en deçà"
-                " de notre position ; voir `creances partitions`."
+                f"{row['topic']} : {row['partitions_arretees']} partition(s) arrêtée(s), raccourcies ou illisibles ;"
+                " voir `creances partitions`."
             )
         if row.get("messages_perdus"):
             told.append(f"{row['topic']} : {row['messages_perdus']} messages effacés par la rétention avant lecture.")
