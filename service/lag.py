@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from psycopg import Connection
 
 from engine.database import Database
+from engine.instants import age_s
 from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
@@ -48,11 +49,11 @@ SELECT count(*), min(enregistre_le),
 FROM journal.evenements WHERE position > %(after)s AND topic = ANY (%(topics)s)
 """
 
-_STATES: Final = """
+_STATES: Final = f"""
 SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le, interruptions,
-    extract(epoch FROM clock_timestamp() - battement_le)::float8
+    {age_s("battement_le")}
 FROM vues.suiveurs
-"""
+"""  # noqa: S608
 
 # What a view could not apply.
 _PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"

@@ -322,11 +322,13 @@ def _ligne(c: Communes, cause: str, gestes: frozenset[Geste] | None = None) -> L
     )
 
 
-def phrase(texte: str) -> str:
+def phrase(texte: str | None) -> str:
     """Le texte, comme une phrase : une majuscule, un point, sans signe de commande ni pseudonyme de flux."""
-    propre = _MESSAGERIE.sub("une messagerie", _COMMANDES.sub("\N{REPLACEMENT CHARACTER}", texte)).strip()
+    propre = _MESSAGERIE.sub("une messagerie", _COMMANDES.sub("\N{REPLACEMENT CHARACTER}", texte or SANS_CAUSE)).strip()
     return propre[:1].upper() + propre[1:] + ("" if propre.endswith((".", "!", "?", "…")) else ".")
 
+
+SANS_CAUSE: Final = "rien n'en dit la cause"
 
 _COMMANDES: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _MESSAGERIE: Final = re.compile(r"messagerie-[A-Za-z0-9._-]+")
