@@ -14,6 +14,11 @@ REGLES = {
     "IntervalStyle": "sql_standard",
     "search_path": "ailleurs",
     "default_transaction_isolation": "serializable",
+    "standard_conforming_strings": "off",
+    "bytea_output": "escape",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "client_encoding": "LATIN1",
 }
 ATTENDUS = {
     "DateStyle": "ISO, YMD",
@@ -22,6 +27,10 @@ ATTENDUS = {
     "search_path": "pg_catalog,public",
     "default_transaction_isolation": "read committed",
     "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
 }
 
 
