@@ -5,6 +5,7 @@ tests relisent chaque message avec elle.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -62,6 +63,17 @@ def type_publie(classe: type[BaseModel], version: str | None = None) -> str:
 def schema_publie(classe: type[BaseModel], version: str | None = None) -> str:
     """Le `ce_dataschema` d'une classe de faits : aussi le `$id` de son fichier dans `docs/schemas/`."""
     return f"{SCHEMA_PREFIXE}{sans_accents(classe.__name__)}.{version or versions(classe)[0]}"
+
+
+def lire_id(identifiant: str) -> tuple[str, int] | None:
+    """Le flux et la version que dit un `ce_id` lu sur Kafka ; None s'il n'est pas de ceux que nous écrivons."""
+    flux, _, version = identifiant.rpartition(":")
+    if not flux or "\x00" in flux or _VERSION.fullmatch(version) is None:
+        return None
+    return flux, int(version)
+
+
+_VERSION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def source_publiee(fragment: int, epoque: str) -> str:

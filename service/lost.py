@@ -19,8 +19,9 @@ from pydantic_core import to_json
 
 from domain.agregats import AGREGATS
 from engine.mapper import EventMapper
-from publication.cloudevent import TYPE_PREFIXE, source_publiee, type_publie
+from publication.cloudevent import TYPE_PREFIXE, lire_id, source_publiee, type_publie
 from publication.contenu import CHAMPS_DU_SOLDE, donnees
+from publication.epoques import NOM
 from publication.marques import TYPES_DES_MARQUES
 from service import kafka
 from service.settings import Settings
@@ -192,11 +193,11 @@ def _records(
 def _event(record: Any, base: str) -> Published | None:
     """What this message says; None for one that is not of this log, or that we did not write."""
     headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    stream, _, version = headers.get("ce_id", "").rpartition(":")
+    named = lire_id(headers.get("ce_id", ""))
     source = headers.get("ce_source", "")
     if headers.get("ce_type") in TYPES_DES_MARQUES:
         return None
-    if not source.startswith(base) or not stream or not (version.isascii() and version.isdigit()):
+    if not source.startswith(base) or NOM.fullmatch(source, len(base)) is None or named is None:
         return None
     try:
         data = json.loads(record.value)
@@ -206,7 +207,7 @@ def _event(record: Any, base: str) -> Published | None:
         return None
     said = {key: value for key, value in data.items() if key not in CHAMPS_DU_SOLDE}
     kind = _kind(headers.get("ce_type", ""))
-    return Published(stream, int(version), kind, headers.get("ce_time", ""), source.removeprefix(base), said)
+    return Published(*named, kind, headers.get("ce_time", ""), source.removeprefix(base), said)
 
 
 def _kind(published_type: str) -> str:
