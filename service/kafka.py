@@ -9,13 +9,7 @@ from uuid import UUID
 import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import IsolationLevel
-from kafka.errors import (
-    ClusterAuthorizationFailedError,
-    KafkaTimeoutError,
-    PolicyViolationError,
-    TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
-)
+from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
 from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
@@ -63,7 +57,7 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
             admin.create_topics({topic: options})
         except TopicAlreadyExistsError:
             return True
-        except (ClusterAuthorizationFailedError, TopicAuthorizationFailedError, PolicyViolationError) as refused:
+        except rebuts.REFUSALS as refused:
             raise rebuts.TopicRefused(str(refused)) from refused
         admin.wait_for_topics([topic])
         return True
