@@ -47,8 +47,17 @@ _SESSION: Final = {
     **_READING,
 }
 
-_OWNER: Final = _READING | {"search_path": "public"}
-"""A migration creates, and takes the time it takes."""
+_OWNER: Final = (
+    _READING
+    | {name: _SESSION[name] for name in _SESSION if name.startswith("tcp_")}
+    | {
+        "search_path": "public",
+        # It takes the time it takes; frozen, in a transaction or between two, it gives back the lock of all migrations.
+        "idle_in_transaction_session_timeout": "60s",
+        "idle_session_timeout": "60s",
+    }
+)
+"""What a migration is run with."""
 
 
 def _options(session: Mapping[str, str]) -> str:
@@ -97,7 +106,7 @@ def connect(url: str, *, application: str, silence_s: float | None = None, **opt
 
 
 def connect_owner(url: str) -> Connection[Any]:
-    """Open a connection of the schema's owner (autocommit), without a bound on its statements.
+    """Open a connection of the schema's owner (autocommit), with a bound on its silence and none on its statements.
 
     Raises psycopg.Error, or TransactionPooling.
     """
