@@ -110,7 +110,7 @@ def connect_owner(url: str) -> Connection[Any]:
 
     Raises psycopg.Error, or TransactionPooling.
     """
-    conn = psycopg.connect(url, **(connection_options("creances-migrate") | {"options": _options(_OWNER)}))
+    conn = psycopg.connect(url, **(connection_options("migrations") | {"options": _options(_OWNER)}))
     try:
         pooler.prepare(conn, _OWNER)
     except BaseException:
