@@ -6,13 +6,15 @@ Importing this module changes how kafka-python reads records, in three ways and 
   written in Java put there what they like. Such a name is read with replacement characters.
 - A batch that cannot be read (bytes that are no record, a codec's garbage, a checksum that does not fit) says which
   partition it stands in and where: kafka-python raises whatever its codec raises, without a place.
-- A batch that would swell beyond `BATCH_BYTES_MAX` is not decompressed: a mebibyte of zeros under zstd is gigabytes,
-  and the process would be killed at each start.
+- A batch that would swell beyond `BATCH_BYTES_MAX` is not decompressed, nor one read whose headers take more than
+  `HEADERS_BYTES_MAX`: a mebibyte of zeros under zstd is gigabytes, six kilobytes can be thirty million headers, and the
+  process would be killed, or dropped by its group, at each start.
 """
 
 import gzip
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import zstandard
@@ -21,9 +23,13 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.errors import KafkaError
 from kafka.record import default_records, legacy_records
 from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.util import decode_varint
 
 BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a batch may hold once decompressed (bytes): a topic of ours takes a mebibyte of it compressed."""
+
+HEADERS_BYTES_MAX: Final = 1024 * 1024
+"""What the headers of a batch may take (bytes); a batch that is not longer than this is not looked into."""
 
 _READ: Final[Any] = DefaultRecordBatch._read_msg  # noqa: SLF001 (kafka-python does not offer it otherwise)
 _UNPACK: Final[Any] = Fetcher.PartitionRecords._unpack_records  # noqa: SLF001
@@ -94,6 +100,35 @@ def _unpack(partition: Any, where: TopicPartition, records: Any, *deserializers:
         raise UnreadableBatch(where, position, after if after and after > position else None, cause) from cause
 
 
+def _iterate(batch: Any) -> Any:
+    batch._maybe_uncompress()  # noqa: SLF001
+    if len(batch._buffer) - batch._pos > HEADERS_BYTES_MAX:  # noqa: SLF001
+        _require_few_headers(batch._buffer, batch._pos, batch.records_count)  # noqa: SLF001
+    return batch
+
+
+def _require_few_headers(buffer: bytearray, position: int, records: int) -> None:
+    """Raise _TooLarge for a batch that is mostly headers; one that is no batch is left to who reads it."""
+    beside = 0
+    with suppress(IndexError, ValueError):
+        for _ in range(records):
+            length, position = decode_varint(buffer, position)
+            end = position + length
+            if length < 0 or end > len(buffer):
+                return
+            for _ in ("attributes", "timestamp", "offset"):
+                _, position = decode_varint(buffer, position)
+            for _ in ("key", "value"):
+                length, position = decode_varint(buffer, position)
+                position += max(length, 0)
+            beside += end - position
+            if beside > HEADERS_BYTES_MAX:
+                break
+            position = end
+    if beside > HEADERS_BYTES_MAX:
+        raise _TooLarge(f"un lot dont les en-têtes prennent plus de {HEADERS_BYTES_MAX} octets")
+
+
 def _bounded(read: bytes) -> bytes:
     if len(read) > BATCH_BYTES_MAX:
         raise _TooLarge(f"un lot de plus de {BATCH_BYTES_MAX} octets une fois décompressé")
@@ -116,6 +151,7 @@ def _lz4(payload: bytes) -> bytes:
 
 
 DefaultRecordBatch._read_msg = _read  # noqa: SLF001
+DefaultRecordBatch.__iter__ = _iterate
 Fetcher.PartitionRecords._unpack_records = _unpack  # noqa: SLF001
 # Snappy needs no bound: it swells at most some twenty times.
 for _format in default_records, legacy_records:

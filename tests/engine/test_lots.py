@@ -9,7 +9,7 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import Fetcher
 from kafka.record.memory_records import MemoryRecords
 
-from engine.kafka_records import BATCH_BYTES_MAX, UnreadableBatch
+from engine.kafka_records import BATCH_BYTES_MAX, HEADERS_BYTES_MAX, UnreadableBatch
 from tests.lots import GZIP, LZ4, SNAPPY, ZSTD, lot
 
 OU = TopicPartition("t", 3)
@@ -64,3 +64,15 @@ def test_les_lots_sains_se_lisent_comme_avant() -> None:
     assert lire(nu) == [b"un", b"deux"]
     for codec, contenu in compresses.items():
         assert lire(lot(b"un", b"deux", compresse=codec, contenu=contenu)) == [b"un", b"deux"]
+
+
+def test_un_lot_fait_d_en_tetes_n_est_pas_lu_et_un_grand_message_l_est() -> None:
+    en_tetes = [(b"", None)] * 5_000
+    nombreux = lot(*[b"x"] * 200, en_tetes=en_tetes)[61:]
+    with pytest.raises(UnreadableBatch, match="en-têtes"):
+        lire(lot(*[b"x"] * 200, compresse=ZSTD, contenu=zstandard.compress(nombreux)))
+    grand = bytes(HEADERS_BYTES_MAX * 3)
+    assert lire(lot(grand, b"deux", en_tetes=[(b"cause", b"trop grand")])) == [grand, b"deux"]
+    abime = lot(b"x", contenu=b"\x7f" * (2 * HEADERS_BYTES_MAX))
+    with pytest.raises(UnreadableBatch, match="CorruptRecordError"):
+        lire(abime)
