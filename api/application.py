@@ -28,7 +28,7 @@ from api.socle.enveloppe import Enveloppe
 from api.socle.limites import Limites
 from api.socle.mesures import Mesures
 from api.socle.pool import verifier
-from api.socle.rebuts import Place, Sort
+from api.socle.rebuts import Depot, Place
 from api.socle.schema import poser_schema
 from api.socle.taille import TailleBornee
 from api.support import anomalies, preuve, recherche
@@ -91,7 +91,7 @@ def creer_api(dependances: Dependances) -> FastAPI:
             application.include_router(notice.routes)
     application.state.moyens = moyens
     application.state.mesures = mesures
-    mesures.annoncer(_servies(), kiosque.CODES_DE_REFUS, Sort)
+    mesures.annoncer(_servies(), kiosque.CODES_DE_REFUS, Depot)
     gestionnaires.installer(application)
     application.mount("/statique", StaticFiles(directory=STATIQUE), name="statique")
     application.add_middleware(TailleBornee, octets_max=limites.corps_octets_max)

@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.relance_au_retour import relance_au_retour
-from api.socle.debits import Genre, adresse_de, vient_de
+from api.socle.debits import GenreDeDebit, adresse_de, vient_de
 from api.socle.dependances import DeLApplication, Dependances, Moyens
 from api.socle.enveloppe import correlation
 from api.socle.kafka import EnTetes, KafkaIndisponible
 from api.socle.problemes import Probleme
-from api.socle.rebuts import COPIES_TRANSMISES, Provenance, Sort, empreinte
+from api.socle.rebuts import COPIES_TRANSMISES, Depot, Provenance, empreinte
 from api.socle.retours import retenir_retour
 from api.socle.route_directe import RouteDirecte
 from api.socle.schema import problemes
@@ -141,13 +141,13 @@ async def _mettre_aux_rebuts(
     dependances, adresse = moyens.dependances, adresse_de(requete)
     provenance = _provenance(requete, champs, dependances)
     vue = empreinte(champs) if champs else hashlib.sha256(valeur).digest()
-    admis, sort = True, Sort.PLEIN
+    admis, sort = True, Depot.PLEIN
     if provenance is Provenance.PLAUSIBLE:
-        admis = moyens.debits.admettre(Genre.PLAUSIBLE, adresse)
+        admis = moyens.debits.admettre(GenreDeDebit.PLAUSIBLE, adresse)
     if vue in moyens.refuses:
-        sort = Sort.COPIE
+        sort = Depot.COPIE
     elif admis and moyens.place.prendre(len(valeur), adresse, dependances.horloge(), provenance):
-        sort = Sort.GARDE
+        sort = Depot.GARDE
         en_tetes: EnTetes = [
             ("cause", str(refus).encode()),
             ("origine", ORIGINE),
@@ -169,11 +169,11 @@ async def _mettre_aux_rebuts(
         case Provenance.BANQUE:
             pass
         case Provenance.PLAUSIBLE if not admis:
-            raise moyens.debits.trop(Genre.PLAUSIBLE)
+            raise moyens.debits.trop(GenreDeDebit.PLAUSIBLE)
         case Provenance.PLAUSIBLE:
             pass
         case Provenance.AUTRE:
-            moyens.debits.exiger(Genre.REFUS, adresse)
+            moyens.debits.exiger(GenreDeDebit.REFUS, adresse)
         case _:
             assert_never(provenance)
 

@@ -10,7 +10,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from api.socle.debits import Debit, Debits, Genre
+from api.socle.debits import Debit, Debits, GenreDeDebit
 from api.socle.en_tetes import EnTetes
 from api.socle.taille import TailleBornee
 from service import composition, web
@@ -24,7 +24,7 @@ NONE: Final = Debit(0.0, 0)
 class _NoLimit(Debits):
     """Counts nothing."""
 
-    def exiger(self, genre: Genre, appelant: str) -> None:
+    def exiger(self, genre: GenreDeDebit, appelant: str) -> None:
         """Admit."""
 
 

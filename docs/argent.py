@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from domain.creance import FAITS_DE_CREANCE
+from domain.ecart import GenreEcart
 from domain.faits import Fait
 from domain.geste import Source
 from domain.paiement import FAITS_DE_PAIEMENT
 from domain.sort import ANOMALIES, Sort
-from guichet.rapprochement.ecarts import GenreEcart
 
 PAGE: Final = Path(__file__).with_name("argent.md")
 DEBUT: Final = "<!-- {} : écrit par docs/argent.py -->\n"

@@ -222,7 +222,9 @@ class Anomalie(Agregat):
             if self.approuvee_par is not None:
                 raise AnomalieDejaReglee
             raise AucunePropositionEnAttente
-        if version is not None and version != self.proposee.originator_version:
+        lue = self.proposee.originator_version if version is None else version
+        # Qui ne dit pas laquelle n'a pas lu celle que l'on n'avait pas encore faite quand il a décidé.
+        if lue != self.proposee.originator_version or (version is None and maintenant < self.proposee.timestamp):
             raise PropositionAutre
         if maintenant >= self.proposee.expire_le:
             raise PropositionPerimee(self.proposee.expire_le)

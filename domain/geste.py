@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final, NewType
+from typing import Annotated, Final, NamedTuple, NewType, assert_never
 
 from pydantic import BaseModel, StringConstraints
 
@@ -142,47 +142,45 @@ GESTES: Final[Mapping[Source, frozenset[Geste]]] = {
 }
 """Ce qu'une source laisse faire, au plus ; l'état de l'anomalie peut en retirer."""
 
-A_DEUX: Final = frozenset(
-    {
-        Geste.RATTACHER,
-        Geste.CONCLURE,
-        Geste.RENDRE,
-        Geste.CONSTATER_REPRISE,
-        Geste.REMBOURSER,
-        Geste.CONTREPASSER,
-        Geste.APPLIQUER,
-        Geste.ECARTER,
-        Geste.RENVOYER,
-    }
-)
-"""Ceux qu'une seconde personne approuve : de l'argent bouge, ou un message de la caisse ne bougera pas ce qu'il dit.
 
-Rejouer n'en est pas : c'est la banque, sous son sceau, qui décide de nouveau.
-"""
+class Regle(NamedTuple):
+    """Ce que les règles disent d'un geste."""
+
+    precise: frozenset[str]
+    """Ce qu'il précise, outre son motif et sa pièce. Le reste se refuse : enregistré sans effet, il mentirait ; et une
+    voie ferait rendre de l'argent que rien ne rend."""
+    a_deux: bool
+    """Une seconde personne l'approuve : de l'argent bouge, ou un message de la caisse ne bougera pas ce qu'il dit."""
+    du_dossier: bool = False
+    """Il ne vise que le paiement de son anomalie : en nommer un autre se refuse."""
 
 
-PRECISIONS: Final[Mapping[Geste, frozenset[str]]] = {
-    Geste.RATTACHER: frozenset({"montant", "imputations", "transaction"}),
-    Geste.CONCLURE: frozenset({"montant", "transaction"}),
-    Geste.RENDRE: frozenset({"montant", "voie", "transaction"}),
-    Geste.CONSTATER_REPRISE: frozenset({"montant", "transaction"}),
-    Geste.REMBOURSER: frozenset({"montant", "voie", "transaction"}),
-    Geste.CONTREPASSER: frozenset({"montant", "transaction"}),
-    Geste.APPLIQUER: frozenset({"montant", "imputations"}),
-    Geste.ECARTER: frozenset({"montant"}),
-    Geste.RENVOYER: frozenset({"montant"}),
-    Geste.FAUSSE_ALERTE: frozenset(),
-    Geste.LIBERER: frozenset(),
-    Geste.REJOUER: frozenset(),
-    Geste.REPRENDRE: frozenset(),
-}
-"""Ce que chaque geste précise, outre son motif et sa pièce.
+def regle(geste: Geste) -> Regle:  # noqa: PLR0911 (un cas par geste)
+    """Ce que les règles disent de ce geste."""
+    match geste:
+        case Geste.RATTACHER:
+            return Regle(frozenset({"montant", "imputations", "transaction"}), a_deux=True)
+        case Geste.RENDRE:
+            return Regle(frozenset({"montant", "voie", "transaction"}), a_deux=True, du_dossier=True)
+        case Geste.REMBOURSER:
+            return Regle(frozenset({"montant", "voie", "transaction"}), a_deux=True)
+        case Geste.CONCLURE | Geste.CONSTATER_REPRISE | Geste.CONTREPASSER:
+            return Regle(frozenset({"montant", "transaction"}), a_deux=True, du_dossier=True)
+        case Geste.APPLIQUER:
+            return Regle(frozenset({"montant", "imputations"}), a_deux=True)
+        case Geste.ECARTER | Geste.RENVOYER:
+            return Regle(frozenset({"montant"}), a_deux=True)
+        case Geste.REJOUER:  # C'est la banque, sous son sceau, qui décide de nouveau.
+            return Regle(frozenset(), a_deux=False)
+        case Geste.FAUSSE_ALERTE | Geste.LIBERER | Geste.REPRENDRE:
+            return Regle(frozenset(), a_deux=False)
+        case _:
+            assert_never(geste)
 
-Le reste se refuse : enregistré sans effet, il mentirait ; et une voie ferait rendre de l'argent que rien ne rend.
-"""
 
-DU_DOSSIER: Final = frozenset({Geste.CONCLURE, Geste.RENDRE, Geste.CONSTATER_REPRISE, Geste.CONTREPASSER})
-"""Ceux qui ne visent que le paiement de leur anomalie : en nommer un autre se refuse."""
+PRECISIONS: Final = {geste: regle(geste).precise for geste in Geste}
+A_DEUX: Final = frozenset(geste for geste in Geste if regle(geste).a_deux)
+DU_DOSSIER: Final = frozenset(geste for geste in Geste if regle(geste).du_dossier)
 
 
 def de_trop(proposition: Proposition) -> list[str]:

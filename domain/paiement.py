@@ -382,6 +382,11 @@ class Paiement(Agregat):
         argent = self.argent.get(numero_d_argent(anomalie))
         return argent.reste if argent is not None else 0
 
+    def marchand_de(self, anomalie: str) -> str:
+        """Le marchand chez qui la banque a pris cet argent ; celui du paiement si rien ne le nomme."""
+        argent = self.argent.get(numero_d_argent(anomalie))
+        return argent.encaissement.marchand if argent is not None else self.marchand
+
     def user(self, anomalie: IdAnomalie, montant: int) -> None:
         """Retire de cet argent ce qui vient d'en être réglé ; n'est appelée que par un fait."""
         numero = numero_d_argent(anomalie)

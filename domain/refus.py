@@ -229,7 +229,9 @@ class AvisInconnu(Refus):
     """Le message parle d'une créance qu'aucun avis n'a ouverte."""
 
     code = "avis_inconnu"
-    phrase_de_base = "Aucun avis n'a été reçu pour cette référence : le message attend que le support le règle."
+    phrase_de_base = (
+        "Aucun avis n'a été reçu pour cette référence : le message attend, et s'appliquera quand l'avis viendra."
+    )
 
 
 class AvisContradictoire(Refus):

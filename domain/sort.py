@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 
 class Sort(StrEnum):
@@ -26,9 +26,18 @@ class Sort(StrEnum):
     """Sceau faux, illisible, marchand inconnu : rien n'en est cru, l'original est aux rebuts."""
 
 
-ANOMALIES: Final = frozenset(
-    {Sort.CONTRADICTOIRE, Sort.NON_RAPPROCHEE, Sort.MONTANT_INCOHERENT, Sort.EN_SOUFFRANCE, Sort.REJETEE},
-)
+def est_anomalie(sort: Sort) -> bool:
+    """Dit si le support doit voir ce sort et le régler."""
+    match sort:
+        case Sort.CONTRADICTOIRE | Sort.NON_RAPPROCHEE | Sort.MONTANT_INCOHERENT | Sort.EN_SOUFFRANCE | Sort.REJETEE:
+            return True
+        case Sort.APPLIQUEE | Sort.DOUBLON | Sort.EN_ATTENTE:
+            return False
+        case _:
+            assert_never(sort)
+
+
+ANOMALIES: Final = frozenset(sort for sort in Sort if est_anomalie(sort))
 """Les sorts que le support doit voir et régler."""
 
 

@@ -87,7 +87,7 @@ class MotifIrrecevable(Refus):
     )
 
 
-class Voie(StrEnum):
+class VoieDeLecture(StrEnum):
     """Par où l'on lit."""
 
     PAGE = "page"
@@ -100,7 +100,7 @@ class Lecteur(NamedTuple):
 
     qui: str
     role: str
-    voie: Voie
+    voie: VoieDeLecture
     correlation: str | None = None
 
 

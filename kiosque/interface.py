@@ -6,6 +6,7 @@ La banque peut changer de produit : rien ici ne parle de Sips.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -194,6 +195,18 @@ Etat: TypeAlias = Trouvee | Inconnue | Indeterminee
 """Ce que donne une interrogation."""
 
 
+class Echec(StrEnum):
+    """Ce qu'un code de la banque dit, à une personne, d'un paiement qui n'a pas abouti."""
+
+    ANNULE = "annule"
+    """Elle l'a annulé."""
+    DELAI = "delai"
+    """Elle n'a pas fini à temps."""
+    REFUSE = "refuse"
+    """Cela tient à elle, ou à sa carte."""
+    INCIDENT = "incident"
+
+
 class Kiosque(Protocol):
     """Le kiosque bancaire : la page de paiement hébergée, ses réponses, et l'état d'une transaction.
 
@@ -214,6 +227,9 @@ class Kiosque(Protocol):
 
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         """Lit ce que le topic a gardé, sceau vérifié de nouveau : le topic n'est pas cru."""
+
+    def echec(self, code: str | None) -> Echec:
+        """Ce que ce code veut dire d'un paiement qui n'a pas abouti ; inconnu ou absent, c'est un incident."""
 
     def interroger(self, transaction: str, marchand: str) -> Etat:
         """Demande à la banque ce qu'elle sait de la transaction, sous le marchand que le paiement a enregistré."""

@@ -96,14 +96,8 @@ def _bounds(tiles: Sequence[tuple[int, int, int]]) -> tuple[list[int], list[int]
     return starts, [start + width for start, (_, _, width) in zip(starts, tiles, strict=True)]
 
 
-def index_of(conn: Connection[Any], epoch: str, written_by: int, leaf: bytes) -> int | None:
-    """The number of this leaf, among those sealed of its transaction; None if it is not there."""
-    [index] = indexes_of(conn, epoch, [Leaf(written_by, 0, leaf)])
-    return index
-
-
 def indexes_of(conn: Connection[Any], epoch: str, leaves: Sequence[Leaf]) -> list[int | None]:
-    """The same of each of these, in one statement, or two."""
+    """The number of each leaf among those sealed of its transaction, or None; in two statements at most."""
     indexes: list[int | None] = [None] * len(leaves)
     for everywhere in (False, True):
         wanted = [rank for rank, index in enumerate(indexes) if index is None]

@@ -1,7 +1,8 @@
-"""Ce que chaque fait change pour qui le lit : le seul lieu, avec l'audit, qui décide de chaque fait.
+"""Ce que chaque fait d'argent ou de messagerie change pour qui le lit : seul l'audit en décide aussi, à part.
 
 Chaque `match` finit par `assert_never` sur la somme fermée des faits : un fait nouveau dont rien n'est décidé ici est
 nommé par mypy. Les vues et les lectures n'ajoutent que leur SQL. L'audit n'emploie pas ce module : il le vérifie.
+Plus de 300 lignes : un cas par fait, et chaque question que les lecteurs en posent, côte à côte.
 """
 
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from domain.creance import FAITS_DE_CREANCE, Créance, FaitDeCreance
 from domain.delai import PARIS
 from domain.messagerie import FAITS_DE_MESSAGERIE, FaitDeMessagerie, Messagerie
 from domain.monnaie import euros
-from domain.paiement import FAITS_DE_PAIEMENT, FaitDePaiement, Paiement
+from domain.paiement import FAITS_DE_PAIEMENT, FaitDePaiement, Fin, Paiement
 
 
 class Effet(NamedTuple):
@@ -175,6 +176,144 @@ def phrase(fait: FaitDeCreance, creance: str = "cette créance") -> str:  # noqa
             return f"La caisse a corrigé le montant de l'avis : {apres} au lieu de {avant}."
         case Créance.AvisAnnulé():
             return "La caisse a annulé l'avis : plus rien n'est dû."
+        case _:
+            assert_never(fait)
+
+
+VERIFICATION: Final = "Nous vérifions votre paiement auprès de la banque ; ne payez pas une seconde fois."
+"""À dire tant que le paiement est en vérification, et plus ensuite."""
+
+
+def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+    """Ce qu'un fait d'un paiement veut dire."""
+    match fait:
+        case Paiement.PaiementOuvert():
+            return f"Un paiement en ligne de {euros(fait.montant)} a commencé le {quand(fait.timestamp)}."
+        case Paiement.PaiementConclu():
+            return _fin(fait)
+        case Paiement.EncaissementNonImputé():
+            return (
+                f"La banque a pris {euros(fait.montant)} le {quand(fait.accepte_le)} ; cette somme n'est encore sur"
+                " aucune créance."
+            )
+        case Paiement.AcceptationPrécisée():
+            return "La banque a précisé le numéro d'autorisation du paiement déjà accepté."
+        case Paiement.EncaissementImputé():
+            references = ", ".join(imputation.reference for imputation in fait.imputations)
+            return f"{euros(fait.montant)} que la banque avait pris ont été mis sur {references}."
+        case Paiement.EncaissementRendu():
+            qui = "La banque a repris d'elle-même" if fait.voie is None else "Nous avons rendu"
+            return f"{qui} {euros(fait.montant)}."
+        case Paiement.PaiementRéglé():
+            if fait.accepte_le is None:
+                return f"La vérification est finie le {quand(fait.timestamp)} : l'argent a été rendu."
+            return (
+                f"La vérification est finie : {euros(fait.montant)} pris le {quand(fait.accepte_le)} ont été comptés."
+            )
+        case Paiement.RemboursementDemandé():
+            return f"Nous avons demandé à la banque de rendre {euros(fait.montant)} sur la carte."
+        case Paiement.RemboursementEnvoyé():
+            return "La demande est partie vers la banque."
+        case Paiement.RemboursementFait():
+            return f"La banque a rendu {euros(fait.montant)} sur la carte, le {quand(fait.timestamp)}."
+        case Paiement.RemboursementRefusé():
+            return "La banque ne peut pas rendre cette somme sur la carte : rien n'a bougé."
+        case _:
+            assert_never(fait)
+
+
+def _fin(fait: Paiement.PaiementConclu) -> str:
+    match fait.issue:
+        case Fin.ACCEPTE:
+            presume = " (heure de réception : la banque n'en a pas donné)" if fait.depart_presume else ""
+            return f"La banque a accepté le paiement le {quand(fait.accepte_le or fait.timestamp)}{presume}."
+        case Fin.ECHOUE:
+            return f"La banque n'a pas accepté le paiement, le {quand(fait.timestamp)}."
+        case Fin.EXPIRE:
+            return f"Le paiement n'a pas été terminé à temps : il a été clos le {quand(fait.timestamp)}."
+        case Fin.EN_VERIFICATION:
+            return VERIFICATION
+        case _:
+            assert_never(fait.issue)
+
+
+# --- Ce que les clôtures en comptent ---------------------------------------------------------------------------------
+
+
+class Ecriture(NamedTuple):
+    """Sous quel mouvement de solde (`projections.comptes.totaux`) un fait compte, et pour combien."""
+
+    nom: str
+    champ: str
+    """Celui du fait, tel qu'il est stocké, qui en porte le montant."""
+    moins: str | None = None
+    """Celui qui s'en retranche."""
+
+    def montant(self, fait: FaitDeCreance) -> int:
+        """En centimes, du signe que dit ce mouvement."""
+        montant: int = getattr(fait, self.champ)
+        return montant if self.moins is None else montant - getattr(fait, self.moins)
+
+
+def ecriture(classe: type[FaitDeCreance]) -> Ecriture | None:  # noqa: PLR0911 (un cas par fait)
+    """Ce qu'un fait change aux totaux d'une clôture ; None s'il ne fait bouger aucun solde."""
+    if issubclass(classe, Créance.AvisEmis):
+        return Ecriture("emis", "montant_initial")
+    if issubclass(classe, Créance.AvisRectifié):
+        return Ecriture("rectifie", "montant_initial", "montant_precedent")
+    if issubclass(classe, Créance.AvisAnnulé):
+        return Ecriture("annule", "montant_precedent")
+    if issubclass(classe, Créance.PaiementAccepté):
+        return Ecriture("accepte", "part")
+    if issubclass(classe, Créance.EncaissementRattaché):
+        return Ecriture("rattache", "part")
+    if issubclass(classe, Créance.EncaissementReçu):
+        return Ecriture("autres_encaissements", "montant")
+    if issubclass(classe, Créance.PaiementContrepassé):
+        return Ecriture("contrepasse", "part")
+    if issubclass(classe, Créance.TropPerçuRemboursé):
+        return Ecriture("rembourse", "montant")
+    if issubclass(
+        classe,
+        (Créance.PaiementInitié, Créance.PaiementÉchoué, Créance.PaiementAffiché, Créance.TropPerçuConstaté),
+    ):
+        return None
+    assert_never(classe)
+
+
+ECRITURES: Final = {classe.TOPIC: ecrite for classe in FAITS_DE_CREANCE if (ecrite := ecriture(classe)) is not None}
+"""Par topic : ce que lisent aussi ceux qui refont une clôture depuis le JSON des faits."""
+
+
+def prises(fait: FaitDePaiement, paiement: Paiement) -> list[tuple[str, int, str]]:
+    """Ce que le fait change à l'argent pris par la banque : nom, montant (centimes, signé), marchand.
+
+    `paiement` : tel que ce fait l'a laissé. Un nom qui est celui d'un mouvement de solde compte chez ce marchand : les
+    créances ne savent pas le nommer.
+    """
+    match fait:
+        case Paiement.PaiementConclu(issue=Fin.ACCEPTE):
+            return [(nom, paiement.montant, paiement.marchand) for nom in ("preleve_par_la_banque", "accepte")]
+        case Paiement.EncaissementNonImputé():
+            return [(nom, fait.montant, fait.marchand) for nom in ("preleve_par_la_banque", "non_rattache")]
+        case Paiement.EncaissementImputé():
+            marchand = paiement.marchand_de(fait.anomalie)
+            return [("non_rattache", -fait.montant, marchand), ("rattache", fait.montant, marchand)]
+        case Paiement.EncaissementRendu():
+            marchand = paiement.marchand_de(fait.anomalie)
+            suite = ("preleve_par_la_banque", -fait.montant) if fait.voie is None else ("rendu", fait.montant)
+            return [("non_rattache", -fait.montant, marchand), (*suite, marchand)]
+        case (
+            Paiement.PaiementConclu()
+            | Paiement.PaiementOuvert()
+            | Paiement.AcceptationPrécisée()
+            | Paiement.PaiementRéglé()
+            | Paiement.RemboursementDemandé()
+            | Paiement.RemboursementEnvoyé()
+            | Paiement.RemboursementFait()
+            | Paiement.RemboursementRefusé()
+        ):
+            return []
         case _:
             assert_never(fait)
 

@@ -43,7 +43,7 @@ def kiosk(settings: Settings) -> Kiosque:
             heures_closes=(settings.kiosque_office_closed_from, settings.kiosque_office_closed_until),
             delai_de_renvoi=settings.kiosque_office_resend_after,
             delai_s=settings.kiosque_timeout.total_seconds(),
-            essais_admis=settings.mode != "production",
+            essais_admis=not settings.in_production,
             secrets_de_pseudonyme=tuple(filter(None, (settings.pseudonym_secret, settings.pseudonym_previous_secret))),
         )
     )

@@ -180,7 +180,7 @@ def _drawn(settings: Settings, given: SecretStr | None, name: str) -> str:
     """A secret of the proof; outside production, drawn once where none is given. Raises ValueError."""
     if given is not None:
         return given.get_secret_value()
-    if settings.mode == "production":
+    if settings.in_production:
         raise ValueError(f"{PREFIX}{name.upper()} manque.")
     return drawn_secret(settings, name.replace("_", "."), lambda: secrets.token_hex(KEY_BYTES))
 
@@ -194,7 +194,7 @@ def sealing(settings: Settings) -> Sealing:
 
 def proof_salt(settings: Settings) -> bytes | None:
     """What proofs need of the secrets; None in production where it is not given: no proof is given there."""
-    if settings.mode == "production" and settings.preuve_salt is None:
+    if settings.in_production and settings.preuve_salt is None:
         return None
     return _drawn(settings, settings.preuve_salt, "preuve_salt").encode()
 
@@ -210,7 +210,7 @@ def _known_witnesses(settings: Settings) -> list[Verifier]:
     if settings.preuve_temoins:
         return [witness.verifier for witness in settings.preuve_temoins]
     kept = demo_witness_key(settings)
-    return [Verifier.parse(kept.read_text("utf-8"))] if settings.mode == "demonstration" and kept.exists() else []
+    return [Verifier.parse(kept.read_text("utf-8"))] if not settings.in_production and kept.exists() else []
 
 
 def trusted(settings: Settings) -> Trusted:
@@ -221,7 +221,7 @@ def trusted(settings: Settings) -> Trusted:
     witnesses = _known_witnesses(settings)
     if settings.preuve_public_key is not None:
         current = bytes.fromhex(settings.preuve_public_key)
-    elif settings.preuve_key is None and (settings.mode == "production" or settings.preuve_salt is not None):
+    elif settings.preuve_key is None and (settings.in_production or settings.preuve_salt is not None):
         return Trusted(settings.preuve_origin, (), witnesses)
     else:
         private = bytes.fromhex(_drawn(settings, settings.preuve_key, "preuve_key"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import Final
+from typing import Final, assert_never
 
 from api.socle.courriel import BoiteDeDemonstration, Courriel, CourrielImpossible, Message
 from service.settings import Settings
@@ -69,8 +69,6 @@ class SmtpCourriel:
         courrier = _write(str(self._settings.smtp_sender), adresse, message)
         try:
             with self._connect() as server:
-                if self._settings.smtp_tls == "starttls":
-                    server.starttls(context=ssl.create_default_context())
                 if self._settings.smtp_user is not None and self._settings.smtp_password is not None:
                     server.login(self._settings.smtp_user, self._settings.smtp_password.get_secret_value())
                 server.send_message(courrier)
@@ -82,12 +80,16 @@ class SmtpCourriel:
         host, port = str(self._settings.smtp_host), self._settings.smtp_port
         cut = _Cut()
         with cut.in_time():
-            if self._settings.smtp_tls == "tls":
-                context = ssl.create_default_context()
-                server: smtplib.SMTP = _CutSMTPOverTLS(cut, host, port, context)
-            else:
-                server = _CutSMTP(cut, host, port)
+            match self._settings.smtp_tls:
+                case "tls":
+                    server: smtplib.SMTP = _CutSMTPOverTLS(cut, host, port, ssl.create_default_context())
+                case "starttls" | "none":
+                    server = _CutSMTP(cut, host, port)
+                case _:
+                    assert_never(self._settings.smtp_tls)
             with server:
+                if self._settings.smtp_tls == "starttls":
+                    server.starttls(context=ssl.create_default_context())
                 yield server
 
 

@@ -50,7 +50,7 @@ class ProductionRefused(Exception):
 
 def require_ready(settings: Settings, roles: Collection[RoleKind]) -> None:
     """Let a demonstration pass; raise ProductionRefused if production lacks what these roles need."""
-    if settings.mode == "production" and (gaps := find_gaps(settings, roles)):
+    if settings.in_production and (gaps := find_gaps(settings, roles)):
         raise ProductionRefused(gaps)
 
 

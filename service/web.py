@@ -187,7 +187,7 @@ def api_and_operations(application: FastAPI, settings: Settings) -> Callable[[th
     public, port = http(application, settings), settings.ops_port_apart
     if port is None:
         return public
-    operations = creer_exploitation(application, notice_servie=settings.mode != "production")
+    operations = creer_exploitation(application, notice_servie=not settings.in_production)
     beside = serve(operations, settings.ops_host, port)
 
     def run_both(stop: threading.Event) -> None:

@@ -25,7 +25,12 @@ from engine.batch import Batch, Entry
 from engine.database import Database
 from engine.follower import Follower
 from engine.recorder import RecordedEvent, Recorder
+from projections.arretes.calcul import calculer
+from projections.arretes.contenu import Axe
+from projections.arretes.journal import Tranche
+from projections.arretes.recalcul import differences, recalculer
 from projections.audit import auditer
+from projections.audit.rapport import Rapport
 from projections.lectures.historique import historique
 from projections.lectures.mouvements import mouvements
 from projections.vues import VUES
@@ -119,6 +124,15 @@ def projeter(url: str, recorder: Recorder, conn: psycopg.Connection[Any]) -> Non
     assert conn.execute("SELECT suiveur, flux, cause FROM vues.ecartes").fetchall() == []
 
 
+def clore(conn: psycopg.Connection[Any], rapport: Rapport) -> None:
+    """La clôture qui compte tous ces faits est celle que refait PostgreSQL seul, et celle qu'additionne l'audit."""
+    with conn.transaction():
+        close = calculer(conn, MAPPER, None, Tranche(T0.date(), 0, rapport.tete))
+    (refaite,) = recalculer(conn, [0, rapport.tete])
+    assert differences(close, refaite) == []
+    assert close[Axe.ENSEMBLE][""] == rapport.compte.ensemble
+
+
 @pytest.mark.parametrize("classe", FAITS_DE_CREANCE, ids=lambda classe: classe.TOPIC)
 def test_chaque_lecteur_dit_le_solde_de_l_agregat(
     journal: tuple[psycopg.Connection[Any], Recorder, str], classe: type[Fait]
@@ -155,6 +169,7 @@ def test_chaque_lecteur_dit_le_solde_de_l_agregat(
     assert histoire.illisibles == []
     assert histoire.etapes[-1].solde == relue.solde
     assert len(histoire.etapes) == relue.version
+    clore(conn, rapport)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +210,7 @@ def test_les_faits_des_autres_agregats_passent_par_chaque_vue(
     rapport = auditer(conn, maintenant=T0)
     assert rapport.illisibles == {}
     assert not [ecart for ecart in rapport.ecarts if ecart.startswith(tuple(VUES))]
+    clore(conn, rapport)
 
 
 @pytest.mark.parametrize("classe", FAITS, ids=lambda classe: classe.TOPIC)

@@ -21,7 +21,7 @@ from api.socle.courriel import (
     Message,
     est_une_adresse,
 )
-from api.socle.debits import Genre
+from api.socle.debits import GenreDeDebit
 from api.socle.dependances import DeLApplication
 from api.socle.problemes import Probleme
 from api.socle.rendu import page
@@ -54,7 +54,7 @@ async def envoyer(transaction: str, requete: Request, visite: AssureConnecte) ->
     paiement, accepte_le = await _accepte(visite, transaction)
     if not est_une_adresse(adresse):
         return _page(visite, transaction, adresse=adresse, faute=ILLISIBLE, statut=422)
-    visite.moyens.debits.exiger(Genre.COURRIEL, visite.assure)
+    visite.moyens.debits.exiger(GenreDeDebit.COURRIEL, visite.assure)
     justificatif = await anyio.to_thread.run_sync(justificatif_de, visite.moyens.dependances.guichet, transaction)
     octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif)
     message = Message(

@@ -80,7 +80,7 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
         "reprise": repris_possible(paiement, fermes, visite.retours),
         "fermeture": clos.phrase if clos is not None and clos.fermeture is not None else None,
         "confirme": est_confirme(paiement, visite.retours),
-        "motif": motif_de(paiement),
+        "motif": motif_de(paiement, moyens.dependances.guichet.kiosque),
         "parts": [(part, creances.get(part.reference)) for part in justificatif.parts],
         "justificatif": justificatif,
         "encore_dues": any(ligne.restant_du for ligne in dues),

@@ -4,9 +4,10 @@ Les mots et les codes de la banque restent au support.
 """
 
 from enum import StrEnum
-from typing import Final, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from domain.paiement import ARGENT_RENDU
+from kiosque.interface import Echec, Kiosque
 from projections.vues.paiements import LignePaiement
 
 
@@ -30,30 +31,31 @@ class Motif(NamedTuple):
     suite: str
 
 
-_FAMILLES: Final = {
-    "17": Famille.ANNULE,
-    "97": Famille.DELAI,
-    "05": Famille.REFUSE,
-    "14": Famille.REFUSE,
-    "34": Famille.REFUSE,
-    "51": Famille.REFUSE,
-    "54": Famille.REFUSE,
-    "75": Famille.REFUSE,
-}
-"""Les codes de la banque qui parlent de la personne ou de sa carte ; tout autre, même inconnu, est un incident."""
-
-
-def motif_de(paiement: LignePaiement) -> Motif | None:
-    """Pourquoi ce paiement n'a pas abouti ; None s'il a abouti, ou si rien n'est encore dit."""
+def motif_de(paiement: LignePaiement, kiosque: Kiosque) -> Motif | None:
+    """Pourquoi ce paiement n'a pas abouti, son code lu par le kiosque ; None s'il a abouti, ou si rien n'en est dit."""
     match paiement.statut:
         case "echoue" if paiement.cause == ARGENT_RENDU:
             return _motif(Famille.RENDU)
         case "expire":
             return _motif(Famille.DELAI)
         case "echoue":
-            return _motif(_FAMILLES.get(paiement.code or "", Famille.INCIDENT))
+            return _motif(_famille(kiosque.echec(paiement.code)))
         case _:
             return None
+
+
+def _famille(echec: Echec) -> Famille:
+    match echec:
+        case Echec.ANNULE:
+            return Famille.ANNULE
+        case Echec.DELAI:
+            return Famille.DELAI
+        case Echec.REFUSE:
+            return Famille.REFUSE
+        case Echec.INCIDENT:
+            return Famille.INCIDENT
+        case _:
+            assert_never(echec)
 
 
 def _motif(famille: Famille) -> Motif:

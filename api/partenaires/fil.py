@@ -37,7 +37,7 @@ LIMITE_MAX: Final = 2_000
 """Événements d'une page : environ 1 Mo de JSON."""
 
 ATTENTE_MAX_S: Final = 8
-"""L'attente la plus longue : en deçà de ce que le service laisse pour commencer à répondre (`HTTP_WAIT_TIMEOUT`)."""
+"""L'attente la plus longue : moins que le service n'en laisse pour répondre (`CREANCES_HTTP_WAIT_TIMEOUT`)."""
 
 SONDAGE_S: Final = 0.5
 """Entre deux regards sur la fin du journal, pendant une attente (secondes)."""

@@ -7,7 +7,7 @@ from fastapi.openapi.models import HTTPBearer as Porteur
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
-from api.socle.debits import Genre, adresse_de, genre_de
+from api.socle.debits import GenreDeDebit, adresse_de, genre_de
 from api.socle.dependances import moyens
 from api.socle.identite import Identite, JetonInvalide, RoleUtilisateur
 from api.socle.problemes import Probleme
@@ -37,7 +37,7 @@ class _Exigence(SecurityBase):
         try:
             identite = await de_l_application.dependances.jetons.verifier(jeton.strip())
         except JetonInvalide:
-            de_l_application.debits.exiger(Genre.REFUS, adresse_de(requete))
+            de_l_application.debits.exiger(GenreDeDebit.REFUS, adresse_de(requete))
             await de_l_application.consigne.refuser("jeton d'accès refusé", requete=requete)
             en_tetes = {"WWW-Authenticate": f'{_DEFI}, error="invalid_token"'}
             raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None

@@ -24,7 +24,7 @@ from api.socle.canal import passage_de, poser_canal
 from api.socle.client_oidc import ClientOIDC, ConnexionRefusee
 from api.socle.connexion_demo import page_de_choix
 from api.socle.cookies import lire_cookie, oublier, poser_cookie
-from api.socle.debits import Genre, adresse_de
+from api.socle.debits import GenreDeDebit, adresse_de
 from api.socle.dependances import DeLApplication, Dependances, Moyens
 from api.socle.emetteur import EmetteurInjoignable, JetonInvalide
 from api.socle.formulaire import JetonPerime, formulaire
@@ -63,7 +63,7 @@ async def se_connecter(
 ) -> Response:
     """Mène chez l'émetteur ; `next` : la page à montrer ensuite, chez nous seulement."""
     dependances = moyens.dependances
-    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
+    moyens.debits.exiger(GenreDeDebit.CONNEXION, adresse_de(requete))
     suite = suite_locale(suite)
     if not dependances.connectable:
         return par_le_compte()
@@ -106,7 +106,7 @@ async def revenir_de_l_emetteur(
     dependances = moyens.dependances
     if dependances.connexion is None:
         return par_le_compte()
-    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
+    moyens.debits.exiger(GenreDeDebit.CONNEXION, adresse_de(requete))
     aller = _aller_de(requete, dependances)
     if aller is None or not hmac.compare_digest(aller.etat.encode(), state.encode()):
         if (fois := moyens.redites.fois(("connexion_sans_demande", str(aller is not None)))) is not None:

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.socle import session as sessions
 from api.socle.canal import passage_de, poser_canal
-from api.socle.debits import Genre, adresse_de
+from api.socle.debits import GenreDeDebit, adresse_de
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.formulaire import formulaire
 from api.socle.identite import RoleUtilisateur
@@ -63,7 +63,7 @@ async def choisir_un_agent(requete: Request, moyens: DeLApplication) -> Response
     """La personne est un agent de la démonstration."""
     if not moyens.dependances.demo:
         raise AccesRefuse(par_le_compte())
-    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
+    moyens.debits.exiger(GenreDeDebit.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
     nom = dict(champs).get("agent", "")
     reponse = RedirectResponse(AGENTS[nom].accueil if nom in AGENTS else "/", status_code=303)
@@ -80,7 +80,7 @@ async def choisir(requete: Request, moyens: DeLApplication) -> Response:
     """La personne dit qui elle est ; la session change de numéro."""
     if not moyens.dependances.demo:
         raise AccesRefuse(par_le_compte())
-    moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
+    moyens.debits.exiger(GenreDeDebit.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
     tape = dict(champs).get("assure", "").strip()
     session, suite = sessions.nommee(tape), suite_locale(dict(champs).get("suite", "/"))

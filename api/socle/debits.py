@@ -28,7 +28,7 @@ _PREFIXE_IPV6: Final = 64
 Reseau: TypeAlias = IPv4Network | IPv6Network
 
 
-class Genre(StrEnum):
+class GenreDeDebit(StrEnum):
     """Ce qui se compte à part."""
 
     LECTURE = "lecture"
@@ -69,17 +69,19 @@ class Debits:
     ) -> None:
         """Un débit par genre."""
         self._debits = {
-            Genre.LECTURE: lectures,
-            Genre.ECRITURE: ecritures,
-            Genre.CONNEXION: connexions,
-            Genre.REFUS: refus,
-            Genre.PLAUSIBLE: plausibles,
-            Genre.COURRIEL: COURRIELS,
+            GenreDeDebit.LECTURE: lectures,
+            GenreDeDebit.ECRITURE: ecritures,
+            GenreDeDebit.CONNEXION: connexions,
+            GenreDeDebit.REFUS: refus,
+            GenreDeDebit.PLAUSIBLE: plausibles,
+            GenreDeDebit.COURRIEL: COURRIELS,
         }
         self._horloge_s = horloge_s
-        self._seaux: dict[Genre, OrderedDict[str, RateLimiter]] = {genre: OrderedDict() for genre in Genre}
+        self._seaux: dict[GenreDeDebit, OrderedDict[str, RateLimiter]] = {
+            genre: OrderedDict() for genre in GenreDeDebit
+        }
 
-    def admettre(self, genre: Genre, appelant: str) -> bool:
+    def admettre(self, genre: GenreDeDebit, appelant: str) -> bool:
         """Compte un appel, et dit s'il tient dans le débit."""
         seaux = self._seaux[genre]
         if (seau := seaux.get(appelant)) is None:
@@ -91,12 +93,12 @@ class Debits:
             seaux.move_to_end(appelant)
         return seau.prendre()
 
-    def exiger(self, genre: Genre, appelant: str) -> None:
+    def exiger(self, genre: GenreDeDebit, appelant: str) -> None:
         """Compte un appel ; lève Probleme 429 au-delà du débit."""
         if not self.admettre(genre, appelant):
             raise self.trop(genre)
 
-    def trop(self, genre: Genre) -> Probleme:
+    def trop(self, genre: GenreDeDebit) -> Probleme:
         """Le refus d'un appel de ce genre, au-delà du débit : 429, et quand revenir."""
         par_seconde = self._debits[genre].par_seconde
         attente_s = math.ceil(1 / par_seconde) if par_seconde > 0 else 60
@@ -119,9 +121,9 @@ def _par_minute(nombre: int) -> Debit:
     return Debit(nombre / 60, nombre)
 
 
-def genre_de(requete: Request) -> Genre:
+def genre_de(requete: Request) -> GenreDeDebit:
     """Lire ou écrire."""
-    return Genre.LECTURE if requete.method in {"GET", "HEAD"} else Genre.ECRITURE
+    return GenreDeDebit.LECTURE if requete.method in {"GET", "HEAD"} else GenreDeDebit.ECRITURE
 
 
 def adresse_de(requete: Request) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.socle import sessions_tenues
 from api.socle.corps import lire_formulaire
-from api.socle.debits import Genre, adresse_de
+from api.socle.debits import GenreDeDebit, adresse_de
 from api.socle.dependances import DeLApplication
 from api.socle.identite import JetonInvalide
 from api.socle.problemes import Probleme
@@ -26,13 +26,13 @@ async def finir(requete: Request, moyens: DeLApplication) -> Response:
     if connexion is None:
         raise Probleme(404, "introuvable", "Cette adresse n'existe pas.")
     # L'émetteur finit d'une adresse toutes les sessions, et ne redemande pas : comme à la banque, seul un refus compte.
-    moyens.debits.exiger(Genre.LECTURE, f"fin {adresse_de(requete)}")
+    moyens.debits.exiger(GenreDeDebit.LECTURE, f"fin {adresse_de(requete)}")
     try:
         jeton = dict(await lire_formulaire(requete)).get("logout_token", "")
         demandee = await anyio.to_thread.run_sync(partial(connexion.lire_fin, jeton), limiter=connexion.emetteur.fils)
     except (JetonInvalide, ValueError):
         await moyens.consigne.refuser("fin de session refusée : jeton invalide", requete=requete)
-        moyens.debits.exiger(Genre.CONNEXION, adresse_de(requete))
+        moyens.debits.exiger(GenreDeDebit.CONNEXION, adresse_de(requete))
         raise Probleme(400, "jeton_invalide", "Ce jeton de fin de session n'est pas valable.") from None
     finies, maintenant = 0, moyens.dependances.horloge()
     async with moyens.pool.connection() as conn:

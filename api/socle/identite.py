@@ -5,13 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol, assert_never
 
 import jwt
 from pydantic import Field, TypeAdapter, ValidationError
 
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
-from api.socle.lecture_de_jeton import INSTANT_MAX, Nature, decoder, est_d_acces, exiger_le_type
+from api.socle.lecture_de_jeton import INSTANT_MAX, NatureDeJeton, decoder, est_d_acces, exiger_le_type
 from domain.geste import COMPTE_SYSTEME
 from domain.references import CodeCaisse, PseudonymeRecu
 
@@ -42,11 +42,17 @@ class RoleUtilisateur(StrEnum):
     @property
     def accueil(self) -> str:
         """La page par où commence une personne de ce rôle ; celle de tous, s'il n'a pas de pages à lui."""
-        return {
-            RoleUtilisateur.SUPPORT: "/support",
-            RoleUtilisateur.AUDIT: "/support/acces",
-            RoleUtilisateur.EXPLOITATION: "/exploitation",
-        }.get(self, "/")
+        match self:
+            case RoleUtilisateur.SUPPORT:
+                return "/support"
+            case RoleUtilisateur.AUDIT:
+                return "/support/acces"
+            case RoleUtilisateur.EXPLOITATION:
+                return "/exploitation"
+            case RoleUtilisateur.ASSURE | RoleUtilisateur.PARTENAIRE:
+                return "/"
+            case _:
+                assert_never(self)
 
 
 PERSONNE_MAX: Final = 128
@@ -101,7 +107,7 @@ class VerificateurDeDeveloppement:
     async def verifier(self, jeton: str) -> Identite:
         """L'appelant de ce jeton ; lève JetonInvalide."""
         contenu = decoder(jeton, self.secret, ["HS256"], self.audience, EMETTEUR_DE_DEVELOPPEMENT)
-        exiger_le_type(jeton, contenu, Nature.ACCES)
+        exiger_le_type(jeton, contenu, NatureDeJeton.ACCES)
         return _identite(contenu, "role", "assure")
 
 
@@ -138,7 +144,7 @@ class VerificateurOIDC:
     def lire_fin(self, jeton: str) -> FinDemandee:
         """Ce qu'un `logout_token` demande (OpenID Connect Back-Channel Logout) ; bloquante, lève JetonInvalide."""
         contenu = decoder(jeton, self.emetteur.cle_de(jeton), list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
-        exiger_le_type(jeton, contenu, Nature.FIN)
+        exiger_le_type(jeton, contenu, NatureDeJeton.FIN)
         evenements, sujet, sid = contenu.get("events"), contenu.get("sub"), contenu.get("sid")
         if not isinstance(evenements, dict) or not isinstance(evenements.get(FIN_DE_SESSION), dict):
             raise JetonInvalide
@@ -159,7 +165,7 @@ class VerificateurOIDC:
         # La clé est connue : l'annonce l'est donc aussi, et `nom` n'attend rien.
         contenu = decoder(jeton, cle, list(ALGORITHMES_OIDC), self.audience, self.emetteur.nom)
         if nonce is not None:
-            exiger_le_type(jeton, contenu, Nature.IDENTITE)
+            exiger_le_type(jeton, contenu, NatureDeJeton.IDENTITE)
             audience, demandeur = contenu["aud"], contenu.get("azp")
             plusieurs = isinstance(audience, list) and len(audience) > 1
             if demandeur not in ({self.audience} if plusieurs else {None, self.audience}):

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from engine.outages import Outage
 
-Genre = Literal["notifications", "rebuts"]
+GenreDeMessage = Literal["notifications", "rebuts"]
 """Le topic visé : les notifications du kiosque, ou leurs rebuts."""
 
 EnTetes = Sequence[tuple[str, bytes]]
@@ -18,5 +18,5 @@ class KafkaIndisponible(Outage):
 class Publier(Protocol):
     """Met un message sur un topic et n'en revient qu'une fois l'accusé de Kafka reçu."""
 
-    async def __call__(self, genre: Genre, cle: bytes | None, valeur: bytes, en_tetes: EnTetes, /) -> None:
+    async def __call__(self, genre: GenreDeMessage, cle: bytes | None, valeur: bytes, en_tetes: EnTetes, /) -> None:
         """Lève KafkaIndisponible si l'accusé ne vient pas."""

@@ -38,7 +38,7 @@ class _Types(NamedTuple):
     """`token_use` : Cognito."""
 
 
-class Nature(Enum):
+class NatureDeJeton(Enum):
     """Ce à quoi un jeton sert. Tout autre type (de rafraîchissement, hors ligne) ne sert à rien ici."""
 
     ACCES = _Types(_D_ACCES_PAR_LE_TYPE, frozenset({"bearer"}), frozenset({"access"}))
@@ -78,7 +78,7 @@ def est_d_acces(jeton: str, *, exige: bool) -> bool:
     d'un jeton d'identité ; avec `exige`, s'il porte ce qu'un tel jeton n'a pas (une portée, un client).
     """
     contenu: dict[str, Any] = jwt.decode(jeton, options={"verify_signature": False})
-    if not _a_le_type(jeton, contenu, Nature.ACCES):
+    if not _a_le_type(jeton, contenu, NatureDeJeton.ACCES):
         return False
     if _type_d_entete(jeton) in _D_ACCES_PAR_LE_TYPE:
         return True
@@ -87,13 +87,13 @@ def est_d_acces(jeton: str, *, exige: bool) -> bool:
     return not exige or not D_ACCES.isdisjoint(contenu) or "typ" in contenu or "token_use" in contenu
 
 
-def exiger_le_type(jeton: str, contenu: Mapping[str, Any], nature: Nature) -> None:
+def exiger_le_type(jeton: str, contenu: Mapping[str, Any], nature: NatureDeJeton) -> None:
     """Lève JetonInvalide si un jeton vérifié dit servir à autre chose."""
     if not _a_le_type(jeton, contenu, nature):
         raise JetonInvalide
 
 
-def _a_le_type(jeton: str, contenu: Mapping[str, Any], nature: Nature) -> bool:
+def _a_le_type(jeton: str, contenu: Mapping[str, Any], nature: NatureDeJeton) -> bool:
     admis = nature.value
     return (
         _type_d_entete(jeton) in admis.entete | {"", "jwt"}

@@ -22,7 +22,7 @@ EMPREINTES_MAX: Final = 50_000
 ADRESSES_MAX: Final = 20_000
 
 
-class Sort(StrEnum):
+class Depot(StrEnum):
     """Ce qu'il advient d'un formulaire refusé."""
 
     GARDE = "oui"

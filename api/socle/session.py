@@ -140,7 +140,7 @@ def empreinte_chez_l_emetteur(nom: str | None, secret: str) -> bytes | None:
     return hmac.digest(cle_pour("emetteur", secret), nom.encode(), "sha256") if nom else None
 
 
-async def finir(requete: Request, fin: sessions_tenues.Fin, moyens: Moyens) -> None:
+async def finir(requete: Request, fin: sessions_tenues.FinDeSession, moyens: Moyens) -> None:
     """Finit la session de cette requête, s'il y en a une."""
     session = lue(requete, moyens.dependances)
     if session is not None and session.role is not None:

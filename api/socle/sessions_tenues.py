@@ -14,7 +14,7 @@ GARDE: Final = timedelta(days=30)
 SIGNE_DE_VIE: Final = timedelta(seconds=5)
 """Écart en deçà duquel un signe de vie ne s'écrit pas de nouveau."""
 
-Fin = Literal["deconnexion", "inactivite", "canal", "administrateur", "emetteur"]
+FinDeSession = Literal["deconnexion", "inactivite", "canal", "administrateur", "emetteur"]
 
 
 class Tenue(NamedTuple):
@@ -101,7 +101,7 @@ async def changer_de_canal(conn: AsyncConnection[Any], numero: str, canal: Canal
     )
 
 
-async def finir(conn: AsyncConnection[Any], numero: str, fin: Fin, maintenant: datetime) -> None:
+async def finir(conn: AsyncConnection[Any], numero: str, fin: FinDeSession, maintenant: datetime) -> None:
     """Finit une session ; sans effet si elle l'est déjà."""
     await conn.execute(
         "UPDATE acces.sessions SET finie_le = %s, fin = %s WHERE empreinte = %s AND finie_le IS NULL",

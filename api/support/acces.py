@@ -8,7 +8,7 @@ from api.socle.dependances import Moyens
 from api.socle.enveloppe import correlation
 from api.socle.identite import Identite
 from api.support import consultation
-from guichet.acces import MOTIF_MAX, Lecteur, Voie
+from guichet.acces import MOTIF_MAX, Lecteur, VoieDeLecture
 
 MotifDit = Annotated[
     str | None,
@@ -19,7 +19,7 @@ Critere = Annotated[str | None, Query(max_length=256, pattern=r"^[^\x00-\x1f\x7f
 """Un nom que l'auditeur cherche : ce qui est cherché est écrit, et rien de tel n'a de signe de commande."""
 
 
-def lecteur_de(identite: Identite, voie: Voie = Voie.API) -> Lecteur:
+def lecteur_de(identite: Identite, voie: VoieDeLecture = VoieDeLecture.API) -> Lecteur:
     """Sous quel nom cette lecture est écrite."""
     return Lecteur(identite.personne, identite.role.value, voie, correlation())
 

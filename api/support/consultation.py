@@ -20,11 +20,11 @@ from engine.recorder import Recorder
 from guichet.acces import Lecteur, Motif, noter_acces
 from guichet.notes import Note, ObjetDeNoteInconnu, ecrire_note, notes_de
 from guichet.reglement.dossiers import gestes_d_un_message
+from projections.effets import VERIFICATION
 from projections.lectures.anomalies import existe
 from projections.lectures.dossier import dossier_de_creance, dossier_de_l_assure, dossier_de_paiement
 from projections.lectures.historique import Etape
 from projections.lectures.instant import ObjetInconnu, lire_instant
-from projections.lectures.phrases import VERIFICATION
 from projections.lectures.recherche import Resultats, trouver
 from projections.lectures.saisie import lire_recherche
 from projections.lectures.suite import Demande, Dossier
@@ -32,7 +32,7 @@ from projections.lectures.suite import Demande, Dossier
 _PSEUDONYME: Final[TypeAdapter[str]] = TypeAdapter(PseudonymeRecu)
 
 
-class Genre(StrEnum):
+class GenreDeConsultation(StrEnum):
     """Ce qui se consulte."""
 
     CREANCE = "creance"
@@ -43,7 +43,7 @@ class Genre(StrEnum):
 class Objet(NamedTuple):
     """Une créance, un paiement ou un assuré, par son nom."""
 
-    genre: Genre
+    genre: GenreDeConsultation
     nom: str
 
     def __str__(self) -> str:
@@ -62,15 +62,15 @@ class Consultee(NamedTuple):
 Moyens: TypeAlias = tuple[Database, Recorder]
 
 
-def lire_objet(genre: Genre, nom: str) -> Objet:
+def lire_objet(genre: GenreDeConsultation, nom: str) -> Objet:
     """L'objet de ce nom, une fois normalisé ; lève ObjetInconnu si aucun ne peut se nommer ainsi."""
     lu: str | None
     match genre:
-        case Genre.CREANCE:
+        case GenreDeConsultation.CREANCE:
             lu = lire_reference(nom)
-        case Genre.PAIEMENT:
+        case GenreDeConsultation.PAIEMENT:
             lu = nom.strip() if TRANSACTION.fullmatch(nom.strip()) else None
-        case Genre.ASSURE:
+        case GenreDeConsultation.ASSURE:
             lu = _pseudonyme(nom)
         case _:
             assert_never(genre)
@@ -81,7 +81,7 @@ def lire_objet(genre: Genre, nom: str) -> Objet:
 
 def deviner_objet(nom: str) -> Objet:
     """Une créance si c'en est la référence, sinon un paiement ; lève ObjetInconnu."""
-    return lire_objet(Genre.CREANCE if lire_reference(nom) else Genre.PAIEMENT, nom)
+    return lire_objet(GenreDeConsultation.CREANCE if lire_reference(nom) else GenreDeConsultation.PAIEMENT, nom)
 
 
 def lire_demande(au: str | None, version: int | None, maintenant: datetime) -> Demande:
@@ -147,12 +147,21 @@ def _pseudonyme(nom: str) -> str | None:
 
 
 _LECTURES: Final = {
-    Genre.CREANCE: dossier_de_creance,
-    Genre.PAIEMENT: dossier_de_paiement,
-    Genre.ASSURE: dossier_de_l_assure,
+    GenreDeConsultation.CREANCE: dossier_de_creance,
+    GenreDeConsultation.PAIEMENT: dossier_de_paiement,
+    GenreDeConsultation.ASSURE: dossier_de_l_assure,
 }
 
-__all__ = ["Consultee", "Genre", "Objet", "ObjetInconnu", "annoter", "consulter", "deviner_objet", "lire_demande"]
+__all__ = [
+    "Consultee",
+    "GenreDeConsultation",
+    "Objet",
+    "ObjetInconnu",
+    "annoter",
+    "consulter",
+    "deviner_objet",
+    "lire_demande",
+]
 
 
 def a_dire(dossier: Dossier) -> list[str]:
@@ -162,11 +171,14 @@ def a_dire(dossier: Dossier) -> list[str]:
     """
     faits = [ligne.fait for ligne in dossier.lignes if isinstance(ligne.fait, Etape)]
     phrases = dict.fromkeys(fait.phrase for fait in reversed(faits) if fait.phrase not in {"", VERIFICATION})
-    return [*_repetee(dossier), *[*([VERIFICATION] if dossier.en_verification else []), *phrases][:3]]
+    return [*[*([VERIFICATION] if dossier.en_verification else []), *phrases][:3], *_repetee(dossier)]
 
 
 def _repetee(dossier: Dossier) -> list[str]:
-    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse."""
+    """« Débité deux fois », sous une seule autorisation : la banque a seulement répété sa réponse.
+
+    Elle le fait à chaque retour de la personne : ce n'est dit qu'après le reste.
+    """
     if not any(recu.sort is Sort.DOUBLON and recu.champs.get("autorisation") for recu in dossier.messages):
         return []
     return ["La banque a répété sa réponse pour un même paiement : il n'a compté qu'une fois."]

@@ -16,7 +16,7 @@ from api.socle.dependances import DeLApplication, Moyens
 from api.socle.identite import Identite
 from api.socle.schema import problemes, schema_de
 from api.support.acces import Critere, MotifDit, lecteur_de, sources
-from api.support.consultation import Consultee, Genre, annoter, consulter, lire_demande, lire_objet
+from api.support.consultation import Consultee, GenreDeConsultation, annoter, consulter, lire_demande, lire_objet
 from guichet.acces import (
     ACCES_LUS_MAX,
     CONTROLE,
@@ -104,7 +104,9 @@ async def de_la_creance(  # noqa: PLR0917 (chaque paramètre de l'adresse)
     depuis_version: Compare = None,
 ) -> Historique:
     """Chaque événement et chaque notification, avec le solde après chacun ; la lecture est elle-même écrite."""
-    consultee = await _consulter(moyens, identite, Genre.CREANCE, reference, motif, as_of=as_of, version=version)
+    consultee = await _consulter(
+        moyens, identite, GenreDeConsultation.CREANCE, reference, motif, as_of=as_of, version=version
+    )
     return _rendre(consultee, depuis_version)
 
 
@@ -118,7 +120,11 @@ async def du_paiement(  # noqa: PLR0917 (chaque paramètre de l'adresse)
     version: Version = None,
 ) -> Historique:
     """Chaque événement du paiement, ses parts sur chaque créance, et tout ce que la banque en a dit."""
-    return _rendre(await _consulter(moyens, identite, Genre.PAIEMENT, transaction, motif, as_of=as_of, version=version))
+    return _rendre(
+        await _consulter(
+            moyens, identite, GenreDeConsultation.PAIEMENT, transaction, motif, as_of=as_of, version=version
+        )
+    )
 
 
 @routes.get("/assures/{assure}/historique", summary="Lire l'histoire d'un assuré", responses=ERREURS)
@@ -126,7 +132,7 @@ async def de_l_assure(
     assure: str, identite: Support, moyens: DeLApplication, motif: MotifDit = None, as_of: AsOf = None
 ) -> Historique:
     """Toutes ses créances et tous ses paiements, en une seule suite."""
-    return _rendre(await _consulter(moyens, identite, Genre.ASSURE, assure, motif, as_of=as_of))
+    return _rendre(await _consulter(moyens, identite, GenreDeConsultation.ASSURE, assure, motif, as_of=as_of))
 
 
 @routes.post(
@@ -180,7 +186,7 @@ async def acces(  # noqa: PLR0917 (chaque paramètre de l'adresse)
 async def _consulter(
     moyens: Moyens,
     identite: Identite,
-    genre: Genre,
+    genre: GenreDeConsultation,
     nom: str,
     motif: str | None,
     *,

@@ -15,7 +15,7 @@ from api.socle.visite import champs_de
 from api.support.acces import Critere
 from api.support.consultation import (
     Consultee,
-    Genre,
+    GenreDeConsultation,
     Objet,
     ObjetInconnu,
     a_dire,
@@ -88,7 +88,7 @@ async def noter(requete: Request, agent: AgentConnecte) -> Response:
     if genre == "anomalie" and lire_id(nom) is not None:
         return await _noter_une_anomalie(agent, nom, champs.get("texte", ""))
     try:
-        objet = lire_objet(Genre(genre), nom)
+        objet = lire_objet(GenreDeConsultation(genre), nom)
     except (ValueError, Refus):
         return agent.refuser(ObjetInconnu(), statut_de(ObjetInconnu))
     texte = champs.get("texte", "")
@@ -245,12 +245,12 @@ def _valeurs(agent: Agent, consultee: Consultee) -> dict[str, Any]:
 
 def _voisins(consultee: Consultee) -> list[Objet]:
     """Ce que cette histoire touche aussi : l'assuré, ses autres créances et paiements."""
-    trouves = [Objet(Genre.ASSURE, nom) for nom in sorted(consultee.dossier.assures)]
+    trouves = [Objet(GenreDeConsultation.ASSURE, nom) for nom in sorted(consultee.dossier.assures)]
     for ligne in consultee.dossier.lignes:
         genre, _, nom = ligne.flux.partition("-")
-        trouves.append(Objet(Genre(genre), nom))
+        trouves.append(Objet(GenreDeConsultation(genre), nom))
         if isinstance(ligne.fait, Etape) and (transaction := ligne.fait.donnees.get("transaction")):
-            trouves.append(Objet(Genre.PAIEMENT, str(transaction)))
+            trouves.append(Objet(GenreDeConsultation.PAIEMENT, str(transaction)))
     return [objet for objet in dict.fromkeys(trouves) if objet != consultee.objet]
 
 
@@ -259,7 +259,7 @@ def _a_regler(agent: Agent, consultee: Consultee) -> list[LigneDAnomalie]:
 
     Celles de l'assuré tout entier sont sur sa page.
     """
-    voisins = {objet.nom for objet in _voisins(consultee) if objet.genre is not Genre.ASSURE}
+    voisins = {objet.nom for objet in _voisins(consultee) if objet.genre is not GenreDeConsultation.ASSURE}
     dependances = agent.moyens.dependances
     return ouvertes_de(dependances.guichet, voisins | {consultee.objet.nom}, dependances.horloge())
 

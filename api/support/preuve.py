@@ -16,7 +16,7 @@ from api.socle.preuve_lue import fichier_de_preuve, temoins_de, valeurs_de
 from api.socle.problemes import statut_de
 from api.socle.schema import problemes
 from api.support.acces import MotifDit, lecteur_de, sources
-from api.support.consultation import Genre, Objet, lire_objet
+from api.support.consultation import GenreDeConsultation, Objet, lire_objet
 from api.support.visite import RECHERCHE, Agent, AgentConnecte
 from domain.refus import Refus
 from guichet.acces import Lecteur, Motif, MotifIrrecevable, MotifRequis, lire_motif, noter_acces
@@ -38,7 +38,7 @@ async def de_la_creance(reference: str, identite: Support, moyens: DeLApplicatio
     `creances verify` et `preuve/verificateur.py` la vérifient, octet pour octet ; la lecture est elle-même écrite.
     """
     dit = lire_motif(motif)
-    objet = lire_objet(Genre.CREANCE, reference)
+    objet = lire_objet(GenreDeConsultation.CREANCE, reference)
     faite = await anyio.to_thread.run_sync(partial(_prouver, moyens, lecteur_de(identite), objet.nom, dit))
     return Response(faite, media_type="application/json")
 
@@ -76,7 +76,7 @@ async def _pour_un_agent(agent: Agent, nom: str) -> tuple[str, bytes]:
 
 
 def _nomme(nom: str) -> Objet:
-    return lire_objet(Genre.CREANCE, nom)
+    return lire_objet(GenreDeConsultation.CREANCE, nom)
 
 
 def _prouver(moyens: Moyens, lecteur: Lecteur, reference: str, motif: Motif) -> bytes:

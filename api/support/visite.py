@@ -15,15 +15,15 @@ from api.socle.visite import Visite, visite_de_role
 from api.support import consultation
 from api.support.acces import sources
 from domain.refus import Refus
-from guichet.acces import MOTIFS, Lecteur, Motif, Voie, lire_motif
+from guichet.acces import MOTIFS, Lecteur, Motif, VoieDeLecture, lire_motif
 
 RECHERCHE = "/support"
 """La page d'accueil du support : son seul champ de recherche."""
 
 PAGES = {
-    consultation.Genre.CREANCE: "creances",
-    consultation.Genre.PAIEMENT: "paiements",
-    consultation.Genre.ASSURE: "assures",
+    consultation.GenreDeConsultation.CREANCE: "creances",
+    consultation.GenreDeConsultation.PAIEMENT: "paiements",
+    consultation.GenreDeConsultation.ASSURE: "assures",
 }
 
 
@@ -50,7 +50,7 @@ class Agent:
         """Sous quel nom ses lectures sont écrites."""
         session = self.visite.session
         role = session.role.value if session.role else ""
-        return Lecteur(session.personne, role, Voie.PAGE, correlation())
+        return Lecteur(session.personne, role, VoieDeLecture.PAGE, correlation())
 
     @property
     def motif(self) -> Motif:

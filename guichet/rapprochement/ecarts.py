@@ -8,10 +8,10 @@ Plus de 300 lignes : les deux côtés, et un jugement par genre d'écart, se lis
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from domain.delai import PARIS
+from domain.ecart import GenreEcart
 from domain.monnaie import euros
 from domain.paiement import Fin, Paiement
 from domain.sort import Sort
@@ -31,22 +31,6 @@ _ETATS_DITS: Final[Mapping[str, str]] = {
     NON_IMPUTE: "n'a rien donné à aucune créance",
 }
 """L'état d'un paiement, dans une phrase."""
-
-
-class GenreEcart(StrEnum):
-    """Ce qui ne s'accorde pas."""
-
-    MANQUE_ICI = "manque_ici"
-    """La banque la connaît, nous non : la banque est interrogée, et sa réponse prend le chemin ordinaire."""
-    MANQUE_LA_BAS = "manque_la_bas"
-    """Acceptée chez nous un jour que le rapport couvre, absente de lui."""
-    AUTRE_MONTANT = "autre_montant"
-    AUTRE_ETAT = "autre_etat"
-    """Acceptée d'un côté seulement, ou annulée à la banque après l'avoir été."""
-    IMPAYE = "impaye"
-    """Le porteur conteste : la banque reprend l'argent ; la contre-passation est à proposer."""
-    REMBOURSEMENT = "remboursement"
-    """La banque a rendu l'argent, et rien ici ne le dit encore."""
 
 
 class CoteBanque(NamedTuple):

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from domain.creance import Créance
 from domain.delai import PARIS, precede
+from domain.ecart import GenreEcart
 from domain.paiement import Paiement
 from guichet.guichet import Guichet, sans_dementi
 from guichet.rapprochement import cotes as dits
@@ -21,7 +22,6 @@ from guichet.rapprochement.ecarts import (
     CoteBanque,
     CoteNous,
     Ecart,
-    GenreEcart,
     classer,
     cote_nous,
     manque_la_bas,

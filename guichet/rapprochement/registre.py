@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from domain.ecart import GenreEcart
 from engine.clocks import AT_MOST, latest
 from engine.database import SILENCE_S
 from guichet.rapprochement.cotes import TRANCHE
-from guichet.rapprochement.ecarts import Ecart, GenreEcart
+from guichet.rapprochement.ecarts import Ecart
 from kiosque.rapports import LIBELLES, Genre, LigneDeRapport
 
 VERROU: Final = 0x726170706F727473

@@ -4,7 +4,7 @@ Ce qui diffère devient une anomalie. Une acceptation que nous n'avons pas prend
 """
 
 from datetime import datetime
-from typing import Any, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 from domain.autorisation import meme_forme
 from domain.geste import IdAnomalie
@@ -13,12 +13,26 @@ from domain.paiement import Fin, Paiement
 from domain.references import TRANSACTION, ReferenceTransaction
 from domain.refus import PaiementInconnu
 from domain.reponse import Issue, ReponseBancaire
+from domain.statut import StatutDePaiement
 from guichet.guichet import Guichet
 from guichet.reglement.acte import lire_agent
 from guichet.reglement.signaler import inscrire
 from guichet.relancer_paiement import Transmettre
 from kiosque.interface import Inconnue, Trouvee
 from kiosque.operation import Indeterminee
+
+_DITES: Final[dict[str, str]] = {
+    "inconnu": "paiement inconnu",
+    "inconnue": "paiement inconnu",
+    Issue.ACCEPTEE: "acceptée",
+    Issue.REFUSEE: "refusée",
+    Issue.EN_ATTENTE: "pas encore conclue",
+    StatutDePaiement.EN_COURS: "en cours",
+    StatutDePaiement.ACCEPTE: "accepté",
+    StatutDePaiement.ECHOUE: "échoué",
+    StatutDePaiement.EXPIRE: "clos sans réponse",
+    StatutDePaiement.EN_VERIFICATION: "en vérification",
+}
 
 
 class Cote(NamedTuple):
@@ -30,6 +44,11 @@ class Cote(NamedTuple):
     carte_masquee: str | None = None
     le: datetime | None = None
     code: str | None = None
+
+    @property
+    def issue_dite(self) -> str:
+        """L'issue, en mots."""
+        return _DITES[self.issue]
 
     def en_json(self) -> dict[str, Any]:
         """La forme du contrat."""

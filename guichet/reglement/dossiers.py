@@ -13,7 +13,9 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.anomalie import Anomalie
+from domain.ecart import GenreEcart
 from domain.geste import GESTES, Geste, IdAnomalie, Source, lire_id
+from domain.gestes_permis import gestes_d_argent, gestes_d_un_ecart, gestes_d_un_sort
 from domain.references import ReferenceCreance, ReferenceTransaction
 from domain.refus import AnomalieInconnue
 from domain.sort import Sort
@@ -46,7 +48,6 @@ _DIFFERENCE: Final = "SELECT FROM vues.differences WHERE cle = %s"
 _REBUT: Final = "SELECT topic, transaction FROM vues.rebuts WHERE topic_id = %s AND partition = %s AND decalage = %s"
 
 _SANS_ARGENT: Final = frozenset({Sort.CONTRADICTOIRE.value, Sort.NON_RAPPROCHEE.value, Sort.REJETEE.value})
-_A_CONTREPASSER: Final = frozenset({"impaye", "remboursement", "autre_etat"})
 _DECIMAL_MAX: Final = 18
 """Chiffres d'un nombre de nos tables : au-delà, ce n'en est pas un."""
 
@@ -113,7 +114,7 @@ def _argent(cle: _Cle) -> Dossier | None:
     if paiement is None or _nombre(numero) not in paiement.argent:
         return None
     reste = paiement.reste_de(cle.ident)
-    gestes = GESTES[Source.ARGENT] - (frozenset() if paiement.connu else {Geste.CONCLURE})
+    gestes = gestes_d_argent(connu=paiement.connu)
     return Dossier(cle.ident, Source.ARGENT, reste > 0, reste, gestes, paiement.transaction)
 
 
@@ -122,7 +123,9 @@ def _trop_percu(cle: _Cle) -> Dossier | None:
     creance = cle.guichet.charger_creances(cle.conn, [reference]).get(reference)
     if creance is None:
         return None
-    trop = creance.trop_percu
+    trop, proposee = creance.trop_percu, cle.anomalie.proposee
+    if not trop and proposee is not None and cle.anomalie.approuvee_par is not None:
+        trop = proposee.proposition.montant  # La banque peut encore le rendre : une personne doit pouvoir y renoncer.
     return Dossier(cle.ident, Source.TROP_PERCU, trop > 0, trop, GESTES[Source.TROP_PERCU], reference=reference)
 
 
@@ -135,7 +138,7 @@ def _sort(cle: _Cle) -> Dossier | None:
     # L'argent a son anomalie à lui, et ce qui attend aussi.
     if sort not in _SANS_ARGENT or (sort == Sort.NON_RAPPROCHEE.value and issue == "acceptee"):
         return None
-    gestes = GESTES[Source.SORT] if sort == Sort.REJETEE.value else frozenset({Geste.FAUSSE_ALERTE})
+    gestes = gestes_d_un_sort(Sort(sort))
     origine = Origine(Partition(topic_id, topic, partition), offset)
     transaction = objet if issue is not None else None
     return Dossier(
@@ -182,7 +185,7 @@ def _ecart(cle: _Cle) -> Dossier | None:
     if ligne is None:
         return None
     transaction, montant, genre, clos = ligne
-    gestes = GESTES[Source.ECART] if genre in _A_CONTREPASSER else frozenset({Geste.FAUSSE_ALERTE})
+    gestes = gestes_d_un_ecart(GenreEcart(genre))
     return Dossier(cle.ident, Source.ECART, not clos, montant, gestes, ReferenceTransaction(transaction), rang=rang)
 
 

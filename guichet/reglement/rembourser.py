@@ -1,5 +1,7 @@
 """Rembourser un trop-perçu : sur la carte qui a payé, quand la banque le permet, sinon par virement."""
 
+from typing import assert_never
+
 from domain.geste import Proposition, Voie
 from domain.monnaie import Somme
 from domain.refus import AnomalieInconnue, GesteImpossible, MontantSuperieurAOuvert, PieceManquante
@@ -10,15 +12,19 @@ def preciser(acte: Acte) -> Proposition:
     """La proposition, avec son montant, et par où il est rendu. Lève PieceManquante, GesteImpossible."""
     voulue = acte.proposition
     montant = voulue.montant or Somme(acte.dossier.montant)
-    if voulue.voie is None:
-        raise GesteImpossible("Dites par où l'argent est rendu : carte ou virement.")
-    if voulue.voie is Voie.VIREMENT:
-        if not voulue.preuve:
-            raise PieceManquante
-        if voulue.transaction is not None:
-            raise GesteImpossible("Un virement ne recrédite pas de carte.")
-    elif voulue.transaction is None:
-        raise GesteImpossible("Dites de quel paiement recréditer la carte.")
+    match voulue.voie:
+        case None:
+            raise GesteImpossible("Dites par où l'argent est rendu : carte ou virement.")
+        case Voie.VIREMENT:
+            if not voulue.preuve:
+                raise PieceManquante
+            if voulue.transaction is not None:
+                raise GesteImpossible("Un virement ne recrédite pas de carte.")
+        case Voie.CARTE:
+            if voulue.transaction is None:
+                raise GesteImpossible("Dites de quel paiement recréditer la carte.")
+        case _:
+            assert_never(voulue.voie)
     return voulue.model_copy(update={"montant": montant})
 
 

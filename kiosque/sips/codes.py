@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from domain.reponse import Issue
+from kiosque.interface import Echec
 
 ACCEPTE: Final = "00"
 ANNULE: Final = "17"
@@ -56,6 +57,15 @@ SENS_DES_SERVICES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Le sens des mêmes codes, et d'autres, quand c'est Office qui répond à une question ou à une opération."""
+
+ECHECS: Mapping[str, Echec] = MappingProxyType(
+    {
+        ANNULE: Echec.ANNULE,
+        SESSION_EXPIREE: Echec.DELAI,
+        **dict.fromkeys(("05", "14", "34", "51", "54", TROP_D_ESSAIS), Echec.REFUSE),
+    }
+)
+"""Les codes qui parlent de la personne ou de sa carte ; tout autre, même inconnu, est un incident."""
 
 NE_CONCLUENT_RIEN: frozenset[str] = frozenset({EN_COURS, "62", "90", DOUBLON, "99"})
 """Après eux la réservation est gardée, et le kiosque est interrogé : l'argent a pu être pris ou pourra l'être."""

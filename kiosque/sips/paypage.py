@@ -13,6 +13,7 @@ from kiosque.echeance import transport_borne
 from kiosque.interface import (
     DemandeDePaiement,
     DemandeInvalide,
+    Echec,
     Etat,
     Formulaire,
     FormulaireIllisible,
@@ -30,6 +31,7 @@ from kiosque.interface import (
     Verifiee,
 )
 from kiosque.operation import Envois, Indeterminee, Operation
+from kiosque.sips.codes import ECHECS
 from kiosque.sips.depouillement import (
     CHIFFRE,
     Coffre,
@@ -161,6 +163,10 @@ class Sips:
             return self._coffre.enfermer(ecrire_json(valeur)) if est_personnel(valeur) else valeur
         texte = corps.decode("latin-1")
         return self._coffre.enfermer(ecrire_json({"Corps": texte})) if corps_personnel(texte) else None
+
+    def echec(self, code: str | None) -> Echec:
+        """Ce que ce code veut dire, à une personne."""
+        return ECHECS.get(code or "", Echec.INCIDENT)
 
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         """Lit un formulaire, ou une réponse d'Office, tel que le topic l'a gardé ; le sceau est vérifié ici."""

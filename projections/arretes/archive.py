@@ -16,9 +16,11 @@ from projections.arretes.document import en_pdf
 from projections.arretes.journal import lignes_du_jour
 from projections.arretes.lecture import Cloture, clotures_entre
 from projections.arretes.tableau import en_csv
+from projections.effets import ECRITURES
 
 SOMMES: Final = "SHA256SUMS"
 VERIFICATEUR: Final = "verifier.py"
+_TABLE_VIDE: Final = "FAITS: dict[str, tuple[str, str, str | None]] = {}\n"
 
 LISEZ_MOI: Final = """Arrêtés journaliers de {annee}
 
@@ -94,11 +96,21 @@ def archiver_annee(
             archive.ecrire(f"arbre/{epoque}", scelles.feuilles(epoque, taille))
     if racines is not None:
         archive.ecrire("racines.pem", [racines])
-    archive.ecrire(VERIFICATEUR, [(Path(__file__).parent / VERIFICATEUR).read_bytes()])
+    archive.ecrire(VERIFICATEUR, [verificateur().encode()])
     lisez_moi = LISEZ_MOI.format(annee=annee, sommes=SOMMES, verificateur=VERIFICATEUR)
     archive.ecrire("LISEZMOI.txt", [lisez_moi.encode()])
     (dossier / SOMMES).write_text("".join(archive.sommes), "utf-8")
     return len(clotures)
+
+
+def verificateur() -> str:
+    """Notre vérificateur, qui n'importe rien de nous, et la table des écritures, qu'il ne peut donc pas lire."""
+    source = (Path(__file__).parent / VERIFICATEUR).read_text("utf-8")
+    lignes = "".join(f"    {topic!r}: {tuple(une)!r},\n" for topic, une in ECRITURES.items())
+    complet = source.replace(_TABLE_VIDE, _TABLE_VIDE.replace("{}", f"{{\n{lignes}}}"))
+    if complet == source:
+        raise ValueError("le vérificateur n'a plus la table que l'archive remplit")
+    return complet
 
 
 class _Dossier:

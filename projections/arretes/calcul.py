@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from domain.creance import Créance, FaitDeCreance, est_de_creance
-from domain.paiement import Fin, Paiement, est_de_paiement
+from domain.paiement import Paiement, est_de_paiement
 from engine.mapper import EventMapper
 from engine.outages import describe, is_outage
 from projections.arretes.contenu import Arrete, Axe, Periode, Tableau
 from projections.arretes.journal import LIGNES_PAR_LECTURE, Tranche
-from projections.comptes.mouvements import marchand_de_l_argent, mouvement, prises
-from projections.comptes.totaux import MOUVEMENTS, Comptable, Totaux
+from projections.comptes.totaux import MOUVEMENTS, RENDUS, Comptable, Totaux
+from projections.effets import ECRITURES, prises
 
 # Toute l'histoire, jusqu'à la clôture, des flux d'argent que le jour touche.
 _FLUX_DU_JOUR: Final = """
@@ -76,28 +76,24 @@ class _Journee:
                 raise TypeError("porte des faits d'un autre agrégat")
             if position > self._depuis and avant is None:
                 avant = _Reste.de(creance)
-            solde = 0 if creance is None else creance.solde
             creance = fait.mutate(creance)
             if creance is None:
                 raise TypeError("n'a pas d'avis")
             if position > self._depuis:
-                self._bouger(creance, fait, creance.solde - solde, le)
+                self._bouger(creance, fait, le)
         if creance is not None and avant is not None:
             restes = self.restes[creance.avis.caisse]
             for rang, (ancien, neuf) in enumerate(zip(avant, _Reste.de(creance), strict=True)):
                 restes[rang] += neuf - ancien
 
-    def _bouger(self, creance: Créance, fait: FaitDeCreance, effet: int, le: int) -> None:
-        if (bouge := mouvement(fait, effet)) is None:
+    def _bouger(self, creance: Créance, fait: FaitDeCreance, le: int) -> None:
+        if (ecrite := ECRITURES.get(fait.TOPIC)) is None:
             return
-        self.compte.mouvement(*bouge, creance.avis.caisse, le)
-        match fait:
-            case Créance.PaiementContrepassé():
-                self._rendus.append(("contrepasse", fait.transaction, fait.anomalie, bouge[1]))
-            case Créance.TropPerçuRemboursé(transaction=str(transaction)):
-                self._rendus.append(("rembourse", transaction, None, bouge[1]))
-            case _:
-                pass  # Les paiements disent eux-mêmes les autres.
+        montant = ecrite.montant(fait)
+        self.compte.mouvement(ecrite.nom, montant, creance.avis.caisse, le)
+        # Les paiements disent eux-mêmes les autres. Un remboursement peut n'en nommer aucun.
+        if ecrite.nom in RENDUS and (transaction := getattr(fait, "transaction", None)) is not None:
+            self._rendus.append((ecrite.nom, transaction, getattr(fait, "anomalie", None), montant))
 
     def paiement(self, faits: Iterable[tuple[Any, int, int]]) -> None:
         """Un paiement, fait par fait."""
@@ -111,11 +107,10 @@ class _Journee:
             if position <= self._depuis:
                 continue
             for nom, montant, marchand in prises(fait, paiement):
-                self.compte.banque(nom, montant, paiement.caisse, marchand, le)
-            if isinstance(fait, Paiement.PaiementConclu) and fait.issue is Fin.ACCEPTE:
-                self.compte.chez(paiement.marchand, "accepte", paiement.montant)
-            elif isinstance(fait, Paiement.EncaissementImputé):
-                self.compte.chez(marchand_de_l_argent(paiement, fait.anomalie), "rattache", fait.montant)
+                if nom in MOUVEMENTS:
+                    self.compte.chez(marchand, nom, montant)
+                else:
+                    self.compte.banque(nom, montant, paiement.caisse, marchand, le)
 
     @property
     def flux_des_rendus(self) -> list[str]:
@@ -128,7 +123,7 @@ class _Journee:
             paiement = paiements.get(Paiement.flux(transaction))
             if paiement is None:
                 raise JournalIllisible(Paiement.flux(transaction), "rien n'en est enregistré")
-            marchand = paiement.marchand if anomalie is None else marchand_de_l_argent(paiement, anomalie)
+            marchand = paiement.marchand if anomalie is None else paiement.marchand_de(anomalie)
             self.compte.chez(marchand, nom, montant)
 
 

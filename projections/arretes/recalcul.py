@@ -1,6 +1,7 @@
 """Les mêmes totaux, refaits par PostgreSQL seul : une instruction sur tout le journal, qui ne sait rien du reste.
 
-Ni l'agrégat, ni le rejeu, ni la clôture de la veille : elle lit le JSON des faits, et additionne depuis le début.
+Ni l'agrégat, ni le rejeu, ni la clôture de la veille : elle lit le JSON des faits, et additionne depuis le début. De
+ce que les lecteurs décident d'un fait, elle n'a que sous quel mouvement il compte, et quel champ en porte le montant.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from typing import Any, Final
 from psycopg import Connection
 
 from projections.arretes.contenu import Axe, Tableau
-from projections.comptes.totaux import CHAMPS, Totaux
+from projections.comptes.totaux import CHAMPS, MOUVEMENTS, RENDUS, RESTES, Totaux
+from projections.effets import ECRITURES
 
 # Un caractère nul, que le JSON de PostgreSQL n'admet pas, ne se trouve que dans un texte libre, qui ne compte pas ici.
 # `seuils` : la position qui suit chaque clôture, la première étant celle d'où l'on part ; un fait est de la tranche
@@ -22,6 +24,9 @@ WITH faits AS MATERIALIZED (
     FROM journal.evenements
     WHERE position < %(fin)s AND (flux LIKE 'creance-%%' OR flux LIKE 'paiement-%%')
       AND topic NOT IN ('creance.PaiementAffiche', 'creance.TropPercuConstate')
+), ecritures AS (
+    SELECT * FROM unnest(%(ecrits)s::text[], %(mouvements)s::text[], %(sens)s::int8[], %(champs)s::text[],
+                         %(moins)s::text[]) AS e (topic, nom, sens, champ, moins)
 ), avis AS (
     SELECT flux, e ->> 'caisse' AS caisse FROM faits WHERE topic = 'creance.AvisEmis'
 ), ouverts AS (
@@ -35,24 +40,12 @@ WITH faits AS MATERIALIZED (
 ), dettes AS (
     SELECT f.*, a.caisse, m.nom, m.montant, m.sens, m.reserve,
            sum(m.montant * m.sens) OVER (PARTITION BY f.flux ORDER BY f.version) AS solde
-    FROM faits f JOIN avis a USING (flux)
+    FROM faits f JOIN avis a USING (flux) LEFT JOIN ecritures k ON k.topic = f.topic
     CROSS JOIN LATERAL (SELECT
-        CASE f.topic WHEN 'creance.AvisEmis' THEN 'emis' WHEN 'creance.AvisRectifie' THEN 'rectifie'
-            WHEN 'creance.AvisAnnule' THEN 'annule' WHEN 'creance.PaiementAccepte' THEN 'accepte'
-            WHEN 'creance.EncaissementRattache' THEN 'rattache'
-            WHEN 'creance.EncaissementRecu' THEN 'autres_encaissements'
-            WHEN 'creance.PaiementContrepasse' THEN 'contrepasse'
-            WHEN 'creance.TropPercuRembourse' THEN 'rembourse' END,
-        CASE f.topic WHEN 'creance.AvisEmis' THEN (f.e ->> 'montant_initial')::int8
-            WHEN 'creance.AvisRectifie' THEN (f.e ->> 'montant_initial')::int8 - (f.e ->> 'montant_precedent')::int8
-            WHEN 'creance.AvisAnnule' THEN (f.e ->> 'montant_precedent')::int8
-            WHEN 'creance.PaiementAccepte' THEN (f.e ->> 'part')::int8
-            WHEN 'creance.EncaissementRattache' THEN (f.e ->> 'part')::int8
-            WHEN 'creance.EncaissementRecu' THEN (f.e ->> 'montant')::int8
-            WHEN 'creance.PaiementContrepasse' THEN (f.e ->> 'part')::int8
-            WHEN 'creance.TropPercuRembourse' THEN (f.e ->> 'montant')::int8 ELSE 0 END,
-        CASE WHEN f.topic IN ('creance.AvisEmis', 'creance.AvisRectifie', 'creance.PaiementContrepasse',
-                              'creance.TropPercuRembourse') THEN 1 ELSE -1 END,
+        k.nom,
+        CASE WHEN k.nom IS NULL THEN 0 ELSE (f.e ->> k.champ)::int8 END
+            - CASE WHEN k.moins IS NULL THEN 0 ELSE (f.e ->> k.moins)::int8 END,
+        coalesce(k.sens, 1),
         CASE f.topic WHEN 'creance.PaiementInitie' THEN (f.e ->> 'part')::int8
             WHEN 'creance.PaiementAccepte' THEN -(f.e ->> 'part_liberee')::int8
             WHEN 'creance.PaiementEchoue' THEN -(f.e ->> 'part_liberee')::int8 ELSE 0 END
@@ -93,7 +86,7 @@ WITH faits AS MATERIALIZED (
     LEFT JOIN argent a ON a.anomalie = d.e ->> 'anomalie'
     CROSS JOIN LATERAL (VALUES (d.nom, d.montant),
         ('preleve_par_la_banque', CASE d.nom WHEN 'contrepasse' THEN -d.montant END)) AS l (nom, montant)
-    WHERE d.nom IN ('contrepasse', 'rembourse') AND l.montant IS NOT NULL
+    WHERE d.nom = ANY (%(rendus)s) AND l.montant IS NOT NULL
 ), bouge AS (
     SELECT tranche, caisse, marchand, en_tout, nom, sum(montant)::int8 AS montant FROM un_a_un
     WHERE montant <> 0 OR nom NOT IN ('en_cours', 'trop_percu', 'restant_du', 'cloture')
@@ -123,17 +116,24 @@ FROM cumules JOIN cles c USING (axe, cle)
 WHERE tranche > 0 AND (c.depuis <= tranche OR axe = 'ensemble') GROUP BY tranche, axe, cle ORDER BY tranche, axe, cle
 """
 
-_CUMULES: Final = frozenset({"cloture", "non_rattache", "trop_percu", "en_cours", "restant_du"})
-"""Ce qui se lit depuis le début, et non du jour seul."""
-
 
 def recalculer(conn: Connection[Any], bornes: Sequence[int]) -> list[Tableau]:
     """Les totaux de chaque tranche : de la première borne (exclue) à la deuxième, et ainsi de suite."""
     noms = [nom for nom in CHAMPS if nom != "ouverture"]
     tableaux: list[Tableau] = [{axe: {} for axe in Axe} for _ in bornes[1:]]
-    parametres = {"seuils": [borne + 1 for borne in bornes], "fin": bornes[-1] + 1, "noms": noms}
+    parametres = {
+        "seuils": [borne + 1 for borne in bornes],
+        "fin": bornes[-1] + 1,
+        "noms": noms,
+        "rendus": list(RENDUS),
+        "ecrits": list(ECRITURES),
+        "mouvements": [une.nom for une in ECRITURES.values()],
+        "sens": [MOUVEMENTS[une.nom] for une in ECRITURES.values()],
+        "champs": [une.champ for une in ECRITURES.values()],
+        "moins": [une.moins for une in ECRITURES.values()],
+    }
     for tranche, axe, cle, dits in conn.execute(_TOUT, parametres):
-        valeurs = {nom: cumul if nom in _CUMULES else du_jour for nom, (du_jour, cumul) in dits.items()}
+        valeurs = {nom: cumul if nom in RESTES else du_jour for nom, (du_jour, cumul) in dits.items()}
         clos, cumul = dits["cloture"]
         tableaux[tranche - 1][Axe(axe)][cle] = Totaux(ouverture=cumul - clos, **valeurs)
     return tableaux

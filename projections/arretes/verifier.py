@@ -23,15 +23,8 @@ ADDITION = {
     "contrepasse": 1, "rembourse": 1,
 }  # fmt: skip
 S_AJOUTENT = (*ADDITION, "preleve_par_la_banque", "rendu")
-FAITS = {
-    "creance.AvisEmis": ("emis", "montant_initial"),
-    "creance.AvisAnnule": ("annule", "montant_precedent"),
-    "creance.PaiementAccepte": ("accepte", "part"),
-    "creance.EncaissementRattache": ("rattache", "part"),
-    "creance.EncaissementRecu": ("autres_encaissements", "montant"),
-    "creance.PaiementContrepasse": ("contrepasse", "part"),
-    "creance.TropPercuRembourse": ("rembourse", "montant"),
-}
+FAITS: dict[str, tuple[str, str, str | None]] = {}
+"""Par topic : le mouvement, le champ de son montant, celui qui s'en retranche. L'archive l'écrit dans sa copie."""
 
 
 def verifier(dossier: Path) -> tuple[list[str], int, int]:
@@ -91,12 +84,10 @@ def _mouvements(lignes: list[Any], arrete: Any, caisses: dict[str, str], *, enti
         fait = json.loads(etat)
         if topic == "creance.AvisEmis":
             caisses[flux] = fait["caisse"]
-        if topic == "creance.AvisRectifie":
-            nom, montant = "rectifie", fait["montant_initial"] - fait["montant_precedent"]
-        elif topic in FAITS:
-            nom, montant = FAITS[topic][0], fait[FAITS[topic][1]]
-        else:
+        if topic not in FAITS:
             continue
+        nom, champ, moins = FAITS[topic]
+        montant = fait[champ] - (fait[moins] if moins else 0)
         bouge["", nom] += montant
         inconnues |= flux not in caisses
         bouge[caisses.get(flux, "?"), nom] += montant

@@ -1,5 +1,6 @@
 """Suivre le règlement d'une anomalie : deux personnes, et ce que la vue doit en montrer."""
 
+from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from domain.anomalie import Anomalie, FaitDAnomalie, est_d_anomalie
@@ -11,14 +12,22 @@ from projections.audit.vues import json_en_clair
 
 ANOMALIES: Final = "anomalies"
 
-_BOUGENT: Final = {
+_BOUGENT: Final[Mapping[Geste, Geste | None]] = {
     Geste.RATTACHER: Geste.RATTACHER,
     Geste.CONCLURE: Geste.RATTACHER,
     Geste.RENDRE: Geste.RENDRE,
     Geste.CONSTATER_REPRISE: Geste.RENDRE,
     Geste.REMBOURSER: Geste.REMBOURSER,
+    Geste.CONTREPASSER: None,
+    Geste.APPLIQUER: None,
+    Geste.ECARTER: None,
+    Geste.RENVOYER: None,
+    Geste.FAUSSE_ALERTE: None,
+    Geste.LIBERER: None,
+    Geste.REJOUER: None,
+    Geste.REPRENDRE: None,
 }
-"""Les gestes que redit un fait et un seul, et comment il le redit."""
+"""Comment un fait et un seul redit chaque geste ; None : plusieurs le redisent, ou rien."""
 
 
 class SuiviDAnomalie:
@@ -76,7 +85,7 @@ class SuiviDAnomalie:
         self._contexte.signer(self._ident, fait, proposee.originator_version if proposee else 0)
         if proposition.geste in A_DEUX and (not fait.approuve_par or meme_personne(fait.saisi_par, fait.approuve_par)):
             self._ecart(f"v{fait.originator_version} règle sans une seconde personne")
-        if (bouge := _BOUGENT.get(proposition.geste)) is not None:
+        if (bouge := _BOUGENT[proposition.geste]) is not None:
             self._dits.vu(REGLES, self._ident, (bouge.value, proposition.montant))
 
     def _voir(self, fait: FaitDAnomalie) -> None:

@@ -261,6 +261,11 @@ FROM journal.rapports r
 JOIN LATERAL (SELECT count(*) AS lignes, max(numero) AS dernier FROM journal.lignes_de_rapport WHERE rapport = r.rang)
      AS l ON l.lignes > r.lignes
 UNION ALL
+SELECT format('rapport %s : %s lignes annoncées, aucune gardée, ni avant lui', r.rang, r.lignes)
+FROM journal.rapports r
+WHERE r.lignes > 0
+  AND NOT EXISTS (SELECT FROM journal.lignes_de_rapport l WHERE l.genre = r.genre AND l.rapport <= r.rang)
+UNION ALL
 SELECT format('rapport %s : lu avant celui qui le précède, ou en avance sur son heure', rang)
 FROM (SELECT *, lag(enregistre_le) OVER (ORDER BY rang) AS avant, lag(position) OVER (ORDER BY rang) AS bout
       FROM journal.rapports) AS r

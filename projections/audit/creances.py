@@ -21,7 +21,7 @@ from projections.audit.relations import (
     RESTANT_DU,
     TROP_PERCUS,
 )
-from projections.comptes.mouvements import mouvement
+from projections.comptes.totaux import MOUVEMENTS
 
 _ENREGISTRE: Final = "enregistré"
 
@@ -70,7 +70,6 @@ class SuiviDeCreance:
         avant = self._creance
         if avant is not None:
             self._verifier(avant, fait, cause)
-        solde = 0 if avant is None else avant.solde
         apres = cast("Créance", fait.mutate(avant))
         if avant is None and apres.avis.reference != self._reference:
             self._ecart(f"l'avis nomme {apres.avis.reference}")
@@ -79,7 +78,7 @@ class SuiviDeCreance:
         self._constat_attendu = apres.trop_percu != apres.trop_percu_constate
         self._faits.append(fait)
         self._position, self._cause = position, cause
-        self._compter(fait, apres.solde - solde, enregistre_us)
+        self._compter(fait, enregistre_us)
 
     def clore(self) -> None:
         """Le flux est lu en entier."""
@@ -252,39 +251,48 @@ class SuiviDeCreance:
         if creance.solde < 0:
             self._dits.dit(TROP_PERCUS, self._reference, ())
 
-    def _compter(self, fait: FaitDeCreance, effet: int, enregistre_us: int) -> None:
-        if (compte := mouvement(fait, effet)) is not None:
-            self._mouvements.append((*compte, enregistre_us))
+    def _compter(self, fait: FaitDeCreance, enregistre_us: int) -> None:
+        if (dit := mouvement(fait)) is not None:
+            self._mouvements.append((*dit, enregistre_us))
+
+
+def mouvement(fait: FaitDeCreance) -> tuple[str, int] | None:  # noqa: PLR0911 (un cas par fait)
+    """Le mouvement de solde que dit un fait, et son montant (centimes) : ni l'agrégat, ni ce que les vues en décident.
+
+    None s'il ne change pas ce qui est dû.
+    """
+    match fait:
+        case Créance.AvisEmis():
+            return "emis", fait.montant_initial
+        case Créance.AvisRectifié():
+            return "rectifie", fait.montant_initial - fait.montant_precedent
+        case Créance.AvisAnnulé():
+            return "annule", fait.montant_precedent
+        case Créance.PaiementAccepté():
+            return "accepte", fait.part
+        case Créance.EncaissementRattaché():
+            return "rattache", fait.part
+        case Créance.EncaissementReçu():
+            return "autres_encaissements", fait.montant
+        case Créance.PaiementContrepassé():
+            return "contrepasse", fait.part
+        case Créance.TropPerçuRemboursé():
+            return "rembourse", fait.montant
+        case (
+            Créance.PaiementInitié()
+            | Créance.PaiementÉchoué()
+            | Créance.PaiementAffiché()
+            | Créance.TropPerçuConstaté()
+        ):
+            return None
+        case _:
+            assert_never(fait)
 
 
 def solde_par_la_formule(faits: Iterable[FaitDeCreance]) -> int:
-    """Le solde selon la règle, en centimes : ni l'agrégat, ni ce que les vues décident des faits.
+    """Le solde selon la règle, en centimes : chaque mouvement dans son sens.
 
-    montant − Σ parts acceptées − Σ rattachements − Σ encaissements + Σ contre-passations + Σ remboursements.
+    Ce qui a été émis, rectifié et annulé − Σ parts acceptées − Σ rattachements − Σ encaissements + Σ contre-passations
+    + Σ remboursements.
     """
-    montant = 0
-    autres = 0
-    for fait in faits:
-        match fait:
-            case Créance.AvisEmis() | Créance.AvisRectifié():
-                montant = fait.montant_initial
-            case Créance.AvisAnnulé():
-                montant = 0
-            case Créance.PaiementAccepté() | Créance.EncaissementRattaché():
-                autres -= fait.part
-            case Créance.EncaissementReçu():
-                autres -= fait.montant
-            case Créance.PaiementContrepassé():
-                autres += fait.part
-            case Créance.TropPerçuRemboursé():
-                autres += fait.montant
-            case (
-                Créance.PaiementInitié()
-                | Créance.PaiementÉchoué()
-                | Créance.PaiementAffiché()
-                | Créance.TropPerçuConstaté()
-            ):
-                pass  # Ne changent pas ce qui est dû.
-            case _:
-                assert_never(fait)
-    return montant + autres
+    return sum(MOUVEMENTS[dit[0]] * dit[1] for dit in map(mouvement, faits) if dit is not None)

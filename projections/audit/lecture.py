@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import date
 from itertools import count
 from struct import unpack
+from traceback import clear_frames
 from typing import Any, Final
 
 from psycopg import Connection
@@ -58,7 +59,13 @@ def sans_s_arreter(conn: Connection[Any], rapport: Rapport, quoi: str, lecture: 
     """
     try:
         with conn.transaction():
-            lecture()
+            try:
+                lecture()
+            except Exception as faute:
+                # Un curseur resté ouvert se ferme avant que son savepoint ne soit défait : après, il n'existe plus, et
+                # le fermer perdrait la transaction de l'audit.
+                clear_frames(faute.__traceback__)
+                raise
     except Exception as faute:
         if conn.broken or conn.closed:
             raise

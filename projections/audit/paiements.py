@@ -23,10 +23,13 @@ from projections.audit.relations import (
     SANS_ACCORD,
 )
 from projections.audit.vues import accuse_attendu
-from projections.comptes.mouvements import prises
 
 ANOMALIES: Final = "anomalies"
 """Le suiveur qui tient l'argent sans créance."""
+
+PRIS: Final = "preleve_par_la_banque"
+SANS: Final = "non_rattache"
+"""Ce que les totaux comptent de l'argent de la banque : ce qu'elle a pris, et ce qu'aucune créance n'en a reçu."""
 
 EXPIRE: Final = "expiré"
 """Ce que dit la créance d'un paiement que nous avons clos nous-mêmes."""
@@ -67,12 +70,13 @@ class SuiviDePaiement:
         garde = 0 if avant is None else avant.pris - avant.recredite
         fin, apres = (None if avant is None else avant.fin), cast("Paiement", fait.mutate(avant))
         self._paiement = apres
-        self._pris += [(*prise, enregistre_us) for prise in prises(fait, apres)]
         match fait:
             case Paiement.PaiementOuvert():
                 self._ouvrir(fait, cause)
             case Paiement.PaiementConclu():
                 self._conclure(fait, fin, cause)
+                if fait.issue is Fin.ACCEPTE:
+                    self._pris.append((PRIS, apres.montant, apres.marchand, enregistre_us))
             case Paiement.EncaissementNonImputé():
                 self._encaisser(fait, cause, position, enregistre_us)
             case Paiement.AcceptationPrécisée():
@@ -80,7 +84,7 @@ class SuiviDePaiement:
                 if position <= self._argent_vu and fait.raison is not None:
                     self._preciser(fait)
             case Paiement.EncaissementImputé() | Paiement.EncaissementRendu():
-                self._regler(fait, cause, position)
+                self._regler(fait, cause, position, enregistre_us)
             case Paiement.PaiementRéglé():
                 if fin is not Fin.EN_VERIFICATION or apres.non_rattache or fait.montant != apres.rattache:
                     self._ecart(f"v{version} règle pour {fait.montant} centimes, {apres.rattache} sont rattachés")
@@ -204,6 +208,7 @@ class SuiviDePaiement:
                 self._transaction, fait.raison.value, fait.marchand, fait.autorisation, fait.montant, fait.montant,
                 us(fait.accepte_le), enregistre_us, cause,
             ]  # fmt: skip
+        self._pris += [(nom, fait.montant, fait.marchand, enregistre_us) for nom in (PRIS, SANS)]
         self._retenu(cause, fait.montant)
 
     def _retenu(self, cause: str, montant: int) -> None:
@@ -274,11 +279,22 @@ class SuiviDePaiement:
         else:
             self._ecart(f"v{fait.originator_version} règle {fait.anomalie}, qui n'est le nom d'aucun argent")
 
+    def _quitter(self, fait: Paiement.EncaissementImputé | Paiement.EncaissementRendu, enregistre_us: int) -> None:
+        """De l'argent n'attend plus de créance : chez le marchand qui l'avait pris, ou celui du paiement."""
+        if self._paiement is None:
+            return
+        chez = (self._paiement.marchand_de(fait.anomalie), enregistre_us)
+        self._pris.append((SANS, -fait.montant, *chez))
+        if isinstance(fait, Paiement.EncaissementRendu):
+            repris = fait.voie is None
+            self._pris.append((PRIS if repris else "rendu", -fait.montant if repris else fait.montant, *chez))
+
     def _regler(
         self,
         fait: Paiement.EncaissementImputé | Paiement.EncaissementRendu,
         cause: str,
         position: int,
+        enregistre_us: int,
     ) -> None:
         """Deux personnes en ont rattaché ou rendu ; ou la banque l'a repris."""
         v, paiement = fait.originator_version, self._paiement
@@ -289,6 +305,7 @@ class SuiviDePaiement:
         if position <= self._argent_vu:
             self._user(fait)
         self._contexte.exiger_signature(self._flux, fait, cause)
+        self._quitter(fait, enregistre_us)
         match fait:
             case Paiement.EncaissementImputé():
                 if sum(imputation.part for imputation in fait.imputations) != fait.montant:

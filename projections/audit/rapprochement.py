@@ -123,7 +123,7 @@ class Details:
             for cle, (dits, vus) in cles.items():
                 if isinstance(cle, tuple) and cle[0] in absentes:
                     continue
-                if any(incomparable(nom, flux) for flux in relation.flux(cle)):
+                if any(incomparable(nom, flux) for flux in relation.flux(_en_texte(cle))):
                     continue
                 phrases += _nommer(relation, cle, _sans(dits, vus), _sans(vus, dits))
         return phrases
@@ -158,6 +158,11 @@ def _nommer(relation: Relation, cle: Cle, dits: list[Valeurs], vus: list[Valeurs
     phrases += [relation.manque.format(cle=nom, dit=_dire_tout(relation, dit)) for dit in dits[ensemble:]]
     phrases += [relation.seul.format(cle=nom, vu=_dire_tout(relation, vu)) for vu in vus[ensemble:]]
     return phrases
+
+
+def _en_texte(cle: Cle) -> Cle:
+    """La clé dont un flux tire son nom : une colonne vidée n'en donne pas, et n'arrête rien."""
+    return tuple(map(str, cle)) if isinstance(cle, tuple) else str(cle)
 
 
 def _de_cle(cle: Cle) -> str:

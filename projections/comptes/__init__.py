@@ -1,1 +1,1 @@
-"""Compter : ce que chaque fait change, et les totaux qui s'en font ; une fois, pour l'audit et les arrêtés."""
+"""Compter : les totaux qui se font de ce que dit chaque fait ; une fois, pour l'audit et les arrêtés."""

@@ -106,6 +106,9 @@ MOUVEMENTS: Final = {
 }
 """Ce qui change un solde, et dans quel sens."""
 
+RENDUS: Final = frozenset({"contrepasse", "rembourse"})
+"""Ceux qui quittent le marchand d'un paiement sans que le paiement lui-même le dise."""
+
 PRISES: Final = ("preleve_par_la_banque", "rendu")
 """Ce qui bouge aussi, sans changer de solde."""
 
@@ -148,7 +151,7 @@ class Comptable:
     def banque(self, nom: str, montant: int, caisse: str | None, marchand: str, enregistre_us: int) -> None:
         """De l'argent que la banque a pris dans la période, ou qui attend encore une créance, quel qu'en soit le jour.
 
-        `nom` : `preleve_par_la_banque` ou `non_rattache`. `caisse` : None si le paiement nous est inconnu.
+        `nom` : `preleve_par_la_banque`, `rendu` ou `non_rattache`. `caisse` : None si le paiement nous est inconnu.
         """
         tout = self.depuis_toujours
         setattr(tout, nom, getattr(tout, nom) + montant)

@@ -12,10 +12,11 @@ from psycopg import Connection
 from domain.creance import Créance
 from domain.paiement import FaitDePaiement, Fin, Paiement, est_de_paiement
 from engine.recorder import Recorder
+from projections.effets import phrase_de_paiement
 from projections.lectures.historique import HORS_DONNEES, Etape, Histoire, Illisible, historiques
 from projections.lectures.instant import RienEncore, VersionInconnue
 from projections.lectures.messages_recus import messages_recus
-from projections.lectures.phrases import mis_en_verification, phrase_de_paiement
+from projections.lectures.phrases import mis_en_verification
 from projections.lectures.suite import TOUT, Demande, Dossier, Ligne
 
 # Les faits d'un paiement.

@@ -14,7 +14,10 @@ from psycopg import Connection
 from domain.creance import Créance
 from domain.delai import PARIS
 from domain.monnaie import euros
-from domain.paiement import Paiement
+from domain.paiement import Fin, Paiement
+from domain.sort import Sort
+from domain.statut import StatutDePaiement
+from projections.lectures.phrases import phrase_du_sort
 from projections.lectures.saisie import (
     Critere,
     ParAnomalie,
@@ -37,11 +40,8 @@ DERNIER_JOUR: Final = date(2999, 12, 31)
 """Ce que vaut un jour qui n'est pas dit."""
 
 _EN_CLAIR: Final = {
-    "en_cours": "en attente de la banque",
-    "accepte": "accepté",
-    "echoue": "échoué",
-    "expire": "expiré",
-    "en_verification": "en vérification",
+    StatutDePaiement.EN_COURS.value: "en attente de la banque",
+    **{fin.value: fin.dite for fin in Fin},
 }
 
 # Ce que les vues disent de ces créances et de ces paiements : de quoi les reconnaître d'un coup d'œil.
@@ -81,7 +81,7 @@ WHERE montant_initial = %(montant)s AND date_emission BETWEEN %(debut)s AND %(fi
 ORDER BY date_emission DESC LIMIT %(limite)s
 """
 
-_COLONNES: Final = "objet, sort, champs, topic, partition, decalage"
+_COLONNES: Final = "objet, sort, champs"
 _RECENTS: Final = "ORDER BY enregistre_le DESC LIMIT %(limite)s"
 
 # Les montants que la vue des paiements ne dit pas.
@@ -214,11 +214,11 @@ class _Recueil:
 
     def messages(self, lignes: Iterable[tuple[Any, ...]], pourquoi: str) -> None:
         """Ce dont ces messages parlent : un paiement, ou une créance si c'est la caisse qui parle."""
-        for objet, sort, champs, topic, partition, decalage in lignes:
+        for objet, sort, champs in lignes:
             if objet is None:
                 continue
-            origine = f"kafka:{topic}/{partition}@{decalage}"
-            self.ajouter("creance" if "type" in champs else "paiement", objet, f"{pourquoi} ({sort}, {origine})")
+            genre = "creance" if "type" in champs else "paiement"
+            self.ajouter(genre, objet, f"{pourquoi}. {phrase_du_sort(Sort(sort))}")
 
 
 def trouver(conn: Connection[Any], criteres: list[Critere]) -> Resultats:

@@ -13,9 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from domain.ecart import GenreEcart
 from domain.geste import GESTES, Geste, Source, composer_id, lire_id
+from domain.gestes_permis import gestes_d_argent, gestes_d_un_ecart, gestes_d_un_sort
 from domain.monnaie import euros
 from domain.paiement import Fin
+from domain.sort import Sort
 from engine.messages import EARLIEST
 from engine.positions import stopped_partitions
 from projections.lectures.ligne_d_anomalie import LigneDAnomalie
@@ -65,13 +68,19 @@ FROM vues.argent a LEFT JOIN vues.paiements p USING (transaction)
 WHERE a.reste > 0
 """
 
+# Un remboursement que la banque exécute se voit jusqu'à sa réponse, même si la créance n'a plus rien de trop.
 _TROP_PERCUS: Final = """
 SELECT 'trop_percu-' || r.reference AS id, 'trop_percu' AS genre,
-       coalesce(e.enregistre_le, timestamptz 'epoch') AS depuis, -r.solde AS montant, r.reference,
-       NULL::text AS transaction, r.caisse, r.assure
-FROM vues.trop_percus t JOIN vues.restant_du r USING (reference)
+       coalesce(e.enregistre_le, timestamptz 'epoch') AS depuis,
+       CASE WHEN r.solde < 0 THEN -r.solde ELSE (g.proposition->>'montant')::int8 END AS montant, r.reference,
+       NULL::text AS transaction, r.caisse, r.assure, r.solde >= 0 AS en_route
+FROM (SELECT reference FROM vues.trop_percus
+      UNION SELECT substr(anomalie, length('trop_percu-') + 1) FROM vues.reglements
+      WHERE etat = 'en_execution' AND anomalie LIKE 'trop_percu-%%') AS t
+JOIN vues.restant_du r USING (reference)
+LEFT JOIN vues.reglements g ON g.etat = 'en_execution' AND g.anomalie = 'trop_percu-' || r.reference
 LEFT JOIN journal.evenements e ON e.position = r.position
-WHERE r.solde < 0
+WHERE r.solde < 0 OR g.anomalie IS NOT NULL
 """
 
 # La première liste est celle de l'index partiel `sorts_anomalies` ; de l'argent pris est dit par cet argent.
@@ -206,7 +215,6 @@ _DITES: Final = {fin.value: fin.dite for fin in Fin}
 
 def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     montant, autorisation, voulu, statut = reste
-    gestes = GESTES[Source.ARGENT] - (frozenset() if voulu is not None else {Geste.CONCLURE})
     pris = f"La banque a pris {euros(montant)}"
     if voulu is None:
         cause = f"{pris} pour un paiement inconnu : l'argent attend d'être rattaché."
@@ -219,16 +227,20 @@ def _argent(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
         cause = f"{pris} une seconde fois pour le même paiement{autre}, déjà {_DITES.get(statut, statut)}."
     if c.montant != montant:
         cause += f" Il en reste {euros(c.montant)} à régler."
-    return _ligne(c, cause, gestes)
+    return _ligne(c, cause, gestes_d_argent(connu=voulu is not None))
 
 
-def _trop_percu(c: Communes, _reste: tuple[Any, ...]) -> LigneDAnomalie:
+def _trop_percu(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
+    (en_route,) = reste
+    if en_route:
+        rien = "la créance n'a plus rien de trop, mais la banque peut encore les rendre, ou les a rendus"
+        return _ligne(c, f"{euros(c.montant)} sont demandés à la banque : {rien}.")
     return _ligne(c, f"La créance a reçu {euros(c.montant)} de trop : ils sont à rendre.")
 
 
 def _sort(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     cause, topic, partition, offset = reste
-    gestes = GESTES[Source.SORT] if c.genre == "rejetee" else frozenset({Geste.FAUSSE_ALERTE})
+    gestes = gestes_d_un_sort(Sort(c.genre))
     return _ligne(c, phrase(f"{cause} ({topic}, partition {partition}, position {offset})"), gestes)
 
 
@@ -246,8 +258,7 @@ def _attente(c: Communes, reste: tuple[Any, ...], gestes_d_un_message: GestesDUn
 
 def _ecart(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:
     (cause,) = reste
-    contrepasser = {Geste.CONTREPASSER} if c.genre in {"impaye", "remboursement", "autre_etat"} else set()
-    return _ligne(c, phrase(cause), frozenset({Geste.FAUSSE_ALERTE, *contrepasser}))
+    return _ligne(c, phrase(cause), gestes_d_un_ecart(GenreEcart(c.genre)))
 
 
 def _ecarte(c: Communes, reste: tuple[Any, ...]) -> LigneDAnomalie:

@@ -222,7 +222,7 @@ def ask(
             if side is not None:
                 when = f"{side.le.astimezone(PARIS):%d/%m/%Y %H:%M}" if side.le else ""
                 paid = euros(side.montant) if side.montant is not None else ""
-                table.add_row(name, side.issue, paid, side.autorisation or "", when)
+                table.add_row(name, side.issue_dite, paid, side.autorisation or "", when)
         console.print(table)
         console.print(said.phrase, markup=False)
     if said.anomalie is not None or said.la_banque is None:

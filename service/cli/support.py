@@ -80,7 +80,7 @@ def history(
     reason = ask_reason(motif)
     try:
         if assure is not None:
-            wanted = consultation.lire_objet(consultation.Genre.ASSURE, assure)
+            wanted = consultation.lire_objet(consultation.GenreDeConsultation.ASSURE, assure)
         else:
             wanted = consultation.deviner_objet(str(name))
         asked = consultation.lire_demande(as_of, at_version, datetime.now(UTC))

@@ -64,16 +64,16 @@ def author(settings: Settings, *, in_two: bool) -> str:
 
 def reader(settings: Settings, *, of_accesses: bool = False) -> "Lecteur":
     """The person who reads: by the token if one is given, else by the account; an auditor reads accesses only."""
-    from guichet.acces import Lecteur, Voie
+    from guichet.acces import Lecteur, VoieDeLecture
 
     if settings.agent_token is not None:
         return _signed_in(settings, settings.agent_token, _AUDIT if of_accesses else _SUPPORT)
-    return Lecteur(account().removeprefix(COMPTE_SYSTEME), "systeme", Voie.COMMANDE)
+    return Lecteur(account().removeprefix(COMPTE_SYSTEME), "systeme", VoieDeLecture.COMMANDE)
 
 
 def _signed_in(settings: Settings, token: SecretStr, role: str) -> "Lecteur":
     from api.socle.emetteur import Emetteur, EmetteurInjoignable, JetonInvalide
-    from guichet.acces import Lecteur, Voie
+    from guichet.acces import Lecteur, VoieDeLecture
     from service.tokens import tokens_of
 
     issuer = Emetteur(settings.oidc_issuer) if settings.oidc_issuer is not None else None
@@ -85,4 +85,4 @@ def _signed_in(settings: Settings, token: SecretStr, role: str) -> "Lecteur":
         fail(f"L'émetteur ne répond pas : {cause}")
     if person.role.value != role or not person.personne:
         fail(f"CREANCES_AGENT_TOKEN : ce jeton n'est pas celui d'une personne du rôle {role}.", USAGE)
-    return Lecteur(person.personne, person.role.value, Voie.COMMANDE)
+    return Lecteur(person.personne, person.role.value, VoieDeLecture.COMMANDE)

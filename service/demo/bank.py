@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from domain.delai import jour_de_paris
+from domain.ecart import GenreEcart
 from domain.monnaie import euros
-from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import Bilan
 from guichet.relancer_paiement import Relance, relancer_paiement
 from kiosque.rapports import LIBELLES, Genre

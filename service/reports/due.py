@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from psycopg import Connection
 
-from guichet.rapprochement.ecarts import GenreEcart
+from domain.ecart import GenreEcart
 from guichet.rapprocher import rapports_attendus
 from service.kept_collector import KeptCollector, Silence
 

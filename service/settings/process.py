@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import Field
 
@@ -32,3 +32,14 @@ class ProcessSettings(Concern):
     trace_share: float = Field(
         0.1, ge=0, le=1, description="Part tracée des appels et messages qui n'apportent pas leur propre trace."
     )
+
+    @property
+    def in_production(self) -> bool:
+        """Whether nothing that serves a demonstration is admitted: the one place that asks which mode this is."""
+        match self.mode:
+            case "production":
+                return True
+            case "demonstration":
+                return False
+            case _:
+                assert_never(self.mode)

@@ -54,7 +54,7 @@ class Settings(
     @property
     def ops_port_apart(self) -> int | None:
         """The port of the operations, if it is not the API's."""
-        return OPS_PORT if self.ops_port is None and self.mode == "production" else self.ops_port
+        return OPS_PORT if self.ops_port is None and self.in_production else self.ops_port
 
     @classmethod
     def settings_customise_sources(

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from api.application import Dependances, Limites, creer_api
 from api.socle.identite import RoleUtilisateur, VerificateurDeDeveloppement, emettre_jeton
-from api.socle.kafka import Genre, KafkaIndisponible
+from api.socle.kafka import GenreDeMessage, KafkaIndisponible
 from domain.avis import Avis, Mode, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
@@ -45,11 +45,11 @@ class WebhookSender:
     """Ce qui tient lieu de Kafka quand le test ne porte pas sur lui : garde les messages, ou tombe en panne."""
 
     def __init__(self) -> None:
-        self.messages: list[tuple[Genre, bytes | None, bytes, dict[str, bytes]]] = []
+        self.messages: list[tuple[GenreDeMessage, bytes | None, bytes, dict[str, bytes]]] = []
         self.en_panne = False
 
     async def publier(
-        self, genre: Genre, cle: bytes | None, valeur: bytes, en_tetes: Sequence[tuple[str, bytes]]
+        self, genre: GenreDeMessage, cle: bytes | None, valeur: bytes, en_tetes: Sequence[tuple[str, bytes]]
     ) -> None:
         if self.en_panne:
             raise KafkaIndisponible("aucun accusé")

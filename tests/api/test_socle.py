@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from api.socle.problemes import STATUTS_DES_REFUS, TITRES, RefusDeSaisie, statut_de
-from domain.refus import Refus
+from domain.refus import Refus, refus_connus
 from tests.outils import RACINE
 from tests.test_architecture import importes
 
@@ -13,12 +13,11 @@ API = RACINE / "api"
 PERSONNES = {dossier.name for dossier in API.iterdir() if (dossier / "__init__.py").exists()} - {"socle"}
 
 
-def tous_les_refus(racine: type[Refus] = Refus) -> list[type[Refus]]:
+def tous_les_refus() -> list[type[Refus]]:
     """Chaque refus que le service peut lever : `api.application` importe tout ce qui en déclare."""
     import api.application  # noqa: F401
 
-    filles = [fille for fille in racine.__subclasses__() if not fille.__module__.startswith("tests.")]
-    return [refus for fille in filles for refus in (fille, *tous_les_refus(fille))]
+    return [refus for refus in refus_connus() if not refus.__module__.startswith("tests.")]
 
 
 def imports_vers_une_personne(source: str) -> list[str]:

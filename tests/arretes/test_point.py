@@ -1,8 +1,10 @@
 """Le point signé sous lequel une clôture se tient : il couvre ce qu'elle compte, ou elle dit ce qui lui manque."""
 
 import json
+import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -20,7 +22,6 @@ from preuve.rows import GENERATION_BITS
 from preuve.seal import Sealer, Sealing, sign
 from projections.arretes.contenu import PointDeControle, lire
 from projections.arretes.lecture import Cloture, dernieres
-from projections.arretes.verifier import verifier
 from service.closing import close_days
 from service.closing_points import unfounded
 from tests.arretes.autorite import autorite
@@ -32,6 +33,17 @@ from tests.preuve.test_sceau import PUBLIQUE, SCEAU, dernier_point, noter, scell
 PREMIER = datetime.now(PARIS).date() - timedelta(days=3)
 CLE = SCEAU.private.private_bytes_raw().hex()
 REGLAGES = {"preuve_origin": SCEAU.origin, "preuve_key": CLE, "preuve_salt": SCEAU.secret.decode()}
+
+
+@cache
+def _le_sien(dossier: Path) -> Any:
+    return runpy.run_path(str(dossier / "verifier.py"))["verifier"]
+
+
+def verifier(dossier: Path) -> tuple[list[str], int, int]:
+    """Ce qu'en dit le vérificateur que l'archive porte."""
+    dit: tuple[list[str], int, int] = _le_sien(dossier)(dossier)
+    return dit
 
 
 @pytest.fixture

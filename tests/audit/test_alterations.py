@@ -56,6 +56,39 @@ def test_une_alteration_est_vue_ou_demande_une_preuve(
     assert vue is (alteration.preuve is None), (rapport.ecarts, rapport.illisibles, rapport.non_controles)
 
 
+@pytest.mark.parametrize("table", ["journal.evenements", "journal.epoques", "vues.suiveurs", "vues.ecartes"])
+def test_une_table_qui_manque_n_arrete_pas_l_audit(proprietaire: psycopg.Connection[Any], table: str) -> None:
+    rapport = altere(proprietaire, f"DROP TABLE {table} CASCADE")
+    assert any(table in phrase for phrase in rapport.non_controles), rapport.non_controles
+
+
+@pytest.mark.parametrize(
+    ("table", "colonne"),
+    [
+        ("journal.evenements", "flux"),
+        ("journal.evenements", "position"),
+        ("journal.evenements", "enregistre_le"),
+        ("vues.paiements", "transaction"),
+        ("vues.delai_affichage", "reference"),
+        ("vues.messagerie", "transaction"),
+    ],
+)
+def test_une_colonne_videe_est_dite_et_n_arrete_pas_l_audit(
+    proprietaire: psycopg.Connection[Any], table: str, colonne: str
+) -> None:
+    """La lecture s'interrompt au milieu d'un curseur : le fermer trop tard perdait la transaction de l'audit."""
+    cles = proprietaire.execute(
+        "SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I; ', conrelid::regclass, conname) FROM pg_constraint"
+        " WHERE conrelid = %s::regclass AND contype IN ('p', 'u')",
+        (table,),
+    ).fetchall()
+    libre = f"ALTER TABLE {table} ALTER {colonne} DROP IDENTITY IF EXISTS, ALTER {colonne} DROP NOT NULL"
+    une = f"UPDATE {table} SET {colonne} = NULL WHERE ctid = (SELECT min(ctid) FROM {table})"  # noqa: S608 (nos propres noms)
+    rapport = altere(proprietaire, "".join(cle for (cle,) in cles) + f"{libre}; {une}")
+    assert rapport.non_controles or rapport.illisibles or rapport.ecarts
+    assert rapport.messages > 0, "le reste est audité"
+
+
 def test_la_table_est_grande_et_ce_qui_echappe_est_rare() -> None:
     assert len(ALTERATIONS) >= 250
     assert len({a.nom for a in ALTERATIONS}) == len(ALTERATIONS) - 1, "echeance a deux lignes"

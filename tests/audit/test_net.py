@@ -35,14 +35,8 @@ def test_un_monde_complet_est_net(proprietaire: psycopg.Connection[Any]) -> None
     assert (rapport.ecarts, rapport.illisibles, rapport.non_controles) == ([], {}, [])
 
 
-def test_les_gardes_que_l_audit_connait_sont_celles_de_la_base(proprietaire: psycopg.Connection[Any]) -> None:
+def test_les_tables_que_l_audit_connait_sont_celles_de_la_base(proprietaire: psycopg.Connection[Any]) -> None:
     tables = proprietaire.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind IN ('r', 'p')"
     ).fetchall()
     assert {nom for (nom,) in tables} == set(gardes.TABLES)
-    declencheurs = proprietaire.execute(
-        "SELECT c.relname, t.tgname, p.proname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-        " JOIN pg_proc p ON p.oid = t.tgfoid WHERE c.relnamespace IN ('journal'::regnamespace, 'vues'::regnamespace)"
-        " AND NOT t.tgisinternal AND t.tgname <> 'ajout_seul'"
-    ).fetchall()
-    assert set(declencheurs) == {(garde.table, garde.nom, garde.fonction) for garde in gardes.GARDES}

@@ -17,6 +17,7 @@ from domain.references import ReferenceTransaction
 from domain.reponse import Issue, ReponseBancaire
 from kiosque.interface import (
     DemandeDePaiement,
+    Echec,
     Etat,
     Formulaire,
     FormulaireIllisible,
@@ -99,6 +100,10 @@ class Directe:
     def proteger(self, valeur: ValeurDuTopic | None, corps: bytes) -> ValeurDuTopic | None:  # noqa: ARG002
         """Rien de personnel n'y voyage."""
         return valeur
+
+    def echec(self, code: str | None) -> Echec:  # noqa: ARG002
+        """Elle ne dit pas pourquoi."""
+        return Echec.INCIDENT
 
     def relire(self, valeur: Mapping[str, object]) -> Lecture:
         try:

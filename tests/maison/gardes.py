@@ -4,6 +4,8 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator, Mapping
+from enum import EnumMeta
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,7 @@ from typing import Final
 from jinja2 import Environment, nodes
 
 from domain.agregats import AGREGATS, FAITS
+from domain.faits import sans_accents
 from tests.outils import RACINE
 
 _CLASSES: Final[tuple[type, ...]] = (*AGREGATS, *FAITS)
@@ -36,15 +39,22 @@ RAISON: Final = re.compile(r"(Over 300 lines|Plus de 300 lignes) ?: \S")
 
 METIER: Final = {
     *("creance", "creances", "paiement", "paiements", "payment", "payments", "banque", "bank", "caisse", "caisses"),
-    *("assure", "assures", "avis", "kiosque", "sips", "messagerie", "restant"),
+    *("assure", "assures", "avis", "kiosque", "sips", "messagerie", "restant", "percu", "dette", "dettes", "cpam"),
+    *("marchand", "marchands", "merchant", "montant", "montants", "solde", "soldes", "encaissement", "encaissements"),
+    *("imputation", "imputations", "remboursement", "remboursements", "rapprochement", "carte", "kiosk"),
 }
+"""Les mots du métier, sans accents."""
 _TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b|\bcreances\.[a-z_]+")
 """Ce que la base nomme : tables, rôles, réglages de session."""
 _ECRIT: Final = re.compile(
     r"\b(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\s+((?:journal|vues|acces|identite)\.[a-z_]+)"
 )
 _BANQUE: Final = re.compile(r"\b(sips|data|seal)\b")
-_SQL: Final = re.compile(r"^\s*(WITH|SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|GRANT|NOTIFY)\b")
+_SQL: Final = re.compile(
+    r"^\s*(WITH|SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|GRANT|NOTIFY|COPY)\b"
+    r"|\b(FROM|JOIN|WHERE|AND|ORDER BY|SET|RETURNING)\b"
+)
+"""Une instruction, ou un morceau d'une : ses mots sont en capitales."""
 
 
 def sources(*dossiers: str) -> list[Path]:
@@ -54,30 +64,38 @@ def sources(*dossiers: str) -> list[Path]:
 
 @cache  # Chaque garde relit les mêmes modules : les découper coûte plus que les regarder.
 def noms(source: str) -> tuple[tuple[int, str], ...]:
-    """Chaque nom du code, avec sa ligne : ni commentaires, ni textes."""
+    """Chaque nom du code, avec sa ligne : ni commentaires, ni textes, mais bien ce qu'un texte compose (`f"{nom}"`)."""
     jetons = tokenize.generate_tokens(io.StringIO(source).readline)
-    return tuple((jeton.start[0], jeton.string) for jeton in jetons if jeton.type == tokenize.NAME)
+    du_code = [(jeton.start[0], jeton.string) for jeton in jetons if jeton.type == tokenize.NAME]
+    composes = [
+        (noeud.lineno, noeud.id if isinstance(noeud, ast.Name) else noeud.attr)
+        for texte in ast.walk(ast.parse(source))
+        if isinstance(texte, ast.FormattedValue)
+        for noeud in ast.walk(texte)
+        if isinstance(noeud, (ast.Name, ast.Attribute))
+    ]
+    return (*du_code, *composes)
 
 
 @cache
 def textes(source: str) -> tuple[tuple[int, str], ...]:
-    """Chaque texte du code qui n'est pas une docstring, avec sa ligne."""
+    """Chaque texte du code qui n'est pas une docstring, avec sa ligne ; un texte composé (`f"…"`) en est un seul."""
     arbre = ast.parse(source)
-    docstrings = {
-        id(noeud.value)
-        for noeud in ast.walk(arbre)
-        if isinstance(noeud, ast.Expr) and isinstance(noeud.value, ast.Constant)
-    }
-    return tuple(
-        (noeud.lineno, noeud.value)
-        for noeud in ast.walk(arbre)
-        if isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in docstrings
-    )
+    a_part = {id(noeud.value) for noeud in ast.walk(arbre) if isinstance(noeud, ast.Expr)}
+    trouves = []
+    for noeud in ast.walk(arbre):
+        if isinstance(noeud, ast.JoinedStr):
+            a_part |= {id(morceau) for morceau in noeud.values}
+            dits = [m.value if isinstance(m, ast.Constant) else "_" for m in noeud.values]
+            trouves.append((noeud.lineno, "".join(map(str, dits))))
+        elif isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in a_part:
+            trouves.append((noeud.lineno, noeud.value))
+    return tuple(trouves)
 
 
 def mots(nom: str) -> set[str]:
-    """Les mots d'un nom, en minuscules : `PaiementConclu` et `paiement_conclu` en ont deux."""
-    return {mot.lower() for mot in re.findall(r"[A-ZÀ-Ý]?[a-zà-ÿ]+|[A-Z]+", nom)}
+    """Les mots d'un nom, en minuscules et sans accents : `PaiementConclu` et `paiement_conclu` en ont deux."""
+    return {sans_accents(mot).lower() for mot in re.findall(r"[A-ZÀ-Ý]?[a-zà-ÿ]+|[A-Z]+", nom)}
 
 
 def accents(source: str) -> list[str]:
@@ -106,7 +124,7 @@ def accents_du_sql(source: str) -> list[str]:
     return [
         f"{ligne}: {texte.strip()[:40]}"
         for ligne, texte in textes(source)
-        if _SQL.match(texte) and not sql_nu(texte).isascii()
+        if _SQL.search(texte) and not sql_nu(texte).isascii()
     ]
 
 
@@ -143,3 +161,56 @@ def module_long(source: str) -> bool:
     """Vrai au-delà de 300 lignes sans raison dite dans les vingt premières."""
     lignes = source.splitlines()
     return len(lignes) > MODULE_LIGNES_MAX and not RAISON.search("\n".join(lignes[:20]))
+
+
+def tables(source: str, connus: Mapping[str, object]) -> Iterator[tuple[int, EnumMeta, set[str]]]:
+    """Chaque table d'un module dont des clés sont d'une énumération : sa ligne, elle, et les membres qui manquent.
+
+    `connus` : ce que nomme ce module. Une seule clé n'est pas une table, ni celle qui en reprend une autre (`**`).
+    """
+    for noeud in ast.walk(ast.parse(source)):
+        if not isinstance(noeud, ast.Dict) or None in noeud.keys:
+            continue
+        dits: dict[str, set[str]] = {}
+        for cle in noeud.keys:
+            match cle:
+                case (
+                    ast.Attribute(attr="value", value=ast.Attribute(attr=membre, value=ast.Name(id=nom)))
+                    | ast.Attribute(attr=membre, value=ast.Name(id=nom))
+                ):
+                    dits.setdefault(nom, set()).add(membre)
+                case _:
+                    pass
+        for nom, membres in dits.items():
+            if len(membres) > 1 and isinstance(classe := connus.get(nom), EnumMeta):
+                yield noeud.lineno, classe, set(classe.__members__) - membres
+
+
+def ensembles(source: str) -> list[str]:
+    """Les ensembles fermés que déclare un module : ses énumérations, ses alternatives de textes."""
+    noms = []
+    for noeud in ast.parse(source).body:
+        match noeud:
+            case ast.ClassDef(name=nom, bases=[ast.Name(id="Enum" | "StrEnum" | "IntEnum")]):
+                noms.append(nom)
+            case ast.Assign(targets=[ast.Name(id=nom)], value=ast.Subscript(value=ast.Name(id="Literal"))):
+                noms.append(nom)
+            case _:
+                pass
+    return noms
+
+
+def modules_importes(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Ce que chacun importe des autres, même tard ; `from a import b` est `a.b`, si c'est un module."""
+    trouves: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        trouves[module] = set()
+        for noeud in ast.walk(ast.parse(source)):
+            if isinstance(noeud, ast.Import):
+                trouves[module] |= {importe.name for importe in noeud.names}
+            elif isinstance(noeud, ast.ImportFrom) and noeud.level == 0 and noeud.module is not None:
+                dits = {f"{noeud.module}.{importe.name}" for importe in noeud.names}
+                trouves[module] |= dits & sources.keys()
+                trouves[module] |= set() if dits <= sources.keys() else {noeud.module}
+        trouves[module] &= sources.keys() - {module}
+    return trouves

@@ -7,6 +7,7 @@ et le compte des fichiers du produit touchés est celui qu'annonce la page. Sort
 import json
 import re
 import sys
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.maison.copie import Copie, RecetteFausse, exiger, jouer
@@ -20,9 +21,11 @@ _CLASSE: Final = '''
 
         TOPIC: ClassVar[str] = "creance.AvisConteste"
         message_id: MessageId
+        montant: Centimes
 
         def apply(self, creance: "Créance") -> None:
             creance.messages[self.message_id] = ("contestation",)
+            creance.solde -= self.montant
 '''
 _VUE: Final = '''"""La vue `avis_par_caisse` : combien d'avis chaque caisse a émis."""
 
@@ -63,7 +66,7 @@ ALTER TABLE vues.avis_par_caisse OWNER TO creances_service;
 
 
 def un_evenement(copie: Copie) -> None:
-    """`AvisContesté`, qui ne bouge aucun montant."""
+    """`AvisContesté`, qui retire du solde ce que l'assuré conteste : les vues, l'audit et les clôtures le comptent."""
     copie.changer(
         "domain/creance.py",
         (r"\n    def __init__\(", _CLASSE + "\n    def __init__("),
@@ -73,23 +76,24 @@ def un_evenement(copie: Copie) -> None:
     exiger(copie.mypy(), lecteurs, "l'union connaît l'événement ; mypy nomme")
     copie.changer(
         "projections/effets.py",
-        (
-            r"case Créance\.PaiementAffiché\(\) \| Créance\.TropPerçuConstaté\(\)",
-            "case Créance.PaiementAffiché() | Créance.TropPerçuConstaté() | Créance.AvisContesté()",
-        ),
-        (r"case Créance\.TropPerçuConstaté\(\):", "case Créance.TropPerçuConstaté() | Créance.AvisContesté():"),
-        _avant(r"\n\n# --- Les faits", 'return "Vous avez contesté cet avis."', retrait=8),
+        *(_avant(suite, quoi, retrait=8) for suite, quoi in LECTEURS),
         (r"            Créance\.AvisAnnulé,\n", "            Créance.AvisAnnulé,\n            Créance.AvisContesté,\n"),
+        (
+            r"    if issubclass\(classe, Créance\.AvisRectifié\):",
+            _ECRITURE + r"    if issubclass(classe, Créance.AvisRectifié):",
+        ),
     )
     exiger(copie.mypy(), lecteurs - {"projections/effets.py"}, "les effets sont décidés ; mypy nomme")
-    copie.changer("projections/audit/creances.py", *(_avant(suite, quoi) for suite, quoi in AUDIT))
+    copie.changer(
+        "projections/audit/creances.py", *(_avant(suite, quoi, retrait=retrait) for suite, quoi, retrait in AUDIT)
+    )
     exiger(copie.mypy(), set(), "les règles, les comptes et la formule de l'audit aussi ; mypy nomme")
     exiger(copie.tests("tests/engine/test_mapper.py"), False, "sans exemple au corpus, les tests passent")  # noqa: FBT003
     exemple = {
         "flux": "creance-3811701200010075F",
         "version": 20,
         "topic": "creance.AvisConteste",
-        "etat": {"timestamp": "2026-06-01T10:00:00Z", "message_id": "m9"},
+        "etat": {"timestamp": "2026-06-01T10:00:00Z", "message_id": "m9", "montant": 4000},
     }
     copie.creer("tests/engine/corpus/creance.AvisConteste.v1.json", json.dumps(exemple), produit=False)
     exiger(copie.creances("schemas"), 0, "`creances schemas` sort par")
@@ -97,20 +101,81 @@ def un_evenement(copie: Copie) -> None:
     exiger(copie.tests(*verts), True, "avec l'exemple et le schéma publié, les tests passent")  # noqa: FBT003
 
 
-AUDIT: Final = (
-    (r"\n    def _une_fois", "pass"),
-    (r"\n    def _montrer", "pass"),
-    (r"        self\._mouvements\.append", "return"),
-    (r"    return montant", "pass"),
+LECTEURS: Final = (
+    (r"\n\nclass Etat", "return Effet(solde=-fait.montant)"),
+    (r"\n\n_PAR_MOYEN", 'return NouvelleLigne("Avis contesté", fait.timestamp)'),
+    (r"\n\n# --- Ce que les clôtures", 'return "Vous avez contesté cet avis."'),
 )
-"""Ce qui suit chaque `match` de l'audit, et ce qu'il fait d'un fait qui ne bouge rien."""
+_ECRITURE: Final = """\
+    if issubclass(classe, Créance.AvisContesté):
+        return Ecriture("annule", "montant")
+"""
+AUDIT: Final = (
+    (r"\n    def _une_fois", "pass", 12),
+    (r"\n    def _montrer", "pass", 12),
+    (r"\n\ndef solde_par_la_formule", 'return "annule", fait.montant', 8),
+)
+"""Ce qui suit chaque `match` des lecteurs, de l'audit, et ce qu'il fait de ce fait."""
 
 
-def _avant(suite: str, quoi: str, *, retrait: int = 12) -> tuple[str, str]:
+def _avant(suite: str, quoi: str, *, retrait: int) -> tuple[str, str]:
     """Le cas de plus, juste avant l'`assert_never` que suit ce texte."""
     marge = " " * retrait
     fin = f"{marge}case _:\n{marge}    assert_never(fait)\n"
     return rf"{re.escape(fin)}(?={suite})", f"{marge}case Créance.AvisContesté():\n{marge}    {quoi}\n{fin}"
+
+
+_CLASSE_DE_PAIEMENT: Final = '''
+    class RappelEnvoyé(Event):
+        """La personne a été invitée à finir son paiement."""
+
+        TOPIC: ClassVar[str] = "paiement.RappelEnvoye"
+
+        def apply(self, paiement: "Paiement") -> None:
+            """Rien n'en change."""
+'''
+
+
+def un_evenement_de_paiement(copie: Copie) -> None:
+    """`RappelEnvoyé`, que le support lit et que l'audit connaît."""
+    copie.changer(
+        "domain/paiement.py",
+        (r"\n    def __init__\(", _CLASSE_DE_PAIEMENT + "\n    def __init__("),
+        (r"    \| Paiement\.PaiementRéglé\n", "    | Paiement.PaiementRéglé\n    | Paiement.RappelEnvoyé\n"),
+    )
+    lecteurs = {"projections/effets.py", "projections/audit/paiements.py"}
+    exiger(copie.mypy(), lecteurs, "l'union connaît l'événement ; mypy nomme")
+    copie.changer(
+        "projections/effets.py",
+        (
+            r"        case Paiement\.RemboursementEnvoyé\(\):\n",
+            (
+                "        case Paiement.RappelEnvoyé():\n"
+                '            return "Un rappel est parti."\n        case Paiement.RemboursementEnvoyé():\n'
+            ),
+        ),
+        (
+            r"\n            \| Paiement\.RemboursementEnvoyé\(\)",
+            "\n            | Paiement.RappelEnvoyé()\n            | Paiement.RemboursementEnvoyé()",
+        ),
+        (r"_REGLEMENTS: Final = \(\n", "_REGLEMENTS: Final = (\n    Paiement.RappelEnvoyé,\n"),
+        (
+            r"\n            Paiement\.RemboursementEnvoyé,",
+            "\n            Paiement.RappelEnvoyé,\n            Paiement.RemboursementEnvoyé,",
+        ),
+    )
+    exiger(copie.mypy(), lecteurs - {"projections/effets.py"}, "les lecteurs l'ont décidé ; mypy nomme")
+    copie.changer(
+        "projections/audit/paiements.py",
+        (
+            r"            case Paiement\.RemboursementEnvoyé\(\):\n",
+            (
+                "            case Paiement.RappelEnvoyé():\n"
+                "                pass\n            case Paiement.RemboursementEnvoyé():\n"
+            ),
+        ),
+    )
+    exiger(copie.mypy(), set(), "l'audit aussi ; mypy nomme")
 
 
 def une_vue(copie: Copie) -> None:
@@ -147,7 +212,15 @@ def une_vue(copie: Copie) -> None:
     exiger(copie.tests(*muette), True, "ses colonnes commentées, il passe")  # noqa: FBT003
 
 
-RECETTES: Final = {un_evenement: 3, une_vue: 3, un_topic: 5, une_page: 3, un_role: 2, une_banque: 2}
+RECETTES: Final[Mapping[Callable[[Copie], None], int]] = {
+    un_evenement: 3,
+    un_evenement_de_paiement: 3,
+    une_vue: 3,
+    un_topic: 5,
+    une_page: 3,
+    un_role: 2,
+    une_banque: 2,
+}
 """Chacune, et les fichiers du produit qu'elle touche au plus : ce que la page annonce."""
 
 

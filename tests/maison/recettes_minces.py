@@ -207,12 +207,16 @@ def un_role(copie: Copie) -> None:
     copie.changer(
         "api/socle/identite.py",
         (r'    AUDIT = "audit"\n', '    PILOTAGE = "pilotage"\n    AUDIT = "audit"\n'),
+    )
+    exiger(copie.mypy(), {"api/socle/identite.py"}, "le rôle a un nom ; mypy nomme")
+    copie.changer(
+        "api/socle/identite.py",
         (
-            r'(?<=            RoleUtilisateur\.EXPLOITATION: "/exploitation",\n)',
-            '            RoleUtilisateur.PILOTAGE: "/exploitation/horloge",\n',
+            r'(?<=                return "/exploitation"\n)',
+            '            case RoleUtilisateur.PILOTAGE:\n                return "/exploitation/horloge"\n',
         ),
     )
-    exiger(copie.mypy(), set(), "le rôle a un nom et une page où commencer ; mypy nomme")
+    exiger(copie.mypy(), set(), "il a une page où commencer ; mypy nomme")
     copie.creer("tests/api/test_pilotage.py", _EPREUVE_DU_ROLE, produit=False)
     exiger(copie.tests("tests/api/test_pilotage.py"), False, "tant que rien ne l'admet, son épreuve passe")  # noqa: FBT003
     copie.changer(

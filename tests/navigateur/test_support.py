@@ -77,7 +77,8 @@ def test_de_la_recherche_a_la_reponse_au_clavier_seul_et_sans_script(pile: Pile,
     venu: Visiteur = visiteurs(java_script_enabled=False)  # type: ignore[operator]
     devenir_agent(venu)
     clavier = venu.page.keyboard
-    clavier.type("20 € aujourd'hui")  # Le champ a déjà le focus.
+    assert venu.tient("q")  # Le champ prend le focus de lui-même.
+    clavier.type("20 € aujourd'hui")
     clavier.press("Tab")
     clavier.type(MOTIF)
     clavier.press("Enter")

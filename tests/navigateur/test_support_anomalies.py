@@ -119,6 +119,7 @@ def test_proposer_et_approuver_au_clavier_seul_et_sans_script(pile: Pile, visite
     claire, paul = visiteurs(java_script_enabled=True), visiteurs(java_script_enabled=True)
     devenir_agent(claire)
     clavier = claire.page.keyboard
+    assert claire.tient("q")  # Le champ prend le focus de lui-même.
     clavier.type("17,35 € aujourd'hui")
     clavier.press("Tab")
     clavier.type(MOTIF)

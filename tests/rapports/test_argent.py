@@ -2,10 +2,10 @@
 
 from docs import argent
 from domain.creance import FAITS_DE_CREANCE
+from domain.ecart import GenreEcart
 from domain.geste import A_DEUX, GESTES
 from domain.paiement import FAITS_DE_PAIEMENT
 from domain.sort import Sort
-from guichet.rapprochement.ecarts import GenreEcart
 
 
 def test_la_page_est_a_jour() -> None:

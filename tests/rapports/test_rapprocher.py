@@ -17,9 +17,9 @@ import psycopg
 import pytest
 
 from domain.delai import PARIS
+from domain.ecart import GenreEcart
 from domain.paiement import Fin
 from guichet.rapprochement import registre
-from guichet.rapprochement.ecarts import GenreEcart
 from guichet.rapprocher import (
     AVANCE_MAX,
     Interrogation,

@@ -17,7 +17,7 @@ from preuve.merkle import inclusion_proof, leaf_hash
 from preuve.notes import KeyType, Verifier, read, split
 from preuve.rows import written_in
 from preuve.tiles import subtrees
-from preuve.tree import index_of, tile_reader
+from preuve.tree import Leaf, indexes_of, tile_reader
 from preuve.witnessing import cosigned_checkpoint
 from service import composition, points
 from service.settings import Settings
@@ -140,7 +140,7 @@ def nommer_la_branche_abandonnee(e: Exploitation, perdue: str) -> None:
         with conn.transaction():
             [ligne] = [row for row in written_in(conn, ecrit_par - 1, ecrit_par) if perdue.encode() in row.canonical]
         feuille = leaf_hash(ligne.entry(sel))
-        numero = index_of(conn, epoque, ligne.written_by, feuille)
+        [numero] = indexes_of(conn, epoque, [Leaf(ligne.written_by, 0, feuille)])
         assert numero is not None
         preuve = inclusion_proof(numero, point(note).size, subtrees(point(note).size, tile_reader(conn, epoque)))
     assert mene(feuille, numero, point(note).size, preuve, point(note).root)

@@ -11,7 +11,7 @@ import pytest
 from api.socle.identite import RoleUtilisateur, emettre_jeton
 from engine.batch import Partition
 from engine.messages import Message
-from guichet.acces import Lecteur, Voie
+from guichet.acces import Lecteur, VoieDeLecture
 from guichet.prendre_notification import prendre_notifications
 from kiosque.sips.enveloppe import fermer
 from kiosque.sips.sceau import Algorithme
@@ -22,7 +22,7 @@ __all__ = ["Service", "reglages_api", "service"]
 REF, AUTRE = "3811701200010075F", "3811702400012980F"
 MOTIF = "Appel de l'assuré"
 TOPIC = Partition(UUID(int=7), "creances.kiosque.notifications", 0)
-LECTEUR = Lecteur("claire", "support", Voie.API)
+LECTEUR = Lecteur("claire", "support", VoieDeLecture.API)
 _decalages = count()
 
 

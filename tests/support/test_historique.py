@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.socle.identite import RoleUtilisateur
-from api.support.consultation import Genre, Objet, consulter
+from api.support.consultation import GenreDeConsultation, Objet, consulter
 from domain.avis import Canal, Moyen
 from domain.creance import Créance
 from domain.monnaie import Centimes
@@ -238,7 +238,7 @@ def test_a_chaque_version_et_a_chaque_instant_l_histoire_est_celle_rejouee_a_la_
             guichet.recorder.record(conn, Batch(entries=collect([creance], "test")))
 
     def lus(demande: Demande) -> list[dict[str, Any]]:
-        moyens, objet = (guichet.base, guichet.recorder), Objet(Genre.CREANCE, reference)
+        moyens, objet = (guichet.base, guichet.recorder), Objet(GenreDeConsultation.CREANCE, reference)
         dossier = consulter(moyens, LECTEUR, objet, lire_motif(MOTIF), lambda: demande).dossier
         dit: list[dict[str, Any]] = dossier.en_json()["evenements"]
         return dit

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from api.support.pages import version_de
+from projections.effets import VERIFICATION
 from projections.lectures.instant import InstantIllisible, VersionInconnue
-from projections.lectures.phrases import VERIFICATION
 from projections.lectures.suite import Dossier
 from tests.api.navigation import NAVIGATEUR, champ, lisible
 from tests.support.banc import MOTIF, REF, Service, acces, paiement, recevoir
@@ -209,6 +209,17 @@ def test_un_paiement_en_verification_n_est_dit_echoue_nulle_part(service: Servic
     for chemin in chemins:
         assert VERIFICATION not in a_dire(service, chemin), chemin
     assert a_dire(service, f"/support/creances/{REF}", version="3")[0] == VERIFICATION
+
+
+def test_une_reponse_repetee_se_dit_apres_ce_qui_est_arrive(service: Service) -> None:
+    """La banque la répète à chaque retour de la personne : qui appelle demande d'abord si son paiement est reçu."""
+    service.avis(REF)
+    transaction = paiement(service, REF)
+    for _ in range(2):
+        recevoir(service, transaction, 20_00)
+    entrer(service)
+    dites = a_dire(service, f"/support/paiements/{transaction}")
+    assert (len(dites) > 1, "répété" in dites[-1], "répété" in dites[0]) == (True, True, False), dites
 
 
 def test_un_refus_de_la_banque_se_dit_encore_un_echec(service: Service) -> None:

@@ -8,7 +8,8 @@ from domain.monnaie import Centimes
 from domain.references import ReferenceTransaction
 from domain.refus import PaiementInconnu
 from domain.reponse import Issue, ReponseBancaire
-from guichet.reglement.demander import Comparaison, demander
+from domain.statut import StatutDePaiement
+from guichet.reglement.demander import Comparaison, Cote, demander
 from kiosque.interface import Etat, Inconnue, Trouvee
 from kiosque.operation import Indeterminee
 from tests.guichet.reglement.banc import MARCHAND, T0, Banc
@@ -85,3 +86,8 @@ def test_un_paiement_inconnu_se_refuse(b: Banc) -> None:
     for nom in ("RIEN", "a b", "<b>", ""):
         with pytest.raises(PaiementInconnu):
             demander(b.guichet, nom, "agent-1", lambda *_: None, T0)
+
+
+@pytest.mark.parametrize("issue", [*Issue, *StatutDePaiement, "inconnu", "inconnue"])
+def test_chaque_issue_se_dit_en_mots(issue: str) -> None:
+    assert "_" not in Cote(issue).issue_dite

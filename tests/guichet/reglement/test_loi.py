@@ -198,8 +198,11 @@ def _verifier(b: Banc, livre: Livre) -> None:
     assert len(noms) == len(set(noms))
     assert all(ligne.etat in {"ouverte", "proposee", "en_execution"} for ligne in lignes)
     assert sum(ligne.montant for ligne in lignes if ligne.id.startswith("argent-")) == non_rattache
-    trop = sum(creance.trop_percu for creance in creances)
-    assert sum(ligne.montant for ligne in lignes if ligne.id.startswith("trop_percu-")) == trop
+    trop = {f"trop_percu-{creance.avis.reference}": creance.trop_percu for creance in creances if creance.trop_percu}
+    assert {ligne.id: ligne.montant for ligne in lignes if ligne.id in trop} == trop
+    # Ce que la banque peut encore rendre se voit, même s'il n'y a plus rien de trop.
+    finis = {ligne.id for ligne in lignes if ligne.id.startswith("trop_percu-") and ligne.id not in trop}
+    assert all(ligne.etat == "en_execution" for ligne in lignes if ligne.id in finis)
     assert {ligne.id for ligne in anomalies_reglees(b.conn)}.isdisjoint(noms)
     rapport = auditer(b.conn)
     assert (rapport.ecarts, rapport.illisibles) == ([], {})

@@ -6,12 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from domain.ecart import GenreEcart
 from domain.geste import GESTES, Geste, Source
 from domain.refus import AnomalieDejaReglee, AnomalieInconnue, GesteImpossible
 from engine import positions
 from engine.batch import Advance, Batch, Fate, Partition
-from guichet.rapprochement.ecarts import Ecart, GenreEcart
+from guichet.rapprochement.ecarts import Ecart
 from guichet.rapprochement.registre import inscrire_ecarts
+from guichet.reglement.approuver import decliner
 from guichet.reglement.dossiers import _LECTEURS
 from guichet.reglement.proposer import Suite
 from kiosque.rapports import Genre
@@ -41,6 +43,36 @@ def test_un_impaye_se_contrepasse_et_ferme_l_ecart_du_rapport(b: Banc) -> None:
     assert b.ouvertes() == []
     with pytest.raises(AnomalieDejaReglee):
         b.proposer(ligne.id, Geste.CONTREPASSER)
+    assert auditer(b.conn).ecarts == []
+
+
+@pytest.mark.parametrize("genre", [GenreEcart.IMPAYE, GenreEcart.REMBOURSEMENT])
+def test_une_part_reprise_ne_fait_pas_revenir_toute_la_dette(b: Banc, genre: GenreEcart) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00)
+    ecart(b, genre, "T1", 5_00)
+    avant = b.faits()
+    with pytest.raises(GesteImpossible, match="5,00"):
+        b.proposer("ecart-1", Geste.CONTREPASSER)
+    assert (b.faits(), b.creance(1).restant_du) == (avant, 67_09)
+    assert [(ligne.id, ligne.montant, ligne.etat) for ligne in b.ouvertes()] == [("ecart-1", 5_00, "ouverte")]
+
+
+def test_de_deux_impayes_redits_un_seul_fait_revenir_la_dette(b: Banc) -> None:
+    b.ouvrir_creance(1)
+    b.payer("T1", 20_00, 1)
+    b.repondre("T1", 20_00)
+    for rang in (1, 2):
+        ecart(b, GenreEcart.IMPAYE, "T1", 20_00)
+        b.proposer(f"ecart-{rang}", Geste.CONTREPASSER)
+    assert b.approuver("ecart-1").suite is Suite.REGLE
+    with pytest.raises(GesteImpossible):
+        b.approuver("ecart-2")
+    assert b.creance(1).restant_du == 87_09
+    decliner(b.guichet, "ecart-2", "agent-2", "le même impayé, redit", T0)
+    b.proposer("ecart-2", Geste.FAUSSE_ALERTE)
+    assert b.ouvertes() == []
     assert auditer(b.conn).ecarts == []
 
 
