@@ -26,6 +26,7 @@ from engine.conflicts import Conflict, PositionConflict
 from engine.database import Database
 from engine.dead_letters import DeadLetters
 from engine.decision import decide
+from engine.kafka_records import UnreadableBatch
 from engine.listener import Listener
 from engine.messages import Message, Outcome, add_fate
 from engine.outages import describe, is_outage
@@ -153,11 +154,10 @@ class Consumer:
         except OffsetOutOfRangeError:
             self._a_verifier = True
             return
-        except LogTruncationError as raccourci:
-            self.placement.arreter(
-                {tp.partition: ou.offset if ou else 0 for tp, ou in raccourci.divergent_offsets.items()}
-            )
+        except (LogTruncationError, UnreadableBatch) as accident:
             self._a_replacer = True
+            if self.placement.stop_for(accident):
+                self._etat.interrupt(accident)
             return
         messages = self.placement.retenir(lots)
         if not messages:

@@ -1,6 +1,6 @@
 """The connections to PostgreSQL: a small pool that is checked, bounded waits, and the transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
@@ -20,6 +20,20 @@ POOL_TIMEOUT_S: Final = 5.0
 SILENCE_S: Final = 10
 """How long a peer may stay silent, in a transaction or at the other end of a cable, before it is given up (seconds)."""
 
+_READING: Final = {
+    # What a role or a database may have been given otherwise, and what our words to it and its answers rely on.
+    "DateStyle": "ISO,YMD",
+    "TimeZone": "UTC",
+    "IntervalStyle": "postgres",
+    "search_path": "pg_catalog,public",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "bytea_output": "hex",
+}
+
 _SESSION: Final = {
     # No wait without a bound: a lock, a statement or a forgotten transaction ends in an error that is seen.
     "lock_timeout": "10s",
@@ -30,17 +44,28 @@ _SESSION: Final = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": f"{SILENCE_S}s",
-    # What a role or a database may have been given otherwise, and what our reading of its answers relies on.
-    "DateStyle": "ISO,YMD",
-    "TimeZone": "UTC",
-    "IntervalStyle": "postgres",
-    "search_path": "pg_catalog,public",
-    "default_transaction_isolation": "read committed",
-    "default_transaction_deferrable": "off",
+    **_READING,
 }
 
-_ESCAPED: Final = {name: value.replace(" ", r"\ ") for name, value in _SESSION.items()}
-OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _ESCAPED.items())
+_OWNER: Final = (
+    _READING
+    | {name: _SESSION[name] for name in _SESSION if name.startswith("tcp_")}
+    | {
+        "search_path": "public",
+        # It takes the time it takes; frozen, in a transaction or between two, it gives back the lock of all migrations.
+        "idle_in_transaction_session_timeout": "60s",
+        "idle_session_timeout": "60s",
+    }
+)
+"""What a migration is run with."""
+
+
+def _options(session: Mapping[str, str]) -> str:
+    escaped = {name: value.replace(" ", r"\ ") for name, value in session.items()}
+    return " ".join(f"-c {name}={value}" for name, value in escaped.items())
+
+
+OPTIONS: Final = _options(_SESSION)
 """What every session is opened with; it prevails over `ALTER ROLE … SET` and `ALTER DATABASE … SET`."""
 
 _SILENCE: Final = "SELECT set_config('idle_in_transaction_session_timeout', %b, false)"
@@ -74,6 +99,20 @@ def connect(url: str, *, application: str, silence_s: float | None = None, **opt
         pooler.prepare(conn, _SESSION)
         if silence_s is not None:
             conn.execute(_SILENCE, (f"{round(silence_s * 1000)}ms",))
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def connect_owner(url: str) -> Connection[Any]:
+    """Open a connection of the schema's owner (autocommit), with a bound on its silence and none on its statements.
+
+    Raises psycopg.Error, or TransactionPooling.
+    """
+    conn = psycopg.connect(url, **(connection_options("migrations") | {"options": _options(_OWNER)}))
+    try:
+        pooler.prepare(conn, _OWNER)
     except BaseException:
         conn.close()
         raise

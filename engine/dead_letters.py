@@ -8,7 +8,18 @@ from typing import Any, Final
 
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidConfigurationError,
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
 
 from engine import kafka_clients as clients
 from engine.messages import DeadLetter
@@ -33,8 +44,20 @@ LATE_MAX: Final = 1_000
 """Dead letters kept until their topic exists; beyond, the oldest are only at their origin."""
 
 
+REFUSALS: Final = (
+    ClusterAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    PolicyViolationError,
+    InvalidConfigurationError,
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,  # As many copies as promised, and fewer brokers than that.
+    InvalidTopicError,
+)
+"""What Kafka answers for as long as nobody changes it: waiting for it would stop the line."""
+
+
 class TopicRefused(Exception):
-    """The topic of dead letters is missing, and Kafka does not let us create it."""
+    """Kafka does not let us write to the topic of dead letters, or create it where it is missing."""
 
 
 class DeadLettersUnreachable(Outage):
@@ -70,7 +93,8 @@ class DeadLetters:
                 self._abandonner()  # This producer still believes in the former topic.
             self._produire_tous(rebuts)
             self._en_retard.clear()
-        except TopicRefused as refus:
+        except (TopicRefused, *REFUSALS) as refus:
+            self._abandonner()
             self._en_retard = deque(rebuts, maxlen=LATE_MAX)
             if len(rebuts) > en_retard:
                 structlog.get_logger().error("rebuts_en_retard", rebuts=len(self._en_retard), cause=str(refus))

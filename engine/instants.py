@@ -23,6 +23,21 @@ LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 """As far ahead."""
 
 
+AGE_MAX_S: Final = 1e11
+"""The age told of an instant that is none: `-infinity` is that old, and `infinity` lies that far ahead (seconds)."""
+
+
+def age_s(instant: str) -> str:
+    """The SQL of how long ago this column's instant was (seconds, float8): finite, and NULL if there is none.
+
+    Before 17, PostgreSQL refuses to subtract an infinite time; after, it gives an infinity that JSON cannot say.
+    """
+    return (
+        f"(CASE WHEN isfinite({instant}) THEN extract(epoch FROM clock_timestamp() - {instant})::float8"
+        f" WHEN {instant} > clock_timestamp() THEN -{AGE_MAX_S} WHEN {instant} IS NOT NULL THEN {AGE_MAX_S} END)"
+    )
+
+
 def _is_past(data: bytes, pq_format: Format) -> bool:
     """Whether what cannot be read lies before all dates, rather than after."""
     if pq_format is Format.BINARY:

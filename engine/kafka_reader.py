@@ -46,6 +46,7 @@ def ouvrir(kafka: Mapping[str, Any], *, groupe: str, client: str, lot_max: int) 
             client_id=client,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level="read_committed",  # What a producer took back is no message.
             max_poll_records=lot_max,
             fetch_max_bytes=FETCH_MAX_BYTES,
             fetch_max_wait_ms=LECTURE_MS,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from engine import pooler
+from engine.database import connect_owner
 
 MIGRATION_LOCK: Final = 0x637265616E636573
 """Advisory lock key (« creances » in ASCII): two `migrate` at once run one after the other."""
@@ -44,9 +44,8 @@ def migrate_schema(owner_url: str, service_user: str, folder: Traversable) -> li
     `folder` holds the files, `0001_name.sql` and so on, and `rights.sql`. Safe to run twice, at once, from two places.
     Raises MigrationChanged, DatabaseRefused, or TransactionPooling; nothing is written then.
     """
-    with psycopg.connect(owner_url, autocommit=True) as conn:
+    with connect_owner(owner_url) as conn:
         require_suitable(conn.info.server_version, conn.info.parameter_status("server_encoding") or "")
-        pooler.prepare(conn, {})
         conn.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         applied = _applied(conn)
         new: list[str] = []

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, LogTruncationError
 from kafka.structs import OffsetAndMetadata
 from psycopg import Connection
 
@@ -18,7 +18,11 @@ from engine import positions as places
 from engine import tracing
 from engine.batch import Advance, Partition
 from engine.database import Database
+from engine.kafka_records import UnreadableBatch
 from engine.messages import Message, correlation_of, kafka_time
+
+READINGS: Final = 3
+"""How many times a batch is read before it is held to be unreadable: once, the network may have spoilt it."""
 
 
 class Placement:
@@ -33,6 +37,8 @@ class Placement:
         """The next position to read, by partition; a stopped partition is not in it."""
         self.arretees: list[int] = []
         self._partitions: dict[int, Partition] = {}
+        self._unread: dict[int, tuple[int, int]] = {}
+        """By partition: the last position that could not be read, and how many times in a row."""
         self._log = structlog.get_logger().bind(consommateur=consommateur)
 
     # --- Taking place ------------------------------------------------------------------------------------------------
@@ -143,10 +149,33 @@ class Placement:
             consommateur.pause(*(TopicPartition(self.topic, numero) for numero in raccourcies))
         return True
 
+    def stop_for(self, accident: LogTruncationError | UnreadableBatch) -> bool:
+        """Stop what this accident of the log touches, the others go on; return whether the role has more to say of it.
+
+        A batch is read `READINGS` times before it is held to be unreadable. It is not skipped then: the broker may be
+        mended, or another copy be sound. A person decides.
+        """
+        if isinstance(accident, LogTruncationError):
+            ends = accident.divergent_offsets.items()
+            self.arreter({tp.partition: where.offset if where else 0 for tp, where in ends})
+            return False
+        number = accident.where.partition
+        position = self.attendues.get(number)
+        if position is None:
+            return False
+        before, times = self._unread.get(number, (position, 0))
+        self._unread[number] = position, times + 1 if before == position else 1
+        if self._unread[number][1] < READINGS:
+            return False
+        self._log.error("lot_illisible", partition=number, position=position, cause=str(accident))
+        self.arreter({number: position})
+        return True
+
     def arreter(self, fins: Mapping[int, int]) -> None:
         """Stop partitions, in such a way that no other process, nor this one started again, takes them up.
 
-        `fins`: the end of each, before our position; a partition that is not ours is ignored.
+        `fins`: the end of each, before our position, or our position itself where what lies there cannot be read; a
+        partition that is not ours is ignored.
         """
         notres = {numero: fin for numero, fin in fins.items() if numero in self.attendues}
         with self.base.transaction() as conn:
@@ -155,7 +184,8 @@ class Placement:
         for numero, fin in notres.items():
             position = self.attendues.pop(numero)
             self.arretees.append(numero)
-            self._log.error("position_au_dela_de_la_fin", partition=numero, position=position, fin=fin)
+            if fin < position:
+                self._log.error("position_au_dela_de_la_fin", partition=numero, position=position, fin=fin)
 
     def must_replace(self, conn: Connection[Any]) -> bool:
         """Whether we are no longer where the log says: a person took up a stopped partition, or a backup came back.

@@ -105,7 +105,7 @@ class Arret(NamedTuple):
     position: int
     """Where we were."""
     fin: int
-    """The end of the partition, when it was seen before our position."""
+    """The end of the partition, when it was seen before our position; our position itself if it could not be read."""
     le: datetime
 
 

@@ -130,6 +130,7 @@ def rapprocher(
         resume = registre.deposer(conn, rapport, lambda lues: avancer(rapport.octets_lus, lues))
         if resume.marchands and not any(map(reglages.est_a_nous, resume.marchands)):
             raise RapportRefuse("aucun des marchands qu'il nomme n'est le nôtre", ligne=PREMIERE_LIGNE)
+        registre.prendre_le_verrou(conn)  # Pas avant : une lecture figée n'arrête personne.
         connu = registre.rapport_connu(conn, empreinte)
         nouvelles = 0
         if connu is None:

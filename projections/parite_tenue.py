@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from engine.instants import age_s
 from engine.shadow import Rows
 from projections.parite import Constat, Tranche
 from projections.parite_accords import garder_le_bloc
@@ -19,14 +20,13 @@ INSERT INTO vues.parite (vue, table_en_cours, apres) VALUES (%s, %s, %s) ON CONF
 """
 _LIRE: Final = "SELECT table_en_cours, apres FROM vues.parite WHERE vue = %s"
 
-_AVANCER: Final = """
+_AVANCER: Final = f"""
 UPDATE vues.parite SET table_en_cours = %(table)s, apres = %(apres)s, lignes = lignes + %(lignes)s, cause = NULL,
     tour_fini_le = CASE WHEN %(tour)s THEN clock_timestamp() ELSE tour_fini_le END,
-    tour_secondes = CASE WHEN %(tour)s THEN extract(epoch FROM clock_timestamp() - tour_commence_le)
-                    ELSE tour_secondes END,
+    tour_secondes = CASE WHEN %(tour)s THEN {age_s("tour_commence_le")} ELSE tour_secondes END,
     tour_commence_le = CASE WHEN %(tour)s THEN clock_timestamp() ELSE tour_commence_le END
 WHERE vue = %(vue)s
-"""
+"""  # noqa: S608
 
 _MANQUER: Final = "UPDATE vues.parite SET cause = %s WHERE vue = %s"
 
@@ -53,11 +53,11 @@ _DIFFERENCES: Final = """
 SELECT vue, cle, flux, genre, position, phrase, trouvee_le FROM vues.differences ORDER BY trouvee_le, vue, cle LIMIT %s
 """
 
-_MESURES: Final = """
+_MESURES: Final = f"""
 SELECT p.vue, (SELECT count(*) FROM vues.differences d WHERE d.vue = p.vue), p.lignes, p.tour_secondes,
-       extract(epoch FROM clock_timestamp() - coalesce(p.tour_fini_le, p.commencee_le))::float8, p.cause
+       {age_s("coalesce(p.tour_fini_le, p.commencee_le)")}, p.cause
 FROM vues.parite p
-"""
+"""  # noqa: S608
 
 
 class Mesure(NamedTuple):

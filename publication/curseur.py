@@ -9,8 +9,16 @@ from domain.delai import PARIS
 from domain.refus import Refus
 from projections.lectures.instant import InstantFutur
 
-_FORME: Final = re.compile(r"(?P<epoque>[0-9]{8}T[0-9]{6}Z)\.(?P<position>[0-9]{1,19})", re.ASCII)
+_FORME: Final = re.compile(
+    r"(?P<epoque>[0-9]{8}T[0-9]{6}Z)\.(?P<position>[0-9]{1,19})(?P<retenus>(~[0-9]{1,19})*)", re.ASCII
+)
 _POSITION_MAX: Final = 2**63 - 1
+
+RETENUS_MAX: Final = 20
+"""Flux retenus, au plus : au-delà, c'est le journal qui est abîmé, et le fil s'arrête devant."""
+
+LONGUEUR_MAX: Final = 512
+"""Caractères d'un curseur, au plus."""
 
 
 class CurseurIllisible(Refus):
@@ -76,29 +84,34 @@ class CreanceEtrangere(Refus):
 
 
 class EvenementIllisible(Refus):
-    """Le prochain événement ne se lit pas : le fil attend qu'il soit réparé, plutôt que de le passer."""
+    """Cette créance ne se lit pas, ou trop de flux ne se lisent pas : le fil attend, plutôt que de les passer."""
 
     code = "evenement_illisible"
     phrase_de_base = "Le prochain événement attend une réparation chez nous ; rien n'est perdu, réessayez plus tard."
 
 
 class Curseur(NamedTuple):
-    """Le dernier événement lu : tout ce qui est jusqu'à lui, compris, a été rendu ou n'était pas pour ce partenaire."""
+    """Le dernier événement lu : jusqu'à lui, tout a été rendu, n'était pas pour ce partenaire, ou est retenu."""
 
     epoque: str
     position: int
+    retenus: tuple[int, ...] = ()
+    """Le premier événement retenu de chaque flux qui ne se lit pas : la position de chacun."""
 
     def __str__(self) -> str:
         """Le curseur tel qu'un partenaire le rend."""
-        return f"{self.epoque}.{self.position}"
+        return f"{self.epoque}.{self.position}" + "".join(f"~{position}" for position in self.retenus)
 
 
 def lire_curseur(texte: str) -> Curseur:
     """Le curseur que dit ce texte. Lève CurseurIllisible."""
     lu = _FORME.fullmatch(texte)
-    if lu is None or int(lu["position"]) > _POSITION_MAX:
+    if lu is None:
         raise CurseurIllisible
-    return Curseur(lu["epoque"], int(lu["position"]))
+    position, *retenus = map(int, [lu["position"], *lu["retenus"].split("~")[1:]])
+    if max(position, *retenus, 0) > _POSITION_MAX or len(retenus) > RETENUS_MAX:
+        raise CurseurIllisible
+    return Curseur(lu["epoque"], position, tuple(retenus))
 
 
 def lire_depart(texte: str, maintenant: datetime) -> datetime:

@@ -1,10 +1,14 @@
 """Les époques du journal : une nouvelle après la restauration d'une sauvegarde plus ancienne."""
 
+import re
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from engine.clocks import AT_MOST, latest
+
+NOM: Final = re.compile("[0-9]{8}T[0-9]{6}Z", re.ASCII)
+"""La forme du nom d'une époque : ce qu'un message dit d'une autre n'est pas de nous."""
 
 # Les époques, de la première à la courante.
 _LIRE: Final = "SELECT nom, raison, ouverte_par, enregistre_le FROM journal.epoques ORDER BY nom"

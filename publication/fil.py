@@ -5,8 +5,9 @@ pas pour ce partenaire, si bien qu'une page peut être vide sans être la derni�
 ici et sur `creances.evenements`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import MapperDeserialisationError
@@ -14,17 +15,16 @@ from psycopg import Connection
 from pydantic_core import from_json
 
 from domain.creance import Créance
-from domain.paiement import Paiement
 from engine import tracing
 from engine.mapper import EventMapper
 from engine.recorder import RecordedEvent
 from publication.caisses import caisses_des_flux, est_pour
 from publication.cloudevent import CloudEvent, composer, source_publiee
-from publication.curseur import CreanceEtrangere, Curseur, EvenementIllisible, exiger_connu
+from publication.curseur import RETENUS_MAX, CreanceEtrangere, Curseur, EvenementIllisible, exiger_connu
 from publication.epoques import epoques
-from publication.publication import Publication
 from publication.renvoi import flux_de
-from publication.soldes import Solde, soldes_apres
+from publication.retenus import AVEC_CAISSE, PUBLIES, Retenu, parametres, reprendre, retenus, se_refait
+from publication.soldes import soldes_apres
 
 FENETRE: Final = 20_000
 """Positions du journal qu'une page parcourt, au plus : ce qu'elle coûte ne dépend pas de la part du partenaire."""
@@ -40,24 +40,20 @@ SELECT position, enregistre_le FROM journal.evenements WHERE position >= %b ORDE
 """
 
 # Les événements publiés d'une fenêtre, pour ces caisses ; ceux dont aucune vue ne dit encore la caisse, en plus.
-_SUIVANTS: Final = """
+_SUIVANTS: Final = f"""
 SELECT e.position, e.flux, e.version, e.topic, e.etat, e.cause, e.enregistre_le, coalesce(r.caisse, p.caisse)
-FROM journal.evenements e
-LEFT JOIN vues.restant_du r ON r.reference = CASE WHEN starts_with(e.flux, %(creance)s)
-                                                  THEN substr(e.flux, length(%(creance)s) + 1) END
-LEFT JOIN vues.paiements p ON p.transaction = CASE WHEN starts_with(e.flux, %(paiement)s)
-                                                   THEN substr(e.flux, length(%(paiement)s) + 1) END
-WHERE e.position > %(apres)s AND e.position <= %(jusqu_a)s AND e.topic = ANY (%(topics)s::text[])
+FROM journal.evenements e {AVEC_CAISSE}
+WHERE e.position > %(apres)s AND e.position <= %(jusqu_a)s AND {PUBLIES}
   AND (coalesce(r.caisse, p.caisse) IS NULL OR coalesce(r.caisse, p.caisse) = ANY (%(caisses)s::text[]))
 ORDER BY e.position LIMIT %(limite)s
-"""
+"""  # noqa: S608
 
 # Ceux de quelques flux.
-_D_UNE_CREANCE: Final = """
-SELECT position, flux, version, topic, etat, cause, enregistre_le, NULL FROM journal.evenements
-WHERE flux = ANY (%(flux)s::text[]) AND topic = ANY (%(topics)s::text[])
-  AND position > %(apres)s AND position <= %(jusqu_a)s ORDER BY position LIMIT %(limite)s
-"""
+_D_UNE_CREANCE: Final = f"""
+SELECT e.position, e.flux, e.version, e.topic, e.etat, e.cause, e.enregistre_le FROM journal.evenements e
+WHERE e.flux = ANY (%(flux)s::text[]) AND {PUBLIES}
+  AND e.position > %(apres)s AND e.position <= %(jusqu_a)s ORDER BY e.position LIMIT %(limite)s
+"""  # noqa: S608
 
 
 class Demande(NamedTuple):
@@ -83,6 +79,8 @@ class Page(NamedTuple):
     """L'époque du curseur rendu, si le journal en a ouvert une autre depuis : cette page repart du début."""
     a_jour: bool
     """Rien ne suit pour l'instant."""
+    retenus: list[Retenu]
+    """Les flux dont la suite attend une réparation ; tout le reste est rendu."""
 
     @property
     def est_vide(self) -> bool:
@@ -93,6 +91,8 @@ class Page(NamedTuple):
 class _Lot(NamedTuple):
     faits: list[RecordedEvent]
     jusqu_a: int
+    arrets: dict[str, int] = {}  # noqa: RUF012 (jamais changé)
+    """Par flux retenu, la position de son premier événement retenu."""
 
 
 def tete(conn: Connection[Any]) -> int:
@@ -117,13 +117,17 @@ def lire_page(conn: Connection[Any], mapper: EventMapper, fragment: int, demande
             precedente = demande.apres.epoque
     elif demande.depuis is not None:
         position = avant_l_instant(conn, demande.depuis, fin)
-    lot = _de_la_creance(conn, mapper, demande, position, fin) if demande.reference else None
-    lot = lot or _suivants(conn, mapper, demande, position, fin)
-    soldes, lot = _soldes(conn, mapper, lot)
+    if demande.reference is not None:
+        lot = _de_la_creance(conn, mapper, demande, position, fin)
+    else:
+        lot = _la_suite(conn, mapper, demande, position, fin)
+    soldes = soldes_apres(conn, mapper, lot.faits)
     source = source_publiee(fragment, epoque).encode()
     traces = tracing.kept_of(conn, lot.faits)
     messages = [composer(lu, source, soldes.get(lu.position), traces) for lu in lot.faits]
-    return Page(epoque, [en_json(un) for un in messages], Curseur(epoque, lot.jusqu_a), precedente, lot.jusqu_a >= fin)
+    dits = retenus(conn, mapper, lot.arrets.values(), demande.caisses) if lot.arrets else []
+    suite = Curseur(epoque, lot.jusqu_a, tuple(sorted(lot.arrets.values())))
+    return Page(epoque, [en_json(un) for un in messages], suite, precedente, lot.jusqu_a >= fin, dits)
 
 
 def en_attente(
@@ -133,7 +137,7 @@ def en_attente(
     fin, premier, combien = tete(conn), None, 0
     demande = Demande(caisses, COMPTES_MAX)
     while position < fin and combien < COMPTES_MAX:
-        lignes, position = _lignes(conn, demande, position, fin)
+        lignes, position = _lignes(conn, mapper, demande, position, fin)
         inconnues = caisses_des_flux(conn, mapper, {ligne[1] for ligne in lignes if ligne[7] is None})
         heures = [ligne[6] for ligne in lignes if est_pour(ligne[7] or inconnues.get(ligne[1]), caisses)]
         premier = premier or next(iter(heures), None)
@@ -166,75 +170,93 @@ def _de_la_creance(conn: Connection[Any], mapper: EventMapper, demande: Demande,
     flux = Créance.flux(reference)
     if not est_pour(caisses_des_flux(conn, mapper, [flux]).get(flux), demande.caisses):
         raise CreanceEtrangere
-    noms = {"flux": flux_de(conn, mapper, reference), "topics": sorted(Publication.topics)}
+    noms = parametres(mapper) | {"flux": flux_de(conn, mapper, reference)}
     bornes = {"apres": position, "jusqu_a": fin, "limite": demande.limite}
     lignes = conn.execute(_D_UNE_CREANCE, noms | bornes).fetchall()
-    return _lire(mapper, lignes, lignes[-1][0] if len(lignes) == demande.limite else fin)
-
-
-def _suivants(conn: Connection[Any], mapper: EventMapper, demande: Demande, position: int, fin: int) -> _Lot:
-    lignes, jusqu_a = _lignes(conn, demande, position, fin)
-    inconnues = caisses_des_flux(conn, mapper, {ligne[1] for ligne in lignes if ligne[7] is None})
-    siennes: list[Any] = []
-    for ligne in lignes:
-        if ligne[7] is None and ligne[1] not in inconnues:
-            # Personne ne sait à qui il est : le fil s'arrête devant, plutôt que de le passer ou de le montrer.
-            return _avant(_lire(mapper, siennes, jusqu_a).faits, ligne[0])
-        if est_pour(ligne[7] or inconnues[ligne[1]], demande.caisses):
-            siennes.append(ligne)
-    return _lire(mapper, siennes, jusqu_a)
-
-
-def _lignes(conn: Connection[Any], demande: Demande, position: int, fin: int) -> tuple[list[Any], int]:
-    """Les lignes d'une fenêtre, et jusqu'où elles vont."""
-    jusqu_a = min(position + FENETRE, fin)
-    lignes = conn.execute(
-        _SUIVANTS,
-        {
-            "creance": Créance.flux(""),
-            "paiement": Paiement.flux(""),
-            "apres": position,
-            "jusqu_a": jusqu_a,
-            "topics": sorted(Publication.topics),
-            "caisses": sorted(demande.caisses),
-            "limite": demande.limite,
-        },
-    ).fetchall()
-    return lignes, lignes[-1][0] if len(lignes) == demande.limite else jusqu_a
-
-
-def _lire(mapper: EventMapper, lignes: Sequence[Any], jusqu_a: int) -> _Lot:
-    faits: list[RecordedEvent] = []
-    for position, flux, version, topic, etat, cause, enregistre_le, _ in lignes:
-        try:
-            fait = mapper.lire(flux, version, topic, etat)
-        except MapperDeserialisationError:
-            return _avant(faits, position)
-        faits.append(RecordedEvent(position, fait, cause, enregistre_le))
+    jusqu_a = lignes[-1][0] if len(lignes) == demande.limite else fin
+    lus = [_lire(mapper, ligne) for ligne in lignes]
+    faits = [lu for lu in lus if lu is not None]
+    fautives = [ligne[0] for ligne, lu in zip(lignes, lus, strict=True) if lu is None]
+    fautives += [
+        min(lu.position for lu in ceux) for ceux in _par_flux(faits).values() if not se_refait(conn, mapper, ceux)
+    ]
+    if fautives:
+        return _avant([lu for lu in faits if lu.position < min(fautives)], min(fautives))
     return _Lot(faits, jusqu_a)
 
 
-def _soldes(conn: Connection[Any], mapper: EventMapper, lot: _Lot) -> tuple[dict[int, Solde], _Lot]:
-    """Le solde après chaque fait ; un flux que le journal ne permet pas de refaire arrête le fil devant lui."""
+def _la_suite(conn: Connection[Any], mapper: EventMapper, demande: Demande, position: int, fin: int) -> _Lot:
+    """Ce qui était retenu et se lit de nouveau, d'abord ; sinon ce qui suit."""
+    portes = demande.apres.retenus if demande.apres is not None and position else ()  # 0 : tout repart du début.
+    avant = retenus(conn, mapper, portes, demande.caisses) if portes else []
+    rendus, arrets = reprendre(conn, mapper, avant, position, demande.limite)
+    if rendus:
+        return _Lot(rendus, position, arrets)
+    lignes, jusqu_a = _lignes(conn, mapper, demande, position, fin)
+    inconnues = caisses_des_flux(conn, mapper, {ligne[1] for ligne in lignes if ligne[7] is None})
+    faits: list[RecordedEvent] = []
+    for ligne in lignes:
+        numero, flux, caisse = ligne[0], ligne[1], ligne[7]
+        if flux in arrets:
+            continue
+        lu = None
+        if caisse is not None or flux in inconnues:
+            if not est_pour(caisse or inconnues[flux], demande.caisses):
+                continue
+            lu = _lire(mapper, ligne)
+        if lu is not None:
+            faits.append(lu)
+        elif len(arrets) == RETENUS_MAX:
+            return _sans_les_irrefaisables(conn, mapper, _avant(faits, numero, arrets))
+        else:
+            arrets[flux] = numero
+    return _sans_les_irrefaisables(conn, mapper, _Lot(faits, jusqu_a, arrets))
+
+
+def _lignes(
+    conn: Connection[Any], mapper: EventMapper, demande: Demande, position: int, fin: int
+) -> tuple[list[Any], int]:
+    """Les lignes d'une fenêtre, et jusqu'où elles vont."""
+    jusqu_a = min(position + FENETRE, fin)
+    bornes = {"apres": position, "jusqu_a": jusqu_a, "caisses": sorted(demande.caisses), "limite": demande.limite}
+    lignes = conn.execute(_SUIVANTS, parametres(mapper) | bornes).fetchall()
+    return lignes, lignes[-1][0] if len(lignes) == demande.limite else jusqu_a
+
+
+def _lire(mapper: EventMapper, ligne: Sequence[Any]) -> RecordedEvent | None:
+    """L'événement d'une ligne ; None s'il ne se lit pas."""
+    position, flux, version, topic, etat, cause, enregistre_le, *_ = ligne
     try:
-        return soldes_apres(conn, mapper, lot.faits), lot
-    except (MapperDeserialisationError, ValueError):
-        fautifs = set(_irrefaisables(conn, mapper, lot.faits))
-        premier = min(lu.position for lu in lot.faits if lu.event.originator_id in fautifs)
-        lot = _avant([lu for lu in lot.faits if lu.position < premier], premier)
-        return soldes_apres(conn, mapper, lot.faits), lot
+        return RecordedEvent(position, mapper.lire(flux, version, topic, etat), cause, enregistre_le)
+    except MapperDeserialisationError:
+        return None
 
 
-def _irrefaisables(conn: Connection[Any], mapper: EventMapper, faits: Iterable[RecordedEvent]) -> Iterator[str]:
+def _par_flux(faits: Iterable[RecordedEvent]) -> dict[str, list[RecordedEvent]]:
+    ceux: dict[str, list[RecordedEvent]] = {}
     for lu in faits:
-        try:
-            soldes_apres(conn, mapper, [lu])
-        except (MapperDeserialisationError, ValueError):
-            yield lu.event.originator_id
+        ceux.setdefault(lu.event.originator_id, []).append(lu)
+    return ceux
 
 
-def _avant(faits: list[RecordedEvent], fautive: int) -> _Lot:
+def _sans_les_irrefaisables(conn: Connection[Any], mapper: EventMapper, lot: _Lot) -> _Lot:
+    """Le même lot ; un flux dont le journal ne permet pas de refaire le solde est retenu aussi."""
+    if se_refait(conn, mapper, lot.faits):
+        return lot
+    fautifs = {
+        flux: ceux[0].position for flux, ceux in _par_flux(lot.faits).items() if not se_refait(conn, mapper, ceux)
+    }
+    gardes = [lu for lu in lot.faits if lu.event.originator_id not in fautifs]
+    arrets = lot.arrets | fautifs
+    if len(arrets) <= RETENUS_MAX:
+        return _Lot(gardes, lot.jusqu_a, arrets)
+    premier = min(fautifs.values())
+    restent = {flux: position for flux, position in lot.arrets.items() if position < premier}
+    return _avant([lu for lu in gardes if lu.position < premier], premier, restent)
+
+
+def _avant(faits: list[RecordedEvent], fautive: int, arrets: Mapping[str, int] = MappingProxyType({})) -> _Lot:
     """Ce qui précède un événement fautif. Lève EvenementIllisible s'il est le prochain."""
     if not faits:
         raise EvenementIllisible
-    return _Lot(faits, fautive - 1)
+    return _Lot(faits, fautive - 1, dict(arrets))

@@ -13,16 +13,18 @@ from publication.fil import en_attente
 
 # Garde où il en est ; ce qui n'a pas bougé ne se réécrit que de temps en temps.
 _NOTER: Final = """
-INSERT INTO vues.lectures_du_fil AS l (partenaire, caisses, epoque, position, lu_le)
-VALUES (%b, %b::text[], %b, %b, clock_timestamp())
+INSERT INTO vues.lectures_du_fil AS l (partenaire, caisses, epoque, position, retenus, lu_le)
+VALUES (%b, %b::text[], %b, %b, %b::int8[], clock_timestamp())
 ON CONFLICT (partenaire) DO UPDATE
-SET caisses = excluded.caisses, epoque = excluded.epoque, position = excluded.position, lu_le = excluded.lu_le
-WHERE (l.caisses, l.epoque, l.position) IS DISTINCT FROM (excluded.caisses, excluded.epoque, excluded.position)
+SET caisses = excluded.caisses, epoque = excluded.epoque, position = excluded.position,
+    retenus = excluded.retenus, lu_le = excluded.lu_le
+WHERE (l.caisses, l.epoque, l.position, l.retenus)
+      IS DISTINCT FROM (excluded.caisses, excluded.epoque, excluded.position, excluded.retenus)
    OR l.lu_le < excluded.lu_le - interval '10 seconds'
 """
 
 _LIRE: Final = """
-SELECT partenaire, caisses, epoque, position, lu_le FROM vues.lectures_du_fil
+SELECT partenaire, caisses, epoque, position, retenus, lu_le FROM vues.lectures_du_fil
 WHERE %b::text IS NULL OR partenaire = %b ORDER BY partenaire
 """
 
@@ -53,14 +55,14 @@ class Lecture(NamedTuple):
 
 def noter_lecture(conn: Connection[Any], partenaire: str, caisses: Collection[str], curseur: Curseur) -> None:
     """Garde ce que ce partenaire dit avoir lu."""
-    conn.execute(_NOTER, (partenaire, sorted(caisses), curseur.epoque, curseur.position))
+    conn.execute(_NOTER, (partenaire, sorted(caisses), curseur.epoque, curseur.position, list(curseur.retenus)))
 
 
 def lectures(conn: Connection[Any], mapper: EventMapper, partenaire: str | None = None) -> list[Lecture]:
     """Où en est un partenaire, ou chacun ; un curseur d'une époque passée a tout le journal devant lui."""
     courante = epoque_courante(conn)
     trouvees = []
-    for nom, caisses, epoque, position, lu_le in conn.execute(_LIRE, (partenaire, partenaire)).fetchall():
+    for nom, caisses, epoque, position, retenus, lu_le in conn.execute(_LIRE, (partenaire, partenaire)).fetchall():
         combien, premier = en_attente(conn, mapper, caisses, position if epoque == courante else 0)
-        trouvees.append(Lecture(nom, caisses, Curseur(epoque, position), lu_le, combien, premier))
+        trouvees.append(Lecture(nom, caisses, Curseur(epoque, position, tuple(retenus)), lu_le, combien, premier))
     return trouvees

@@ -17,7 +17,7 @@ from engine.messages import kafka_time
 from guichet.reglement.rejouer import Garde
 from kiosque.interface import FormulaireIrrecevable
 from service import bank
-from service.kafka import reader, topic_end
+from service.kafka import poll_past, reader, topic_end
 from service.publisher import Publisher
 from service.settings import Settings
 
@@ -114,7 +114,7 @@ def _records(consumer: KafkaConsumer, tp: TopicPartition, start: int, end: int) 
     consumer.seek(tp, start)
     deadline = datetime.now(UTC).timestamp() + READ_SECONDS
     while datetime.now(UTC).timestamp() < deadline:
-        for records in consumer.poll(timeout_ms=200, max_records=BATCH).values():
+        for records in poll_past(consumer, 200, BATCH).values():
             for record in records:
                 if record.offset >= end:
                     return

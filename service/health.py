@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from engine.instants import age_s
 from service.composition import FOLLOWERS
 from service.role_names import ALL, RoleKind
 
@@ -14,9 +15,7 @@ ROLES: Final = (*_NAMED, *(name for name in FOLLOWERS if name not in _NAMED))
 """The names under which roles sign, as `creances lag` prints them."""
 
 # The state of these roles, and the age of their last sign of life by the database's own clock.
-_SIGNS: Final = """
-SELECT nom, etat, extract(epoch FROM clock_timestamp() - battement_le)::float8 FROM vues.suiveurs WHERE nom = ANY (%s)
-"""
+_SIGNS: Final = f"SELECT nom, etat, {age_s('battement_le')} FROM vues.suiveurs WHERE nom = ANY (%s)"  # noqa: S608
 
 
 def health(conn: Connection[Any], names: Sequence[str], age_max: timedelta) -> list[dict[str, Any]]:

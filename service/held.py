@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from psycopg import Connection
 
 from engine import waiting_room
+from engine.instants import age_s
 from engine.lease import LeadershipLost
 from service.kept_collector import KeptCollector, Silence
 
@@ -15,19 +16,18 @@ AGES: Final = ("moins_d_un_jour", "moins_d_une_semaine", "plus")
 """How long money has waited for a debt."""
 
 # Money that no debt has received, by age, and the age of the oldest (seconds).
-_MONEY: Final = """
-SELECT coalesce(sum(reste) FILTER (WHERE age < interval '1 day'), 0)::int8,
-       coalesce(sum(reste) FILTER (WHERE age >= interval '1 day' AND age < interval '7 days'), 0)::int8,
-       coalesce(sum(reste) FILTER (WHERE age >= interval '7 days'), 0)::int8,
-       coalesce(extract(epoch FROM max(age)), 0)::float8
-FROM (SELECT reste, clock_timestamp() - depuis AS age FROM vues.argent WHERE reste > 0) AS ouvert
-"""
+_MONEY: Final = f"""
+SELECT coalesce(sum(reste) FILTER (WHERE age < 86400), 0)::int8,
+       coalesce(sum(reste) FILTER (WHERE age >= 86400 AND age < 604800), 0)::int8,
+       coalesce(sum(reste) FILTER (WHERE age >= 604800), 0)::int8,
+       coalesce(max(age), 0)::float8
+FROM (SELECT reste, {age_s("depuis")} AS age FROM vues.argent WHERE reste > 0) AS ouvert
+"""  # noqa: S608
 
 # The leases whose loss is the last thing that happened to their role, and how long ago (seconds).
-_LOST: Final = """
-SELECT nom, extract(epoch FROM clock_timestamp() - erreur_le)::float8 FROM vues.suiveurs
-WHERE derniere_erreur LIKE %s AND erreur_le IS NOT NULL
-"""
+_LOST: Final = f"""
+SELECT nom, {age_s("erreur_le")} FROM vues.suiveurs WHERE derniere_erreur LIKE %s AND erreur_le IS NOT NULL
+"""  # noqa: S608
 
 _HELD_SINCE: Final = "SELECT extract(epoch FROM clock_timestamp() - %s::timestamptz)::float8"
 

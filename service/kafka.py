@@ -1,23 +1,20 @@
 """Kafka, as the roles need it: the topics, one producer, and the reading of how far each topic goes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import (
-    ClusterAuthorizationFailedError,
-    KafkaTimeoutError,
-    PolicyViolationError,
-    TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
-)
+from kafka.consumer.fetcher import IsolationLevel
+from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
 from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
+from engine.kafka_records import UnreadableBatch
+from engine.messages import kafka_time
 from service.settings import Settings
 from service.topic_configs import topic_configs
 
@@ -60,7 +57,7 @@ def ensure_dead_letters(settings: Settings, topic: str) -> bool:
             admin.create_topics({topic: options})
         except TopicAlreadyExistsError:
             return True
-        except (ClusterAuthorizationFailedError, TopicAuthorizationFailedError, PolicyViolationError) as refused:
+        except rebuts.REFUSALS as refused:
             raise rebuts.TopicRefused(str(refused)) from refused
         admin.wait_for_topics([topic])
         return True
@@ -118,7 +115,7 @@ def topic_end(consumer: KafkaConsumer, topic: str) -> TopicEnd | None:
     partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
     if not partitions:
         return None
-    starts, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    starts, ends = consumer.beginning_offsets(partitions), _written_to(consumer, partitions)
     # After them: what a reader that stays open knows of the topic is only looked at again when it asks something.
     topic_id = consumer._cluster.topic_id(topic)  # noqa: SLF001  kafka-python offers it nowhere else
     if topic_id is None:
@@ -130,19 +127,42 @@ def topic_end(consumer: KafkaConsumer, topic: str) -> TopicEnd | None:
     )
 
 
-def oldest_by_partition(consumer: KafkaConsumer, topic: str, positions: Mapping[int, int]) -> dict[int, datetime]:
-    """Time of the message at each of these positions; without those that could not be read in time."""
+def _written_to(consumer: KafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """The next offset to be written: what waits behind an open transaction waits too, though it cannot be read yet."""
+    fetcher = consumer._fetcher  # noqa: SLF001  kafka-python offers it nowhere else
+    level, fetcher._isolation_level = fetcher._isolation_level, IsolationLevel.READ_UNCOMMITTED  # noqa: SLF001
+    try:
+        ends: dict[TopicPartition, int] = consumer.end_offsets(partitions)
+        return ends
+    finally:
+        fetcher._isolation_level = level  # noqa: SLF001
+
+
+def waiting(
+    consumer: KafkaConsumer, topic: str, positions: Mapping[int, int], ends: Mapping[int, int]
+) -> dict[int, datetime | None]:
+    """The time of the first message that waits at each of these positions; None if it could not be read in time.
+
+    A partition that only holds a transaction's marks, or what it took back, holds no message: it is not in the answer.
+    """
     wanted = [TopicPartition(topic, partition) for partition in positions]
     consumer.assign(wanted)
     for tp in wanted:
         consumer.seek(tp, positions[tp.partition])
-    oldest: dict[int, datetime] = {}
+    found: dict[int, datetime | None] = {}
+    left = set(wanted)
     deadline = time.monotonic() + PENDING_READ_SECONDS
-    while len(oldest) < len(wanted) and time.monotonic() < deadline:
-        for tp, records in consumer.poll(timeout_ms=200, max_records=100).items():
-            oldest.setdefault(tp.partition, datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+    while left and time.monotonic() < deadline:
+        try:
+            for tp, records in consumer.poll(timeout_ms=200, max_records=100).items():
+                found.setdefault(tp.partition, kafka_time(records[0].timestamp, datetime.now(UTC)))
+        except UnreadableBatch as unread:
+            consumer.pause(unread.where)
+            found.setdefault(unread.where.partition, None)
+        left = {tp for tp in left if tp.partition not in found and consumer.position(tp) < ends[tp.partition]}
+    consumer.resume(*consumer.paused())
     consumer.assign([])
-    return oldest
+    return dict.fromkeys(tp.partition for tp in left) | found
 
 
 def read_until(
@@ -160,13 +180,27 @@ def read_until(
     while any(consumer.position(tp) < end for tp, end in waited.items()):
         if time.monotonic() > deadline:
             raise KafkaTimeoutError(f"{topic} n'a pas été lu en {seconds:g} s")
-        for records in consumer.poll(timeout_ms=200).values():
+        for records in poll_past(consumer, 200).values():
             found.extend(records)
     return found
 
 
-def reader(settings: Settings) -> KafkaConsumer:
-    """A consumer outside any group, to look without moving anything."""
+def poll_past(
+    consumer: KafkaConsumer, timeout_ms: int, max_records: int | None = None
+) -> dict[TopicPartition, list[Any]]:
+    """The next messages, past a batch that cannot be read: who only looks goes on with what follows it."""
+    try:
+        polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+    except UnreadableBatch as unread:
+        structlog.get_logger().error("lot_illisible", cause=str(unread))
+        consumer.seek(unread.where, unread.beyond)
+        return {}
+    return polled
+
+
+def reader(settings: Settings, *, committed: bool = False) -> KafkaConsumer:
+    """A consumer outside any group, to look without moving anything; `committed`: as the roles read."""
     options: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    options["isolation_level"] = "read_committed" if committed else "read_uncommitted"
     bounds = {"bootstrap_timeout_ms": READ_MS, "request_timeout_ms": READ_MS}
     return clients.open_client(KafkaConsumer, **settings.kafka_connection(), **options, **bounds)

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from psycopg import Connection
 
 from engine.database import Database
+from engine.instants import age_s
 from engine.outages import describe
 from engine.positions import Accidents, accidents, places
 from engine.recorder import Recorder
@@ -48,11 +49,11 @@ SELECT count(*), min(enregistre_le),
 FROM journal.evenements WHERE position > %(after)s AND topic = ANY (%(topics)s)
 """
 
-_STATES: Final = """
+_STATES: Final = f"""
 SELECT nom, position, etat, meneur, derniere_erreur, erreur_le, battement_le, interruptions,
-    extract(epoch FROM clock_timestamp() - battement_le)::float8
+    {age_s("battement_le")}
 FROM vues.suiveurs
-"""
+"""  # noqa: S608
 
 # What a view could not apply.
 _PARKED: Final = "SELECT count(*) FROM vues.ecartes WHERE suiveur = %s"
@@ -158,7 +159,7 @@ class KeptReader:
     def get(self) -> Any:
         """The reader. Raises KafkaError."""
         if self._reader is None:
-            self._reader = kafka.reader(self.settings)
+            self._reader = kafka.reader(self.settings, committed=True)
         return self._reader
 
     def close(self) -> None:
@@ -194,15 +195,15 @@ def _read_topic(reader: Any, base: Database, row: dict[str, Any], now: datetime)
     stopped = sorted(p for p, place in found.items() if place.arretee)
     positions = {p: max(found[p].position, start) for p, start in end.starts.items()}
     pending = {p: positions[p] for p, last in end.ends.items() if last > positions[p] and p not in stopped}
-    oldest = kafka.oldest_by_partition(reader, row["topic"], pending) if pending else {}
+    oldest = kafka.waiting(reader, row["topic"], pending, end.ends) if pending else {}
     row |= {
-        "evenements": sum(end.ends[p] - positions[p] for p in pending),
-        "secondes": _seconds(now, min(oldest.values(), default=None)),
+        "evenements": sum(end.ends[p] - positions[p] for p in oldest),
+        "secondes": _seconds(now, min((since for since in oldest.values() if since), default=None)),
         "partitions_arretees": len(stopped),
         "partitions": [
             {
                 "partition": p,
-                "evenements": max(last - positions[p], 0),
+                "evenements": 0 if p in pending and p not in oldest else max(last - positions[p], 0),
                 "secondes": _seconds(now, oldest.get(p)),
             }
             for p, last in sorted(end.ends.items())

@@ -21,6 +21,7 @@ from domain.agregats import AGREGATS
 from engine.mapper import EventMapper
 from publication.cloudevent import TYPE_PREFIXE, lire_identifiant, source_publiee, type_publie
 from publication.contenu import CHAMPS_DU_SOLDE, donnees
+from publication.epoques import NOM
 from publication.marques import TYPES_DES_MARQUES
 from service import kafka
 from service.settings import Settings
@@ -196,7 +197,7 @@ def _event(record: Any, base: str) -> Published | None:
     source = headers.get("ce_source", "")
     if headers.get("ce_type") in TYPES_DES_MARQUES:
         return None
-    if not source.startswith(base) or named is None:
+    if not source.startswith(base) or NOM.fullmatch(source, len(base)) is None or named is None:
         return None
     try:
         data = json.loads(record.value)

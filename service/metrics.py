@@ -225,7 +225,9 @@ def _topics(rows: list[dict[str, Any]]) -> Iterator[Metric]:
     )
     again = CounterMetricFamily("creances_topic_recree", "Fois où le topic a été recréé", labels=["topic"])
     stopped = GaugeMetricFamily(
-        "creances_partitions_arretees", "Partitions arrêtées : leur fin est en deçà de notre position", labels=["topic"]
+        "creances_partitions_arretees",
+        "Partitions arrêtées : raccourcies, ou illisibles",
+        labels=["topic"],
     )
     for row in rows:
         if topic := row.get("topic"):

@@ -26,7 +26,7 @@ from engine.positions import places
 from engine.role_state import RoleState
 from guichet.recul import JournalNonVerifie, constater_recul, exiger_sans_recul, recul
 from publication.cloudevent import lire_identifiant, source_publiee
-from publication.epoques import epoque_courante
+from publication.epoques import NOM, epoque_courante
 from publication.marques import TYPES_DES_MARQUES
 from publication.publication import Publication
 from service import kafka
@@ -233,11 +233,11 @@ def _published_further(settings: Settings, conn: Connection[Any]) -> str | None:
     base = source_publiee(settings.shard_digit, "")
     published: list[str] = []
     for record in records:
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         if not (source := headers.get("ce_source", "")).startswith(base):
             continue
         epoch = source.removeprefix(base)
-        if epoch > current:
+        if epoch > current and NOM.fullmatch(epoch):
             return f"Le topic {settings.topic_evenements} connaît l'époque {epoch}, que le journal ne connaît pas."
         if epoch == current and headers.get("ce_type") not in TYPES_DES_MARQUES:
             published.append(headers.get("ce_id", ""))

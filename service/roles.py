@@ -78,8 +78,10 @@ def _keep_running(role: Role, stop: threading.Event) -> None:
         began = time.monotonic()
         try:
             role.run(stop)
-            fault: Exception = RoleEnded(f"{role.name} s'est arrêté de lui-même.")
-        except Exception as cause:  # noqa: BLE001  whatever ends a role is told, and costs that role only
+            fault: BaseException = RoleEnded(f"{role.name} s'est arrêté de lui-même.")
+        except SystemExit:
+            raise
+        except BaseException as cause:  # noqa: BLE001  whatever ends a role is told, a library's panic too
             fault = cause
         if stop.is_set():
             return

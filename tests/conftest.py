@@ -287,6 +287,13 @@ def apache(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.fixture
+def tansu(pytestconfig: pytest.Config) -> None:
+    """Ne laisse passer le test que sur le courtier embarqué : il prend tel quel un lot qu'Apache Kafka refuse."""
+    if pytestconfig.getoption("--courtier") != "tansu":
+        pytest.skip("un lot abîmé ne se met sur Apache Kafka qu'en abîmant son disque")
+
+
+@pytest.fixture
 def courtier_a_soi(pytestconfig: pytest.Config) -> Iterator[Courtier]:
     """Un courtier démarré pour ce test seul, qui peut l'arrêter, le tuer, le redémarrer (voir `--courtier`)."""
     with (

@@ -19,7 +19,14 @@ from api.socle.dependances import DeLApplication, Moyens
 from api.socle.identite import Identite
 from api.socle.schema import problemes
 from domain.references import lire_reference
-from publication.curseur import CaisseEtrangere, CreanceEtrangere, DepartsMultiples, lire_curseur, lire_depart
+from publication.curseur import (
+    LONGUEUR_MAX,
+    CaisseEtrangere,
+    CreanceEtrangere,
+    DepartsMultiples,
+    lire_curseur,
+    lire_depart,
+)
 from publication.fil import Demande, Page, lire_page
 from publication.lectures import lectures, noter_lecture
 
@@ -70,6 +77,17 @@ class Marque(BaseModel):
     epoque_precedente: str | None = None
 
 
+class Retenu(BaseModel):
+    """Une créance ou un paiement dont la suite attend une réparation chez nous."""
+
+    model_config = ConfigDict(extra="allow")
+
+    evenement: str | None = Field(
+        description="L'`id` du premier événement retenu ; absent : on ne sait pas encore s'il est de vos caisses."
+    )
+    depuis: datetime = Field(description="Quand il a été enregistré.")
+
+
 class PageDuFil(BaseModel):
     """Une page du fil."""
 
@@ -78,6 +96,10 @@ class PageDuFil(BaseModel):
     epoque: str
     evenements: list[Evenement] = Field(description="Dans l'ordre du journal ; vide n'est pas la fin.")
     marques: list[Marque]
+    retenus: list[Retenu] = Field(
+        description="Ce qui ne se lit pas, et que le curseur retient : rendu, dans l'ordre de son flux, par la page qui"
+        " suivra la réparation. Vide le plus souvent."
+    )
     suite: str = Field(description="Le curseur à rendre (`apres`) une fois cette page prise, d'un bloc.")
 
 
@@ -105,7 +127,9 @@ async def lire_le_fil(  # noqa: PLR0917 (chaque paramètre de l'adresse)
     requete: Request,
     identite: Partenaire,
     moyens: DeLApplication,
-    apres: Annotated[str | None, Query(max_length=64, description="Le curseur `suite` de la page précédente.")] = None,
+    apres: Annotated[
+        str | None, Query(max_length=LONGUEUR_MAX, description="Le curseur `suite` de la page précédente.")
+    ] = None,
     depuis: Annotated[str | None, Query(max_length=64, description="Partir d'un instant, à la place.")] = None,
     reference: Annotated[str | None, Query(max_length=64, description="Une créance et ses paiements.")] = None,
     caisse: Caisse = None,
@@ -197,4 +221,10 @@ def _en_json(page: Page) -> dict[str, Any]:
         marques.append({"type": "NouvelleEpoque", "epoque": page.epoque, "epoque_precedente": page.precedente})
     if page.a_jour:
         marques.append({"type": "FinDeRenvoi", "epoque": page.epoque})
-    return {"epoque": page.epoque, "evenements": page.evenements, "marques": marques, "suite": str(page.suite)}
+    return {
+        "epoque": page.epoque,
+        "evenements": page.evenements,
+        "marques": marques,
+        "retenus": [{"evenement": un.evenement, "depuis": un.depuis} for un in page.retenus],
+        "suite": str(page.suite),
+    }

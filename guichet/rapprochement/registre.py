@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from domain.ecart import GenreEcart
 from engine.clocks import AT_MOST, latest
+from engine.database import SILENCE_S
 from guichet.rapprochement.cotes import TRANCHE
 from guichet.rapprochement.ecarts import Ecart
 from kiosque.rapports import LIBELLES, Genre, LigneDeRapport, RapportRefuse
@@ -18,8 +19,8 @@ from kiosque.rapports import LIBELLES, Genre, LigneDeRapport, RapportRefuse
 VERROU: Final = 0x726170706F727473
 """Verrou consultatif (« rapports ») : deux rapprochements ne se jugent pas l'un sur l'autre."""
 
-PAQUET: Final = 20_000
-"""Lignes par COPY : chaque instruction reste loin de sa durée maximale."""
+PAQUET: Final = 5_000
+"""Lignes par instruction : chacune reste loin de sa durée maximale, et tient en mémoire."""
 
 DUREE_MAX: Final = "10min"
 
@@ -33,7 +34,12 @@ _CREER_LUES: Final = """
 CREATE TEMP TABLE lues ON COMMIT DROP AS SELECT %s FROM journal.lignes_de_rapport WITH NO DATA
 """.replace("%s", _COLONNES)
 
-_COPIER: Final = f"COPY pg_temp.lues ({_COLONNES}) FROM STDIN"
+# Pas COPY : tant qu'il attend son client, PostgreSQL n'y regarde aucun délai, et un client figé n'en sort jamais.
+_DEPOSER: Final = f"""
+INSERT INTO pg_temp.lues ({_COLONNES})
+SELECT * FROM unnest(%b::bytea[], %b::int8[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::int8[],
+                     %b::int8[], %b::int8[], %b::int8[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
+"""  # noqa: S608
 
 # Ce que le fichier couvre : de quels marchands, depuis quand, en combien de lignes distinctes.
 _RESUMER: Final = """
@@ -124,10 +130,15 @@ class Resume(NamedTuple):
 
 
 def commencer(conn: Connection[Any]) -> None:
-    """Prend le verrou, et prépare la table des lignes lues ; jusqu'à la fin de la transaction."""
+    """Prépare la table des lignes lues, jusqu'à la fin de la transaction ; rien n'est encore tenu."""
     conn.execute(f"SET LOCAL statement_timeout = '{DUREE_MAX}'")
-    conn.execute("SELECT pg_advisory_xact_lock(%s)", (VERROU,))
     conn.execute(_CREER_LUES)
+
+
+def prendre_le_verrou(conn: Connection[Any]) -> None:
+    """Prend le verrou jusqu'à la fin de la transaction ; qui se tait plus longtemps que `SILENCE_S` le perd."""
+    conn.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{SILENCE_S}s'")
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (VERROU,))
 
 
 def cle_de(ligne: LigneDeRapport) -> bytes:
@@ -140,19 +151,19 @@ def cle_de(ligne: LigneDeRapport) -> bytes:
 
 
 def deposer(conn: Connection[Any], lignes: Iterable[LigneDeRapport], avancer: Callable[[int], None]) -> Resume:
-    """Copie les lignes dans la table des lues, par paquets ; `avancer` reçoit leur compte ; lève RapportRefuse."""
+    """Met les lignes dans la table des lues, par paquets ; `avancer` reçoit leur compte ; lève RapportRefuse."""
     suite = iter(lignes)
     lues = 0
     while paquet := list(islice(suite, PAQUET)):
-        with conn.cursor().copy(_COPIER) as copie:
-            for ligne in paquet:
-                copie.write_row(
-                    (
-                        cle_de(ligne), ligne.numero, ligne.genre.value, ligne.transaction, ligne.marchand,
-                        ligne.operation, ligne.sequence, ligne.montant, ligne.frais, ligne.pris, ligne.rendu,
-                        ligne.etat, ligne.code, ligne.autorisation, ligne.survenu_le,
-                    )
-                )  # fmt: skip
+        rangees = [
+            (
+                cle_de(ligne), ligne.numero, ligne.genre.value, ligne.transaction, ligne.marchand,
+                ligne.operation, ligne.sequence, ligne.montant, ligne.frais, ligne.pris, ligne.rendu,
+                ligne.etat, ligne.code, ligne.autorisation, ligne.survenu_le,
+            )
+            for ligne in paquet
+        ]  # fmt: skip
+        conn.execute(_DEPOSER, [list(colonne) for colonne in zip(*rangees, strict=True)])
         lues += len(paquet)
         avancer(lues)
     conn.execute("ANALYZE pg_temp.lues")

@@ -184,11 +184,11 @@ WHERE NOT EXISTS (SELECT FROM journal.positions p
 UNION ALL
 SELECT format('arrêt : %s/%s ne s''arrête pas où la lecture s''est arrêtée', a.topic, a.partition)
 FROM journal.arrets a
-WHERE a.fin >= a.position OR a.fin < 0
+WHERE a.fin > a.position OR a.fin < 0
    OR a.position IS DISTINCT FROM coalesce(
         (SELECT max(p.jusqu_a) FROM journal.positions p
          WHERE p.topic_id = a.topic_id AND p.topic = a.topic AND p.partition = a.partition),
-        (SELECT r.depuis FROM journal.reprises r WHERE r.identifiant = a.topic_id AND r.partition = a.partition))
+        (SELECT r.depuis FROM journal.reprises r WHERE r.identifiant = a.topic_id AND r.partition = a.partition), 0)
    OR a.enregistre_le > clock_timestamp() + interval '1 hour'
    OR a.enregistre_le < (SELECT max(p.enregistre_le) - interval '1 hour' FROM journal.positions p
                          WHERE p.topic_id = a.topic_id AND p.partition = a.partition)

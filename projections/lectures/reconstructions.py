@@ -5,14 +5,16 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from engine.instants import age_s
+
 LIMITE: Final = 50
 """Reconstructions rendues, au plus."""
 
-_TOUTES: Final = """
+_TOUTES: Final = f"""
 SELECT vue, etat, position, lus, total, ecartes, differences, cause, meneur, commencee_le, battement_le, finie_le,
-       extract(epoch FROM clock_timestamp() - battement_le)::float8
+       {age_s("battement_le")}
 FROM vues.reconstructions ORDER BY rang DESC LIMIT %s
-"""
+"""  # noqa: S608
 
 _COMPTES: Final = """
 SELECT vue, etat, count(*), max(extract(epoch FROM finie_le))::float8 FROM vues.reconstructions GROUP BY vue, etat

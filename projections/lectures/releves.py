@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from engine.instants import age_s
+
 GARDE: Final = timedelta(days=31)
 """Au-delà, un relevé est effacé : la table ne grandit plus."""
 
@@ -44,11 +46,11 @@ SELECT date_bin(%s::interval, releve_le, 'epoch') AS le, max(affiches), max(en_a
 FROM vues.releves_de_l_horloge WHERE releve_le > %s GROUP BY le ORDER BY le
 """
 
-_DERNIER: Final = """
+_DERNIER: Final = f"""
 SELECT releve_le, affiches, en_attente, plus_ancien_secondes, depasses, depasses_affiches, presumes, par_caisse,
-       extract(epoch FROM clock_timestamp() - releve_le)::float8
+       {age_s("releve_le")}
 FROM vues.releves_de_l_horloge ORDER BY releve_le DESC LIMIT 1
-"""
+"""  # noqa: S608
 
 
 class PointDeRetard(NamedTuple):

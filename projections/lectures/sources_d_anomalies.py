@@ -307,10 +307,10 @@ def _arrets_retenus(conn: Connection[Any], filtre: Filtre) -> Iterator[LigneDAno
     """Les partitions à l'arrêt, peu nombreuses : le moteur les dit, et le filtre se fait ici."""
     for arret in stopped_partitions(conn):
         ident = composer_id(Source.PARTITION, arret.topic_id.hex, arret.partition, arret.position)
-        cause = (
-            f"La partition {arret.partition} de {arret.topic} est à l'arrêt : Kafka l'a raccourcie de {arret.position}"
-            f" à {arret.fin}."
-        )
+        raccourcie = f"Kafka l'a raccourcie de {arret.position} à {arret.fin}"
+        illisible = f"ce qu'elle porte à la position {arret.position} ne peut pas être lu"
+        pourquoi = raccourcie if arret.fin < arret.position else illisible
+        cause = f"La partition {arret.partition} de {arret.topic} est à l'arrêt : {pourquoi}."
         suit = filtre.apres_le is None or (arret.le, ident) > (filtre.apres_le, filtre.apres_id or "")
         if (
             suit
@@ -333,11 +333,13 @@ def _ligne(c: Communes, cause: str, gestes: frozenset[Geste] | None = None) -> L
     )
 
 
-def phrase(texte: str) -> str:
+def phrase(texte: str | None) -> str:
     """Le texte, comme une phrase : une majuscule, un point, sans signe de commande ni pseudonyme de flux."""
-    propre = _MESSAGERIE.sub("une messagerie", _COMMANDES.sub("\N{REPLACEMENT CHARACTER}", texte)).strip()
+    propre = _MESSAGERIE.sub("une messagerie", _COMMANDES.sub("\N{REPLACEMENT CHARACTER}", texte or SANS_CAUSE)).strip()
     return propre[:1].upper() + propre[1:] + ("" if propre.endswith((".", "!", "?", "…")) else ".")
 
+
+SANS_CAUSE: Final = "rien n'en dit la cause"
 
 _COMMANDES: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _MESSAGERIE: Final = re.compile(r"messagerie-[A-Za-z0-9._-]+")

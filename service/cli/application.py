@@ -128,11 +128,12 @@ def _sentence_of(cause: Exception) -> str | None:
     """What to tell of a server's failure; None for anything else. Imports only then what most commands never need."""
     from kafka.errors import KafkaError
 
+    from engine.kafka_records import UnreadableBatch
     from engine.migrations import DatabaseRefused
     from engine.outages import Outage, is_outage
 
     match cause:
-        case DatabaseRefused() | Outage():
+        case DatabaseRefused() | Outage() | UnreadableBatch():
             return str(cause)
         case psycopg.errors.UndefinedTable():
             return "Le schéma manque : lancez `creances migrate`."

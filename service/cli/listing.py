@@ -132,7 +132,7 @@ COMMANDS: Final = {
     ),
     "partitions": Listed(
         "partitions",
-        "Les partitions arrêtées : leur fin est revenue en deçà de notre position ; sort avec 1 s'il y en a.",
+        "Les partitions arrêtées : raccourcies en deçà de notre position, ou illisibles là ; sort avec 1 s'il y en a.",
     ),
     "reprendre-partition": Listed(
         "partitions",

@@ -1,4 +1,4 @@
-"""The partitions that stopped because their topic became shorter, and taking one up again."""
+"""The partitions that stopped, their topic shorter or a batch unreadable, and taking one up again."""
 
 from typing import Annotated, Final
 
@@ -15,7 +15,7 @@ TOPIC: Final = typer.Argument(help="Le topic, tel que la liste le nomme.")
 
 @app.command()
 def partitions(*, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Les partitions arrêtées : leur fin est revenue en deçà de notre position ; sort avec 1 s'il y en a."""
+    """Les partitions arrêtées : raccourcies en deçà de notre position, ou illisibles là ; sort avec 1 s'il y en a."""
     with connection(data_dir) as (_, conn):
         stopped = stopped_partitions(conn)
     if as_json:

@@ -98,6 +98,7 @@ def kiosque() -> None:
 @app.command()
 def migrate(*, as_json: Json = False) -> None:
     """Crée ou met à niveau le schéma ; sans danger deux fois, à la fois, de deux endroits."""
+    from engine.database import connect
     from service.schema import migrate
 
     settings = read_settings()
@@ -107,7 +108,7 @@ def migrate(*, as_json: Json = False) -> None:
     user = psycopg.conninfo.conninfo_to_dict(settings.database_url or owner).get("user")
     with readable_failures():
         if user is None:
-            with psycopg.connect(settings.database_url or owner) as conn:
+            with connect(settings.database_url or owner, application="creances-migrate") as conn:
                 (user,) = conn.execute("SELECT current_user").fetchone() or ("",)
         applied = migrate(owner, str(user))
     if as_json:

@@ -109,8 +109,10 @@ def lag_table(rows: Sequence[dict[str, Any]]) -> Table:
 def _error(row: dict[str, Any]) -> str:
     if not row["derniere_erreur"]:
         return ""
-    when = datetime.fromisoformat(row["erreur_le"]).astimezone(PARIS)
-    return f"{when:%d/%m/%Y %H:%M:%S} {row['derniere_erreur'][:200]}"
+    told = str(row["derniere_erreur"][:200])
+    if not row["erreur_le"]:
+        return told
+    return f"{datetime.fromisoformat(row['erreur_le']).astimezone(PARIS):%d/%m/%Y %H:%M:%S} {told}"
 
 
 def lag_alerts(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -121,8 +123,8 @@ def lag_alerts(rows: Sequence[dict[str, Any]]) -> list[str]:
             told.append(f"{behind} Aucun paiement ne s'ouvre avant `creances epoch --open RAISON`.")
         if row.get("partitions_arretees"):
             told.append(
-                f"{row['topic']} : {row['partitions_arretees']} partition(s) arrêtée(s), leur fin est revenue en deçà"
-                " de notre position ; voir `creances partitions`."
+                f"{row['topic']} : {row['partitions_arretees']} partition(s) arrêtée(s), raccourcies ou illisibles ;"
+                " voir `creances partitions`."
             )
         if row.get("messages_perdus"):
             told.append(f"{row['topic']} : {row['messages_perdus']} messages effacés par la rétention avant lecture.")

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.monnaie import euros
-from engine.database import Database
+from engine.database import Database, connect
 from engine.fates import fates_of
 from projections.lectures.historique import historique
 from projections.vues.restant_du import lire_creance
@@ -73,7 +73,7 @@ class Stage:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection, to be closed by the caller."""
-        return psycopg.connect(str(self.settings.database_url), autocommit=True)
+        return connect(str(self.settings.database_url), application="creances-demo")
 
     def balance(self, reference: str) -> dict[str, int]:
         """What the view shows of a debt, in cents; nothing if it does not know it yet."""

@@ -1,14 +1,16 @@
 """Un topic de rebuts que quelqu'un supprime n'arrête pas la ligne, et ses rebuts ne s'évanouissent pas."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError
 
 from engine.batch import Partition
-from engine.dead_letters import SUFFIXE, DeadLetters, TopicRefused
+from engine.dead_letters import REFUSALS, SUFFIXE, DeadLetters, TopicRefused
 from engine.messages import DeadLetter, Message
 from service import composition
 from service.kafka import ensure_dead_letters
@@ -70,4 +72,31 @@ def test_sans_le_droit_de_creer_le_topic_les_rebuts_attendent(b: Banc) -> None:
     refuse = False
     rebuts.produire([])
     assert [dict(lu.headers)["origine-position"] for lu in b.rebuts(topic, 2)] == [b"1", b"2"]
+    rebuts.fermer()
+
+
+@pytest.mark.usefixtures("apache")
+def test_moins_de_courtiers_que_de_copies_promises_n_arrete_pas_la_ligne(b: Banc) -> None:
+    topic = b.settings.topic_avis
+    supprimer(b, topic + SUFFIXE)
+    promis = b.settings.model_copy(update={"topic_replicas": 3})
+    b.emettre(topic, [("x", b"ceci n'est pas un message")])
+    b.emettre_avis(avis(1))
+    replace(b, settings=promis).consommer("avis", 2)
+    assert b.par_sort(topic) == {"appliquee": 1, "rejetee": 1}
+
+
+@pytest.mark.parametrize("refus", REFUSALS)
+def test_ce_que_kafka_refuse_d_un_rebut_attend_sans_arreter_la_ligne(
+    b: Banc, monkeypatch: pytest.MonkeyPatch, refus: type[KafkaError]
+) -> None:
+    def refuser(*_: Any, **__: Any) -> None:
+        raise refus
+
+    rebuts = DeadLetters(b.settings.kafka_connection())
+    with monkeypatch.context() as refuse:
+        refuse.setattr(KafkaProducer, "send", refuser)
+        rebuts.produire([rebut(b, 1)])
+    rebuts.produire([])
+    assert [dict(lu.headers)["origine-position"] for lu in b.rebuts(b.settings.topic_avis, 1)] == [b"1"]
     rebuts.fermer()

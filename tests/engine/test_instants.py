@@ -1,5 +1,7 @@
 """Une heure ou un jour que Python ne sait pas tenir n'arrête personne : ni une vue, ni une liste, ni une commande."""
 
+import math
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -9,9 +11,11 @@ from psycopg.pq import Format
 
 from engine.database import connect
 from engine.follower import Follower
-from engine.instants import FIRST, LAST, rows
+from engine.instants import FIRST, LAST, age_s, rows
 from engine.recorder import Recorder
+from service.embedded import throwaway_folder
 from tests.engine.epreuve import MAPPER, Trace, ecrire, pas
+from tests.vieux_postgresql import ce_qui_manque, vieux_postgresql
 
 HORS_DU_CALENDRIER = {
     "infinity": (LAST, date.max),
@@ -21,6 +25,18 @@ HORS_DU_CALENDRIER = {
     "9999-12-31 23:59:59+00": (LAST, date.max),
     "0001-01-01 00:00:00+00": (FIRST, date.min),
 }
+
+
+@pytest.fixture(scope="module", params=["embarqué", "15"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Le PostgreSQL embarqué, et le plus ancien que nous servons."""
+    if request.param == "embarqué":
+        yield request.getfixturevalue("serveurs").database_url
+        return
+    if manque := ce_qui_manque():
+        pytest.skip(manque)
+    with throwaway_folder() as dossier, vieux_postgresql(dossier) as ancien:
+        yield ancien
 
 
 @pytest.mark.parametrize("forme", Format)
@@ -58,3 +74,17 @@ def test_une_heure_d_enregistrement_abimee_n_arrete_aucune_vue(
     trace.creer(service)
     Follower(base.url, trace, mapper=MAPPER).catch_up()
     assert trace.lire(service) == {"gate": "1", "sain": "1"}
+
+
+@pytest.mark.parametrize("instant", ["infinity", "-infinity", "4713-01-01 BC", "294276-12-31", None])
+def test_l_age_d_un_instant_impossible_est_un_nombre_sur_chaque_postgresql(url: str, instant: str | None) -> None:
+    with psycopg.connect(url) as conn:
+        (age,) = conn.execute(
+            f"SELECT {age_s('v.le')} FROM (SELECT %s::timestamptz AS le) AS v",  # noqa: S608
+            (instant,),
+        ).fetchone() or (0,)
+    if instant is None:
+        assert age is None
+    else:
+        assert math.isfinite(age)
+        assert (age > 0) == instant.startswith(("-", "4713"))

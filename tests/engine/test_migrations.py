@@ -12,9 +12,11 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from engine import migrations
+from engine.database import connect
 from engine.migrations import DatabaseRefused, MigrationChanged
 from service.cli.application import app
 from service.schema import FOLDER, migrate
+from tests.engine.test_session import REGLES
 
 TOUTES = ["0001_journal.sql", "0002_vues.sql"]
 
@@ -78,6 +80,25 @@ def avec(monkeypatch: pytest.MonkeyPatch, *fichiers: tuple[str, str]) -> None:
 def test_une_base_a_jour_n_a_rien_a_migrer(url_vide: str, utilisateur: str) -> None:
     assert migrate(url_vide, utilisateur)[: len(TOUTES)] == TOUTES
     assert migrate(url_vide, utilisateur) == []
+
+
+def test_ce_qu_une_migration_ecrit_ne_depend_pas_des_reglages_de_son_role(
+    url_vide: str, utilisateur: str, proprietaire: psycopg.Connection[Any]
+) -> None:
+    nom = psycopg.conninfo.conninfo_to_dict(url_vide)["dbname"]
+    for regle, valeur in REGLES.items():
+        proprietaire.execute(
+            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                sql.Identifier(str(nom)), sql.Identifier(regle), sql.Literal(valeur)
+            )
+        )
+    migrate(url_vide, utilisateur)
+    with connect(url_vide, application="essai") as conn:
+        (dit,) = conn.execute("SELECT obj_description('journal.evenements'::regclass)").fetchone() or ("",)
+        (pose,) = conn.execute("SELECT count(*) FROM pg_class WHERE relname = 'creances_migrations'").fetchone() or (0,)
+    assert "É" in dit or "é" in dit
+    assert "Ã" not in dit
+    assert pose == 1
 
 
 def test_deux_migrations_en_meme_temps_n_appliquent_chaque_fichier_qu_une_fois(url_vide: str, utilisateur: str) -> None:

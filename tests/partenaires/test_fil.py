@@ -26,6 +26,7 @@ from domain.references import CodeCaisse, Pseudonyme, ReferenceCreance, Referenc
 from engine.batch import Batch
 from engine.recorder import collect
 from publication import schemas
+from publication.curseur import RETENUS_MAX
 from publication.epoques import ouvrir_epoque
 from publication.lectures import lectures
 from service.kafka import create_topics
@@ -224,6 +225,9 @@ REFUSES: list[tuple[dict[str, Any], int, str]] = [
     ({"apres": "n'importe quoi"}, 422, "curseur_illisible"),
     ({"apres": "20260101T000000Z.-1"}, 422, "curseur_illisible"),
     ({"apres": f"20260101T000000Z.{2**63}"}, 422, "curseur_illisible"),
+    ({"apres": f"20260101T000000Z.1~{2**63}"}, 422, "curseur_illisible"),
+    ({"apres": "20260101T000000Z.1~"}, 422, "curseur_illisible"),
+    ({"apres": "20260101T000000Z.1" + "~1" * 21}, 422, "curseur_illisible"),
     ({"apres": "20990101T000000Z.1"}, 409, "curseur_inconnu"),
     ({"depuis": "avant-hier"}, 422, "depart_illisible"),
     ({"depuis": "2026-06-01T10:00:00"}, 422, "depart_illisible"),
@@ -278,22 +282,101 @@ def test_un_jeton_dont_les_caisses_n_en_sont_pas_n_ouvre_rien(service: Service) 
         assert refus.status_code == 401, caisses
 
 
-def test_un_evenement_illisible_arrete_le_fil_devant_lui_sans_rien_passer(
-    rempli: Service, appel: Appel, base: Any
-) -> None:
-    complet = ids(tout(appel))
+def planter(base: Any, flux: str, version: int, *, topic: str = "creance.PaiementEchoue") -> None:
+    """Écrit un événement qui ne se lit pas."""
     with psycopg.connect(base.url_proprietaire) as conn:
         conn.execute(
             "INSERT INTO journal.evenements (flux, version, topic, etat, cause)"
-            " VALUES (%s, 2, 'creance.PaiementEchoue', 'pas du JSON', 'planté')",
-            (f"creance-{A_NOUS[3]}",),
+            " VALUES (%s, %s, %s, 'pas du JSON', 'planté')",
+            (flux, version, topic),
         )
+
+
+def reparer(base: Any, flux: str, version: int, topic: str, etat: bytes) -> None:
+    with psycopg.connect(base.url_proprietaire) as conn:
+        conn.execute("ALTER TABLE journal.evenements DISABLE TRIGGER ajout_seul")
+        conn.execute(
+            "UPDATE journal.evenements SET topic = %s, etat = %s WHERE flux = %s AND version = %s",
+            (topic, etat, flux, version),
+        )
+        conn.execute("ALTER TABLE journal.evenements ENABLE ALWAYS TRIGGER ajout_seul")
+
+
+def abimer(base: Any, flux: str, version: int, *, topic: str | None = None) -> tuple[str, bytes]:
+    """Rend illisible un événement écrit ; rend ce qu'il était."""
+    with psycopg.connect(base.url_proprietaire) as conn:
+        ligne = conn.execute(
+            "SELECT topic, etat FROM journal.evenements WHERE flux = %s AND version = %s", (flux, version)
+        ).fetchone()
+    assert ligne is not None
+    reparer(base, flux, version, topic or ligne[0], b"pas du JSON")
+    return ligne
+
+
+@pytest.mark.parametrize("limite", [1, 3, 500])
+@pytest.mark.parametrize("topic", [None, "creance.GenreDeDemain"])
+def test_un_evenement_illisible_ne_retient_que_son_flux_qui_vient_une_fois_repare(
+    rempli: Service, appel: Appel, base: Any, topic: str | None, limite: int
+) -> None:
+    complet = ids(tout(appel))
+    sien = f"creance-{A_NOUS[0]}"
+    etait = abimer(base, sien, 2, topic=topic)
+    pages = [appel(limite=limite).json()]
+    while not pages[-1]["marques"]:
+        pages.append(appel(limite=limite, apres=pages[-1]["suite"]).json())
+    rendus = [un for page in pages for un in ids(page["evenements"])]
+    attendus = [un for un in complet if not un.startswith(sien) or un == f"{sien}:1"]
+    assert rendus == attendus, "tout le reste, dans l'ordre"
+    [retenu] = pages[-1]["retenus"]
+    assert retenu["evenement"] == f"{sien}:2"
+
+    inscrire(rempli, ouvrir(f"3811701200{limite:04d}99F"))
+    suite = appel(apres=pages[-1]["suite"]).json()
+    assert [un["subject"] for un in suite["evenements"]] == [f"3811701200{limite:04d}99F"]
+    appel(apres=suite["suite"])
+    assert appel("/lecture").json()["curseur"] == suite["suite"]
+
+    reparer(base, sien, 2, *etait)
+    repris: list[str] = []
+    while suite["retenus"]:
+        suite = appel(apres=suite["suite"], limite=limite).json()
+        repris += ids(suite["evenements"])
+    assert repris == [un for un in complet if un.startswith(sien) and un != f"{sien}:1"]
+    assert ids(tout(appel, apres=suite["suite"])) == []
+
+
+def test_un_premier_evenement_illisible_ne_dit_a_personne_de_qui_il_est(
+    rempli: Service, appel: Appel, base: Any
+) -> None:
+    planter(base, "creance-6311701200099999F", 1, topic="creance.AvisEmis")
     inscrire(rempli, ouvrir("3811701200099999F"))
     page = appel().json()
-    assert (ids(page["evenements"]), page["marques"]) == (complet, [])
+    assert page["evenements"][-1]["subject"] == "3811701200099999F"
+    assert [un["evenement"] for un in page["retenus"]] == [None]
+    assert "6311701200099999F" not in json.dumps(page)
+    suite = appel(apres=page["suite"]).json()
+    assert (suite["evenements"], len(suite["retenus"])) == ([], 1)
+
+
+@pytest.mark.usefixtures("rempli")
+def test_trop_de_flux_illisibles_arretent_le_fil_devant_eux(appel: Appel, base: Any) -> None:
+    complet = ids(tout(appel))
+    for numero in range(RETENUS_MAX + 1):
+        planter(base, f"creance-38117012009{numero:05d}F", 1, topic="creance.AvisEmis")
+    page = appel().json()
+    assert (ids(page["evenements"]), len(page["retenus"]), page["marques"]) == (complet, RETENUS_MAX, [])
     refus = appel(apres=page["suite"])
     assert (refus.status_code, refus.json()["code"]) == (503, "evenement_illisible")
-    assert ids(tout(appel, de="cpam-631", caisses=("631",))) == du_journal(rempli, "631"), "les autres continuent"
+
+
+@pytest.mark.usefixtures("rempli")
+def test_une_creance_illisible_demandee_seule_le_dit(appel: Appel, base: Any) -> None:
+    abimer(base, f"creance-{A_NOUS[0]}", 2)
+    page = appel(reference=A_NOUS[0]).json()
+    assert ids(page["evenements"])[0] == f"creance-{A_NOUS[0]}:1"
+    refus = appel(reference=A_NOUS[0], apres=page["suite"])
+    assert (refus.status_code, refus.json()["code"]) == (503, "evenement_illisible")
+    assert appel(reference=A_NOUS[1]).status_code == 200
 
 
 # --- Comment il est servi --------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """Le rapprochement : chaque transaction de la banque rencontre la nôtre, chaque écart planté est trouvé, et se lève."""
 
+import io
 import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +19,15 @@ import pytest
 from domain.delai import PARIS
 from domain.ecart import GenreEcart
 from domain.paiement import Fin
-from guichet.rapprocher import AVANCE_MAX, Interrogation, Reglages, demander_a_la_banque, rapports_attendus
+from guichet.rapprochement import registre
+from guichet.rapprocher import (
+    AVANCE_MAX,
+    Interrogation,
+    Reglages,
+    demander_a_la_banque,
+    rapports_attendus,
+    rapprocher,
+)
 from kiosque.rapports import RapportRefuse
 from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
 from projections.audit.constats import RAPPORTS
@@ -366,3 +376,44 @@ def test_une_ligne_plus_ancienne_que_le_paiement_ne_le_montre_pas_a_la_banque(b:
 def test_un_jour_sans_heure_ne_precede_que_les_jours_suivants(b: Banc) -> None:
     b.payer("T1")
     assert b.rapprocher(rapport([Ligne("T1", le="20260601")])).ecarts == []
+
+
+class LectureFigee(io.BytesIO):
+    """Un fichier dont la lecture, une fois les premières lignes données, ne revient que si on le veut bien."""
+
+    def __init__(self, contenu: bytes) -> None:
+        super().__init__(contenu)
+        self.atteinte, self.reprise, self.relu = threading.Event(), threading.Event(), False
+
+    def seek(self, *ou: int) -> int:
+        self.relu = True
+        return super().seek(*ou)
+
+    def readline(self, taille: int | None = -1) -> bytes:
+        if self.relu and self.tell() > MILIEU:
+            self.atteinte.set()
+            self.reprise.wait()
+        return super().readline(taille)
+
+
+MILIEU = 1_000
+
+
+def test_un_rapprochement_fige_dans_sa_lecture_n_arrete_pas_les_autres(b: Banc) -> None:
+    fige = LectureFigee(rapport([Ligne(f"T{n}") for n in range(50)]))
+    fil = threading.Thread(target=rapprocher, args=(b.guichet, fige, "fige.csv", REGLAGES))
+    fil.start()
+    try:
+        assert fige.atteinte.wait(60)
+        assert b.rapprocher(rapport([Ligne("T60")], genere="20260603")).lignes == 1
+    finally:
+        fige.reprise.set()
+        fil.join()
+    assert ("manque_ici", "T49") in b.ouverts()
+
+
+def test_qui_tient_le_rapprochement_et_se_tait_le_rend(b: Banc) -> None:
+    with b.guichet.base.transaction() as conn:
+        registre.commencer(conn)
+        registre.prendre_le_verrou(conn)
+        assert conn.execute("SELECT current_setting('idle_in_transaction_session_timeout')").fetchone() == ("10s",)

@@ -23,12 +23,17 @@ from tests.outils import CREANCES, RACINE, attendre, environnement
 RAFALES = int(os.environ.get("RAFALES", "6"))
 
 
-def test_un_role_qui_tombe_est_repris_et_les_autres_continuent(base: Any) -> None:
+class Panique(BaseException):
+    """Ce que lève une bibliothèque écrite en Rust quand elle se trompe : aucun `except Exception` ne la voit."""
+
+
+@pytest.mark.parametrize("faute", [RuntimeError, MemoryError, Panique, KeyboardInterrupt])
+def test_un_role_qui_tombe_est_repris_et_les_autres_continuent(base: Any, faute: type[BaseException]) -> None:
     arret, essais, autre_arrete = threading.Event(), [], threading.Event()
 
     def tombe(_: threading.Event) -> None:
         essais.append(time.monotonic())
-        raise RuntimeError("événement illisible")
+        raise faute("événement illisible")
 
     def continue_(stop: threading.Event) -> None:
         stop.wait()
@@ -45,7 +50,7 @@ def test_un_role_qui_tombe_est_repris_et_les_autres_continuent(base: Any) -> Non
             etat, dites, erreur = conn.execute(
                 "SELECT etat, interruptions, derniere_erreur FROM vues.suiveurs WHERE nom = 'relance'"
             ).fetchone() or ("", 0, "")
-        assert (etat, dites >= 2, erreur) == ("arrete", True, "RuntimeError: événement illisible")
+        assert (etat, dites >= 2, erreur) == ("arrete", True, f"{faute.__name__}: événement illisible")
     finally:
         arret.set()
         fil.join()

@@ -47,6 +47,29 @@ class Cursor:
             yield self._rows.pop(0)
 
 
+class Adapters:
+    """Rows are Python's own here: nothing has to be read from bytes."""
+
+    def register_loader(self, oid: int, loader: Any) -> None:
+        """Keep nothing."""
+
+
+class OpenCursor:
+    """A cursor of its own: what it runs, it runs as its connection does."""
+
+    def __init__(self, connection: "Connection") -> None:
+        """Nothing is run yet."""
+        self.adapters = Adapters()
+        self.execute = connection.execute
+
+    def __enter__(self) -> Self:
+        """For `with conn.cursor()`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to give back."""
+
+
 class Info(NamedTuple):
     """What the server says of itself."""
 
@@ -86,6 +109,10 @@ class Connection:
             raise
         self._commit()
         return Cursor(answer)
+
+    def cursor(self, *, binary: bool = False) -> OpenCursor:  # noqa: ARG002
+        """A cursor of its own."""
+        return OpenCursor(self)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
