@@ -28,6 +28,14 @@ ACCEPTED_AT_ONCE: Final = 128
 WAITING_IN_THE_KERNEL: Final = 2048
 """Connections not yet taken; one more is only delayed, the client's system tries again."""
 
+HEADER_BYTES: Final = 64 * 1024
+HEADERS: Final = 200
+"""Of a request: far above what browsers and proxies send, cookies of every return included."""
+
+BODY_BYTES: Final = 1024 * 1024
+PIECES: Final = 4_096
+"""Of a body: in pieces of 16 bytes on average, the largest that the API takes."""
+
 
 def _unanswered(*, https: bool) -> bytes:
     """Return the whole 503 of a request that nothing answered in time: what it waits for may be frozen for hours."""
@@ -61,6 +69,8 @@ class ConnectionLimits:
     keep_alive_s: float = 5.0
     """Between two requests."""
     connections: int = 2_000
+    body_bytes: int = BODY_BYTES
+    """What is read of a body, refused or not: the application's own limit is lower, and answers in its own words."""
     https: bool = False
     """The public address is HTTPS: what the server answers by itself says it too."""
     trusted_proxies: str | None = None
@@ -74,6 +84,42 @@ class ConnectionLimits:
     def accepted_at_once(self) -> int:
         """What one turn of the loop may open above the ceiling."""
         return max(8, min(ACCEPTED_AT_ONCE, self.ceiling() // 8))
+
+
+class BoundedConnection(h11.Connection):
+    """What a client says, read as long as reading it costs no more than it should.
+
+    h11 bounds a header that is still incomplete only, and nothing of a body: 15,000 headers or 60,000 pieces of one
+    byte hold the loop, and so everybody, for a third of a second.
+    """
+
+    def __init__(self, body_bytes: int) -> None:
+        """`body_bytes`: what is read of a body at most, whether anybody wants it or not."""
+        super().__init__(h11.SERVER, max_incomplete_event_size=HEADER_BYTES)
+        self._body_bytes = body_bytes
+        self._read = self._pieces = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11. Raises RemoteProtocolError for what costs too much, or can be read in two ways."""
+        if self.their_state is h11.IDLE:
+            self._bound_header(self.trailing_data[0])
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._read = self._pieces = 0
+            lengths = {name for name, _ in event.headers} & {b"content-length", b"transfer-encoding"}
+            if len(lengths) > 1:  # RFC 9112, 6.1: a proxy that counts the other one sends us somebody else's.
+                raise h11.RemoteProtocolError("a length said twice")
+        elif isinstance(event, h11.Data):
+            self._read += len(event.data)
+            self._pieces += 1
+            if self._read > self._body_bytes or self._pieces > PIECES:
+                raise h11.RemoteProtocolError("a body without end")
+        return event
+
+    def _bound_header(self, received: bytes) -> None:
+        header = received.lstrip(b"\r\n").partition(b"\r\n\r\n")[0]
+        if len(header) > HEADER_BYTES or header.count(b"\n") > HEADERS:
+            raise h11.RemoteProtocolError("a header without end")
 
 
 class BoundedProtocol(H11Protocol):
@@ -91,6 +137,7 @@ class BoundedProtocol(H11Protocol):
     ) -> None:
         """As uvicorn calls it."""
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = BoundedConnection(self.limits.body_bytes)
         self._step: object = None
         self._deadline: asyncio.TimerHandle | None = None
         self.waiting_since = self.loop.time()
@@ -126,7 +173,12 @@ class BoundedProtocol(H11Protocol):
         """What cannot be read as HTTP is answered as everything else is."""
         plain = [(b"content-type", b"text/plain; charset=utf-8")]
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
-        answered = cycle is not None and cycle.response_started and not cycle.response_complete
+        # Answered in full, `our_state` is DONE as long as the same request goes on.
+        answered = (
+            cycle is not None
+            and cycle.response_started
+            and (not cycle.response_complete or self.conn.our_state is h11.DONE)
+        )
         if not answered and not self.transport.is_closing():
             self.transport.write(_by_hand(HTTPStatus.BAD_REQUEST, msg.encode(), plain, https=self.limits.https))
         self.transport.close()
