@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import inf
 from typing import Any, Final
 
 import h11
@@ -31,6 +32,9 @@ WAITING_IN_THE_KERNEL: Final = 2048
 HEADER_BYTES: Final = 64 * 1024
 HEADERS: Final = 200
 """Of a request: far above what browsers and proxies send, cookies of every return included."""
+
+HEADER_BYTES_READ_AT_ONCE: Final = 1024
+"""Looked at no closer: the lines that it can hold are read in no time."""
 
 BODY_BYTES: Final = 1024 * 1024
 PIECES: Final = 4_096
@@ -101,13 +105,14 @@ class BoundedConnection(h11.Connection):
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """As h11. Raises RemoteProtocolError for what costs too much, or can be read in two ways."""
-        if self.their_state is h11.IDLE:
+        if len(self._receive_buffer) > HEADER_BYTES_READ_AT_ONCE and self.their_state is h11.IDLE:
             self._bound_header(self.trailing_data[0])
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._read = self._pieces = 0
-            lengths = {name for name, _ in event.headers} & {b"content-length", b"transfer-encoding"}
-            if len(lengths) > 1:  # RFC 9112, 6.1: a proxy that counts the other one sends us somebody else's.
+            names = [name.lower() for name, _ in event.headers.raw_items()]
+            if b"transfer-encoding" in names and b"content-length" in names:
+                # RFC 9112, 6.1: a proxy that counts the other one sends us somebody else's.
                 raise h11.RemoteProtocolError("a length said twice")
         elif isinstance(event, h11.Data):
             self._read += len(event.data)
@@ -139,7 +144,9 @@ class BoundedProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn = BoundedConnection(self.limits.body_bytes)
         self._step: object = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = inf
+        self._overdue: Callable[[], None] = self._too_late
         self.waiting_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -164,9 +171,9 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -193,19 +200,36 @@ class BoundedProtocol(H11Protocol):
             return
         self._step = step
         self.waiting_since = self.loop.time()
-        if self._deadline is not None:
-            self._deadline.cancel()
-        delays = {h11.IDLE: self.limits.header_s, h11.SEND_BODY: self.limits.body_s}
-        if (delay := delays.get(self.conn.their_state)) is not None:
-            self._deadline = self.loop.call_later(delay, self._too_late)
+        match self.conn.their_state:
+            case h11.IDLE:
+                self._set_deadline(self.limits.header_s, self._too_late)
+            case h11.SEND_BODY:
+                self._set_deadline(self.limits.body_s, self._too_late)
+            case _:
+                self._set_deadline(self.limits.wait_s, self._unanswered)
+
+    def _set_deadline(self, delay_s: float, overdue: Callable[[], None]) -> None:
+        """Put the deadline off, or forward. One timer serves a connection: it looks again when it rang too early."""
+        self._due, self._overdue = self.loop.time() + delay_s, overdue
+        if self._timer is None or self._due < self._timer.when():
+            self._ring_at(self._due)
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self.loop.time() < self._due:
+            self._ring_at(self._due)
         else:
-            self._deadline = self.loop.call_later(self.limits.wait_s, self._unanswered)
+            self._overdue()
 
     def _unanswered(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
         if cycle is not None and cycle.response_started:
-            left_s = max(0.0, self.limits.answer_s - self.limits.wait_s)
-            self._deadline = self.loop.call_later(left_s, self._too_late)
+            self._set_deadline(max(0.0, self.limits.answer_s - self.limits.wait_s), self._too_late)
         elif not self.transport.is_closing():
             self.transport.write(_unanswered(https=self.limits.https))
             self.transport.close()
