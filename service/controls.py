@@ -13,10 +13,11 @@ CONTROLS: Final = re.compile(
 
 _LAST_OF_16_BITS: Final = 0xFFFF
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would compute."""
+_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+FORMULA: Final = re.compile(rf"\s*[{_SIGNS}]|[\t\r]")
+"""How a cell begins that a spreadsheet would compute, whatever blank comes first and in full width too."""
 
-_CUT: Final = re.compile(r"(;\s*)(?=[=+\-@])")
+_CUT: Final = re.compile(rf"(;\s*)(?=[{_SIGNS}])")
 """Where a spreadsheet set in French, which parts cells at semicolons, would begin another that it would compute."""
 
 
@@ -45,4 +46,4 @@ def escaped_json(text: str) -> str:
 def csv_cell(text: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     text = _CUT.sub(r"\1'", text)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if FORMULA.match(text) else text
