@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import service.cli  # noqa: F401  registers the commands
 from service.cli.application import app
+from service.logs import mask_forbidden
 from service.production import find_gaps
 from service.production_doubts import LONG, find_doubts
 from service.settings import Settings
@@ -252,3 +253,16 @@ def test_un_mot_de_passe_ne_s_ecrit_nulle_part(
     assert "zq7" not in fini.output
     assert "xk9" not in fini.output
     assert "zq7" not in str(fini.exception)
+
+
+@pytest.mark.parametrize(
+    "parametre", ["api-key", "apikey", "token", "access_token", "x-sig", "authorization", "passwd"]
+)
+def test_la_cle_qu_une_adresse_porte_ne_se_montre_ni_ne_s_inscrit(parametre: str) -> None:
+    adresse = f"https://traces.exemple.fr/v1/traces?{parametre}=zq7xk9&projet=creances"
+    fini = CliRunner().invoke(app, ["settings", "--json"], env={"CREANCES_OTLP_ENDPOINT": adresse})
+    assert "projet=creances" in fini.output
+    assert "zq7xk9" not in fini.output
+    (dit,) = mask_forbidden(None, "", {"cause": f"Max retries exceeded with url: {adresse}"}).values()
+    assert "zq7xk9" not in str(dit)
+    assert "projet=creances" in str(dit)
