@@ -1,7 +1,8 @@
 """How an ASGI application is served: every connection has deadlines, and there are never more than the files allow.
 
 A half-sent request costs a file of the process. Each step of a connection has its deadline, and above the ceiling the
-connection that has waited longest for its client makes room: whoever sends whole requests is always served.
+connection that has waited longest for its client makes room: whoever sends whole requests is served. If every one waits
+for us, who holds the most of them gives one back.
 """
 
 import asyncio
@@ -9,9 +10,12 @@ import os
 import resource
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
+from ipaddress import IPv6Address
 from math import inf
 from typing import Any, Final
 
@@ -22,23 +26,13 @@ from uvicorn.server import ServerState
 
 from api.socle.en_tetes import de_surete
 from api.socle.problemes import indisponible
+from service.http_reading import BODY_BYTES, BoundedConnection
 
 ACCEPTED_AT_ONCE: Final = 128
 """Connections that one turn of the event loop takes, at most: the ceiling is checked between two turns."""
 
 WAITING_IN_THE_KERNEL: Final = 2048
 """Connections not yet taken; one more is only delayed, the client's system tries again."""
-
-HEADER_BYTES: Final = 64 * 1024
-HEADERS: Final = 200
-"""Of a request: far above what browsers and proxies send, cookies of every return included."""
-
-HEADER_BYTES_READ_AT_ONCE: Final = 1024
-"""Looked at no closer: the lines that it can hold are read in no time."""
-
-BODY_BYTES: Final = 1024 * 1024
-PIECES: Final = 4_096
-"""Of a body: in pieces of 16 bytes on average, the largest that the API takes."""
 
 
 def _unanswered(*, https: bool) -> bytes:
@@ -90,43 +84,6 @@ class ConnectionLimits:
         return max(8, min(ACCEPTED_AT_ONCE, self.ceiling() // 8))
 
 
-class BoundedConnection(h11.Connection):
-    """What a client says, read as long as reading it costs no more than it should.
-
-    h11 bounds a header that is still incomplete only, and nothing of a body: 15,000 headers or 60,000 pieces of one
-    byte hold the loop, and so everybody, for a third of a second.
-    """
-
-    def __init__(self, body_bytes: int) -> None:
-        """`body_bytes`: what is read of a body at most, whether anybody wants it or not."""
-        super().__init__(h11.SERVER, max_incomplete_event_size=HEADER_BYTES)
-        self._body_bytes = body_bytes
-        self._read = self._pieces = 0
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As h11. Raises RemoteProtocolError for what costs too much, or can be read in two ways."""
-        if len(self._receive_buffer) > HEADER_BYTES_READ_AT_ONCE and self.their_state is h11.IDLE:
-            self._bound_header(self.trailing_data[0])
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            self._read = self._pieces = 0
-            names = [name.lower() for name, _ in event.headers.raw_items()]
-            if b"transfer-encoding" in names and b"content-length" in names:
-                # RFC 9112, 6.1: a proxy that counts the other one sends us somebody else's.
-                raise h11.RemoteProtocolError("a length said twice")
-        elif isinstance(event, h11.Data):
-            self._read += len(event.data)
-            self._pieces += 1
-            if self._read > self._body_bytes or self._pieces > PIECES:
-                raise h11.RemoteProtocolError("a body without end")
-        return event
-
-    def _bound_header(self, received: bytes) -> None:
-        header = received.lstrip(b"\r\n").partition(b"\r\n\r\n")[0]
-        if len(header) > HEADER_BYTES or header.count(b"\n") > HEADERS:
-            raise h11.RemoteProtocolError("a header without end")
-
-
 class BoundedProtocol(H11Protocol):
     """HTTP/1.1 with a deadline for each step, and a ceiling of connections."""
 
@@ -150,14 +107,29 @@ class BoundedProtocol(H11Protocol):
         self.waiting_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection; above the ceiling, the one that has waited longest for its client goes."""
+        """Take the connection; above the ceiling, another one makes room, or this one goes."""
         super().connection_made(transport)
         if len(self.connections) > self.ceiling:
-            waiting = [held for held in self.connections if isinstance(held, BoundedProtocol) and held.is_waiting()]
-            longest = min(waiting, key=lambda held: held.waiting_since, default=self)
-            self.connections.discard(longest)  # Its end is only told on the loop's next turn.
-            longest.transport.abort()
+            going = self._least_due()
+            self.connections.discard(going)  # Its end is only told on the loop's next turn.
+            going.transport.abort()
         self._watch()
+
+    def _least_due(self) -> "BoundedProtocol":
+        """The one that has waited longest for its client; if all wait for us, the last come of who holds the most."""
+        held = [one for one in self.connections if isinstance(one, BoundedProtocol)]
+        if waiting := [one for one in held if one.is_waiting() and one is not self]:
+            return min(waiting, key=lambda one: one.waiting_since)
+        most = Counter(one.caller for one in held)
+        if most[self.caller] == max(most.values()):
+            return self
+        return max(held, key=lambda one: (most[one.caller], one.waiting_since))
+
+    @cached_property
+    def caller(self) -> str:
+        """The address at the other end; of IPv6 the network, for a subscriber has all of it."""
+        host = self.client[0] if self.client else ""
+        return host if ":" not in host else str(IPv6Address(host.partition("%")[0]).exploded[:19])
 
     def data_received(self, data: bytes) -> None:
         """Read what came; the deadline only moves when a step is over, never with a byte."""

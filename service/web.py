@@ -25,7 +25,8 @@ from service.clock import ClockCollector
 from service.closing_duty import ClosingsCollector
 from service.dead_letters import Mailbox
 from service.held import HeldCollector
-from service.http import BODY_BYTES, ConnectionLimits, serve
+from service.http import ConnectionLimits, serve
+from service.http_reading import BODY_BYTES
 from service.kept_collector import Silence
 from service.lag import WAIT_SECONDS, lag
 from service.mail import outgoing_mail
