@@ -1,6 +1,7 @@
 """Ce que l'API reçoit de la composition, et comment une route le retrouve."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -119,6 +120,8 @@ class Moyens:
     """Les notifications que Kafka a déjà prises."""
     demandes: Memoire = field(default_factory=Memoire)
     """Les transactions déjà demandées à la banque au retour du navigateur."""
+    attentes: Counter[str] = field(default_factory=Counter)
+    """Par partenaire, les appels qui attendent la suite de son fil : chacun tient une connexion."""
 
 
 async def moyens(requete: Request) -> Moyens:
