@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
+import anyio
 from fastapi import Depends
 from prometheus_client import CollectorRegistry
 from psycopg import AsyncConnection
@@ -103,6 +104,10 @@ class Dependances:
         return self.guichet.adresses.retour.startswith("https://")
 
 
+FILS_DE_COURRIEL: Final = 8
+"""Envois de reçus à la fois, au plus ; au-delà, la personne lit que son reçu n'est pas parti."""
+
+
 @dataclass(frozen=True)
 class Moyens:
     """Les dépendances, et ce que l'application en a construit."""
@@ -120,6 +125,8 @@ class Moyens:
     """Les notifications que Kafka a déjà prises."""
     demandes: Memoire = field(default_factory=Memoire)
     """Les transactions déjà demandées à la banque au retour du navigateur."""
+    fils_de_courriel: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(FILS_DE_COURRIEL))
+    """À part : un serveur de courriel qui se tait tient son fil, et les paiements ont besoin des leurs."""
     attentes: Counter[str] = field(default_factory=Counter)
     """Par partenaire, les appels qui attendent la suite de son fil : chacun tient une connexion."""
 
