@@ -107,6 +107,9 @@ class Dependances:
 FILS_DE_COURRIEL: Final = 8
 """Envois de reçus à la fois, au plus ; au-delà, la personne lit que son reçu n'est pas parti."""
 
+FILS_DE_LA_BANQUE: Final = 8
+"""Questions à la banque à la fois, au plus ; au-delà, elle ne répond pas, et le rôle de relance les pose."""
+
 
 @dataclass(frozen=True)
 class Moyens:
@@ -127,6 +130,8 @@ class Moyens:
     """Les transactions déjà demandées à la banque au retour du navigateur."""
     fils_de_courriel: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(FILS_DE_COURRIEL))
     """À part : un serveur de courriel qui se tait tient son fil, et les paiements ont besoin des leurs."""
+    fils_de_la_banque: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(FILS_DE_LA_BANQUE))
+    """De même, pour ce que l'on demande à la banque au retour d'un paiement."""
     attentes: Counter[str] = field(default_factory=Counter)
     """Par partenaire, les appels qui attendent la suite de son fil : chacun tient une connexion."""
 
