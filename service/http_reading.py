@@ -40,8 +40,8 @@ class BoundedConnection(h11.Connection):
             if b"transfer-encoding" in names and b"content-length" in names:
                 # RFC 9112, 6.1: a proxy that counts the other one sends us somebody else's.
                 raise h11.RemoteProtocolError("a length said twice")
-        elif isinstance(event, h11.Data):
-            self._read += len(event.data)
+        elif (piece := getattr(event, "data", None)) is not None:
+            self._read += len(piece)
             self._pieces += 1
             if self._read > self._body_bytes or self._pieces > PIECES:
                 raise h11.RemoteProtocolError("a body without end")
