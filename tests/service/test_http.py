@@ -125,7 +125,7 @@ def test_qui_ne_lit_pas_sa_reponse_fait_place_a_un_autre() -> None:
 def test_qui_prend_toutes_les_places_avec_des_requetes_entieres_en_rend_une_a_un_autre() -> None:
     with serveur(delai_s=60, connexions=8) as adresse, ExitStack() as pile:
         # Tant qu'une requête n'est pas lue, sa connexion fait place : il en vient plus qu'il n'y a de places.
-        attendre(lambda: not (_a_moitie(adresse, MUET, pile) and _repond(adresse)), quoi="plus une place")
+        attendre(lambda: _a_moitie(adresse, MUET, pile).fileno() > 0 and not _repond(adresse), quoi="plus une place")
         autre = pile.enter_context(socket.create_connection(adresse, LARGE_S, source_address=("127.0.0.2", 0)))
         autre.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert _tout(autre).startswith(b"HTTP/1.1 200")
