@@ -1,6 +1,7 @@
 """What the API's doors cost: a balance read and the bank's POST, beside the same API without them (`unguarded`).
 
-By processor time of the server, by turns: a rate would say more of the machine than of the doors.
+By processor time of the server: a rate would say more of the machine than of the doors. In many short turns, each way
+first in every other, of which the cheapest half counts: what others do on the machine only ever adds.
 """
 
 from itertools import count
@@ -16,7 +17,7 @@ from bench.reading import CONNECTIONS, Endpoint, Served, balances, side_by_side
 from bench.servers import Servers
 from bench.stage import Stage
 
-TURNS = 4
+TURNS = 16
 WAYS = ("with", "without")
 
 
@@ -34,23 +35,27 @@ def doors(servers: Servers, figures: Figures, plan: Plan, stage: Stage) -> None:
     ):
         _, asked = balances(stage, both[0].settings)
         reads = [Endpoint(way, one.server, one.settings.api_port, asked) for way, one in zip(WAYS, both, strict=True)]
+        ways = list(zip(WAYS, reads, both, strict=True))
         turn = count()
-        for read, one in zip(reads, both, strict=True):  # Warm.
+        for _, read, one in ways:  # Warm.
             read.load(seconds)
             _post(one, forms[:posted])
         for _ in range(plan.rounds):
-            costs = []
+            reading: dict[str, list[float]] = {way: [] for way in WAYS}
+            posting: dict[str, list[float]] = {way: [] for way in WAYS}
             for _ in range(TURNS):
+                ways.reverse()
                 first = (1 + next(turn)) * posted
-                costs.append(
-                    [
-                        (read.load(seconds).processor, _post(one, forms[first : first + posted]))
-                        for read, one in zip(reads, both, strict=True)
-                    ]
-                )
-            for way, found in zip(WAYS, zip(*costs, strict=True), strict=True):
-                figures.add(f"doors.balance, {way}", mean(cost for cost, _ in found), "µs a request")
-                figures.add(f"doors.POST, {way}", mean(cost for _, cost in found), "µs a request")
+                for way, read, one in ways:
+                    reading[way].append(read.load(seconds).processor)
+                    posting[way].append(_post(one, forms[first : first + posted]))
+            for way in WAYS:
+                figures.add(f"doors.balance, {way}", _cheapest_half(reading[way]), "µs a request")
+                figures.add(f"doors.POST, {way}", _cheapest_half(posting[way]), "µs a request")
+
+
+def _cheapest_half(costs: list[float]) -> float:
+    return mean(sorted(costs)[: max(1, len(costs) // 2)])
 
 
 def _post(served: Served, forms: list[bytes]) -> float:

@@ -256,8 +256,9 @@ is several turns of each, one after the other. A ratio is the median of the roun
   sockets, and used at most {client} of a core: it is not what is measured, but it shares the machine.
 - **Step 2's page**: `GET /payer?reference=…` with its session, of an assuré who owes one, fifty or 500 créances,
   beside a page of one row. One statement reads the session and the account; nobody's page is kept.
-- **The doors**: the processor time of a balance read and of the bank's POST, beside the same API without its deadlines,
-  security headers, bound on a body and rates of each caller (`bench/unguarded.py`).
+- **The doors**: the processor time of a balance read and of the bank's POST, beside the same role without its
+  deadlines, security headers, bounds on a request and rates of each caller (`bench/unguarded.py`): many short turns,
+  each way first in every other, of which the cheapest half counts.
 - **Latency**: from the moment at which the bank's POST was due to the first look at the view that shows it, through the
   API, Kafka, the consumer and the followers.
 

@@ -1,11 +1,13 @@
 """The service's API without its doors: what they cost is measured beside it.
 
-Gone are the deadlines and the ceiling of connections, the security headers, the bound on a body and the rates of each
-caller; tokens, seals and answers are the same. Run as `python -m bench.unguarded`, on CREANCES_API_PORT.
+Gone are the deadlines and the ceiling of connections, the bounds on what a request may cost to read, the security
+headers, the bound on a body and the rates of each caller. Everything else is the role's own, from its threads to its
+logs: `python -m bench.unguarded` is the command `creances api`.
 """
 
+import sys
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,12 +15,12 @@ from fastapi import FastAPI
 from api.socle.debits import Debit, Debits, GenreDeDebit
 from api.socle.en_tetes import EnTetes
 from api.socle.taille import TailleBornee
-from service import composition, web
-from service.publisher import Publisher
-from service.settings import Settings
+from service import http, web
+from service.cli import main
 
 GONE: Final[tuple[object, ...]] = (EnTetes, TailleBornee)
 NONE: Final = Debit(0.0, 0)
+GUARDED, GUARDED_CONFIG = web.api, http.config
 
 
 class _NoLimit(Debits):
@@ -28,24 +30,22 @@ class _NoLimit(Debits):
         """Admit."""
 
 
-def application(settings: Settings) -> FastAPI:
+def application(*arguments: Any, **named: Any) -> FastAPI:
     """The API, its doors taken off."""
-    counter = composition.guichet(settings, application="creances")
-    served = web.api(settings, counter, Publisher(settings, None), demo=False)
+    served = GUARDED(*arguments, **named)
     served.user_middleware = [layer for layer in served.user_middleware if layer.cls not in GONE]
     served.state.moyens = replace(served.state.moyens, debits=_NoLimit(NONE, NONE, NONE, NONE))
     return served
 
 
+def config(application: object, host: str, port: int, limits: http.ConnectionLimits) -> uvicorn.Config:
+    """The same, with uvicorn's own protocol."""
+    bare = GUARDED_CONFIG(application, host, port, limits)
+    bare.http = "h11"
+    return bare
+
+
 if __name__ == "__main__":
-    _settings = Settings(_env_file=None)
-    uvicorn.run(
-        application(_settings),
-        host=_settings.api_host,
-        port=_settings.api_port,
-        http="h11",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    web.api, http.config = application, config
+    sys.argv[1:] = ["api"]
+    main()

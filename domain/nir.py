@@ -15,8 +15,14 @@ _DEFINITIF: Final = "[12]"
 _TOUT: Final = "[1-478]"
 """Le premier chiffre : celui d'un NIR, celui d'un NIR ou d'un NIA."""
 
-_ENTRE: Final = r"[\s.,/_\-\u00ad\u00b7\u200b-\u200d\u2010-\u2015\u2060\ufeff]{0,3}"
-"""Ce que l'on met entre elles, ou qu'un texte collé y apporte sans que rien ne s'en voie."""
+_ENTRE: Final = r"(?:[\s.,/_\-+:;|()\u00b7\u2010-\u2015]|%20|%c2%a0|&nbsp;){0,3}"
+"""Ce que l'on met entre elles, ou ce qu'une adresse et une page écrivent à la place d'un blanc."""
+
+_INVISIBLES: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+"""Ce qu'un texte collé apporte, n'importe où, sans que rien ne s'en voie (Unicode : Default_Ignorable_Code_Point)."""
 
 
 def _motif(premier: str, entre: str) -> re.Pattern[str]:
@@ -30,9 +36,11 @@ _PONCTUE: Final = {premier: _motif(premier, _ENTRE) for premier in (_DEFINITIF, 
 SIGNES_MIN: Final = 13
 """Le NIR sans sa clé ni ponctuation : rien de plus court ne peut en contenir un."""
 
-_PONCTUATION: Final = re.compile(r"[\s._-]+")
-_SUITE: Final = re.compile(r"[0-9](?:[\s._-]*(?:[0-9]|(?<=2)[AB]))+", re.IGNORECASE)
+_PONCTUATION: Final = re.compile(r"[\s._\-\u2010-\u2015]+")
+_SUITE: Final = re.compile(r"[0-9](?:[\s._\-\u2010-\u2015]*(?:[0-9]|(?<=2)[AB]))+", re.IGNORECASE)
 """Des chiffres qui se suivent, leur ponctuation ôtée : tout ce que `_CONTENU` pourrait y lire."""
+
+_CHIFFRE: Final = re.compile(r"\d")
 
 _HEXA: Final = "[0-9a-f]"
 _OPAQUE: Final = re.compile(
@@ -91,8 +99,11 @@ def _contient(texte: str, premier: str) -> bool:
 
 
 def _lisible(texte: str) -> str:
-    # Les chiffres pleine chasse se lisent comme les autres ; le zéro binaire tient lieu de ce qui est mis de côté.
-    return (texte if texte.isascii() else unicodedata.normalize("NFKC", texte)).replace("\0", " ")
+    # Les chiffres d'ailleurs se lisent comme les autres ; le zéro binaire tient lieu de ce qui est mis de côté.
+    if not texte.isascii():
+        texte = _INVISIBLES.sub("", unicodedata.normalize("NFKC", texte))
+        texte = _CHIFFRE.sub(lambda chiffre: str(unicodedata.decimal(chiffre[0])), texte)
+    return texte.replace("\0", " ")
 
 
 def _serrer(texte: str) -> str:

@@ -12,7 +12,9 @@ _PLAIN: Final = r"(?:[^\s:/?#\[\]@%]|%[0-9A-Fa-f]{2})*"
 _DATABASE_URL: Final = re.compile(
     rf"postgres(?:ql)?://(?:{_PLAIN}(?::{_PLAIN})?@)?[^\s@/?#]*(?:/{_PLAIN})?(?:\?[^\s#@]*)?", re.ASCII
 )
-_SECRET_WORDS: Final = ("password", "secret")
+_PARAMETERS: Final = re.compile(r"(?<=\S)\?[^\s?\"'<>]*=[^\s?\"'<>]*")
+_SECRET_WORDS: Final = ("passw", "pwd", "secret", "token", "key", "sig", "auth", "credential")
+"""What the name of a parameter says when its value opens something."""
 
 
 def refuse_unreadable_database_url(url: str) -> None:
@@ -48,6 +50,11 @@ def without_password(url: str) -> str:
     address, mark, parameters = url.partition("?")
     address = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", address)
     return address + mark + "&".join(map(_parameter, parameters.split("&")))
+
+
+def without_secret_parameters(text: str) -> str:
+    """Any text, without what the addresses in it say behind their `?`."""
+    return _PARAMETERS.sub(lambda found: "?" + "&".join(map(_parameter, found[0][1:].split("&"))), text)
 
 
 def _parameter(text: str) -> str:

@@ -4,19 +4,22 @@ import json
 import re
 from typing import Final
 
-# C0 but for the line feed, DEL, C1, line and paragraph separators, what turns the direction of text or has no width
-# (two names that look alike must not be told apart by nothing), tags, lone surrogates.
+# C0 but for the line feed, DEL, C1, line and paragraph separators, what turns the direction of text or is not seen at
+# all (Unicode's Default_Ignorable_Code_Point: two names that look alike must not be told apart by nothing), lone
+# surrogates.
 CONTROLS: Final = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 _LAST_OF_16_BITS: Final = 0xFFFF
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would compute."""
+_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+FORMULA: Final = re.compile(rf"\s*[{_SIGNS}]|[\t\r]")
+"""How a cell begins that a spreadsheet would compute, whatever blank comes first and in full width too."""
 
-_CUT: Final = re.compile(r"(;\s*)(?=[=+\-@])")
+_CUT: Final = re.compile(rf"(;\s*)(?=[{_SIGNS}])")
 """Where a spreadsheet set in French, which parts cells at semicolons, would begin another that it would compute."""
 
 
@@ -45,4 +48,4 @@ def escaped_json(text: str) -> str:
 def csv_cell(text: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     text = _CUT.sub(r"\1'", text)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if FORMULA.match(text) else text

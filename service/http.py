@@ -1,7 +1,8 @@
 """How an ASGI application is served: every connection has deadlines, and there are never more than the files allow.
 
 A half-sent request costs a file of the process. Each step of a connection has its deadline, and above the ceiling the
-connection that has waited longest for its client makes room: whoever sends whole requests is always served.
+connection that has waited longest for its client makes room: whoever sends whole requests is served. If every one waits
+for us, who holds the most of them gives one back.
 """
 
 import asyncio
@@ -9,9 +10,13 @@ import os
 import resource
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
+from ipaddress import IPv6Address
+from math import inf
 from typing import Any, Final
 
 import h11
@@ -21,6 +26,7 @@ from uvicorn.server import ServerState
 
 from api.socle.en_tetes import de_surete
 from api.socle.problemes import indisponible
+from service.http_reading import BODY_BYTES, BoundedConnection
 
 ACCEPTED_AT_ONCE: Final = 128
 """Connections that one turn of the event loop takes, at most: the ceiling is checked between two turns."""
@@ -61,6 +67,8 @@ class ConnectionLimits:
     keep_alive_s: float = 5.0
     """Between two requests."""
     connections: int = 2_000
+    body_bytes: int = BODY_BYTES
+    """What is read of a body, refused or not: the application's own limit is lower, and answers in its own words."""
     https: bool = False
     """The public address is HTTPS: what the server answers by itself says it too."""
     trusted_proxies: str | None = None
@@ -91,19 +99,37 @@ class BoundedProtocol(H11Protocol):
     ) -> None:
         """As uvicorn calls it."""
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = BoundedConnection(self.limits.body_bytes)
         self._step: object = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = inf
+        self._overdue: Callable[[], None] = self._too_late
         self.waiting_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection; above the ceiling, the one that has waited longest for its client goes."""
+        """Take the connection; above the ceiling, another one makes room, or this one goes."""
         super().connection_made(transport)
         if len(self.connections) > self.ceiling:
-            waiting = [held for held in self.connections if isinstance(held, BoundedProtocol) and held.is_waiting()]
-            longest = min(waiting, key=lambda held: held.waiting_since, default=self)
-            self.connections.discard(longest)  # Its end is only told on the loop's next turn.
-            longest.transport.abort()
+            going = self._least_due()
+            self.connections.discard(going)  # Its end is only told on the loop's next turn.
+            going.transport.abort()
         self._watch()
+
+    def _least_due(self) -> "BoundedProtocol":
+        """The one that has waited longest for its client; if all wait for us, the last come of who holds the most."""
+        held = [one for one in self.connections if isinstance(one, BoundedProtocol)]
+        if waiting := [one for one in held if one.is_waiting() and one is not self]:
+            return min(waiting, key=lambda one: one.waiting_since)
+        most = Counter(one.caller for one in held)
+        if most[self.caller] == max(most.values()):
+            return self
+        return max(held, key=lambda one: (most[one.caller], one.waiting_since))
+
+    @cached_property
+    def caller(self) -> str:
+        """The address at the other end; of IPv6 the network, for a subscriber has all of it."""
+        host = self.client[0] if self.client else ""
+        return host if ":" not in host else str(IPv6Address(host.partition("%")[0]).exploded[:19])
 
     def data_received(self, data: bytes) -> None:
         """Read what came; the deadline only moves when a step is over, never with a byte."""
@@ -117,16 +143,21 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read as HTTP is answered as everything else is."""
         plain = [(b"content-type", b"text/plain; charset=utf-8")]
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
-        answered = cycle is not None and cycle.response_started and not cycle.response_complete
+        # Answered in full, `our_state` is DONE as long as the same request goes on.
+        answered = (
+            cycle is not None
+            and cycle.response_started
+            and (not cycle.response_complete or self.conn.our_state is h11.DONE)
+        )
         if not answered and not self.transport.is_closing():
             self.transport.write(_by_hand(HTTPStatus.BAD_REQUEST, msg.encode(), plain, https=self.limits.https))
         self.transport.close()
@@ -141,19 +172,36 @@ class BoundedProtocol(H11Protocol):
             return
         self._step = step
         self.waiting_since = self.loop.time()
-        if self._deadline is not None:
-            self._deadline.cancel()
-        delays = {h11.IDLE: self.limits.header_s, h11.SEND_BODY: self.limits.body_s}
-        if (delay := delays.get(self.conn.their_state)) is not None:
-            self._deadline = self.loop.call_later(delay, self._too_late)
+        match self.conn.their_state:
+            case h11.IDLE:
+                self._set_deadline(self.limits.header_s, self._too_late)
+            case h11.SEND_BODY:
+                self._set_deadline(self.limits.body_s, self._too_late)
+            case _:
+                self._set_deadline(self.limits.wait_s, self._unanswered)
+
+    def _set_deadline(self, delay_s: float, overdue: Callable[[], None]) -> None:
+        """Put the deadline off, or forward. One timer serves a connection: it looks again when it rang too early."""
+        self._due, self._overdue = self.loop.time() + delay_s, overdue
+        if self._timer is None or self._due < self._timer.when():
+            self._ring_at(self._due)
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self.loop.time() < self._due:
+            self._ring_at(self._due)
         else:
-            self._deadline = self.loop.call_later(self.limits.wait_s, self._unanswered)
+            self._overdue()
 
     def _unanswered(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's own annotation forgets the None.
         if cycle is not None and cycle.response_started:
-            left_s = max(0.0, self.limits.answer_s - self.limits.wait_s)
-            self._deadline = self.loop.call_later(left_s, self._too_late)
+            self._set_deadline(max(0.0, self.limits.answer_s - self.limits.wait_s), self._too_late)
         elif not self.transport.is_closing():
             self.transport.write(_unanswered(https=self.limits.https))
             self.transport.close()

@@ -20,6 +20,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from domain.nir import contient_un_nir, masquer_les_nir
+from service.addresses import without_secret_parameters
 from service.controls import shown
 
 MASK = "***"
@@ -179,6 +180,6 @@ def _forbidden(key: str) -> bool:
 
 
 def _masked_text(text: str) -> str:
-    text = URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    text = without_secret_parameters(URL_PASSWORD.sub(rf"\1:{MASK}@", text))
     text = SEALED.sub(rf"\1={MASK}", text)
     return shown(masquer_les_nir(EMAIL.sub(MASK, text), MASK))

@@ -124,7 +124,8 @@ def _is_trial(merchant: Merchant) -> bool:
 
 
 def _is_trial_platform(url: str | None) -> bool:
-    return url is not None and not _TRIAL_PLATFORMS.isdisjoint((urlsplit(url).hostname or "").split("."))
+    # A word of the host's name, by itself or in a part of it: `x.simu.banque.fr`, `x-simu.banque.fr`.
+    return url is not None and not _TRIAL_PLATFORMS.isdisjoint(re.split("[.-]", urlsplit(url).hostname or ""))
 
 
 def _addresses(settings: Settings) -> Iterator[tuple[str, str]]:

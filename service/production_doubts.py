@@ -5,6 +5,8 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Final
 
+from psycopg.conninfo import conninfo_to_dict
+
 from service.settings import PREFIX, Settings, known_variables, unknown_variables
 
 LONG: Final = {
@@ -45,6 +47,13 @@ def find_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[
         yield f"{PREFIX}SESSION_IDLE_MAX", "dépasse SESSION_MAX_AGE : rien ne finit une session qui ne sert plus."
     if settings.log_level == "DEBUG":
         yield f"{PREFIX}LOG_LEVEL", "DEBUG écrit ce que disent les bibliothèques, et noie le reste : INFO."
+    for name in ("database_url", "owner_database_url"):
+        url: str | None = getattr(settings, name)
+        if url is not None and conninfo_to_dict(url).get("sslmode") == "require":
+            yield (
+                f"{PREFIX}{name.upper()}",
+                "sslmode=require chiffre sans savoir avec qui : verify-full, et sslrootcert.",
+            )
     if settings.kiosque_networks is None:
         yield (
             f"{PREFIX}KIOSQUE_NETWORKS",

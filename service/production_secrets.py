@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from service.settings import PREFIX, Settings
 
 DIFFERENT_MIN: Final = 8
-"""Different characters in a secret of ours, at least: what `openssl rand` draws has more."""
+"""Different characters in a secret, at least: what `openssl rand` draws, or a bank gives, has more."""
 
 OURS: Final = (
     "session_secret",
@@ -23,6 +23,9 @@ OURS: Final = (
 """Drawn by whoever installs; the others are given by a bank, an issuer, a server."""
 
 OF_OTHERS: Final = ("kafka_sasl_password", "smtp_password", "oidc_client_secret")
+DRAWN: Final = (*OURS, "kiosque_secret_key", "kafka_sasl_password", "oidc_client_secret")
+"""Never chosen by a person, whoever gives them: one of few characters was."""
+
 DATABASES: Final = ("database_url", "owner_database_url")
 MERCHANTS: Final = "kiosque_secret_key"
 
@@ -37,7 +40,7 @@ def unfit_secrets(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each setting whose secret is guessed, or serves elsewhere too, and why; no secret is quoted."""
     seen: dict[str, str] = {}
     for name, purpose, secret in _secrets(settings):
-        if name in OURS and (len(set(secret)) < DIFFERENT_MIN or _repeats(secret)):
+        if name in DRAWN and (len(set(secret)) < DIFFERENT_MIN or _repeats(secret)):
             yield name, "se devine : tirez-le au hasard (openssl rand -hex 32)."
         elif secret.lower().rstrip("0123456789!.-_") in _COMMON:
             yield name, "est de ceux que l'on essaie d'abord : tirez-le au hasard."
@@ -68,7 +71,7 @@ def _merchant_keys(settings: Settings) -> Iterator[str]:
         *settings.kiosque_retired_merchants,
     ):
         for key in (merchant.secret_key, merchant.previous_secret_key):
-            if key is not None and key.get_secret_value().strip():
+            if key is not None and key.get_secret_value().strip():  # `production` tells of an empty one.
                 yield key.get_secret_value().strip()
 
 

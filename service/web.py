@@ -26,6 +26,7 @@ from service.closing_duty import ClosingsCollector
 from service.dead_letters import Mailbox
 from service.held import HeldCollector
 from service.http import ConnectionLimits, serve
+from service.http_reading import BODY_BYTES
 from service.kept_collector import Silence
 from service.lag import WAIT_SECONDS, lag
 from service.mail import outgoing_mail
@@ -176,6 +177,7 @@ def http(application: object, settings: Settings) -> Callable[[threading.Event],
         answer_s=settings.http_answer_timeout.total_seconds(),
         keep_alive_s=settings.http_keep_alive.total_seconds(),
         connections=settings.http_connections_max,
+        body_bytes=max(BODY_BYTES, 2 * settings.body_limit_bytes),
         https=settings.public_url.startswith("https://"),
         trusted_proxies=settings.trusted_proxies,
     )

@@ -54,6 +54,9 @@ async def envoyer(transaction: str, requete: Request, visite: AssureConnecte) ->
     paiement, accepte_le = await _accepte(visite, transaction)
     if not est_une_adresse(adresse):
         return _page(visite, transaction, adresse=adresse, faute=ILLISIBLE, statut=422)
+    fils = visite.moyens.fils_de_courriel
+    if fils.available_tokens < 1:
+        return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)
     visite.moyens.debits.exiger(GenreDeDebit.COURRIEL, visite.assure)
     justificatif = await anyio.to_thread.run_sync(justificatif_de, visite.moyens.dependances.guichet, transaction)
     octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif)
@@ -66,7 +69,7 @@ async def envoyer(transaction: str, requete: Request, visite: AssureConnecte) ->
         octets,
     )
     try:
-        await anyio.to_thread.run_sync(courriel.envoyer, adresse, message)
+        await anyio.to_thread.run_sync(courriel.envoyer, adresse, message, limiter=fils)
     except CourrielImpossible as panne:
         structlog.get_logger().warning("courriel_impossible", cause=str(panne))
         return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
@@ -15,6 +17,7 @@ from starlette.responses import Response
 
 from api.partenaires.compression import repondre
 from api.socle.acces import Partenaire
+from api.socle.debits import GenreDeDebit
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.identite import Identite
 from api.socle.schema import problemes
@@ -38,6 +41,9 @@ LIMITE_MAX: Final = 2_000
 
 ATTENTE_MAX_S: Final = 8
 """L'attente la plus longue : moins que le service n'en laisse pour répondre (`CREANCES_HTTP_WAIT_TIMEOUT`)."""
+
+ATTENTES_MAX: Final = 10
+"""Attentes d'un même partenaire à la fois, au plus : chacune tient une connexion, et la banque en veut une."""
 
 SONDAGE_S: Final = 0.5
 """Entre deux regards sur la fin du journal, pendant une attente (secondes)."""
@@ -145,9 +151,11 @@ async def lire_le_fil(  # noqa: PLR0917 (chaque paramètre de l'adresse)
     demande = _demande(moyens, identite, apres=apres, depuis=depuis, reference=reference, caisses=caisse, limite=limite)
     page = await anyio.to_thread.run_sync(partial(_lire, moyens, identite, demande))
     limite_s = time.monotonic() + attente
-    while page.est_vide and page.a_jour and time.monotonic() < limite_s:
-        await _attendre_la_suite(moyens, page.suite.position, limite_s)
-        page = await anyio.to_thread.run_sync(partial(_lire, moyens, identite, demande))
+    if attente and _rien_ne_suit(page):
+        with _une_attente(moyens, identite.personne):
+            while _rien_ne_suit(page) and time.monotonic() < limite_s:
+                await _attendre_la_suite(moyens, page.suite.position, limite_s)
+                page = await anyio.to_thread.run_sync(partial(_lire, moyens, identite, demande))
     return await anyio.to_thread.run_sync(partial(repondre, requete, to_json(_en_json(page))))
 
 
@@ -203,6 +211,24 @@ def _lire(moyens: Moyens, identite: Identite, demande: Demande) -> Page:
         with guichet.base.transaction() as conn:
             noter_lecture(conn, identite.personne, demande.caisses, demande.apres)
     return page
+
+
+def _rien_ne_suit(page: Page) -> bool:
+    return page.est_vide and page.a_jour
+
+
+@contextmanager
+def _une_attente(moyens: Moyens, partenaire: str) -> Iterator[None]:
+    """Compte une attente de plus ; lève Probleme 429 au-delà de `ATTENTES_MAX`."""
+    if moyens.attentes[partenaire] >= ATTENTES_MAX:
+        raise moyens.debits.trop(GenreDeDebit.LECTURE)
+    moyens.attentes[partenaire] += 1
+    try:
+        yield
+    finally:
+        moyens.attentes[partenaire] -= 1
+        if not moyens.attentes[partenaire]:
+            del moyens.attentes[partenaire]
 
 
 async def _attendre_la_suite(moyens: Moyens, position: int, limite_s: float) -> None:

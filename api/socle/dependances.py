@@ -1,11 +1,13 @@
 """Ce que l'API reçoit de la composition, et comment une route le retrouve."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
+import anyio
 from fastapi import Depends
 from prometheus_client import CollectorRegistry
 from psycopg import AsyncConnection
@@ -102,6 +104,13 @@ class Dependances:
         return self.guichet.adresses.retour.startswith("https://")
 
 
+FILS_DE_COURRIEL: Final = 8
+"""Envois de reçus à la fois, au plus ; au-delà, la personne lit que son reçu n'est pas parti."""
+
+FILS_DE_LA_BANQUE: Final = 8
+"""Questions à la banque à la fois, au plus ; au-delà, elle ne répond pas, et le rôle de relance les pose."""
+
+
 @dataclass(frozen=True)
 class Moyens:
     """Les dépendances, et ce que l'application en a construit."""
@@ -119,6 +128,12 @@ class Moyens:
     """Les notifications que Kafka a déjà prises."""
     demandes: Memoire = field(default_factory=Memoire)
     """Les transactions déjà demandées à la banque au retour du navigateur."""
+    fils_de_courriel: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(FILS_DE_COURRIEL))
+    """À part : un serveur de courriel qui se tait tient son fil, et les paiements ont besoin des leurs."""
+    fils_de_la_banque: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(FILS_DE_LA_BANQUE))
+    """De même, pour ce que l'on demande à la banque au retour d'un paiement."""
+    attentes: Counter[str] = field(default_factory=Counter)
+    """Par partenaire, les appels qui attendent la suite de son fil : chacun tient une connexion."""
 
 
 async def moyens(requete: Request) -> Moyens:

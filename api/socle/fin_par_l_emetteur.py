@@ -37,8 +37,8 @@ async def finir(requete: Request, moyens: DeLApplication) -> Response:
     finies, maintenant = 0, moyens.dependances.horloge()
     async with moyens.pool.connection() as conn:
         for secret in moyens.dependances.secrets_de_session:
-            sujet, sid = (empreinte_chez_l_emetteur(nom, secret) for nom in demandee)
-            finies += await sessions_tenues.finir_chez_l_emetteur(conn, sujet, sid, maintenant)
+            sujet, sid = (empreinte_chez_l_emetteur(nom, secret) for nom in (demandee.sujet, demandee.sid))
+            finies += await sessions_tenues.finir_chez_l_emetteur(conn, sujet, sid, demandee.ouvertes_avant, maintenant)
     detail = f"{finies} session(s) finie(s) par l'émetteur"
     await moyens.consigne.noter(Kind.SIGN_OUT, "émetteur", detail, requete=requete)
     return Response(status_code=200)

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, NamedTuple, Protocol, assert_never
 
@@ -11,7 +11,14 @@ import jwt
 from pydantic import Field, TypeAdapter, ValidationError
 
 from api.socle.emetteur import ALGORITHMES_OIDC, Emetteur, EmetteurInjoignable, JetonInvalide
-from api.socle.lecture_de_jeton import INSTANT_MAX, NatureDeJeton, decoder, est_d_acces, exiger_le_type
+from api.socle.lecture_de_jeton import (
+    INSTANT_MAX,
+    TOLERANCE_D_HORLOGE,
+    NatureDeJeton,
+    decoder,
+    est_d_acces,
+    exiger_le_type,
+)
 from domain.geste import COMPTE_SYSTEME
 from domain.references import CodeCaisse, PseudonymeRecu
 
@@ -88,6 +95,8 @@ class FinDemandee(NamedTuple):
 
     sujet: str | None
     sid: str | None
+    ouvertes_avant: datetime
+    """Celles qui étaient ouvertes quand le jeton a été émis : rejoué, il ne finit pas celle que l'on a rouverte."""
 
 
 class Verificateur(Protocol):
@@ -152,7 +161,8 @@ class VerificateurOIDC:
             raise JetonInvalide
         if not (sujet or sid) or not all(nom is None or isinstance(nom, str) for nom in (sujet, sid)):
             raise JetonInvalide
-        return FinDemandee(sujet, sid)
+        emis_le = datetime.fromtimestamp(contenu["iat"], UTC)
+        return FinDemandee(sujet, sid, emis_le + TOLERANCE_D_HORLOGE)
 
     def lire(self, jeton: str, *, nonce: str | None = None) -> Identite:
         """La même vérification, bloquante. Avec un `nonce`, le jeton est un jeton d'identité, qui doit le porter.

@@ -35,14 +35,17 @@ def nom_de(numero: str) -> str:
 
 
 async def finir_chez_l_emetteur(
-    conn: AsyncConnection[Any], sujet: bytes | None, sid: bytes | None, maintenant: datetime
+    conn: AsyncConnection[Any], sujet: bytes | None, sid: bytes | None, ouvertes_avant: datetime, maintenant: datetime
 ) -> int:
-    """Finit la session que l'émetteur nomme, ou toutes celles du sujet s'il n'en nomme pas ; rend leur nombre."""
+    """Finit la session que l'émetteur nomme, ou toutes celles du sujet s'il n'en nomme pas ; rend leur nombre.
+
+    `ouvertes_avant` : ce qui a été ouvert depuis n'est pas ce qu'il finit.
+    """
     curseur = await conn.execute(
-        "UPDATE acces.sessions SET finie_le = %s, fin = 'emetteur' WHERE finie_le IS NULL"
+        "UPDATE acces.sessions SET finie_le = %s, fin = 'emetteur' WHERE finie_le IS NULL AND ouverte_le <= %s"
         " AND (%s::bytea IS NULL OR sid = %s) AND (%s::bytea IS NULL OR sujet = %s)"
         " AND (%s::bytea IS NOT NULL OR %s::bytea IS NOT NULL)",
-        (maintenant, sid, sid, sujet, sujet, sid, sujet),
+        (maintenant, ouvertes_avant, sid, sid, sujet, sujet, sid, sujet),
     )
     return curseur.rowcount
 

@@ -27,9 +27,10 @@ COLONNES: Final = (
     "cause",
     "correlation",
 )
-_FORMULES: Final = ("=", "+", "-", "@", "\t", "\r")
-"""Comment commence une cellule qu'un tableur calculerait."""
-_COUPEE: Final = re.compile(r"(;\s*)(?=[=+\-@])")
+_SIGNES: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULES: Final = re.compile(rf"\s*[{_SIGNES}]")
+"""Comment commence une cellule qu'un tableur calculerait, quelque blanc qui soit devant, et en pleine chasse aussi."""
+_COUPEE: Final = re.compile(rf"(;\s*)(?=[{_SIGNES}])")
 """Là où un tableur réglé en français, qui sépare par « ; », commencerait une autre cellule, qu'il calculerait."""
 
 
@@ -66,4 +67,4 @@ def _cellule(valeur: object) -> str:
     texte = "" if valeur is None else str(valeur)
     texte = "".join(signe if signe.isprintable() else " " for signe in texte)
     texte = _COUPEE.sub(r"\1'", texte)
-    return f"'{texte}" if texte.startswith(_FORMULES) and not isinstance(valeur, int) else texte
+    return f"'{texte}" if _FORMULES.match(texte) and not isinstance(valeur, int) else texte

@@ -109,6 +109,18 @@ BEGIN
                             creances_suiveur, creances_relance, creances_exploitation, %I', un.fonction,
                            (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()));
         END LOOP;
+        -- Personne n'écrit de grands objets, ni dans les WAL à côté des tables : qui ne fait que lire remplirait le disque.
+        FOR un IN SELECT p.oid::regprocedure AS fonction FROM pg_proc p
+                  WHERE p.pronamespace = 'pg_catalog'::regnamespace
+                    AND p.proname IN ('lo_create', 'lo_creat', 'lo_from_bytea', 'lo_put', 'lowrite', 'pg_logical_emit_message')
+        LOOP
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM ', un.fonction) || tous;
+        END LOOP;
+    END IF;
+    -- Des tables à soi, de même : à qui compare les vues au journal, et à personne d'autre.
+    IF pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') THEN
+        EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM ', current_database()) || tous;
+        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO creances_service, creances_relance', current_database());
     END IF;
 
     -- Les vues : à creances_service, qui les reconstruit ; un suiveur les tient, les autres les lisent. Chacun dit son état.

@@ -49,6 +49,6 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 def _shown(name: str, value: object, *, secret: bool) -> str:
     if value is None or value == {}:
         return ""
-    if name.endswith("_url"):
+    if name.endswith(("_url", "_endpoint")):
         return without_password(str(value))
     return HIDDEN if secret else str(value)

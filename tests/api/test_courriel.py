@@ -1,18 +1,25 @@
 """Le reçu par courriel : à l'adresse donnée, qui n'est gardée ni dans la base ni dans un journal."""
 
 import smtplib
+import socket
 import socketserver
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from api.socle import debits
 from api.socle.courriel import BoiteDeDemonstration, CourrielImpossible, Message, est_une_adresse
-from service.mail import SmtpCourriel
+from api.socle.debits import Debit
+from service.mail import TIMEOUT_SECONDS, SmtpCourriel
 from service.settings import Settings
 from tests.api.conftest import Service
 from tests.api.navigation import NAVIGATEUR, REF, champ, chercher, devenir, payer, transaction_de
 from tests.courtiers import port_libre
+from tests.outils import attendre
 from tests.serveurs import ecoute
 
 ADRESSE = "camille.durand@exemple.fr"
@@ -170,3 +177,55 @@ def test_une_panne_du_courriel_n_accuse_pas_l_adresse(service: Service) -> None:
     assert 'href="#adresse"' not in page.text
     assert f'href="/paiements/{transaction}/recu.pdf"' in page.text
     assert f'value="{ADRESSE}"' in page.text
+
+
+class TestServeurMuet:
+    """Un serveur de courriel qui prend la connexion, et ne dit rien."""
+
+    @pytest.fixture
+    def muet(self) -> Iterator[tuple[int, list[socket.socket]]]:
+        """Son port, et ce qu'il a pris."""
+        tenues: list[socket.socket] = []
+
+        class Muet(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                tenues.append(self.request)
+                self.request.recv(1)
+
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Muet) as muet, ecoute(muet):
+            yield muet.server_address[1], tenues
+            for tenue in tenues:
+                with suppress(OSError):
+                    tenue.shutdown(socket.SHUT_RDWR)
+
+    @pytest.fixture
+    def reglages_api(self, muet: tuple[int, list[socket.socket]], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        monkeypatch.setattr(debits, "COURRIELS", Debit(1_000, 1_000))  # Beaucoup de personnes à la fois.
+        return {"demo": True, "courriel": smtp(muet[0])}
+
+    def test_il_ne_tient_pas_les_fils_des_paiements(
+        self, service: Service, muet: tuple[int, list[socket.socket]]
+    ) -> None:
+        transaction, prises = accepte(service), muet[1]
+        statuts: list[int] = []
+        page = service.client.get(f"/paiements/{transaction}/courriel")
+        donnees = {"jeton": champ(page, "jeton"), "adresse": ADRESSE}
+
+        def envoyer() -> None:
+            statuts.append(service.client.post(f"/paiements/{transaction}/courriel", data=donnees).status_code)
+
+        envois = [threading.Thread(target=envoyer) for _ in range(60)]
+        for envoi in envois:
+            envoi.start()
+        attendre(lambda: len(prises) >= 40 or len(statuts) >= 20, quoi="tous les fils pris, ou des refus")
+        service.avis("3811701200099999F")
+        debut = time.monotonic()
+        assert service.payer("3811701200099999F").status_code == 201
+        assert time.monotonic() - debut < 0.6 * TIMEOUT_SECONDS  # Bien avant que le premier envoi ne renonce.
+        assert len(prises) <= 20
+        for prise in prises:
+            with suppress(OSError):
+                prise.shutdown(socket.SHUT_RDWR)
+        for envoi in envois:
+            envoi.join()
+        assert set(statuts) == {503}

@@ -96,6 +96,15 @@ class TestFinParLEmetteur:
         assert fin.status_code == 400
         assert connecte(service)
 
+    @pytest.mark.parametrize("plus", [{}, {"sid": None, "sub": "s-1"}])
+    def test_un_jeton_de_fin_rejoue_ne_finit_pas_la_session_ouverte_depuis(
+        self, service: Service, emetteur: EmetteurDEssai, plus: dict[str, Any]
+    ) -> None:
+        d_avant = jeton_de_fin(emetteur, iat=datetime.now(UTC) - timedelta(minutes=1), **plus)
+        se_connecter(service)
+        assert service.client.post("/connexion/fin", data={"logout_token": d_avant}).status_code == 200
+        assert connecte(service)
+
     def test_seules_les_demandes_refusees_comptent(self, service: Service, emetteur: EmetteurDEssai) -> None:
         # L'émetteur finit beaucoup de sessions d'une adresse, et ne redemande pas : aucune n'est laissée ouverte.
         def demander(**plus: Any) -> int:

@@ -624,6 +624,17 @@ def test_un_pseudonyme_ne_contient_jamais_un_nir_avec_ou_sans_sa_cle(nir: str) -
         "2, 55, 08, 14, 168, 025, 38",
         "2\N{EN DASH}55\N{EN DASH}08\N{EN DASH}14\N{EN DASH}168\N{EN DASH}025",
         "2\N{ZERO WIDTH SPACE}55\N{SOFT HYPHEN}08 14 168 025",
+        # Collé d'un PDF, ce qui ne se voit pas est n'importe où ; écrit dans une adresse, le blanc est `%20` ou `+`.
+        "25508141\N{ZERO WIDTH SPACE}68025",
+        "2550\N{INVISIBLE SEPARATOR}814168\N{COMBINING GRAPHEME JOINER}02538",
+        "25508\N{LEFT-TO-RIGHT EMBEDDING}2B168025",
+        "2550\N{NON-BREAKING HYPHEN}8141\N{NON-BREAKING HYPHEN}6802\N{NON-BREAKING HYPHEN}5",
+        "2%2055%2008%2014%20168%20025",
+        "2+55+08+2A+168+025",
+        "2:55:08:14:168:025",
+        "(2) 55 08 14 (168) 025",
+        "2&nbsp;55&nbsp;08&nbsp;14&nbsp;168&nbsp;025",
+        "".join(chr(0x660 + int(chiffre)) for chiffre in "2550814168025"),
     ],
 )
 def test_un_nir_se_reconnait_derriere_un_nombre_et_quoi_qui_le_ponctue(texte: str) -> None:
@@ -680,7 +691,18 @@ def test_ce_qui_est_reconnu_est_masque_et_rien_d_autre(morceaux: list[str]) -> N
     assert not contient_un_nir(masque)
 
 
-@pytest.mark.parametrize("texte", ["20/11/2026 à 10 h 12", "1 234 567,89 €", "20.11.26, 14 h 05, poste 168 025"])
+@pytest.mark.parametrize(
+    "texte",
+    [
+        "20/11/2026 à 10 h 12",
+        "1 234 567,89 €",
+        "20.11.26, 14 h 05, poste 168 025",
+        "2026-11-28T01:10:25.168025+00:00",
+        "28/11/2026 01:10:25",
+        "2001:db8:55:8:14:168:25:1",
+        "(20 + 55) 814",
+    ],
+)
 def test_une_date_ou_un_montant_n_est_pas_un_nir(texte: str) -> None:
     assert not contient_un_nir(texte)
 

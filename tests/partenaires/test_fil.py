@@ -14,6 +14,7 @@ from cloudevents.core.bindings import http as structure
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from api.partenaires import fil
 from api.partenaires.fil import ATTENTE_MAX_S
 from api.socle.identite import EMETTEUR_DE_DEVELOPPEMENT
 from domain.avis import Avis, Canal, Mode
@@ -31,7 +32,7 @@ from publication.epoques import ouvrir_epoque
 from publication.lectures import lectures
 from service.kafka import create_topics
 from tests.api.conftest import AUDIENCE, SECRET, Service, porteur
-from tests.outils import en_moins_de
+from tests.outils import attendre, en_moins_de
 from tests.partenaires.conftest import Appel
 from tests.publication import banc
 
@@ -428,6 +429,29 @@ def test_une_attente_finit_des_qu_un_evenement_arrive_ou_a_sa_borne(rempli: Serv
         return duree_s
 
     en_moins_de(ATTENTE_MAX_S - 1, arrive)
+
+
+def test_un_partenaire_n_attend_qu_en_peu_de_connexions_et_les_autres_attendent_encore(
+    rempli: Service, appel: Appel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chaque attente tient une connexion, que la banque ne trouverait plus libre."""
+    monkeypatch.setattr(fil, "ATTENTES_MAX", 2)
+    suite = appel().json()["suite"]
+    statuts: list[int] = []
+    fils = [
+        threading.Thread(target=lambda: statuts.append(appel(apres=suite, attente=ATTENTE_MAX_S).status_code))
+        for _ in range(6)
+    ]
+    for une in fils:
+        une.start()
+    attendre(lambda: 429 in statuts, quoi="une attente de trop, refusée")
+    assert appel(apres=suite, de="cpam-autre", attente=1).status_code == 200
+    assert appel(apres=suite).status_code == 200  # Lire n'est pas attendre.
+    inscrire(rempli, ouvrir("3811701200066666F"))
+    for une in fils:
+        une.join()
+    assert set(statuts) == {200, 429}
+    assert appel(apres=suite, attente=1).status_code == 200
 
 
 def test_ou_en_est_un_partenaire_est_vu_de_lui_et_de_nous(rempli: Service, appel: Appel) -> None:

@@ -193,6 +193,10 @@ def test_chaque_role_ne_change_des_vues_que_ce_qu_il_tient(conn: psycopg.Connect
         "CREATE TABLE journal.autre (n int)",
         "UPDATE public.creances_migrations SET empreinte = ''",
         "CREATE ROLE autre",
+        # Ce qui remplit le disque, ou le journal des écritures, sans être nulle part dans ce qui est gardé.
+        "SELECT lo_create(0)",
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT pg_logical_emit_message(false, 'a', 'b')",
     ],
 )
 def test_ce_que_personne_ne_peut(conn: psycopg.Connection[Any], role: str, interdit: str) -> None:
@@ -269,6 +273,19 @@ def test_ce_qui_est_a_un_autre_role(conn: psycopg.Connection[Any], role: str, in
         conn.execute(interdit.encode())
 
 
+def test_seul_qui_compare_les_vues_au_journal_a_des_tables_a_soi(base: Any) -> None:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        # Une base copiée d'une autre n'en reprend pas ces droits-là : la migration suivante les pose.
+        conn.execute((RACINE / "service/schema/rights.sql").read_bytes())
+        for role in AJOUTE:
+            devenir(conn, role)
+            if role != "creances_relance":
+                with pytest.raises(InsufficientPrivilege):
+                    conn.execute("CREATE TEMPORARY TABLE place (n int)")
+            else:
+                conn.execute("CREATE TEMPORARY TABLE place (n int)")
+
+
 @pytest.mark.parametrize("role", ["creances_lecture", "creances_publication", "creances_sceau"])
 @pytest.mark.parametrize(
     "verrou",
@@ -341,6 +358,7 @@ def test_ce_qui_est_donne_de_trop_est_repris_a_la_migration_suivante(base: Any) 
         ),
         ("CREATE ON SCHEMA journal TO creances_lecture", "CREATE TABLE journal.autre (n int)"),
         ("EXECUTE ON FUNCTION pg_advisory_lock(int8) TO creances_lecture", "SELECT pg_advisory_lock(1)"),
+        ("EXECUTE ON FUNCTION lo_creat(int) TO PUBLIC", "SELECT lo_creat(-1)"),
         ("CREATE ON SCHEMA vues TO PUBLIC", "CREATE TABLE vues.autre (n int)"),
         ("USAGE ON SCHEMA acces TO creances_lecture", "SELECT 'acces.sessions'::regclass"),
         (

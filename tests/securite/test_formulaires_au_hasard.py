@@ -49,9 +49,12 @@ def reglages_api() -> dict[str, Any]:
     return {
         "limites": Limites(
             refus_par_minute=10**9,
+            plausibles_par_minute=10**9,
             rebuts_en_rafale=10**9,
             rebuts_par_adresse_octets_par_jour=10**12,
             rebuts_octets_par_jour=10**12,
+            rebuts_de_la_banque_octets_par_jour=10**12,
+            rebuts_plausibles_par_adresse_octets_par_jour=10**12,
         )
     }
 

@@ -25,6 +25,8 @@ async def vivant(requete: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{requete.client.host} {len(await requete.body())}")
 async def muet(requete: Request) -> PlainTextResponse:
     await asyncio.sleep(60)
+async def sourd(requete: Request) -> PlainTextResponse:
+    return PlainTextResponse("pas lu")
 async def morceaux():
     for _ in range(400):  # 25 Mio : bien plus que le noyau n'en garde pour qui ne lit pas.
         yield bytes(64 * 1024)
@@ -32,6 +34,7 @@ async def long(requete: Request) -> StreamingResponse:
     return StreamingResponse(morceaux())
 application = Starlette(
     routes=[Route("/livez", vivant, methods=["GET", "POST"]), Route("/muet", muet), Route("/long", long)]
+    + [Route("/sourd", sourd, methods=["POST"])]
 )
 delai_s = float(sys.argv[2])
 limites = ConnectionLimits(
@@ -119,6 +122,15 @@ def test_qui_ne_lit_pas_sa_reponse_fait_place_a_un_autre() -> None:
         attendre(lambda: _repond(adresse), quoi="la place de celui qui lit")
 
 
+def test_qui_prend_toutes_les_places_avec_des_requetes_entieres_en_rend_une_a_un_autre() -> None:
+    with serveur(delai_s=60, connexions=8) as adresse, ExitStack() as pile:
+        # Tant qu'une requête n'est pas lue, sa connexion fait place : il en vient plus qu'il n'y a de places.
+        attendre(lambda: _a_moitie(adresse, MUET, pile).fileno() > 0 and not _repond(adresse), quoi="plus une place")
+        autre = pile.enter_context(socket.create_connection(adresse, LARGE_S, source_address=("127.0.0.2", 0)))
+        autre.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert _tout(autre).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])
 def test_une_requete_a_moitie_envoyee_est_close_a_l_echeance_meme_octet_par_octet(
     presse: Adresse, envoi: bytes
@@ -169,16 +181,52 @@ def test_ce_que_le_serveur_repond_lui_meme_porte_les_en_tetes_de_surete(
     presse: Adresse, envoi: bytes, statut: bytes
 ) -> None:
     with ExitStack() as pile:
-        prise, recu = _a_moitie(presse, envoi, pile), b""
-        with suppress(ConnectionResetError):
-            while lu := prise.recv(4096):
-                recu += lu
+        recu = _tout(_a_moitie(presse, envoi, pile))
     premiere, *en_tetes = recu.partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert premiere.split()[1] == statut
     noms = [ligne.partition(b":")[0].lower() for ligne in en_tetes]
     assert set(noms) >= ATTENDUS | {b"content-length", b"connection"}
     assert b"server" not in noms
     assert len(set(noms)) == len(noms)
+
+
+MORCELE = b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CACHEE = b"GET /livez HTTP/1.1\r\nHost: cachee\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "envoi",
+    [
+        # Qui la précède compte l'une des longueurs, et nous l'autre : la suite serait la requête d'un autre.
+        MORCELE[:-2] + b"Content-Length: 5\r\n\r\n0\r\n\r\n" + CACHEE,
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 15_000 + b"\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+        MORCELE + b"1\r\na\r\n" * 10_000 + b"0\r\n\r\n",
+    ],
+    ids=["deux longueurs", "quinze mille en-têtes", "un en-tête sans fin", "un octet par morceau"],
+)
+def test_ce_qui_coute_plus_qu_il_ne_dit_est_refuse_et_la_connexion_finit(patient: Adresse, envoi: bytes) -> None:
+    with ExitStack() as pile:
+        recu = _tout(_a_moitie(patient, envoi, pile))
+    assert recu.startswith(b"HTTP/1.1 400"), recu[:200]
+    assert recu.count(b"HTTP/1.1 ") == 1
+
+
+def test_apres_la_reponse_un_corps_sans_fin_n_est_plus_lu(patient: Adresse) -> None:
+    """Répondue sans que le corps soit lu (un jeton manque), la requête le laisserait couler jusqu'à l'échéance."""
+    with ExitStack() as pile:
+        prise = _a_moitie(patient, MORCELE.replace(b"/livez", b"/sourd"), pile)
+        assert prise.recv(12) == b"HTTP/1.1 200"
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            prise.sendall(4_096 * (b"10000\r\n" + bytes(0x10000) + b"\r\n"))
+
+
+def _tout(prise: socket.socket) -> bytes:
+    recu = b""
+    with suppress(ConnectionResetError):
+        while lu := prise.recv(4096):
+            recu += lu
+    return recu
 
 
 def test_rien_ne_dit_quel_serveur_repond_et_personne_ne_choisit_son_adresse(patient: Adresse) -> None:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import service.cli  # noqa: F401  registers the commands
 from service.cli.application import app
+from service.logs import mask_forbidden
 from service.production import find_gaps
 from service.production_doubts import LONG, find_doubts
 from service.settings import Settings
@@ -95,6 +96,10 @@ def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str)
         ({"kiosque_merchant_id": "211000021310001"}, "kiosque_merchant_id"),
         ({"kiosque_secret_key": "S9i8qClCnb2CZU3y3Vn0toIOgz3z_aBi79akR30vM9o"}, "kiosque_secret_key"),
         ({"kiosque_secret_key": "  "}, "kiosque_secret_key"),
+        ({"kiosque_secret_key": "K1"}, "kiosque_secret_key"),
+        ({"kiosque_url": "https://paiement-webinit-simu.exemple.fr/paymentInit"}, "kiosque_url"),
+        ({"kiosque_office_url": "https://office-server.test.exemple.fr/rs"}, "kiosque_office_url"),
+        ({"kafka_sasl_password": " "}, "kafka_sasl_password"),
         ({"preuve_origin": "essai.invalid/creances"}, "preuve_origin"),
         ({"database_url": "postgresql:///creances?service=prod"}, "database_url"),
         ({"ops_port": 8000}, "ops_port"),
@@ -164,6 +169,8 @@ def test_une_variable_mal_ecrite_est_dite_avec_la_plus_proche(donnees: dict[str,
         ({"log_level": "DEBUG"}, "LOG_LEVEL"),
         ({"kafka_security_protocol": "SSL"}, "KAFKA_SSL_CERTFILE"),
         ({"kiosque_networks": None}, "KIOSQUE_NETWORKS"),
+        ({"database_url": "postgresql://c:s@db/creances?sslmode=require"}, "DATABASE_URL"),
+        ({"owner_database_url": "postgresql://o:s@db/creances?sslmode=require"}, "OWNER_DATABASE_URL"),
         ({"session_idle_max": "1 h", "session_max_age": "30 min"}, "SESSION_IDLE_MAX"),
         *(({nom: plus_long * 2}, nom.upper()) for nom, plus_long in LONG.items() if not nom.startswith("politique_")),
         ({"politique_expirer_apres": "30 j"}, "POLITIQUE_EXPIRER_APRES"),
@@ -246,3 +253,16 @@ def test_un_mot_de_passe_ne_s_ecrit_nulle_part(
     assert "zq7" not in fini.output
     assert "xk9" not in fini.output
     assert "zq7" not in str(fini.exception)
+
+
+@pytest.mark.parametrize(
+    "parametre", ["api-key", "apikey", "token", "access_token", "x-sig", "authorization", "passwd"]
+)
+def test_la_cle_qu_une_adresse_porte_ne_se_montre_ni_ne_s_inscrit(parametre: str) -> None:
+    adresse = f"https://traces.exemple.fr/v1/traces?{parametre}=zq7xk9&projet=creances"
+    fini = CliRunner().invoke(app, ["settings", "--json"], env={"CREANCES_OTLP_ENDPOINT": adresse})
+    assert "projet=creances" in fini.output
+    assert "zq7xk9" not in fini.output
+    (dit,) = mask_forbidden(None, "", {"cause": f"Max retries exceeded with url: {adresse}"}).values()
+    assert "zq7xk9" not in str(dit)
+    assert "projet=creances" in str(dit)

@@ -42,7 +42,22 @@ def test_une_cellule_n_est_jamais_une_formule(valeur: str) -> None:
     assert csv_cell(valeur)[:1] not in {"=", "+", "-", "@", "\t", "\r"}
 
 
-@given(st.one_of(HOSTILES, st.text(";=+-@ x")), st.sampled_from(["", "vu", "vu ; "]))
+@given(st.one_of(HOSTILES, st.text(";=+-@ x＝＋－＠\n\u3000")), st.sampled_from(["", "vu", "vu ; "]))
 def test_un_tableur_qui_separe_par_un_point_virgule_n_y_lit_pas_de_formule_non_plus(valeur: str, avant: str) -> None:
     for cellule in (csv_cell(shown(avant + valeur)), _cellule(avant + valeur)):
-        assert not re.search(r"(^|;\s*)[=+\-@]", cellule), cellule
+        assert not re.search(r"(^|;)\s*[=+\-@＝＋－＠]", cellule), cellule
+
+
+# Unicode, DerivedCoreProperties.txt : `Default_Ignorable_Code_Point`, ce que rien ne montre.
+INVISIBLES = (
+    *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
+    *((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)),
+    *((0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+)
+
+
+def test_ce_que_rien_ne_montre_est_dit() -> None:
+    """Sans quoi deux noms qui se ressemblent ne diffèrent que par rien, et un texte en cache un autre."""
+    tus = [f"U+{code:04X}" for de, a in INVISIBLES for code in range(de, a + 1) if shown(chr(code)) == chr(code)]
+    assert tus == []
+    assert json.loads(json_text({"valeur": "\U000e0101\u3164"})) == {"valeur": "\U000e0101\u3164"}
