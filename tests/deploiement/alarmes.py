@@ -8,7 +8,7 @@ from tests.outils import attendre
 
 
 def sonne(e: Exploitation, alerte: str, *avant: str, minutes: int = 10) -> bool:
-    """Vrai si l'alerte sonne quand l'API dit pendant ce temps ce qu'elle dit maintenant ; sans promtool, on la croit."""
+    """Vrai si l'alerte sonne quand l'API dit ce temps-là ce qu'elle dit maintenant ; sans promtool, on la croit."""
     releves = (*avant, e.mesures())
     if shutil.which("promtool") is None:
         return True

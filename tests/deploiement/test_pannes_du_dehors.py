@@ -227,13 +227,14 @@ def test_une_session_qui_tient_le_journal_ralentit_les_ouvertures_de_paiement(e:
     e.demarrer()
     e.avis(UN)
     attendre(e.soldes, secondes=30, quoi="la vue")
-    with prometheus(e) as adresse, psycopg.connect(base.url_proprietaire) as oubliee:
+    with prometheus(e) as adresse, closing(psycopg.connect(base.url_proprietaire)) as oubliee:
         pid = oubliee.info.backend_pid
         e.ouvert(UN["reference"])
         oubliee.execute("LOCK TABLE journal.evenements IN SHARE MODE")
         releves = [e.mesures()]
-        for _ in range(3):
+        for n in range(3):
             assert e.ouvrir(UN["reference"]).elapsed > timedelta(seconds=1)
+            attendre(lambda n=n: _ouvertures(e) == 2 + n, quoi="l'ouverture lente comptée")  # type: ignore[misc]
             releves += [e.mesures()] * 4  # Quatre minutes passent.
         attendre_l_alerte(e, "LenteurHttp", *releves, minutes=1)
         dit = e.machine.jouer("lenteur-http.md", "regarder", BASE=_base(e), PROMETHEUS=adresse)
@@ -243,3 +244,8 @@ def test_une_session_qui_tient_le_journal_ralentit_les_ouvertures_de_paiement(e:
         assert e.ouvrir(UN["reference"]).is_success
         e.machine.jouer("lenteur-http.md", "fini", BASE=_base(e))
 
+
+def _ouvertures(e: Exploitation) -> float:
+    """Combien d'ouvertures de paiement l'API a comptées : elle les compte une fois répondues."""
+    debut = 'creances_http_duree_secondes_count{methode="POST",route="/api/v1/paiements"} '
+    return sum(float(ligne.removeprefix(debut)) for ligne in e.mesures().splitlines() if ligne.startswith(debut))
