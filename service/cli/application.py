@@ -137,13 +137,18 @@ def _sentence_of(cause: Exception) -> str | None:
         case psycopg.errors.UndefinedTable():
             return "Le schéma manque : lancez `creances migrate`."
         case psycopg.Error():
-            return f"PostgreSQL ne répond pas : {cause}" if is_outage(cause) else None
+            return f"PostgreSQL ne répond pas : {_in_one_line(cause)}" if is_outage(cause) else None
         case KafkaError():
-            return f"Kafka ne répond pas : {cause}"
+            return f"Kafka ne répond pas : {_in_one_line(cause)}"
         case OSError(filename=str() | bytes() as path):
             return unreadable(os.fsdecode(path), cause)
         case _:
             return None
+
+
+def _in_one_line(cause: Exception) -> str:
+    """What libpq or the broker says, without the tabs and line feeds that it lays its own lines out with."""
+    return " ".join(str(cause).split())
 
 
 def read_reference(text: str) -> str:
