@@ -420,19 +420,9 @@ def test_un_role_dont_la_base_est_absente_s_arrete_bien_quand_on_le_lui_demande(
 
 
 @pytest.mark.lent
-@pytest.mark.parametrize(
-    ("abime", "phrase"),
-    [
-        ("ALTER TABLE vues.restant_du RENAME COLUMN en_cours TO autrement", "Le schéma n'est pas celui de cette"),
-        (
-            "ALTER TABLE vues.restant_du OWNER TO CURRENT_USER; REVOKE ALL ON vues.restant_du FROM creances_service",
-            "PostgreSQL refuse : permission",
-        ),
-    ],
-    ids=["un schéma d'une autre version", "un droit qui manque"],
-)
-def test_une_base_qui_repond_n_est_pas_dite_absente(b: Banc, base: Any, abime: str, phrase: str) -> None:
+def test_une_base_d_une_autre_version_n_est_pas_dite_absente(b: Banc, base: Any) -> None:
     with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
-        conn.execute(abime.encode())
+        conn.execute("ALTER TABLE vues.restant_du RENAME COLUMN en_cours TO autrement")
     fini = creances(b.settings, "balance", avis(1)["reference"])
-    assert (fini.returncode, fini.stderr.startswith(phrase)) == (1, True), fini.stderr
+    assert fini.returncode == 1
+    assert fini.stderr.startswith("Le schéma n'est pas celui de cette version"), fini.stderr
