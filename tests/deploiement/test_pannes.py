@@ -138,6 +138,11 @@ def test_une_ligne_d_une_vue_change_a_la_main(e: Exploitation, base: Any) -> Non
     e.machine.jouer("vue-differente.md", "refaire", VUE="restant_du")
     assert e.soldes() == avant
     attendre_la_fin(e, "VueDifferente")
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        conn.execute("UPDATE vues.sorts SET messages = messages + 1")
+    assert "sorts" in e.machine.lancer("creances audit").dit
+    dit = e.machine.jouer("vue-differente.md", "compter", BASE=urlsplit(str(e.settings.database_url)).path[1:])
+    assert "aucun écart" in dit
 
 
 @pytest.mark.usefixtures("refus_de_position")
