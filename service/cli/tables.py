@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Group
 from rich.live import Live
 from rich.table import Column, Table
-from rich.text import Text
 
 from domain.delai import PARIS
 from domain.monnaie import euros
 from service.cli.application import console
+from service.terminal import styled
 
 if TYPE_CHECKING:
     from guichet.acces import Acces
@@ -104,7 +104,7 @@ def lag_table(rows: Sequence[dict[str, Any]]) -> Group:
         figures = (str(row["evenements"]), f"{row['secondes']:.1f}") if known else ("?", "?")
         age = "" if row["battement_secondes"] is None else f"{row['battement_secondes']:.0f} s"
         table.add_row(row["nom"], *figures, row["etat"], age, row["meneur"] or "")
-    failed = [Text(f"{row['nom']}, dernière erreur : {_error(row)}") for row in rows if row["derniere_erreur"]]
+    failed = [styled(f"{row['nom']}, dernière erreur : {_error(row)}", "") for row in rows if row["derniere_erreur"]]
     return Group(table, *failed)
 
 

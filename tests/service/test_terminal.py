@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from api.support.export import _cellule
+from service.cli.tables import lag_table
 from service.controls import CONTROLS, csv_cell, json_text, shown
 from service.terminal import DataConsole
 
@@ -46,3 +47,15 @@ def test_une_cellule_n_est_jamais_une_formule(valeur: str) -> None:
 def test_un_tableur_qui_separe_par_un_point_virgule_n_y_lit_pas_de_formule_non_plus(valeur: str, avant: str) -> None:
     for cellule in (csv_cell(shown(avant + valeur)), _cellule(avant + valeur)):
         assert not re.search(r"(^|;\s*)[=+\-@]", cellule), cellule
+
+
+def test_la_derniere_erreur_d_un_role_se_lit_en_quatre_vingts_colonnes_sans_rien_commander_au_terminal() -> None:
+    role = {"nom": "publication", "evenements": 0, "secondes": 0.0, "etat": "actif", "battement_secondes": 1.0}
+    erreur = {
+        "meneur": "vm:1",
+        "erreur_le": "2026-06-01T10:00:00+00:00",
+        "derniere_erreur": "Kafka\x1b[31m ne répond pas",
+    }
+    ecrit = io.StringIO()
+    DataConsole(file=ecrit, width=80).print(lag_table([role | erreur]))
+    assert "dernière erreur : 01/06/2026 12:00:00 Kafka\\x1b[31m ne répond pas" in " ".join(ecrit.getvalue().split())
