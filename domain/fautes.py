@@ -9,8 +9,8 @@ _PHRASES: Final[Mapping[str, str]] = {
     "json_invalid": "ce n'est pas du JSON",
     "missing": "champ absent",
     "extra_forbidden": "champ inconnu",
-    "int_type": "un nombre entier de centimes est attendu",
-    "finite_number": "un nombre entier de centimes est attendu",
+    "int_type": "un nombre entier est attendu",
+    "finite_number": "un nombre entier est attendu",
     "greater_than": "la valeur doit être positive",
     "greater_than_equal": "la valeur ne peut pas être négative",
     "less_than_equal": "la valeur dépasse le maximum admis",
@@ -33,6 +33,8 @@ _PHRASES: Final[Mapping[str, str]] = {
 }
 
 _D_UN_MONTANT: Final[Mapping[str, str]] = {
+    "int_type": "un nombre entier de centimes est attendu",
+    "finite_number": "un nombre entier de centimes est attendu",
     "greater_than": "le montant doit être positif",
     "greater_than_equal": "le montant ne peut pas être négatif",
     "less_than_equal": "le montant dépasse le maximum admis",
@@ -46,6 +48,8 @@ def faute_dite(erreur: Mapping[str, Any]) -> str:
     genre = str(erreur["type"])
     if genre == "value_error":
         return str(erreur["msg"]).removeprefix("Value error, ")
+    if genre == "greater_than_equal" and (moins := erreur.get("ctx", {}).get("ge", 0)):
+        return f"la valeur doit être d'au moins {moins}"
     champ = next(reversed(erreur["loc"]), "")
     phrases = {**_PHRASES, **_D_UN_MONTANT} if str(champ).endswith("_centimes") else _PHRASES
     return phrases.get(genre, INATTENDUE)

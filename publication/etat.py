@@ -15,9 +15,11 @@ from psycopg import Connection
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import to_json
 
+from domain.agregats import AGREGATS
 from domain.creance import Créance, FaitDeCreance
 from domain.references import ReferenceCreance
 from engine import tracing
+from engine.mapper import EventMapper
 from engine.messages import Trace
 from engine.outages import Outage
 from engine.recorder import RecordedEvent
@@ -26,7 +28,7 @@ from publication.cloudevent import SEQUENCE_CHIFFRES, CloudEvent, schema_publie,
 from publication.contenu import CHAMPS_DU_SOLDE, en_utc
 from publication.publication import Publication
 from publication.sender import Sender
-from publication.soldes import Solde, soldes_gardes
+from publication.soldes import Solde, refaits, soldes_gardes
 from publication.vers_un_topic import VersUnTopic
 
 SoldeDeCreance: Final = create_model(
@@ -69,6 +71,7 @@ class EtatDesSoldes(VersUnTopic):
     ) -> None:
         """`fragment`, `exiger_publiable` : de `VersUnTopic`. `etape` : comme celle de `Publication`."""
         super().__init__(sender, fragment, exiger_publiable=exiger_publiable)
+        self._mapper = EventMapper(AGREGATS)
         self.etape = etape
 
     def preparer(self, faits: Sequence[RecordedEvent]) -> None:
@@ -87,7 +90,11 @@ class EtatDesSoldes(VersUnTopic):
 
     def _a_jour(self, faits: Iterable[RecordedEvent]) -> list[tuple[RecordedEvent, Solde]]:
         derniers = {lu.event.originator_id: lu for lu in faits}
-        soldes = soldes_gardes(self.conn, list(derniers))
+        soldes, changes = soldes_gardes(self.conn, list(derniers))
+        if changes:  # Leur dernier fait d'ici est publié : leur solde après lui se refait sans ce qui était gardé.
+            soldes |= refaits(
+                self.conn, self._mapper, {flux: derniers[flux].event.originator_version + 1 for flux in changes}
+            )
         a_jour = []
         for flux, lu in derniers.items():
             solde = soldes.get(flux)

@@ -77,6 +77,7 @@ class RelanceRole:
     def run(self, stop: threading.Event) -> None:
         """Make a round every interval until `stop` is set, at once if the last was full, with signs of life between."""
         next_round = time.monotonic()
+        away = False
         while not stop.is_set():
             try:
                 self._beat()
@@ -85,12 +86,16 @@ class RelanceRole:
                     self._retry.progress()
                     next_round = time.monotonic() + (0 if self._full else self._interval.total_seconds())
                 wait_seconds = min(HEARTBEAT_S, max(0.0, next_round - time.monotonic()))
+                away = False
             except Exception as fault:
                 if not is_outage(fault):
                     raise
                 wait_seconds = self._retry.fail(fault)
                 self._state.interrupt(fault)
+                away = True
             stop.wait(wait_seconds)
+        if away:
+            return  # A second wait for a connection would take what time there is to stop; `lag` sees its silence.
         with suppress(psycopg.Error), self._counter.base.transaction() as conn:
             self._state.dire(conn, "inactif")
 

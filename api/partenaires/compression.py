@@ -38,8 +38,9 @@ def _tenues(requete: Request) -> set[str]:
 
 
 def _accepte_gzip(requete: Request) -> bool:
+    """Ce que l'appelant dit de gzip l'emporte sur ce qu'il dit de tous par `*` (RFC 9110, 12.5.3)."""
+    acceptes: dict[str, bool] = {}
     for dit in requete.headers.get("accept-encoding", "").lower().split(","):
         nom, _, poids = dit.partition(";")
-        if nom.strip() in {"gzip", "*"} and poids.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}:
-            return True
-    return False
+        acceptes[nom.strip()] = poids.replace(" ", "") not in {"q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000"}
+    return acceptes.get("gzip", acceptes.get("*", False))

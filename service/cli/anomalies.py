@@ -191,7 +191,13 @@ def replay_all(
     data_dir: DataDir = None,
 ) -> None:
     """Rejoue tous les messages refusés qui ne le seraient plus : après une clé corrigée, par exemple."""
+    from service.dead_letters import note_dead_letters
+
+    quiet()
     with connection(data_dir) as (settings, conn):
+        if settings.kafka_bootstrap is None:
+            fail("Aucun courtier : donnez CREANCES_KAFKA_BOOTSTRAP.", USAGE)
+        note_dead_letters(settings, conn)  # What Kafka cannot tell now is not done: this must not end well.
         idents = [row.id for row in open_ones(settings, conn, datetime.now(UTC)) if Geste.REJOUER in row.gestes]
     replay(idents, why, as_json=as_json, data_dir=data_dir)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import psycopg
 import typer
@@ -31,6 +31,9 @@ Reference = Annotated[str, typer.Argument(help="Référence de l'avis : 16 chiff
 
 console = DataConsole()
 errors = DataConsole(stderr=True)
+
+GONE: Final = ("08", "57")
+"""The classes of SQLSTATE of a server that is away, or going; with any other, it has answered."""
 
 
 def read_settings(data_dir: Path | None = None) -> Settings:
@@ -135,16 +138,31 @@ def _sentence_of(cause: Exception) -> str | None:
     match cause:
         case DatabaseRefused() | Outage() | UnreadableBatch():
             return str(cause)
-        case psycopg.errors.UndefinedTable():
-            return "Le schéma manque : lancez `creances migrate`."
         case psycopg.Error():
-            return f"PostgreSQL ne répond pas : {cause}" if is_outage(cause) else None
+            return _sentence_of_postgresql(cause) if is_outage(cause) else None
         case KafkaError():
-            return f"Kafka ne répond pas : {cause}"
+            return f"Kafka ne répond pas : {_in_one_line(cause)}"
         case OSError(filename=str() | bytes() as path):
             return unreadable(os.fsdecode(path), cause)
         case _:
             return None
+
+
+def _sentence_of_postgresql(cause: psycopg.Error) -> str:
+    match cause:
+        case psycopg.errors.UndefinedTable():
+            return "Le schéma manque : lancez `creances migrate`."
+        case psycopg.errors.UndefinedColumn() | psycopg.errors.UndefinedFunction():
+            told = _in_one_line(cause)
+            return f"Le schéma n'est pas celui de cette version du service : lancez `creances migrate`. {told}"
+        case _:
+            does = "ne répond pas" if (cause.sqlstate or GONE[0])[:2] in GONE else "refuse"
+            return f"PostgreSQL {does} : {_in_one_line(cause)}"
+
+
+def _in_one_line(cause: Exception) -> str:
+    """What libpq or the broker says, without the tabs and line feeds that it lays its own lines out with."""
+    return " ".join(str(cause).split())
 
 
 def read_reference(text: str) -> str:

@@ -50,7 +50,8 @@ def publish(
 ) -> None:
     """Publie le journal sur Kafka ; avec --from, --since ou --reference, renvoie ce qui l'a déjà été.
 
-    Un renvoi va à tous, ou avec --partenaire à un seul ; une marque en dit la fin dans chaque partition.
+    Un renvoi va à tous, ou avec --partenaire à un seul ; une marque en dit la fin dans chaque partition. Sort avec 1 si
+    rien n'en est des caisses demandées.
     """
     if start is None and reference is None and since is None:
         if partner is not None or caisse:
@@ -110,6 +111,8 @@ def _resend(
         console.print(f"{done.renvoyes} événements renvoyés (positions {done.depuis} à {done.jusqu_a}).")
         for stream, why in done.arretes.items():
             errors.print(f"{stream} s'arrête avant sa fin : {why}", markup=False)
+    if caisses and not done.renvoyes:
+        fail(f"Rien de ce qui était demandé n'est de {', '.join(caisses)} : seule la marque de fin est partie.")
     if done.arretes:
         raise typer.Exit(PROBLEM)
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.console import Group
 from rich.live import Live
 from rich.table import Column, Table
 
 from domain.delai import PARIS
 from domain.monnaie import euros
 from service.cli.application import console
+from service.terminal import styled
 
 if TYPE_CHECKING:
     from guichet.acces import Acces
@@ -91,24 +93,22 @@ def whole(name: str) -> Column:
     return Column(name, no_wrap=True)
 
 
-def lag_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """One row a role; the errors only if there are any, each with its time: one that is over must not look current."""
-    failed = any(row["derniere_erreur"] for row in rows)
+def lag_table(rows: Sequence[dict[str, Any]]) -> Group:
+    """One row a role; under it what each failed on last, with its time: one that is over must not look current.
+
+    Not a column: it would have five characters on a terminal of eighty, and is what one looks for at night.
+    """
     table = Table(whole("Rôle"), "Événements", "Secondes", whole("État"), "Signe de vie", "Meneur")
-    if failed:
-        table.add_column("Dernière erreur", overflow="fold")
     for row in rows:
         known = row["evenements"] is not None
         figures = (str(row["evenements"]), f"{row['secondes']:.1f}") if known else ("?", "?")
-        error = [_error(row)] if failed else []
         age = "" if row["battement_secondes"] is None else f"{row['battement_secondes']:.0f} s"
-        table.add_row(row["nom"], *figures, row["etat"], age, row["meneur"] or "", *error)
-    return table
+        table.add_row(row["nom"], *figures, row["etat"], age, row["meneur"] or "")
+    failed = [styled(f"{row['nom']}, dernière erreur : {_error(row)}", "") for row in rows if row["derniere_erreur"]]
+    return Group(table, *failed)
 
 
 def _error(row: dict[str, Any]) -> str:
-    if not row["derniere_erreur"]:
-        return ""
     told = str(row["derniere_erreur"][:200])
     if not row["erreur_le"]:
         return told

@@ -86,7 +86,7 @@ def _promtool(essais: Sequence[Mapping[str, Any]], dossier: Path, pas: str) -> s
 
 def sonne_sur(alerte: str, *releves: str, dossier: Path, minutes: int = 20) -> bool:
     """Vrai si l'alerte sonne quand `/metrics` a dit ces relevés, l'un après l'autre, chacun le temps dit."""
-    rien = f"_x{minutes - 1}"
+    rien = f"_x{minutes}"
     series: dict[str, list[str]] = {}
     for rang, releve in enumerate(releves):
         for famille in text_string_to_metric_families(releve):

@@ -5,7 +5,6 @@ et le reste se joue.
 """
 
 import json
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -27,9 +26,9 @@ from service import composition
 from service.embedded import throwaway_folder
 from service.embedded.child import Child
 from tests.consumers.banc import avis
+from tests.deploiement.alarmes import attendre_l_alerte, attendre_la_fin
 from tests.deploiement.banc import Exploitation, Lieu, exploitation
 from tests.deploiement.postgresql import postgresql_archive
-from tests.deploiement.promtool import sonne_sur
 from tests.outils import CREANCES, RACINE, attendre
 from tests.pannes.conftest import kafka_relaye as kafka_relaye  # noqa: PLC0414 (une fixture)
 from tests.pannes.test_topics import refus_de_position as refus_de_position  # noqa: PLC0414 (une fixture)
@@ -45,32 +44,6 @@ pytestmark = [
 ]
 
 UN, DEUX = avis(1), avis(2)
-
-
-@pytest.fixture
-def e(lieu: Lieu, base: Any) -> Iterator[Exploitation]:
-    with exploitation(lieu, base.url, base.url_proprietaire) as ouverte:
-        yield ouverte
-
-
-def sonne(e: Exploitation, alerte: str, *avant: str, maintenant: str | None = None) -> bool:
-    """Vrai si l'alerte sonne sur ce que l'API dit maintenant ; sans promtool, on la croit."""
-    releves = (*avant, maintenant if maintenant is not None else e.mesures())
-    if shutil.which("promtool") is None:
-        return True
-    return sonne_sur(alerte, *releves, dossier=e.machine.dossier, minutes=10)
-
-
-def se_tait(e: Exploitation, alerte: str) -> bool:
-    return shutil.which("promtool") is None or not sonne_sur(alerte, e.mesures(), dossier=e.machine.dossier, minutes=10)
-
-
-def attendre_l_alerte(e: Exploitation, alerte: str, *avant: str) -> None:
-    attendre(lambda: sonne(e, alerte, *avant), secondes=30, quoi=f"l'alerte {alerte}")
-
-
-def attendre_la_fin(e: Exploitation, alerte: str) -> None:
-    attendre(lambda: se_tait(e, alerte), secondes=30, quoi=f"la fin de l'alerte {alerte}")
 
 
 # --- Un rôle s'arrête ------------------------------------------------------------------------------------------------
@@ -165,6 +138,11 @@ def test_une_ligne_d_une_vue_change_a_la_main(e: Exploitation, base: Any) -> Non
     e.machine.jouer("vue-differente.md", "refaire", VUE="restant_du")
     assert e.soldes() == avant
     attendre_la_fin(e, "VueDifferente")
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        conn.execute("UPDATE vues.sorts SET messages = messages + 1")
+    assert "sorts" in e.machine.lancer("creances audit").dit
+    dit = e.machine.jouer("vue-differente.md", "compter", BASE=urlsplit(str(e.settings.database_url)).path[1:])
+    assert "aucun écart" in dit
 
 
 @pytest.mark.usefixtures("refus_de_position")

@@ -44,3 +44,10 @@ def test_une_faute_de_forme_se_dit_en_francais_et_nomme_le_montant_quand_c_en_es
     assert dite("greater_than_equal", "montant_initial_centimes") == "le montant ne peut pas être négatif"
     assert dite("greater_than_equal", "version") == "la valeur ne peut pas être négative"
     assert dite("jamais_vu", "version") == INATTENDUE
+    assert dite("int_type", "version") == "un nombre entier est attendu"
+    assert dite("int_type", "montant_centimes") == "un nombre entier de centimes est attendu"
+
+
+def test_une_valeur_sous_un_minimum_qui_n_est_pas_zero_n_est_pas_dite_negative() -> None:
+    erreur = {"type": "greater_than_equal", "loc": ("query", "limite"), "msg": "Input should be…", "ctx": {"ge": 1}}
+    assert faute_dite(erreur) == "la valeur doit être d'au moins 1"

@@ -1,6 +1,7 @@
 """PostgreSQL s'en va, refuse, se met en lecture seule : rien n'est écarté à tort, tout reprend seul."""
 
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ from tests.consumers.banc import MAINTENANT, Banc, avis, banc, notification
 from tests.courtiers import port_libre
 from tests.engine.test_ordre import creance
 from tests.mapper import MAPPER
-from tests.outils import attendre
-from tests.pannes.commande import creances
+from tests.outils import CREANCES, RACINE, attendre
+from tests.pannes.commande import creances, environnement
 from tests.pannes.conftest import api, etat, memes_journaux_et_vues, mesure, roles
 from tests.relais import Relais
 
@@ -391,3 +392,37 @@ def test_lag_et_audit_disent_en_une_phrase_que_postgresql_manque(b: Banc) -> Non
         assert (fini.returncode, fini.stdout) == (1, "")
         assert fini.stderr.startswith("PostgreSQL ne répond pas"), fini.stderr
         assert "Traceback" not in fini.stderr
+        assert "\\x" not in fini.stderr, "une phrase, sans ce que libpq y met pour un terminal"
+
+
+@pytest.mark.lent
+@pytest.mark.parametrize("commande", ["consume avis", "project", "publish", "relance", "sceller"])
+def test_un_role_dont_la_base_est_absente_s_arrete_bien_quand_on_le_lui_demande(b: Banc, commande: str) -> None:
+    """Deux attentes de suite d'une connexion, la tournée puis le dernier mot, passaient le temps qu'il a."""
+    absente = b.settings.model_copy(
+        update={"database_url": f"postgresql://creances@127.0.0.1:{port_libre()}/creances?sslmode=disable"}
+    )
+    role = subprocess.Popen(
+        [*CREANCES, *commande.split()], cwd=RACINE, env=environnement(absente), stderr=subprocess.PIPE, text=True
+    )
+    assert role.stderr is not None
+    try:
+        for ligne in role.stderr:
+            if '"essai"' in ligne:  # Une interruption dite.
+                break
+        role.send_signal(signal.SIGINT)
+        dit = role.stderr.read()
+        assert (role.wait(60), "roles_en_retard" in dit) == (0, False), dit
+    finally:
+        role.kill()
+        role.wait(60)
+        role.stderr.close()
+
+
+@pytest.mark.lent
+def test_une_base_d_une_autre_version_n_est_pas_dite_absente(b: Banc, base: Any) -> None:
+    with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+        conn.execute("ALTER TABLE vues.restant_du RENAME COLUMN en_cours TO autrement")
+    fini = creances(b.settings, "balance", avis(1)["reference"])
+    assert fini.returncode == 1
+    assert fini.stderr.startswith("Le schéma n'est pas celui de cette version"), fini.stderr

@@ -229,10 +229,41 @@ def test_une_creance_ecartee_de_la_publication_l_est_ici_et_revient_avec_elle(
         assert list(dernier(soldes(settings))) == ["3811701200000002F"]
         ecartes = conn.execute("SELECT DISTINCT flux FROM vues.ecartes WHERE suiveur = 'soldes'").fetchall()
         assert ecartes == [("creance-3811701200000001F",)]
-        conn.execute("INSERT INTO vues.soldes_publies VALUES (%s, %s, %s, %s, %s)", garde)
+        conn.execute("INSERT INTO vues.soldes_publies VALUES (%s, %s, %s, %s, %s, %s)", garde)
         conn.execute("UPDATE vues.ecartes SET libere_le = now() WHERE suiveur = 'soldes'")
     banc.publier_les_soldes(settings)
     assert dernier(soldes(settings)) == du_journal(recorder)
+
+
+@pytest.mark.parametrize("change", ["solde = solde + 1", "en_cours = 0, solde = 0", "caisse = '999'"])
+def test_un_solde_garde_change_a_la_main_ne_sort_jamais_du_service(
+    base: Any, recorder: Recorder, settings: Settings, change: str
+) -> None:
+    def abimer() -> None:
+        with psycopg.connect(base.url_proprietaire, autocommit=True) as conn:
+            conn.execute(f"UPDATE vues.soldes_publies SET {change}".encode())  # noqa: S608 (du test)
+
+    banc.record(recorder, banc.creance(1), *payee(2))
+    banc.publier(settings)
+    abimer()
+    banc.publier_les_soldes(settings)
+    assert dernier(soldes(settings)) == du_journal(recorder)
+    abimer()
+    with recorder.base.transaction() as conn:
+        (creance,) = recorder.load(conn, ["creance-3811701200000001F"]).values()
+    assert isinstance(creance, Créance)
+    creance.initier_paiement(
+        ReferenceTransaction("PCLCB261720000009"), Centimes(20_00), Canal.WEB, banc.T0, maintenant=banc.T0
+    )
+    banc.record(recorder, creance)
+    banc.publier(settings)
+    banc.publier_les_soldes(settings)
+    assert dernier(soldes(settings)) == du_journal(recorder)
+    [dit] = [json.loads(r.valeur) for r in banc.relire(settings) if r.en_tetes["ce_id"].endswith(b"1F:2")]
+    tenu = du_journal(recorder)["3811701200000001F"]
+    assert {champ: dit[champ] for champ in tenu if champ.endswith("_centimes")} == {
+        champ: montant for champ, montant in tenu.items() if champ.endswith("_centimes")
+    }
 
 
 def test_le_role_mene_les_deux_et_son_retard_se_dit(base: Any, recorder: Recorder, settings: Settings) -> None:

@@ -174,7 +174,8 @@ def test_un_renvoi_a_un_partenaire_ne_touche_ni_les_autres_ni_ce_qui_n_est_pas_a
     assert fini.returncode == 0, fini.stderr
     assert json.loads(fini.stdout)["renvoyes"] == len(banc.relire(settings, sien)) == 10
     fini = creances(settings, "publish", "--from", "1", "--partenaire", "cpam-631", "--caisse", "631", "--json")
-    assert json.loads(fini.stdout)["renvoyes"] == 0
+    assert (fini.returncode, json.loads(fini.stdout)["renvoyes"]) == (1, 0), "une caisse mal tapée ne se dit pas servie"
+    assert "n'est de 631" in fini.stderr
     assert len(banc.relire_tout(settings)) == avant
     dit = creances(settings, "publish", "--since", "2026-01-01", "--partenaire", "cpam-381", "--json")
     assert json.loads(dit.stdout)["renvoyes"] == 10

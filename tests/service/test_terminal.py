@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from api.support.export import _cellule
+from service.cli.tables import lag_table
 from service.controls import CONTROLS, csv_cell, json_text, shown
 from service.terminal import DataConsole
 
@@ -61,3 +62,15 @@ def test_ce_que_rien_ne_montre_est_dit() -> None:
     tus = [f"U+{code:04X}" for de, a in INVISIBLES for code in range(de, a + 1) if shown(chr(code)) == chr(code)]
     assert tus == []
     assert json.loads(json_text({"valeur": "\U000e0101\u3164"})) == {"valeur": "\U000e0101\u3164"}
+
+
+def test_la_derniere_erreur_d_un_role_se_lit_en_quatre_vingts_colonnes_sans_rien_commander_au_terminal() -> None:
+    role = {"nom": "publication", "evenements": 0, "secondes": 0.0, "etat": "actif", "battement_secondes": 1.0}
+    erreur = {
+        "meneur": "vm:1",
+        "erreur_le": "2026-06-01T10:00:00+00:00",
+        "derniere_erreur": "Kafka\x1b[31m ne répond pas",
+    }
+    ecrit = io.StringIO()
+    DataConsole(file=ecrit, width=80).print(lag_table([role | erreur]))
+    assert "dernière erreur : 01/06/2026 12:00:00 Kafka\\x1b[31m ne répond pas" in " ".join(ecrit.getvalue().split())

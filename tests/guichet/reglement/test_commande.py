@@ -15,6 +15,7 @@ from projections.audit import auditer
 from service.publisher import Publisher
 from tests.consumers.banc import avis, cheque, notification
 from tests.consumers.banc import banc as banc_kafka
+from tests.courtiers import port_libre
 from tests.guichet.reglement.banc import T0, Banc, reference
 from tests.guichet.reglement.test_attendus_et_rejoues import ouvertes, restant
 from tests.outils import commande
@@ -196,3 +197,11 @@ def test_les_acceptations_qu_une_cle_fausse_a_refusees_se_rejouent_toutes(base: 
         assert restant(k, 1) == 67_09
         assert ouvertes(k) == []
         assert auditer(k.conn).ecarts == []
+
+
+def test_tout_rejouer_sans_pouvoir_lire_kafka_ne_se_dit_pas_fait(base: Any) -> None:
+    """Il disait « 0 rejoués » et sortait avec 0 : qui suit la fiche croyait n'avoir plus rien à rejouer."""
+    absent = {"kafka_bootstrap": f"127.0.0.1:{port_libre()}"}
+    fini = lancer(base.url, "anomalies", "replay-all", "--motif", "clé", **absent)
+    assert (fini.returncode, fini.stdout) == (1, "")
+    assert "Kafka ne répond pas" in fini.stderr
