@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
-from api.assure.lecture import REGLEES, Consultation, Raisons, consultation_de, consulter
+from api.assure.lecture import REGLEES, Consultation, Raisons, attentes, consultation_de, consulter
 from api.assure.mes_creances import raconter
 from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
 from api.assure.visite import AssureEtCompte, visite_d_un_envoi
@@ -98,6 +98,7 @@ async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation)
     payables = (ligne for ligne in consultation.autres if raisons.invite(ligne))
     valeurs = {
         "creance": creance,
+        "attentes": attentes(consultation.sans_fin, consultation.fermes, visite.retours),
         "phrase": REGLEES[creance.statut],
         "histoire": histoires[creance.reference],
         "suivante": next(payables, None),

@@ -28,6 +28,7 @@ _CHAMPS: Final = (
     "initial",
     "reste",
     "en_cours",
+    "de_trop",
     "raison",
 )
 
@@ -45,15 +46,28 @@ class LigneACocher(NamedTuple):
     """Vrai si la page propose de la payer (`domain.ouverture.ACocher.invite`)."""
 
 
-def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool) -> Markup:
-    """Ces rangées, dans leur ordre ; `plusieurs_caisses` : chacune nomme la sienne."""
-    return Markup("".join([_rangee(ligne, plusieurs_caisses) for ligne in lignes]))  # noqa: S704 (tout est échappé)
+class Forme(NamedTuple):
+    """Ce qui change le balisage d'une rangée."""
+
+    plusieurs_caisses: bool
+    preuves: bool
+    retenue: bool
+    en_trop: bool
+    fermee: bool
+    cochee: bool
 
 
-def _rangee(ligne: LigneACocher, plusieurs_caisses: bool) -> str:  # noqa: FBT001 (cinquante fois par page)
+def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool, preuves: bool) -> Markup:
+    """Ces rangées, dans leur ordre. `plusieurs_caisses` : chacune nomme la sienne ; `preuves` : et lie sa preuve."""
+    return Markup("".join([_rangee(ligne, plusieurs_caisses, preuves) for ligne in lignes]))  # noqa: S704 (tout est échappé)
+
+
+def _rangee(ligne: LigneACocher, plusieurs_caisses: bool, preuves: bool) -> str:  # noqa: FBT001 (cinquante fois par page)
     creance, raison = ligne.creance, ligne.raison
     restant, en_cours, caisse = creance.restant_du, creance.en_cours, creance.caisse
-    return _forme(plusieurs_caisses, en_cours > 0, raison is not None, ligne.cochee).format(
+    de_trop = en_cours - restant
+    forme = Forme(plusieurs_caisses, preuves, en_cours > 0, de_trop > 0, raison is not None, ligne.cochee)
+    return _texte(forme).format(
         _echappe(creance.reference),
         ligne.rang,
         restant,
@@ -63,17 +77,17 @@ def _rangee(ligne: LigneACocher, plusieurs_caisses: bool) -> str:  # noqa: FBT00
         _jour(creance.date_emission),
         _euros(creance.montant_initial),
         _euros(restant),
-        _euros(en_cours) if en_cours else "",
+        _euros(min(en_cours, restant)) if en_cours else "",
+        _euros(de_trop) if de_trop > 0 else "",
         _phrase_echappee(raison.phrase) if raison is not None else "",
     )
 
 
-@lru_cache(maxsize=16)
-def _forme(plusieurs_caisses: bool, retenue: bool, fermee: bool, cochee: bool) -> str:  # noqa: FBT001 (la clé du cache)
+@lru_cache(maxsize=64)
+def _texte(forme: Forme) -> str:
     """Le texte d'une rangée de cette forme, à remplir par `str.format` dans l'ordre de `_CHAMPS`."""
     places = {nom: f"{{{rang}}}" for rang, nom in enumerate(_CHAMPS)}
-    faits = {"plusieurs_caisses": plusieurs_caisses, "retenue": retenue, "fermee": fermee, "cochee": cochee}
-    return texte_de("_rangee.html", places | faits)
+    return texte_de("_rangee.html", places | forme._asdict())
 
 
 def _echappe(texte: str) -> str:

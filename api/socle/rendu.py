@@ -57,6 +57,7 @@ _CADRE: Final = {
     "canal": "web",
     "inactivite_s": None,
     "repos_s": None,
+    "preuves": False,
     "demo": False,
     "rubrique": "",
 }

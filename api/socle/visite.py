@@ -100,6 +100,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "inactivite_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
         "reste_s": _reste_s(session, dependances),
         "repos_s": dependances.repos_de_session.total_seconds() if session.role else None,
+        "preuves": dependances.sel_de_preuve is not None,
         "demo": dependances.demo,
     }
 
