@@ -5,8 +5,10 @@ cinquante lignes. Ici le gabarit d'une rangée (`_rangee.html`) est rendu une fo
 chaque rangée les remplit de textes déjà échappés.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
@@ -46,15 +48,12 @@ class LigneACocher(NamedTuple):
     """Vrai si la page propose de la payer (`domain.ouverture.ACocher.invite`)."""
 
 
-class Forme(NamedTuple):
-    """Ce qui change le balisage d'une rangée."""
+Forme = tuple[bool, bool, bool, bool, bool, bool]
+"""Ce qui change le balisage d'une rangée, dans l'ordre de `_FORME`."""
 
-    plusieurs_caisses: bool
-    preuves: bool
-    retenue: bool
-    en_trop: bool
-    fermee: bool
-    cochee: bool
+_FORME: Final = ("plusieurs_caisses", "preuves", "retenue", "en_trop", "fermee", "cochee")
+
+_PLACE: Final = re.compile(r"\{(\d+)\}")
 
 
 def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool, preuves: bool) -> Markup:
@@ -63,31 +62,39 @@ def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool, preuves: 
 
 
 def _rangee(ligne: LigneACocher, plusieurs_caisses: bool, preuves: bool) -> str:  # noqa: FBT001 (cinquante fois par page)
-    creance, raison = ligne.creance, ligne.raison
+    creance, raison, cochee, rang, _ = ligne
     restant, en_cours, caisse = creance.restant_du, creance.en_cours, creance.caisse
     de_trop = en_cours - restant
-    forme = Forme(plusieurs_caisses, preuves, en_cours > 0, de_trop > 0, raison is not None, ligne.cochee)
-    return _texte(forme).format(
-        _echappe(creance.reference),
-        ligne.rang,
-        restant,
-        restant - en_cours if restant > en_cours else 0,
-        _echappe(caisse),
-        _nom_echappe(caisse) if plusieurs_caisses else "",
-        _jour(creance.date_emission),
-        _euros(creance.montant_initial),
-        _euros(restant),
-        _euros(min(en_cours, restant)) if en_cours else "",
-        _euros(de_trop) if de_trop > 0 else "",
-        _phrase_echappee(raison.phrase) if raison is not None else "",
+    textes, choisir = _patron((plusieurs_caisses, preuves, en_cours > 0, de_trop > 0, raison is not None, cochee))
+    ecrits = textes.copy()
+    ecrits[1::2] = choisir(
+        (
+            _echappe(creance.reference),
+            str(rang),
+            str(restant),
+            str(restant - en_cours if restant > en_cours else 0),
+            _echappe(caisse),
+            _nom_echappe(caisse) if plusieurs_caisses else "",
+            _jour(creance.date_emission),
+            _euros(creance.montant_initial),
+            _euros(restant),
+            _euros(min(en_cours, restant)) if en_cours else "",
+            _euros(de_trop) if de_trop > 0 else "",
+            _phrase_echappee(raison.phrase) if raison is not None else "",
+        )
     )
+    return "".join(ecrits)
 
 
 @lru_cache(maxsize=64)
-def _texte(forme: Forme) -> str:
-    """Le texte d'une rangée de cette forme, à remplir par `str.format` dans l'ordre de `_CHAMPS`."""
+def _patron(forme: Forme) -> tuple[list[str], Callable[[tuple[str, ...]], tuple[str, ...]]]:
+    """Une rangée de cette forme : ses textes, un sur deux à remplir, et ce qui y va, pris dans l'ordre de `_CHAMPS`.
+
+    Coller des morceaux coûte trois fois moins que `str.format`, que chaque accent fait recopier.
+    """
     places = {nom: f"{{{rang}}}" for rang, nom in enumerate(_CHAMPS)}
-    return texte_de("_rangee.html", places | forme._asdict())
+    textes = _PLACE.split(texte_de("_rangee.html", places | dict(zip(_FORME, forme, strict=True))))
+    return textes, itemgetter(*map(int, textes[1::2]))
 
 
 def _echappe(texte: str) -> str:
