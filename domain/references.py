@@ -137,8 +137,9 @@ def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
     les minuscules, la lettre O pour un zéro et I ou l pour un un là où seul un chiffre peut être, le texte du courrier
     autour d'elle. Jamais un signe qui n'est pas en ASCII, ni deux références à la fois.
     """
-    if len(saisie) > _LONGUEUR_COLLEE_MAX:
-        return ReferenceIllisible((DefautDeReference.FORME,))
+    trop_longue = len(saisie) > _LONGUEUR_COLLEE_MAX
+    if trop_longue or _PAIEMENT.fullmatch(_SEPARATEURS.sub("", saisie)):
+        return ReferenceIllisible((DefautDeReference.FORME if trop_longue else DefautDeReference.PAIEMENT,))
     debut = _DEBUT.search(saisie)
     serree = _SEPARATEURS.sub("", saisie[debut.start() :] if debut else "")
     if _TAPEE.fullmatch(serree):
@@ -150,9 +151,7 @@ def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
         return collees.pop()
     if not collees and _UN_MOT.fullmatch(serree):
         return _mal_tapee(serree)
-    paiement = _PAIEMENT.fullmatch(_SEPARATEURS.sub("", saisie))
-    seul = DefautDeReference.PAIEMENT if paiement else DefautDeReference.FORME
-    return ReferenceIllisible((DefautDeReference.PLUSIEURS if collees else seul,))
+    return ReferenceIllisible((DefautDeReference.PLUSIEURS if collees else DefautDeReference.FORME,))
 
 
 def _redresser(serree: str) -> ReferenceCreance:
