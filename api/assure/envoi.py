@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.assure.accuse_pdf import recu_en_pdf
 from api.assure.justificatif import justificatif_de
-from api.assure.lecture import etat_du_paiement
+from api.assure.lecture import etat_du_paiement, repris_de
 from api.assure.visite import AssureConnecte, visite_d_un_envoi
 from api.socle.corps import lire_formulaire
 from api.socle.courriel import (
@@ -73,7 +73,8 @@ async def envoyer(transaction: str, requete: Request) -> Response:
         return _page(visite, transaction, adresse=adresse, faute=ILLISIBLE, statut=422)
     visite.moyens.debits.exiger(Genre.COURRIEL, visite.assure)
     justificatif = await anyio.to_thread.run_sync(justificatif_de, visite.moyens.dependances.guichet, transaction)
-    octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif)
+    repris = await repris_de(visite.moyens, paiement)
+    octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif, repris)
     message = Message(
         "Reçu de votre paiement de créance",
         f"Bonjour,\n\nVoici le reçu de votre paiement de {euros(paiement.montant)}, transaction {transaction}.\n\n"
