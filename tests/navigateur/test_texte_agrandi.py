@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.consumers.banc import cheque
 from tests.navigateur.conftest import TELEPHONE, Pile, Visiteur
 from tests.navigateur.test_exploitation import devenir_exploitant
 from tests.navigateur.test_support import MOTIF, devenir_agent
@@ -87,6 +88,28 @@ def test_les_pages_de_l_assure_tiennent(pile: Pile, visiteurs: Any) -> None:
         venu.aller(chemin)
         trop += debordements(venu, chemin)
     assert trop == []
+
+
+@pytest.mark.parametrize("largeur", [1280, 1024, 700])
+def test_au_bureau_le_tableau_de_l_etape_2_reste_dans_sa_feuille(pile: Pile, visiteurs: Any, largeur: int) -> None:
+    """Deux caisses, un paiement en cours, et un chèque qui le fait dépasser : la rangée la plus longue."""
+    assure = f"n-feuille-{largeur}"
+    reference, autre = pile.avis(60_00, assure=assure), pile.avis(60_00, assure=assure, caisse="631")
+    venu: Visiteur = visiteurs(viewport={"width": largeur, "height": 900})
+    venu.entrer(assure)
+    venu.chercher(autre)
+    venu.saisir("50")
+    venu.payer()
+    pile._emettre(autre, cheque(autre, 30_00, f"feuille-{largeur}", date="2026-02-10"))
+    baisse = "SELECT 1 FROM vues.restant_du WHERE reference = %s AND solde = 3000 AND en_cours = 5000"
+    attendre(lambda: pile.lire(baisse, autre), secondes=60)
+    venu.chercher(reference)
+    assert venu.lit("20,00 € de plus que ce restant dû")
+    assert venu.largeur() <= largeur
+    dehors = """() => [...document.querySelectorAll('.feuille .tableau, .feuille .tableau *')].filter((un) =>
+      un.checkVisibility() && !un.closest('.invisible, thead') && un.getBoundingClientRect().right
+      > un.closest('.feuille').getBoundingClientRect().right).map((un) => un.outerHTML.slice(0, 80))"""
+    assert venu.page.evaluate(dehors) == []
 
 
 def test_les_pages_du_support_et_de_l_exploitation_tiennent(pile: Pile, visiteurs: Any) -> None:
