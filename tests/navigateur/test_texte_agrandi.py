@@ -90,7 +90,7 @@ def test_les_pages_de_l_assure_tiennent(pile: Pile, visiteurs: Any) -> None:
     assert trop == []
 
 
-@pytest.mark.parametrize("largeur", [1280, 1024, 700])
+@pytest.mark.parametrize("largeur", [1280, 1121, 1024, 700])
 def test_au_bureau_le_tableau_de_l_etape_2_reste_dans_sa_feuille(pile: Pile, visiteurs: Any, largeur: int) -> None:
     """Deux caisses, un paiement en cours, et un chèque qui le fait dépasser : la rangée la plus longue."""
     assure = f"n-feuille-{largeur}"
