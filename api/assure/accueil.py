@@ -15,9 +15,9 @@ from api.assure.lecture import (
     fermes_parmi,
     lire_compte,
     payables_en_ligne,
-    reprises_de,
 )
 from api.assure.messagerie import courrier_de
+from api.assure.reprises import reprises_de
 from api.assure.visite import AssureConnecte, visite_de
 from api.socle.canal import lire_canal
 from api.socle.connexion_demo import page_de_choix

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from api.assure.accuse_pdf import recu_en_pdf
 from api.assure.justificatif import justificatif_de
-from api.assure.lecture import etat_du_paiement, repris_de
+from api.assure.lecture import etat_du_paiement
+from api.assure.reprises import repris_de
 from api.assure.visite import AssureConnecte, visite_d_un_envoi
 from api.socle.corps import lire_formulaire
 from api.socle.courriel import (

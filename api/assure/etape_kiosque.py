@@ -16,9 +16,9 @@ from api.assure.lecture import (
     fermes_parmi,
     lire_compte,
     repris_possible,
-    reprises_de,
 )
 from api.assure.motifs import motif_de
+from api.assure.reprises import reprises_de
 from api.assure.visite import AssureConnecte
 from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite

@@ -12,12 +12,11 @@ from api.socle.dependances import Moyens
 from domain.ouverture import ACocher, caisses_en_verification
 from domain.paiement import Paiement
 from domain.politique import Politique
-from domain.references import TRANSACTION, CodeCaisse, ReferenceCreance, ReferenceTransaction, lire_reference
+from domain.references import TRANSACTION, CodeCaisse, ReferenceTransaction, lire_reference
 from domain.refus import PaiementClos, PaiementEnCours, PaiementInconnu, ReferenceNonOuverte, Refus
 from guichet.guichet import Guichet
 from guichet.reprendre_paiement import paiements_fermes
 from projections.lectures.compte import Compte, compte
-from projections.lectures.reprises import reprises
 from projections.vues.paiements import LignePaiement
 from projections.vues.paiements import paiement as lire_paiement
 from projections.vues.restant_du import LigneCreance
@@ -115,25 +114,6 @@ async def lire_compte(moyens: Moyens, assure: str) -> Compte:
     """Les créances de l'assuré et ses derniers paiements, en une requête."""
     async with moyens.pool.connection() as conn:
         return await compte(conn, assure, PAIEMENTS_RECENTS)
-
-
-async def reprises_de(moyens: Moyens, lu: Compte) -> Mapping[ReferenceTransaction, int]:
-    """Ce qui a été repris des paiements acceptés que ce compte montre, par transaction (centimes)."""
-    if not any(paiement.statut == "accepte" for paiement in lu.paiements):
-        return {}
-    references = [ligne.reference for ligne in lu.creances]
-    return await anyio.to_thread.run_sync(partial(_reprises, moyens.dependances.guichet, references))
-
-
-async def repris_de(moyens: Moyens, paiement: LignePaiement) -> int:
-    """Ce qui a été repris de ce paiement (centimes)."""
-    lu = (await lire_compte(moyens, paiement.assure))._replace(paiements=[paiement])
-    return (await reprises_de(moyens, lu)).get(ReferenceTransaction(paiement.transaction), 0)
-
-
-def _reprises(guichet: Guichet, references: Sequence[ReferenceCreance]) -> Mapping[ReferenceTransaction, int]:
-    with guichet.base.transaction() as conn:
-        return reprises(conn, guichet.recorder, references)
 
 
 def est_consultable(ligne: LigneCreance) -> bool:

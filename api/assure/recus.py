@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from api.assure.accuse_pdf import recu_en_pdf
 from api.assure.justificatif import justificatif_de
-from api.assure.lecture import etat_du_paiement, repris_de, reprises_de
+from api.assure.lecture import etat_du_paiement
+from api.assure.reprises import repris_de, reprises_de
 from api.assure.visite import AssureConnecte
 from api.socle.route_directe import RouteDirecte
 from domain.refus import PaiementInconnu
