@@ -48,6 +48,9 @@ _A_PEU_PRES: Final = re.compile(r"[0-9]{1,64}[A-Za-z]?")
 _UN_MOT: Final = re.compile(r"(?=(?:[A-Za-z]*[0-9]){8})[0-9A-Za-z]{8,24}")
 """D'un seul tenant, et assez de chiffres pour que ce soit une référence mal tapée."""
 _DEPLACES_MAX: Final = 3
+_SUITE_EN_TROP: Final = re.compile(r"[0-9OoIl]{16}[A-Za-z][0-9]{1,8}")
+_PAIEMENT: Final = re.compile(rf"{PREFIXE_TRANSACTION}[0-9]{{12}}", re.ASCII | re.IGNORECASE)
+_SIGNES_D_UN_NIR: Final = frozenset({13, 15})
 _COLLEE: Final = re.compile(
     rf"(?<![\w])[0-9OoIl](?:[{_SEPARATEUR}]{{0,2}}[0-9OoIl]){{15}}[{_SEPARATEUR}]{{0,2}}[A-Za-z](?!\w)"
 )
@@ -106,6 +109,12 @@ class DefautDeReference(StrEnum):
     SIGNE_DEPLACE = "signe_deplace"
     """Une lettre où seul un chiffre peut être."""
     LETTRES_EN_TROP = "lettres_en_trop"
+    SUITE_EN_TROP = "suite_en_trop"
+    """Des chiffres après la lettre."""
+    SECURITE_SOCIALE = "securite_sociale"
+    """Un numéro de sécurité sociale, que le même courrier porte aussi."""
+    PAIEMENT = "paiement"
+    """La référence d'un paiement, que porte un reçu."""
     PLUSIEURS = "plusieurs"
     FORME = "forme"
 
@@ -128,8 +137,9 @@ def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
     les minuscules, la lettre O pour un zéro et I ou l pour un un là où seul un chiffre peut être, le texte du courrier
     autour d'elle. Jamais un signe qui n'est pas en ASCII, ni deux références à la fois.
     """
-    if len(saisie) > _LONGUEUR_COLLEE_MAX:
-        return ReferenceIllisible((DefautDeReference.FORME,))
+    trop_longue = len(saisie) > _LONGUEUR_COLLEE_MAX
+    if trop_longue or _PAIEMENT.fullmatch(_SEPARATEURS.sub("", saisie)):
+        return ReferenceIllisible((DefautDeReference.FORME if trop_longue else DefautDeReference.PAIEMENT,))
     debut = _DEBUT.search(saisie)
     serree = _SEPARATEURS.sub("", saisie[debut.start() :] if debut else "")
     if _TAPEE.fullmatch(serree):
@@ -139,9 +149,9 @@ def lire_reference_tapee(saisie: str) -> ReferenceCreance | ReferenceIllisible:
     collees = {_redresser(_SEPARATEURS.sub("", trouve[0])) for trouve in _COLLEE.finditer(saisie)}
     if len(collees) == 1:
         return collees.pop()
-    if collees:
-        return ReferenceIllisible((DefautDeReference.PLUSIEURS,))
-    return _mal_tapee(serree) if _UN_MOT.fullmatch(serree) else ReferenceIllisible((DefautDeReference.FORME,))
+    if not collees and _UN_MOT.fullmatch(serree):
+        return _mal_tapee(serree)
+    return ReferenceIllisible((DefautDeReference.PLUSIEURS if collees else DefautDeReference.FORME,))
 
 
 def _redresser(serree: str) -> ReferenceCreance:
@@ -152,6 +162,10 @@ def _mal_tapee(serree: str) -> ReferenceIllisible:
     """Tout ce qu'une saisie d'un seul tenant a de fautif : la personne corrige en une fois."""
     if _TROP_DE_LETTRES.fullmatch(serree):
         return ReferenceIllisible((DefautDeReference.LETTRES_EN_TROP,), CHIFFRES)
+    if _SUITE_EN_TROP.fullmatch(serree):
+        return ReferenceIllisible((DefautDeReference.SUITE_EN_TROP,), CHIFFRES)
+    if len(serree) in _SIGNES_D_UN_NIR and contient_un_nir_definitif(serree):
+        return ReferenceIllisible((DefautDeReference.SECURITE_SOCIALE,))
     lettre = serree[-1] not in _CHIFFRES
     corps = (serree[:-1] if lettre else serree).translate(_EN_CHIFFRES)
     deplaces = "".join(dict.fromkeys(signe for signe in corps if signe not in _CHIFFRES))

@@ -17,6 +17,7 @@ from api.assure.lecture import (
     payables_en_ligne,
 )
 from api.assure.messagerie import courrier_de
+from api.assure.reprises import reprises_de
 from api.assure.visite import AssureConnecte, visite_de
 from api.socle.canal import lire_canal
 from api.socle.connexion_demo import page_de_choix
@@ -52,7 +53,8 @@ async def suivre(visite: AssureConnecte) -> Response:
 
 
 async def _valeurs(visite: Visite) -> dict[str, Any]:
-    creances, sans_fin, paiements = await lire_compte(visite.moyens, visite.assure)
+    lu = await lire_compte(visite.moyens, visite.assure)
+    creances, sans_fin, paiements = lu
     maintenant = visite.moyens.dependances.horloge()
     politique = visite.moyens.dependances.guichet.politique
     dues = [ligne for ligne in creances if ligne.restant_du and not ligne.annulee]
@@ -66,6 +68,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
         "attentes": attentes(sans_fin, fermes, visite.retours),
         "invite": any(raisons.invite(ligne) for ligne in en_ligne),
         "paiements": paiements[:PAIEMENTS_MONTRES],
+        "repris": await reprises_de(visite.moyens, lu),
         "dues": len(en_ligne),
         "restant_total": restant_en_ligne,
         "hors_ligne": len(dues) - len(en_ligne),

@@ -39,11 +39,15 @@ def accuse_en_pdf(accuse: Accuse) -> bytes:
     return _composer("accuse", valeurs, accuse.accepte_le)
 
 
-def recu_en_pdf(paiement: LignePaiement, accepte_le: datetime, justificatif: Justificatif) -> bytes:
-    """Le reçu de ce paiement accepté : toujours les mêmes octets. Bloquant, quelques millisecondes."""
+def recu_en_pdf(paiement: LignePaiement, accepte_le: datetime, justificatif: Justificatif, repris: int = 0) -> bytes:
+    """Le reçu de ce paiement accepté : toujours les mêmes octets. Bloquant, quelques millisecondes.
+
+    `repris` : ce qui ne compte plus depuis (centimes).
+    """
     date = f"{jour(accepte_le)} à {heure(accepte_le)}"
     lignes = {
         "Montant payé": euros(paiement.montant),
+        "Repris depuis, et de nouveau dû": euros(repris) if repris else None,
         "Date": date,
         "Caisse gestionnaire": nom_de_caisse(paiement.caisse),
         "Référence de la transaction": paiement.transaction,

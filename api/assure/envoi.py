@@ -12,7 +12,9 @@ from starlette.responses import Response
 from api.assure.accuse_pdf import recu_en_pdf
 from api.assure.justificatif import justificatif_de
 from api.assure.lecture import etat_du_paiement
-from api.assure.visite import AssureConnecte
+from api.assure.reprises import repris_de
+from api.assure.visite import AssureConnecte, visite_d_un_envoi
+from api.socle.corps import lire_formulaire
 from api.socle.courriel import (
     ADRESSE_SIGNES_MAX,
     BoiteDeDemonstration,
@@ -23,9 +25,11 @@ from api.socle.courriel import (
 )
 from api.socle.debits import GenreDeDebit
 from api.socle.dependances import DeLApplication
+from api.socle.formulaire import Champs, FormulairePerime, JetonPerime
 from api.socle.problemes import Probleme
 from api.socle.rendu import page
 from api.socle.visite import Visite, champs_de
+from domain.avis import Canal
 from domain.monnaie import euros
 from domain.refus import PaiementInconnu
 from projections.vues.paiements import LignePaiement
@@ -34,6 +38,8 @@ ILLISIBLE: Final = "Saisissez une adresse de courriel, par exemple nom@exemple.f
 IMPOSSIBLE: Final = (
     "Le reçu n'est pas parti : le service de courriel ne répond pas. Gardez-le en PDF, ou recommencez plus tard."
 )
+
+RIEN_PARTI: Final = "le reçu n'est pas parti. Reconnectez-vous pour revenir à son envoi."
 
 routes = APIRouter(include_in_schema=False)
 
@@ -47,10 +53,22 @@ async def demander(transaction: str, visite: AssureConnecte) -> Response:
 
 
 @routes.post("/paiements/{transaction}/courriel")
-async def envoyer(transaction: str, requete: Request, visite: AssureConnecte) -> Response:
+async def envoyer(transaction: str, requete: Request) -> Response:
     """Envoie le reçu ; l'adresse n'est ni gardée ni écrite dans un journal."""
+    visite = await visite_d_un_envoi(requete, lambda _: f"/paiements/{transaction}/courriel", RIEN_PARTI)
     courriel = _courriel(visite)
-    adresse = dict(await champs_de(requete, visite)).get("adresse", "").strip()
+    try:
+        adresse = _adresse(await champs_de(requete, visite))
+    except (
+        JetonPerime
+    ) as perime:  # D'une page ouverte avant une reconnexion ; à la borne, une autre personne l'a écrite.
+        paiement, _ = await _accepte(visite, transaction)
+        if visite.canal is Canal.BMS:
+            raise
+        adresse = _adresse(await lire_formulaire(requete))
+        return _page(
+            visite, paiement.transaction, adresse=adresse, panne=FormulairePerime().phrase, statut=perime.statut
+        )
     paiement, accepte_le = await _accepte(visite, transaction)
     if not est_une_adresse(adresse):
         return _page(visite, transaction, adresse=adresse, faute=ILLISIBLE, statut=422)
@@ -59,7 +77,8 @@ async def envoyer(transaction: str, requete: Request, visite: AssureConnecte) ->
         return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)
     visite.moyens.debits.exiger(GenreDeDebit.COURRIEL, visite.assure)
     justificatif = await anyio.to_thread.run_sync(justificatif_de, visite.moyens.dependances.guichet, transaction)
-    octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif)
+    repris = await repris_de(visite.moyens, paiement)
+    octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif, repris)
     message = Message(
         "Reçu de votre paiement de créance",
         f"Bonjour,\n\nVoici le reçu de votre paiement de {euros(paiement.montant)}, transaction {transaction}.\n\n"
@@ -83,6 +102,10 @@ async def boite(moyens: DeLApplication) -> Response:
     if not moyens.dependances.demo or not isinstance(courriel, BoiteDeDemonstration):
         raise Probleme(404, "introuvable", "Cette adresse n'existe pas.")
     return page("boite.html", {"recus": list(courriel.recus), "demo": True})
+
+
+def _adresse(champs: Champs) -> str:
+    return dict(champs).get("adresse", "").strip()
 
 
 def _courriel(visite: Visite) -> Courriel:

@@ -18,6 +18,7 @@ from api.assure.lecture import (
     repris_possible,
 )
 from api.assure.motifs import motif_de
+from api.assure.reprises import reprises_de
 from api.assure.visite import AssureConnecte
 from api.socle.route_directe import RouteDirecte
 from api.socle.visite import Visite
@@ -69,7 +70,9 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
     if justificatif.a_regler and paiement.accepte_le is None and paiement.conclu_le is not None:
         # Refusé ou expiré pour le journal ; mais de l'argent a été pris : la personne ne lit pas qu'il a échoué.
         paiement = paiement._replace(statut=StatutDePaiement.EN_VERIFICATION)
-    creances = {ligne.reference: ligne for ligne in (await lire_compte(moyens, visite.assure)).creances}
+    lu = await lire_compte(moyens, visite.assure)
+    creances = {ligne.reference: ligne for ligne in lu.creances}
+    repris = (await reprises_de(moyens, lu._replace(paiements=[paiement]))).get(ReferenceTransaction(transaction), 0)
     fermes = await fermes_parmi(moyens, [paiement])
     clos = fermes.get(paiement.transaction)
     politique = moyens.dependances.guichet.politique
@@ -77,6 +80,7 @@ async def _valeurs(transaction: str, visite: Visite) -> dict[str, Any]:
     restant_a_la_caisse = sum(ligne.restant_du for ligne in dues if ligne.caisse == paiement.caisse)
     return {
         "paiement": paiement,
+        "repris": repris,
         "reprise": repris_possible(paiement, fermes, visite.retours),
         "fermeture": clos.phrase if clos is not None and clos.fermeture is not None else None,
         "confirme": est_confirme(paiement, visite.retours),

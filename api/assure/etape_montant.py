@@ -61,13 +61,15 @@ def page_du_montant(
     attendus = attentes(consultation.sans_fin, consultation.fermes, visite.retours)
     page_du_tableau = feuillet(lignes[1:], saisie.page if saisie else 1)
     plusieurs_caisses = len({ligne.creance.caisse for ligne in lignes}) > 1
+    preuves = visite.moyens.dependances.sel_de_preuve is not None
+    formes = {"plusieurs_caisses": plusieurs_caisses, "preuves": preuves}
     valeurs: dict[str, Any] = {
         "cherchee": lignes[0],
         "autres": len(lignes) - 1,
         "feuillet": page_du_tableau,
         "hors_page": _hors_page(lignes, page_du_tableau) if page_du_tableau.nombre > 1 else "",
-        "rangees": ecrire(page_du_tableau.lignes, plusieurs_caisses=plusieurs_caisses),
-        "rangees_ailleurs": ecrire(page_du_tableau.cochees_ailleurs, plusieurs_caisses=plusieurs_caisses),
+        "rangees": ecrire(page_du_tableau.lignes, **formes),
+        "rangees_ailleurs": ecrire(page_du_tableau.cochees_ailleurs, **formes),
         "plusieurs_caisses": plusieurs_caisses,
         "nombre": len(cochees),
         "solde_total": solde,

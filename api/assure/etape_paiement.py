@@ -15,8 +15,8 @@ from api.assure.etape_montant import (
     retenue_par_une_verification,
     tout_cocher,
 )
-from api.assure.etape_reference import page_de_la_reference
-from api.assure.lecture import Consultation, consulter, selon_la_reprise
+from api.assure.etape_reference import page_d_une_creance_annulee, page_de_la_reference
+from api.assure.lecture import Consultation, CreanceAnnulee, consulter, selon_la_reprise
 from api.assure.saisie import Saisie, adresse_de_la_saisie, demande_de, lire_montant, lire_saisie, lire_selection
 from api.assure.visite import visite_d_un_envoi
 from api.socle.corps import lire_formulaire
@@ -57,7 +57,7 @@ async def payer(requete: Request) -> Response:
     try:
         consultation = await consulter(visite.moyens, visite.assure, saisie.cherchee)
     except ReferenceNonOuverte as refus:
-        return page_de_la_reference(visite, saisie.cherchee, refus, statut=404)
+        return await _non_ouverte(visite, saisie, refus)
     if propose := MONTANT_PROPOSE.fullmatch(saisie.action):
         saisie = saisie._replace(montant=f"{int(propose[1])},{propose[2]}", action="partage")
     if saisie.action == "ensemble":
@@ -71,6 +71,12 @@ async def payer(requete: Request) -> Response:
             return await _montrer_partage(visite, consultation, saisie)
         case _:
             return await _payer(visite, consultation, saisie)
+
+
+async def _non_ouverte(visite: Visite, saisie: Saisie, refus: ReferenceNonOuverte) -> Response:
+    if isinstance(refus, CreanceAnnulee):
+        return await page_d_une_creance_annulee(visite, refus)
+    return page_de_la_reference(visite, saisie.cherchee, refus, statut=404)
 
 
 async def _remontrer(visite: Visite, saisie: Saisie, perime: JetonPerime) -> Response:

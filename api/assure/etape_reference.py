@@ -8,7 +8,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.etape_montant import page_du_montant
-from api.assure.lecture import REGLEES, Consultation, Raisons, consultation_de, consulter
+from api.assure.lecture import (
+    ANNULEE,
+    REGLEES,
+    TROP_PERCU,
+    Attentes,
+    Consultation,
+    CreanceAnnulee,
+    Raisons,
+    attentes,
+    consultation_de,
+    consulter,
+    fermes_parmi,
+)
 from api.assure.mes_creances import raconter
 from api.assure.saisie import ReferenceAbsente, ReferenceMalTapee, saisie_de_l_adresse
 from api.assure.visite import AssureEtCompte, visite_d_un_envoi
@@ -19,6 +31,7 @@ from api.socle.visite import Visite
 from domain.references import ReferenceIllisible, lire_reference_tapee
 from domain.refus import ReferenceNonOuverte, Refus
 from projections.lectures.compte import Compte
+from projections.vues.restant_du import LigneCreance
 
 routes = APIRouter(include_in_schema=False, route_class=RouteDirecte)
 
@@ -58,6 +71,8 @@ async def rechercher(requete: Request) -> Response:
         return page_de_la_reference(visite, tapee, _illisible(tapee, lue), statut=422)
     try:
         await consulter(visite.moyens, visite.assure, lue)
+    except CreanceAnnulee:
+        return visite.mener(f"/payer?reference={lue}")
     except ReferenceNonOuverte as refus:
         return page_de_la_reference(visite, tapee, refus, statut=404)
     return visite.mener(f"/payer?reference={lue}")
@@ -76,6 +91,8 @@ async def _trouver(
         return page_de_la_reference(visite, reference, _illisible(reference, lue), statut=422)
     try:
         consultation = await consultation_de(visite.moyens, lu, lue)
+    except CreanceAnnulee as annulee:
+        return await page_d_une_creance_annulee(visite, annulee)
     except ReferenceNonOuverte as refus:
         return page_de_la_reference(visite, reference, refus, statut=404)
     if consultation.cherchee.statut in REGLEES:
@@ -89,18 +106,36 @@ def _illisible(tapee: str, lue: ReferenceIllisible) -> Refus:
 
 
 async def _page_d_une_creance_reglee(visite: Visite, consultation: Consultation) -> Response:
-    creance, guichet = consultation.cherchee, visite.moyens.dependances.guichet
-    histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [creance.reference]))
+    creance, politique = consultation.cherchee, visite.moyens.dependances.guichet.politique
     maintenant = visite.moyens.dependances.horloge()
-    raisons = Raisons(
-        consultation.autres, guichet.politique, consultation.sans_fin, maintenant=maintenant, exclusif=True
-    )
+    raisons = Raisons(consultation.autres, politique, consultation.sans_fin, maintenant=maintenant, exclusif=True)
     payables = (ligne for ligne in consultation.autres if raisons.invite(ligne))
+    attendus = attentes(consultation.sans_fin, consultation.fermes, visite.retours)
+    return await _page_sans_rien_a_payer(visite, creance, REGLEES[creance.statut], attendus, next(payables, None))
+
+
+async def page_d_une_creance_annulee(visite: Visite, annulee: CreanceAnnulee) -> Response:
+    """Ce que la personne lit de son avis annulé, et de ce qu'elle en avait payé."""
+    phrase = f"{ANNULEE} {TROP_PERCU}" if annulee.ligne.trop_percu else ANNULEE
+    attendus = attentes(annulee.sans_fin, await fermes_parmi(visite.moyens, annulee.sans_fin), visite.retours)
+    return await _page_sans_rien_a_payer(visite, annulee.ligne, phrase, attendus)
+
+
+async def _page_sans_rien_a_payer(
+    visite: Visite,
+    creance: LigneCreance,
+    phrase: str,
+    attendus: Attentes,
+    suivante: LigneCreance | None = None,
+) -> Response:
+    guichet = visite.moyens.dependances.guichet
+    histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [creance.reference]))
     valeurs = {
         "creance": creance,
-        "phrase": REGLEES[creance.statut],
+        "attentes": attendus,
+        "phrase": phrase,
         "histoire": histoires[creance.reference],
-        "suivante": next(payables, None),
+        "suivante": suivante,
     }
     return visite.rendre("soldee.html", valeurs)
 

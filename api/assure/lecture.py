@@ -30,13 +30,16 @@ AUCUNE: Final = ""
 EN_VERIFICATION: Final = "en_verification"
 SANS_FIN: Final = ("en_cours", EN_VERIFICATION)
 
-REGLEES: Final = {
-    "soldee": "Cette créance est soldée : vous n'avez plus rien à payer.",
-    "trop_percu": (
-        "Cette créance est soldée : vous n'avez plus rien à payer. Vous avez payé plus que le montant dû : votre caisse"
-        " examine ce trop-perçu et vous le rembourse, sans démarche de votre part."
-    ),
-}
+ANNULEE: Final = "Votre caisse a annulé cet avis : vous n'avez rien à payer pour cette référence."
+
+TROP_PERCU: Final = (
+    "Vous avez payé plus que le montant dû : votre caisse examine ce trop-perçu et vous le rembourse, sans démarche de"
+    " votre part."
+)
+
+_SOLDEE: Final = "Cette créance est soldée : vous n'avez plus rien à payer."
+
+REGLEES: Final = {"soldee": _SOLDEE, "trop_percu": f"{_SOLDEE} {TROP_PERCU}"}
 """Ce que dit une créance où il ne reste rien à payer, par statut."""
 
 CONFIRMATION_ATTENDUE: Final = (
@@ -54,6 +57,16 @@ class Consultation(NamedTuple):
     """Ses paiements en cours, le plus récent d'abord."""
     fermes: Mapping[str, PaiementClos]
     """Ceux d'entre eux dont le formulaire ne se remet plus, et pourquoi."""
+
+
+class CreanceAnnulee(ReferenceNonOuverte):
+    """L'avis est annulé, et il était de cette personne : ses pages le lui disent, l'API n'en dit pas plus."""
+
+    def __init__(self, ligne: LigneCreance, sans_fin: list[LignePaiement]) -> None:
+        """Retient la créance, et les paiements en cours de la personne."""
+        super().__init__()
+        self.ligne = ligne
+        self.sans_fin = sans_fin
 
 
 class Raison(NamedTuple):
@@ -76,13 +89,14 @@ async def consulter(moyens: Moyens, assure: str, saisie: str) -> Consultation:
 
 
 async def consultation_de(moyens: Moyens, lu: Compte, saisie: str) -> Consultation:
-    """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève ReferenceNonOuverte."""
+    """Ce que la recherche donne d'un compte lu sans ses paiements finis ; lève ReferenceNonOuverte (CreanceAnnulee)."""
     creances, sans_fin, _ = lu
     reference = lire_reference(saisie) or AUCUNE
     consultables = [ligne for ligne in creances if est_consultable(ligne)]
     cherchee = next((ligne for ligne in consultables if ligne.reference == reference), None)
     if cherchee is None:
-        raise ReferenceNonOuverte
+        annulee = next((ligne for ligne in creances if ligne.annulee and ligne.reference == reference), None)
+        raise CreanceAnnulee(annulee, sans_fin) if annulee else ReferenceNonOuverte
     autres = [ligne for ligne in consultables if ligne is not cherchee and ligne.restant_du]
     return Consultation(cherchee, autres, sans_fin, await fermes_parmi(moyens, sans_fin))
 

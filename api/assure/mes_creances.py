@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.assure.lecture import (
+    ANNULEE,
+    TROP_PERCU,
     Raison,
     Raisons,
     a_suivre,
@@ -63,6 +65,7 @@ async def _valeurs(visite: Visite) -> dict[str, Any]:
     histoires = await anyio.to_thread.run_sync(partial(raconter, guichet, [ligne.reference for ligne in creances]))
     return {
         "attentes": attentes(ouverts, fermes, visite.retours),
+        "dits": {"annulee": ANNULEE, "trop_percu": TROP_PERCU},
         "exclusions": exclusions,
         "creances": [
             (

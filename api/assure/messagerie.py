@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assure.accuse_pdf import accuse_en_pdf
-from api.assure.visite import AssureConnecte
+from api.assure.visite import AssureConnecte, visite_d_un_envoi
 from api.socle.dependances import Moyens
+from api.socle.formulaire import FormulairePerime, JetonPerime
 from api.socle.rendu import message as page_d_une_phrase
 from api.socle.visite import AccesRefuse, Visite, cadre, champs_de
 from domain.accuse import EXPEDITEUR, OBJET, Accuse
@@ -22,6 +23,8 @@ from guichet.messagerie import consulter_message, messagerie_de, ouvrir_message,
 from projections.vues.messagerie import messages_de
 
 PDF: Final = "application/pdf"
+
+RIEN_SUPPRIME: Final = "rien n'a été supprimé. Reconnectez-vous pour revenir à ce message."
 
 _EN_TETE: Final = {"objet": OBJET, "expediteur": EXPEDITEUR}
 
@@ -80,14 +83,17 @@ async def lire(transaction: str, visite: AssureConnecte) -> Response:
 @routes.get("/{transaction}/suppression")
 async def confirmer(transaction: str, visite: AssureConnecte) -> Response:
     """Demande si c'est bien ce message qu'il faut supprimer."""
-    accuse = await _au_guichet(consulter_message, visite, transaction)
-    return visite.rendre("messagerie-suppression.html", _EN_TETE | {"accuse": accuse})
+    return await _demander(visite, transaction)
 
 
 @routes.post("/{transaction}/suppression")
-async def supprimer(transaction: str, requete: Request, visite: AssureConnecte) -> Response:
+async def supprimer(transaction: str, requete: Request) -> Response:
     """Supprime le message, et revient à la liste ; la seconde fois, il n'y a plus rien à faire."""
-    await champs_de(requete, visite)
+    visite = await visite_d_un_envoi(requete, lambda _: f"/messagerie/{transaction}/suppression", RIEN_SUPPRIME)
+    try:
+        await champs_de(requete, visite)
+    except JetonPerime as perime:  # D'une page ouverte avant une reconnexion : elle se confirme encore, d'ici.
+        return await _demander(visite, transaction, panne=FormulairePerime().phrase, statut=perime.statut)
     await _au_guichet(supprimer_message, visite, transaction)
     return visite.mener("/messagerie")
 
@@ -104,6 +110,12 @@ async def en_pdf(transaction: str, visite: AssureConnecte, *, telecharger: bool 
     }
     octets = await anyio.to_thread.run_sync(accuse_en_pdf, accuse)
     return visite.prolonger(Response(octets, media_type=PDF, headers=en_tetes))
+
+
+async def _demander(visite: Visite, transaction: str, *, panne: str | None = None, statut: int = 200) -> Response:
+    """`panne` : pourquoi rien n'a été supprimé."""
+    accuse = await _au_guichet(consulter_message, visite, transaction)
+    return visite.rendre("messagerie-suppression.html", _EN_TETE | {"accuse": accuse, "panne": panne}, statut=statut)
 
 
 _T = TypeVar("_T")

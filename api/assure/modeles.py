@@ -125,7 +125,9 @@ class LigneDeCreance(BaseModel):
     date_emission: date
     montant_initial_centimes: int
     restant_du_centimes: int
-    en_cours_centimes: int = Field(description="Part retenue par des paiements en cours.")
+    en_cours_centimes: int = Field(
+        description="Part retenue par des paiements en cours ; plus que le restant dû si celui-ci a baissé depuis."
+    )
     disponible_centimes: int = Field(description="Restant dû net des paiements en cours.")
     trop_percu_centimes: int
     statut: Literal["trop_percu", "soldee", "paiement_en_cours", "due"]

@@ -5,8 +5,10 @@ cinquante lignes. Ici le gabarit d'une rangée (`_rangee.html`) est rendu une fo
 chaque rangée les remplit de textes déjà échappés.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
@@ -28,6 +30,7 @@ _CHAMPS: Final = (
     "initial",
     "reste",
     "en_cours",
+    "de_trop",
     "raison",
 )
 
@@ -45,35 +48,53 @@ class LigneACocher(NamedTuple):
     """Vrai si la page propose de la payer (`domain.ouverture.ACocher.invite`)."""
 
 
-def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool) -> Markup:
-    """Ces rangées, dans leur ordre ; `plusieurs_caisses` : chacune nomme la sienne."""
-    return Markup("".join([_rangee(ligne, plusieurs_caisses) for ligne in lignes]))  # noqa: S704 (tout est échappé)
+Forme = tuple[bool, bool, bool, bool, bool, bool]
+"""Ce qui change le balisage d'une rangée, dans l'ordre de `_FORME`."""
+
+_FORME: Final = ("plusieurs_caisses", "preuves", "retenue", "en_trop", "fermee", "cochee")
+
+_PLACE: Final = re.compile(r"\{(\d+)\}")
 
 
-def _rangee(ligne: LigneACocher, plusieurs_caisses: bool) -> str:  # noqa: FBT001 (cinquante fois par page)
-    creance, raison = ligne.creance, ligne.raison
+def ecrire(lignes: Iterable[LigneACocher], *, plusieurs_caisses: bool, preuves: bool) -> Markup:
+    """Ces rangées, dans leur ordre. `plusieurs_caisses` : chacune nomme la sienne ; `preuves` : et lie sa preuve."""
+    return Markup("".join([_rangee(ligne, plusieurs_caisses, preuves) for ligne in lignes]))  # noqa: S704 (tout est échappé)
+
+
+def _rangee(ligne: LigneACocher, plusieurs_caisses: bool, preuves: bool) -> str:  # noqa: FBT001 (cinquante fois par page)
+    creance, raison, cochee, rang, _ = ligne
     restant, en_cours, caisse = creance.restant_du, creance.en_cours, creance.caisse
-    return _forme(plusieurs_caisses, en_cours > 0, raison is not None, ligne.cochee).format(
-        _echappe(creance.reference),
-        ligne.rang,
-        restant,
-        restant - en_cours if restant > en_cours else 0,
-        _echappe(caisse),
-        _nom_echappe(caisse) if plusieurs_caisses else "",
-        _jour(creance.date_emission),
-        _euros(creance.montant_initial),
-        _euros(restant),
-        _euros(en_cours) if en_cours else "",
-        _phrase_echappee(raison.phrase) if raison is not None else "",
+    de_trop = en_cours - restant
+    textes, choisir = _patron((plusieurs_caisses, preuves, en_cours > 0, de_trop > 0, raison is not None, cochee))
+    ecrits = textes.copy()
+    ecrits[1::2] = choisir(
+        (
+            _echappe(creance.reference),
+            str(rang),
+            str(restant),
+            str(restant - en_cours if restant > en_cours else 0),
+            _echappe(caisse),
+            _nom_echappe(caisse) if plusieurs_caisses else "",
+            _jour(creance.date_emission),
+            _euros(creance.montant_initial),
+            _euros(restant),
+            _euros(min(en_cours, restant)) if en_cours else "",
+            _euros(de_trop) if de_trop > 0 else "",
+            _phrase_echappee(raison.phrase) if raison is not None else "",
+        )
     )
+    return "".join(ecrits)
 
 
-@lru_cache(maxsize=16)
-def _forme(plusieurs_caisses: bool, retenue: bool, fermee: bool, cochee: bool) -> str:  # noqa: FBT001 (la clé du cache)
-    """Le texte d'une rangée de cette forme, à remplir par `str.format` dans l'ordre de `_CHAMPS`."""
+@lru_cache(maxsize=64)
+def _patron(forme: Forme) -> tuple[list[str], Callable[[tuple[str, ...]], tuple[str, ...]]]:
+    """Une rangée de cette forme : ses textes, un sur deux à remplir, et ce qui y va, pris dans l'ordre de `_CHAMPS`.
+
+    Coller des morceaux coûte trois fois moins que `str.format`, que chaque accent fait recopier.
+    """
     places = {nom: f"{{{rang}}}" for rang, nom in enumerate(_CHAMPS)}
-    faits = {"plusieurs_caisses": plusieurs_caisses, "retenue": retenue, "fermee": fermee, "cochee": cochee}
-    return texte_de("_rangee.html", places | faits)
+    textes = _PLACE.split(texte_de("_rangee.html", places | dict(zip(_FORME, forme, strict=True))))
+    return textes, itemgetter(*map(int, textes[1::2]))
 
 
 def _echappe(texte: str) -> str:

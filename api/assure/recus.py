@@ -7,6 +7,7 @@ from starlette.responses import Response
 from api.assure.accuse_pdf import recu_en_pdf
 from api.assure.justificatif import justificatif_de
 from api.assure.lecture import etat_du_paiement
+from api.assure.reprises import repris_de, reprises_de
 from api.assure.visite import AssureConnecte
 from api.socle.route_directe import RouteDirecte
 from domain.refus import PaiementInconnu
@@ -22,8 +23,9 @@ routes = APIRouter(prefix="/paiements", include_in_schema=False, route_class=Rou
 async def tous(visite: AssureConnecte) -> Response:
     """Tous les paiements, le plus récent d'abord."""
     async with visite.moyens.pool.connection() as conn:
-        paiements = (await compte(conn, visite.assure, MONTRES_MAX)).paiements
-    return visite.rendre("paiements.html", {"paiements": paiements})
+        lu = await compte(conn, visite.assure, MONTRES_MAX)
+    repris = await reprises_de(visite.moyens, lu)
+    return visite.rendre("paiements.html", {"paiements": lu.paiements, "repris": repris})
 
 
 @routes.get("/{transaction}/recu.pdf")
@@ -34,7 +36,8 @@ async def en_pdf(transaction: str, visite: AssureConnecte) -> Response:
         raise PaiementInconnu
     guichet = visite.moyens.dependances.guichet
     justificatif = await anyio.to_thread.run_sync(justificatif_de, guichet, transaction)
-    octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, paiement.accepte_le, justificatif)
+    repris = await repris_de(visite.moyens, paiement)
+    octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, paiement.accepte_le, justificatif, repris)
     en_tetes = {
         "Content-Disposition": f'inline; filename="recu-{transaction}.pdf"',
         "Cache-Control": "no-store",

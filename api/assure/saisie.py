@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from api.socle.formulaire import FormulairePerime
@@ -68,11 +68,27 @@ class ReferenceMalTapee(RefusDeSaisie):
         return f"{dit[0].upper()}{dit[1:]}. Une référence compte 16 chiffres et 1 lettre."
 
 
-def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:  # noqa: PLR0911 (un défaut, une phrase)
+_EN_UNE_PHRASE: Final[Mapping[DefautDeReference, str]] = {
+    DefautDeReference.LETTRE_ABSENTE: "il manque la lettre à la fin de votre référence",
+    DefautDeReference.LETTRES_EN_TROP: (
+        "votre référence se termine par plusieurs lettres : gardez celle de votre courrier"
+    ),
+    DefautDeReference.SUITE_EN_TROP: "votre référence se termine par sa lettre : ôtez ce qui la suit",
+    DefautDeReference.SECURITE_SOCIALE: (
+        "c'est un numéro de sécurité sociale : la référence de l'avis est un autre numéro, en haut de votre courrier"
+    ),
+    DefautDeReference.PAIEMENT: "c'est la référence d'un paiement : son reçu est dans « Tous mes paiements »",
+    DefautDeReference.PLUSIEURS: (
+        "vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite"
+    ),
+    DefautDeReference.FORME: "nous n'avons pas reconnu de référence dans ce que vous avez saisi",
+}
+"""Ce qui ne dépend pas de ce que la saisie compte."""
+
+
+def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:
     nombre = f"{lue.chiffres} chiffre{'s' if lue.chiffres > 1 else ''}"
     match defaut:
-        case DefautDeReference.LETTRE_ABSENTE:
-            return "il manque la lettre à la fin de votre référence"
         case DefautDeReference.CHIFFRES_MANQUANTS:
             return f"votre référence ne compte que {nombre} : il en manque {CHIFFRES - lue.chiffres}"
         case DefautDeReference.CHIFFRES_EN_TROP:
@@ -80,14 +96,8 @@ def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:  
         case DefautDeReference.SIGNE_DEPLACE:
             accord = "sont à la place de chiffres" if len(lue.deplaces) > 1 else "est à la place d'un chiffre"
             return f"« {' », « '.join(lue.deplaces)} » {accord}"
-        case DefautDeReference.LETTRES_EN_TROP:
-            return "votre référence se termine par plusieurs lettres : gardez celle de votre courrier"
-        case DefautDeReference.PLUSIEURS:
-            return "vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite"
-        case DefautDeReference.FORME:
-            return "nous n'avons pas reconnu de référence dans ce que vous avez saisi"
-        case inattendu:
-            assert_never(inattendu)
+        case _:
+            return _EN_UNE_PHRASE[defaut]
 
 
 class Saisie(NamedTuple):

@@ -16,7 +16,7 @@ from api.socle.formulaire import Champs
 from api.socle.identite import RoleUtilisateur
 from api.socle.session import Session
 from api.socle.sessions_tenues import Tenue, lire_avec, tenue_de
-from api.socle.visite import AccesRefuse, Visite, session_finie, visite_de_role
+from api.socle.visite import RIEN_PAYE, AccesRefuse, Visite, session_finie, visite_de_role
 from domain.avis import Canal
 from projections.lectures.compte import SANS_FIN, Compte, compte_de
 
@@ -26,8 +26,10 @@ async def visite_de(requete: Request) -> Visite:
     return await visite_de_role(requete, await moyens(requete), RoleUtilisateur.ASSURE)
 
 
-async def visite_d_un_envoi(requete: Request, adresse: Callable[[Champs], str]) -> Visite:
+async def visite_d_un_envoi(requete: Request, adresse: Callable[[Champs], str], dit: str = RIEN_PAYE) -> Visite:
     """La même pour un formulaire ; si la session est finie, ce qui est tapé revient à cette adresse après la connexion.
+
+    `dit` : ce qui n'a pas été fait (`session_finie`).
 
     À une borne, rien n'est gardé : la personne suivante n'est peut-être pas la même.
     """
@@ -44,7 +46,7 @@ async def visite_d_un_envoi(requete: Request, adresse: Callable[[Champs], str]) 
             champs = await lire_formulaire(requete)
         except ValueError:
             raise refus from None
-        raise AccesRefuse(session_finie(adresse(champs))) from None
+        raise AccesRefuse(session_finie(adresse(champs), dit)) from None
 
 
 class VisiteAvecCompte(NamedTuple):

@@ -65,8 +65,10 @@ async def choisir_un_agent(requete: Request, moyens: DeLApplication) -> Response
         raise AccesRefuse(par_le_compte())
     moyens.debits.exiger(GenreDeDebit.CONNEXION, adresse_de(requete))
     _, champs = await formulaire(requete, moyens)
-    nom = dict(champs).get("agent", "")
-    reponse = RedirectResponse(AGENTS[nom].accueil if nom in AGENTS else "/", status_code=303)
+    dits = dict(champs)
+    nom, suite = dits.get("agent", ""), suite_locale(dits.get("suite", "/"))
+    accueil = AGENTS[nom].accueil if nom in AGENTS else "/"
+    reponse = RedirectResponse(suite if suite.startswith(accueil) else accueil, status_code=303)
     if nom in AGENTS:
         session = sessions.nouvelle_session(None, AGENTS[nom], nom)
         await sessions.finir(requete, "deconnexion", moyens)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -57,6 +58,7 @@ _CADRE: Final = {
     "canal": "web",
     "inactivite_s": None,
     "repos_s": None,
+    "preuves": False,
     "demo": False,
     "rubrique": "",
 }
@@ -115,14 +117,14 @@ def mesure(valeur: float, unite: str = "") -> str:
 
 _GABARITS.filters.update(
     mesure=mesure,
-    euros=euros,
+    euros=lru_cache(maxsize=4096)(euros),  # Une page redit les mêmes montants, les mêmes bornes, les mêmes jours.
     signe=signe,
-    euros_ronds=euros_ronds,
-    jour=jour,
+    euros_ronds=lru_cache(maxsize=256)(euros_ronds),
+    jour=lru_cache(maxsize=1024)(jour),
     heure=heure,
     instant=instant,
-    caisse=nom_de_caisse,
-    compte=compte,
+    caisse=lru_cache(maxsize=256)(nom_de_caisse),
+    compte=lru_cache(maxsize=256)(compte),
     typo=typographie,
 )
 

@@ -185,9 +185,9 @@ def poser(reponse: Response, session: Session, dependances: Dependances) -> None
 
 
 @lru_cache(maxsize=1024)
-def marque_de_la_personne(assure: str | None, secret: str) -> str:
+def marque_de_la_personne(personne: str, secret: str) -> str:
     """Ce qui distingue une personne d'une autre dans un même onglet, d'une session à l'autre, sans la nommer."""
-    return hmac.digest(cle_pour("personne", secret), assure.encode(), "sha256").hex()[:16] if assure else ""
+    return hmac.digest(cle_pour("personne", secret), personne.encode(), "sha256").hex()[:16] if personne else ""
 
 
 def jeton_de_formulaire(session: Session, dependances: Dependances) -> str:

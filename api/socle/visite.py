@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -92,7 +92,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
     return {
         "assure": session.assure,
         "nom": session.nom or session.assure,
-        "personne": sessions.marque_de_la_personne(session.assure, dependances.secret_de_session),
+        "personne": sessions.marque_de_la_personne(session.assure or session.personne, dependances.secret_de_session),
         "derniere_connexion": session.derniere_connexion and datetime.fromtimestamp(session.derniere_connexion, UTC),
         "accueil": session.role.accueil if session.role else "/",
         "jeton": sessions.jeton_de_formulaire(session, dependances),
@@ -100,6 +100,7 @@ def cadre(moyens: Moyens, session: sessions.Session, passage: Passage) -> dict[s
         "inactivite_s": dependances.inactivite_borne.total_seconds() if passage.canal is Canal.BMS else None,
         "reste_s": _reste_s(session, dependances),
         "repos_s": dependances.repos_de_session.total_seconds() if session.role else None,
+        "preuves": dependances.sel_de_preuve is not None,
         "demo": dependances.demo,
     }
 
@@ -168,12 +169,15 @@ async def champs_de(requete: Request, visite: Visite) -> Champs:
     return champs
 
 
-def session_finie(suite: str) -> Response:
-    """À qui envoie un formulaire après la fin de sa session (401) : se reconnecter ramène à `suite`."""
-    phrase = (
-        "Votre session s'est terminée avant votre envoi : rien n'a été payé. Reconnectez-vous, et vous retrouverez ce"
-        " que vous aviez coché et saisi."
-    )
+RIEN_PAYE: Final = "rien n'a été payé. Reconnectez-vous, et vous retrouverez ce que vous aviez coché et saisi."
+
+
+def session_finie(suite: str, dit: str = RIEN_PAYE) -> Response:
+    """À qui envoie un formulaire après la fin de sa session (401) : se reconnecter ramène à `suite`.
+
+    `dit` : ce qui n'a pas été fait, et la suite.
+    """
+    phrase = f"Votre session s'est terminée avant votre envoi : {dit}"
     return message("Votre session est terminée", phrase, 401, connexion=connexion_puis(suite))
 
 

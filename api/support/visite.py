@@ -1,17 +1,19 @@
 """La visite d'un agent du support ou d'un auditeur : ce que leurs pages demandent, et le motif de chaque lecture."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.socle.corps import lire_formulaire
 from api.socle.dependances import DeLApplication, Moyens
 from api.socle.enveloppe import correlation
 from api.socle.identite import RoleUtilisateur
-from api.socle.visite import Visite, visite_de_role
+from api.socle.visite import AccesRefuse, Visite, session_finie, visite_de_role
 from api.support import consultation
 from api.support.acces import sources
 from domain.refus import Refus
@@ -19,6 +21,8 @@ from guichet.acces import MOTIFS, Lecteur, Motif, VoieDeLecture, lire_motif
 
 RECHERCHE = "/support"
 """La page d'accueil du support : son seul champ de recherche."""
+
+RIEN_ENREGISTRE: Final = "rien n'a été enregistré. Reconnectez-vous pour revenir à la page où vous étiez."
 
 PAGES = {
     consultation.GenreDeConsultation.CREANCE: "creances",
@@ -88,13 +92,33 @@ def page_de(objet: consultation.Objet) -> str:
 
 
 async def _agent(requete: Request, moyens: DeLApplication) -> Agent:
-    visite = await visite_de_role(requete, moyens, RoleUtilisateur.SUPPORT)
+    try:
+        visite = await visite_de_role(requete, moyens, RoleUtilisateur.SUPPORT)
+    except AccesRefuse as refus:
+        meme_site = requete.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+        revenir = requete.method == "POST" and moyens.dependances.connectable and meme_site
+        if refus.reponse.status_code != HTTPStatus.UNAUTHORIZED or not revenir:
+            raise
+        raise AccesRefuse(session_finie(await _page_d_ou(requete), RIEN_ENREGISTRE)) from None
     return Agent(visite, requete.query_params.get("motif", "").strip())
 
 
 async def _auditeur(requete: Request, moyens: DeLApplication) -> Agent:
     visite = await visite_de_role(requete, moyens, RoleUtilisateur.AUDIT)
     return Agent(visite, "")
+
+
+async def _page_d_ou(requete: Request) -> str:
+    """La page où était le formulaire : celle de l'objet d'une note, sinon celle dont son adresse est un geste."""
+    adresse, _, geste = requete.url.path.rpartition("/")
+    if geste == "notes":
+        try:
+            genre, _, nom = dict(await lire_formulaire(requete)).get("objet", "").partition("-")
+        except ValueError:
+            genre = nom = ""
+        connus = {genre.value: pluriel for genre, pluriel in PAGES.items()} | {"anomalie": "anomalies"}
+        adresse = f"{RECHERCHE}/{connus[genre]}/{quote(nom, safe='')}" if genre in connus else RECHERCHE
+    return f"{adresse}?{requete.url.query}" if requete.url.query else adresse
 
 
 AgentConnecte = Annotated[Agent, Depends(_agent)]

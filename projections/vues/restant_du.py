@@ -120,6 +120,16 @@ class LigneCreance(NamedTuple):
         return max(0, libre)
 
     @property
+    def en_cours_du_restant(self) -> int:
+        """Ce que des paiements en cours retiennent de ce qui reste à payer."""
+        return min(self.en_cours, self.restant_du)
+
+    @property
+    def en_cours_de_trop(self) -> int:
+        """Ce que des paiements en cours prendraient au-delà : un chèque arrive, et le restant dû passe dessous."""
+        return self.en_cours - self.en_cours_du_restant
+
+    @property
     def statut(self) -> StatutDeCreance:
         """Où elle en est."""
         if self.annulee:

@@ -729,7 +729,7 @@ class TestMauvaisesEntrees:
             assert '<a class="bouton" href="/payer">Payer une créance</a>' in reponse.text
         service.client.cookies.clear()
         sans_session = service.client.post("/messagerie/T1/suppression", data={"jeton": "faux"})
-        assert (sans_session.status_code, 'href="/connexion"' in sans_session.text) == (401, True)
+        assert (sans_session.status_code, 'href="/connexion?next=' in sans_session.text) == (401, True)
 
     def test_une_panne_garde_le_menu_et_dit_que_faire(self, service: Service) -> None:
         service.avis(REF)

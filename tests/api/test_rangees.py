@@ -35,10 +35,12 @@ def test_tout_texte_d_une_rangee_est_echappe(
         position=1,
     )
     motif = Raison("motif", raison) if raison else None
-    ecrite = ecrire([LigneACocher(creance, motif, cochee=False, rang=7, invite=True)], plusieurs_caisses=True)
+    ecrite = ecrire(
+        [LigneACocher(creance, motif, cochee=False, rang=7, invite=True)], plusieurs_caisses=True, preuves=True
+    )
     autre = creance._replace(reference=ReferenceCreance("R"), caisse=CodeCaisse("C"))
     temoin = LigneACocher(autre, motif, cochee=False, rang=7, invite=True)
-    nue = ecrire([temoin._replace(raison=motif and Raison("motif", "P"))], plusieurs_caisses=True)
+    nue = ecrire([temoin._replace(raison=motif and Raison("motif", "P"))], plusieurs_caisses=True, preuves=True)
     assert [ecrite.count(signe) for signe in "<>"] == [nue.count(signe) for signe in "<>"]
     assert f'value="{escape(reference)}"' in ecrite
     assert f'data-caisse="{escape(caisse)}"' in ecrite

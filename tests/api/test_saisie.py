@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.assure.saisie import MontantIllisible, adresse_de_la_saisie, lire_montant, lire_saisie
+from api.assure.saisie import MontantIllisible, ReferenceMalTapee, adresse_de_la_saisie, lire_montant, lire_saisie
+from domain.references import DefautDeReference, ReferenceIllisible
 from tests.navigateur.montants import ILLISIBLES, LUS
 
 
@@ -37,3 +38,9 @@ def test_un_montant_ecrit_se_relit(centimes: int) -> None:
 def test_ce_qui_est_saisi_passe_la_fin_de_la_session(tape: str) -> None:
     saisie = lire_saisie([("reference", "3811701200010075F"), ("montant", tape)])
     assert adresse_de_la_saisie(saisie).partition("montant=")[2] != ""
+
+
+@pytest.mark.parametrize("defaut", list(DefautDeReference))
+def test_chaque_defaut_d_une_reference_a_sa_phrase(defaut: DefautDeReference) -> None:
+    phrase = ReferenceMalTapee(ReferenceIllisible((defaut,), 15, "B")).phrase
+    assert phrase.endswith(". Une référence compte 16 chiffres et 1 lettre.")

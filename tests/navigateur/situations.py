@@ -12,7 +12,7 @@ from tests.api.conftest import notification
 from tests.navigateur.conftest import INACTIVITE, Pile, Visiteur
 from tests.outils import attendre
 
-BUREAU = {"width": 1100, "height": 760}
+BUREAU = {"width": 1160, "height": 760}
 TELEPHONE = {"width": 320, "height": 640}
 BORNE = {"width": 1080, "height": 1180}
 ACCEPTEE, REFUSEE = "5017 0000 0000 0000", "5017 0000 0000 0005"

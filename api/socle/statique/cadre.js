@@ -1,5 +1,5 @@
-// Le cadre de toutes les pages : le menu se ferme par Échap et par un toucher dehors, « Imprimer » imprime, et rien de
-// ce qui est gardé dans l'onglet ne passe d'une personne à la suivante.
+// Le cadre de toutes les pages : le menu se ferme par Échap et par un toucher dehors, « Imprimer » imprime, ce qui est
+// tapé n'est pas perdu, et rien de ce qui est gardé dans l'onglet ne passe d'une personne à la suivante.
 "use strict";
 
 const menu = document.querySelector("details.menu");
@@ -26,3 +26,25 @@ if (deconnectee !== undefined || (personne && sessionStorage.getItem("personne")
 if (personne) sessionStorage.setItem("personne", personne);
 // Se déconnecter efface aussi ce qui était gardé pour revenir.
 document.querySelector('form[action="/deconnexion"]')?.addEventListener("submit", () => sessionStorage.clear());
+
+// Ce qui est tapé dans un champ `data-garder` survit à un envoi que la fin de la session, ou une panne, a empêché.
+const { suspendu } = document.body.dataset;
+const tapes = () => Object.keys(sessionStorage).filter((une) => une.startsWith("tape:"));
+const clefDe = (champ) => `tape:${new URL(champ.form.action).pathname}#${champ.id || champ.name}`;
+document.addEventListener("submit", ({ target }) => {
+  for (const champ of target.querySelectorAll("[data-garder]")) sessionStorage.setItem(clefDe(champ), champ.value);
+});
+if (suspendu !== undefined || !personne) {
+  if (tapes().length > 0) sessionStorage.setItem("tapes-suspendues", "oui");
+} else if (sessionStorage.getItem("tapes-suspendues") === null) {
+  for (const clef of tapes()) sessionStorage.removeItem(clef); // L'envoi est arrivé.
+} else {
+  for (const champ of document.querySelectorAll("[data-garder]")) {
+    const garde = sessionStorage.getItem(clefDe(champ));
+    if (garde === null) continue;
+    champ.value ||= garde;
+    champ.closest("details")?.setAttribute("open", "");
+    sessionStorage.removeItem(clefDe(champ));
+  }
+  if (tapes().length === 0) sessionStorage.removeItem("tapes-suspendues");
+}
