@@ -30,7 +30,7 @@ class BoundedConnection(h11.Connection):
         self._read = self._pieces = 0
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As h11. Raises RemoteProtocolError for what costs too much, or can be read in two ways."""
+        """As h11, and its RemoteProtocolError too for what costs too much, or can be read in two ways."""
         if len(self._receive_buffer) > HEADER_BYTES_READ_AT_ONCE and self.their_state is h11.IDLE:
             self._bound_header(self.trailing_data[0])
         event = super().next_event()

@@ -28,6 +28,7 @@ LONG: Final = {
     "session_idle_max": timedelta(hours=1),
     "preuve_interval": timedelta(minutes=1),
     "preuve_temoins_interval": timedelta(minutes=10),
+    "tsa_interval": timedelta(days=1),
 }
 """The longest that each wait is of use; what is kept rather than waited for (retentions, days of policy) is absent."""
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -63,41 +63,42 @@ class ReferenceMalTapee(RefusDeSaisie):
     @property
     def phrase(self) -> str:
         """Ce qui ne va pas, tout en une phrase, et la forme attendue."""
-        premier, *suite = (_ce_qui_manque(defaut, self.lue) for defaut in self.lue.defauts)
+        premier, *suite = (_CE_QUI_MANQUE[defaut](self.lue) for defaut in self.lue.defauts)
         dit = f"{', '.join([premier, *suite[:-1]])} et {suite[-1]}" if suite else premier
         return f"{dit[0].upper()}{dit[1:]}. Une référence compte 16 chiffres et 1 lettre."
 
 
-_EN_UNE_PHRASE: Final[Mapping[DefautDeReference, str]] = {
-    DefautDeReference.LETTRE_ABSENTE: "il manque la lettre à la fin de votre référence",
-    DefautDeReference.LETTRES_EN_TROP: (
+def _chiffres(lue: ReferenceIllisible) -> str:
+    return f"{lue.chiffres} chiffre{'s' if lue.chiffres > 1 else ''}"
+
+
+def _deplaces(lue: ReferenceIllisible) -> str:
+    accord = "sont à la place de chiffres" if len(lue.deplaces) > 1 else "est à la place d'un chiffre"
+    return f"« {' », « '.join(lue.deplaces)} » {accord}"
+
+
+_CE_QUI_MANQUE: Final[Mapping[DefautDeReference, Callable[[ReferenceIllisible], str]]] = {
+    DefautDeReference.LETTRE_ABSENTE: lambda _: "il manque la lettre à la fin de votre référence",
+    DefautDeReference.CHIFFRES_MANQUANTS: lambda lue: (
+        f"votre référence ne compte que {_chiffres(lue)} : il en manque {CHIFFRES - lue.chiffres}"
+    ),
+    DefautDeReference.CHIFFRES_EN_TROP: lambda lue: (
+        f"votre référence compte {_chiffres(lue)} : il y en a {lue.chiffres - CHIFFRES} de trop"
+    ),
+    DefautDeReference.SIGNE_DEPLACE: _deplaces,
+    DefautDeReference.LETTRES_EN_TROP: lambda _: (
         "votre référence se termine par plusieurs lettres : gardez celle de votre courrier"
     ),
-    DefautDeReference.SUITE_EN_TROP: "votre référence se termine par sa lettre : ôtez ce qui la suit",
-    DefautDeReference.SECURITE_SOCIALE: (
+    DefautDeReference.SUITE_EN_TROP: lambda _: "votre référence se termine par sa lettre : ôtez ce qui la suit",
+    DefautDeReference.SECURITE_SOCIALE: lambda _: (
         "c'est un numéro de sécurité sociale : la référence de l'avis est un autre numéro, en haut de votre courrier"
     ),
-    DefautDeReference.PAIEMENT: "c'est la référence d'un paiement : son reçu est dans « Tous mes paiements »",
-    DefautDeReference.PLUSIEURS: (
+    DefautDeReference.PAIEMENT: lambda _: "c'est la référence d'un paiement : son reçu est dans « Tous mes paiements »",
+    DefautDeReference.PLUSIEURS: lambda _: (
         "vous avez collé plusieurs références : n'en gardez qu'une, vous pourrez cocher les autres ensuite"
     ),
-    DefautDeReference.FORME: "nous n'avons pas reconnu de référence dans ce que vous avez saisi",
+    DefautDeReference.FORME: lambda _: "nous n'avons pas reconnu de référence dans ce que vous avez saisi",
 }
-"""Ce qui ne dépend pas de ce que la saisie compte."""
-
-
-def _ce_qui_manque(defaut: DefautDeReference, lue: ReferenceIllisible) -> str:
-    nombre = f"{lue.chiffres} chiffre{'s' if lue.chiffres > 1 else ''}"
-    match defaut:
-        case DefautDeReference.CHIFFRES_MANQUANTS:
-            return f"votre référence ne compte que {nombre} : il en manque {CHIFFRES - lue.chiffres}"
-        case DefautDeReference.CHIFFRES_EN_TROP:
-            return f"votre référence compte {nombre} : il y en a {lue.chiffres - CHIFFRES} de trop"
-        case DefautDeReference.SIGNE_DEPLACE:
-            accord = "sont à la place de chiffres" if len(lue.deplaces) > 1 else "est à la place d'un chiffre"
-            return f"« {' », « '.join(lue.deplaces)} » {accord}"
-        case _:
-            return _EN_UNE_PHRASE[defaut]
 
 
 class Saisie(NamedTuple):
