@@ -210,6 +210,8 @@ def _instant(valeur: object) -> datetime | None:
         return None
     try:
         lu = datetime.fromisoformat(valeur)
+        if lu.tzinfo is UTC:
+            return lu
         return lu.astimezone(UTC) if lu.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
