@@ -47,6 +47,34 @@ class Cursor:
             yield self._rows.pop(0)
 
 
+class Loaders:
+    """How values are read: here they are Python's already."""
+
+    def register_loader(self, oid: int, loader: object) -> None:
+        """Nothing to read otherwise."""
+
+
+class Asking:
+    """A cursor that has asked nothing yet."""
+
+    def __init__(self, connection: "Connection", *, binary: bool) -> None:
+        """Of this connection."""
+        self._connection = connection
+        self._binary = binary
+        self.adapters = Loaders()
+
+    def execute(self, sql: str, params: Any = None) -> Cursor:
+        """Run a statement."""
+        return self._connection.execute(sql, params, binary=self._binary)
+
+    def __enter__(self) -> Self:
+        """For `with conn.cursor() as cursor`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+
 class Info(NamedTuple):
     """What the server says of itself."""
 
@@ -86,6 +114,10 @@ class Connection:
             raise
         self._commit()
         return Cursor(answer)
+
+    def cursor(self, *, binary: bool = False) -> Asking:
+        """A cursor to ask by."""
+        return Asking(self, binary=binary)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
