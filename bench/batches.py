@@ -191,7 +191,7 @@ def compare(servers: Servers, figures: Figures, scales: Mapping[str, Scale], rou
             figures.fact(f"lived.{name}.events", life_loading.load(database, scale))
             bases[name] = stack.enter_context(Base(servers, database, scale))
             bases[name].turn(1)
-        spare_the_collector()  # As in a role: Python's own thresholds cost the consumer a tenth more.
+        spare_the_collector()  # As in a role: Python's own thresholds walk a batch in vain.
         for _ in range(rounds):
             for name, base in bases.items():
                 servers.checkpoint()
