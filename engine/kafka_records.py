@@ -5,8 +5,8 @@ Importing this module changes it in two ways; what is read is otherwise the same
 - A header whose name is not UTF-8 is a message like any other: kafka-python would refuse the whole reading, for ever.
   Kafka keeps a header's name as bytes, and producers that are not written in Java put there what they like. Such a name
   is read with replacement characters.
-- A record as nearly all are is read in two thirds of the time, its values as attributes, not properties. Whatever is unusual in
-  it, a fault first of all, is left to kafka-python, which then says it in its words.
+- A record as nearly all are is read in two thirds of the time, its values as attributes, not properties. Whatever is
+  unusual in it, a fault first of all, is left to kafka-python, which then says it in its words.
 """
 
 from typing import Any, ClassVar, Final
