@@ -46,6 +46,7 @@ class Anomalie(Agregat):
         """Une personne, ou une réponse de la banque, a signalé ce qu'aucune règle n'avait vu."""
 
         TOPIC: ClassVar[str] = "anomalie.AnomalieSignalee"
+        KEPT: ClassVar[bool] = True
         cause: Texte
         montant: Somme
         transaction: ReferenceTransaction
@@ -59,6 +60,7 @@ class Anomalie(Agregat):
         """Une première personne a dit quoi faire ; une seconde doit l'approuver avant l'échéance."""
 
         TOPIC: ClassVar[str] = "anomalie.ReglementPropose"
+        KEPT: ClassVar[bool] = True
         proposition: Proposition
         par: Agent
         expire_le: AwareDatetime
@@ -98,6 +100,7 @@ class Anomalie(Agregat):
         """Le règlement est fait ; ce qu'il change à l'argent est enregistré du même bloc."""
 
         TOPIC: ClassVar[str] = "anomalie.AnomalieReglee"
+        KEPT: ClassVar[bool] = True
         proposition: Proposition
         saisi_par: Agent
         approuve_par: Agent | None

@@ -5,7 +5,7 @@ Plus de 300 lignes : tout le vocabulaire de l'agrégat, ses faits et ses décisi
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeGuard, get_args
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -30,8 +30,7 @@ _facultatif: Final[Any] = Field(None, exclude_if=lambda valeur: valeur is None)
 """Un champ venu plus tard : absent, il n'est pas stocké, et ce qui l'a été se lit encore."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """La part qu'un paiement en cours retient, et jusqu'à quand il peut être repris."""
 
     part: Centimes

@@ -41,6 +41,8 @@ class Fait(BaseModel, CanMutateAggregate[str]):
 
     TOPIC: ClassVar[str]
     class_version: ClassVar[int] = 1
+    KEPT: ClassVar[bool] = False
+    """Vrai si son agrégat le garde lui-même ; des autres, qui charge un flux ne fait pas un modèle (`engine.lean`)."""
     PUBLIE: ClassVar[bool] = True
     """Faux pour un fait qui ne sort pas du service : son flux ou ses champs nommeraient une personne."""
 

@@ -246,6 +246,7 @@ class Paiement(Agregat):
         """La banque va rendre ces centimes sur la carte ; jusqu'à sa réponse, on ne lui en demande pas d'autre."""
 
         TOPIC: ClassVar[str] = "paiement.RemboursementDemande"
+        KEPT: ClassVar[bool] = True
         anomalie: IdAnomalie
         montant: Somme
         reste_avant: Somme

@@ -1,8 +1,7 @@
 """Le sort d'un message : ce qu'il est devenu, en un seul mot enregistré."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 
 class Sort(StrEnum):
@@ -41,8 +40,7 @@ ANOMALIES: Final = frozenset(sort for sort in Sort if est_anomalie(sort))
 """Les sorts que le support doit voir et régler."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Le sort d'un message et la phrase qui dit pourquoi."""
 
     sort: Sort

@@ -12,6 +12,8 @@ class Event(Protocol):
 
     TOPIC: ClassVar[str]
     class_version: ClassVar[int]
+    KEPT: ClassVar[bool]
+    """Whether its `mutate` leaves the event itself in the aggregate."""
 
     @property
     def originator_id(self) -> str:

@@ -106,6 +106,43 @@ def _read_nothing(*_: object) -> Any:
 
 
 @cache
+def passing(kind: Any) -> Reader:
+    """The reader of what is applied and let go: msgspec's own structure, with the methods of that class of events.
+
+    It has the event's attributes and its `mutate`; nobody may keep it, and it is no model. A class whose events their
+    aggregate keeps, or that says its version in each state, is read as an event.
+    """
+    if kind.KEPT or kind.class_version > 1:
+        return reader(kind)
+    try:
+        struct, finishes, _ = _struct(kind, COLUMNS, {**_methods(kind), "__dict__": property(asdict)})
+    except Untranslatable:
+        return _read_nothing
+    decode = msgspec.json.Decoder(struct).decode
+
+    def read(stream: str, version: int, state: bytes) -> Any:
+        made = decode(state)
+        made.originator_id = stream
+        made.originator_version = version
+        for name, finish in finishes:
+            setattr(made, name, finish(getattr(made, name)))
+        return made
+
+    return read
+
+
+def _methods(kind: type[Any]) -> dict[str, Any]:
+    """What the classes of our events give them to call; nothing of pydantic's nor of the library's."""
+    ours = [base for base in reversed(kind.__mro__) if issubclass(base, BaseModel) and base is not BaseModel]
+    return {
+        name: value
+        for base in ours
+        for name, value in vars(base).items()
+        if isinstance(value, types.FunctionType | staticmethod | property) and not name.startswith("__")
+    }
+
+
+@cache
 def writer(kind: Any) -> Callable[[Any], bytes]:
     """What writes the state of an event of this class: the bytes that pydantic would write.
 
@@ -149,7 +186,9 @@ def _shape(kind: Any) -> Callable[..., Any]:
 
 
 def _struct(
-    model: type[Any], columns: Mapping[str, Any] = types.MappingProxyType({})
+    model: type[Any],
+    columns: Mapping[str, Any] = types.MappingProxyType({}),
+    methods: dict[str, Any] | None = None,
 ) -> tuple[type[Any], list[tuple[str, Callable[[Any], Any]]], set[str]]:
     """The structure of a model's JSON, what is left to do to its fields, and their names."""
     fields: list[Any] = []
@@ -165,7 +204,7 @@ def _struct(
             finishes.append((name, finish))
     if columns and model.class_version > 1:
         fields.append((_VERSION, Literal[model.class_version]))
-    struct = msgspec.defstruct(model.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+    struct = msgspec.defstruct(model.__name__, fields, namespace=methods, kw_only=True, forbid_unknown_fields=True)
     return struct, finishes, set(model.model_fields)
 
 

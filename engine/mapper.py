@@ -5,7 +5,7 @@ reads over and over what this service wrote. What the lean one does not read, th
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -56,7 +56,8 @@ class EventMapper(Mapper[str]):
             for nested in vars(aggregate).values()
             if isinstance(nested, type) and isinstance(topic := vars(nested).get("TOPIC"), str)
         }
-        self._lean = _Readers(self._classes)
+        self._lean = _Readers(self._classes, lean.reader)
+        self._passing = _Readers(self._classes, lean.passing)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -109,6 +110,13 @@ class EventMapper(Mapper[str]):
         except lean.NOT_READ:
             return self.lire(stream, version, topic, state)
 
+    def passing(self, stream: str, version: int, topic: str, state: bytes) -> Any:
+        """What `read` gives, for whoever applies it by its `mutate` and lets it go: half the price."""
+        try:
+            return self._passing[topic](stream, version, state)
+        except lean.NOT_READ:
+            return self.lire(stream, version, topic, state)
+
     def lire(self, flux: UUID | str, version: int, topic: str, etat: bytes) -> Any:
         """The event that these four columns hold. Raises MapperDeserialisationError if it cannot be read."""
         try:
@@ -124,12 +132,13 @@ class EventMapper(Mapper[str]):
 class _Readers(dict[str, lean.Reader]):
     """The lean readers by topic, each made when its first event is read."""
 
-    def __init__(self, classes: Mapping[str, Any]) -> None:
+    def __init__(self, classes: Mapping[str, Any], make: Callable[[Any], lean.Reader]) -> None:
         super().__init__()
         self._known = classes
+        self._make = make
 
     def __missing__(self, topic: str) -> lean.Reader:
-        self[topic] = reader = lean.reader(self._known[topic])
+        self[topic] = reader = self._make(self._known[topic])
         return reader
 
 

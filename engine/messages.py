@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from engine.batch import Batch, Fate, Held, Partition
@@ -121,7 +122,9 @@ def hold_message(
     add_fate(traitement, message, HELD_FATE, reason, objet=objet, champs=dict(champs or {}), dead=False)
 
 
+@lru_cache(maxsize=1024)
 def _told(cause: str) -> str:
+    """A cause as it is recorded; a batch has few, over and over."""
     return storable(cause[:CAUSE_MAX])
 
 

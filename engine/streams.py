@@ -66,7 +66,7 @@ class Streams:
 
         def reconstitute() -> dict[str, Any]:
             aggregates: dict[str, Any] = {}
-            read = self.mapper.read
+            read = self.mapper.passing
             for name, version, topic, state in answer.fetchall():
                 try:
                     aggregates[name] = read(name, version, topic, state).mutate(aggregates.get(name))

@@ -26,8 +26,8 @@ from engine.waiting_room import awaited
 from guichet.guichet import Guichet, sans_dementi
 from kiosque.interface import Indice, Lecture, Rejetee, Verifiee
 
-_Lue: TypeAlias = tuple[ReponseBancaire, datetime]
-"""Une notification lue, et l'instant de sa réception."""
+_Lue: TypeAlias = tuple[ReponseBancaire, datetime, str]
+"""Une notification lue, l'instant de sa réception, et le flux de son paiement."""
 
 GUILLEMETS_PAR_PAIRE: Final = 4
 
@@ -100,7 +100,7 @@ def prendre_notifications(
     lues, paiements, creances = _lire_et_charger(guichet, conn, messages, illisibles)
     attendus = set[str]()
     if not messages[0].held:
-        attendus = awaited(conn, [Paiement.flux(lue[0].transaction) for lue in lues if isinstance(lue, tuple)])
+        attendus = awaited(conn, [lue[2] for lue in lues if isinstance(lue, tuple)])
     traitement.awaited.update(attendus)
     for message, lue in zip(messages, lues, strict=True):
         if isinstance(lue, str):
@@ -110,8 +110,7 @@ def prendre_notifications(
             cause = "rien ne prouve que la banque le dise : elle sera interrogée"
             add_fate(traitement, message, Sort.EN_ATTENTE.value, cause, objet=lue.transaction, champs={}, dead=False)
             continue
-        reponse, recue_le = lue
-        flux = Paiement.flux(reponse.transaction)
+        reponse, recue_le, flux = lue
         if raison := _raison_d_attendre(flux, paiements.get(reponse.transaction), creances, illisibles, attendus):
             attendus.add(flux)
             champs = _champs(reponse, recue_le)
@@ -155,7 +154,7 @@ def _lire_et_charger(
         for debut in range(0, len(messages), TRANCHE):
             tranche = [_lire_ou_dire_pourquoi(guichet, message) for message in messages[debut : debut + TRANCHE]]
             lues += tranche
-            flux = [Paiement.flux(lue[0].transaction) for lue in tranche if isinstance(lue, tuple)]
+            flux = [lue[2] for lue in tranche if isinstance(lue, tuple)]
             attendus.append(guichet.recorder.request(conn, flux, illisibles))
         demandees: set[str] = set()
         attendues = []
@@ -196,7 +195,7 @@ def _lire_ou_dire_pourquoi(guichet: Guichet, message: Message) -> _Lue | Indice 
         return str(illisible)
     match lecture:
         case Verifiee(reponse=reponse):
-            return reponse.retenue, recue_le
+            return reponse.retenue, recue_le, Paiement.flux(reponse.transaction)
         case Indice():
             return lecture
         case Rejetee(refus=refus):
@@ -210,6 +209,8 @@ def _instant(valeur: object) -> datetime | None:
         return None
     try:
         lu = datetime.fromisoformat(valeur)
+        if lu.tzinfo is UTC:
+            return lu
         return lu.astimezone(UTC) if lu.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None

@@ -90,7 +90,7 @@ def run_until(
                 running += _witnessed(settings, sending)
         if stop.is_set():  # Asked to stop while it was put together: what it would start would only have to end.
             return 0
-        _spare_the_collector()
+        spare_the_collector()
         return roles.run([*running, *more], stop, settings.shutdown_timeout)
 
 
@@ -126,7 +126,7 @@ def _state(settings: Settings, name: RoleName) -> RoleState | None:
     return RoleState(settings.database_url, name.signs)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Leave what is loaded by now out of every collection, and collect after a batch's worth of objects, not within."""
     gc.collect()
     gc.freeze()

@@ -7,7 +7,9 @@ import base64
 import re
 import string
 from collections.abc import Container, Mapping
-from typing import Any, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
+
+import msgspec
 
 from domain.monnaie import CENTIMES_MAX
 from domain.references import TRANSACTION
@@ -27,6 +29,8 @@ _JAMAIS_ABSENTE = frozenset(string.ascii_letters + string.digits) - {ABSENTE[0],
 _MONTANT = re.compile(r"[0-9]{1,12}")
 NOM = re.compile(r"[A-Za-z0-9_.]{1,64}")
 INTERDIT_DANS_UNE_VALEUR = re.compile(r"[|\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+_OBJET: Final = msgspec.json.Decoder(dict[str, str])
 
 
 def ecrire(valeurs: Mapping[str, str]) -> str:
@@ -59,6 +63,16 @@ def lire_paires(texte: str, utilises: Container[str] | None = None) -> dict[str,
 
 def paires_simples(texte: str) -> dict[str, str] | None:
     """Les mêmes valeurs, en une passe, d'un texte dont aucune paire n'est vide, abîmée ni répétée ; sinon None."""
+    if '"' not in texte and "\\" not in texte:
+        # Sans rien qui s'échappe, un texte dont chaque paire a un seul « = » devient du JSON, que msgspec coupe d'un
+        # trait. Sinon il n'en devient pas.
+        objet = f"""{{"{texte.replace("=", '":"').replace("|", '","')}"}}"""
+        try:
+            valeurs = _OBJET.decode(objet)
+        except (msgspec.MsgspecError, UnicodeError):
+            pass
+        else:
+            return valeurs if len(valeurs) == texte.count("|") + 1 and "" not in valeurs else None
     paires = texte.split("|")
     try:
         valeurs = dict([paire.split("=", 1) for paire in paires])  # Une paire sans « = » ne se lit pas en deux.

@@ -88,6 +88,8 @@ def carte_masquee(valeur: str | None) -> str | None:
 
 def texte_de(valeurs: Mapping[str, str], nom: str) -> str | None:
     """La valeur libre sans ses blancs de bord, ou None : absente, trop longue, pleine de caractères de contrôle."""
+    if nom not in valeurs:
+        return None
     valeur = (valeur_de(valeurs, nom) or "").strip(_BLANCS)
     if not valeur or len(valeur) > TEXTE_CARACTERES_MAX or not valeur.isprintable():
         return None

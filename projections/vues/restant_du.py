@@ -160,12 +160,12 @@ class _Mouvement:
 
     def ajouter(self, fait: FaitDeCreance) -> None:
         """Ajoute un fait."""
-        ajoute = effet(fait)
-        self.montant += ajoute.montant
-        self.solde += ajoute.solde
-        self.en_cours += ajoute.en_cours
-        self.annulee = self.annulee or ajoute.annulee
-        if isinstance(fait, Créance.AvisEmis):
+        montant, solde, en_cours, annulee = effet(fait)
+        self.montant += montant
+        self.solde += solde
+        self.en_cours += en_cours
+        self.annulee = self.annulee or annulee
+        if self.avis is None and isinstance(fait, Créance.AvisEmis):
             self.avis = fait
 
 

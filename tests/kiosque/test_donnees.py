@@ -38,7 +38,25 @@ champs_libres = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(st.sampled_from(["a=1", "b=2", "a=3", "c", "=4", "", "d=e=f", "amount=5"])).map("|".join) | st.text())
+PAIRES = [
+    "a=1",
+    "b=2",
+    "a=3",
+    "c",
+    "=4",
+    "",
+    "d=e=f",
+    "amount=5",
+    'g="',
+    'h=1","i=2',
+    "j\\=",
+    "k=\\",
+    "l=\t",
+    "\ud800=",
+]
+
+
+@given(st.lists(st.sampled_from(PAIRES)).map("|".join) | st.text('a|="\\,:{}\t\N{NO-BREAK SPACE}') | st.text())
 def test_lues_en_une_passe_les_paires_sont_celles_que_lit_la_boucle(texte: str) -> None:
     simples = paires_simples(texte)
     if simples is not None:
