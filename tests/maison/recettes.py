@@ -104,7 +104,7 @@ def un_evenement(copie: Copie) -> None:
 LECTEURS: Final = (
     (r"\n\nclass Etat", "return Effet(solde=-fait.montant)"),
     (r"\n\n_PAR_MOYEN", 'return NouvelleLigne("Avis contesté", fait.timestamp)'),
-    (r"\n\n# --- Ce que les clôtures", 'return "Vous avez contesté cet avis."'),
+    (r"\n\nVERIFICATION", 'return "Vous avez contesté cet avis."'),
 )
 _ECRITURE: Final = """\
     if issubclass(classe, Créance.AvisContesté):
