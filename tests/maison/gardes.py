@@ -44,20 +44,7 @@ METIER: Final = {
     *("marchand", "marchands", "merchant", "montant", "montants", "solde", "soldes", "encaissement", "encaissements"),
     *("imputation", "imputations", "remboursement", "remboursements", "rapprochement", "carte", "cartes", "kiosk"),
     *("virement", "virements", "cheque", "cheques", "centimes", "euro", "euros", "anomalie", "anomalies", "reglement"),
-    *(
-        "pseudonyme",
-        "nir",
-        "iban",
-        "debt",
-        "debts",
-        "insured",
-        "refund",
-        "refunds",
-        "amount",
-        "amounts",
-        "card",
-        "cards",
-    ),
+    *("pseudonyme", "nir", "iban", "debt", "debts", "insured", "refund", "refunds", "amount", "amounts", "card"),
 }
 """Les mots du métier, sans accents, en français et en anglais."""
 _TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b|\bcreances\.[a-z_]+")
@@ -153,12 +140,17 @@ def sql_nu(texte: str) -> str:
 
 
 def accents_du_sql(source: str) -> list[str]:
-    """Les accents dans le SQL que porte un module, et dans tout nom que dit un texte."""
+    """Les accents dans le SQL que porte un module."""
     return [
         f"{ligne}: {texte.strip()[:40]}"
         for ligne, texte in textes(source)
-        if (_SQL.search(texte) and not sql_nu(texte).isascii()) or _NOM_COMPOSE.search(texte)
+        if _SQL.search(texte) and not sql_nu(texte).isascii()
     ]
+
+
+def accents_des_noms_dits(source: str) -> list[str]:
+    """Les accents d'un nom composé que dit un texte : une colonne, un champ, une clé."""
+    return [f"{ligne}: {texte.strip()[:40]}" for ligne, texte in textes(source) if _NOM_COMPOSE.search(texte)]
 
 
 def tables_ecrites(source: str) -> set[str]:
@@ -167,7 +159,7 @@ def tables_ecrites(source: str) -> set[str]:
 
 
 def metier(source: str) -> list[str]:
-    """Ce qu'un module du moteur nomme du métier, hors des tables du contrat : noms, textes, docstrings, commentaires."""
+    """Ce qu'un module du moteur nomme du métier, même en commentaire, hors des tables du contrat."""
     nommes = [(ligne, nom) for ligne, nom in noms(source) if mots(nom) & METIER]
     ecrits = [*textes(source), *commentaires(source)]
     dits = [(ligne, texte) for ligne, texte in ecrits if mots(_TABLES.sub("", texte)) & METIER]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import Enum, EnumMeta
 from importlib import import_module
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -32,6 +32,7 @@ def test_seuls_les_agregats_et_leurs_faits_portent_un_accent() -> None:
 def test_le_sql_et_les_reglages_sont_en_ascii() -> None:
     ailleurs = [fichier for fichier in gardes.sources(*PARTOUT) if fichier.parent.name != "maison"]
     assert fautes(gardes.accents_du_sql, ailleurs) == []
+    assert fautes(gardes.accents_des_noms_dits, gardes.sources(*gardes.DOSSIERS)) == []
     migrations = sorted((RACINE / "service/schema").glob("*.sql"))
     assert migrations
     assert [f.name for f in migrations if not gardes.sql_nu(f.read_text("utf-8")).isascii()] == []
@@ -150,7 +151,7 @@ def textes_fermes() -> dict[str, set[str]]:
     for fichier in gardes.sources(*gardes.DOSSIERS):
         nom = str(fichier.relative_to(RACINE)).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for ensemble in gardes.ensembles(fichier.read_text("utf-8")):
-            dit = getattr(import_module(nom), ensemble)
+            dit: Any = getattr(import_module(nom), ensemble)
             valeurs = [membre.value for membre in dit] if isinstance(dit, EnumMeta) else get_args(dit)
             fermes[ensemble] = {valeur for valeur in valeurs if isinstance(valeur, str)}
     return fermes
@@ -229,7 +230,7 @@ def test_un_module_de_plus_de_trois_cents_lignes_dit_pourquoi() -> None:
         (gardes.accents_du_sql, 'x = "SELECT accepté_le FROM t"', "x = \"SELECT a FROM t WHERE b = 'été' -- l'été\""),
         (gardes.accents_du_sql, 'x = f"{a} WHERE accepté_le = 1"', "x = \"AND b = 'été'\""),
         (gardes.accents_du_sql, "x = 'select accepté from t'", "x = 'selon accepté'"),
-        (gardes.accents_du_sql, "x = 'accepté_le = %s'", "x = 'accepté le = %s'"),
+        (gardes.accents_des_noms_dits, "x = 'accepté_le = %s'", "x = 'accepté le = %s'"),
         (gardes.metier, "x = Créance", '"""Un fait."""'),
         (gardes.metier, '"""La créance."""', "x = 'SELECT 1 FROM vues.paiements'"),
         (gardes.metier, "x = 1  # un paiement", "x = 1  # un fait"),
