@@ -244,6 +244,17 @@ def cles_du_gabarit(texte: str) -> Iterator[tuple[int, set[str]]]:
             yield noeud.lineno, {str(cle) for cle in cles}
 
 
+def jamais_lus(attributs: Iterable[str], fichiers: Iterable[Path]) -> list[str]:
+    """De ces attributs, ceux qu'aucun de ces modules ne lit."""
+    lus = {
+        noeud.attr
+        for fichier in fichiers
+        for noeud in ast.walk(ast.parse(fichier.read_text("utf-8")))
+        if isinstance(noeud, ast.Attribute) and isinstance(noeud.ctx, ast.Load)
+    }
+    return [nom for nom in attributs if nom not in lus]
+
+
 def ensembles(source: str) -> list[str]:
     """Les ensembles fermés que déclare un module : ses énumérations, ses alternatives de textes."""
     noms = []

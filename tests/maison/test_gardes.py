@@ -152,7 +152,8 @@ def textes_fermes() -> dict[str, set[str]]:
         nom = str(fichier.relative_to(RACINE)).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for ensemble in gardes.ensembles(fichier.read_text("utf-8")):
             dit: Any = getattr(import_module(nom), ensemble)
-            valeurs = [membre.value for membre in dit] if isinstance(dit, EnumMeta) else get_args(dit)
+            membres: list[Enum] = list(dit) if isinstance(dit, EnumMeta) else []
+            valeurs = [*(membre.value for membre in membres), *get_args(dit)]
             fermes[ensemble] = {valeur for valeur in valeurs if isinstance(valeur, str)}
     return fermes
 
@@ -181,6 +182,16 @@ def test_une_table_de_textes_qui_en_oublie_un_est_vue() -> None:
         assert list(gardes.tables_de_textes(cles(source), fermes)) == [(1, "E", {"c"})]
         autre = source.replace("'b'", "'c'")  # Elle dit tout de F.
         assert list(gardes.tables_de_textes(cles(autre), fermes)) == []
+
+
+def test_chaque_reglage_est_lu() -> None:
+    assert gardes.jamais_lus(Settings.model_fields, gardes.sources(*gardes.DOSSIERS)) == []
+
+
+def test_un_reglage_que_personne_ne_lit_est_vu() -> None:
+    assert gardes.jamais_lus(["kafka_bootstrap", "que_personne_ne_lit"], gardes.sources("service")) == [
+        "que_personne_ne_lit"
+    ]
 
 
 def test_deux_ensembles_fermes_ne_portent_pas_le_meme_nom() -> None:
