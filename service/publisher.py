@@ -1,4 +1,4 @@
-"""What the API and the janitor put on Kafka: one message at a time, acknowledged within a bound, or told at once."""
+"""What the API and `relance` put on Kafka: one message at a time, acknowledged within a bound, or told at once."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ REOPEN_SECONDS: Final = 1.0
 
 
 class Publisher:
-    """What the API and the janitor put on Kafka; opened at the first message, and again after a fault of its own.
+    """What the API and `relance` put on Kafka; opened at the first message, and again after a fault of its own.
 
     While no broker answers, callers are told at once: their requests never pile up behind one another.
     """
