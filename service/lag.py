@@ -25,8 +25,7 @@ from preuve.witnessing import standings
 from projections.vues.paiements import attente_de_reponse
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
-from service import kafka
-from service import relance
+from service import kafka, relance
 from service.composition import FOLLOWERS, concerns, recorder_on
 from service.settings import Settings
 

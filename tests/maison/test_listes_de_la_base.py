@@ -11,9 +11,11 @@ from api.socle.sessions_tenues import FinDeSession
 from domain.ecart import GenreEcart
 from domain.sort import Sort
 from domain.statut import StatutDePaiement
+from engine.role_state import State
 from engine.security_log import Kind
 from guichet.acces import VoieDeLecture
 from kiosque.rapports import Genre
+from projections.vues.anomalies import EtatDeReglement
 
 FERMEES: Final[Mapping[str, Any]] = {
     "acces.sessions.fin": FinDeSession,
@@ -25,8 +27,10 @@ FERMEES: Final[Mapping[str, Any]] = {
     "journal.securite.genre": Kind,
     "journal.sorts.sort": Sort,
     "vues.paiements.statut": StatutDePaiement,
+    "vues.reglements.etat": EtatDeReglement,
+    "vues.suiveurs.etat": State,
 }
-LIBRES: Final = {"vues.differences.genre", "vues.reconstructions.etat", "vues.reglements.etat", "vues.suiveurs.etat"}
+LIBRES: Final = {"vues.differences.genre", "vues.reconstructions.etat"}
 """Ce que des vues se disent d'elles-mêmes, sans énumération."""
 
 _LISTES: Final = """
