@@ -228,12 +228,15 @@ def tables_de_textes(
 
 
 def cles_du_module(source: str) -> Iterator[tuple[int, set[str]]]:
-    """Les clés de chaque table d'un module, si ce sont des textes."""
+    """Les clés de chaque table d'un module, si ce sont des textes ; et ceux de chaque `Literal`, qui en est une."""
     for noeud in ast.walk(ast.parse(source)):
-        if isinstance(noeud, ast.Dict):
-            cles = [cle.value for cle in noeud.keys if isinstance(cle, ast.Constant)]
-            if len(cles) == len(noeud.keys):
-                yield noeud.lineno, {str(cle) for cle in cles}
+        match noeud:
+            case ast.Dict(keys=cles) | ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=cles)):
+                textes = {cle.value for cle in cles if isinstance(cle, ast.Constant) and isinstance(cle.value, str)}
+                if len(textes) == len(cles):
+                    yield noeud.lineno, textes
+            case _:
+                pass
 
 
 def cles_du_gabarit(texte: str) -> Iterator[tuple[int, set[str]]]:

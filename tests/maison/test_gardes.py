@@ -137,14 +137,17 @@ def test_une_table_par_enumeration_en_dit_chaque_membre() -> None:
 
 DE_QUELQUES_UNS = {
     ("api/assure/lecture.py", "StatutDeCreance"),
+    ("api/assure/modeles.py", "StatutDeCreance"),
+    ("api/support/anomalies.py", "EtatDeReglement"),
     ("api/support/gabarits/support-histoire.html", "EtatDeReglement"),
     ("api/support/pages_anomalies.py", "EtatDeReglement"),
     ("guichet/reglement/contrepasser.py", "Champ"),
     ("guichet/reglement/rendre.py", "Champ"),
     ("projections/arretes/verifier.py", "Periode"),
 }
-"""Les deux statuts d'une créance où rien n'est dû ; ce que l'on vient de faire d'une anomalie, et ce qu'attend une
-ouverte ; des champs qui ont le nom d'une colonne de rapport ; les périodes qui se prolongent d'un jour à l'autre."""
+"""Les deux statuts d'une créance où rien n'est dû, et ceux que l'API dit d'une qui n'est pas annulée ; ce que l'on vient
+de faire d'une anomalie, ce qu'attend une ouverte, et les deux listes que l'on en demande ; des champs qui ont le nom
+d'une colonne de rapport ; les périodes qui se prolongent d'un jour à l'autre."""
 
 
 def textes_fermes() -> dict[str, set[str]]:

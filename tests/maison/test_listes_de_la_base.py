@@ -9,12 +9,13 @@ import psycopg
 
 from api.socle.sessions_tenues import FinDeSession
 from domain.ecart import GenreEcart
-from domain.sort import Sort
+from domain.sort import ANOMALIES, Sort
 from domain.statut import StatutDePaiement
 from engine.role_state import State
 from engine.security_log import Kind
 from guichet.acces import VoieDeLecture
 from kiosque.rapports import Genre
+from projections.lectures import recherche, sources_d_anomalies
 from projections.vues.anomalies import EtatDeReglement
 
 FERMEES: Final[Mapping[str, Any]] = {
@@ -64,3 +65,11 @@ def test_un_membre_que_la_base_refuserait_est_vu() -> None:
     plante = StrEnum("plante", {"PAGE": "page", "API": "api"})
     assert autres({"a.b.c": {"page"}}, {"a.b.c": plante}) == ["a.b.c"]
     assert autres({"a.b.c": {"page", "api"}}, {"a.b.c": plante}) == []
+
+
+def test_les_sorts_que_le_support_voit_sont_ceux_que_dit_le_domaine() -> None:
+    """`en_souffrance` se voit par son attente."""
+    (vus,) = re.findall(r"s\.sort IN \((.*)\)", sources_d_anomalies._SORTS)
+    (tus,) = re.findall(r"sort NOT IN \((.*?)\)", recherche._MESSAGES_DE)
+    assert set(re.findall(r"'(\w+)'", vus)) == {sort.value for sort in ANOMALIES - {Sort.EN_SOUFFRANCE}}
+    assert set(re.findall(r"'(\w+)'", tus)) == {sort.value for sort in set(Sort) - ANOMALIES}
