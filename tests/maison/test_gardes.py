@@ -145,7 +145,7 @@ DE_QUELQUES_UNS = {
     ("guichet/reglement/rendre.py", "Champ"),
     ("projections/arretes/verifier.py", "Periode"),
 }
-"""Les deux statuts d'une créance où rien n'est dû, et ceux que l'API dit d'une qui n'est pas annulée ; ce que l'on vient
+"""Les deux statuts d'une créance où rien n'est dû, ceux que l'API dit d'une qui n'est pas annulée ; ce que l'on vient
 de faire d'une anomalie, ce qu'attend une ouverte, et les deux listes que l'on en demande ; des champs qui ont le nom
 d'une colonne de rapport ; les périodes qui se prolongent d'un jour à l'autre."""
 
