@@ -63,7 +63,8 @@ class Copie:
 
     def ruff(self) -> str:
         """Ce que ruff reproche aux fichiers du produit qui y ont été touchés."""
-        return self.lancer("ruff", "check", "--quiet", "--no-cache", *sorted(self.touches)).stdout
+        modules = sorted(nom for nom in self.touches if nom.endswith(".py"))
+        return self.lancer("ruff", "check", "--quiet", "--no-cache", *modules).stdout
 
     def tests(self, *quoi: str) -> bool:
         """Dit si ces tests passent."""
