@@ -5,7 +5,19 @@ Plus de 300 lignes : tout le vocabulaire de l'agrégat, ses faits et ses décisi
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeGuard, get_args
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NamedTuple,
+    Self,
+    TypeAlias,
+    TypeGuard,
+    assert_never,
+    get_args,
+)
 
 from pydantic import AwareDatetime, Field
 
@@ -54,6 +66,15 @@ class PartAcceptee:
     accepte_le: datetime
     affichee: bool = False
     contrepassee: bool = False
+
+
+ContenuDeMessage: TypeAlias = (
+    tuple[Literal["encaissement"], Centimes, Moyen, date]
+    | tuple[Literal["rectification"], Centimes, str]
+    | tuple[Literal["remboursement"], Somme]
+    | tuple[Literal["annulation"], str]
+)
+"""Ce qu'un message a dit, pour en reconnaître un second : le même, ou un autre sous le même identifiant."""
 
 
 class Créance(Agregat):
@@ -272,7 +293,7 @@ class Créance(Agregat):
         """Par anomalie réglée."""
         self.recredites: dict[ReferenceTransaction, int] = {}
         """Ce qui a été rendu sur la carte de chaque paiement, en centimes."""
-        self.messages: dict[str, tuple[object, ...]] = {}
+        self.messages: dict[str, ContenuDeMessage] = {}
 
     # --- Ce qu'elle est ----------------------------------------------------------------------------------------------
 
@@ -578,7 +599,7 @@ class Créance(Agregat):
 
     # --- En commun ---------------------------------------------------------------------------------------------------
 
-    def _deja_recu(self, message_id: str, contenu: tuple[object, ...]) -> bool:
+    def _deja_recu(self, message_id: str, contenu: ContenuDeMessage) -> bool:
         """Dit si ce message est déjà enregistré ; lève MessageContradictoire si c'était avec un autre contenu."""
         connu = self.messages.get(message_id)
         if connu is None:
@@ -592,17 +613,19 @@ class Créance(Agregat):
             self.trigger_event(self.TropPerçuConstaté, total=self.trop_percu, timestamp=maintenant)
 
 
-def _dire_message(contenu: tuple[object, ...]) -> str:
+def _dire_message(contenu: ContenuDeMessage) -> str:
     """Le contenu d'un message de la caisse, en toutes lettres, sans sa raison."""
     match contenu:
-        case ("encaissement", int(montant), moyen, date() as le):
+        case ("encaissement", montant, moyen, le):
             return f"encaissement de {euros(montant)}, {moyen} du {le:%d/%m/%Y}"
-        case ("rectification", int(montant), _):
+        case ("rectification", montant, _):
             return f"rectification à {euros(montant)}"
-        case ("remboursement", int(montant)):
+        case ("remboursement", montant):
             return f"remboursement de {euros(montant)}"
-        case _:
+        case ("annulation", _):
             return "annulation"
+        case _:
+            assert_never(contenu)
 
 
 def _exiger_deux_personnes(saisi_par: str, approuve_par: str) -> None:

@@ -26,7 +26,7 @@ class Advance(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """A message's fate, its digest (SHA-256) and its named fields, without card or identity data."""
+    """A message's fate, its digest (SHA-256) and its named fields, nothing secret or personal among them."""
 
     partition: Partition
     offset: int

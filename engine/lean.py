@@ -1,7 +1,7 @@
 """Reading our own stored events leanly: decoded and typed in one pass, the event made without a second validation.
 
 What this service wrote was looked at when it was written, and the log is append-only. Reading it again asks for the
-shape only: every key known and present, every value of its type, amounts within their bounds, instants with their
+shape only: every key known and present, every value of its type, numbers within their bounds, instants with their
 offset. What costs a regular expression (the form of a reference) is left to the strict reading, which `audit` keeps.
 Whatever does not decode here, a former version first of all, goes to the strict reading, and it decides.
 """

@@ -11,7 +11,7 @@ from psycopg import sql
 from engine.database import connect_owner
 
 MIGRATION_LOCK: Final = 0x637265616E636573
-"""Advisory lock key (« creances » in ASCII): two `migrate` at once run one after the other."""
+"""Advisory lock key (the service's name in ASCII): two `migrate` at once run one after the other."""
 
 SERVICE_ROLE_NAME: Final = "creances_service"
 """Group role that may INSERT and SELECT in `journal` and owns `vues`; the service's login is made a member of it."""

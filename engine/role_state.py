@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 import structlog
@@ -44,6 +44,10 @@ SET etat = excluded.etat, interruptions = s.interruptions + excluded.interruptio
 """
 
 
+State = Literal["inactif", "actif", "arrete"]
+"""Led by nobody, led by a process, or stopped by an error."""
+
+
 class RoleState:
     """What a role says of itself in the database, where `lag` and `/metrics` read it from any process.
 
@@ -66,7 +70,7 @@ class RoleState:
         """True if the last sign of life is older than `HEARTBEAT_S`, or the role has stopped since."""
         return time.monotonic() - self._dit_a > HEARTBEAT_S
 
-    def dire(self, conn: Connection[Any], etat: str) -> None:
+    def dire(self, conn: Connection[Any], etat: State) -> None:
         """Record the state (`actif` or `inactif`) and the process that leads this role."""
         meneur = f"{socket.gethostname()}:{os.getpid()}" if etat == "actif" else None
         values = (self.nom, etat, meneur, self._a_dire, self._erreur, self._erreur_le)

@@ -19,6 +19,17 @@ CORPS_DECRIT: Final[dict[str, object]] = {
 }
 """Par type de contenu, le schéma du corps (OpenAPI)."""
 
+CHAMPS_DU_FORMULAIRE: Final = "Les champs scellés : Data, Seal, InterfaceVersion…"
+"""Ce que l'API dit du formulaire que le navigateur poste à la banque."""
+
+JAMAIS_AU_JOURNAL_TECHNIQUE: Final = frozenset(
+    {"customeripaddress", "data", "maskedpan", "pan", "panexpirydate", "seal", "tokenpan"}
+)
+"""Les champs de la banque qu'aucune ligne de log ne montre, en minuscules."""
+
+SCELLE: Final = re.compile(r"\b(Data|Seal)=[^\s&]+")
+"""Un champ scellé dans un texte : un log le tait."""
+
 PLAUSIBLE_SIGNES_MAX: Final = 8 * 1024
 """Ce que la banque envoie tient en 3 Kio, encodage compris : au-delà, un message n'a pas l'allure des siens."""
 

@@ -32,7 +32,7 @@ class Effet(NamedTuple):
 RIEN: Final = Effet()
 
 
-def effet(fait: FaitDeCreance) -> Effet:  # noqa: C901, PLR0911 (un cas par fait : la table des matières)
+def effet(fait: FaitDeCreance) -> Effet:
     """L'effet d'un fait sur les montants de sa créance."""
     match fait:
         case Créance.AvisEmis():
@@ -99,7 +99,7 @@ _MOYENS: Final = {
 }
 
 
-def recit(fait: FaitDeCreance) -> Recit:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+def recit(fait: FaitDeCreance) -> Recit:
     """Ce que l'assuré lit d'un fait ; None s'il n'a rien à en lire."""
     match fait:
         case Créance.AvisEmis():
@@ -139,7 +139,7 @@ def quand(instant: datetime) -> str:
     return f"{instant.astimezone(PARIS):%d/%m/%Y à %H h %M}"
 
 
-def phrase(fait: FaitDeCreance, creance: str = "cette créance") -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+def phrase(fait: FaitDeCreance, creance: str = "cette créance") -> str:
     """Ce que le support peut en lire à la personne, tel quel : aucun mot propre à la banque.
 
     `creance` : comment la nommer, là où d'autres se racontent aussi.
@@ -184,7 +184,7 @@ VERIFICATION: Final = "Nous vérifions votre paiement auprès de la banque ; ne 
 """À dire tant que le paiement est en vérification, et plus ensuite."""
 
 
-def phrase_de_paiement(fait: FaitDePaiement) -> str:  # noqa: C901, PLR0911, PLR0912 (un cas par fait : la table des matières)
+def phrase_de_paiement(fait: FaitDePaiement) -> str:
     """Ce qu'un fait d'un paiement veut dire."""
     match fait:
         case Paiement.PaiementOuvert():
@@ -255,7 +255,7 @@ class Ecriture(NamedTuple):
         return montant if self.moins is None else montant - getattr(fait, self.moins)
 
 
-def ecriture(classe: type[FaitDeCreance]) -> Ecriture | None:  # noqa: PLR0911 (un cas par fait)
+def ecriture(classe: type[FaitDeCreance]) -> Ecriture | None:
     """Ce qu'un fait change aux totaux d'une clôture ; None s'il ne fait bouger aucun solde."""
     if issubclass(classe, Créance.AvisEmis):
         return Ecriture("emis", "montant_initial")

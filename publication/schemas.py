@@ -73,10 +73,11 @@ def ecrire(dossier: Path) -> list[str]:
     publies, nouveaux = schemas_du_dossier(dossier), schemas()
     if trouvees := ruptures(publies, nouveaux):
         raise SchemaIncompatible(trouvees)
-    changes = [nom for nom, schema in nouveaux.items() if publies.get(nom) != schema]
     dossier.mkdir(parents=True, exist_ok=True)
+    textes = {nom: json.dumps(schema, ensure_ascii=False, indent=2) + "\n" for nom, schema in nouveaux.items()}
+    changes = [nom for nom in textes if nom not in publies or (dossier / nom).read_text("utf-8") != textes[nom]]
     for nom in changes:
-        (dossier / nom).write_text(json.dumps(nouveaux[nom], ensure_ascii=False, indent=2) + "\n", "utf-8")
+        (dossier / nom).write_text(textes[nom], "utf-8")
     return changes
 
 

@@ -26,8 +26,7 @@ from preuve.witnessing import standings
 from projections.vues.paiements import attente_de_reponse
 from publication.etat import EtatDesSoldes
 from publication.publication import Publication
-from service import kafka
-from service import relance as janitor
+from service import kafka, relance
 from service.composition import FOLLOWERS, concerns, recorder_on
 from service.settings import Settings
 
@@ -71,7 +70,7 @@ def lag(settings: Settings, base: Database, reader: "KeptReader | None" = None) 
         behind = recul(conn)
         recorder = recorder_on(base)
         rows = [_follower(conn, name, states.get(name), now, recorder) for name in FOLLOWERS]
-        rows.append(_janitor(conn, settings, states.get(janitor.NAME), now))
+        rows.append(_rounds(conn, settings, states.get(relance.NAME), now))
         tail = unsealed(conn)
         rows.append(_row("sceau", seal.NAME, tail.events, round(tail.seconds, 3), states.get(seal.NAME)))
         rows += _witnesses(conn, settings, states)
@@ -141,11 +140,11 @@ def _own_time(state: bytes | None, recorded: datetime | None) -> datetime | None
     return own if own.tzinfo else recorded
 
 
-def _janitor(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] | None, now: datetime) -> dict[str, Any]:
+def _rounds(conn: Connection[Any], settings: Settings, state: tuple[Any, ...] | None, now: datetime) -> dict[str, Any]:
     """The payments past the age at which the kiosk is asked: how many, and by how long the oldest."""
     due = now - settings.politique.interroger_apres
     count, opened = attente_de_reponse(conn, due)
-    return _row("tournee", janitor.NAME, count, _seconds(due, opened), state)
+    return _row("tournee", relance.NAME, count, _seconds(due, opened), state)
 
 
 class KeptReader:

@@ -20,39 +20,32 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from domain.nir import contient_un_nir, masquer_les_nir
+from kiosque.notification import JAMAIS_AU_JOURNAL_TECHNIQUE, SCELLE
 from service.addresses import without_secret_parameters
 from service.controls import shown
 
 MASK = "***"
-FORBIDDEN_KEYS = frozenset(
+FORBIDDEN_KEYS = JAMAIS_AU_JOURNAL_TECHNIQUE | frozenset(
     {
         "adresse",
         "authorization",
         "body",
         "champs",
         "cookie",
-        "data",
         "email",
         "iban",
-        "maskedpan",
         "nir",
         "nom",
-        "pan",
-        "panexpirydate",
         "password",
         "prenom",
-        "customeripaddress",
-        "seal",
         "set-cookie",
         "telephone",
         "token",
-        "tokenpan",
     }
 )
 FORBIDDEN_PARTS = ("secret", "password", "api_key", "private_key")
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
-SEALED = re.compile(r"\b(Data|Seal)=[^\s&]+")
 NIR_MIN = 10**12
 """The least number that may be one."""
 
@@ -181,5 +174,5 @@ def _forbidden(key: str) -> bool:
 
 def _masked_text(text: str) -> str:
     text = without_secret_parameters(URL_PASSWORD.sub(rf"\1:{MASK}@", text))
-    text = SEALED.sub(rf"\1={MASK}", text)
+    text = SCELLE.sub(rf"\1={MASK}", text)
     return shown(masquer_les_nir(EMAIL.sub(MASK, text), MASK))

@@ -1,4 +1,4 @@
-"""What the API and the janitor put on Kafka: one message at a time, acknowledged within a bound, or told at once."""
+"""What the API and `relance` put on Kafka: one message at a time, acknowledged within a bound, or told at once."""
 
 import asyncio
 import json
@@ -8,18 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from api.socle.kafka import KafkaIndisponible
+from api.socle.kafka import GenreDeMessage, KafkaIndisponible
 from engine import dead_letters as rebuts
 from engine import kafka_clients as clients
 from engine.outages import describe
 from service.kafka import ensure_dead_letters, producer
 from service.settings import Settings
 from service.tracing import Tracing, sending
+
+SUFFIXES: Final[dict[GenreDeMessage, str]] = {"notifications": "", "rebuts": rebuts.SUFFIXE}
+"""What the name of the topic of each kind adds to that of the notifications."""
 
 ACK_SECONDS: Final = 8.0
 """How long the bank's POST waits for Kafka before it is answered 503."""
@@ -35,7 +38,7 @@ REOPEN_SECONDS: Final = 1.0
 
 
 class Publisher:
-    """What the API and the janitor put on Kafka; opened at the first message, and again after a fault of its own.
+    """What the API and `relance` put on Kafka; opened at the first message, and again after a fault of its own.
 
     While no broker answers, callers are told at once: their requests never pile up behind one another.
     """
@@ -57,13 +60,13 @@ class Publisher:
 
     async def publish(
         self,
-        kind: Literal["notifications", "rebuts"],
+        kind: GenreDeMessage,
         key: bytes | None,
         value: bytes,
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
         """Send from the API: only the start holds a thread, and briefly; the wait for Kafka holds none."""
-        topic = self.settings.topic_notifications + (rebuts.SUFFIXE if kind == "rebuts" else "")
+        topic = self.settings.topic_notifications + SUFFIXES[kind]
         with self._trace(topic) as more:
             await self._publish(topic, key, value, [*headers, *more])
 

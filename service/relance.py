@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 import psycopg
 import structlog
@@ -34,8 +34,16 @@ PAUSE_MAX: Final = timedelta(minutes=15)
 RESTART_LOOKS_BACK: Final = timedelta(hours=6)
 """How long the role may have been away without missing the payments that ended meanwhile."""
 
-UNSETTLED: Final = frozenset({Relance.REPONSE_TRANSMISE, Relance.INJOIGNABLE, Relance.IMPOSSIBLE})
-"""Outcomes that settle nothing: the payment is left alone for a while, longer each time, then asked about again."""
+
+def settles_nothing(outcome: Relance) -> bool:
+    """Whether the payment is left alone for a while, longer each time, then asked about again."""
+    match outcome:
+        case Relance.REPONSE_TRANSMISE | Relance.INJOIGNABLE | Relance.IMPOSSIBLE:
+            return True
+        case Relance.EXPIRE | Relance.INCONNU_TROP_TOT | Relance.DEJA_CONCLU:
+            return False
+        case _:
+            assert_never(outcome)
 
 
 class Pause(NamedTuple):
@@ -209,7 +217,7 @@ class RelanceRole:
         """
         before = self._pauses.pop(transaction, None)
         lasts = self._interval
-        if outcome in UNSETTLED and before:
+        if settles_nothing(outcome) and before:
             lasts = min(PAUSE_MAX, before.lasted * 2)
         self._pauses[transaction] = Pause(self._clock() + lasts, lasts)
         if outcome not in {Relance.INJOIGNABLE, Relance.IMPOSSIBLE}:

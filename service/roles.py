@@ -121,6 +121,6 @@ def publisher(settings: Settings, require_whole: Callable[[Connection[Any]], Non
     return Role("publish", publish)
 
 
-def janitor(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
+def relance(settings: Settings, counter: Guichet, publisher: Publisher) -> Role:
     """Asks the kiosk about payments without an answer, expires those that it does not know; purges old messages."""
     return Role(NAME, RelanceRole(settings, counter, publisher.forward).run)

@@ -157,7 +157,7 @@ def _role(
         case RoleKind.PUBLISH:
             return roles.publisher(settings, equipped.gate.require_published)
         case RoleKind.RELANCE:
-            return roles.janitor(settings, counter, publisher)
+            return roles.relance(settings, counter, publisher)
         case RoleKind.SCELLER:
             run = composition.sealer(settings).run
         case _:

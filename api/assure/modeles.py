@@ -10,6 +10,7 @@ from domain.avis import Canal
 from domain.monnaie import Centimes
 from domain.references import lire_reference
 from guichet.ouvrir_paiement import PaiementRemis
+from kiosque.notification import CHAMPS_DU_FORMULAIRE
 
 SaisieDeReference = Annotated[str, StringConstraints(max_length=64)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,7 +59,7 @@ class FormulaireKiosque(BaseModel):
     """Ce que le navigateur poste au kiosque bancaire, tel quel."""
 
     url: str
-    champs: dict[str, str] = Field(description="Les champs scellés : Data, Seal, InterfaceVersion…")
+    champs: dict[str, str] = Field(description=CHAMPS_DU_FORMULAIRE)
 
     @field_validator("champs")
     @classmethod

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from domain.paiement import ARGENT_RENDU
+from domain.statut import StatutDePaiement
 from kiosque.interface import Echec, Kiosque
 from projections.vues.paiements import LignePaiement
 
@@ -34,14 +35,16 @@ class Motif(NamedTuple):
 def motif_de(paiement: LignePaiement, kiosque: Kiosque) -> Motif | None:
     """Pourquoi ce paiement n'a pas abouti, son code lu par le kiosque ; None s'il a abouti, ou si rien n'en est dit."""
     match paiement.statut:
-        case "echoue" if paiement.cause == ARGENT_RENDU:
+        case StatutDePaiement.ECHOUE if paiement.cause == ARGENT_RENDU:
             return _motif(Famille.RENDU)
-        case "expire":
-            return _motif(Famille.DELAI)
-        case "echoue":
+        case StatutDePaiement.ECHOUE:
             return _motif(_famille(kiosque.echec(paiement.code)))
-        case _:
+        case StatutDePaiement.EXPIRE:
+            return _motif(Famille.DELAI)
+        case StatutDePaiement.EN_COURS | StatutDePaiement.EN_VERIFICATION | StatutDePaiement.ACCEPTE:
             return None
+        case _:
+            assert_never(paiement.statut)
 
 
 def _famille(echec: Echec) -> Famille:

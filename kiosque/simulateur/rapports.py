@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
@@ -84,23 +83,6 @@ def rapports_du_jour(
         sortie.writerow(("END",))
         rapports[genre] = (f"{titre}_{genere:%Y%m%d}.csv", texte.getvalue())
     return rapports
-
-
-def ecrire_rapports(
-    dossier: Path,
-    jour: date,
-    transactions: Iterable[TransactionDuJour],
-    fautes: Mapping[Faute, str] | None = None,
-    *,
-    separateur: str = ";",
-    encodage: str = "utf-8",
-) -> dict[Genre, Path]:
-    """Écrit les rapports de `rapports_du_jour` dans ce dossier ; rend leurs chemins."""
-    chemins = {}
-    for genre, (nom, texte) in rapports_du_jour(jour, transactions, fautes, separateur=separateur).items():
-        chemins[genre] = dossier / nom
-        chemins[genre].write_bytes(texte.encode(encodage))
-    return chemins
 
 
 async def servir_rapport(banque: Banque, requete: Request) -> Response:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 from psycopg import Connection
 
@@ -187,16 +187,22 @@ def _tableau(precedent: Arrete | None, journee: _Journee) -> Tableau:
 
 
 def _restes(journee: _Journee, axe: Axe, cle: str) -> list[int]:
-    if axe is Axe.ENSEMBLE:
-        return [sum(colonne) for colonne in zip([0, 0, 0], *journee.restes.values(), strict=True)]
-    return journee.restes.get(cle, [0, 0, 0]) if axe is Axe.CAISSE else [0, 0, 0]
+    match axe:
+        case Axe.ENSEMBLE:
+            return [sum(colonne) for colonne in zip([0, 0, 0], *journee.restes.values(), strict=True)]
+        case Axe.CAISSE:
+            return journee.restes.get(cle, [0, 0, 0])
+        case Axe.MARCHAND:
+            return [0, 0, 0]
+        case _:
+            assert_never(axe)
 
 
 def _clore(axe: Axe, avant: Totaux, jour: Totaux, restes: list[int]) -> Totaux:
     """Ce qui a bougé ce jour, et ce qui reste de la veille et de lui."""
     clos = replace(jour, ouverture=avant.cloture)
     effet = sum(signe * getattr(jour, nom) for nom, signe in MOUVEMENTS.items())
-    clos.cloture = avant.cloture + (jour.preleve_par_la_banque if axe is Axe.MARCHAND else effet)
+    clos.cloture = avant.cloture + (effet if axe.des_creances else jour.preleve_par_la_banque)
     clos.non_rattache = avant.non_rattache + jour.non_rattache
     for nom, change in zip(("restant_du", "trop_percu", "en_cours"), restes, strict=True):
         setattr(clos, nom, getattr(avant, nom) + change)

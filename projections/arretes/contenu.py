@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,17 @@ class Axe(StrEnum):
     ENSEMBLE = "ensemble"
     CAISSE = "caisse"
     MARCHAND = "marchand"
+
+    @property
+    def des_creances(self) -> bool:
+        """Vrai si ces totaux additionnent des soldes de créances ; faux s'ils additionnent ce que la banque a pris."""
+        match self:
+            case Axe.ENSEMBLE | Axe.CAISSE:
+                return True
+            case Axe.MARCHAND:
+                return False
+            case _:
+                assert_never(self)
 
 
 Tableau = dict[Axe, dict[str, Totaux]]
@@ -159,7 +170,7 @@ def _suite(avant: Totaux | None, jour: Totaux) -> Totaux:
 
 def fautes_d_addition(totaux: Totaux, axe: Axe) -> list[str]:
     """Ce que ces totaux ont de faux par eux-mêmes : leurs additions."""
-    if axe is Axe.MARCHAND:
+    if not axe.des_creances:
         attendu = totaux.ouverture + totaux.preleve_par_la_banque
         return [] if totaux.cloture == attendu else [f"clôture de {totaux.cloture} centimes, {attendu} par addition"]
     bouge = sum(signe * getattr(totaux, nom) for nom, signe in MOUVEMENTS.items())

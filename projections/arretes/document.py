@@ -63,7 +63,7 @@ VERIFICATION: Final = (
 
 def intitule(nom: str, axe: Axe) -> str:
     """Le nom d'un total, derrière son signe dans l'addition."""
-    signe = int(nom == "preleve_par_la_banque") if axe is Axe.MARCHAND else MOUVEMENTS.get(nom, 0)
+    signe = MOUVEMENTS.get(nom, 0) if axe.des_creances else int(nom == "preleve_par_la_banque")
     return {1: "+ ", -1: "\N{MINUS SIGN} "}.get(signe, "") + INTITULES[nom]
 
 

@@ -119,7 +119,7 @@ class SuiviDeCreance:
     def _ecart(self, quoi: str) -> None:
         self._contexte.ecart(f"{self._flux} : {quoi}")
 
-    def _verifier(self, avant: Créance, fait: FaitDeCreance, cause: str) -> None:  # noqa: C901, PLR0912, PLR0915 (un cas par fait)
+    def _verifier(self, avant: Créance, fait: FaitDeCreance, cause: str) -> None:
         """Ce que le domaine aurait refusé, jugé sur l'état d'avant."""
         v = fait.originator_version
         match fait:
@@ -185,7 +185,7 @@ class SuiviDeCreance:
 
     # --- Ce que chaque fait dit --------------------------------------------------------------------------------------
 
-    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:  # noqa: C901, PLR0912 (un cas par fait)
+    def _dire(self, creance: Créance, fait: FaitDeCreance, position: int, cause: str) -> None:
         dit = self._dits.dit
         match fait:
             case Créance.AvisEmis() | Créance.AvisRectifié() | Créance.AvisAnnulé() | Créance.EncaissementReçu():
@@ -256,7 +256,7 @@ class SuiviDeCreance:
             self._mouvements.append((*dit, enregistre_us))
 
 
-def mouvement(fait: FaitDeCreance) -> tuple[str, int] | None:  # noqa: PLR0911 (un cas par fait)
+def mouvement(fait: FaitDeCreance) -> tuple[str, int] | None:
     """Le mouvement de solde que dit un fait, et son montant (centimes) : ni l'agrégat, ni ce que les vues en décident.
 
     None s'il ne change pas ce qui est dû.

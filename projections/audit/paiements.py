@@ -57,7 +57,7 @@ class SuiviDePaiement:
         self._messagerie = contexte.limite(MESSAGERIE.nom, flux)
         self._pris: list[tuple[str, int, str, int]] = []
 
-    def prendre(self, ligne: Ligne) -> None:  # noqa: C901, PLR0912 (un cas par fait)
+    def prendre(self, ligne: Ligne) -> None:
         """Le fait suivant. Lève ce que lèvent la lecture et l'agrégat : le flux ne se lit alors pas."""
         position, flux, version, topic, etat, cause, enregistre_us = ligne
         fait = self._contexte.mapper.lire(flux, version, topic, etat)

@@ -13,7 +13,10 @@ _US_PAR_HEURE: Final = 3_600_000_000
 
 @dataclass(slots=True)
 class Totaux:
-    """Ce qui a bougé, et ce qui en reste ; tout est positif sauf `rectifie`, `ouverture` et `cloture`, signés.
+    """Ce qui a bougé, et ce qui en reste : positif, ou signé.
+
+    Signés : `rectifie`, `ouverture`, `cloture` ; et `preleve_par_la_banque` et `non_rattache`, quand de l'argent pris
+    avant la période est repris, rendu ou rattaché.
 
     `cloture = ouverture + emis + rectifie − annule − accepte − rattache − autres_encaissements + contrepasse +
     rembourse`, et vaut `restant_du − trop_percu`.
@@ -57,7 +60,7 @@ class Totaux:
 
     @property
     def explique(self) -> int:
-        """L'autre membre de l'identité : Σ sur les créances + Σ non rattaché + Σ remboursé − Σ contre-passé."""
+        """L'autre membre de l'identité : Σ sur les créances, non rattaché, remboursé, rendu − Σ contre-passé."""
         return self.sur_les_creances + self.non_rattache + self.rembourse + self.rendu - self.contrepasse
 
     def suivis_de(self, jour: "Totaux") -> "Totaux":

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from domain.anomalie import LIBELLES
 from domain.geste import Geste
-from projections.vues.anomalies import Reglement
+from projections.vues.anomalies import EtatDeReglement, Reglement
 
 
 class LigneDAnomalie(NamedTuple):
@@ -13,8 +13,7 @@ class LigneDAnomalie(NamedTuple):
 
     id: str
     genre: str
-    etat: str
-    """ouverte, proposee (attend une seconde personne), en_execution (attend la banque) ou reglee."""
+    etat: EtatDeReglement
     montant: int
     cause: str
     depuis: datetime

@@ -7,7 +7,7 @@ il est, par `projections.lectures.anomalies` : le suiveur ne tient que ce que de
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
@@ -65,12 +65,16 @@ SET etat = excluded.etat, signale_le = excluded.signale_le, transaction = exclud
 """
 
 
+EtatDeReglement = Literal["ouverte", "proposee", "en_execution", "reglee"]
+"""`proposee` attend une seconde personne, `en_execution` attend la banque."""
+
+
 @dataclass(slots=True)
 class Reglement:
     """Une ligne de `vues.reglements`."""
 
     anomalie: str
-    etat: str = "ouverte"
+    etat: EtatDeReglement = "ouverte"
     signale_le: datetime | None = None
     transaction: str | None = None
     signalement: str | None = None
@@ -105,7 +109,7 @@ class Reglement:
             case _:
                 assert_never(fait)
 
-    def _liberer(self, etat: str) -> None:
+    def _liberer(self, etat: EtatDeReglement) -> None:
         self.etat, self.expire_le, self.approuve_par, self.proposition = etat, None, None, None
 
 

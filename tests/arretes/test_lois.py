@@ -7,16 +7,25 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.arretes import verifier
 from projections.arretes.contenu import Arrete, Axe, Periode
 from projections.arretes.journal import premier_jour
 from projections.arretes.lecture import dernieres
 from projections.arretes.recalcul import differences, recalculer
 from projections.audit import auditer
-from projections.comptes.totaux import CHAMPS, RESTES, Totaux
+from projections.comptes.totaux import CHAMPS, INTITULES, MOUVEMENTS, PRISES, RESTES, Totaux
 from service.closing import close_days
 from tests.arretes.histoires import Histoire, connexion, histoire
 from tests.conftest import Serveurs, nouvelle_base
 from tests.outils import exemples
+
+
+def test_chaque_total_a_son_intitule_et_le_verificateur_les_additionne_tous() -> None:
+    assert tuple(INTITULES) == CHAMPS
+    assert {*MOUVEMENTS, *PRISES, *RESTES, "ouverture"} == set(CHAMPS)
+    assert verifier.ADDITION == MOUVEMENTS
+    assert (*MOUVEMENTS, *PRISES) == verifier.S_AJOUTENT
+
 
 DEPARTS = [
     datetime(2026, 2, 26, 20, 0, tzinfo=UTC),

@@ -276,7 +276,7 @@ def test_le_role_donne_signe_de_vie_entre_deux_tournees_et_dit_qu_il_s_arrete(
     settings = b.settings.model_copy(update={"janitor_interval": timedelta(hours=1)})
     signe = "SELECT etat, battement_le FROM vues.suiveurs WHERE nom = 'relance'"
     arret = threading.Event()
-    fil = threading.Thread(target=roles.janitor(settings, b.guichet, Publisher(settings)).run, args=(arret,))
+    fil = threading.Thread(target=roles.relance(settings, b.guichet, Publisher(settings)).run, args=(arret,))
     fil.start()
     try:
         premier = attendre(lambda: b.conn.execute(signe).fetchone(), quoi="un signe de vie")

@@ -61,6 +61,11 @@ class Copie:
         sortie = self.lancer("mypy").stdout
         return {ligne.partition(":")[0] for ligne in sortie.splitlines() if ": error:" in ligne}
 
+    def ruff(self) -> str:
+        """Ce que ruff reproche aux fichiers du produit qui y ont été touchés."""
+        modules = sorted(nom for nom in self.touches if nom.endswith(".py"))
+        return self.lancer("ruff", "check", "--quiet", "--no-cache", *modules).stdout
+
     def tests(self, *quoi: str) -> bool:
         """Dit si ces tests passent."""
         fini = self.lancer("pytest", "-q", "-x", "-p", "no:cacheprovider", *quoi)
@@ -91,6 +96,7 @@ def jouer(recette: Callable[[Copie], None], fichiers_max: int) -> None:
         copie = Copie(Path(dossier))
         try:
             recette(copie)
+            exiger(copie.ruff(), "", "ruff dit de ce qui y a été touché")
         except RecetteFausse:
             print(copie.sortie, file=sys.stderr)
             raise

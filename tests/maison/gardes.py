@@ -4,7 +4,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import EnumMeta
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from jinja2 import Environment, nodes
 
 from domain.agregats import AGREGATS, FAITS
 from domain.faits import sans_accents
+from kiosque.sips.depouillement import GARDES_D_OFFICE
 from tests.outils import RACINE
 
 _CLASSES: Final[tuple[type, ...]] = (*AGREGATS, *FAITS)
@@ -41,20 +42,27 @@ METIER: Final = {
     *("creance", "creances", "paiement", "paiements", "payment", "payments", "banque", "bank", "caisse", "caisses"),
     *("assure", "assures", "avis", "kiosque", "sips", "messagerie", "restant", "percu", "dette", "dettes", "cpam"),
     *("marchand", "marchands", "merchant", "montant", "montants", "solde", "soldes", "encaissement", "encaissements"),
-    *("imputation", "imputations", "remboursement", "remboursements", "rapprochement", "carte", "kiosk"),
+    *("imputation", "imputations", "remboursement", "remboursements", "rapprochement", "carte", "cartes", "kiosk"),
+    *("virement", "virements", "cheque", "cheques", "centimes", "euro", "euros", "anomalie", "anomalies", "reglement"),
+    *("pseudonyme", "nir", "iban", "debt", "debts", "insured", "refund", "refunds", "amount", "amounts", "card"),
 }
-"""Les mots du métier, sans accents."""
+"""Les mots du métier, sans accents, en français et en anglais."""
 _TABLES: Final = re.compile(r"\b(journal|vues)\.[a-z_]+|\bcreances_(service|migrations)\b|\bcreances\.[a-z_]+")
 """Ce que la base nomme : tables, rôles, réglages de session."""
 _ECRIT: Final = re.compile(
     r"\b(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\s+((?:journal|vues|acces|identite)\.[a-z_]+)"
 )
-_BANQUE: Final = re.compile(r"\b(sips|data|seal)\b")
+_BANQUE: Final = re.compile(r"(?i:\b(?:sips|worldline|mercanet)\b)|(?<!-)\b(?:Data|Seal)\b")
+_DE_LA_BANQUE: Final = {nom for nom in GARDES_D_OFFICE if not nom.islower()}
+"""Les champs de son protocole qui ne sont pas aussi des mots."""
 _SQL: Final = re.compile(
     r"^\s*(WITH|SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|GRANT|NOTIFY|COPY)\b"
     r"|\b(FROM|JOIN|WHERE|AND|ORDER BY|SET|RETURNING)\b"
+    r"|^\s*(with \w+ as|select .+ from|insert into|update \w\S* set|delete from|(create|alter) \w+)\b"
 )
-"""Une instruction, ou un morceau d'une : ses mots sont en capitales."""
+"""Une instruction, ou un morceau d'une : ses mots sont en capitales ; en minuscules, son début suffit."""
+_NOM_COMPOSE: Final = re.compile(r"\b(?=\w*[à-ÿÀ-Ý])\w+_\w+")
+"""Un nom accentué que dit un texte : nul mot d'une phrase n'a de souligné."""
 
 
 def sources(*dossiers: str) -> list[Path]:
@@ -68,11 +76,12 @@ def noms(source: str) -> tuple[tuple[int, str], ...]:
     jetons = tokenize.generate_tokens(io.StringIO(source).readline)
     du_code = [(jeton.start[0], jeton.string) for jeton in jetons if jeton.type == tokenize.NAME]
     composes = [
-        (noeud.lineno, noeud.id if isinstance(noeud, ast.Name) else noeud.attr)
+        (getattr(noeud, "lineno", texte.lineno), nom)
         for texte in ast.walk(ast.parse(source))
         if isinstance(texte, ast.FormattedValue)
         for noeud in ast.walk(texte)
-        if isinstance(noeud, (ast.Name, ast.Attribute))
+        for champ in ("id", "attr", "arg")
+        if isinstance(nom := getattr(noeud, champ, None), str)
     ]
     return (*du_code, *composes)
 
@@ -91,6 +100,17 @@ def textes(source: str) -> tuple[tuple[int, str], ...]:
         elif isinstance(noeud, ast.Constant) and isinstance(noeud.value, str) and id(noeud) not in a_part:
             trouves.append((noeud.lineno, noeud.value))
     return tuple(trouves)
+
+
+def commentaires(source: str) -> list[tuple[int, str]]:
+    """Chaque commentaire, et chaque docstring, avec sa ligne."""
+    jetons = tokenize.generate_tokens(io.StringIO(source).readline)
+    docstrings = [
+        (noeud.lineno, noeud.value.value)
+        for noeud in ast.walk(ast.parse(source))
+        if isinstance(noeud, ast.Expr) and isinstance(noeud.value, ast.Constant) and isinstance(noeud.value.value, str)
+    ]
+    return [*((jeton.start[0], jeton.string) for jeton in jetons if jeton.type == tokenize.COMMENT), *docstrings]
 
 
 def mots(nom: str) -> set[str]:
@@ -128,22 +148,31 @@ def accents_du_sql(source: str) -> list[str]:
     ]
 
 
+def accents_des_noms_dits(source: str) -> list[str]:
+    """Les accents d'un nom composé que dit un texte : une colonne, un champ, une clé."""
+    return [f"{ligne}: {texte.strip()[:40]}" for ligne, texte in textes(source) if _NOM_COMPOSE.search(texte)]
+
+
 def tables_ecrites(source: str) -> set[str]:
     """Les tables que le SQL d'un module écrit."""
     return {table for _, texte in textes(source) for table in _ECRIT.findall(sql_nu(texte))}
 
 
 def metier(source: str) -> list[str]:
-    """Ce qu'un module du moteur nomme du métier, hors des tables du contrat."""
+    """Ce qu'un module du moteur nomme du métier, même en commentaire, hors des tables du contrat."""
     nommes = [(ligne, nom) for ligne, nom in noms(source) if mots(nom) & METIER]
-    dits = [(ligne, texte) for ligne, texte in textes(source) if mots(_TABLES.sub("", texte)) & METIER]
+    ecrits = [*textes(source), *commentaires(source)]
+    dits = [(ligne, texte) for ligne, texte in ecrits if mots(_TABLES.sub("", texte)) & METIER]
     return [f"{ligne}: {nom[:60]!r}" for ligne, nom in nommes + dits]
 
 
 def mots_de_la_banque(source: str) -> list[str]:
-    """Ce qu'un module nomme du protocole de la banque : Sips, `Data`, `Seal`."""
-    nommes = [(ligne, nom) for ligne, nom in noms(source) if nom in {"Data", "Seal"} or "sips" in mots(nom)]
-    dits = [(ligne, t) for ligne, t in textes(source) if t in {"Data", "Seal"} or "sips" in _BANQUE.findall(t.lower())]
+    """Ce qu'un module nomme du protocole de la banque : Sips, `Data`, `Seal`, `responseCode`…"""
+    siens = {"Data", "Seal", *_DE_LA_BANQUE}
+    nommes = [
+        (ligne, nom) for ligne, nom in noms(source) if nom in siens or mots(nom) & {"sips", "worldline", "mercanet"}
+    ]
+    dits = [(ligne, t) for ligne, t in textes(source) if t in _DE_LA_BANQUE or _BANQUE.search(t)]
     return [f"{ligne}: {nom[:60]!r}" for ligne, nom in nommes + dits]
 
 
@@ -184,6 +213,49 @@ def tables(source: str, connus: Mapping[str, object]) -> Iterator[tuple[int, Enu
         for nom, membres in dits.items():
             if len(membres) > 1 and isinstance(classe := connus.get(nom), EnumMeta):
                 yield noeud.lineno, classe, set(classe.__members__) - membres
+
+
+def tables_de_textes(
+    dites: Iterable[tuple[int, set[str]]], fermes: Mapping[str, set[str]]
+) -> Iterator[tuple[int, str, set[str]]]:
+    """Chaque table dont les clés sont des textes d'un ensemble fermé, mais pas tous : sa ligne, lui, ce qui manque.
+
+    `fermes` : les textes de chacun, par nom. Une seule clé n'est pas une table ; celle qui en dit un autre est de lui.
+    """
+    for ligne, cles in dites:
+        if len(cles) > 1 and cles not in fermes.values():
+            yield from ((ligne, nom, textes - cles) for nom, textes in fermes.items() if cles < textes)
+
+
+def cles_du_module(source: str) -> Iterator[tuple[int, set[str]]]:
+    """Les clés de chaque table d'un module, si ce sont des textes ; et ceux de chaque `Literal`, qui en est une."""
+    for noeud in ast.walk(ast.parse(source)):
+        match noeud:
+            case ast.Dict(keys=cles) | ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=cles)):
+                textes = {cle.value for cle in cles if isinstance(cle, ast.Constant) and isinstance(cle.value, str)}
+                if len(textes) == len(cles):
+                    yield noeud.lineno, textes
+            case _:
+                pass
+
+
+def cles_du_gabarit(texte: str) -> Iterator[tuple[int, set[str]]]:
+    """Les clés de chaque table d'un gabarit, si ce sont des textes."""
+    for noeud in Environment(autoescape=True).parse(texte).find_all(nodes.Dict):
+        cles = [paire.key.value for paire in noeud.items if isinstance(paire.key, nodes.Const)]
+        if len(cles) == len(noeud.items):
+            yield noeud.lineno, {str(cle) for cle in cles}
+
+
+def jamais_lus(attributs: Iterable[str], fichiers: Iterable[Path]) -> list[str]:
+    """De ces attributs, ceux qu'aucun de ces modules ne lit."""
+    lus = {
+        noeud.attr
+        for fichier in fichiers
+        for noeud in ast.walk(ast.parse(fichier.read_text("utf-8")))
+        if isinstance(noeud, ast.Attribute) and isinstance(noeud.ctx, ast.Load)
+    }
+    return [nom for nom in attributs if nom not in lus]
 
 
 def ensembles(source: str) -> list[str]:

@@ -24,7 +24,7 @@ _CLASSE: Final = '''
         montant: Centimes
 
         def apply(self, creance: "Créance") -> None:
-            creance.messages[self.message_id] = ("contestation",)
+            creance.messages[self.message_id] = ("contestation", self.montant)
             creance.solde -= self.montant
 '''
 _VUE: Final = '''"""La vue `avis_par_caisse` : combien d'avis chaque caisse a émis."""
@@ -73,7 +73,16 @@ def un_evenement(copie: Copie) -> None:
         (r"    \| Créance\.AvisAnnulé\n", "    | Créance.AvisAnnulé\n    | Créance.AvisContesté\n"),
     )
     lecteurs = {"projections/effets.py", "projections/audit/creances.py"}
-    exiger(copie.mypy(), lecteurs, "l'union connaît l'événement ; mypy nomme")
+    exiger(copie.mypy(), {"domain/creance.py", *lecteurs}, "l'union connaît l'événement ; mypy nomme")
+    copie.changer(
+        "domain/creance.py",
+        (r"(?=    \| tuple\[Literal\[.annulation.\], str\]\n)", '    | tuple[Literal["contestation"], Centimes]\n'),
+        (
+            r'(?=        case \("annulation", _\):\n)',
+            '        case ("contestation", montant):\n            return f"contestation de {euros(montant)}"\n',
+        ),
+    )
+    exiger(copie.mypy(), lecteurs, "ce que son message a dit est connu ; mypy nomme")
     copie.changer(
         "projections/effets.py",
         *(_avant(suite, quoi, retrait=8) for suite, quoi in LECTEURS),
@@ -104,7 +113,7 @@ def un_evenement(copie: Copie) -> None:
 LECTEURS: Final = (
     (r"\n\nclass Etat", "return Effet(solde=-fait.montant)"),
     (r"\n\n_PAR_MOYEN", 'return NouvelleLigne("Avis contesté", fait.timestamp)'),
-    (r"\n\n# --- Ce que les clôtures", 'return "Vous avez contesté cet avis."'),
+    (r"\n\nVERIFICATION", 'return "Vous avez contesté cet avis."'),
 )
 _ECRITURE: Final = """\
     if issubclass(classe, Créance.AvisContesté):

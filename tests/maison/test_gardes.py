@@ -2,9 +2,10 @@
 
 import subprocess
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, EnumMeta
 from importlib import import_module
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -31,6 +32,7 @@ def test_seuls_les_agregats_et_leurs_faits_portent_un_accent() -> None:
 def test_le_sql_et_les_reglages_sont_en_ascii() -> None:
     ailleurs = [fichier for fichier in gardes.sources(*PARTOUT) if fichier.parent.name != "maison"]
     assert fautes(gardes.accents_du_sql, ailleurs) == []
+    assert fautes(gardes.accents_des_noms_dits, gardes.sources(*gardes.DOSSIERS)) == []
     migrations = sorted((RACINE / "service/schema").glob("*.sql"))
     assert migrations
     assert [f.name for f in migrations if not gardes.sql_nu(f.read_text("utf-8")).isascii()] == []
@@ -133,6 +135,70 @@ def test_une_table_par_enumeration_en_dit_chaque_membre() -> None:
     assert manquent == []
 
 
+DE_QUELQUES_UNS = {
+    ("api/assure/lecture.py", "StatutDeCreance"),
+    ("api/assure/modeles.py", "StatutDeCreance"),
+    ("api/support/anomalies.py", "EtatDeReglement"),
+    ("api/support/gabarits/support-histoire.html", "EtatDeReglement"),
+    ("api/support/pages_anomalies.py", "EtatDeReglement"),
+    ("guichet/reglement/contrepasser.py", "Champ"),
+    ("guichet/reglement/rendre.py", "Champ"),
+    ("projections/arretes/verifier.py", "Periode"),
+}
+"""Les deux statuts d'une créance où rien n'est dû, ceux que l'API dit d'une qui n'est pas annulée ; ce que l'on vient
+de faire d'une anomalie, ce qu'attend une ouverte, et les deux listes que l'on en demande ; des champs qui ont le nom
+d'une colonne de rapport ; les périodes qui se prolongent d'un jour à l'autre."""
+
+
+def textes_fermes() -> dict[str, set[str]]:
+    """Les textes de chaque ensemble fermé de la maison, par nom."""
+    fermes = {}
+    for fichier in gardes.sources(*gardes.DOSSIERS):
+        nom = str(fichier.relative_to(RACINE)).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for ensemble in gardes.ensembles(fichier.read_text("utf-8")):
+            dit: Any = getattr(import_module(nom), ensemble)
+            membres: list[Enum] = list(dit) if isinstance(dit, EnumMeta) else []
+            valeurs = [*(membre.value for membre in membres), *get_args(dit)]
+            fermes[ensemble] = {valeur for valeur in valeurs if isinstance(valeur, str)}
+    return fermes
+
+
+def test_une_table_de_textes_les_dit_tous() -> None:
+    fermes = textes_fermes()
+    modules = [(f, gardes.cles_du_module(f.read_text("utf-8"))) for f in gardes.sources(*gardes.DOSSIERS)]
+    gabarits = [
+        (f, gardes.cles_du_gabarit(f.read_text("utf-8")))
+        for dossier in gardes.DOSSIERS
+        for f in sorted((RACINE / dossier).rglob("gabarits/*.html"))
+    ]
+    manquent = {
+        (str(fichier.relative_to(RACINE)), nom): sorted(absents)
+        for fichier, cles in modules + gabarits
+        for _, nom, absents in gardes.tables_de_textes(cles, fermes)
+    }
+    assert manquent.keys() - DE_QUELQUES_UNS == set(), manquent
+    assert manquent.keys() == DE_QUELQUES_UNS
+
+
+def test_une_table_de_textes_qui_en_oublie_un_est_vue() -> None:
+    fermes = {"E": {"a", "b", "c"}, "F": {"a", "c"}}
+    for cles in (gardes.cles_du_module, gardes.cles_du_gabarit):
+        source = "{'a': 1, 'b': 2}" if cles is gardes.cles_du_module else "{% set x = {'a': 1, 'b': 2} %}"
+        assert list(gardes.tables_de_textes(cles(source), fermes)) == [(1, "E", {"c"})]
+        autre = source.replace("'b'", "'c'")  # Elle dit tout de F.
+        assert list(gardes.tables_de_textes(cles(autre), fermes)) == []
+
+
+def test_chaque_reglage_est_lu() -> None:
+    assert gardes.jamais_lus(Settings.model_fields, gardes.sources(*gardes.DOSSIERS)) == []
+
+
+def test_un_reglage_que_personne_ne_lit_est_vu() -> None:
+    assert gardes.jamais_lus(["kafka_bootstrap", "que_personne_ne_lit"], gardes.sources("service")) == [
+        "que_personne_ne_lit"
+    ]
+
+
 def test_deux_ensembles_fermes_ne_portent_pas_le_meme_nom() -> None:
     trouves: dict[str, list[str]] = {}
     for fichier in gardes.sources(*gardes.DOSSIERS):
@@ -174,17 +240,27 @@ def test_un_module_de_plus_de_trois_cents_lignes_dit_pourquoi() -> None:
         (gardes.accents, "accepté_le = 1", "x = Créance.PaiementAccepté  # l'été"),
         (gardes.accents, "def f(été: int) -> None: ...", "x = 'été'"),
         (gardes.accents, "x = f'{été}'", "x = f'été {a}'"),
+        (gardes.accents, "x = f'{f(été=1)}'", "x = f'{f(a=1)} été'"),
         (gardes.accents_du_gabarit, "{% set été = 1 %}", "{% set a = 'été' %}{# été #}<p>été</p>"),
         (gardes.accents_du_gabarit, "{{ ligne.payé }}", "{{ ligne['payé'] }}"),
         (gardes.accents_du_sql, 'x = "SELECT accepté_le FROM t"', "x = \"SELECT a FROM t WHERE b = 'été' -- l'été\""),
         (gardes.accents_du_sql, 'x = f"{a} WHERE accepté_le = 1"', "x = \"AND b = 'été'\""),
-        (gardes.metier, "x = Créance", '"""La créance."""'),
+        (gardes.accents_du_sql, "x = 'select accepté from t'", "x = 'selon accepté'"),
+        (gardes.accents_des_noms_dits, "x = 'accepté_le = %s'", "x = 'accepté le = %s'"),
+        (gardes.metier, "x = Créance", '"""Un fait."""'),
+        (gardes.metier, '"""La créance."""', "x = 'SELECT 1 FROM vues.paiements'"),
+        (gardes.metier, "x = 1  # un paiement", "x = 1  # un fait"),
+        (gardes.metier, "refund = 1", "fait = 1"),
         (gardes.metier, "x = 'la créance'", "x = f'{fait} lu'"),
-        (gardes.metier, "x = f'{paiement}'", "x = 'un fait'  # un paiement"),
+        (gardes.metier, "x = f'{paiement}'", "x = 'un fait'"),
         (gardes.metier, "def lire_paiement() -> None: ...", "x = 'SELECT 1 FROM journal.sorts'"),
-        (gardes.metier, "x = 'la banque'", '"""Rien de la banque."""'),
+        (gardes.metier, "x = 'la banque'", '"""Rien de lui."""'),
         (gardes.mots_de_la_banque, "from kiosque.sips import sceau", "from kiosque import interface"),
         (gardes.mots_de_la_banque, "x = champs['Data']", "x = champs['donnees']"),
+        (gardes.mots_de_la_banque, "x = 'Data, Seal'", "x = 'Clear-Site-Data'"),
+        (gardes.mots_de_la_banque, "x = champs['responseCode']", "x = champs['amount']"),
+        (gardes.mots_de_la_banque, "x = 'Worldline'", "x = 'data'"),
+        (gardes.mots_de_la_banque, "x = f'{Seal}'", "x = f'{sceau}'"),
         (gardes.fonctions_longues, "def f():\n" + "    x = 1\n" * 60, "def f():\n" + "    x = 1\n" * 59),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, get_args
 
 import jsonschema
@@ -26,13 +27,7 @@ DOC: dict[str, Any] = yaml.safe_load((RACINE / "docs" / "asyncapi.yaml").read_te
 MESSAGES = DOC["components"]["messages"]
 
 DE_CAISSE: dict[str, Any] = {
-    get_args(modele.model_fields["type"].annotation)[0]: modele
-    for modele in (
-        prendre_avis.MessageAvisEmis,
-        prendre_avis.MessageAvisRectifie,
-        prendre_avis.MessageAvisAnnule,
-        prendre_avis.MessageEncaissementRecu,
-    )
+    get_args(modele.model_fields["type"].annotation)[0]: modele for modele in get_args(prendre_avis.MessageDeCaisse)
 }
 
 
@@ -129,6 +124,17 @@ def test_ce_sont_les_messages_des_caisses() -> None:
         assert documente["properties"].keys() == modele.model_fields.keys()
         obligatoires = set(modele.model_fields) - ({"type"} if nom == "avis_emis" else set())
         assert set(documente["required"]) == obligatoires
+
+
+def test_un_vocabulaire_ferme_est_dit_en_entier() -> None:
+    fermes = {
+        (nom, champ): [membre.value for membre in declare.annotation]
+        for nom, modele in DE_CAISSE.items()
+        for champ, declare in modele.model_fields.items()
+        if isinstance(declare.annotation, type) and issubclass(declare.annotation, StrEnum)
+    }
+    assert {(nom, champ): MESSAGES[nom]["payload"]["properties"][champ]["enum"] for nom, champ in fermes} == fermes
+    assert len(fermes) == 2
 
 
 EXEMPLES = {

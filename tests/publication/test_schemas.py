@@ -20,6 +20,11 @@ def test_les_fichiers_sont_ceux_des_classes() -> None:
     assert schemas.schemas_du_dossier(DOSSIER) == schemas.schemas()
 
 
+def test_les_fichiers_sont_ceux_qui_s_ecriraient_a_l_octet_pres(tmp_path: Path) -> None:
+    schemas.ecrire(tmp_path)
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir()} == {f.name: f.read_bytes() for f in DOSSIER.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("cle", "avant", "apres", "rompt"),
     [

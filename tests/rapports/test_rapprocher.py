@@ -29,7 +29,7 @@ from guichet.rapprocher import (
     rapprocher,
 )
 from kiosque.rapports import RapportRefuse
-from kiosque.simulateur.rapports import Faute, TransactionDuJour, ecrire_rapports
+from kiosque.simulateur.rapports import Faute, TransactionDuJour, rapports_du_jour
 from projections.audit.constats import RAPPORTS
 from tests.outils import CREANCES, RACINE, attendre, commande, environnement
 from tests.rapports.banc import (
@@ -257,16 +257,16 @@ def test_un_rapport_qui_ne_nomme_pas_de_marchand_est_celui_de_tous_les_notres(b:
 
 
 @pytest.mark.parametrize("faute", Faute)
-def test_chaque_ecart_que_le_simulateur_plante_est_trouve_et_lui_seul(b: Banc, tmp_path: Path, faute: Faute) -> None:
+def test_chaque_ecart_que_le_simulateur_plante_est_trouve_et_lui_seul(b: Banc, faute: Faute) -> None:
     noms = [f"S{i}" for i in range(6)]
     for nom in noms:
         b.payer(nom)
     banque = [TransactionDuJour(nom, MARCHAND, 20_00, "00", "123456", JOUR) for nom in noms]
     porte = "INVENTEE" if faute is Faute.MANQUE_ICI else "S2"
-    chemins = ecrire_rapports(tmp_path, JOUR.date(), banque, {faute: porte}, separateur="\t", encodage="utf-8-sig")
+    rapports = rapports_du_jour(JOUR.date(), banque, {faute: porte}, separateur="\t")
     trouves = set()
-    for chemin in chemins.values():
-        bilan = b.rapprocher(chemin.read_bytes())
+    for _, texte in rapports.values():
+        bilan = b.rapprocher(texte.encode("utf-8-sig"))
         trouves |= {(ecart.genre.value, ecart.transaction) for ecart in bilan.ecarts}
     assert trouves == {(faute.value, porte)}
 

@@ -27,7 +27,7 @@ def test_la_tournee_efface_les_messages_echus_et_eux_seuls(base: Any) -> None:
             lignes = conn.execute("SELECT transaction FROM vues.messagerie ORDER BY 1").fetchall()
             return [transaction for (transaction,) in lignes]
 
-        fil = threading.Thread(target=roles.janitor(settings, guichet, webhook_sender).run, args=(arret,))
+        fil = threading.Thread(target=roles.relance(settings, guichet, webhook_sender).run, args=(arret,))
         fil.start()
         try:
             attendre(lambda: restent() == ["T2"], quoi="la purge de T1 seul")

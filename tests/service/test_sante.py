@@ -34,7 +34,7 @@ def test_un_role_est_sain_quand_il_est_mene_et_donne_signe_de_vie(b: Banc) -> No
     jamais = ("jamais_demarre", False)
     assert healthy(b, "restant_du", "relance") == (1, {"restant_du": jamais, "relance": jamais})
     suiveur = composition.follower(b.settings, b.guichet.recorder, "restant_du")
-    relance = roles.janitor(b.settings, b.guichet, Publisher(b.settings))
+    relance = roles.relance(b.settings, b.guichet, Publisher(b.settings))
     arret = threading.Event()
     fils = [threading.Thread(target=run, args=(arret,)) for run in (suiveur.run, relance.run)]
     for fil in fils:

@@ -21,6 +21,9 @@ class UniqueKey(NamedTuple):
 
 _TABLE = re.compile(r"CREATE TABLE (?P<name>[a-z]+\.[a-z_]+) \((?P<body>.*?)\n\)", re.DOTALL)
 _NAMED = re.compile(r"CONSTRAINT (\w+) (?:UNIQUE|PRIMARY KEY) \(([^)]*)\)")
+_CHANGED = re.compile(
+    r"ALTER TABLE (?P<name>[a-z]+\.[a-z_]+) (?:DROP CONSTRAINT (?P<dropped>\w+)|ADD (?P<added>CONSTRAINT [^;]*));"
+)
 _UNNAMED = re.compile(r"^\s*PRIMARY KEY \(([^)]*)\)", re.MULTILINE)
 _INLINE = re.compile(r"^\s*(\w+)\s+[^,]*?\bPRIMARY KEY", re.MULTILINE)
 
@@ -39,6 +42,10 @@ def unique_keys() -> dict[str, list[UniqueKey]]:
             found += [UniqueKey(primary, _columns(columns)) for columns in _UNNAMED.findall(_NAMED.sub("", body))]
             found += [UniqueKey(primary, (column,)) for column in _INLINE.findall(_NAMED.sub("", body))]
             keys[name] = found
+        for change in _CHANGED.finditer(text):
+            kept = [key for key in keys.get(change["name"], []) if key.constraint != change["dropped"]]
+            added = _NAMED.findall(change["added"] or "")
+            keys[change["name"]] = [*kept, *(UniqueKey(named, _columns(columns)) for named, columns in added)]
     return keys
 
 
