@@ -136,7 +136,9 @@ def test_une_table_par_enumeration_en_dit_chaque_membre() -> None:
 
 
 DE_QUELQUES_UNS = {
+    ("api/assure/gabarits/soldee.html", "Etat"),
     ("api/assure/lecture.py", "StatutDeCreance"),
+    ("api/assure/mes_creances.py", "StatutDeCreance"),
     ("api/assure/modeles.py", "StatutDeCreance"),
     ("api/support/anomalies.py", "EtatDeReglement"),
     ("api/support/gabarits/support-histoire.html", "EtatDeReglement"),
@@ -144,10 +146,12 @@ DE_QUELQUES_UNS = {
     ("guichet/reglement/contrepasser.py", "Champ"),
     ("guichet/reglement/rendre.py", "Champ"),
     ("projections/arretes/verifier.py", "Periode"),
+    ("publication/retenus.py", "GenreDeConsultation"),
 }
-"""Les deux statuts d'une créance où rien n'est dû, ceux que l'API dit d'une qui n'est pas annulée ; ce que l'on vient
+"""Ce qu'une page dit d'un paiement qui n'a pas payé une créance soldée ; les deux statuts d'une créance où rien n'est
+dû, ceux qu'une page ou l'API ont à dire ; ce que l'on vient
 de faire d'une anomalie, ce qu'attend une ouverte, et les deux listes que l'on en demande ; des champs qui ont le nom
-d'une colonne de rapport ; les périodes qui se prolongent d'un jour à l'autre."""
+d'une colonne de rapport ; les périodes qui se prolongent d'un jour à l'autre ; les paramètres d'une requête."""
 
 
 def textes_fermes() -> dict[str, set[str]]:
