@@ -95,7 +95,9 @@ def test_ce_qu_une_correction_omet_reste_su_de_l_operation() -> None:
     st.randoms(use_true_random=False),
 )
 def test_nulle_correction_ne_laisse_moins_d_operations_qu_un_rapport_n_en_dit(
-    dits: list[tuple[str, int, datetime, str, int]], numerotes: bool, hasard: Any
+    dits: list[tuple[str, int, datetime, str, int]],
+    numerotes: bool,  # noqa: FBT001
+    hasard: Any,
 ) -> None:
     """Un rapport ne se corrige pas : ce qu'il dit ensemble, seul un numéro en fait une seule opération."""
     lignes = []
