@@ -237,12 +237,12 @@ def _sur_le_refus(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     if nous.etat == INCONNU_ICI:
         cause = "transaction inconnue ici ; la banque n'y a rien pris"
         return [_ecart(GenreEcart.MANQUE_ICI, banque, nous, cause, montant=0, montant_banque=0)]
-    if not banque.refusee:
-        return []
     if nous.pris:
-        cause = f"refusée à la banque ({banque.etat}), acceptée ici pour {euros(nous.pris)}"
+        # Un code qui ne conclut rien, ou une acceptation de zéro, ne montre pas l'argent que nous croyons pris.
+        la_bas = "refusée à la banque" if banque.refusee else "la banque n'y dit rien de pris"
+        cause = f"{la_bas} ({banque.etat}), acceptée ici pour {euros(nous.pris)}"
         return [_ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=nous.pris, montant_banque=0)]
-    if nous.etat == EN_COURS:
+    if banque.refusee and nous.etat == EN_COURS:
         cause = f"refusée à la banque ({banque.etat}), encore en cours ici"
         return [_ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=0, montant_banque=0, a_demander=True)]
     return []
