@@ -132,7 +132,6 @@ def _proximite(operation: _Operation, affirmee: Affirmee) -> tuple[object, ...]:
         _bouge(operation.derniere.dite) != _bouge(b),
         a.survenu_le != b.survenu_le,
         operation.derniere.dite.montant,
-        _ordre(a),
     )
 
 
