@@ -10,6 +10,7 @@ Minuit juste, à Paris, est un jour dont l'heure est absente (`domain.delai.prec
 
 from collections.abc import Iterable
 from datetime import datetime, time
+from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
 from domain.autorisation import meme_forme
@@ -78,11 +79,7 @@ def retenir(dites: Iterable[Dite]) -> Retenues:
     toutes = [affirmee for ensemble in possibles.values() for affirmee in _separer(ensemble)]
     retenues = Retenues([], [])
     for ensemble in _par_transaction(toutes):
-        dernier = max(affirmee.dite.tour for affirmee in ensemble)
-        for affirmee in ensemble:
-            remplacee = affirmee.dite.tour < dernier and _remplacee(affirmee, ensemble)
-            cote = retenues.remplacees if remplacee else retenues.affirmees
-            cote.append(affirmee)
+        _corriger(ensemble, retenues)
     return retenues
 
 
@@ -93,30 +90,91 @@ def _par_transaction(toutes: list[Affirmee]) -> Iterable[list[Affirmee]]:
     return ensembles.values()
 
 
-def _remplacee(une: Affirmee, autres: list[Affirmee]) -> bool:
-    """Dit si un rapport plus tardif que le dernier qui l'affirme dit autrement la même opération."""
-    return any(autre.dite.tour > une.dite.tour and _meme_operation(une, autre) for autre in autres)
+class _Operation(NamedTuple):
+    """Une opération de la banque : ce qu'elle en dit en dernier, et tout ce qui la nomme depuis qu'elle en parle."""
+
+    nommee: Dite
+    rapports: frozenset[int]
+    derniere: Affirmee
 
 
-def _meme_operation(une: Affirmee, autre: Affirmee) -> bool:
-    """Dit si deux affirmations différentes parlent de la même opération : l'une corrige l'autre.
+def _corriger(ensemble: list[Affirmee], retenues: Retenues) -> None:
+    """Range dans `retenues` ce qui reste dit d'une transaction, rapport après rapport.
+
+    Une ligne corrige une opération au plus : celle qui pourrait en corriger deux ne fait pas oublier l'autre.
+    """
+    if len(ensemble) == 1:
+        retenues.affirmees.append(ensemble[0])
+        return
+    operations: list[_Operation] = []
+    ensemble = sorted(ensemble, key=lambda affirmee: (affirmee.dite.tour, _ordre(affirmee.dite)))
+    for _, du_tour in groupby(ensemble, key=lambda affirmee: affirmee.dite.tour):
+        anciennes = list(operations)
+        for affirmee in du_tour:
+            possibles = [operation for operation in anciennes if _meme_operation(operation, affirmee)]
+            if not possibles:
+                operations.append(_Operation(affirmee.dite, affirmee.rapports, affirmee))
+                continue
+            corrigee = min(possibles, key=lambda operation: _proximite(operation, affirmee))
+            anciennes.remove(corrigee)
+            operations[operations.index(corrigee)] = _Operation(
+                _nommer(corrigee.nommee, affirmee.dite), corrigee.rapports | affirmee.rapports, affirmee
+            )
+            retenues.remplacees.append(corrigee.derniere)
+    retenues.affirmees.extend(operation.derniere for operation in operations)
+
+
+def _proximite(operation: _Operation, affirmee: Affirmee) -> tuple[object, ...]:
+    """De plusieurs opérations possibles, celle que la ligne nomme ; sinon la moindre : l'argent qui reste se voit."""
+    a, b = operation.nommee, affirmee.dite
+    return (
+        not _meme_numero(a, b),
+        _bouge(operation.derniere.dite) != _bouge(b),
+        a.survenu_le != b.survenu_le,
+        operation.derniere.dite.montant,
+    )
+
+
+def _nommer(avant: Dite, apres: Dite) -> Dite:
+    """Ce qui nomme l'opération : ce que sa correction omet reste su d'elle."""
+    return apres._replace(
+        survenu_le=avant.survenu_le if _sans_heure(apres.survenu_le) else apres.survenu_le,
+        marchand=apres.marchand or avant.marchand,
+        operation=apres.operation or avant.operation,
+        sequence=apres.sequence or avant.sequence,
+        autorisation=apres.autorisation or avant.autorisation,
+    )
+
+
+def _meme_operation(operation: _Operation, autre: Affirmee) -> bool:
+    """Dit si une affirmation d'un rapport plus tardif parle de cette opération, autrement : elle la corrige.
 
     Un numéro présent des deux côtés la nomme : l'autorisation d'une transaction, le rang d'une opération. Sans lui il y
     faut la même heure (absente, le même jour), et que nul rapport ne dise les deux : il n'en corrigerait aucune. Un
     jour sans heure ne suffit pas à dire que de l'argent pris ne l'a pas été.
     """
-    a, b = une.dite, autre.dite
+    a, b = operation.nommee, autre.dite
     autorisations = meme_forme(a.autorisation), meme_forme(b.autorisation)
     if not _compatibles(
         (a.marchand, a.operation, a.sequence, autorisations[0]), (b.marchand, b.operation, b.sequence, autorisations[1])
     ):
         return False
-    numeros = autorisations if a.genre == TRANSACTIONS else (a.sequence, b.sequence)
-    if None not in numeros:
+    if None not in _numeros(a, b):
         return a.genre == TRANSACTIONS or jour_de_paris(a.survenu_le) == jour_de_paris(b.survenu_le)
-    if _bouge(a) != _bouge(b) and (a.survenu_le != b.survenu_le or _sans_heure(a.survenu_le)):
+    if _bouge(operation.derniere.dite) != _bouge(b) and (a.survenu_le != b.survenu_le or _sans_heure(a.survenu_le)):
         return False
-    return _meme_heure(a.survenu_le, b.survenu_le) and une.rapports.isdisjoint(autre.rapports)
+    return _meme_heure(a.survenu_le, b.survenu_le) and operation.rapports.isdisjoint(autre.rapports)
+
+
+def _numeros(a: Dite, b: Dite) -> tuple[str | None, str | None]:
+    if a.genre == TRANSACTIONS:
+        return meme_forme(a.autorisation), meme_forme(b.autorisation)
+    return a.sequence, b.sequence
+
+
+def _meme_numero(a: Dite, b: Dite) -> bool:
+    un, autre = _numeros(a, b)
+    return un is not None and un == autre
 
 
 def _bouge(dite: Dite) -> bool:

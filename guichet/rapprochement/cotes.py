@@ -64,6 +64,8 @@ class JourDit(NamedTuple):
     """Lignes d'autres rapports que de plus tardifs ont corrigées ; de toute la transaction, à son premier jour."""
     depassees: int
     """De même, celles du fichier."""
+    rendu_corrige: int
+    """Ce que les lignes corrigées disaient rendu ; de même."""
 
 
 def cotes(conn: Connection[Any], genre: Genre, transactions: Sequence[str] | None) -> Iterator[JourDit]:
@@ -100,12 +102,14 @@ def _par_jour(transaction: str, lignes: Sequence[tuple[Any, ...]]) -> Iterator[J
         jour.ajouter(dite._replace(survenu_le=retenue[2]), [Dite(*ligne[: len(Dite._fields)]) for ligne in lues])
     depassees = sum(any(lignes[rang][-1] for rang in rangs) for _, rangs, _ in retenues.remplacees)
     corrigees = len(retenues.remplacees) - depassees
+    rendu_corrige = sum(dite.rendu for dite, *_ in retenues.remplacees)
     for (le, marchand), jour in sorted(jours.items(), key=lambda item: (item[0][0], item[0][1] or "\U0010ffff")):
         yield JourDit(
             transaction, marchand, le, jour.pris, jour.rendu, sorted(jour.codes), sorted(jour.etats), jour.lue,
             jour.pris_lu, jour.rendu_lu, jour.frais_lus, jour.instants, jour.montants, corrigees, depassees,
+            rendu_corrige,
         )  # fmt: skip
-        corrigees = depassees = 0
+        corrigees = depassees = rendu_corrige = 0
 
 
 @dataclass(slots=True)

@@ -52,6 +52,8 @@ class CoteBanque(NamedTuple):
     """Ce qu'elle en a pris, par marchand ; vide si le rapport n'en nomme pas."""
     rendu_ailleurs: int
     """Ce qu'un autre rapport dit rendu en plus : un remboursement n'est pas l'impayé du même paiement."""
+    rendu_corrige: int = 0
+    """Ce que des lignes corrigées depuis disaient rendu."""
     avant: int = 0
     """Ce qu'elle a pris sous cette référence avant que notre paiement soit ouvert : l'argent d'un autre."""
 
@@ -237,12 +239,12 @@ def _sur_le_refus(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     if nous.etat == INCONNU_ICI:
         cause = "transaction inconnue ici ; la banque n'y a rien pris"
         return [_ecart(GenreEcart.MANQUE_ICI, banque, nous, cause, montant=0, montant_banque=0)]
-    if not banque.refusee:
-        return []
     if nous.pris:
-        cause = f"refusée à la banque ({banque.etat}), acceptée ici pour {euros(nous.pris)}"
+        # Un code qui ne conclut rien, ou une acceptation de zéro, ne montre pas l'argent que nous croyons pris.
+        la_bas = "refusée à la banque" if banque.refusee else "la banque n'y dit rien de pris"
+        cause = f"{la_bas} ({banque.etat}), acceptée ici pour {euros(nous.pris)}"
         return [_ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=nous.pris, montant_banque=0)]
-    if nous.etat == EN_COURS:
+    if banque.refusee and nous.etat == EN_COURS:
         cause = f"refusée à la banque ({banque.etat}), encore en cours ici"
         return [_ecart(GenreEcart.AUTRE_ETAT, banque, nous, cause, montant=0, montant_banque=0, a_demander=True)]
     return []
@@ -260,7 +262,7 @@ def _sur_l_annulation(banque: CoteBanque, nous: CoteNous) -> Sequence[Ecart]:
 def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
     du = min(banque.rendu, banque.rendu + banque.rendu_ailleurs - nous.repris)
     if du <= 0:
-        return []
+        return _sur_le_rendu_corrige(banque, nous)
     if banque.genre is Genre.IMPAYES:
         cause = f"le porteur conteste {euros(banque.rendu)}{_a_reprendre(nous)}"
         return [
@@ -276,6 +278,25 @@ def _sur_le_rendu(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
             nous,
             cause,
             montant=du,
+            montant_banque=banque.rendu,
+            chez_nous=nous.repris,
+        )
+    ]
+
+
+def _sur_le_rendu_corrige(banque: CoteBanque, nous: CoteNous) -> list[Ecart]:
+    """Ce qui a été repris ici sur la foi d'un rapport que la banque a corrigé depuis : elle garde cet argent."""
+    trop = min(nous.repris - banque.rendu - banque.rendu_ailleurs, banque.rendu_corrige)
+    if trop <= 0:
+        return []
+    cause = f"la banque ne dit plus rendus que {euros(banque.rendu)} ; {euros(nous.repris)} sont repris ici"
+    return [
+        _ecart(
+            GenreEcart.AUTRE_MONTANT,
+            banque,
+            nous,
+            cause,
+            montant=trop,
             montant_banque=banque.rendu,
             chez_nous=nous.repris,
         )

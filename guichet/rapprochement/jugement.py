@@ -35,7 +35,6 @@ AVANCE_D_HORLOGE: Final = timedelta(hours=1)
 RETARD_MAX: Final = timedelta(days=60)
 """Un paiement enregistré plus tard encore après son jour n'est plus cherché dans les rapports de ce jour."""
 
-
 Cle = tuple[Genre, str, GenreEcart]
 
 DEMANDES_MAX: Final = 1_000
@@ -217,11 +216,11 @@ class Jugement:
         groupes = ((transaction, list(jours)) for transaction, jours in groupby(lignes, key=attrgetter("transaction")))
         while tranche := list(islice(groupes, dits.TRANCHE)):
             banques = [self._cote_banque(genre, transaction, jours) for transaction, jours in tranche]
-            rendues = [banque.transaction for banque in banques if banque.rendu]
+            rendues = [banque.transaction for banque in banques if banque.rendu or banque.rendu_corrige]
             if rendues and genre in RENDU_AILLEURS:
                 ailleurs = dits.rendus(self._conn, RENDU_AILLEURS[genre], rendues)
                 banques = [b._replace(rendu_ailleurs=ailleurs.get(b.transaction, 0)) for b in banques]
-            a_reprendre = {banque.transaction for banque in banques if banque.rendu or banque.annule}
+            a_reprendre = {b.transaction for b in banques if b.rendu or b.annule or b.rendu_corrige}
             nous = self._notre_cote([banque.transaction for banque in banques], a_reprendre)
             autres = {t for b in banques if (t := b.transaction) in nous and b.pris not in {0, nous[t].pris}}
             nous |= self._notre_cote(sorted(autres - a_reprendre), autres - a_reprendre)
@@ -250,6 +249,7 @@ class Jugement:
             annule=any(map(self._lecteur.annule, etats)),
             pris_sous=pris_sous,
             rendu_ailleurs=0,
+            rendu_corrige=jours[0].rendu_corrige,
         )
 
     def _notre_cote(self, transactions: Sequence[str], a_reprendre: set[str] | None = None) -> dict[str, CoteNous]:

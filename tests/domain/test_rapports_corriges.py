@@ -66,7 +66,54 @@ def test_deux_lignes_d_un_meme_rapport_sont_deux_operations() -> None:
     un, deux = (dite("impayes", 1, montant, 1) for montant in (5_00, 3_00))
     assert somme(un, deux) == [3_00, 5_00]
     assert somme(un, deux, deux._replace(rapport=2, genere_le=GENERE + timedelta(days=1))) == [3_00, 5_00]
-    assert somme(un, deux, dite("impayes", 1, 4_00, 2)) == [4_00]
+    assert somme(un, deux, dite("impayes", 1, 4_00, 2)) == [4_00, 5_00], "une ligne n'en corrige qu'une"
+    assert somme(un, deux, dite("impayes", 1, 4_00, 2), dite("impayes", 1, 3_00, 3)) == [3_00, 4_00]
+
+
+def test_ce_qu_une_correction_omet_reste_su_de_l_operation() -> None:
+    """Sans quoi la ligne du milieu ferait corriger la première opération par une autre : de l'argent s'oublierait."""
+    premiere = dite("transactions", 1, 20_00, 1)
+    sans_numero = dite("transactions", 1, 21_00, 2)._replace(autorisation=None)
+    assert somme(premiere, sans_numero, dite("transactions", 1, 22_00, 3)._replace(autorisation="7")) == [21_00, 22_00]
+    sans_heure = sans_numero._replace(survenu_le=MINUIT)
+    plus_tard = dite("transactions", 1, 22_00, 3)._replace(autorisation=None, survenu_le=LE + timedelta(hours=1))
+    assert somme(premiere._replace(autorisation=None), sans_heure, plus_tard) == [21_00, 22_00]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["transactions", "operations", "impayes"]),
+            st.sampled_from([5_00, 20_00, 21_00]),
+            st.sampled_from([LE, LE, MINUIT, LE + timedelta(hours=1)]),
+            st.sampled_from(["1", "2"]),
+            st.integers(1, 4),
+        ),
+        max_size=8,
+    ),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_nulle_correction_ne_laisse_moins_d_operations_qu_un_rapport_n_en_dit(
+    dits: list[tuple[str, int, datetime, str, int]],
+    numerotes: bool,  # noqa: FBT001
+    hasard: Any,
+) -> None:
+    """Un rapport ne se corrige pas : ce qu'il dit ensemble, seul un numéro en fait une seule opération."""
+    lignes = []
+    for genre, montant, instant, numero, rapport in dits:
+        ligne = dite(genre, 0, montant, rapport)._replace(survenu_le=instant)
+        dit = numero if numerotes else None
+        transactions = genre == "transactions"
+        lignes.append(ligne._replace(autorisation=dit) if transactions else ligne._replace(sequence=dit))
+    retenues = affirmees(lignes)
+    for genre, rapport in {(ligne.genre, ligne.rapport) for ligne in lignes}:
+        ensemble = [li for li in lignes if (li.genre, li.rapport) == (genre, rapport)]
+        numeros = [a.dite.autorisation or a.dite.sequence for a in affirmees(ensemble)]
+        distinctes = len({numero for numero in numeros if numero}) + numeros.count(None)
+        assert sum(a.dite.genre == genre for a in retenues) >= distinctes
+    hasard.shuffle(lignes)
+    assert Counter(a.dite for a in affirmees([*lignes, *lignes])) == Counter(a.dite for a in retenues)
 
 
 def test_un_refus_sans_numero_ne_reprend_pas_l_argent_d_un_jour_sans_heure() -> None:

@@ -288,7 +288,7 @@ def test_faite_et_mal_dite_l_operation_n_est_pas_renvoyee(dite: bytes | None) ->
 
 
 @pytest.mark.parametrize("dite", SANS_REPONSE)
-@pytest.mark.parametrize("ensuite", ["00", "24", "51", "57"])
+@pytest.mark.parametrize("ensuite", ["00", "51", "57"])
 def test_ni_faite_ni_dite_elle_attend_puis_repart_et_l_on_croit_ce_qui_en_est_dit(
     dite: bytes | None, ensuite: str
 ) -> None:
@@ -303,6 +303,21 @@ def test_ni_faite_ni_dite_elle_attend_puis_repart_et_l_on_croit_ce_qui_en_est_di
         rendue = k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
     assert isinstance(rendue, Faite if ensuite == "00" else OperationRefusee)
     assert (caisse.envois, caisse.garde) == (2, 15_00 if ensuite == "00" else 20_00)
+
+
+def test_24_a_un_second_envoi_peut_parler_du_premier_et_n_est_pas_un_refus() -> None:
+    """Le premier était fait : « rien n'a bougé » ferait rendre l'argent une seconde fois, par virement."""
+    montre = Montre(datetime.now(UTC))
+    caisse = Caisse([(True, None), (False, dit("24"))], currentAmount="2000", originAmount="3000")
+    envois = Memoire(horloge=montre)
+    with banque(caisse) as url, kiosque(url, horloge=montre) as k:
+        for _ in range(3):
+            rendue = k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois)
+            assert isinstance(rendue, Indeterminee)
+            montre.avancer(minutes=7 * 60)
+        assert (caisse.envois, caisse.garde) == (3, 15_00)
+        caisse.toujours = {}
+        assert k.rembourser("T1", MARCHAND, 5_00, reste_avant=20_00, envois=envois) == Faite(15_00)
 
 
 @pytest.mark.parametrize("toujours", [{"transactionStatus": "TO_CAPTURE"}, {"transactionStatus": "REFUSED"}], ids=repr)

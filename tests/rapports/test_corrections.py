@@ -1,13 +1,14 @@
 """Un rapport corrigé : le dernier qui parle d'une opération est ce que la banque en dit ; les autres restent gardés."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from typing import Any
 
 import pytest
 
+from domain.ecart import GenreEcart
 from projections.audit import auditer
-from tests.rapports.banc import Banc, Ligne, banc, operations, rapport
+from tests.rapports.banc import Banc, Ligne, banc, impayes, operations, rapport
 
 
 @pytest.fixture
@@ -89,3 +90,27 @@ def test_une_copie_du_rapport_fautif_au_meme_instant_ne_defait_pas_la_correction
     assert b.rapprocher(rapport([JUSTE])).ecarts == []
     copie = b.rapprocher(fautif.replace(b"\n", b"\r\n"))
     assert (copie.deja_lu, copie.depassees, copie.ecarts, b.ouverts()) == (False, 1, [], [])
+
+
+@pytest.mark.parametrize("ecrire", [impayes, None], ids=["impayé", "remboursement"])
+def test_ce_qu_une_personne_a_contre_passe_et_que_la_banque_ne_dit_plus_rendu_est_un_ecart(
+    b: Banc, ecrire: Callable[..., bytes] | None
+) -> None:
+    """Sans lui, la personne devrait de nouveau un argent que la banque garde, et rien ne le dirait."""
+
+    def rendu(montant: int, genere: str) -> bytes:
+        if ecrire is not None:
+            return ecrire([("T1", montant)], genere=genere)
+        return operations([("T1", "CREDIT_CAPTURE", montant, "CREDITED")], genere=genere)
+
+    b.payer("T1")
+    b.rapprocher(rendu(20_00, "20260602"))
+    b.contrepasser("T1", 20_00)
+    assert b.rapprocher(rendu(20_00, "20260603")).ecarts == []
+    [ecart] = b.rapprocher(rendu(5_00, "20260604")).ecarts
+    assert (ecart.genre, ecart.montant, ecart.montant_banque, ecart.montant_chez_nous) == (
+        GenreEcart.AUTRE_MONTANT, 15_00, 5_00, 20_00
+    )  # fmt: skip
+    assert b.ouverts() == [("autre_montant", "T1")]
+    b.rapprocher(rendu(20_00, "20260605"))
+    assert b.ouverts() == []

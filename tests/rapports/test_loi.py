@@ -70,7 +70,7 @@ def _attendus(chez_nous: dict[int, Any], banque: dict[int, Any]) -> set[tuple[st
             attendus.add((f"T{numero}", "autre_etat"))  # Prise la veille de l'ouverture : c'est un autre paiement.
         elif la_bas and ici and la_bas != ici:
             attendus.add((f"T{numero}", "autre_montant"))
-        elif (la_bas and not ici) or (code == "05" and (ici or nous[1] is None)):
+        elif bool(la_bas) != bool(ici) or (code == "05" and nous[1] is None):
             attendus.add((f"T{numero}", "autre_etat"))
     for numero, nous in chez_nous.items():
         if numero not in banque and _pris_ici(nous) and nous[3] == 0 and nous[2] in _couverts(banque, chez_nous):

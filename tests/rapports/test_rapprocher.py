@@ -172,6 +172,19 @@ def test_autre_montant_autre_etat_et_encore_en_cours(b: Banc) -> None:
     assert {e.transaction for e in bilan.a_demander} == {"REFUSEEICI", "ENCOURS"}
 
 
+@pytest.mark.parametrize("dite", [Ligne("T1", code=code) for code in ("60", "90", "94", "99")] + [Ligne("T1", 0)])
+def test_acceptee_ici_et_rien_de_pris_la_bas_n_est_pas_un_accord(b: Banc, dite: Ligne) -> None:
+    """Un code qui ne conclut rien, ou une acceptation de zéro : le rapport suivant l'explique, ou une personne."""
+    b.payer("T1")
+    bilan = b.rapprocher(rapport([dite]))
+    assert (bilan.accordees, b.ouverts()) == (0, [("autre_etat", "T1")])
+    b.rapprocher(rapport([Ligne("T1", autorisation="1", le="2026-06-01T12:01:00+02:00")], genere="20260603"))
+    assert b.ouverts() == []
+    assert (
+        b.rapprocher(rapport([Ligne("T1", code="94", le="2026-06-01T12:05:00+02:00")], genere="20260604")).ecarts == []
+    )
+
+
 def test_un_impaye_propose_la_contre_passation_et_se_leve_par_elle(b: Banc) -> None:
     b.payer("T1", 20_00)
     bilan = b.rapprocher(impayes([("T1", -20_00)]))

@@ -39,6 +39,9 @@ from kiosque.sips.sceau import Marchand
 
 IMPOSSIBLE: Final = "24"
 """Dans l'état du paiement : un remboursement avant la remise en banque, une annulation après."""
+DEJA_FAITE_PEUT_ETRE: Final = (
+    "la banque répond 24 à un second envoi : le premier, resté sans réponse, a pu être fait ; voyez avec elle"
+)
 NON_PERMISE: Final = "40"
 A_REPOSER: Final = frozenset({"", "60", "62", "90", "91", "94", "97", "98", "99"})
 """La banque n'a pas su répondre (ou s'est tue) : elle a peut-être fait l'opération, ou la fera."""
@@ -100,12 +103,13 @@ class OperationsOffice:
             depuis = None if depart is None else depart - AVANCE_D_HORLOGE
             return self._regarder(voulue, marchand, depuis) or (self._heure_close() if depart is None else None)
 
+        deja_partie = voulue.envois.sans_reponse_depuis is not None
         return une_fois_au_plus(
             voulue.envois,
             voulue.montant,
             voulue.reste_avant,
             regarder=regarder,
-            envoyer=lambda: self._envoyer(voulue, marchand),
+            envoyer=lambda: self._envoyer(voulue, marchand, deja_partie=deja_partie),
             horloge=self._horloge,
         )
 
@@ -132,10 +136,11 @@ class OperationsOffice:
         attendre = trop_tot(voulue.envois, self._horloge(), self._delai_de_renvoi)
         return _comparer(voulue, statut, valeurs, depuis, attendre)
 
-    def _envoyer(self, voulue: OperationVoulue, marchand: Marchand) -> Operation | PeutEtre:
+    def _envoyer(self, voulue: OperationVoulue, marchand: Marchand, *, deja_partie: bool) -> Operation | PeutEtre:
         """Envoie l'opération. Un autre code que « faite » ne suffit pas.
 
-        24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien.
+        24 se dit aussi d'une opération déjà faite, et un code inconnu ne dit rien. `deja_partie` : un envoi d'avant est
+        resté sans réponse ; 24 peut alors en parler, et n'est pas un refus, même si rien ne paraît avoir bougé.
         """
         question = {
             "interfaceVersion": self._versions[1],
@@ -152,6 +157,8 @@ class OperationsOffice:
             return Faite(voulue.reste_avant - voulue.montant)
         if code == NON_PERMISE:
             return NonOfferte(sens_de_service(code))
+        if code == IMPOSSIBLE and deja_partie:
+            return PeutEtre(Indeterminee(DEJA_FAITE_PEUT_ETRE))
         if code not in A_REPOSER:
             voulue.envois.repondu()
         return PeutEtre(_juger(voulue, code))
