@@ -33,6 +33,8 @@ class GenreDeDebit(StrEnum):
 
     LECTURE = "lecture"
     ECRITURE = "ecriture"
+    SESSION = "session"
+    """Une session lue dans la base, quoi que la page en fasse : servie, refusée, introuvable."""
     CONNEXION = "connexion"
     REFUS = "refus"
     PLAUSIBLE = "plausible"
@@ -71,6 +73,7 @@ class Debits:
         self._debits = {
             GenreDeDebit.LECTURE: lectures,
             GenreDeDebit.ECRITURE: ecritures,
+            GenreDeDebit.SESSION: _deux_fois(lectures, ecritures),
             GenreDeDebit.CONNEXION: connexions,
             GenreDeDebit.REFUS: refus,
             GenreDeDebit.PLAUSIBLE: plausibles,
@@ -104,6 +107,11 @@ class Debits:
         attente_s = math.ceil(1 / par_seconde) if par_seconde > 0 else 60
         detail = "Vous avez fait trop de demandes en peu de temps : merci de recommencer dans quelques instants."
         return Probleme(429, "trop_de_demandes", detail, en_tetes={"Retry-After": str(attente_s)})
+
+
+def _deux_fois(lectures: Debit, ecritures: Debit) -> Debit:
+    """Un formulaire lit sa session deux fois, et une page refusée aussi : de quoi faire tout ce qui est admis."""
+    return Debit(2 * (lectures.par_seconde + ecritures.par_seconde), 2 * (lectures.rafale + ecritures.rafale))
 
 
 def debits_de(limites: Limites) -> Debits:

@@ -64,7 +64,7 @@ async def _cadre(scope: Mapping[str, Any]) -> dict[str, Any]:
     moyens: Moyens = scope["app"].state.moyens
     try:
         session = await session_de(requete, moyens)
-    except psycopg.Error:  # La base manque : le cookie, que nous avons scellé, suffit à garder le menu.
+    except (psycopg.Error, Probleme):  # Base absente, ou trop lue : le cookie, scellé par nous, garde le menu.
         session = lue(requete, moyens.dependances) or nouvelle_session()
     return cadre(moyens, session, passage_de(requete, moyens.dependances))
 
