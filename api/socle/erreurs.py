@@ -79,5 +79,7 @@ def _recommencer(scope: Mapping[str, Any]) -> str:
 
 def _pour_une_personne(scope: Mapping[str, Any]) -> bool:
     chemin: str = scope["path"]
+    if getattr(scope["app"].state, "sans_pages", False):
+        return False
     acceptes = b",".join(valeur for nom, valeur in scope["headers"] if nom == b"accept")
     return b"text/html" in acceptes and not chemin.startswith(_PROGRAMMES)
