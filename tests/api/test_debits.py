@@ -3,12 +3,13 @@
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from starlette.requests import Request
 
 from api.application import Limites
 from api.socle.debits import adresse_de
-from tests.api.conftest import Service, porteur
+from tests.api.conftest import Service, notification, porteur
 from tests.api.navigation import NAVIGATEUR, REF, champ, devenir
 from tests.api.test_meme_travail import requetes
 
@@ -45,6 +46,16 @@ class TestDebits:
         assert statuts == [401, 401, 401, 429, 429]
         service.avis(REF)
         assert service.chercher(REF).status_code == 200
+
+    def test_les_retours_de_la_banque_refuses_d_une_adresse_sont_bornes_et_consignes(self, service: Service) -> None:
+        bon = notification("PCLCB990010000001", 20_00)
+        retours = [service.client.post("/kiosque/retour", data=bon | {"Seal": "0" * 64}) for _ in range(5)]
+        assert [retour.status_code for retour in retours] == [303, 303, 303, 429, 429]
+        assert int(retours[-1].headers["Retry-After"]) > 0
+        assert service.client.post("/kiosque/retour", data=bon).status_code == 303
+        with psycopg.connect(service.url_base) as conn:
+            lignes = conn.execute("SELECT detail FROM journal.securite WHERE genre = 'refus'").fetchall()
+        assert ("retour de la banque refusé : sceau_invalide",) in lignes
 
     def test_les_connexions_d_une_adresse_sont_bornees(self, service: Service) -> None:
         statuts = [service.client.get("/connexion", headers=NAVIGATEUR).status_code for _ in range(4)]
