@@ -104,11 +104,13 @@ def creer_api(dependances: Dependances) -> FastAPI:
 def creer_exploitation(principale: FastAPI, *, notice_servie: bool) -> FastAPI:
     """Ce que seule l'exploitation lit, à servir sur un port à part : santé, mesures, et la notice hors production.
 
-    Elle ne touche pas au pool de la principale : les deux n'ont pas la même boucle.
+    Elle ne touche pas au pool de la principale : les deux n'ont pas la même boucle. Ses erreurs sont donc pour un
+    programme, même demandées par un navigateur, qui envoie ses cookies à tous les ports d'un hôte.
     """
     application = FastAPI(title="Créances : exploitation", docs_url=None, redoc_url=None, openapi_url=None)
     application.state.moyens = principale.state.moyens
     application.state.mesures = principale.state.mesures
+    application.state.sans_pages = True
     application.include_router(sante.vie)
     application.include_router(sante.routes)
     if notice_servie:

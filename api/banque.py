@@ -110,6 +110,8 @@ async def revenir(requete: Request, moyens: DeLApplication) -> Response:
         case Rejetee(refus=refus):
             if (fois := moyens.redites.fois(("retour_irrecevable", refus.code))) is not None:
                 structlog.get_logger().info("retour_irrecevable", code=refus.code, fois=fois)
+            await moyens.consigne.refuser(f"retour de la banque refusé : {refus.code}", requete=requete)
+            moyens.debits.exiger(GenreDeDebit.REFUS, adresse_de(requete))
             return RedirectResponse("/", status_code=303)
         case Verifiee(reponse=lue):
             reponse = RedirectResponse(f"/paiements/{lue.transaction}", status_code=303)

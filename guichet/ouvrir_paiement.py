@@ -66,6 +66,8 @@ class Demande(NamedTuple):
     """Le partage que la personne a lu ; s'il est donné, aucun autre n'est enregistré."""
     correlation: str | None = None
     """L'appel HTTP qui la porte."""
+    cles_d_avant: tuple[str, ...] = ()
+    """Sous quoi la même clé a pu être gardée avant."""
 
 
 class PaiementRemis(NamedTuple):
@@ -86,8 +88,7 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
     """
 
     def decision(conn: Connection[Any]) -> PaiementRemis:
-        connue = guichet.recorder.cle(conn, demande.assure, demande.cle)
-        if connue is not None:
+        if (connue := _connue(guichet, conn, demande)) is not None:
             if connue.empreinte != demande.empreinte:
                 raise CleReutilisee
             remis = _relire(connue.reponse)
@@ -128,6 +129,12 @@ def ouvrir_paiement(guichet: Guichet, demande: Demande, maintenant: datetime) ->
         return remis
 
     return guichet.decider(decision)
+
+
+def _connue(guichet: Guichet, conn: Connection[Any], demande: Demande) -> IdempotencyKey | None:
+    """Ce qui est gardé sous la clé de cette demande."""
+    lues = (guichet.recorder.cle(conn, demande.assure, cle) for cle in (demande.cle, *demande.cles_d_avant))
+    return next((lue for lue in lues if lue is not None), None)
 
 
 def remettre(guichet: Guichet, paiement: Paiement) -> PaiementRemis:

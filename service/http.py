@@ -13,17 +13,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from http import HTTPStatus
-from ipaddress import IPv6Address
 from math import inf
 from typing import Any, Final
 
 import h11
 import uvicorn
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from api.socle.debits import compte_de
 from api.socle.en_tetes import de_surete
 from api.socle.problemes import indisponible
 from service.http_reading import BODY_BYTES, BoundedConnection
@@ -125,11 +125,13 @@ class BoundedProtocol(H11Protocol):
             return self
         return max(held, key=lambda one: (most[one.caller], one.waiting_since))
 
-    @cached_property
+    @property
     def caller(self) -> str:
-        """The address at the other end; of IPv6 the network, for a subscriber has all of it."""
-        host = self.client[0] if self.client else ""
-        return host if ":" not in host else str(IPv6Address(host.partition("%")[0]).exploded[:19])
+        """Who asked what we are answering; before that, the address at the other end. Of IPv6 the network."""
+        # A trusted proxy's word is put in the request itself: without it, all of its clients would be one.
+        asked: HTTPScope | None = self.scope  # uvicorn's own annotation forgets the None.
+        client = self.client if asked is None or self.is_waiting() else asked["client"]
+        return compte_de(client[0] if client else "")
 
     def data_received(self, data: bytes) -> None:
         """Read what came; the deadline only moves when a step is over, never with a byte."""

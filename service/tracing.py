@@ -25,7 +25,7 @@ from engine.batch import Batch, Entry
 from engine.messages import Message, Trace
 from engine.streams import RecordedEvent
 from service.settings import Settings
-from service.tracing_contexts import context_of, inside, links_to, others, trace_in
+from service.tracing_contexts import context_of, inside, links_to, others, trace_in, without_anybody
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -76,7 +76,7 @@ class Tracing:
         """
         from opentelemetry.trace import SpanKind, StatusCode, use_span
 
-        trace = kept.trace_of([(name.decode("latin-1"), value) for name, value in headers])
+        trace = without_anybody(kept.trace_of([(name.decode("latin-1"), value) for name, value in headers]))
         span = self._tracer.start_span(
             method, context=context_of(trace), kind=SpanKind.SERVER, attributes={"http.request.method": method}
         )

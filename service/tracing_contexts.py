@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from domain.nir import contient_un_nir
 from engine.messages import Trace
 
 if TYPE_CHECKING:
@@ -10,6 +11,18 @@ if TYPE_CHECKING:
 
 LINKS_MAX: Final = 32
 """Other traces of its batch that a span names, at most."""
+
+
+def without_anybody(trace: Trace | None) -> Trace | None:
+    """The same context, without a `tracestate` that may name a person: it would be kept, and published.
+
+    A caller writes it as it likes; a key may say its tenant after an `@`, a value has no use for one.
+    """
+    if trace is None or trace.tracestate is None:
+        return trace
+    values = [member.partition("=")[2] for member in trace.tracestate.split(",")]
+    named = any("@" in value or "%40" in value for value in values) or contient_un_nir(trace.tracestate)
+    return trace._replace(tracestate=None) if named else trace
 
 
 def span_context(trace: Trace) -> "SpanContext":

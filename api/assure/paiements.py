@@ -8,6 +8,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
 
+from api.assure.cle_gardee import cle_gardee
 from api.assure.lecture import etat_du_paiement, selon_la_reprise
 from api.assure.modeles import DemandePaiement, EtatPaiement, PaiementOuvert
 from api.socle.acces import Assure
@@ -57,14 +58,16 @@ async def ouvrir(
     """
     guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
     corps = await lire_json(requete, DemandePaiement, {"references_max": guichet.politique.references_max})
+    gardee = cle_gardee(cle, moyens.dependances)
     demande = Demande(
         assure,
         tuple(map(ReferenceCreance, corps.references)),
         corps.montant_centimes,
         corps.canal,
-        cle,
+        gardee.cle,
         corps.empreinte,
         correlation=correlation(),
+        cles_d_avant=gardee.d_avant,
     )
     try:
         ouvert = await anyio.to_thread.run_sync(partial(ouvrir_paiement, guichet, demande, maintenant))

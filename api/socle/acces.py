@@ -41,13 +41,13 @@ class _Exigence(SecurityBase):
             await de_l_application.consigne.refuser("jeton d'accès refusé", requete=requete)
             en_tetes = {"WWW-Authenticate": f'{_DEFI}, error="invalid_token"'}
             raise Probleme(401, "jeton_invalide", "Ce jeton n'est pas ou plus valable.", en_tetes=en_tetes) from None
+        # Sans nom à elle, une machine compte à son adresse ; sous un autre rôle, un appel compte aussi.
+        nom = identite.assure or identite.personne or adresse_de(requete)
+        de_l_application.debits.exiger(genre_de(requete), nom)
         if identite.role is not self._role:
             detail = f"appel réservé au rôle {self._role.value}, fait sous le rôle {identite.role.value}"
             await de_l_application.consigne.refuser(detail, requete=requete, acteur=identite.acteur)
             raise Probleme(403, "acces_refuse", f"Cet appel est réservé au rôle « {self._role.value} ».")
-        # Sans nom à elle, une machine compte à son adresse.
-        nom = identite.assure or identite.personne or adresse_de(requete)
-        de_l_application.debits.exiger(genre_de(requete), nom)
         return identite
 
 

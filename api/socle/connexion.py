@@ -129,10 +129,12 @@ async def revenir_de_l_emetteur(
 @routes.post("/deconnexion")
 async def se_deconnecter(requete: Request, moyens: DeLApplication) -> Response:
     """Finit la session ici, puis chez l'émetteur s'il l'offre ; déjà finie, elle l'est comme la personne le veut."""
+    # Comptée à l'adresse : qui a une copie du cookie ne doit pas pouvoir empêcher de finir sa session.
+    moyens.debits.exiger(GenreDeDebit.CONNEXION, f"fin {adresse_de(requete)}")
     try:
-        await formulaire(requete, moyens)
+        await formulaire(requete, moyens, bornee=False)
     except JetonPerime:
-        if (await sessions.session_de(requete, moyens)).role is not None:
+        if (await sessions.session_de(requete, moyens, bornee=False)).role is not None:
             raise
     tenue = sessions.lue(requete, moyens.dependances)
     await sessions.finir(requete, "deconnexion", moyens)

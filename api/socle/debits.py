@@ -33,6 +33,8 @@ class GenreDeDebit(StrEnum):
 
     LECTURE = "lecture"
     ECRITURE = "ecriture"
+    SESSION = "session"
+    """Une session lue dans la base, quoi que la page en fasse : servie, refusée, introuvable."""
     CONNEXION = "connexion"
     REFUS = "refus"
     PLAUSIBLE = "plausible"
@@ -71,6 +73,7 @@ class Debits:
         self._debits = {
             GenreDeDebit.LECTURE: lectures,
             GenreDeDebit.ECRITURE: ecritures,
+            GenreDeDebit.SESSION: _deux_fois(lectures, ecritures),
             GenreDeDebit.CONNEXION: connexions,
             GenreDeDebit.REFUS: refus,
             GenreDeDebit.PLAUSIBLE: plausibles,
@@ -106,6 +109,11 @@ class Debits:
         return Probleme(429, "trop_de_demandes", detail, en_tetes={"Retry-After": str(attente_s)})
 
 
+def _deux_fois(lectures: Debit, ecritures: Debit) -> Debit:
+    """Un formulaire lit sa session deux fois, et une page refusée aussi : de quoi faire tout ce qui est admis."""
+    return Debit(2 * (lectures.par_seconde + ecritures.par_seconde), 2 * (lectures.rafale + ecritures.rafale))
+
+
 def debits_de(limites: Limites) -> Debits:
     """Les débits de ces bornes : une rafale d'une minute, puis le débit."""
     return Debits(
@@ -128,7 +136,12 @@ def genre_de(requete: Request) -> GenreDeDebit:
 
 def adresse_de(requete: Request) -> str:
     """L'adresse du client ; celle que dit un mandataire n'y est que si un réglage le nomme."""
-    adresse = _adresse(requete)
+    return compte_de(requete.client.host if requete.client else "")
+
+
+def compte_de(hote: str) -> str:
+    """Sous quoi cette adresse se compte ; telle quelle si ce n'en est pas une."""
+    adresse = _lue(hote)
     if isinstance(adresse, IPv6Address):
         return str(int(adresse) >> (128 - _PREFIXE_IPV6))
     return str(adresse)
@@ -136,13 +149,12 @@ def adresse_de(requete: Request) -> str:
 
 def vient_de(requete: Request, reseaux: Sequence[Reseau]) -> bool:
     """Dit si le client est de l'un de ces réseaux."""
-    adresse = _adresse(requete)
+    adresse = _lue(requete.client.host if requete.client else "")
     return not isinstance(adresse, str) and any(adresse in reseau for reseau in reseaux)
 
 
-def _adresse(requete: Request) -> IPv4Address | IPv6Address | str:
+def _lue(hote: str) -> IPv4Address | IPv6Address | str:
     """L'adresse, une IPv4 dite en IPv6 rendue à elle-même ; telle quelle si ce n'en est pas une."""
-    hote = requete.client.host if requete.client else ""
     try:
         adresse = ip_address(hote)
     except ValueError:

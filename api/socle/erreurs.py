@@ -64,7 +64,7 @@ async def _cadre(scope: Mapping[str, Any]) -> dict[str, Any]:
     moyens: Moyens = scope["app"].state.moyens
     try:
         session = await session_de(requete, moyens)
-    except psycopg.Error:  # La base manque : le cookie, que nous avons scellé, suffit à garder le menu.
+    except (psycopg.Error, Probleme):  # Base absente, ou trop lue : le cookie, scellé par nous, garde le menu.
         session = lue(requete, moyens.dependances) or nouvelle_session()
     return cadre(moyens, session, passage_de(requete, moyens.dependances))
 
@@ -79,5 +79,7 @@ def _recommencer(scope: Mapping[str, Any]) -> str:
 
 def _pour_une_personne(scope: Mapping[str, Any]) -> bool:
     chemin: str = scope["path"]
+    if getattr(scope["app"].state, "sans_pages", False):
+        return False
     acceptes = b",".join(valeur for nom, valeur in scope["headers"] if nom == b"accept")
     return b"text/html" in acceptes and not chemin.startswith(_PROGRAMMES)

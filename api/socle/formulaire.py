@@ -25,15 +25,15 @@ class JetonPerime(Probleme):
         super().__init__(403, FormulairePerime.code, FormulairePerime().phrase)
 
 
-async def formulaire(requete: Request, moyens: Moyens) -> tuple[sessions.Session, Champs]:
-    """La session et les champs d'un formulaire venu de nos pages ; lève Probleme s'il vient d'ailleurs."""
+async def formulaire(requete: Request, moyens: Moyens, *, bornee: bool = True) -> tuple[sessions.Session, Champs]:
+    """La session (`bornee` : voir `session_de`) et les champs d'un formulaire de nos pages ; sinon, lève Probleme."""
     if requete.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise Probleme(403, FormulairePerime.code, FormulairePerime().phrase)
     try:
         champs = await lire_formulaire(requete)
     except ValueError:
         raise Probleme(400, "formulaire_illisible", "Le formulaire est mal encodé.") from None
-    session = await sessions.session_de(requete, moyens)
+    session = await sessions.session_de(requete, moyens, bornee=bornee)
     if not sessions.jeton_valable(session, dict(champs).get("jeton", ""), moyens.dependances):
         raise JetonPerime
     return session, champs

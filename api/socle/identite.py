@@ -20,6 +20,7 @@ from api.socle.lecture_de_jeton import (
     exiger_le_type,
 )
 from domain.geste import COMPTE_SYSTEME
+from domain.nir import contient_un_nir
 from domain.references import CodeCaisse, PseudonymeRecu
 
 EMETTEUR_DE_DEVELOPPEMENT: Final = "creances-developpement"
@@ -257,6 +258,8 @@ def _personne(sub: object) -> str:
     nom = sub.strip() if isinstance(sub, str) else ""
     if len(nom) > PERSONNE_MAX or not nom.isprintable() or nom.casefold().startswith(COMPTE_SYSTEME):
         raise ValueError(sub)
+    if contient_un_nir(nom):  # Il irait dans le journal, d'où rien ne s'efface.
+        raise ValueError("un NIR ne nomme pas un agent")
     return nom
 
 

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from api.socle import sessions_tenues
 from api.socle.cookies import lire_cookie, poser_cookie
+from api.socle.debits import GenreDeDebit
 from api.socle.dependances import Dependances, Moyens
 from api.socle.identite import Identite, RoleUtilisateur
 from api.socle.sessions_tenues import Tenue
@@ -78,16 +79,19 @@ async def lire_tenue(conn: AsyncConnection[Any], session: Session) -> Tenue | No
 
 
 async def session_de(
-    requete: Request, moyens: Moyens, *, vivante: bool = False, lire: LireTenue = lire_tenue
+    requete: Request, moyens: Moyens, *, vivante: bool = False, lire: LireTenue = lire_tenue, bornee: bool = True
 ) -> Session:
     """La session de cette requête, ou une nouvelle si elle manque, est altérée, finie, ou a passé une de ses limites.
 
-    `vivante` : la requête est un signe de vie de la personne.
+    `vivante` : la requête est un signe de vie de la personne. `bornee` : lève Probleme 429 si ce cookie, bon ou d'une
+    session finie, a été lu trop souvent ; compté à part de la personne, que la copie d'un cookie ne peut pas gêner.
     """
     dependances = moyens.dependances
     session = lue(requete, dependances)
     if session is None or session.role is None:
         return session or nouvelle_session()
+    if bornee:
+        moyens.debits.exiger(GenreDeDebit.SESSION, session.numero)
     maintenant = dependances.horloge()
     async with moyens.pool.connection() as conn:
         tenue = await lire(conn, session)

@@ -140,6 +140,7 @@ async def session_de_role(
     if session.role is role and (session.assure is not None or role is not RoleUtilisateur.ASSURE):
         return session
     if session.role is not None:
+        moyens.debits.exiger(genre_de(requete), session.acteur)
         detail = f"page réservée au rôle {role.value}, demandée sous le rôle {session.role.value}"
         await moyens.consigne.refuser(detail, requete=requete, acteur=session.acteur)
         valeurs = cadre(moyens, session, passage_de(requete, dependances)) | {"role": role}

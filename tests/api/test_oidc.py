@@ -70,6 +70,8 @@ def test_un_jeton_de_l_emetteur_est_reconnu(emetteur: str) -> None:
         {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
         {"role": "roi"},
         {"assure": None},
+        {"role": "support", "sub": "269054958815780"},
+        {"role": "partenaire", "sub": "2-69-05-49-588-157", "caisses": ["381"]},
         {"kid": "k2"},
         {"cle": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
         {"cle": "un secret de trente-deux octets ou plus", "algorithme": "HS256"},

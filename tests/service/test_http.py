@@ -38,7 +38,8 @@ application = Starlette(
 )
 delai_s = float(sys.argv[2])
 limites = ConnectionLimits(
-    header_s=delai_s, body_s=delai_s, wait_s=delai_s, answer_s=600, keep_alive_s=1, connections=int(sys.argv[3])
+    header_s=delai_s, body_s=delai_s, wait_s=delai_s, answer_s=600, keep_alive_s=1, connections=int(sys.argv[3]),
+    trusted_proxies=sys.argv[4] or None,
 )
 serve(application, "127.0.0.1", int(sys.argv[1]), limites)(threading.Event())
 """
@@ -48,10 +49,10 @@ Adresse = tuple[str, int]
 
 
 @contextmanager
-def serveur(delai_s: float, connexions: int = 2_000) -> Iterator[Adresse]:
+def serveur(delai_s: float, connexions: int = 2_000, mandataire: str = "") -> Iterator[Adresse]:
     """Un processus de 256 fichiers, servi comme le service l'est."""
     adresse = ("127.0.0.1", port_libre())
-    arguments = map(str, (adresse[1], delai_s, connexions))
+    arguments = map(str, (adresse[1], delai_s, connexions, mandataire))
     processus = subprocess.Popen([sys.executable, "-c", SERVEUR, *arguments])
     try:
         attendre(lambda: _repond(adresse), secondes=60, quoi="serveur démarré")
@@ -129,6 +130,18 @@ def test_qui_prend_toutes_les_places_avec_des_requetes_entieres_en_rend_une_a_un
         autre = pile.enter_context(socket.create_connection(adresse, LARGE_S, source_address=("127.0.0.2", 0)))
         autre.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert _tout(autre).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("ailleurs", ["203.0.113.9", "2001:db8::1", "rien:qui:soit"])
+def test_derriere_un_mandataire_ses_clients_ne_sont_pas_un_seul(ailleurs: str) -> None:
+    muet = MUET.replace(b"\r\n\r\n", f"\r\nX-Forwarded-For: {ailleurs}\r\n\r\n".encode())
+    with serveur(delai_s=60, connexions=8, mandataire="127.0.0.1") as adresse, ExitStack() as pile:
+        for _ in range(24):
+            prise = _a_moitie(adresse, muet, pile)
+            prise.settimeout(0.05)
+            with suppress(TimeoutError, OSError):  # Lue, et sans réponse : sa place est prise.
+                prise.recv(1)
+        assert _vivant(adresse, **{"X-Forwarded-For": "198.51.100.1"}).is_success
 
 
 @pytest.mark.parametrize("envoi", [EN_TETE, CORPS], ids=["en-tête", "corps"])
