@@ -124,6 +124,8 @@ def configure_logs(level: str, log_format: Literal["auto", "json", "console"], s
     logging.getLogger("httpx").setLevel(max(logging.WARNING, root.level))  # One line a request, with its URL.
     kafka = logging.getLogger("kafka")  # Each reconnection attempt, at INFO; a command may have silenced it for good.
     kafka.setLevel(max(logging.WARNING, root.level, kafka.level))
+    # A turn of its loop over 0.1 s, which any busy machine has: a fault that matters is told by who waits.
+    logging.getLogger("kafka.net.selector").setLevel(max(logging.ERROR, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -103,6 +103,7 @@ class PageDuFil(BaseModel):
     evenements: list[Evenement] = Field(description="Dans l'ordre du journal ; vide n'est pas la fin.")
     marques: list[Marque]
     retenus: list[Retenu] = Field(
+        default=[],
         description="Ce qui ne se lit pas, et que le curseur retient : rendu, dans l'ordre de son flux, par la page qui"
         " suivra la réparation. Vide le plus souvent."
     )
