@@ -49,7 +49,9 @@ def read_json(value: object) -> object:
         return value
     try:
         return json.loads(value, object_pairs_hook=_without_repetition)
-    except (json.JSONDecodeError, RecursionError):  # Its text may quote a secret.
+    except json.JSONDecodeError as cause:  # Its own text may quote a secret: the place is enough to find the fault.
+        raise ValueError(f"ce n'est pas du JSON (ligne {cause.lineno}, colonne {cause.colno})") from None
+    except RecursionError:
         raise ValueError("ce n'est pas du JSON") from None
 
 
@@ -74,6 +76,8 @@ def _host_and_port(value: str) -> str:
 
 def _http(value: str) -> str:
     if not is_http_url(value):
+        if is_http_url(re.sub("//[^/?#]*@", "//", value)):
+            raise ValueError("ne doit pas porter de compte ni de mot de passe (ce qui précède @)")
         raise ValueError("doit être une adresse http:// ou https://")
     return value.rstrip("/")
 
@@ -110,6 +114,12 @@ def _long_enough(value: SecretStr) -> SecretStr:
     return value
 
 
+def _three_digits(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{3}", value):
+        raise ValueError("doit être les trois chiffres d'une caisse")
+    return value
+
+
 JSON: Final = (NoDecode, BeforeValidator(read_json))
 """What a setting in JSON is read by: never pydantic-settings' own reader, which takes the last of two like keys."""
 
@@ -123,5 +133,8 @@ BaseUrl = Annotated[str, AfterValidator(_http), AfterValidator(_takes_a_path)]
 """An address to which paths are added: neither query nor fragment."""
 
 Networks = Annotated[str, AfterValidator(_networks)]
+Caisse = Annotated[str, AfterValidator(_three_digits)]
+"""A key that is none would be found by nobody, and the caisse's payments would go to the common merchant."""
+
 ExistingFile = Annotated[Path, AfterValidator(_is_there)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
