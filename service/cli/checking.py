@@ -19,7 +19,9 @@ def check(*, as_json: Json = False) -> None:
     from service.production_doubts import find_doubts
 
     settings = configured_settings()
-    given = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+    given = {name: value or "" for name, value in dotenv_values(".env", encoding="utf-8-sig").items()} | dict(
+        os.environ
+    )
     told = [
         *((gap.setting, gap.cause, True) for gap in find_gaps(settings)),
         *((setting, cause, False) for setting, cause in find_doubts(settings, given)),

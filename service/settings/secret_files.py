@@ -11,7 +11,10 @@ from service.settings.values import PREFIX, is_secret, read_json
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads each secret `X` from the file that `CREANCES_X_FILE` names; a trailing line end, and a leading BOM, are no part of it."""
+    """Reads each secret `X` from the file that `CREANCES_X_FILE` names.
+
+    A trailing line end is no part of it, nor the byte order mark that some editors put first.
+    """
 
     def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
         super().__init__(settings_cls)

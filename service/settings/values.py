@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from service.addresses import is_http_url, refuse_unreadable_database_url
+from service.files import unreadable
 
 PREFIX: Final = "CREANCES_"
 SECRET: Final[JsonDict] = {"secret": True}
@@ -103,8 +105,11 @@ def _networks(value: str) -> str:
 
 
 def _is_there(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError("ce fichier n'existe pas")
+    try:
+        if S_ISDIR(value.stat().st_mode):
+            raise ValueError("est un dossier : un fichier est attendu")
+    except OSError as cause:
+        raise ValueError(unreadable(value, cause).rstrip(".")) from None
     return value
 
 
