@@ -21,6 +21,7 @@ from service.role_names import ALL, RoleKind
 from service.settings import Settings, unknown_variables
 from tests.deploy.test_compose import SERVICES, analyser, roles, routes, routes_de_l_api
 from tests.outils import RACINE
+from tests.service.test_certificats import ecrire
 
 CHART: Final = RACINE / "deploy/helm/creances"
 VALEURS: Final = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
@@ -158,6 +159,8 @@ def test_la_production_demarre_avec_ces_reglages(nom: str, tmp_path: Path, monke
     for cle in (item["key"] for item in volume["items"]):
         base = f"postgresql://{cle}:x@pg.exemple.invalid/creances?sslmode=verify-full"
         (tmp_path / cle).write_text(base if "database_url" in cle else sha256(cle.encode()).hexdigest())
+    ecrire(tmp_path, "autorite")
+    (tmp_path / "autorite.pem").replace(tmp_path / "kafka_ca")
     variables: dict[str, str] = dict(du_genre("ConfigMap")["settings"]["data"])
     variables |= {e["name"]: e["value"] for e in conteneur(pod)["env"]}
     assert unknown_variables(variables) == []
