@@ -86,7 +86,10 @@ def _people_and_time(settings: Settings) -> Iterator[tuple[str, str]]:
     ):
         ends, previous = merchant.key_expires_on, merchant.previous_key_until
         if ends is None:
-            yield where, f"manque : rien ne dira que la clé du commerçant {merchant.merchant_id} expire."
+            yield (
+                where,
+                f"le dernier jour de la clé du commerçant {merchant.merchant_id} manque : elle expirerait sans être vue.",
+            )
         elif today <= ends < today + SOON:
             yield where, f"la clé du commerçant {merchant.merchant_id} expire dans {(ends - today).days} j."
         if merchant.previous_secret_key is not None and previous is not None and previous < today:

@@ -236,6 +236,20 @@ def test_check_dit_ce_qui_est_douteux(tmp_path: Path) -> None:
     assert dits == {"CREANCES_LOG_LEVELL": False, "CREANCES_LOG_LEVEL": False}
 
 
+def test_check_separe_ce_qui_empeche_de_ce_qui_est_douteux(tmp_path: Path) -> None:
+    fini = lancer(tmp_path, "check", **COMPLETE | {"public_url": "http://h.fr", "topic_replicas": 1})
+    [empeche, url, douteux, copies] = fini.stderr.splitlines()
+    assert (empeche, douteux) == ("La production ne démarre pas :", "Douteux, sans empêcher de démarrer :")
+    assert url.startswith("CREANCES_PUBLIC_URL : ")
+    assert copies.startswith("CREANCES_TOPIC_REPLICAS : ")
+
+
+def test_check_dit_que_le_reste_se_dira_quand_un_reglage_ne_se_lit_pas(tmp_path: Path) -> None:
+    fini = lancer(tmp_path, "check", mode="prod")
+    assert fini.returncode == 2
+    assert fini.stderr.splitlines()[-1] == "Le reste se dira quand ces réglages se liront."
+
+
 @pytest.mark.parametrize("duree", ["9" * 30 + " j", "99999999999999 h"])
 def test_une_duree_sans_fin_est_refusee_par_une_phrase(duree: str) -> None:
     with pytest.raises(ValidationError):
