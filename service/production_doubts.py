@@ -88,7 +88,7 @@ def _people_and_time(settings: Settings) -> Iterator[tuple[str, str]]:
         if ends is None:
             yield (
                 where,
-                f"le dernier jour de la clé du commerçant {merchant.merchant_id} manque : elle expirerait sans être vue.",
+                f"le dernier jour de la clé de {merchant.merchant_id} manque : elle expirerait sans être vue.",
             )
         elif today <= ends < today + SOON:
             yield where, f"la clé du commerçant {merchant.merchant_id} expire dans {(ends - today).days} j."
