@@ -259,3 +259,35 @@ def test_la_version_est_celle_du_service() -> None:
     version = tomllib.loads((RACINE / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert chart["appVersion"] == version
     assert conteneur(dict(pods())["api"])["image"] == f"creances:{version}"
+
+
+TOUS: Final = {"migrate", "topics", *VALEURS["roles"]}
+DE_PLUS: Final = {
+    "kiosque_previous_secret_key": TOUS,
+    "kiosque_merchants": TOUS,
+    "kiosque_retired_merchants": TOUS,
+    "pseudonym_previous_secret": {"api", "consume-kiosque"},
+    "session_previous_secret": {"api"},
+    "smtp_password": {"api"},
+}
+
+
+def test_un_secret_de_plus_va_a_qui_le_lit_et_a_personne_d_autre() -> None:
+    """Sans quoi une clé ne tournerait qu'écrite en clair parmi les réglages."""
+    documents = rendu(json.dumps({"moreSecrets": list(DE_PLUS)}))
+    lus: dict[str, set[str]] = {cle: set() for cle in DE_PLUS}
+    for document in documents:
+        if document["kind"] in {"Deployment", "Job"}:
+            pod = document["spec"]["template"]
+            nom = document["metadata"]["name"].removeprefix("essai-")
+            montes = {item["key"] for v in pod["spec"]["volumes"] if "secret" in v for item in v["secret"]["items"]}
+            noms = {e["name"] for e in conteneur(pod)["env"]}
+            for cle in DE_PLUS:
+                assert (cle in montes) == (f"CREANCES_{cle.upper()}_FILE" in noms)
+                lus[cle] |= {nom} if cle in montes else set()
+    assert lus == DE_PLUS
+    assert unknown_variables({f"CREANCES_{cle.upper()}_FILE": "x" for cle in DE_PLUS}) == []
+    fini = helm(
+        "template", "essai", str(CHART), valeurs={"settings": REGLAGES, "network": RESEAU, "moreSecrets": ["x"]}
+    )
+    assert "x n'est lu par aucun rôle" in fini.stderr
