@@ -25,7 +25,10 @@ random | keep session_secret
 random | keep pseudonym_secret
 random | keep grafana_password
 # The simulated kiosk reads the same file; with the bank, put the merchant's own key here.
-random | keep kiosque_secret_key
+if [ ! -s kiosque_secret_key ]; then
+    random | keep kiosque_secret_key
+    echo "  (drawn for the simulated kiosk: for production put there the key that the bank gives)" >&2
+fi
 # The log's own key and salt: the key may turn (docs/preuve.md), the salt never changes.
 od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | keep preuve_key
 random | keep preuve_salt
@@ -43,3 +46,6 @@ random | keep password_surveillance
 # The archived WAL and the backups, written by PostgreSQL's user; the folder above it is closed to others.
 mkdir -p ../sauvegardes/postgres
 chmod 1777 ../sauvegardes/postgres
+# The settings of your house, and its certificates: no secret is among them; the folder above it is closed to others.
+mkdir -p ../reglages/creances
+chmod 0755 ../reglages/creances

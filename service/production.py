@@ -9,11 +9,13 @@ from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from domain.delai import PARIS
 from service.networks import is_everyone, unfit_networks
+from service.production_certificates import unfit_certificates
 from service.production_secrets import unfit_secrets
 from service.role_names import RoleKind
 from service.settings import PREFIX, Merchant, Settings
@@ -31,6 +33,10 @@ WAITED_MAX: Final = timedelta(seconds=10)
 
 _ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _TRIAL_PLATFORMS: Final = frozenset({"simu", "test"})
+
+
+NOTIFICATION: Final = "/kiosque/notification"
+"""Where the bank posts, below NOTIFICATION_URL."""
 
 
 class Gap(NamedTuple):
@@ -64,7 +70,7 @@ def find_gaps(
     `environment` is what libpq reads besides the URL (PGHOST, PGSSLMODE).
     """
     found = [*_bank(settings), *_addresses(settings), *_database(settings, environment), *_kafka(settings)]
-    found += unfit_secrets(settings)
+    found += [*unfit_secrets(settings), *unfit_certificates(settings)]
     if RoleKind.API in roles:
         found += _people(settings)
     if RoleKind.SCELLER in roles:
@@ -87,6 +93,7 @@ def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
     if any(_is_trial(merchant) for merchant in settings.kiosque_retired_merchants):
         yield "kiosque_retired_merchants", "porte le commerçant ou la clé de simulation de la banque."
     yield from _expired_keys(settings)
+    yield from _unturned_keys(settings)
     if not settings.kiosque_office_seal_required:
         yield "kiosque_office_seal_required", "une réponse sans sceau serait crue : ce n'est bon que pour un essai."
     for name in ("kiosque_url", "kiosque_office_url"):
@@ -102,6 +109,16 @@ def _expired_keys(settings: Settings) -> Iterator[tuple[str, str]]:
     ):
         if merchant.key_expires_on is not None and merchant.key_expires_on < today:
             yield where, f"la clé du commerçant {merchant.merchant_id} a expiré : la banque refuse tout paiement."
+
+
+def _unturned_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """A turn half done: a new version with the key of before, which the bank refuses."""
+    for where, merchant in (
+        ("kiosque_previous_secret_key", settings.merchant("")),
+        *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),
+    ):
+        if merchant.previous_secret_key == merchant.secret_key:
+            yield where, f"est la clé courante du commerçant {merchant.merchant_id} : laquelle est la nouvelle ?"
 
 
 def _anyone_s(key: SecretStr) -> str | None:
@@ -135,6 +152,10 @@ def _addresses(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, "doit commencer par https://."
     if urlsplit(settings.public_url).path:
         yield "public_url", "ne doit pas avoir de chemin."
+    if (settings.notification_url or "").endswith(NOTIFICATION):
+        yield "notification_url", f"porte déjà {NOTIFICATION}, qui s'y ajoute : la banque écrirait à côté."
+    if settings.oidc_issuer is not None and "/.well-known/" in settings.oidc_issuer:
+        yield "oidc_issuer", "est l'adresse de sa description : donnez l'émetteur, ce qui précède /.well-known."
 
 
 def _database(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -204,6 +225,21 @@ def _seal(settings: Settings) -> Iterator[tuple[str, str]]:
     for name in ("preuve_key", "preuve_salt"):
         if getattr(settings, name) is None:
             yield name, "manque : le sceau ne se tire pas au hasard."
+    yield from _unfit_public_key(settings)
+
+
+def _unfit_public_key(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The public key is shown to everybody: it is neither the private one nor another's."""
+    if settings.preuve_key is None or settings.preuve_public_key is None:
+        return
+    private, public = bytes.fromhex(settings.preuve_key.get_secret_value()), bytes.fromhex(settings.preuve_public_key)
+    if private == public:
+        yield (
+            "preuve_public_key",
+            "est PREUVE_KEY, que les pages montreraient : tirez-en une autre, et retirez celle-ci.",
+        )
+    elif Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw() != public:
+        yield "preuve_public_key", "n'est pas celle de PREUVE_KEY : aucune preuve ne serait crue (`creances temoins`)."
 
 
 def _overlap(one: str, other: str) -> bool:

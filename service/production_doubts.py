@@ -1,12 +1,14 @@
 """What production starts with, and hardly anybody means: told by `creances check`, beside what it does not start on."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
 
+from domain.delai import PARIS
+from service.production_certificates import SOON, ending_certificates
 from service.settings import PREFIX, Settings, known_variables, unknown_variables
 
 LONG: Final = {
@@ -60,11 +62,38 @@ def find_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[
             f"{PREFIX}KIOSQUE_NETWORKS",
             "manque : parmi les formulaires refusés, la banque partage sa place avec qui l'imite.",
         )
+    yield from ((f"{PREFIX}{name.upper()}", cause) for name, cause in _people_and_time(settings))
     if settings.kafka_security_protocol == "SSL" and settings.kafka_ssl_certfile is None:
         yield (
             f"{PREFIX}KAFKA_SSL_CERTFILE",
             "manque : en SSL, seul un certificat dit à Kafka qui nous sommes ; sans lui, n'importe qui est nous.",
         )
+
+
+def _people_and_time(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.oidc_issuer is not None and settings.oidc_client_id is None:
+        yield "oidc_client_id", "manque : personne ne peut se connecter aux pages."
+    if settings.topic_replicas == 1:
+        yield (
+            "topic_replicas",
+            "vaut 1 : la perte d'un courtier perd ce qui n'est pas encore lu (3 : docs/production.md).",
+        )
+    yield from ending_certificates(settings)
+    today = datetime.now(PARIS).date()
+    for where, merchant in (
+        ("kiosque_key_expires_on", settings.merchant("")),
+        *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),
+    ):
+        ends, previous = merchant.key_expires_on, merchant.previous_key_until
+        if ends is None:
+            yield (
+                where,
+                f"le dernier jour de la clé de {merchant.merchant_id} manque : elle expirerait sans être vue.",
+            )
+        elif today <= ends < today + SOON:
+            yield where, f"la clé du commerçant {merchant.merchant_id} expire dans {(ends - today).days} j."
+        if merchant.previous_secret_key is not None and previous is not None and previous < today:
+            yield where, f"la clé précédente du commerçant {merchant.merchant_id} n'est plus lue : ôtez-la."
 
 
 def _misspelt(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

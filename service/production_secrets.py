@@ -23,8 +23,17 @@ OURS: Final = (
 """Drawn by whoever installs; the others are given by a bank, an issuer, a server."""
 
 OF_OTHERS: Final = ("kafka_sasl_password", "smtp_password", "oidc_client_secret")
-DRAWN: Final = (*OURS, "kiosque_secret_key", "kafka_sasl_password", "oidc_client_secret")
+OF_MERCHANTS: Final = (
+    "kiosque_secret_key",
+    "kiosque_previous_secret_key",
+    "kiosque_merchants",
+    "kiosque_retired_merchants",
+)
+DRAWN: Final = (*OURS, *OF_MERCHANTS, "kafka_sasl_password", "oidc_client_secret")
 """Never chosen by a person, whoever gives them: one of few characters was."""
+
+_DRAW: Final = "tirez-le au hasard (openssl rand -hex 32)"
+_ASK: Final = "demandez-en un autre à qui le donne, tiré au hasard"
 
 DATABASES: Final = ("database_url", "owner_database_url")
 MERCHANTS: Final = "kiosque_secret_key"
@@ -39,9 +48,12 @@ _COMMON: Final = frozenset(
 def unfit_secrets(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each setting whose secret is guessed, or serves elsewhere too, and why; no secret is quoted."""
     seen: dict[str, str] = {}
-    for name, purpose, secret in _secrets(settings):
+    for name, purpose, given in _secrets(settings):
+        secret = given.strip()
+        if secret and secret != given:
+            yield name, "commence ou finit par un blanc, qui serait du secret : ôtez-le."
         if name in DRAWN and (len(set(secret)) < DIFFERENT_MIN or _repeats(secret)):
-            yield name, "se devine : tirez-le au hasard (openssl rand -hex 32)."
+            yield name, f"se devine : {_DRAW if name in OURS else _ASK}."
         elif secret.lower().rstrip("0123456789!.-_") in _COMMON:
             yield name, "est de ceux que l'on essaie d'abord : tirez-le au hasard."
         other = seen.setdefault(secret, purpose)
@@ -54,8 +66,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for name in (*OURS, *OF_OTHERS):
         secret: SecretStr | None = getattr(settings, name)
         if secret is not None:
-            yield name, name, secret.get_secret_value().strip()
-    yield from (("kiosque_secret_key", MERCHANTS, key) for key in _merchant_keys(settings))
+            yield name, name, secret.get_secret_value()
+    yield from ((name, MERCHANTS, key) for name, key in _merchant_keys(settings))
     for name in DATABASES:
         url: str | None = getattr(settings, name)
         password = conninfo_to_dict(url).get("password") if url else None
@@ -64,15 +76,17 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str, str]]:
             yield name, "database_url", str(password)
 
 
-def _merchant_keys(settings: Settings) -> Iterator[str]:
-    for merchant in (
-        settings.merchant(""),
-        *settings.kiosque_merchants.values(),
-        *settings.kiosque_retired_merchants,
+def _merchant_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    common = settings.merchant("")
+    others = [("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()]
+    others += [("kiosque_retired_merchants", merchant) for merchant in settings.kiosque_retired_merchants]
+    for name, key in (
+        ("kiosque_secret_key", common.secret_key),
+        ("kiosque_previous_secret_key", common.previous_secret_key),
+        *((name, key) for name, merchant in others for key in (merchant.secret_key, merchant.previous_secret_key)),
     ):
-        for key in (merchant.secret_key, merchant.previous_secret_key):
-            if key is not None and key.get_secret_value().strip():  # `production` tells of an empty one.
-                yield key.get_secret_value().strip()
+        if key is not None and key.get_secret_value().strip():  # `production` tells of an empty one.
+            yield name, key.get_secret_value()
 
 
 def _repeats(secret: str) -> bool:

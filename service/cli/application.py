@@ -23,6 +23,7 @@ from service.cli.entry import print_json as print_json  # noqa: PLC0414
 from service.files import unreadable
 from service.logs import REPEATERS, configure_logs
 from service.settings import Settings
+from service.settings.faults import setting_faults
 from service.settings.kafka import BrokerMissing
 from service.settings.preuve import Temoin
 from service.terminal import DataConsole
@@ -54,9 +55,8 @@ def configured_settings() -> Settings:
     except (OSError, UnicodeDecodeError) as cause:
         fail(f"Les réglages : {unreadable('.env', cause)}", USAGE)
     except ValidationError as cause:
-        for fault in cause.errors(include_url=False, include_input=False):
-            variable = f"CREANCES_{'.'.join(map(str, fault['loc'])).upper()}"
-            errors.print(f"{variable} : {fault['msg'].removeprefix('Value error, ')}", markup=False, soft_wrap=True)
+        for variable, fault in setting_faults(cause):
+            errors.print(f"{variable} : {fault}", markup=False, soft_wrap=True)
         raise typer.Exit(USAGE) from cause
 
 

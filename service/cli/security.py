@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from engine.security_log import Kind, Line, lines
@@ -38,10 +37,14 @@ def security_log(
             writer.writerow(Line._fields)
             writer.writerows(map(_cells, found))
             return
-        table = Table(whole("Rang"), whole("Quand"), "Genre", "Acteur", "Réseau", "Objet", "Ce qui est arrivé", "Fois")
+        table = Table(whole("Rang"), whole("Quand, et genre"))
+        # At 80 columns as anywhere: what happened has the place, and is never cut.
+        table.add_column("Qui, d'où, sur quoi", overflow="fold", max_width=20)
+        table.add_column("Ce qui est arrivé", overflow="fold")
         for line in found:
-            values = _plain(line) | {"enregistre_le": f"{line.enregistre_le:%d/%m/%Y %H:%M:%S}"}
-            table.add_row(*(escape(str(value if value is not None else "")) for value in values.values()))
+            who = "\n".join(one for one in (line.acteur, line.reseau, line.objet) if one)
+            what = line.detail + (f" (× {line.fois})" if line.fois > 1 else "")
+            table.add_row(str(line.rang), f"{line.enregistre_le:%d/%m/%Y %H:%M:%S}\n{line.genre}", who, what)
     console.print(table)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import JSON, SECRET, Concern, Duration, HttpUrl, LongSecret, Networks, Port
+from service.settings.values import JSON, SECRET, Caisse, Concern, Duration, HttpUrl, LongSecret, Networks, Port
 
 
 class Merchant(BaseModel):
@@ -22,6 +22,15 @@ class Merchant(BaseModel):
     """The last day of the current key, as the bank wrote it."""
     previous_key_until: date | None = None
     """The last day on which the previous key is still read; absent: for as long as it is given."""
+
+    @model_validator(mode="after")
+    def _key_versions_fit(self) -> Self:
+        # Without its version the previous key would be read by nothing, and the turn would refuse the bank's messages.
+        if (self.previous_secret_key is None) != (self.previous_key_version is None):
+            raise ValueError("previous_secret_key et previous_key_version vont ensemble")
+        if self.previous_key_version == self.key_version:
+            raise ValueError("previous_key_version doit différer de key_version")
+        return self
 
 
 class KiosqueSettings(Concern):
@@ -73,7 +82,7 @@ class KiosqueSettings(Concern):
     kiosque_previous_key_until: date | None = Field(
         None, description="Dernier jour où la clé précédente est encore lue ; absent : tant qu'elle est donnée."
     )
-    kiosque_merchants: Annotated[dict[str, Merchant], *JSON] = Field(
+    kiosque_merchants: Annotated[dict[Caisse, Merchant], *JSON] = Field(
         default_factory=dict,
         description='Commerçant propre à une caisse, JSON : {"381": {"merchant_id", "secret_key", "key_version"}}.',
         json_schema_extra=SECRET,

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from service.addresses import is_http_url, refuse_unreadable_database_url
+from service.files import unreadable
 
 PREFIX: Final = "CREANCES_"
 SECRET: Final[JsonDict] = {"secret": True}
@@ -49,7 +51,9 @@ def read_json(value: object) -> object:
         return value
     try:
         return json.loads(value, object_pairs_hook=_without_repetition)
-    except (json.JSONDecodeError, RecursionError):  # Its text may quote a secret.
+    except json.JSONDecodeError as cause:  # Its own text may quote a secret: the place is enough to find the fault.
+        raise ValueError(f"ce n'est pas du JSON (ligne {cause.lineno}, colonne {cause.colno})") from None
+    except RecursionError:
         raise ValueError("ce n'est pas du JSON") from None
 
 
@@ -74,6 +78,8 @@ def _host_and_port(value: str) -> str:
 
 def _http(value: str) -> str:
     if not is_http_url(value):
+        if is_http_url(re.sub("//[^/?#]*@", "//", value)):
+            raise ValueError("ne doit pas porter de compte ni de mot de passe (ce qui précède @)")
         raise ValueError("doit être une adresse http:// ou https://")
     return value.rstrip("/")
 
@@ -99,14 +105,23 @@ def _networks(value: str) -> str:
 
 
 def _is_there(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError("ce fichier n'existe pas")
+    try:
+        if S_ISDIR(value.stat().st_mode):
+            raise ValueError("est un dossier : un fichier est attendu")
+    except OSError as cause:
+        raise ValueError(unreadable(value, cause).rstrip(".")) from None
     return value
 
 
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value().encode()) < SECRET_BYTES:
         raise ValueError(f"doit compter au moins {SECRET_BYTES} octets")
+    return value
+
+
+def _three_digits(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{3}", value):
+        raise ValueError("doit être les trois chiffres d'une caisse")
     return value
 
 
@@ -123,5 +138,8 @@ BaseUrl = Annotated[str, AfterValidator(_http), AfterValidator(_takes_a_path)]
 """An address to which paths are added: neither query nor fragment."""
 
 Networks = Annotated[str, AfterValidator(_networks)]
+Caisse = Annotated[str, AfterValidator(_three_digits)]
+"""A key that is none would be found by nobody, and the caisse's payments would go to the common merchant."""
+
 ExistingFile = Annotated[Path, AfterValidator(_is_there)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from service.settings.values import JSON, SECRET, BaseUrl, Concern, Duration, HttpUrl, LongSecret, Port
+from service.settings.values import JSON, SECRET, BaseUrl, Caisse, Concern, Duration, HttpUrl, LongSecret, Port
 
 
 class Instructions(BaseModel):
@@ -88,7 +88,7 @@ class WebSettings(Concern):
     terminal_idle: Duration = Field(
         timedelta(minutes=2), description="À la borne, une session sans activité depuis ce temps est close."
     )
-    caisse_instructions: Annotated[dict[str, Instructions], *JSON] = Field(
+    caisse_instructions: Annotated[dict[Caisse, Instructions], *JSON] = Field(
         default_factory=dict,
         description='Payer autrement, par caisse, JSON : {"381": {"cheque", "virement", "telephone", "precision"}} ;'
         " ce qui manque renvoie à la caisse.",

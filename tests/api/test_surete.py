@@ -181,6 +181,19 @@ class TestJournalDeLaSurete:
         ligne = json.loads(commande("security-log", "--json", database_url=service.url_base).stdout)
         assert ligne["genre"] == "administration"
 
+    def test_sa_table_ne_coupe_rien_de_ce_qui_est_arrive(self, service: Service) -> None:
+        detail = "réglages donnés : " + ", ".join(f"CREANCES_UN_REGLAGE_{n}" for n in range(9)) + " [fin]"
+        with psycopg.connect(service.url_base, autocommit=True) as conn:
+            conn.execute(
+                "INSERT INTO journal.securite (genre, acteur, objet, detail)"
+                " VALUES ('reglages', 'creances', 'a1745b86bbe1b386', %s)",
+                [detail],
+            )
+        table = commande("security-log", database_url=service.url_base).stdout
+        cellules = [ligne.split("│")[4].strip() for ligne in table.splitlines() if ligne.startswith("│")]
+        assert "".join(cellules).replace(" ", "").endswith(detail.replace(" ", ""))
+        assert len(cellules) < 20
+
 
 @pytest.mark.parametrize(
     ("adresse", "reseau"), [("192.0.2.77", "192.0.2.0/24"), ("2001:db8:1:2::3", "2001:db8:1::/48"), ("x", None)]

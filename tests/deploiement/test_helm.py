@@ -21,6 +21,7 @@ from service.role_names import ALL, RoleKind
 from service.settings import Settings, unknown_variables
 from tests.deploy.test_compose import SERVICES, analyser, roles, routes, routes_de_l_api
 from tests.outils import RACINE
+from tests.service.test_certificats import ecrire
 
 CHART: Final = RACINE / "deploy/helm/creances"
 VALEURS: Final = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
@@ -158,6 +159,8 @@ def test_la_production_demarre_avec_ces_reglages(nom: str, tmp_path: Path, monke
     for cle in (item["key"] for item in volume["items"]):
         base = f"postgresql://{cle}:x@pg.exemple.invalid/creances?sslmode=verify-full"
         (tmp_path / cle).write_text(base if "database_url" in cle else sha256(cle.encode()).hexdigest())
+    ecrire(tmp_path, "autorite")
+    (tmp_path / "autorite.pem").replace(tmp_path / "kafka_ca")
     variables: dict[str, str] = dict(du_genre("ConfigMap")["settings"]["data"])
     variables |= {e["name"]: e["value"] for e in conteneur(pod)["env"]}
     assert unknown_variables(variables) == []
@@ -256,3 +259,35 @@ def test_la_version_est_celle_du_service() -> None:
     version = tomllib.loads((RACINE / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert chart["appVersion"] == version
     assert conteneur(dict(pods())["api"])["image"] == f"creances:{version}"
+
+
+TOUS: Final = {"migrate", "topics", *VALEURS["roles"]}
+DE_PLUS: Final = {
+    "kiosque_previous_secret_key": TOUS,
+    "kiosque_merchants": TOUS,
+    "kiosque_retired_merchants": TOUS,
+    "pseudonym_previous_secret": {"api", "consume-kiosque"},
+    "session_previous_secret": {"api"},
+    "smtp_password": {"api"},
+}
+
+
+def test_un_secret_de_plus_va_a_qui_le_lit_et_a_personne_d_autre() -> None:
+    """Sans quoi une clé ne tournerait qu'écrite en clair parmi les réglages."""
+    documents = rendu(json.dumps({"moreSecrets": list(DE_PLUS)}))
+    lus: dict[str, set[str]] = {cle: set() for cle in DE_PLUS}
+    for document in documents:
+        if document["kind"] in {"Deployment", "Job"}:
+            pod = document["spec"]["template"]
+            nom = document["metadata"]["name"].removeprefix("essai-")
+            montes = {item["key"] for v in pod["spec"]["volumes"] if "secret" in v for item in v["secret"]["items"]}
+            noms = {e["name"] for e in conteneur(pod)["env"]}
+            for cle in DE_PLUS:
+                assert (cle in montes) == (f"CREANCES_{cle.upper()}_FILE" in noms)
+                lus[cle] |= {nom} if cle in montes else set()
+    assert lus == DE_PLUS
+    assert unknown_variables({f"CREANCES_{cle.upper()}_FILE": "x" for cle in DE_PLUS}) == []
+    fini = helm(
+        "template", "essai", str(CHART), valeurs={"settings": REGLAGES, "network": RESEAU, "moreSecrets": ["x"]}
+    )
+    assert "x n'est lu par aucun rôle" in fini.stderr

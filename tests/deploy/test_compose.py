@@ -23,6 +23,7 @@ from service.cli.entry import command
 from service.cli.health import healthy
 from service.composition import VIEWS
 from service.health import ROLES
+from service.production import find_gaps
 from service.role_names import ALL, SIMULATOR
 from service.settings import Settings, unknown_variables
 from tests.outils import RACINE
@@ -184,6 +185,24 @@ def test_chaque_role_n_a_que_la_connexion_de_son_metier(secrets: Path) -> None:
         assert f"password_{metier}" in SERVICES["postgres"]["secrets"]
         assert metier in re.findall(r"for role in ([a-z ]+); do", script)[0].split()
     assert set(NOTRES) - set(metiers) == {"migrate", "topics", "kiosque"} | A_LA_DEMANDE
+
+
+def test_l_outil_voit_toute_la_production_et_n_en_manque_rien_que_la_maison_ne_dise(settings: Any) -> None:
+    """Ce que `outils check` nomme encore est à qui installe : aucun secret tiré, rien que compose ne donnerait pas."""
+    for nom in [nom for nom in NOTRES if nom not in {"temoin", "kiosque"}]:
+        assert SERVICES[nom]["env_file"] == [{"path": "deploy/reglages/creances/creances.env", "required": False}]
+        assert SERVICES[nom]["volumes"] == ["./deploy/reglages/creances:/etc/creances:ro"]
+    assert SERVICES["temoin"]["env_file"] == []
+    manquent = {gap.setting.removeprefix("CREANCES_").lower() for gap in find_gaps(settings("outils"))}
+    par_compose = set(re.findall(r"\$\{(?:CREANCES_)?(\w+):-", (RACINE / "docker-compose.yml").read_text("utf-8")))
+    du_fichier = {"oidc_issuer", "kafka_security_protocol"}
+    assert manquent - du_fichier - {"database_url"} <= {nom.lower() for nom in par_compose}
+    assert du_fichier <= manquent
+    assert not {f"CREANCES_{nom.upper()}" for nom in du_fichier} & set(environnement(NOTRES["outils"]))
+    for nom in par_compose:
+        assert re.search(rf"`(CREANCES_)?{nom}`", (RACINE / "docs/production.md").read_text()) or nom in {
+            "MODE", "OTLP_ENDPOINT", "ALERTMANAGER", "PREUVE_TEMOINS", "PREUVE_TEMOINS_ACCORD",
+        }, nom  # fmt: skip
 
 
 def test_seule_la_migration_tient_l_url_du_proprietaire() -> None:

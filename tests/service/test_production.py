@@ -3,7 +3,7 @@
 import contextlib
 import json
 import subprocess
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 import service.cli  # noqa: F401  registers the commands
+from domain.delai import PARIS
 from service.cli.application import app
 from service.logs import mask_forbidden
 from service.production import find_gaps
@@ -25,26 +26,35 @@ from service.production_doubts import LONG, find_doubts
 from service.settings import Settings
 from tests.outils import commande, exemples
 
-COMPLETE = {
+COMPLETE: dict[str, Any] = {
     "mode": "production",
     "database_url": "postgresql://c:s@db/creances?sslmode=verify-full",
     "kafka_bootstrap": "kafka:9093",
+    "topic_replicas": 3,
     "kafka_security_protocol": "SASL_SSL",
     "kafka_sasl_mechanism": "SCRAM-SHA-512",
     "kafka_sasl_username": "creances",
     "kafka_sasl_password": "Vq3xLw9ZrT",
     "kiosque_merchant_id": "211000012340001",
     "kiosque_secret_key": "une clé du commerçant",
+    "kiosque_key_expires_on": "2999-12-31",
     "kiosque_url": "https://paiement.exemple.fr/paypage",
     "kiosque_networks": "192.0.2.0/24",
     "public_url": "https://creances.exemple.fr",
     "oidc_issuer": "https://connexion.exemple.fr",
+    "oidc_client_id": "pages",
     "session_secret": sha256(b"sessions").hexdigest(),
     "pseudonym_secret": sha256(b"pseudonymes").hexdigest(),
     "preuve_origin": "creances.exemple.fr/journal",
     "preuve_key": sha256(b"sceau").hexdigest(),
     "preuve_salt": sha256(b"sels").hexdigest(),
 }
+
+
+COMMERCANT = {"merchant_id": "211000012340002", "secret_key": "la clé d'une caisse", "key_expires_on": "2999-12-31"}
+A_MOITIE = {"previous_secret_key": COMMERCANT["secret_key"], "previous_key_version": 2}
+
+CLE_FINIE = {"previous_secret_key": "la clé de l'an dernier", "previous_key_until": "2020-01-01"}
 
 
 def de_production() -> dict[str, Any]:
@@ -74,7 +84,8 @@ def test_la_production_refuse_de_demarrer_et_dit_tout_ce_qui_manque(tmp_path: Pa
         "kafka_security_protocol", "oidc_issuer", "session_secret", "pseudonym_secret",
     }  # fmt: skip
     du_sceau = {"preuve_origin", "preuve_key", "preuve_salt"}
-    assert manques(tmp_path, **reglages) == attendus | du_sceau | {"kiosque_networks"}  # Un doute, qui n'empêche rien.
+    doutes = {"kiosque_networks", "kiosque_key_expires_on", "topic_replicas"}  # Ils n'empêchent rien.
+    assert manques(tmp_path, **reglages) == attendus | du_sceau | doutes
     for roles, en_plus in (("api", set()), ("up", du_sceau)):
         fini = lancer(tmp_path, roles, **reglages)
         assert fini.returncode == 2
@@ -131,6 +142,20 @@ def test_une_adresse_publique_avec_requete_ou_fragment_est_refusee(adresse: str)
         ({"smtp_host": "mail.exemple.fr", "smtp_sender": "a@exemple.fr", "smtp_tls": "none"}, "smtp_tls"),
         ({"pseudonym_secret": None}, "pseudonym_secret"),
         ({"order_held_max": "11 s"}, "order_held_max"),
+        ({"notification_url": "https://creances.exemple.fr/kiosque/notification"}, "notification_url"),
+        ({"oidc_issuer": "https://connexion.exemple.fr/.well-known/openid-configuration"}, "oidc_issuer"),
+        ({"kiosque_secret_key": "une clé du commerçant "}, "kiosque_secret_key"),
+        ({"session_secret": "\t" + COMPLETE["session_secret"]}, "session_secret"),
+        ({"kiosque_merchants": {"381": COMMERCANT | {"secret_key": "aaaaaaaaaaaa"}}}, "kiosque_merchants"),
+        ({"kiosque_retired_merchants": [COMMERCANT | {"secret_key": "azazazazazaz"}]}, "kiosque_retired_merchants"),
+        ({"kiosque_merchants": {"381": COMMERCANT | A_MOITIE}}, "kiosque_merchants"),
+        (
+            {f"kiosque_{nom}": valeur for nom, valeur in A_MOITIE.items()}
+            | {"kiosque_previous_secret_key": COMPLETE["kiosque_secret_key"]},
+            "kiosque_previous_secret_key",
+        ),
+        ({"preuve_public_key": COMPLETE["preuve_key"]}, "preuve_public_key"),
+        ({"preuve_public_key": sha256(b"une autre").hexdigest()}, "preuve_public_key"),
     ],
 )
 def test_ce_qui_ouvre_une_porte_d_une_production_complete_est_nomme(reglages: dict[str, Any], manque: str) -> None:
@@ -171,6 +196,14 @@ def test_une_variable_mal_ecrite_est_dite_avec_la_plus_proche(donnees: dict[str,
         ({"kiosque_networks": None}, "KIOSQUE_NETWORKS"),
         ({"database_url": "postgresql://c:s@db/creances?sslmode=require"}, "DATABASE_URL"),
         ({"owner_database_url": "postgresql://o:s@db/creances?sslmode=require"}, "OWNER_DATABASE_URL"),
+        ({"topic_replicas": 1}, "TOPIC_REPLICAS"),
+        ({"oidc_client_id": None}, "OIDC_CLIENT_ID"),
+        ({"kiosque_key_expires_on": None}, "KIOSQUE_KEY_EXPIRES_ON"),
+        ({"kiosque_key_expires_on": f"{datetime.now(PARIS) + timedelta(days=9):%Y-%m-%d}"}, "KIOSQUE_KEY_EXPIRES_ON"),
+        (
+            {"kiosque_merchants": {"381": COMMERCANT | A_MOITIE | CLE_FINIE}},
+            "KIOSQUE_MERCHANTS",
+        ),
         ({"session_idle_max": "1 h", "session_max_age": "30 min"}, "SESSION_IDLE_MAX"),
         *(({nom: plus_long * 2}, nom.upper()) for nom, plus_long in LONG.items() if not nom.startswith("politique_")),
         ({"politique_expirer_apres": "30 j"}, "POLITIQUE_EXPIRER_APRES"),
@@ -201,6 +234,20 @@ def test_check_dit_ce_qui_est_douteux(tmp_path: Path) -> None:
     assert fini.returncode == 1
     dits = {dit["setting"]: dit["blocks"] for dit in json.loads(fini.stdout)}
     assert dits == {"CREANCES_LOG_LEVELL": False, "CREANCES_LOG_LEVEL": False}
+
+
+def test_check_separe_ce_qui_empeche_de_ce_qui_est_douteux(tmp_path: Path) -> None:
+    fini = lancer(tmp_path, "check", **COMPLETE | {"public_url": "http://h.fr", "topic_replicas": 1})
+    [empeche, url, douteux, copies] = fini.stderr.splitlines()
+    assert (empeche, douteux) == ("La production ne démarre pas :", "Douteux, sans empêcher de démarrer :")
+    assert url.startswith("CREANCES_PUBLIC_URL : ")
+    assert copies.startswith("CREANCES_TOPIC_REPLICAS : ")
+
+
+def test_check_dit_que_le_reste_se_dira_quand_un_reglage_ne_se_lit_pas(tmp_path: Path) -> None:
+    fini = lancer(tmp_path, "check", mode="prod")
+    assert fini.returncode == 2
+    assert fini.stderr.splitlines()[-1] == "Le reste se dira quand ces réglages se liront."
 
 
 @pytest.mark.parametrize("duree", ["9" * 30 + " j", "99999999999999 h"])

@@ -1,3 +1,4 @@
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from api.socle.emetteur import Emetteur
+from domain.fautes import INATTENDUE
 from domain.monnaie import Centimes
 from domain.politique import Politique
 from engine.recorder import ORDER_HELD_MAX_S
@@ -17,6 +19,7 @@ from service.settings import (
     settings_table,
     unknown_variables,
 )
+from service.settings.faults import setting_faults
 from service.web import session_secret, sign_in
 
 SECRET_LONG = "un secret de plus de trente-deux octets"
@@ -127,6 +130,29 @@ def test_un_fichier_absent_nomme_la_variable(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CREANCES_JWT_SECRET_FILE", "/n/existe/pas")
     with pytest.raises((ValueError, SettingsError), match="CREANCES_JWT_SECRET_FILE"):
         Settings()
+
+
+def test_tous_les_fichiers_illisibles_sont_dits_a_la_fois(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.json").write_text("{")
+    monkeypatch.setenv("CREANCES_JWT_SECRET_FILE", "/n/existe/pas")
+    monkeypatch.setenv("CREANCES_SESSION_SECRET_FILE", str(tmp_path))
+    monkeypatch.setenv("CREANCES_KIOSQUE_MERCHANTS_FILE", str(tmp_path / "m.json"))
+    with pytest.raises(SettingsError) as refus:
+        Settings()
+    assert sorted(ligne.split(" : ")[0] for ligne in str(refus.value).splitlines()) == [
+        "CREANCES_JWT_SECRET_FILE", "CREANCES_KIOSQUE_MERCHANTS_FILE", "CREANCES_SESSION_SECRET_FILE",
+    ]  # fmt: skip
+
+
+def test_la_marque_qu_un_editeur_met_devant_un_fichier_n_est_pas_du_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cle").write_text("s3cret\r\n", "utf-8-sig")
+    (tmp_path / "m.json").write_text('{"381": {"merchant_id": "211000021310001", "secret_key": "k"}}', "utf-8-sig")
+    monkeypatch.setenv("CREANCES_KIOSQUE_SECRET_KEY_FILE", str(tmp_path / "cle"))
+    monkeypatch.setenv("CREANCES_KIOSQUE_MERCHANTS_FILE", str(tmp_path / "m.json"))
+    assert Settings().kiosque_secret_key.get_secret_value() == "s3cret"
+    assert list(Settings().kiosque_merchants) == ["381"]
 
 
 def test_une_variable_vide_compte_pour_absente(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,3 +277,61 @@ def test_la_connexion_aux_pages_vient_des_reglages(tmp_path: Path, monkeypatch: 
 
 def test_sans_secret_de_session_chaque_processus_a_le_sien() -> None:
     assert session_secret(Settings()) != session_secret(Settings())
+
+
+@pytest.mark.parametrize("nom", [*Settings.model_fields])
+def test_chaque_faute_d_un_reglage_est_une_phrase_en_francais(nom: str) -> None:
+    for valeur in ("2 minutes", "", "-1", "9" * 40, "[1]", '{"38": 1, "381": {"merchant_id": 1, "inconnu": 2}}', "1e"):
+        try:
+            Settings.model_validate({nom: valeur})
+        except ValidationError as cause:
+            for _, phrase in setting_faults(cause):
+                assert not re.search("Input|should|valid|unable|error", phrase), phrase
+                assert phrase != INATTENDUE
+
+
+@pytest.mark.parametrize(
+    ("nom", "valeur", "dite"),
+    [
+        ("mode", "prod", "CREANCES_MODE : doit être 'demonstration' ou 'production'"),
+        (
+            "terminal_idle",
+            "2 minutes",
+            "CREANCES_TERMINAL_IDLE : doit être une durée : 500 ms, 10 s, 15 min, 24 h ou 2 j",
+        ),
+        ("poll_timeout", "1 min", "CREANCES_POLL_TIMEOUT : doit être d'au plus 10 s"),
+        ("kiosque_key_expires_on", "01/11/2026", "CREANCES_KIOSQUE_KEY_EXPIRES_ON : date illisible (AAAA-MM-JJ)"),
+        ("kiosque_merchants", "{\n1", "CREANCES_KIOSQUE_MERCHANTS : ce n'est pas du JSON (ligne 2, colonne 1)"),
+        (
+            "public_url",
+            "https://moi:zq7@h.fr",
+            "CREANCES_PUBLIC_URL : ne doit pas porter de compte ni de mot de passe (ce qui précède @)",
+        ),
+        (
+            "kafka_sasl_mechanism",
+            "OAUTHBEARER",
+            "Réglages : CREANCES_KAFKA_SASL_MECHANISM=OAUTHBEARER et CREANCES_KAFKA_SASL_TOKEN_PATH vont ensemble",
+        ),
+    ],
+)
+def test_une_faute_dit_ce_qui_est_attendu(nom: str, valeur: str, dite: str) -> None:
+    with pytest.raises(ValidationError) as cause:
+        Settings.model_validate({nom: valeur})
+    assert [" : ".join(faute) for faute in setting_faults(cause.value)] == [dite]
+
+
+@pytest.mark.parametrize("reglage", ["kiosque_merchants", "caisse_instructions"])
+@pytest.mark.parametrize("caisse", ["38", "0381", "CPAM 381", "٣٨١"])
+def test_une_caisse_qui_n_en_est_pas_une_est_refusee(reglage: str, caisse: str) -> None:
+    """Personne ne la trouverait : ses paiements iraient au commerçant commun."""
+    chacun = {"kiosque_merchants": {"merchant_id": "211000012340001", "secret_key": "k"}, "caisse_instructions": {}}
+    with pytest.raises(ValidationError, match="trois chiffres"):
+        Settings.model_validate({reglage: {caisse: chacun[reglage]}})
+
+
+@pytest.mark.parametrize("reste", [{}, {"previous_key_version": 1}])
+@pytest.mark.parametrize("reglage", ["kiosque_merchants", "kiosque_retired_merchants"])
+def test_la_cle_precedente_d_un_commercant_va_avec_sa_version(reglage: str, reste: dict[str, int]) -> None:
+    un = {"merchant_id": "211000012340001", "secret_key": "k2", "previous_secret_key": "k1"} | reste
+    with pytest.raises(ValidationError, match="previous_key_version"):
+        Settings.model_validate({reglage: {"381": un} if reglage == "kiosque_merchants" else [un]})

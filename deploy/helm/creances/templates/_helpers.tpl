@@ -52,6 +52,14 @@ capabilities: {drop: [ALL]}
 {{- if eq .name "api" -}}
 {{- $all = concat $all (list "session_secret" "oidc_client_secret") -}}
 {{- end -}}
+{{- $everyone := list "kiosque_previous_secret_key" "kiosque_merchants" "kiosque_retired_merchants" -}}
+{{- range .root.Values.moreSecrets -}}
+{{- if or (has . $everyone) (and (eq . "pseudonym_previous_secret") (has $.name (list "api" "consume-kiosque"))) (and (has . (list "session_previous_secret" "smtp_password")) (eq $.name "api")) -}}
+{{- $all = append $all . -}}
+{{- else if not (has . (list "pseudonym_previous_secret" "session_previous_secret" "smtp_password")) -}}
+{{- fail (printf "moreSecrets : %s n'est lu par aucun rôle" .) -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $all -}}
 {{- end }}
 
