@@ -105,7 +105,7 @@ class PageDuFil(BaseModel):
     retenus: list[Retenu] = Field(
         default=[],
         description="Ce qui ne se lit pas, et que le curseur retient : rendu, dans l'ordre de son flux, par la page qui"
-        " suivra la réparation. Vide le plus souvent."
+        " suivra la réparation. Vide le plus souvent.",
     )
     suite: str = Field(description="Le curseur à rendre (`apres`) une fois cette page prise, d'un bloc.")
 
