@@ -32,7 +32,18 @@ HORLOGES = {"now", "utcnow", "today"}
 APPELS_IMPURS = {"open", "print", "input", "exec", "eval", "breakpoint", "__import__"}
 # De la bibliothèque standard, ce qui ne lit ni n'écrit rien : le domaine n'importe que cela.
 STANDARD_DU_DOMAINE = {
-    *("calendar", "collections", "dataclasses", "datetime", "enum", "functools", "re", "typing", "unicodedata"),
+    *(
+        "calendar",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "enum",
+        "functools",
+        "itertools",
+        "re",
+        "typing",
+        "unicodedata",
+    ),
     "zoneinfo",
 }
 HORS_PIECES = {"bench", "deploy", "docs", "examples", "tests", "requirements", "build", "dist"}
