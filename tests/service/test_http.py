@@ -58,7 +58,7 @@ def serveur(delai_s: float, connexions: int = 2_000, mandataire: str = "") -> It
         attendre(lambda: _repond(adresse), secondes=60, quoi="serveur démarré")
         yield adresse
     finally:
-        processus.terminate()
+        processus.kill()  # Poliment, il attendrait cinq secondes celles qui ne répondent jamais.
         processus.wait(timeout=60)
 
 
