@@ -1,7 +1,7 @@
 """Ce qui garde le journal : tables, colonnes, contraintes, déclencheurs, fonctions, suites.
 
-`structure.txt` dit ce que les migrations y mettent, une ligne par garde. Ce qui manque ou a changé est un écart ; ce qui
-est de trop aussi, sauf une colonne, une table ou une fonction, qu'une version plus récente peut avoir ajoutée. Une
+`structure.txt` dit ce que les migrations y mettent, une ligne par garde. Ce qui manque ou a changé est un écart ; ce
+qui est de trop aussi, sauf une colonne, une table ou une fonction, qu'une version plus récente peut avoir ajoutée. Une
 fonction est dite par son empreinte : qui en change le corps en garde le nom.
 """
 
