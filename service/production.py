@@ -101,22 +101,22 @@ def _bank(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, "est une plateforme d'essai de la banque."
 
 
+def merchants_by_setting(settings: Settings, common: str) -> Iterator[tuple[str, Merchant]]:
+    """Each merchant in service, with the setting to look at; `common`: that of the merchant of all other caisses."""
+    yield common, settings.merchant("")
+    yield from (("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values())
+
+
 def _expired_keys(settings: Settings) -> Iterator[tuple[str, str]]:
     today = datetime.now(PARIS).date()
-    for where, merchant in (
-        ("kiosque_key_expires_on", settings.merchant("")),
-        *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),
-    ):
+    for where, merchant in merchants_by_setting(settings, "kiosque_key_expires_on"):
         if merchant.key_expires_on is not None and merchant.key_expires_on < today:
             yield where, f"la clé du commerçant {merchant.merchant_id} a expiré : la banque refuse tout paiement."
 
 
 def _unturned_keys(settings: Settings) -> Iterator[tuple[str, str]]:
     """A turn half done: a new version with the key of before, which the bank refuses."""
-    for where, merchant in (
-        ("kiosque_previous_secret_key", settings.merchant("")),
-        *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),
-    ):
+    for where, merchant in merchants_by_setting(settings, "kiosque_previous_secret_key"):
         if merchant.previous_secret_key == merchant.secret_key:
             yield where, f"est la clé courante du commerçant {merchant.merchant_id} : laquelle est la nouvelle ?"
 

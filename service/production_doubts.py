@@ -8,6 +8,7 @@ from typing import Final
 from psycopg.conninfo import conninfo_to_dict
 
 from domain.delai import PARIS
+from service.production import merchants_by_setting
 from service.production_certificates import SOON, ending_certificates
 from service.settings import PREFIX, Settings, known_variables, unknown_variables
 
@@ -80,10 +81,7 @@ def _people_and_time(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     yield from ending_certificates(settings)
     today = datetime.now(PARIS).date()
-    for where, merchant in (
-        ("kiosque_key_expires_on", settings.merchant("")),
-        *(("kiosque_merchants", merchant) for merchant in settings.kiosque_merchants.values()),
-    ):
+    for where, merchant in merchants_by_setting(settings, "kiosque_key_expires_on"):
         ends, previous = merchant.key_expires_on, merchant.previous_key_until
         if ends is None:
             yield (

@@ -59,9 +59,8 @@ async def envoyer(transaction: str, requete: Request) -> Response:
     courriel = _courriel(visite)
     try:
         adresse = _adresse(await champs_de(requete, visite))
-    except (
-        JetonPerime
-    ) as perime:  # D'une page ouverte avant une reconnexion ; à la borne, une autre personne l'a écrite.
+    except JetonPerime as perime:
+        # D'une page ouverte avant une reconnexion ; à la borne, une autre personne l'a écrite.
         paiement, _ = await _accepte(visite, transaction)
         if visite.canal is Canal.BMS:
             raise

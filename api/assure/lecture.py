@@ -103,11 +103,14 @@ async def consultation_de(moyens: Moyens, lu: Compte, saisie: str) -> Consultati
 
 async def fermes_parmi(moyens: Moyens, paiements: Iterable[LignePaiement]) -> dict[str, PaiementClos]:
     """De ceux qui sont en cours, ceux dont le formulaire ne se remet plus, et pourquoi ; le journal le dit."""
-    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
-    ouverts = [ReferenceTransaction(p.transaction) for p in paiements if p.statut == "en_cours"]
-    if not ouverts:
+    return await _fermes(moyens, [p.transaction for p in paiements if p.statut == "en_cours"])
+
+
+async def _fermes(moyens: Moyens, transactions: Collection[ReferenceTransaction]) -> dict[str, PaiementClos]:
+    if not transactions:
         return {}
-    return await anyio.to_thread.run_sync(partial(paiements_fermes, guichet, ouverts, maintenant))
+    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
+    return await anyio.to_thread.run_sync(partial(paiements_fermes, guichet, transactions, maintenant))
 
 
 async def lire_compte(moyens: Moyens, assure: str) -> Compte:
@@ -195,8 +198,7 @@ async def selon_la_reprise(moyens: Moyens, refus: Refus) -> Refus:
     """Le même refus ; s'il tient à des paiements dont aucun ne se remet plus, il n'offre pas de les reprendre."""
     if not isinstance(refus, PaiementEnCours) or not refus.transactions:
         return refus
-    guichet, maintenant = moyens.dependances.guichet, moyens.dependances.horloge()
-    fermes = await anyio.to_thread.run_sync(partial(paiements_fermes, guichet, refus.transactions, maintenant))
+    fermes = await _fermes(moyens, refus.transactions)
     reprenable = any(transaction not in fermes for transaction in refus.transactions)
     return PaiementEnCours(refus.jusqu_a, refus.transactions, reprenable=reprenable)
 

@@ -5,17 +5,9 @@ from typing import Any, Final
 from psycopg import Connection
 
 from projections.audit.rapport import Rapport
-from projections.audit.structure import comparer_la_structure
+from projections.audit.structure import comparer_la_structure, tables_du_journal
 
-TABLES: Final = (
-    *("acces", "arretes", "arrets", "attentes", "attentes_reglees", "cles_idempotence", "cosignatures"),
-    *("ecarts_de_rapport", "epoques", "evenements", "jetons_d_arrete", "jetons_de_point", "lignes_de_rapport"),
-    *("noeuds", "notes", "pertes", "points", "positions", "rapports", "reculs", "refus_de_temoins", "reprises"),
-    *("sceaux", "securite", "sorts", "topics"),
-)
-"""Les tables du journal : toutes sont en ajout seul."""
-
-_MANQUENT: Final = "SELECT t FROM unnest(%s::text[]) AS t WHERE to_regclass('journal.' || t) IS NULL"
+_MANQUENT: Final = "SELECT t FROM unnest(%s::text[]) AS t WHERE to_regclass(t) IS NULL"
 
 _FAUTES: Final = r"""
 SELECT format('garde : %s a une règle de réécriture, %s', c.oid::regclass, r.rulename)
@@ -49,8 +41,8 @@ WHERE 'epoch'::timestamptz + interval '1 microsecond' * journal.dernier_instant(
 
 def controler(conn: Connection[Any], rapport: Rapport) -> None:
     """Nomme chaque garde ôtée, désarmée ou détournée ; une table du journal qui n'est pas là n'a pas pu l'être."""
-    for (table,) in conn.execute(_MANQUENT, (list(TABLES),)):
-        rapport.non_controle(f"les gardes : journal.{table} n'est pas là")
+    for (table,) in conn.execute(_MANQUENT, (tables_du_journal(),)):
+        rapport.non_controle(f"les gardes : {table} n'est pas là")
     comparer_la_structure(conn, rapport)
     for (phrase,) in conn.execute(_FAUTES):
         rapport.ecart(phrase)

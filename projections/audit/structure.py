@@ -78,6 +78,11 @@ def lire_la_structure(conn: Connection[Any]) -> dict[_Nom, str]:
     return {(ou, quoi): " ".join(dit.split()) for ou, quoi, dit in conn.execute(_STRUCTURE)}
 
 
+def tables_du_journal() -> list[str]:
+    """Les tables du journal, telles que les migrations les font : toutes sont en ajout seul."""
+    return [ou for ou, quoi in _attendue() if quoi == "la relation" and ou.startswith("journal.")]
+
+
 def en_texte(structure: dict[_Nom, str]) -> str:
     """La forme du fichier : une garde par ligne."""
     return "".join(f"{ou}\t{quoi}\t{dit}\n" for (ou, quoi), dit in sorted(structure.items()))

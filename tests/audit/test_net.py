@@ -4,7 +4,8 @@ from typing import Any
 
 import psycopg
 
-from projections.audit import auditer, gardes
+from projections.audit import auditer
+from projections.audit.structure import tables_du_journal
 from tests.consumers.banc import MAINTENANT
 
 
@@ -40,4 +41,4 @@ def test_les_tables_que_l_audit_connait_sont_celles_de_la_base(proprietaire: psy
     tables = proprietaire.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind IN ('r', 'p')"
     ).fetchall()
-    assert {nom for (nom,) in tables} == set(gardes.TABLES)
+    assert {f"journal.{nom}" for (nom,) in tables} == set(tables_du_journal())

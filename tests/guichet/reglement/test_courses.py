@@ -70,15 +70,20 @@ def orphelin(b: Banc) -> Banc:
     return b
 
 
-@pytest.fixture
-def en_trop(b: Banc) -> Banc:
-    """Une créance payée par carte et par chèque : 20 € de trop, dont la banque n'a pas dit si elle les a rendus."""
+def payer_deux_fois(b: Banc) -> None:
+    """Par carte, puis par chèque : 20 € de trop."""
     b.ouvrir_creance(1, 20_00)
     b.payer("T1", 20_00, 1)
     b.repondre("T1", 20_00)
     creance = b.creance(1)
     creance.encaisser("c-1", Centimes(20_00), Moyen.CHEQUE, date(2026, 6, 1), maintenant=T0)
     b.inscrire(creance)
+
+
+@pytest.fixture
+def en_trop(b: Banc) -> Banc:
+    """Une créance payée par carte et par chèque : 20 € de trop, dont la banque n'a pas dit si elle les a rendus."""
+    payer_deux_fois(b)
     b.projeter()
     b.proposer(TROP, Geste.REMBOURSER, voie=Voie.CARTE, transaction="T1")
     b.banque.dictees.append(Indeterminee("rien"))
@@ -192,12 +197,7 @@ def test_repris_par_la_banque_pendant_qu_elle_rembourse_tout_se_compte(en_trop: 
 
 
 def test_un_trop_percu_se_rend_en_deux_fois_et_pas_en_trois(b: Banc) -> None:
-    b.ouvrir_creance(1, 20_00)
-    b.payer("T1", 20_00, 1)
-    b.repondre("T1", 20_00)
-    creance = b.creance(1)
-    creance.encaisser("c-1", Centimes(20_00), Moyen.CHEQUE, date(2026, 6, 1), maintenant=T0)
-    b.inscrire(creance)
+    payer_deux_fois(b)
     for montant, reste in ((5_00, 15_00), (15_00, 0)):
         with pytest.raises(Refus):
             b.proposer(TROP, Geste.REMBOURSER, montant=20_01, voie=Voie.CARTE, transaction="T1")
