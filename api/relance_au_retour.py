@@ -16,7 +16,7 @@ import structlog
 from psycopg import Error as ErreurDeBase
 from starlette.background import BackgroundTask
 
-from api.socle.dependances import Moyens
+from api.socle.dependances import Moyens, sans_attendre
 from api.socle.kafka import KafkaIndisponible
 from engine.mapper import UnreadableStream
 from guichet.relancer_paiement import relancer_paiement
@@ -47,15 +47,15 @@ async def _demander(transaction: str, moyens: Moyens, ecrire: Ecrire) -> None:
         anyio.from_thread.run(dependances.publier, "notifications", cle.encode(), texte, [])
 
     await anyio.sleep(LAISSE_S)
-    fils = moyens.fils_de_la_banque
-    if fils.available_tokens < 1:
+    question = partial(relancer_paiement, dependances.guichet, transaction, transmettre, dependances.horloge())
+    try:
+        with sans_attendre(moyens.fils_de_la_banque) as fil:
+            issue = await anyio.to_thread.run_sync(question, limiter=fil)
+    except anyio.WouldBlock:
         # Elle ne répond déjà pas aux autres ; le rôle de relance la posera.
         if (fois := moyens.redites.fois(("relance_au_retour_manquee", "banque lente"))) is not None:
             structlog.get_logger().warning("relance_au_retour_manquee", cause="banque lente", fois=fois)
         return
-    question = partial(relancer_paiement, dependances.guichet, transaction, transmettre, dependances.horloge())
-    try:
-        issue = await anyio.to_thread.run_sync(question, limiter=fils)
     except (ErreurDeBase, KafkaIndisponible, UnreadableStream) as panne:
         # Le rôle de relance la posera : rien n'est perdu.
         structlog.get_logger().warning("relance_au_retour_manquee", transaction=transaction, cause=type(panne).__name__)

@@ -24,7 +24,7 @@ from api.socle.courriel import (
     est_une_adresse,
 )
 from api.socle.debits import GenreDeDebit
-from api.socle.dependances import DeLApplication
+from api.socle.dependances import DeLApplication, sans_attendre
 from api.socle.formulaire import Champs, FormulairePerime, JetonPerime
 from api.socle.problemes import Probleme
 from api.socle.rendu import page
@@ -71,14 +71,25 @@ async def envoyer(transaction: str, requete: Request) -> Response:
     paiement, accepte_le = await _accepte(visite, transaction)
     if not est_une_adresse(adresse):
         return _page(visite, transaction, adresse=adresse, faute=ILLISIBLE, statut=422)
-    fils = visite.moyens.fils_de_courriel
-    if fils.available_tokens < 1:
+    try:
+        with sans_attendre(visite.moyens.fils_de_courriel) as fil:
+            visite.moyens.debits.exiger(GenreDeDebit.COURRIEL, visite.assure)
+            message = await _recu(visite, paiement, accepte_le)
+            await anyio.to_thread.run_sync(courriel.envoyer, adresse, message, limiter=fil)
+    except anyio.WouldBlock:
         return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)
-    visite.moyens.debits.exiger(GenreDeDebit.COURRIEL, visite.assure)
+    except CourrielImpossible as panne:
+        structlog.get_logger().warning("courriel_impossible", cause=str(panne))
+        return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)
+    return _page(visite, transaction, envoye=adresse)
+
+
+async def _recu(visite: Visite, paiement: LignePaiement, accepte_le: datetime) -> Message:
+    transaction = paiement.transaction
     justificatif = await anyio.to_thread.run_sync(justificatif_de, visite.moyens.dependances.guichet, transaction)
     repris = await repris_de(visite.moyens, paiement)
     octets = await anyio.to_thread.run_sync(recu_en_pdf, paiement, accepte_le, justificatif, repris)
-    message = Message(
+    return Message(
         "Reçu de votre paiement de créance",
         f"Bonjour,\n\nVoici le reçu de votre paiement de {euros(paiement.montant)}, transaction {transaction}.\n\n"
         "Vous le retrouverez dans votre compte, rubrique « Tous mes paiements ».\n\n"
@@ -86,12 +97,6 @@ async def envoyer(transaction: str, requete: Request) -> Response:
         f"recu-{transaction}.pdf",
         octets,
     )
-    try:
-        await anyio.to_thread.run_sync(courriel.envoyer, adresse, message, limiter=fils)
-    except CourrielImpossible as panne:
-        structlog.get_logger().warning("courriel_impossible", cause=str(panne))
-        return _page(visite, transaction, adresse=adresse, panne=IMPOSSIBLE, statut=503)
-    return _page(visite, transaction, envoye=adresse)
 
 
 @routes.get("/demonstration/boite")

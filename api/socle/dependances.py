@@ -2,7 +2,8 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
@@ -109,6 +110,20 @@ FILS_DE_COURRIEL: Final = 8
 
 FILS_DE_LA_BANQUE: Final = 8
 """Questions à la banque à la fois, au plus ; au-delà, elle ne répond pas, et le rôle de relance les pose."""
+
+
+@contextmanager
+def sans_attendre(fils: anyio.CapacityLimiter) -> Iterator[anyio.CapacityLimiter]:
+    """Prend une place le temps du bloc, et rend de quoi y mener un fil ; lève anyio.WouldBlock s'il n'y en a plus.
+
+    Regarder s'il en reste, puis la demander, en laisserait passer d'autres entre les deux, qui attendraient leur tour.
+    """
+    place = object()
+    fils.acquire_on_behalf_of_nowait(place)
+    try:
+        yield anyio.CapacityLimiter(1)
+    finally:
+        fils.release_on_behalf_of(place)
 
 
 @dataclass(frozen=True)
